@@ -1,0 +1,76 @@
+"""Audio files to float32 arrays, by libsndfile (mp3, wav, au, flac, ogg)."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+import soxr
+
+# Longest audio that is read: 1 hour. A header that claims more is not trusted.
+MAX_SECONDS = 3600.0
+EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
+
+
+class DecodeError(ValueError):
+    """The file is not audio that can be used; `reason` is from the closed reject list."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
+    """Decodes a whole file.
+
+    Returns:
+      (samples, rate): float32 `[samples]` mono (channels averaged) in [-1, 1] at the
+      file's own rate in Hz.
+
+    Raises:
+      DecodeError: missing_file, empty_file, undecodable, too_long or not_finite.
+    """
+    path = pathlib.Path(path)
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise DecodeError("missing_file", f"{error.strerror}") from error
+    if not path.is_file():
+        raise DecodeError("missing_file", "not a regular file")
+    if size == 0:
+        raise DecodeError("empty_file", "0 bytes")
+    try:
+        with soundfile.SoundFile(str(path)) as audio:
+            rate = audio.samplerate
+            if rate <= 0:
+                raise DecodeError("undecodable", f"sample rate {rate} Hz")
+            if audio.frames > MAX_SECONDS * rate:
+                raise DecodeError(
+                    "too_long", f"{audio.frames / rate:.0f} s; at most {MAX_SECONDS:.0f} s are read"
+                )
+            samples = audio.read(dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, RuntimeError) as error:
+        raise DecodeError("undecodable", str(error).replace(str(path), path.name)) from error
+    except MemoryError as error:
+        raise DecodeError("undecodable", "declares more audio than memory holds") from error
+    mono = to_mono(samples)
+    if not np.isfinite(mono).all():
+        raise DecodeError("not_finite", "NaN or infinite samples")
+    return mono, rate
+
+
+def to_mono(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Averages channels: `[samples, channels]` to `[samples]`, float32."""
+    if samples.shape[1] == 1:
+        return np.ascontiguousarray(samples[:, 0])
+    return samples.mean(axis=1, dtype=np.float32)
+
+
+def resample(samples: npt.NDArray[np.float32], rate_hz: int, to_hz: int) -> npt.NDArray[np.float32]:
+    """Resamples float32 `[samples]` with soxr HQ; the input itself when the rates agree."""
+    if rate_hz == to_hz:
+        return samples
+    return np.asarray(soxr.resample(samples, rate_hz, to_hz, quality="HQ"), dtype=np.float32)

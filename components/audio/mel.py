@@ -1,0 +1,63 @@
+"""Log-mel spectrograms by librosa: the reference front end that fills the examples."""
+
+from __future__ import annotations
+
+import functools
+
+import librosa
+import numpy as np
+import numpy.typing as npt
+
+from components.audio.params import DYNAMIC_RANGE_DB, POWER_FLOOR, AudioParams
+
+STORED_DTYPE = np.float16
+
+
+@functools.lru_cache(maxsize=8)
+def mel_filterbank(params: AudioParams) -> npt.NDArray[np.float32]:
+    """Slaney-normalised triangular filters, float32 `[n_mels, fft_samples // 2 + 1]`."""
+    return librosa.filters.mel(
+        sr=params.sample_rate_hz, n_fft=params.fft_samples, n_mels=params.n_mels
+    )
+
+
+def log_mel(clips: npt.NDArray[np.float32], params: AudioParams) -> npt.NDArray[np.float32]:
+    """dB mel spectrograms of a batch of clips.
+
+    Args:
+      clips: float32 `[clips, clip_samples]`, mono at `params.sample_rate_hz`.
+
+    Returns:
+      float32 `[clips, n_mels, frames]` in [-80, 0]: 10 log10 of the power, relative to
+      each clip's own peak. A digitally silent clip is 0 everywhere, as in librosa.
+
+    Raises:
+      ValueError: clips of another length.
+    """
+    if clips.ndim != 2 or clips.shape[1] != params.clip_samples:
+        raise ValueError(f"clips are {clips.shape}, not [clips, {params.clip_samples}]")
+    spectrum = librosa.stft(
+        clips,
+        n_fft=params.fft_samples,
+        hop_length=params.hop_samples,
+        window="hann",
+        center=True,
+        pad_mode="constant",
+    )
+    power = np.square(spectrum.real) + np.square(spectrum.imag)
+    return power_to_db(np.matmul(mel_filterbank(params), power))
+
+
+def power_to_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """`[clips, n_mels, frames]` power to dB below each clip's own peak, floor -80 dB.
+
+    librosa.power_to_db(ref=np.max, amin=1e-10, top_db=80) for each clip of a batch.
+    """
+    peak = np.maximum(power.max(axis=(-2, -1), keepdims=True), POWER_FLOOR)
+    level = 10.0 * (np.log10(np.maximum(power, POWER_FLOOR)) - np.log10(peak))
+    return np.maximum(level, -DYNAMIC_RANGE_DB).astype(np.float32)
+
+
+def to_stored(mel_db: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
+    """The rounding that stored examples have (and the in-graph front end applies)."""
+    return mel_db.astype(STORED_DTYPE)

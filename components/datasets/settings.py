@@ -1,0 +1,45 @@
+"""The [dataset] and [split] tables: which tracks there are and how they are split."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSettings:
+    """Which dataset is read.
+
+    `genres`: the model's genres in label order; empty means the sorted names found.
+    `data_dir`: the dataset's root; the command line's --data-dir replaces it.
+    `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
+    `export_wav`: also write 16-bit WAV files of the clips or of whole tracks.
+    """
+
+    kind: Literal["fma", "gtzan", "folder", "manifest", "synthetic"] = "fma"
+    data_dir: str = ""
+    fma_subset: Literal["small", "medium", "large"] = "small"
+    manifest: str = "manifest.csv"
+    genres: tuple[str, ...] = ()
+    max_tracks: Annotated[int, Ge(0)] = 0
+    export_wav: Literal["none", "clips", "tracks"] = "none"
+    strict: bool = False
+    clip_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(set(self.genres)) != len(self.genres):
+            raise ValueError(f"genres holds a name twice: {list(self.genres)}")
+        if any(not genre.strip() for genre in self.genres):
+            raise ValueError("genres holds an empty name")
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSettings:
+    """How tracks are split, before any clip is cut."""
+
+    policy: Literal["official", "by_artist", "by_track", "by_clip"] = "by_artist"
+    validation_fraction: Annotated[float, Ge(0.01), Le(0.49)] = 0.1
+    test_fraction: Annotated[float, Ge(0.01), Le(0.49)] = 0.1
+    seed: int = 0

@@ -1,0 +1,52 @@
+"""One track of a dataset, before any audio is read."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+SplitName = Literal["train", "validation", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Track:
+    """A track as its dataset's metadata tells it. Immutable, ordered by id.
+
+    `track_id` is unique within the dataset; `uri` is the path of its audio file;
+    `genre` is "" where the metadata has none; `artist_id` is None where unknown;
+    `split_hint` is the dataset's own split, where it has one.
+    """
+
+    track_id: str
+    uri: str
+    genre: str
+    artist_id: str | None = None
+    split_hint: SplitName | None = None
+
+
+@dataclasses.dataclass(frozen=True, order=True)
+class Reject:
+    """A track that is left out, and why. `reason` is a key of REJECT_REASONS."""
+
+    track_id: str
+    uri: str
+    genre: str
+    reason: str
+    detail: str = ""
+
+
+# The closed list. The text completes "left out because ...".
+REJECT_REASONS: dict[str, str] = {
+    "missing_file": "its audio file is not there",
+    "empty_file": "its audio file has no bytes",
+    "undecodable": "its audio file cannot be decoded",
+    "too_short": "it is shorter than one clip",
+    "too_long": "it is longer than an hour",
+    "not_finite": "its samples are not finite numbers",
+    "no_genre": "the metadata gives it no genre",
+    "unknown_genre": "its genre is not in dataset.genres",
+    "outside_root": "its path leads outside the data folder",
+    "bad_metadata": "its metadata row cannot be used",
+    "no_split": "the official split does not place it",
+}

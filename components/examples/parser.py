@@ -1,0 +1,50 @@
+"""Serialized tf.Examples to tensors; `writer` is its twin. Runs inside a TF graph."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from components.audio.params import AudioParams
+from components.examples import schema
+
+
+def parse(serialized: tf.Tensor, params: AudioParams) -> dict[str, tf.Tensor]:
+    """Parses a batch of examples.
+
+    Args:
+      serialized: string `[batch]`.
+
+    Returns:
+      `mel_db` float32 `[batch, n_mels, frames]` (dB, the stored rounding kept); `label`,
+      `clip_index` int64 `[batch]`; `clip_start_s` float32 `[batch]`; `track_id`,
+      `artist_id`, `genre` string `[batch]`.
+
+    Raises:
+      InvalidArgumentError (at run time): a feature is missing, or `mel_db` is not
+      exactly `params.mel_bytes` long in every example.
+    """
+    parsed = tf.io.parse_example(
+        serialized,
+        {
+            schema.TRACK_ID: tf.io.FixedLenFeature([], tf.string),
+            schema.ARTIST_ID: tf.io.FixedLenFeature([], tf.string),
+            schema.GENRE: tf.io.FixedLenFeature([], tf.string),
+            schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
+            schema.CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
+            schema.CLIP_START_S: tf.io.FixedLenFeature([], tf.float32),
+            schema.MEL_DB: tf.io.FixedLenFeature([], tf.string),
+        },
+    )
+    parsed[schema.MEL_DB] = decode_mel(parsed[schema.MEL_DB], params)
+    return parsed
+
+
+def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
+    """Stored bytes, string `[batch]`, to float32 `[batch, n_mels, frames]` in dB.
+
+    The length is asserted for each example before the reshape: decode_raw would
+    otherwise turn two half-length arrays into one.
+    """
+    raw = tf.io.decode_raw(mel_bytes, tf.float16, little_endian=True)
+    raw = tf.ensure_shape(raw, [None, params.n_mels * params.frames])
+    return tf.cast(tf.reshape(raw, [-1, params.n_mels, params.frames]), tf.float32)

@@ -1,0 +1,68 @@
+"""Genreflow's distribution: what it needs, and the console script.
+
+The version ranges here say what the code works with; the exact versions that were
+tested are in requirements/*.lock, from which `make` installs.
+"""
+
+from setuptools import setup
+
+CORE = [
+    "tfx==1.16.*",
+    "tensorflow==2.16.*",
+    "keras>=3.12,<3.13",
+    "apache-beam>=2.65,<2.68",  # tfx-bsl 1.16 needs dill, which Beam 2.68 dropped
+    "tensorflow-io==0.37.1",
+    "tensorflow-io-gcs-filesystem==0.37.1",
+    "tensorflow-model-analysis==0.47.*",
+    "tensorflow-data-validation==1.16.*",
+    "tensorflow-serving-api==2.16.*",
+    "ml-metadata==1.16.*",
+    "protobuf>=3.20.3,<4",
+    "numpy>=1.26,<2",
+    "pandas>=1.5,<2",
+    "pyarrow>=10,<11",
+    "pyarrow-hotfix",
+    "scikit-learn>=1.5,<1.6",
+    "librosa>=0.11,<0.12",
+    "soundfile>=0.13",
+    "soxr>=0.5",
+    "matplotlib>=3.9,<3.11",
+    "pydantic>=2.10,<3",
+    "tomli>=2.0",
+    "typer>=0.15,<0.30",
+    "rich>=13",
+    "jsonschema>=4",
+    "filelock>=3",
+    "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
+]
+
+setup(
+    name="genreflow",
+    version="0.1.0",
+    description="A production training pipeline for music genres: audio to a served model",
+    long_description=open("README.md", encoding="utf-8").read(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.11",
+    packages=[
+        name
+        for root in ("pipeline", "components", "serving", "kubeflow")
+        for name in [root, *(f"{root}.{p}" for p in __import__("setuptools").find_packages(root))]
+    ],
+    include_package_data=True,
+    package_data={"pipeline": ["*.json"], "": ["py.typed"]},
+    install_requires=CORE,
+    extras_require={
+        "kubeflow": ["tfx[kfp]==1.16.*", "kfp==2.5.0"],
+        "gpu": ["tensorflow[and-cuda]==2.16.*"],
+        "dev": [
+            "pytest>=8",
+            "pytest-timeout>=2",
+            "hypothesis>=6",
+            "ruff==0.17.6",
+            "mypy==2.4.1",
+            "pip-audit>=2.7",
+        ],
+    },
+    entry_points={"console_scripts": ["genreflow=pipeline.cli:main"]},
+)
