@@ -1,0 +1,54 @@
+"""The networks by name. Light: the architectures, and Keras, are imported when built.
+
+An architecture is one file with `build` and `DEFAULTS`, and one line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from components.models.network import Defaults, Network
+    from components.models.settings import ModelSettings
+
+NETWORKS: dict[str, str] = {
+    "ffnn": "components.models.ffnn",
+    "cnn_small": "components.models.cnn_small",
+    "vgg16": "components.models.vgg16",
+}
+
+
+def build(
+    name: str, settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int
+) -> Network:
+    """Builds a network with its starting weights, the same for the same seed.
+
+    Args:
+      name: a key of NETWORKS.
+      settings: the network's own table.
+      n_mels, frames: shape of one spectrogram.
+      genres: number of classes.
+      seed: fixes the random starting weights; also seeds Keras globally.
+
+    Raises:
+      ValueError: an unknown name, or a spectrogram that the network cannot take.
+      components.models.weights.WeightsError: `settings.weights` cannot be had or loaded.
+    """
+    network: Network = _module(name).build(
+        settings, n_mels=n_mels, frames=frames, genres=genres, seed=seed
+    )
+    return network
+
+
+def defaults(name: str) -> Defaults:
+    """What the architecture uses where neither its table nor [training] says."""
+    found: Defaults = _module(name).DEFAULTS
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    if name not in NETWORKS:
+        raise ValueError(f"unknown network {name!r}; there are: {', '.join(sorted(NETWORKS))}")
+    return importlib.import_module(NETWORKS[name])
