@@ -1,0 +1,1 @@
+"""The configurations that come with Genreflow, as files beside this one."""

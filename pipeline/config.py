@@ -1,0 +1,98 @@
+"""The configuration: one frozen dataclass that composes every table of a TOML file.
+
+Built from a file by `pipeline.config_load.load`; built by hand in tests. Importing
+this module loads nothing heavy.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar
+
+from components.audio.params import AudioParams
+from components.datasets.settings import DatasetSettings, SplitSettings
+from components.gate.settings import GateSettings
+from components.models.registry import NETWORKS
+from components.models.settings import ModelSettings, TrainingSettings
+from pipeline.beam_settings import BeamSettings
+
+# Datasets whose metadata can place a track in a split.
+_OFFICIAL_SPLIT_KINDS = ("fma", "manifest", "synthetic")
+_WEIGHTS_WORDS = ("imagenet", "none")
+_WEIGHTS_SUFFIXES = (".h5", ".keras")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Everything that a run depends on, except where its data and its work folder lie.
+
+    `models` maps the name of an architecture to its settings; each one is trained.
+
+    Raises:
+      ValueError: no model, or tables that contradict each other; the message holds one
+        line per problem, each starting with the key.
+    """
+
+    # Read by pydantic where a file is validated; plain values, so that it is not imported
+    # here. The tables below inherit it: "3" is no int, and an unknown key is an error.
+    __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
+
+    models: dict[str, ModelSettings]
+    audio: AudioParams = dataclasses.field(default_factory=AudioParams)
+    dataset: DatasetSettings = dataclasses.field(default_factory=DatasetSettings)
+    split: SplitSettings = dataclasses.field(default_factory=SplitSettings)
+    training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    gate: GateSettings = dataclasses.field(default_factory=GateSettings)
+    beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise ValueError("\n".join(problems))
+
+    def _problems(self) -> Iterator[str]:
+        """Contradictions that no single table can see."""
+        yield from network_problems(self.models)
+        kind = self.dataset.kind
+        if self.split.policy == "official" and kind not in _OFFICIAL_SPLIT_KINDS:
+            yield (
+                f'split.policy = "official": dataset.kind = "{kind}" comes without a split; '
+                'use "by_artist" or "by_track"'
+            )
+        if len(self.dataset.genres) == 1:
+            yield "dataset.genres: one genre leaves nothing to tell apart; name at least two"
+        for name, model in self.models.items():
+            # A misspelt word must not wait until training to be found missing as a file.
+            if model.weights in _WEIGHTS_WORDS or model.weights.endswith(_WEIGHTS_SUFFIXES):
+                continue
+            yield (
+                f'models.{name}.weights = {json.dumps(model.weights)}: must be "imagenet", '
+                '"none", or the path of a Keras weights file (.h5 or .keras)'
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The configuration as plain values, defaults included, in the tables' order."""
+        values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
+
+    def digest(self) -> str:
+        """16 hex digits that identify the configuration, however its file was written."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def network_problems(names: Iterable[str]) -> Iterator[str]:
+    """What is wrong with the names of the [models] tables: none at all, or unknown ones."""
+    names = list(names)
+    if not names:
+        yield "models: no network to train; add a table such as [models.cnn_small]"
+    for name in names:
+        if name in NETWORKS:
+            continue
+        near = difflib.get_close_matches(name, NETWORKS, n=1)
+        hint = f"did you mean models.{near[0]}? " if near else ""
+        yield f"models.{name}: unknown network; {hint}there are: {', '.join(sorted(NETWORKS))}"

@@ -1,0 +1,150 @@
+"""What is wrong with a configuration, in words: the key, its value, what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import annotated_types
+
+from components.errors import GenreflowError
+from pipeline.config import Config
+
+_KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+# Stands for the name of any network in a path of keys.
+_ANY_NETWORK = "*"
+
+
+class ConfigError(GenreflowError, ValueError):
+    """A configuration that cannot be used. One line per problem, each naming its source."""
+
+
+def printable(text: str) -> str:
+    """`text` with control characters escaped, so that a file cannot drive the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def show_value(value: Any) -> str:
+    """A value about as TOML writes it, on one line, shortened."""
+    text = printable(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def show_key(path: Iterable[str | int]) -> str:
+    """("dataset", "genres", 1) as `dataset.genres[1]`."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{printable(part)}"
+    return text.lstrip(".")
+
+
+@functools.cache
+def _known_keys() -> dict[tuple[str, ...], Any]:
+    """Every key's type by its path, e.g. ("training", "epochs"); tables included."""
+    known: dict[tuple[str, ...], Any] = {}
+    for table, annotation in typing.get_type_hints(Config, include_extras=True).items():
+        if typing.get_origin(annotation) is typing.ClassVar:
+            continue
+        known[(table,)] = annotation
+        prefix: tuple[str, ...] = (table,)
+        if typing.get_origin(annotation) is dict:
+            prefix = (table, _ANY_NETWORK)
+            annotation = typing.get_args(annotation)[1]
+            known[prefix] = annotation
+        for name, kind in typing.get_type_hints(annotation, include_extras=True).items():
+            path = (*prefix, name)
+            known[path] = kind
+    return known
+
+
+def allowed(path: tuple[str | int, ...]) -> str:
+    """What the key at `path` may hold, e.g. `a whole number from 1 to 10000`."""
+    keys = tuple(part for part in path if isinstance(part, str))
+    if len(keys) > 1 and keys[0] == "models":
+        keys = ("models", _ANY_NETWORK, *keys[2:])
+    kind = _known_keys().get(keys)
+    if len(keys) < len(path) and typing.get_origin(kind) is tuple:
+        kind = typing.get_args(kind)[0]
+    return _describe(kind)
+
+
+def _describe(kind: Any) -> str:
+    """A type annotation in words."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        inner = [arg for arg in typing.get_args(kind) if arg is not type(None)]
+        return " or ".join(_describe(arg) for arg in inner)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(show_value(choice) for choice in typing.get_args(kind))
+    if origin is tuple:
+        return f"a list, each of it {_describe(typing.get_args(kind)[0])}"
+    if origin is typing.Annotated:
+        base, *bounds = typing.get_args(kind)
+        return _describe(base) + _describe_bounds(bounds)
+    if dataclasses.is_dataclass(kind) or origin is dict:
+        return "a table"
+    return _KINDS.get(kind, str(kind))
+
+
+def _describe_bounds(bounds: Iterable[Any]) -> str:
+    low = high = ""
+    inclusive: list[Any] = []
+    for bound in bounds:
+        if isinstance(bound, annotated_types.Ge):
+            low = f"at least {bound.ge}"
+            inclusive.append(bound.ge)
+        elif isinstance(bound, annotated_types.Gt):
+            low = f"above {bound.gt}"
+        elif isinstance(bound, annotated_types.Le):
+            high = f"at most {bound.le}"
+            inclusive.append(bound.le)
+        elif isinstance(bound, annotated_types.Lt):
+            high = f"below {bound.lt}"
+    if len(inclusive) == 2:
+        return f" from {inclusive[0]} to {inclusive[1]}"
+    limits = " and ".join(text for text in (low, high) if text)
+    return f" {limits}" if limits else ""
+
+
+def unknown_key(path: tuple[str, ...], value: Any) -> str:
+    """`unknown ...`, with the nearest known key and what there is."""
+    parents, name = list(path[:-1]), path[-1]
+    network = parents[1] if len(parents) > 1 and parents[0] == "models" else ""
+    # Within `models`, suggestions stay with the network that the user wrote about.
+    known = {
+        ".".join(path).replace(_ANY_NETWORK, network or "<network>"): path
+        for path in _known_keys()
+        if path[-1] != _ANY_NETWORK
+    }
+    siblings = [text for text, at in known.items() if text.split(".")[:-1] == list(parents)]
+    is_table = isinstance(value, Mapping)
+    what = "table" if is_table else "key"
+    # A whole table is never a misspelt key of another table.
+    elsewhere = [] if is_table else [key for key in known if "." in key]
+    near = _nearest(name, siblings, elsewhere)
+    hint = f"; did you mean {near}?" if near else ""
+    names = ", ".join(text.split(".")[-1] for text in siblings)
+    where = f"[{printable('.'.join(parents))}] has" if parents else "there are"
+    return f"unknown {what}{hint} ({where}: {names})"
+
+
+def _nearest(name: str, siblings: list[str], elsewhere: list[str]) -> str:
+    """The known key that `name` most likely means, or "".
+
+    A key of exactly this name in another table is likelier than a similar one in this.
+    """
+    exact = [key for key in elsewhere if key.split(".")[-1] == name]
+    if exact:
+        return exact[0]
+    for keys in (siblings, elsewhere):
+        by_name = {key.split(".")[-1]: key for key in reversed(keys)}
+        near = difflib.get_close_matches(name.replace("-", "_"), by_name, n=1)
+        if near:
+            return by_name[near[0]]
+    return ""
