@@ -30,13 +30,17 @@ def build(
       settings: the network's own table.
       n_mels, frames: shape of one spectrogram.
       genres: number of classes.
-      seed: fixes the random starting weights; also seeds Keras globally.
+      seed: fixes the random starting weights; Keras's global state is seeded too.
 
     Raises:
       ValueError: an unknown name, or a spectrogram that the network cannot take.
       components.models.weights.WeightsError: `settings.weights` cannot be had or loaded.
     """
-    network: Network = _module(name).build(
+    module = _module(name)
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    network: Network = module.build(
         settings, n_mels=n_mels, frames=frames, genres=genres, seed=seed
     )
     return network

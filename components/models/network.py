@@ -1,0 +1,62 @@
+"""What every architecture hands over, and what it leaves to its defaults."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+    from components.models.settings import ModelSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A classifier of spectrograms, and the parts that its two phases train in turn.
+
+    `model`: `mel_db` float32 `[batch, n_mels, frames]` in dB to probabilities float32
+    `[batch, genres]`; it is `head(base(mel_db))` on the same layers. `base` ends at the
+    features and holds all preprocessing, so that it is exported too. Where `two_phase`
+    is false, `base` is None and `head` is `model`.
+    """
+
+    base: keras.Model | None
+    head: keras.Model
+    model: keras.Model
+    two_phase: bool
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has, trained or not."""
+        return int(self.model.count_params())
+
+
+@dataclasses.dataclass(frozen=True)
+class Defaults:
+    """What an architecture uses where its own table leaves a setting out."""
+
+    dropout: float
+    l2: float = 0.0
+
+    def dropout_of(self, settings: ModelSettings) -> float:
+        """Share of units dropped in training, in [0, 1)."""
+        return self.dropout if settings.dropout is None else settings.dropout
+
+    def l2_of(self, settings: ModelSettings) -> float:
+        """Weight of the squared-weights penalty of each regularised layer."""
+        return self.l2 if settings.l2 is None else settings.l2
+
+
+def single_phase(model: keras.Model) -> Network:
+    """A network that trains as a whole."""
+    return Network(base=None, head=model, model=model, two_phase=False)
+
+
+def two_phase(base: keras.Model, head: keras.Model) -> Network:
+    """A network that trains its head first and then its base."""
+    import keras
+
+    spectrogram: Any = keras.Input(base.input_shape[1:], name="mel_db")
+    model = keras.Model(spectrogram, head(base(spectrogram)), name="model")
+    return Network(base=base, head=head, model=model, two_phase=True)

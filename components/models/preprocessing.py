@@ -1,0 +1,87 @@
+"""From spectrograms to what pre-trained picture networks expect, inside the graph.
+
+Layers of Keras alone, so that they train on any backend and are exported with the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from components.audio.colours import STEPS, STEPS_PER_DB, VIRIDIS
+from components.audio.params import DYNAMIC_RANGE_DB
+
+# Blue, green, red means of ImageNet's training pictures in 0..255: what the original
+# VGG networks (and Keras's ResNet v1) subtract. Simonyan & Zisserman, arXiv:1409.1556.
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+@keras.saving.register_keras_serializable("genreflow")
+class ColourMap(keras.layers.Layer):  # type: ignore[misc]
+    """`mel_db` `[batch, n_mels, frames]` to pictures `[batch, n_mels, frames, 3]`.
+
+    float32 whole numbers 0..255, equal to components.audio.colours.to_rgb: viridis,
+    low frequencies at the bottom.
+    """
+
+    def call(self, mel_db: Any) -> Any:
+        steps = ops.floor((ops.cast(mel_db, "float32") + DYNAMIC_RANGE_DB) * float(STEPS_PER_DB))
+        index = ops.cast(ops.clip(steps, 0, STEPS - 1), "int32")
+        table = ops.convert_to_tensor(VIRIDIS.astype(np.float32))
+        return ops.take(table, ops.flip(index, axis=1), axis=0)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (*input_shape, 3)
+
+
+@keras.saving.register_keras_serializable("genreflow")
+class ResizePicture(keras.layers.Layer):  # type: ignore[misc]
+    """Pictures `[batch, height, width, channels]` to `[batch, side, side, channels]`.
+
+    Bilinear, antialiased where it shrinks.
+    """
+
+    def __init__(self, side_pixels: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.side_pixels = side_pixels
+
+    def call(self, pictures: Any) -> Any:
+        return ops.image.resize(
+            pictures,
+            (self.side_pixels, self.side_pixels),
+            interpolation="bilinear",
+            antialias=True,
+            data_format="channels_last",
+        )
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return (input_shape[0], self.side_pixels, self.side_pixels, input_shape[-1])
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "side_pixels": self.side_pixels}
+
+
+@keras.saving.register_keras_serializable("genreflow")
+class ImageNetCentre(keras.layers.Layer):  # type: ignore[misc]
+    """RGB 0..255 to BGR minus IMAGENET_MEAN_BGR, not scaled: the VGG preprocessing."""
+
+    def call(self, pictures: Any) -> Any:
+        mean = ops.convert_to_tensor(np.asarray(IMAGENET_MEAN_BGR, np.float32))
+        return ops.flip(pictures, axis=-1) - mean
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+
+def picture_shape(n_mels: int, frames: int, image_size: int) -> tuple[int, int, int]:
+    """Height, width and channels of the picture that a network's base sees."""
+    return (image_size, image_size, 3) if image_size else (n_mels, frames, 3)
+
+
+def picture(mel_db: Any, image_size: int) -> Any:
+    """Coloured and, for `image_size` > 0, resized: a Keras tensor to a Keras tensor."""
+    coloured = ColourMap(name="colour_map")(mel_db)
+    return ResizePicture(image_size, name="resize")(coloured) if image_size else coloured

@@ -1,0 +1,101 @@
+"""VGG16: 13 convolutions and 3 dense layers (Simonyan & Zisserman, arXiv:1409.1556)."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+from keras import layers
+
+from components.models import weights
+from components.models.network import Defaults, Network, two_phase
+from components.models.preprocessing import ImageNetCentre, picture, picture_shape
+from components.models.settings import ModelSettings
+
+DEFAULTS = Defaults(dropout=0.5, l2=0.0)
+
+# As Keras publishes and checks it: the convolutions, trained on ImageNet.
+PRETRAINED = weights.Pretrained(
+    file_name="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    url=(
+        "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    ),
+    md5="6d6bbae143d832006294945121d1f1fc",
+)
+
+# Five poolings halve the picture five times.
+SMALLEST_SIDE_PIXELS = 32
+ORIGINAL_HEAD_UNITS = 4096
+
+# Centred pixels spread over about this much; without pre-trained weights the first
+# kernel is made so much smaller, and signals keep a deviation of about 1 throughout.
+PIXEL_DEVIATION = 64.0
+
+
+def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
+    """The coloured spectrogram through VGG16's convolutions (base) and dense layers (head).
+
+    Raises:
+      ValueError: the picture is smaller than 32 pixels.
+      components.models.weights.WeightsError: the weights cannot be had or loaded.
+    """
+    shape = picture_shape(n_mels, frames, settings.image_size)
+    if min(shape[:2]) < SMALLEST_SIDE_PIXELS:
+        raise ValueError(
+            f"vgg16 needs pictures of at least {SMALLEST_SIDE_PIXELS} pixels a side, not "
+            f"{shape[0]} x {shape[1]}: set models.vgg16.image_size = {SMALLEST_SIDE_PIXELS} or more"
+        )
+    convolutions = keras.applications.VGG16(
+        include_top=False, weights=None, input_shape=shape, name="convolutions"
+    )
+    if settings.weights == "none":
+        _draw(convolutions, seed)
+    else:
+        weights.load(convolutions, settings.weights, PRETRAINED, architecture="vgg16")
+    mel_db = keras.Input((n_mels, frames), name="mel_db")
+    features = convolutions(ImageNetCentre(name="centre")(picture(mel_db, settings.image_size)))
+    base = keras.Model(mel_db, layers.Flatten(name="flatten")(features), name="base")
+    return two_phase(base, _head(base.output_shape[-1], settings, genres, seed))
+
+
+def head_units(features: int) -> int:
+    """Width of the first two dense layers: the original 4,096, never above their input.
+
+    At 224 pixels the input is 25,088 features, at 128 mels x 87 frames 4,096, at 64
+    pixels 2,048, at 32 to 63 pixels 512: a wide head on few features only overfits.
+    """
+    return min(ORIGINAL_HEAD_UNITS, features)
+
+
+def _head(features: int, settings: ModelSettings, genres: int, seed: int) -> keras.Model:
+    dropout, l2 = DEFAULTS.dropout_of(settings), DEFAULTS.l2_of(settings)
+    inputs = keras.Input((features,), name="features")
+    x = inputs
+    for index, name in enumerate(("fc1", "fc2"), start=1):
+        x = layers.Dense(
+            head_units(features),
+            activation="relu",
+            kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
+            kernel_regularizer=keras.regularizers.L2(l2),
+            name=name,
+        )(x)
+        x = layers.Dropout(dropout, seed=seed + index, name=f"dropout_{index}")(x)
+    probabilities = layers.Dense(
+        genres,
+        activation="softmax",
+        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+        kernel_regularizer=keras.regularizers.L2(l2),
+        name="probabilities",
+    )(x)
+    return keras.Model(inputs, probabilities, name="head")
+
+
+def _draw(convolutions: keras.Model, seed: int) -> None:
+    """He initialisation (He et al., arXiv:1502.01852): 13 ReLU layers keep the variance."""
+    kernels = [layer for layer in convolutions.layers if isinstance(layer, layers.Conv2D)]
+    for index, layer in enumerate(kernels):
+        fan_in = math.prod(layer.kernel.shape[:-1])
+        deviation = math.sqrt(2 / fan_in) / (PIXEL_DEVIATION if index == 0 else 1)
+        draw = keras.random.normal(layer.kernel.shape, stddev=deviation, seed=seed + index)
+        layer.kernel.assign(draw)
