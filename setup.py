@@ -4,7 +4,9 @@ The version ranges here say what the code works with; the exact versions that we
 tested are in requirements/*.lock, from which `make` installs.
 """
 
-from setuptools import setup
+import pathlib
+
+from setuptools import find_packages, setup
 
 CORE = [
     "tfx==1.16.*",
@@ -27,6 +29,7 @@ CORE = [
     "soundfile>=0.13",
     "soxr>=0.5",
     "matplotlib>=3.9,<3.11",
+    "annotated-types>=0.6",
     "pydantic>=2.10,<3",
     "tomli>=2.0",
     "typer>=0.15,<0.30",
@@ -36,21 +39,26 @@ CORE = [
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]
 
+HERE = pathlib.Path(__file__).parent
+# Absent where only the packages were copied, such as in an image.
+README = HERE / "README.md"
+LONG_DESCRIPTION = README.read_text(encoding="utf-8") if README.is_file() else ""
+
+PACKAGES = ["configs"]
+for root in ("pipeline", "components", "serving", "kubeflow"):
+    PACKAGES += [root, *(f"{root}.{package}" for package in find_packages(str(HERE / root)))]
+
 setup(
     name="genreflow",
     version="0.1.0",
     description="A production training pipeline for music genres: audio to a served model",
-    long_description=open("README.md", encoding="utf-8").read(),
+    long_description=LONG_DESCRIPTION,
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.10,<3.11",
-    packages=[
-        name
-        for root in ("pipeline", "components", "serving", "kubeflow")
-        for name in [root, *(f"{root}.{p}" for p in __import__("setuptools").find_packages(root))]
-    ],
+    packages=PACKAGES,
     include_package_data=True,
-    package_data={"pipeline": ["*.json"], "": ["py.typed"]},
+    package_data={"configs": ["*.toml"], "pipeline": ["*.json"]},
     install_requires=CORE,
     extras_require={
         "kubeflow": ["tfx[kfp]==1.16.*", "kfp==2.5.0"],

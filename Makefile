@@ -1,0 +1,40 @@
+# Each target that needs .venv makes it first, where it is missing or stale.
+# ARGS are passed on: make demo ARGS="--work-dir /tmp/w", make test ARGS="-k fma".
+# PYTHON names the interpreter to make .venv with.
+
+ARGS ?=
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint audit lock env clean
+
+help: ## Show the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | sed "s/|/  /"
+
+demo: env ## Run the whole pipeline on a synthetic corpus
+	@.venv/bin/genreflow demo $(ARGS)
+
+test: env ## Run the tests that take seconds
+	@.venv/bin/pytest -m "not slow" $(ARGS)
+
+# pytest's status 5 is "no tests": right as long as no test is slow, wrong for a mistyped -k.
+test-slow: env ## Run the tests that take minutes
+	@.venv/bin/pytest -m slow --timeout=1800 $(ARGS) || { status=$$?; \
+	[ $$status -eq 5 ] && [ -z "$(ARGS)" ] && echo "No test is marked slow." || exit $$status; }
+
+lint: env ## Check style, formatting and types
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+audit: env ## Look the locked packages up in the vulnerability databases
+	@scripts/audit.sh $(ARGS)
+
+lock: env ## Resolve requirements/*.lock anew (ARGS=--upgrade for newer versions)
+	@scripts/lock.sh $(ARGS)
+
+env: ## Make .venv where it is missing or stale
+	@scripts/setup_env.sh
+
+clean: ## Delete .venv, caches and what runs left here
+	@rm -rf .venv .venv.lock .venv-setup.log build dist *.egg-info \
+	    .pytest_cache .hypothesis .mypy_cache .ruff_cache genreflow-work genreflow-demo
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

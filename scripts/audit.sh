@@ -1,0 +1,10 @@
+#!/bin/sh
+# Looks every locked package up in PyPI's vulnerability database. Fails on an advisory that
+# is not in requirements/audit-accepted.txt, and where a package could not be looked up.
+set -eu
+cd "$(dirname "$0")/.."
+set -- --requirement requirements/dev.lock --require-hashes --disable-pip --strict "$@"
+for advisory in $(sed 's/#.*//' requirements/audit-accepted.txt); do
+    set -- "$@" --ignore-vuln "$advisory"
+done
+exec .venv/bin/pip-audit "$@"

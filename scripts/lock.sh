@@ -1,0 +1,26 @@
+#!/bin/sh
+# Rewrites requirements/*.lock from setup.py and requirements/pins.txt: exact versions
+# with hashes for Python 3.10, and no index or URL lines. Run by `make lock`.
+#
+# The development lock is resolved first and constrains the others, so what runs in an
+# image was tested here. Versions already locked stay; --upgrade takes newer ones.
+set -eu
+cd "$(dirname "$0")/.."
+uv=.venv/bin/uv
+
+compile() { # compile LOCK ARGUMENTS...
+    lock=requirements/$1
+    shift
+    echo "Resolving $lock ..."
+    "$uv" pip compile --quiet "$@" --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links \
+        --python-version 3.10 --python-platform x86_64-manylinux_2_28 --output-file "$lock"
+}
+
+compile dev.lock setup.py --extra kubeflow --extra dev -c requirements/pins.txt "$@"
+compile runtime.lock setup.py --extra kubeflow -c requirements/dev.lock
+compile gpu.lock setup.py --extra kubeflow --extra gpu -c requirements/dev.lock
+
+# What installs everything else; its version is the one that wrote these locks.
+"$uv" --version | sed -E 's/^uv ([0-9.]+).*/uv==\1/' |
+    compile uv.txt - --no-deps
