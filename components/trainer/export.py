@@ -11,11 +11,12 @@ the same shape, so that a client needs no file beside the answer.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -23,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.audio import mel_graph
-from components.audio.params import AudioParams
+from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
 from components.examples import parser, schema
 
 GENRES_ASSET = "genres.json"
@@ -55,15 +56,16 @@ def export_saved_model(
       directory: the SavedModel's folder: absent or empty. May be a URL that tf.io.gfile
         writes; there `saved_model.pb` is written last.
       genres: the names in label order.
-      model_card: JSON values. Stored as an asset and in the `describe` signature.
+      model_card: JSON values. Stored as an asset and in the `describe` signature, with
+        `model_digest` added: what `model_digest` returns.
 
     Raises:
       ValueError: the model's shapes do not fit `params` and `genres`, it does not
         return probabilities, or the card is not JSON.
       FileExistsError: `directory` holds files already.
     """
-    card = _card_json(model_card)
     _check_model(model, params, genres)
+    card = _card_json({**model_card, "model_digest": model_digest(model, params, genres)})
     if tf.io.gfile.exists(directory) and tf.io.gfile.listdir(directory):
         raise FileExistsError(f"{directory}: holds files already; a model is exported once")
     module = ServingModule(model, params, genres, card)
@@ -88,7 +90,38 @@ def export_saved_model(
         local.rename(target)
 
 
-class ServingModule(tf.Module):
+def model_digest(model: keras.Model, params: AudioParams, genres: Sequence[str]) -> str:
+    """64 hex digits: the same exactly for the same network with the same weights.
+
+    Over the genres, the audio parameters, the weights' bytes and the network's
+    operations, but no names: in one process TensorFlow and Keras number theirs on, so
+    two exports of the same weights are not byte for byte the same file.
+    """
+    digest = hashlib.sha256()
+    digest.update(json.dumps([list(genres), params.digest()]).encode())
+    for weight in model.weights:
+        values = np.asarray(weight)
+        digest.update(f"{values.dtype.str}{values.shape}".encode() + values.tobytes())
+    graph = _network(model, params).get_concrete_function().graph.as_graph_def()
+    functions = [function.node_def for function in graph.library.function]
+    for body in sorted(_operations_digest(nodes) for nodes in [graph.node, *functions]):
+        digest.update(body)
+    return digest.hexdigest()
+
+
+def _operations_digest(nodes: Iterable[Any]) -> bytes:
+    digest = hashlib.sha256()
+    for node in nodes:
+        digest.update(f"{node.op}\n".encode())
+        for name, value in sorted(node.attr.items()):
+            # Functions are named by a counter; what starts with "_" is bookkeeping.
+            if not name.startswith("_") and value.WhichOneof("value") != "func":
+                content = value.SerializeToString(deterministic=True)
+                digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.digest()
+
+
+class ServingModule(tf.Module):  # type: ignore[misc]
     """The four signatures around one network; what `export_saved_model` saves."""
 
     def __init__(
@@ -101,15 +134,8 @@ class ServingModule(tf.Module):
         self._params = params
         self._genres = list(genres)
         self._card_json = card_json
-
-        def network(mel_db: tf.Tensor) -> tf.Tensor:
-            return tf.cast(model(mel_db, training=False), tf.float32)
-
         # One traced function that all signatures call, so the graph holds the network once.
-        self._network = tf.function(
-            network,
-            input_signature=[tf.TensorSpec([None, params.n_mels, params.frames], tf.float32)],
-        )
+        self._network = _network(model, params)
 
     def signatures(self) -> dict[str, Any]:
         """Name to tf.function with its input signature, as tf.saved_model.save takes it."""
@@ -164,7 +190,7 @@ class ServingModule(tf.Module):
             examples, {schema.MEL_DB: tf.io.FixedLenFeature([], tf.string)}
         )
         mel_db = parser.decode_mel(parsed[schema.MEL_DB], self._params)
-        in_range = tf.reduce_all((mel_db >= -mel_graph.DYNAMIC_RANGE_DB) & (mel_db <= 0.0))
+        in_range = tf.reduce_all((mel_db >= -DYNAMIC_RANGE_DB) & (mel_db <= 0.0))
         check = tf.debugging.Assert(in_range, ["examples: mel_db holds values outside [-80, 0] dB"])
         with tf.control_dependencies([check]):
             mel_db = tf.identity(mel_db)
@@ -202,6 +228,16 @@ class ServingModule(tf.Module):
     def _answer(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
         names = tf.tile(tf.constant([self._genres]), [tf.shape(probabilities)[0], 1])
         return {"probabilities": probabilities, "genres": names}
+
+
+def _network(model: keras.Model, params: AudioParams) -> Any:
+    """`model` as a tf.function: float32 `[batch, n_mels, frames]` to `[batch, genres]`."""
+
+    def network(mel_db: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(mel_db, training=False), tf.float32)
+
+    pictures = tf.TensorSpec([None, params.n_mels, params.frames], tf.float32, name="mel_db")
+    return tf.function(network, input_signature=[pictures])
 
 
 def _in_chunks(function: Any, rows: tf.Tensor, outputs: int) -> tf.Tensor:
