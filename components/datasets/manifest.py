@@ -1,0 +1,98 @@
+"""A CSV that lists the tracks: columns uri, genre; optional track_id, artist_id, split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from components.datasets import csvfile
+from components.datasets.admission import leads_outside
+from components.datasets.errors import DatasetError
+from components.datasets.settings import DatasetSettings
+from components.datasets.track import Reject, SplitName, Track
+
+REQUIRED = ("uri", "genre")
+OPTIONAL = ("track_id", "artist_id", "split")
+SPLIT_NAMES: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
+
+
+def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
+    """Tracks in the order of the file `settings.manifest`, relative to the data folder.
+
+    Relative uris count from the manifest's own folder, or from the data folder where the
+    manifest lies outside it; the files must lie in the data folder. A row without a
+    track_id gets its path relative to the data folder, without extension. Column names
+    and splits may be in any case; other columns are passed over.
+
+    Raises:
+      DatasetError: no such file, no header, a needed column is missing or there twice,
+        no rows, or the file is not UTF-8 or not CSV.
+    """
+    path = os.path.normpath(os.path.join(root, settings.manifest))
+    name = os.path.basename(path)
+    if not os.path.isfile(path):
+        raise DatasetError(
+            f"{root}: no manifest; looked for {path} (dataset.manifest = {settings.manifest!r})"
+        )
+    rows = csvfile.read_rows(path)
+    header = next(rows, None)
+    if header is None:
+        raise DatasetError(f"{name}: the file is empty; its first line names the columns: {path}")
+    columns = _columns(header[1], name)
+    base = root if leads_outside(path, os.path.realpath(root)) else os.path.dirname(path)
+    empty = True
+    for line, cells in rows:
+        empty = False
+        yield _track(line, cells, columns, len(header[1]), base, root)
+    if empty:
+        raise DatasetError(f"{name}: lists no tracks: {path}")
+
+
+def _columns(header: list[str], name: str) -> dict[str, int]:
+    names = [cell.strip().lower() for cell in header]
+    for column in REQUIRED:
+        if column not in names:
+            raise DatasetError(
+                f"{name}: no column {column!r}; found {', '.join(map(repr, header))} "
+                f"(commas separate columns; needed: {', '.join(REQUIRED)}; "
+                f"optional: {', '.join(OPTIONAL)})"
+            )
+    for column in (*REQUIRED, *OPTIONAL):
+        if names.count(column) > 1:
+            raise DatasetError(f"{name}: the column {column!r} is there twice")
+    return {column: names.index(column) for column in (*REQUIRED, *OPTIONAL) if column in names}
+
+
+def _track(
+    line: int, cells: list[str], columns: dict[str, int], width: int, base: str, root: str
+) -> Track | Reject:
+    if len(cells) != width:
+        detail = f"manifest line {line} has {len(cells)} cells, its header {width}"
+        return Reject("", cells[0], "", "bad_metadata", detail)
+    values = {column: cells[i].strip() for column, i in columns.items()}
+    uri, genre = values["uri"], values["genre"]
+    if not uri:
+        return Reject("", "", genre, "bad_metadata", f"manifest line {line}: no uri")
+    uri = uri if "://" in uri else os.path.normpath(os.path.join(base, uri))
+    default_id = os.path.splitext(os.path.relpath(uri, root))[0]
+    track_id = values.get("track_id") or default_id
+    split = values.get("split", "").lower()
+    if split and split not in SPLIT_NAMES:
+        detail = (
+            f"manifest line {line}: split {split[:40]!r} is not one of {', '.join(SPLIT_NAMES)}"
+        )
+        return Reject(track_id, uri, genre, "bad_metadata", detail)
+    return Track(
+        track_id=track_id,
+        uri=uri,
+        genre=genre,
+        artist_id=values.get("artist_id") or None,
+        split_hint=SPLIT_NAMES.get(split),
+    )
