@@ -25,7 +25,9 @@ def clip_starts(
       ValueError: the track is shorter than one clip.
     """
     if track_samples < clip_samples:
-        raise ValueError(f"track of {track_samples} samples is shorter than a clip ({clip_samples})")
+        raise ValueError(
+            f"track of {track_samples} samples is shorter than a clip ({clip_samples})"
+        )
     room = track_samples - clip_samples + 1
     starts = []
     for index in range(clips):

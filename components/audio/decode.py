@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 
 import numpy as np
@@ -9,9 +10,17 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from components.audio.params import LARGEST_SAMPLE
+
 # Longest audio that is read: 1 hour. A header that claims more is not trusted.
 MAX_SECONDS = 3600.0
 EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
+
+# Decoded at once, so that only the mono average of a long file is held in memory.
+BLOCK_SAMPLES = 1 << 20
+# libsndfile 1.2 ends its search for an mp3 frame with this code, whose text says that
+# the file does not exist.
+NOT_A_REGULAR_FILE = 7
 
 
 class DecodeError(ValueError):
@@ -35,31 +44,46 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
     """
     path = pathlib.Path(path)
     try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise DecodeError("missing_file", f"{error.strerror}") from error
-    if not path.is_file():
-        raise DecodeError("missing_file", "not a regular file")
-    if size == 0:
-        raise DecodeError("empty_file", "0 bytes")
-    try:
-        with soundfile.SoundFile(str(path)) as audio:
+        if not path.is_file():
+            raise DecodeError("missing_file", "not a regular file" if path.exists() else "no file")
+        if path.stat().st_size == 0:
+            raise DecodeError("empty_file", "0 bytes")
+        # Bytes: names that are not UTF-8 open too.
+        with soundfile.SoundFile(os.fsencode(path)) as audio:
             rate = audio.samplerate
             if rate <= 0:
                 raise DecodeError("undecodable", f"sample rate {rate} Hz")
-            if audio.frames > MAX_SECONDS * rate:
-                raise DecodeError(
-                    "too_long", f"{audio.frames / rate:.0f} s; at most {MAX_SECONDS:.0f} s are read"
-                )
-            samples = audio.read(dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise DecodeError("undecodable", str(error).replace(str(path), path.name)) from error
+            mono = _read_mono(audio, round(MAX_SECONDS * rate))
+    except OSError as error:
+        raise DecodeError("missing_file", f"{error.strerror}") from error
+    except soundfile.LibsndfileError as error:
+        text = "Format not recognised." if error.code == NOT_A_REGULAR_FILE else error.error_string
+        raise DecodeError("undecodable", text) from error
+    except RuntimeError as error:
+        raise DecodeError("undecodable", str(error)) from error
     except MemoryError as error:
         raise DecodeError("undecodable", "declares more audio than memory holds") from error
-    mono = to_mono(samples)
-    if not np.isfinite(mono).all():
-        raise DecodeError("not_finite", "NaN or infinite samples")
+    # Negated, so that NaN fails too.
+    if not (np.abs(mono) <= LARGEST_SAMPLE).all():
+        raise DecodeError("not_finite", "NaN or infinite samples, or far beyond full scale")
     return mono, rate
+
+
+def _read_mono(audio: soundfile.SoundFile, most_samples: int) -> npt.NDArray[np.float32]:
+    """The rest of `audio`, channels averaged, float32 `[samples]`; DecodeError: too_long.
+
+    What the header claims is not trusted: the samples that come are counted too.
+    """
+    blocks = [np.zeros(0, np.float32)]
+    total = 0
+    while max(total, audio.frames) <= most_samples:
+        block = audio.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+        if len(block) == 0:
+            return np.concatenate(blocks)
+        total += len(block)
+        blocks.append(to_mono(block))
+    seconds = max(total, audio.frames) / audio.samplerate
+    raise DecodeError("too_long", f"{seconds:.0f} s; at most {MAX_SECONDS:.0f} s are read")
 
 
 def to_mono(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -18,6 +18,10 @@ FRONT_END_VERSION = 1
 POWER_FLOOR = 1e-10
 DYNAMIC_RANGE_DB = 80.0
 
+# Full scale is 1. Far above it the power would overflow float32, and the picture of
+# such a clip would look normal; 16-bit integers sent as floats still give the right one.
+LARGEST_SAMPLE = 1e6
+
 
 @dataclasses.dataclass(frozen=True)
 class AudioParams:
@@ -36,6 +40,10 @@ class AudioParams:
     clips_per_track: Annotated[int, Ge(1), Le(100)] = 4
 
     def __post_init__(self) -> None:
+        if self.fft_samples % 2:
+            raise ValueError(
+                f"fft_samples = {self.fft_samples} is odd: centred frames need an even number"
+            )
         if self.hop_samples > self.fft_samples:
             raise ValueError(
                 f"hop_samples = {self.hop_samples} skips audio: it must be at most "

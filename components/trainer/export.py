@@ -24,7 +24,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.audio import mel_graph
-from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.params import DYNAMIC_RANGE_DB, LARGEST_SAMPLE, AudioParams
 from components.examples import parser, schema
 
 GENRES_ASSET = "genres.json"
@@ -34,9 +34,6 @@ MODEL_CARD_ASSET = "model_card.json"
 # Clips that go through the network at once, so that an hour-long waveform needs no
 # more memory than half a minute does.
 CLIPS_AT_ONCE = 16
-# Full scale is 1. Far above it the float32 power overflows, and the picture would
-# look normal; integers sent as floats (up to 32768) still give the right one.
-LARGEST_SAMPLE = 1e6
 PROBABILITY_SUM_TOLERANCE = 1e-3
 
 
