@@ -24,6 +24,9 @@ from pipeline.beam_settings import BeamSettings
 _OFFICIAL_SPLIT_KINDS = ("fma", "manifest", "synthetic")
 _WEIGHTS_WORDS = ("imagenet", "none")
 _WEIGHTS_SUFFIXES = (".h5", ".keras")
+# Networks that see a coloured picture through a base which may be pre-trained, and the
+# smallest side in pixels that the base can halve as often as it does.
+PICTURE_NETWORKS = {"vgg16": 32}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +69,7 @@ class Config:
         if len(self.dataset.genres) == 1:
             yield "dataset.genres: one genre leaves nothing to tell apart; name at least two"
         for name, model in self.models.items():
-            # A misspelt word must not wait until training to be found missing as a file.
-            if model.weights in _WEIGHTS_WORDS or model.weights.endswith(_WEIGHTS_SUFFIXES):
-                continue
-            yield (
-                f'models.{name}.weights = {json.dumps(model.weights)}: must be "imagenet", '
-                '"none", or the path of a Keras weights file (.h5 or .keras)'
-            )
+            yield from _model_problems(f"models.{name}", model, PICTURE_NETWORKS.get(name))
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values, defaults included, in the tables' order."""
@@ -96,3 +93,29 @@ def network_problems(names: Iterable[str]) -> Iterator[str]:
         near = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean models.{near[0]}? " if near else ""
         yield f"models.{name}: unknown network; {hint}there are: {', '.join(sorted(NETWORKS))}"
+
+
+def _model_problems(
+    table: str, model: ModelSettings, smallest_side_pixels: int | None
+) -> Iterator[str]:
+    """What a network cannot be given; `smallest_side_pixels` is None without a picture."""
+    if smallest_side_pixels is None:
+        for key in ("weights", "image_size", "fine_tune_epochs", "fine_tune_learning_rate"):
+            value = getattr(model, key)
+            if value not in ("none", 0, None):
+                yield (
+                    f"{table}.{key} = {json.dumps(value)}: has no effect, as this network has no "
+                    f"pre-trained base; of those that have: {', '.join(sorted(PICTURE_NETWORKS))}"
+                )
+        return
+    # A misspelt word must not wait until training to be found missing as a file.
+    if model.weights not in _WEIGHTS_WORDS and not model.weights.endswith(_WEIGHTS_SUFFIXES):
+        yield (
+            f'{table}.weights = {json.dumps(model.weights)}: must be "imagenet", "none", or the '
+            "path of a Keras weights file (.h5 or .keras)"
+        )
+    if 0 < model.image_size < smallest_side_pixels:
+        yield (
+            f"{table}.image_size = {model.image_size}: must be 0 (the spectrogram's own size) "
+            f"or at least {smallest_side_pixels}"
+        )

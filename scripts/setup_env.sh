@@ -41,10 +41,10 @@ find_python() {
     done
 }
 
-no_python() {
+no_python() { # no_python WHY
     cat >&2 <<MESSAGE
-Genreflow needs Python 3.10 (TFX 1.16 and TensorFlow 2.16 have no build for the newest
-Pythons), and ${1}. Any one of these helps; then run make again:
+Genreflow needs Python 3.10, the newest that TFX 1.16 is built for. $1
+Any one of these helps; then run make again:
   Ubuntu, deadsnakes:  sudo add-apt-repository ppa:deadsnakes/ppa &&
                        sudo apt install python3.10 python3.10-venv
   pyenv:               pyenv install 3.10
@@ -57,7 +57,7 @@ MESSAGE
 failed() {
     echo "Setting up .venv failed while $step. The end of $(pwd)/$log:" >&2
     tail -n 20 "$log" | sed 's/^/  /' >&2
-    echo "Run the same command again to retry; it continues from what was downloaded." >&2
+    echo "Run the same command again to retry." >&2
     exit 1
 }
 
@@ -68,17 +68,28 @@ run() { # run WHAT COMMAND...: its output goes to the log
     "$@" >>"$log" 2>&1 || failed
 }
 
-make_venv() {
-    rm -rf .venv
+# Decides how .venv is made before anything is deleted. A uv found on the path is run, too:
+# a shim of another Python's uv may only look like one.
+choose_maker() {
     python=$(find_python)
     if [ -n "$python" ] && "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
-        run "creating .venv" "$python" -m venv .venv
+        maker=venv
     elif uv --version >/dev/null 2>&1; then
-        run "creating .venv with uv" uv venv --quiet --seed --python 3.10 .venv
+        maker=uv
     elif [ -n "$python" ]; then
-        no_python "the one here ($python) lacks its venv module (Debian: apt install python3.10-venv)"
+        no_python "The one here ($python) lacks its venv module; on Debian and Ubuntu:
+sudo apt install python3.10-venv."
     else
-        no_python "none was found"
+        no_python "None was found."
+    fi
+}
+
+make_venv() {
+    rm -rf .venv
+    if [ "$maker" = venv ]; then
+        run "creating .venv" "$python" -m venv .venv
+    else
+        run "creating .venv with uv" uv venv --quiet --seed --python 3.10 .venv
     fi
 }
 
@@ -99,11 +110,15 @@ if command -v flock >/dev/null; then
     fi
 fi
 
+maker=""
+if ! is_310 "$venv_python" || ! "$venv_python" -m pip --version >/dev/null 2>&1; then
+    choose_maker
+fi
 echo "Setting up .venv from requirements/dev.lock (usually 1 to 3 minutes, 3.5 GB; log: $log) ..."
 started=$(date +%s)
 : >"$log"
 rm -f "$stamp"
-if ! is_310 "$venv_python" || ! "$venv_python" -m pip --version >/dev/null 2>&1; then
+if [ -n "$maker" ]; then
     make_venv
 fi
 run "installing uv" "$venv_python" -m pip install --disable-pip-version-check \
