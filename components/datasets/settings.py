@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
@@ -15,7 +15,8 @@ class DatasetSettings:
     `genres`: the model's genres in label order; empty means the sorted names found.
     `data_dir`: the dataset's root; the command line's --data-dir replaces it.
     `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
-    `export_wav`: also write 16-bit WAV files of the clips or of whole tracks.
+    `export_wav`: also write WAV files of the clips or of whole tracks, as 32-bit
+    float, so that they decode to the very samples the spectrograms came from.
     """
 
     kind: Literal["fma", "gtzan", "folder", "manifest", "synthetic"] = "fma"
@@ -33,6 +34,11 @@ class DatasetSettings:
             raise ValueError(f"genres holds a name twice: {list(self.genres)}")
         if any(not genre.strip() for genre in self.genres):
             raise ValueError("genres holds an empty name")
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> DatasetSettings:
+        """From what json.dumps(dataclasses.asdict(settings)) wrote."""
+        return cls(**{**values, "genres": tuple(values["genres"])})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,23 @@
+"""The pipeline's own artifact types (imports TFX)."""
+
+from __future__ import annotations
+
+from tfx.types import artifact
+
+
+class Rejects(artifact.Artifact):  # type: ignore[misc]
+    """`rejects.csv` (track_id, uri, genre, reason, detail) and `summary.json` (counts)."""
+
+    TYPE_NAME = "GenreflowRejects"
+
+
+class Predictions(artifact.Artifact):  # type: ignore[misc]
+    """`predictions.parquet`: model, split, track_id, clip_index, label, p_<genre>..."""
+
+    TYPE_NAME = "GenreflowPredictions"
+
+
+class DataCheckResult(artifact.Artifact):  # type: ignore[misc]
+    """`check.json`: what DataCheck looked at and found in order."""
+
+    TYPE_NAME = "GenreflowDataCheck"

@@ -1,0 +1,130 @@
+"""What must hold of the examples before anything trains on them. No TFX, no Beam."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from components.audio.params import AudioParams
+from components.examples import schema
+
+MAX_FINDINGS = 20
+
+
+@dataclasses.dataclass
+class ExampleFindings:
+    """What a scan of all examples found; `problems` is empty when they are in order."""
+
+    clips: dict[str, int]
+    tracks: dict[str, int]
+    problems: list[str]
+
+
+def scan_examples(
+    splits: Mapping[str, Iterable[bytes]],
+    genres: Sequence[str],
+    params: AudioParams,
+    *,
+    leaky: bool,
+) -> ExampleFindings:
+    """Checks each example, and that the splits are apart.
+
+    Args:
+      splits: for each split its serialized tf.Examples.
+      genres: in label order.
+      params: the audio parameters.
+      leaky: whether clips of a track may lie in several splits (by_clip).
+
+    Returns:
+      Counts, and at most MAX_FINDINGS problems in words: a missing feature, a genre
+      that is not in `genres` or does not match its label, a spectrogram of the wrong
+      size, a clip that occurs twice, a track in two splits, a
+      genre without a training clip.
+    """
+    import tensorflow as tf  # noqa: PLC0415
+
+    findings = ExampleFindings({}, {}, [])
+    split_of_track: dict[str, str] = {}
+    seen: set[tuple[str, int]] = set()
+    train_genres: set[str] = set()
+
+    def problem(text: str) -> None:
+        if len(findings.problems) < MAX_FINDINGS:
+            findings.problems.append(text)
+
+    for split, records in splits.items():
+        findings.clips[split] = 0
+        tracks: set[str] = set()
+        for record in records:
+            example = tf.train.Example.FromString(record)
+            values = _values(example)
+            missing = [name for name in _FEATURES if name not in values]
+            if missing:
+                problem(f"{split}: an example lacks {', '.join(missing)}")
+                continue
+            findings.clips[split] += 1
+            track, genre = values[schema.TRACK_ID].decode(), values[schema.GENRE].decode()
+            label, index = values[schema.LABEL], values[schema.CLIP_INDEX]
+            where = f"{split}: track {track!r} clip {index}"
+            if genre not in genres:
+                problem(f"{where}: unknown genre {genre!r}; known are {', '.join(genres)}")
+            elif not 0 <= label < len(genres) or genres[label] != genre:
+                problem(f"{where}: label {label} does not mean {genre!r}")
+            if len(values[schema.MEL_DB]) != params.mel_bytes:
+                problem(
+                    f"{where}: spectrogram of {len(values[schema.MEL_DB])} bytes, "
+                    f"not {params.mel_bytes}"
+                )
+            if (track, index) in seen:
+                problem(f"{where}: occurs twice")
+            seen.add((track, index))
+            tracks.add(track)
+            other = split_of_track.setdefault(track, split)
+            if other != split and not leaky:
+                problem(f"track {track!r} lies in {other} and in {split}")
+            if split == "train":
+                train_genres.add(genre)
+        findings.tracks[split] = len(tracks)
+    for genre in genres:
+        if genre not in train_genres:
+            problem(f"genre {genre!r} has no training clip")
+    return findings
+
+
+_FEATURES = (
+    schema.TRACK_ID,
+    schema.ARTIST_ID,
+    schema.GENRE,
+    schema.LABEL,
+    schema.CLIP_INDEX,
+    schema.CLIP_START_S,
+    schema.MEL_DB,
+)
+
+
+def _values(example: Any) -> dict[str, Any]:
+    """Feature name to its single value; features with another count are left out."""
+    values = {}
+    for name, feature in example.features.feature.items():
+        kind = feature.WhichOneof("kind")
+        content = getattr(feature, kind).value if kind else ()
+        if len(content) == 1:
+            values[name] = content[0]
+    return values
+
+
+def anomaly_lines(anomalies: Mapping[str, Any]) -> list[str]:
+    """TFDV's anomalies in words.
+
+    Args:
+      anomalies: for each split its tensorflow_metadata Anomalies message.
+    """
+    lines = []
+    for split, message in anomalies.items():
+        if message.HasField("dataset_anomaly_info"):
+            lines.append(f"{split}: {message.dataset_anomaly_info.description}")
+        for name, info in sorted(message.anomaly_info.items()):
+            reasons = "; ".join(r.description for r in info.reason) or info.description
+            lines.append(f"{split}: feature {name}: {reasons}")
+    return lines

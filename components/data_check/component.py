@@ -1,0 +1,69 @@
+"""DataCheck: what ExampleValidator reports, and more, stops the run before training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.artifacts import DataCheckResult
+from components.audio.params import AudioParams
+from components.code_digest import code_digest
+from components.data_check.executor import Executor
+
+
+class DataCheckSpec(types.ComponentSpec):  # type: ignore[misc]
+    """See DataCheck."""
+
+    PARAMETERS = {
+        "audio": ExecutionParameter(type=str),
+        "genres": ExecutionParameter(type=str),
+        "leaky": ExecutionParameter(type=int),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+    }
+    OUTPUTS = {"result": ChannelParameter(type=DataCheckResult)}
+
+
+class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
+    """Raises unless the examples are in order; what trains comes after it."""
+
+    SPEC_CLASS = DataCheckSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        examples: types.BaseChannel,
+        anomalies: types.BaseChannel,
+        audio: AudioParams,
+        genres: Sequence[str],
+        leaky: bool,
+    ) -> None:
+        """Initializes the component.
+
+        Args:
+          examples: SpectrogramGen's.
+          anomalies: ExampleValidator's.
+          audio: the audio parameters.
+          genres: in label order.
+          leaky: whether clips of a track may lie in several splits (by_clip).
+        """
+        super().__init__(
+            spec=DataCheckSpec(
+                audio=json.dumps(audio.to_json(), sort_keys=True),
+                genres=json.dumps(list(genres)),
+                leaky=int(leaky),
+                code_digest=code_digest("data_check", "audio/params.py", "examples"),
+                examples=examples,
+                anomalies=anomalies,
+                result=types.Channel(type=DataCheckResult),
+            )
+        )

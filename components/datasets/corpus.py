@@ -1,0 +1,71 @@
+"""A whole dataset as the pipeline sees it: tracks, genres, splits, rejects, digest."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from components.datasets import splits
+from components.datasets.digest import manifest_digest
+from components.datasets.registry import read_tracks
+from components.datasets.selection import limit_tracks, resolve_genres
+from components.datasets.settings import DatasetSettings, SplitSettings
+from components.datasets.track import Reject, SplitName, Track
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Tracks in id order, each with its split; `rejects` were left out before decoding.
+
+    `digest` identifies the files, their labels and their splits. `tracks_listed`
+    counts every track that the metadata lists, rejects included.
+    """
+
+    tracks: tuple[Track, ...]
+    genres: tuple[str, ...]
+    splits: splits.SplitResult
+    rejects: tuple[Reject, ...]
+    digest: str
+
+    @property
+    def tracks_listed(self) -> int:
+        return len(self.tracks) + len(self.rejects)
+
+    @property
+    def leaky(self) -> bool:
+        """Whether clips of one track may lie on both sides of a split."""
+        return self.splits.leaky
+
+    def split_of_clip(self, track_id: str, clip_index: int) -> SplitName:
+        """The split of one clip; for all policies but by_clip that of its track."""
+        return self.splits.split_of_clip(track_id, clip_index)
+
+
+def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:
+    """Reads `dataset.data_dir`'s metadata, splits its tracks, and digests both.
+
+    Raises:
+      DatasetError: the folder or its metadata cannot be used.
+      SplitError: a genre or a split cannot be filled.
+    """
+    tracks: list[Track] = []
+    rejects: list[Reject] = []
+    for item in read_tracks(dataset, dataset.data_dir):
+        (tracks if isinstance(item, Track) else rejects).append(item)  # type: ignore[arg-type]
+    tracks = limit_tracks(tracks, dataset.max_tracks)
+    genres = resolve_genres(dataset, tracks)
+    result = splits.assign_splits(tracks, split, genres)
+    left_out = {reject.track_id for reject in result.rejects}
+    used = sorted(track for track in tracks if track.track_id not in left_out)
+    return Corpus(
+        tracks=tuple(used),
+        genres=genres,
+        splits=result,
+        rejects=tuple(sorted({*rejects, *result.rejects})),
+        digest=manifest_digest(
+            used,
+            {track.track_id: result.label_of(track.track_id) for track in used},
+            data_dir=dataset.data_dir,
+            genres=genres,
+            strict=dataset.strict,
+        ),
+    )

@@ -1,0 +1,17 @@
+"""A retried step inherits the folders of the attempt that died: start from empty ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def empty_outputs(output_dict: Mapping[str, Iterable[Any]]) -> None:
+    """Deletes whatever lies in the folders of a component's output artifacts."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    for artifacts in output_dict.values():
+        for artifact in artifacts:
+            if tf.io.gfile.exists(artifact.uri):
+                tf.io.gfile.rmtree(artifact.uri)
+            tf.io.gfile.makedirs(artifact.uri)

@@ -1,0 +1,74 @@
+"""GenreGate: the one component whose blessing lets a model be pushed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from tfx import types
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.artifacts import Predictions
+from components.code_digest import code_digest
+from components.gate.executor import Executor
+from components.gate.settings import GateSettings
+
+
+class GenreGateSpec(types.ComponentSpec):  # type: ignore[misc]
+    """See GenreGate."""
+
+    PARAMETERS = {
+        "gate": ExecutionParameter(type=str),
+        "genres": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "model": ChannelParameter(type=standard_artifacts.Model),
+        "predictions": ChannelParameter(type=Predictions),
+        "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "serving_model": ChannelParameter(type=standard_artifacts.PushedModel, optional=True),
+    }
+    OUTPUTS = {"blessing": ChannelParameter(type=standard_artifacts.ModelBlessing)}
+
+
+class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
+    """Outputs `blessing`, which the Pusher obeys."""
+
+    SPEC_CLASS = GenreGateSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        model: types.BaseChannel,
+        predictions: types.BaseChannel,
+        evaluation: types.BaseChannel,
+        serving_model: types.BaseChannel,
+        settings: GateSettings,
+        genres: Sequence[str],
+    ) -> None:
+        """Initializes the component.
+
+        Args:
+          model: the Selector's candidate.
+          predictions: the Selector's.
+          evaluation: the Evaluator's; the gate decides only on what was evaluated.
+          serving_model: the last pushed model, or nothing (ServingModelStrategy).
+          settings: the [gate] table.
+          genres: in label order.
+        """
+        super().__init__(
+            spec=GenreGateSpec(
+                gate=json.dumps(dataclasses.asdict(settings), sort_keys=True),
+                genres=json.dumps(list(genres)),
+                code_digest=code_digest("gate", "predictions"),
+                model=model,
+                predictions=predictions,
+                evaluation=evaluation,
+                serving_model=serving_model,
+                blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+            )
+        )

@@ -1,0 +1,35 @@
+"""Which model serves: the last one that was pushed and is still there."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import tensorflow as tf
+from tfx.dsl.components.common.resolver import ResolverStrategy
+
+
+class ServingModelStrategy(ResolverStrategy):  # type: ignore[misc]
+    """Resolves PushedModel to the latest with `pushed` = 1 whose push destination exists.
+
+    "Latest blessed" would not do: a blessed model may have been refused later, and a
+    version that someone deleted serves nobody.
+    """
+
+    def resolve_artifacts(
+        self, store: Any, input_dict: dict[str, list[Any]]
+    ) -> dict[str, list[Any]]:
+        return {key: _serving(artifacts)[:1] for key, artifacts in input_dict.items()}
+
+
+def _serving(artifacts: list[Any]) -> list[Any]:
+    return [
+        artifact
+        for artifact in sorted(artifacts, key=lambda a: a.id, reverse=True)
+        if artifact.get_int_custom_property("pushed") == 1
+        and tf.io.gfile.exists(
+            os.path.join(
+                artifact.get_string_custom_property("pushed_destination"), "saved_model.pb"
+            )
+        )
+    ]

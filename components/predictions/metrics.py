@@ -1,0 +1,149 @@
+"""Accuracy, recall, F1 and confusion from predictions, with bootstrap intervals by track.
+
+Clips of a track are alike, so an interval that resamples clips is far too narrow:
+whole tracks are resampled (Efron & Tibshirani 1993, the percentile method).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.predictions.table import by_track, probability_columns
+
+RESAMPLES = 2000
+SEED = 20170101
+
+
+@dataclasses.dataclass(frozen=True)
+class Interval:
+    """A value with its 95 % bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def to_json(self) -> dict[str, float]:
+        """Rounded to 6 places, so that text is the same on every machine."""
+        return {key: round(number, 6) for key, number in dataclasses.asdict(self).items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitMetrics:
+    """One model on one split.
+
+    `recall` holds for each genre the share of its tracks that were found (None where
+    it has none); `confusion` counts tracks, `[true][predicted]`.
+    """
+
+    clip_accuracy: Interval
+    track_accuracy: Interval
+    macro_f1: Interval
+    recall: dict[str, float | None]
+    confusion: list[list[int]]
+    clips: int
+    tracks: int
+
+    def to_json(self) -> dict[str, Any]:
+        """As results.json holds it."""
+        return {
+            "clip_accuracy": self.clip_accuracy.to_json(),
+            "track_accuracy": self.track_accuracy.to_json(),
+            "macro_f1": self.macro_f1.to_json(),
+            "recall": {
+                genre: None if value is None else round(value, 6)
+                for genre, value in self.recall.items()
+            },
+            "confusion": self.confusion,
+            "clips": self.clips,
+            "tracks": self.tracks,
+        }
+
+
+def accuracy(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Share on the diagonal: `[..., genres, genres]` to `[...]`."""
+    total = confusion.sum(axis=(-2, -1))
+    return np.trace(confusion, axis1=-2, axis2=-1) / np.maximum(total, 1)
+
+
+def macro_f1(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean F1 over the genres that occur (true or predicted): `[..., g, g]` to `[...]`."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
+    seen = confusion.sum(axis=-1) + confusion.sum(axis=-2)
+    f1 = 2 * hits / np.maximum(seen, 1)
+    return f1.sum(axis=-1) / np.maximum((seen > 0).sum(axis=-1), 1)
+
+
+def evaluate(
+    table: pd.DataFrame, genres: Sequence[str], *, resamples: int = RESAMPLES
+) -> SplitMetrics:
+    """Metrics of one model on one split.
+
+    Args:
+      table: its rows of the predictions table, at least one.
+      genres: in label order.
+      resamples: bootstrap resamples of whole tracks; the seed is fixed.
+    """
+    columns = probability_columns(genres)
+    tracks = by_track(table, genres)
+    position = pd.Series(range(len(tracks)), index=tracks["track_id"])
+    clip_confusion = _confusion_by_group(
+        position[table["track_id"]].to_numpy(),
+        table["label"].to_numpy(),
+        table[columns].to_numpy().argmax(axis=1),
+        len(tracks),
+        len(genres),
+    )
+    track_confusion = _confusion_by_group(
+        np.arange(len(tracks)),
+        tracks["label"].to_numpy(),
+        tracks[columns].to_numpy().argmax(axis=1),
+        len(tracks),
+        len(genres),
+    )
+    weights = _resample_weights(len(tracks), resamples)
+    clips = clip_confusion.sum(axis=0)
+    whole = track_confusion.sum(axis=0)
+    clip_resampled = np.tensordot(weights, clip_confusion, axes=1)
+    track_resampled = np.tensordot(weights, track_confusion, axes=1)
+    found, total = np.diagonal(whole), whole.sum(axis=1)
+    return SplitMetrics(
+        clip_accuracy=_interval(accuracy(clips), accuracy(clip_resampled)),
+        track_accuracy=_interval(accuracy(whole), accuracy(track_resampled)),
+        macro_f1=_interval(macro_f1(whole), macro_f1(track_resampled)),
+        recall={
+            genre: float(found[i] / total[i]) if total[i] else None
+            for i, genre in enumerate(genres)
+        },
+        confusion=whole.astype(int).tolist(),
+        clips=len(table),
+        tracks=len(tracks),
+    )
+
+
+def _confusion_by_group(
+    group: npt.NDArray[np.int64],
+    true: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.int64],
+    groups: int,
+    genres: int,
+) -> npt.NDArray[np.float64]:
+    counts = np.zeros((groups, genres, genres))
+    np.add.at(counts, (group, true, predicted), 1)
+    return counts
+
+
+def _resample_weights(tracks: int, resamples: int) -> npt.NDArray[np.float64]:
+    """How often each track is drawn in each resample: `[resamples, tracks]`."""
+    rng = np.random.default_rng(SEED)
+    return rng.multinomial(tracks, np.full(tracks, 1 / tracks), size=resamples).astype(float)
+
+
+def _interval(value: npt.NDArray[np.float64], samples: npt.NDArray[np.float64]) -> Interval:
+    low, high = np.percentile(samples, [2.5, 97.5])
+    return Interval(float(value), float(low), float(high))

@@ -1,0 +1,95 @@
+"""The predictions table: every model's probabilities for every clip of a split.
+
+Columns: `model`, `split`, `track_id`, `artist_id` (strings), `clip_index`, `label`
+(int64), and `p_<genre>` (float32) in label order. All later numbers come from it.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.errors import DataError
+
+FILE_NAME = "predictions.parquet"
+KEYS = ("model", "split", "track_id", "artist_id", "clip_index", "label")
+
+
+def probability_columns(genres: Sequence[str]) -> list[str]:
+    """The names of the probability columns, in label order."""
+    return [f"p_{genre}" for genre in genres]
+
+
+def make_table(
+    model: str,
+    split: str,
+    clips: pd.DataFrame,
+    probabilities: npt.NDArray[np.float32],
+    genres: Sequence[str],
+) -> pd.DataFrame:
+    """One model's rows for one split, sorted by track and clip.
+
+    Args:
+      model: its name.
+      split: the split's name.
+      clips: `track_id`, `artist_id`, `clip_index`, `label`, a row a clip.
+      probabilities: `[clips, genres]`, in the same order.
+      genres: in label order.
+
+    Raises:
+      DataError: not one row of probabilities a clip, or one that is no distribution.
+    """
+    if probabilities.shape != (len(clips), len(genres)):
+        raise DataError(
+            f"model {model}, split {split}: probabilities are {probabilities.shape}, "
+            f"not {(len(clips), len(genres))}"
+        )
+    sums = probabilities.sum(axis=1)
+    if not np.isfinite(probabilities).all() or (abs(sums - 1) > 1e-3).any():
+        raise DataError(
+            f"model {model}, split {split}: its outputs are not probabilities "
+            "(not finite, or not adding up to 1)"
+        )
+    table = pd.DataFrame({"model": model, "split": split}, index=range(len(clips)))
+    for column in KEYS[2:]:
+        table[column] = clips[column].to_numpy()
+    for index, column in enumerate(probability_columns(genres)):
+        table[column] = probabilities[:, index].astype(np.float32)
+    return table.sort_values(["track_id", "clip_index"], kind="stable", ignore_index=True)
+
+
+def write_table(table: pd.DataFrame, directory: str) -> str:
+    """Writes the table into a folder (temporary name, then renamed); returns its path."""
+    path = pathlib.Path(directory, FILE_NAME)
+    temporary = path.with_name(f".{FILE_NAME}.tmp")
+    table.to_parquet(temporary, index=False)
+    os.replace(temporary, path)
+    return str(path)
+
+
+def read_table(directory: str) -> pd.DataFrame:
+    """Reads what write_table wrote."""
+    import pyarrow_hotfix  # noqa: F401, PLC0415  pyarrow 10 would run code from a file
+
+    return pd.read_parquet(pathlib.Path(directory, FILE_NAME))
+
+
+def by_track(table: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:
+    """Track rows: probabilities are the mean over a track's clips.
+
+    Args:
+      table: rows of one model and one split.
+      genres: in label order.
+
+    Returns:
+      `track_id`, `artist_id`, `label`, `p_<genre>...`, sorted by track id.
+    """
+    grouped = table.groupby("track_id", sort=True)
+    tracks = grouped[["artist_id", "label"]].first()
+    tracks[probability_columns(genres)] = grouped[probability_columns(genres)].mean()
+    return tracks.reset_index()

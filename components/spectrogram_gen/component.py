@@ -1,0 +1,73 @@
+"""SpectrogramGen: a dataset's audio to tf.Examples of mel spectrograms, and the rejects."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+from tfx import types
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import standard_artifacts
+from tfx.types.component_spec import ChannelParameter, ExecutionParameter
+
+from components.artifacts import Rejects
+from components.audio.params import AudioParams
+from components.code_digest import code_digest
+from components.datasets.settings import DatasetSettings, SplitSettings
+from components.spectrogram_gen.executor import Executor
+
+
+class SpectrogramGenSpec(types.ComponentSpec):  # type: ignore[misc]
+    """Parameters are JSON texts; the two digests make TFX's cache see files and code."""
+
+    PARAMETERS = {
+        "dataset": ExecutionParameter(type=str),
+        "split": ExecutionParameter(type=str),
+        "audio": ExecutionParameter(type=str),
+        "shard_tracks": ExecutionParameter(type=int),
+        "manifest_digest": ExecutionParameter(type=str),
+        "code_digest": ExecutionParameter(type=str),
+    }
+    INPUTS: dict[str, ChannelParameter] = {}
+    OUTPUTS = {
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "rejects": ChannelParameter(type=Rejects),
+    }
+
+
+class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[misc]
+    """Outputs `examples` (splits train, validation, test) and `rejects`."""
+
+    SPEC_CLASS = SpectrogramGenSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+
+    def __init__(
+        self,
+        *,
+        dataset: DatasetSettings,
+        split: SplitSettings,
+        audio: AudioParams,
+        manifest_digest: str,
+        shard_tracks: int,
+    ) -> None:
+        """Initializes the component.
+
+        Args:
+          dataset: with `data_dir` set.
+          split: the split policy.
+          audio: the audio parameters.
+          manifest_digest: of the corpus (`components.datasets.corpus`).
+          shard_tracks: tracks a shard.
+        """
+        super().__init__(
+            spec=SpectrogramGenSpec(
+                dataset=json.dumps(dataclasses.asdict(dataset), sort_keys=True),
+                split=json.dumps(dataclasses.asdict(split), sort_keys=True),
+                audio=json.dumps(audio.to_json(), sort_keys=True),
+                shard_tracks=shard_tracks,
+                manifest_digest=manifest_digest,
+                code_digest=code_digest("spectrogram_gen", "audio", "datasets", "examples"),
+                examples=types.Channel(type=standard_artifacts.Examples),
+                rejects=types.Channel(type=Rejects),
+            )
+        )

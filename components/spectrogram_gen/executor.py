@@ -1,0 +1,160 @@
+"""SpectrogramGen's work: read the dataset, split it, write the shards with Beam."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import apache_beam as beam
+from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
+from tfx.types import artifact_utils
+
+from components import progress
+from components.audio.params import AudioParams
+from components.datasets import corpus as corpus_lib
+from components.datasets.settings import DatasetSettings, SplitSettings
+from components.datasets.track import REJECT_REASONS, SPLITS, Reject
+from components.errors import DataError
+from components.fresh_output import empty_outputs
+from components.spectrogram_gen.rejects import write_rejects
+from components.spectrogram_gen.shards import (
+    Shard,
+    ShardResult,
+    WriteOptions,
+    plan_shards,
+    write_shard,
+)
+
+
+class WriteShard(beam.DoFn):  # type: ignore[misc]
+    """Writes one shard an element, and yields what it wrote."""
+
+    def __init__(self, options: WriteOptions) -> None:
+        self._options = options
+
+    def process(self, shard: Shard) -> Iterator[ShardResult]:
+        result = write_shard(shard, self._options)
+        count = beam.metrics.Metrics.counter
+        count("genreflow/spectrogram_gen", "tracks_read").inc(
+            len(shard.tracks) - len(result.rejects)
+        )
+        count("genreflow/spectrogram_gen", "clips_written").inc(sum(result.clips.values()))
+        for reject in result.rejects:
+            count("genreflow/spectrogram_gen", f"rejected_{reject.reason}").inc()
+        yield result
+
+
+class Executor(BaseBeamExecutor):  # type: ignore[misc]
+    """Writes the examples, their splits' names, and the rejects."""
+
+    def Do(  # noqa: N802  TFX's name
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        self._log_startup(input_dict, output_dict, exec_properties)
+        examples = artifact_utils.get_single_instance(output_dict["examples"])
+        rejects = artifact_utils.get_single_instance(output_dict["rejects"])
+        empty_outputs(output_dict)
+
+        params = AudioParams.from_json(json.loads(exec_properties["audio"]))
+        dataset = DatasetSettings.from_json(json.loads(exec_properties["dataset"]))
+        split = SplitSettings(**json.loads(exec_properties["split"]))
+        corpus = corpus_lib.load_corpus(dataset, split)
+        if corpus.digest != exec_properties["manifest_digest"]:
+            raise DataError(
+                f"{dataset.data_dir}: the data changed while the run was starting; "
+                "start it again once the folder is at rest"
+            )
+        options = WriteOptions(
+            params=params,
+            genres=corpus.genres,
+            clip_seed=dataset.clip_seed,
+            directory=examples.uri,
+            export_wav=dataset.export_wav,
+        )
+        clip_splits = {
+            track.track_id: tuple(
+                corpus.split_of_clip(track.track_id, index)
+                for index in range(params.clips_per_track)
+            )
+            for track in corpus.tracks
+        }
+        shards = plan_shards(corpus.tracks, clip_splits, exec_properties["shard_tracks"])
+        progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
+        results_path = os.path.join(rejects.uri, ".results")
+        with self._make_beam_pipeline() as pipeline:
+            (
+                pipeline
+                | "List shards" >> beam.Create(shards, reshuffle=True)
+                | "Decode and write spectrograms" >> beam.ParDo(WriteShard(options))
+                | "One result line a shard" >> beam.Map(_result_line)
+                | "Write result lines" >> beam.io.WriteToText(results_path, num_shards=1)
+            )
+        results = list(_read_results(results_path))
+        all_rejects = sorted([*corpus.rejects, *(r for res in results for r in res.rejects)])
+        summary = _summarize(results, all_rejects, corpus)
+        write_rejects(rejects.uri, all_rejects, summary)
+        self._finish_examples(examples, summary, params)
+
+    @staticmethod
+    def _finish_examples(examples: Any, summary: dict[str, Any], params: AudioParams) -> None:
+        empty = [split for split in SPLITS if not summary["clips"][split]]
+        if empty:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in summary["rejects"].items())
+            raise DataError(
+                f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}); "
+                "`genreflow check-data` lists every track and its reason"
+            )
+        temporary = os.path.join(examples.uri, ".tmp")
+        if os.path.isdir(temporary):
+            os.rmdir(temporary)
+        examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
+        examples.set_string_custom_property("audio_hash", params.digest())
+
+
+def _result_line(result: ShardResult) -> str:
+    return json.dumps(dataclasses.asdict(result))
+
+
+def _read_results(prefix: str) -> Iterator[ShardResult]:
+    folder, name = os.path.split(prefix)
+    for entry in sorted(os.listdir(folder)):
+        if not entry.startswith(name):
+            continue
+        path = os.path.join(folder, entry)
+        with open(path, encoding="utf-8") as lines:
+            for line in lines:
+                values = json.loads(line)
+                yield ShardResult(
+                    values["clips"],
+                    values["tracks_read"],
+                    tuple(Reject(**reject) for reject in values["rejects"]),
+                )
+        os.remove(path)
+
+
+def _summarize(
+    results: Iterable[ShardResult], rejects: Iterable[Reject], corpus: corpus_lib.Corpus
+) -> dict[str, Any]:
+    """What the run's results say about its data: counts, never names."""
+    clips: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
+    tracks: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
+    for result in results:
+        clips.update(result.clips)
+        tracks.update(result.tracks_read)
+    reasons = collections.Counter(reject.reason for reject in rejects)
+    return {
+        "tracks_listed": corpus.tracks_listed,
+        "tracks_read": corpus.tracks_listed - sum(reasons.values()),
+        "tracks": dict(tracks),
+        "clips": dict(clips),
+        "rejects": {reason: reasons[reason] for reason in REJECT_REASONS if reasons[reason]},
+        "genres": list(corpus.genres),
+        "leaky": corpus.leaky,
+    }

@@ -1,0 +1,163 @@
+"""Shards: which tracks are written together, and the writing of one of them.
+
+A shard is a group of tracks. One call decodes it in order, writes to temporary names
+and renames, so no example crosses a shuffle, memory stays flat, and a retry writes the
+same bytes to the same names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from components import progress
+from components.audio.decode import DecodeError
+from components.audio.params import AudioParams
+from components.datasets.track import SPLITS, Reject, SplitName, Track
+from components.examples import writer
+from components.spectrogram_gen import extract, wav_export
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """Shard `index` of `total`, and for each of its tracks the split of every clip."""
+
+    index: int
+    total: int
+    splits: tuple[SplitName, ...]
+    tracks: tuple[tuple[Track, tuple[SplitName, ...]], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class ShardResult:
+    """What one shard wrote: clips by split, tracks read, and the tracks left out."""
+
+    clips: dict[str, int]
+    tracks_read: dict[str, int]
+    rejects: tuple[Reject, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class WriteOptions:
+    """What every shard's writing needs to know. `genres` is in label order."""
+
+    params: AudioParams
+    genres: tuple[str, ...]
+    clip_seed: int
+    directory: str
+    export_wav: str = "none"
+
+
+def plan_shards(
+    tracks: Sequence[Track],
+    clip_splits: Mapping[str, tuple[SplitName, ...]],
+    shard_tracks: int,
+) -> list[Shard]:
+    """Groups tracks into shards of at most `shard_tracks`.
+
+    Tracks go by hash order, so that a shard mixes genres whatever the order of the
+    input. Where every clip of a track shares its split, a shard holds one split and is
+    numbered within it; tracks whose clips scatter (by_clip) share shards that have one
+    file in every split.
+
+    Args:
+      tracks: the tracks to write.
+      clip_splits: for each track id the split of each of its clips.
+      shard_tracks: tracks a shard, at least 1.
+    """
+    whole: dict[SplitName, list[Track]] = {split: [] for split in SPLITS}
+    scattered: list[Track] = []
+    leaky = any(len(set(splits)) > 1 for splits in clip_splits.values())
+    for track in sorted(tracks, key=lambda t: hashlib.sha256(t.track_id.encode()).digest()):
+        if leaky:
+            scattered.append(track)
+        else:
+            whole[clip_splits[track.track_id][0]].append(track)
+    groups: list[tuple[tuple[SplitName, ...], list[Track]]] = [
+        ((split,), members) for split, members in whole.items() if members
+    ]
+    if scattered:
+        groups.append((SPLITS, scattered))
+    shards = []
+    for splits, members in groups:
+        total = -(-len(members) // shard_tracks)
+        for index in range(total):
+            part = members[index * shard_tracks : (index + 1) * shard_tracks]
+            shards.append(
+                Shard(index, total, splits, tuple((t, clip_splits[t.track_id]) for t in part))
+            )
+    return shards
+
+
+def shard_path(directory: str, split: str, index: int, total: int) -> str:
+    """Where a shard's examples of one split lie, in TFX's layout of an Examples artifact."""
+    return os.path.join(
+        directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord"
+    )
+
+
+def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
+    """Decodes and writes one shard.
+
+    Tracks that cannot be used are left out and returned with their reasons; an output
+    that cannot be written (a full disk) raises OSError or tf.errors.OpError.
+    """
+    import tensorflow as tf  # noqa: PLC0415  seconds to import; only workers need it
+
+    clips = dict.fromkeys(SPLITS, 0)
+    tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
+    rejects: list[Reject] = []
+    paths = {s: shard_path(options.directory, s, shard.index, shard.total) for s in shard.splits}
+    temporary = {split: _temporary_name(path) for split, path in paths.items()}
+    with contextlib.ExitStack() as stack:
+        writers = {}
+        for split, path in temporary.items():
+            tf.io.gfile.makedirs(os.path.dirname(path))
+            writers[split] = stack.enter_context(tf.io.TFRecordWriter(path))
+        for track, clip_splits in shard.tracks:
+            progress.report("progress", stage="audio", add=1)
+            try:
+                written = _write_track(track, clip_splits, options, writers)
+            except DecodeError as error:
+                rejects.append(
+                    Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
+                )
+                continue
+            for split in clip_splits[:written]:
+                clips[split] += 1
+            for split in set(clip_splits[:written]):
+                tracks_read[split] += 1
+    for split, path in paths.items():
+        tf.io.gfile.rename(temporary[split], path, overwrite=True)
+    return ShardResult(clips, tracks_read, tuple(rejects))
+
+
+def _write_track(
+    track: Track,
+    clip_splits: Sequence[SplitName],
+    options: WriteOptions,
+    writers: Mapping[SplitName, object],
+) -> int:
+    params = options.params
+    samples = extract.read_samples(track, params)
+    starts, waveforms = extract.cut_clips(samples, track.track_id, params, options.clip_seed)
+    label = options.genres.index(track.genre)
+    clips = extract.label_clips(track, label, starts, waveforms, params)
+    for clip, split in zip(clips, clip_splits, strict=True):
+        writers[split].write(writer.serialize(clip, params))  # type: ignore[attr-defined]
+    wav = str(pathlib.Path(options.directory, "wav"))
+    if options.export_wav == "clips":
+        wav_export.export_clips(wav, track, waveforms, params)
+    elif options.export_wav == "tracks":
+        wav_export.export_track(wav, track)
+    return len(clips)
+
+
+def _temporary_name(path: str) -> str:
+    # Not inside Split-*: whatever lies there is read as examples.
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.dirname(folder), ".tmp", f"{os.path.basename(folder)}.{name}")

@@ -1,0 +1,50 @@
+"""Optional WAV copies of what was read, so that people can listen to it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pathlib
+import re
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from components.audio.params import AudioParams
+from components.datasets.track import Track
+
+
+def safe_name(text: str) -> str:
+    """A file name for any text: itself where harmless, else cleaned and with a digest."""
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "_", text).strip("._")[:80]
+    if clean == text:
+        return clean
+    return f"{clean}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def export_clips(
+    directory: str,
+    track: Track,
+    waveforms: npt.NDArray[np.float32],
+    params: AudioParams,
+) -> None:
+    """Writes `<genre>/<track>-<clip>.wav`, 32-bit float: it decodes to the same samples."""
+    for index, waveform in enumerate(waveforms):
+        name = f"{safe_name(track.track_id)}-{index:02d}.wav"
+        _write(pathlib.Path(directory, safe_name(track.genre), name), waveform,
+               params.sample_rate_hz)
+
+
+def export_track(directory: str, track: Track) -> None:
+    """Writes the whole track as `<genre>/<track>.wav`: its own rate and channels, 32-bit float."""
+    samples, rate_hz = soundfile.read(track.uri, dtype="float32", always_2d=True)
+    name = f"{safe_name(track.track_id)}.wav"
+    _write(pathlib.Path(directory, safe_name(track.genre), name), samples, rate_hz)
+
+
+def _write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    soundfile.write(temporary, samples, rate_hz, subtype="FLOAT", format="WAV")
+    temporary.replace(path)

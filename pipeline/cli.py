@@ -1,0 +1,152 @@
+"""The `genreflow` command. Importing this module must stay instant."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import Annotated, Any, Optional
+
+import typer
+
+app = typer.Typer(
+    name="genreflow",
+    help="Train music-genre models from audio, judge them, and push what is blessed.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+DEFAULT_WORK_DIR = "./genreflow-work"
+EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+ConfigOption = Annotated[
+    str, typer.Option("--config", "-c", help="TOML file, or the name of a shipped one (demo).")
+]
+DataDirOption = Annotated[
+    str, typer.Option("--data-dir", "-d", help="The data set's folder [default: as configured].")
+]
+WorkDirOption = Annotated[
+    str, typer.Option("--work-dir", "-w", help="Where everything is written and cached.")
+]
+SetOption = Annotated[
+    Optional[list[str]],  # noqa: UP007, UP045  typer reads the annotation at run time
+    typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. training.epochs=3; repeatable."),
+]
+RequireBlessingOption = Annotated[
+    bool, typer.Option("--require-blessing", help="Exit with 3 when the gate does not bless.")
+]
+
+
+@app.command()
+def run(
+    config: ConfigOption,
+    data_dir: DataDirOption = "",
+    work_dir: WorkDirOption = DEFAULT_WORK_DIR,
+    overrides: SetOption = None,
+    require_blessing: RequireBlessingOption = False,
+) -> None:
+    """Run the whole pipeline: audio in, a judged and pushed model out."""
+    from pipeline import cli_run  # noqa: PLC0415
+
+    _finish(
+        cli_run.run,
+        config,
+        data_dir=data_dir,
+        work_dir=work_dir,
+        overrides=overrides or [],
+        require_blessing=require_blessing,
+    )
+
+
+@app.command()
+def demo(
+    work_dir: WorkDirOption = "./genreflow-demo",
+    overrides: SetOption = None,
+) -> None:
+    """Run everything on a small synthetic corpus: no data needed, a few minutes."""
+    from pipeline import cli_run  # noqa: PLC0415
+
+    _finish(
+        cli_run.run,
+        "demo",
+        data_dir="",
+        work_dir=work_dir,
+        overrides=overrides or [],
+        require_blessing=False,
+    )
+
+
+@app.command("check-data")
+def check_data(
+    config: ConfigOption,
+    data_dir: DataDirOption = "",
+    overrides: SetOption = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Decode every file; else only headers are read.")
+    ] = False,
+    rejects: Annotated[
+        str, typer.Option("--rejects", help="Also write the tracks left out to this CSV file.")
+    ] = "",
+) -> None:
+    """Count what a run would read, and say what it would leave out and cost."""
+    from pipeline import cli_check  # noqa: PLC0415
+
+    _finish(
+        cli_check.check_data,
+        config,
+        data_dir=data_dir,
+        overrides=overrides or [],
+        full=full,
+        rejects_csv=rejects,
+    )
+
+
+@app.command()
+def predict(
+    files: Annotated[list[pathlib.Path], typer.Argument(help="Audio files.", metavar="FILE...")],
+    model_dir: Annotated[
+        pathlib.Path,
+        typer.Option("--model-dir", "-m", help="Folder of pushed versions, or one version."),
+    ],
+    top: Annotated[int, typer.Option("--top", min=1, help="Show only the N likeliest.")] = 0,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> None:
+    """Print the genres of audio files with their probabilities."""
+    from pipeline import cli_predict  # noqa: PLC0415
+
+    _finish(cli_predict.predict, files, model_dir=model_dir, top=top, json_output=json_output)
+
+
+def _finish(command: Any, *args: Any, **kwargs: Any) -> None:
+    """Runs a command and turns its end into an exit status; no traceback for users."""
+    from components.errors import GenreflowError, UsageError  # noqa: PLC0415
+
+    try:
+        status = command(*args, **kwargs)
+    except UsageError as error:
+        _complain(error)
+        raise typer.Exit(EXIT_USAGE) from None
+    except GenreflowError as error:
+        _complain(error)
+        raise typer.Exit(EXIT_FAILED) from None
+    except KeyboardInterrupt:
+        typer.echo("\ninterrupted; nothing half-made is used: type it again to go on", err=True)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(EXIT_FAILED) from None
+    raise typer.Exit(status or 0)
+
+
+def _complain(error: Exception) -> None:
+    from components.inert import inert  # noqa: PLC0415
+
+    lines = str(error).splitlines() or [type(error).__name__]
+    typer.echo("genreflow: " + "\n".join(inert(line) for line in lines), err=True)
+
+
+def main() -> None:
+    """The console script."""
+    app()

@@ -1,0 +1,128 @@
+"""`genreflow check-data`: what a run would read, leave out, and cost."""
+
+from __future__ import annotations
+
+import collections
+import os
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from components.datasets.corpus import Corpus, load_corpus
+from components.datasets.track import REJECT_REASONS, SPLITS, Reject
+from pipeline import survey
+from pipeline.beam_settings import pipeline_args
+from pipeline.cli_run import read_config, with_data_dir
+from pipeline.config import Config
+from pipeline.display import RunDisplay, shown
+
+SHOWN_REJECTS = 5
+
+
+def check_data(
+    name: str, *, data_dir: str, overrides: Sequence[str], full: bool, rejects_csv: str
+) -> int:
+    """Prints counts per genre and split, the rejects, and the expected disk and minutes.
+
+    Raises:
+      GenreflowError: the data cannot be used at all.
+    """
+    console, out = Console(stderr=True), Console()
+    config = with_data_dir(read_config(name, overrides), data_dir)
+    corpus = load_corpus(config.dataset, config.split)
+    with RunDisplay(console) as display:
+        display({"event": "node_started", "node": "Reading files", "index": 0, "total": 1})
+        total = len(corpus.tracks)
+        display({"event": "progress", "stage": "audio", "done": 0, "total": total})
+        found = survey.survey_files(
+            corpus,
+            config.audio,
+            full=full,
+            advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
+        )
+    rejects = sorted([*corpus.rejects, *found.rejects])
+    bad = {reject.track_id for reject in found.rejects}
+    out.print(_genre_table(corpus, bad))
+    for warning in corpus.splits.warnings:
+        out.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
+    _print_rejects(out, rejects, full=full)
+    _print_cost(out, config, corpus, found, len(corpus.tracks) - len(bad))
+    if rejects_csv:
+        from components.spectrogram_gen.rejects import write_csv  # noqa: PLC0415
+
+        write_csv(rejects_csv, rejects)
+        out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
+    return 0
+
+
+def _genre_table(corpus: Corpus, bad: set[str]) -> Table:
+    counts: dict[str, collections.Counter[str]] = {
+        genre: collections.Counter() for genre in corpus.genres
+    }
+    for track in corpus.tracks:
+        if track.track_id not in bad:
+            split = "any" if corpus.leaky else corpus.split_of_clip(track.track_id, 0)
+            counts[track.genre][split] += 1
+    columns = ("any",) if corpus.leaky else SPLITS
+    table = Table(title="Tracks that would be read", title_justify="left")
+    table.add_column("genre")
+    for column in columns:
+        table.add_column("split by clip" if corpus.leaky else column, justify="right")
+    table.add_column("all", justify="right")
+    for genre in corpus.genres:
+        row = counts[genre]
+        table.add_row(shown(genre), *(str(row[c]) for c in columns), str(sum(row.values())))
+    table.add_section()
+    sums = [sum(counts[genre][c] for genre in corpus.genres) for c in columns]
+    table.add_row("all", *(str(n) for n in sums), str(sum(sums)))
+    return table
+
+
+def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> None:
+    by_reason: dict[str, list[Reject]] = collections.defaultdict(list)
+    for reject in rejects:
+        by_reason[reject.reason].append(reject)
+    if not rejects:
+        out.print("nothing would be left out", highlight=False)
+    for reason, meaning in REJECT_REASONS.items():
+        found = by_reason.get(reason, [])
+        if not found:
+            continue
+        out.print(f"{len(found)} left out, {reason}: {meaning}", highlight=False, soft_wrap=True)
+        for reject in found[:SHOWN_REJECTS]:
+            detail = f" ({shown(reject.detail)})" if reject.detail else ""
+            out.print(f"    {shown(reject.track_id)}  {shown(reject.uri)}{detail}",
+                      highlight=False, soft_wrap=True)
+        if len(found) > SHOWN_REJECTS:
+            out.print(f"    ... and {len(found) - SHOWN_REJECTS} more", highlight=False)
+    if not full:
+        out.print("only headers were read; --full decodes every file and finds damage inside",
+                  highlight=False, soft_wrap=True)
+
+
+def _print_cost(
+    out: Console, config: Config, corpus: Corpus, found: survey.Survey, tracks: int
+) -> None:
+    params = config.audio
+    disk = survey.run_bytes(tracks, params, config.models)
+    out.print(
+        f"disk: about {disk / 1e9:.1f} GB, of which examples "
+        f"{survey.examples_bytes(tracks, params) / 1e6:.0f} MB "
+        f"({tracks * params.clips_per_track} clips)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if found.seconds_per_track is None:
+        return
+    flags = pipeline_args(config.beam, tracks=len(corpus.tracks))
+    parallel = "--direct_running_mode=multi_processing" in flags
+    workers = (config.beam.workers or os.cpu_count() or 1) if parallel else 1
+    minutes = tracks * found.seconds_per_track / workers / 60
+    out.print(
+        f"time: the audio stage about {minutes:.1f} minutes "
+        f"({found.seconds_per_track * 1000:.0f} ms a track, measured now, "
+        f"{workers} worker{'s' if workers > 1 else ''}); training depends on the networks",
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,138 @@
+"""`genreflow run` and `genreflow demo`: from a configuration to a table of results."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from components.datasets.corpus import Corpus, load_corpus
+from pipeline import local_runner, survey
+from pipeline.config import Config
+from pipeline.config_load import load, shipped_config
+from pipeline.display import RunDisplay, results_tables, shown
+from pipeline.work_dir import WorkDir
+
+
+def read_config(name: str, overrides: Sequence[str]) -> Config:
+    """A configuration by its path, or by the name of one that is shipped."""
+    path = pathlib.Path(name)
+    if not path.suffix and not path.exists() and path.name == name:
+        path = shipped_config(name)
+    return load(path, overrides)
+
+
+def with_data_dir(config: Config, data_dir: str) -> Config:
+    """The configuration with --data-dir in place of its own, as an absolute path."""
+    chosen = data_dir or config.dataset.data_dir
+    if chosen:
+        chosen = str(pathlib.Path(chosen).expanduser().absolute())
+    return dataclasses.replace(
+        config, dataset=dataclasses.replace(config.dataset, data_dir=chosen)
+    )
+
+
+def run(
+    name: str,
+    *,
+    data_dir: str,
+    work_dir: str,
+    overrides: Sequence[str],
+    require_blessing: bool,
+) -> int:
+    """Runs the pipeline and prints what came of it; returns the exit status.
+
+    Raises:
+      GenreflowError: the run cannot start, or failed.
+    """
+    from pipeline.cli import EXIT_NOT_BLESSED  # noqa: PLC0415
+
+    console, out = Console(stderr=True), Console()
+    begun = time.monotonic()
+    config = with_data_dir(read_config(name, overrides), data_dir)
+    work = WorkDir.at(work_dir)
+    work.create()
+    with work.locked(), RunDisplay(console) as display:
+        if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
+            config = with_data_dir(config, str(work.corpus))
+            _make_corpus(config.dataset.data_dir, console, display)
+        corpus = load_corpus(config.dataset, config.split)
+        _announce(console, name, corpus, work)
+        work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
+        results = local_runner.run(config, _facts(corpus), work, display)
+    for table in results_tables(results):
+        out.print(table)
+    _conclude(out, results, work, corpus, time.monotonic() - begun)
+    return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
+
+
+def _make_corpus(directory: str, console: Console, display: RunDisplay) -> None:
+    from components.datasets.synthesis import write_corpus  # noqa: PLC0415
+
+    display({"event": "node_started", "node": "Synthetic corpus", "index": 0, "total": 1})
+    begun = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        display({"event": "progress", "stage": "corpus", "done": done, "total": total})
+
+    write_corpus(directory, progress=progress)
+    display(
+        {
+            "event": "node_finished",
+            "node": "Synthetic corpus",
+            "outcome": "done",
+            "seconds": time.monotonic() - begun,
+        }
+    )
+
+
+def _facts(corpus: Corpus) -> dict[str, object]:
+    return {
+        "genres": list(corpus.genres),
+        "manifest_digest": corpus.digest,
+        "tracks": len(corpus.tracks),
+        "leaky": corpus.leaky,
+    }
+
+
+def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir) -> None:
+    console.print(
+        f"genreflow: {shown(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
+        + (f", {len(corpus.rejects)} left out before decoding" if corpus.rejects else "")
+        + f"; everything goes to {shown(work.root)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for warning in corpus.splits.warnings:
+        console.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
+
+
+def _conclude(
+    out: Console, results: dict[str, object], work: WorkDir, corpus: Corpus, seconds: float
+) -> None:
+    """Where things are, why the gate decided as it did, and what to do next."""
+    gate: dict[str, object] = results["gate"]  # type: ignore[assignment]
+    version = results["pushed_version"]
+
+    def say(text: str) -> None:
+        out.print(text, highlight=False, soft_wrap=True)
+
+    say("[green]blessed[/]" if gate["blessed"] else "[yellow]not blessed[/]")
+    for rule in gate["rules"]:  # type: ignore[attr-defined]
+        mark = {"pass": "[green]✓[/]", "fail": "[yellow]✗[/]", "off": "-"}[rule["outcome"]]
+        say(f"  {mark} {rule['id']}: {shown(rule['text'])}")
+    models = work.serving_root / "genreflow"
+    if version:
+        say(f"pushed     {shown(models / str(version))}")
+    else:
+        say("pushed     nothing; what served before still serves")
+    say(f"results    {shown(work.root / 'results.json')}")
+    say(f"left out   {shown(work.rejects)}")
+    say(f"logs       {shown(work.logs)}")
+    say(f"took       {seconds / 60:.1f} minutes")
+    if version or any(models.glob("*/saved_model.pb")):
+        song = min(track.uri for track in corpus.tracks)
+        say(f"next       genreflow predict {shown(song)} --model-dir {shown(models)}")

@@ -1,0 +1,133 @@
+"""After the graph: reads ML Metadata and the artifacts, and writes results.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from ml_metadata.metadata_store import metadata_store
+from ml_metadata.proto import metadata_store_pb2
+
+from components.predictions import metrics, table
+from pipeline.config import Config
+from pipeline.results import SCHEMA_VERSION
+
+RUN_CONTEXT = "pipeline_run"
+NODE_CONTEXT = "node"
+
+
+class RunRecord:
+    """What one run left in ML Metadata: for each node its execution and its outputs."""
+
+    def __init__(self, connection: Any, pipeline_name: str, run_id: str) -> None:
+        """Reads the run.
+
+        Raises:
+          LookupError: there is no such run.
+        """
+        self._store = metadata_store.MetadataStore(connection)
+        run = self._store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
+        if run is None:
+            raise LookupError(f"no run {run_id} in the metadata store")
+        prefix = f"{pipeline_name}."
+        self.executions: dict[str, Any] = {}
+        for execution in self._store.get_executions_by_context(run.id):
+            for context in self._store.get_contexts_by_execution(execution.id):
+                if self._type_name(context) == NODE_CONTEXT:
+                    self.executions[context.name.removeprefix(prefix)] = execution
+
+    def _type_name(self, context: Any) -> str:
+        return context.type or self._store.get_context_types_by_id([context.type_id])[0].name
+
+    def outputs(self, node: str) -> dict[str, Any]:
+        """The node's output artifacts by key; {} for a node that did not run."""
+        execution = self.executions.get(node)
+        if execution is None:
+            return {}
+        kinds = metadata_store_pb2.Event
+        events = [
+            event
+            for event in self._store.get_events_by_execution_ids([execution.id])
+            if event.type == kinds.OUTPUT
+        ]
+        artifacts = {
+            a.id: a for a in self._store.get_artifacts_by_id([e.artifact_id for e in events])
+        }
+        return {event.path.steps[0].key: artifacts[event.artifact_id] for event in events}
+
+
+def collect(
+    config: Config,
+    record: RunRecord,
+    *,
+    run_id: str,
+    genres: list[str],
+    node_seconds: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """The run's outcome as results.json holds it; fails on nothing that did not run.
+
+    Args:
+      config: the run's configuration.
+      record: the run in ML Metadata.
+      run_id: its name there.
+      genres: in label order.
+      node_seconds: for each node `{"outcome", "seconds"}`, as the runner heard it.
+    """
+    data = _read_json(record.outputs("SpectrogramGen"), "rejects", "summary.json")
+    selector = record.outputs("Selector")
+    selection = _read_json(selector, "predictions", "selection.json")
+    decision = _read_json(record.outputs("GenreGate"), "blessing", "decision.json")
+    pushed = record.outputs("Pusher").get("pushed_model")
+    version = pushed and pushed.custom_properties["pushed_version"].string_value or None
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": run_id,
+        "config_digest": config.digest(),
+        "dataset": config.dataset.kind,
+        "genres": genres,
+        "synthetic": config.dataset.kind == "synthetic",
+        "leaky": bool(data["leaky"]),
+        "audio_hash": config.audio.digest(),
+        "counts": {
+            key: data[key] for key in ("tracks_listed", "tracks_read", "tracks", "clips", "rejects")
+        },
+        "models": _models(config, record, table.read_table(selector["predictions"].uri), genres),
+        "candidate": selection["candidate"],
+        "gate": {key: decision[key] for key in ("blessed", "rules")},
+        "pushed_version": version,
+        "nodes": {node: dict(values) for node, values in node_seconds.items()},
+    }
+
+
+def _models(
+    config: Config, record: RunRecord, predictions: pd.DataFrame, genres: list[str]
+) -> dict[str, Any]:
+    models = {}
+    for name in config.models:
+        history = _read_json(record.outputs(f"Trainer.{name}"), "model_run", "history.json")
+        rows = predictions[predictions["model"] == name]
+        models[name] = {
+            "parameters": history["parameters"],
+            "train_seconds": history["train_seconds"],
+            **{
+                split: metrics.evaluate(part, genres).to_json()
+                for split, part in rows.groupby("split")
+            },
+        }
+    return models
+
+
+def _read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
+    return json.loads(pathlib.Path(outputs[key].uri, name).read_text(encoding="utf-8"))
+
+
+def copy_rejects(record: RunRecord, destination: str) -> None:
+    """Puts the run's list of rejects where people look for it."""
+    source = pathlib.Path(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
+    temporary = destination + ".tmp"
+    pathlib.Path(temporary).write_bytes(source.read_bytes())
+    os.replace(temporary, destination)

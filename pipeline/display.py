@@ -1,0 +1,230 @@
+"""What a person sees while the pipeline runs, and the tables at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from components.inert import inert
+
+# Without a terminal (a log, CI) a line is printed this often instead of a bar.
+PLAIN_SECONDS = 15.0
+
+UNITS = {"audio": "tracks", "predict": "clips", "training": "batches", "corpus": "tracks"}
+
+
+def shown(text: object) -> str:
+    """Text from outside, made inert for the terminal and for rich's markup."""
+    return escape(inert(str(text)))
+
+
+class RunDisplay:
+    """Turns events into one line a finished node, and a bar for what runs now."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[detail]}", style="dim"),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self._task: TaskID | None = None
+        self._label = ""
+        self._unit = ""
+        self._done = 0
+        self._total: int | None = None
+        self._begun = self._spoken = time.monotonic()
+
+    def __enter__(self) -> RunDisplay:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._clear()
+        self._progress.stop()
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Shows one event of `components.progress`."""
+        handler = getattr(self, f"_on_{event['event']}", None)
+        if handler:
+            handler(event)
+
+    def _on_importing(self, event: Mapping[str, Any]) -> None:
+        self._start("starting TensorFlow and TFX (15 to 60 s)", None, "")
+
+    def _on_node_started(self, event: Mapping[str, Any]) -> None:
+        self._start(f"[{event['index'] + 1}/{event['total']}] {event['node']}", None, "")
+
+    def _on_node_finished(self, event: Mapping[str, Any]) -> None:
+        self._clear()
+        how = "cached" if event["outcome"] == "cached" else ""
+        self._say(f"  [green]✓[/] {event['node']:<20} {event['seconds']:7.1f} s  [cyan]{how}[/]")
+
+    def _on_node_failed(self, event: Mapping[str, Any]) -> None:
+        self._clear()
+        self._say(f"  [red]✗[/] {event['node']:<20} {event['seconds']:7.1f} s")
+
+    def _on_progress(self, event: Mapping[str, Any]) -> None:
+        if event.get("done") == 0:
+            self._begun = time.monotonic()
+        self._done = event.get("done", self._done) + event.get("add", 0)
+        self._total = event.get("total", self._total)
+        self._unit = UNITS.get(event["stage"], "")
+        self._update(event.get("detail", ""))
+
+    def _on_training(self, event: Mapping[str, Any]) -> None:
+        total = event["epochs"] * event["batches"]
+        done = (event["epoch"] - 1) * event["batches"] + event["batch"]
+        label = f"{event['phase']}: epoch {event['epoch']} of {event['epochs']}"
+        if done < self._done or self._total != total:
+            self._begun = time.monotonic()
+        self._done, self._total, self._unit = done, total, "batches"
+        numbers = "  ".join(
+            f"{key} {event[key]:.3f}"
+            for key in ("loss", "accuracy", "val_loss", "val_accuracy")
+            if event.get(key) is not None
+        )
+        self._update(f"{label}  {numbers}")
+
+    def _on_tick(self, event: Mapping[str, Any]) -> None:
+        if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
+            self._speak("")
+
+    def _start(self, label: str, total: int | None, unit: str) -> None:
+        self._clear()
+        self._label, self._total, self._unit, self._done = label, total, unit, 0
+        self._begun = self._spoken = time.monotonic()
+        self._task = self._progress.add_task(shown(label), total=total, rate="", detail="")
+
+    def _update(self, detail: str) -> None:
+        if self._task is None:
+            return
+        seconds = time.monotonic() - self._begun
+        rate = f"{self._done / seconds:.1f} {self._unit}/s" if seconds > 1 and self._done else ""
+        self._progress.update(
+            self._task, completed=self._done, total=self._total, rate=rate, detail=shown(detail)
+        )
+        if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
+            self._speak(detail)
+
+    def _speak(self, detail: str) -> None:
+        seconds = time.monotonic() - self._begun
+        words = [self._label]
+        if self._total and self._done:
+            left = seconds * (self._total - self._done) / self._done
+            words.append(
+                f"{self._done}/{self._total} {self._unit}, {self._done / max(seconds, 1e-3):.1f}/s, "
+                f"about {left:.0f} s left"
+            )
+        else:
+            words.append(f"{seconds:.0f} s")
+        self._say("    " + shown("  ".join([*words, detail])), style="dim")
+        self._spoken = time.monotonic()
+
+    def _clear(self) -> None:
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+            self._task = None
+
+    def _say(self, text: str, style: str | None = None) -> None:
+        self._console.print(text, style=style, highlight=False, soft_wrap=True)
+
+
+def title(text: str, results: Mapping[str, Any]) -> str:
+    """A table's title; what must not be missed about its numbers is part of it."""
+    notes = []
+    if results["synthetic"]:
+        notes.append("synthetic data: says nothing about real music")
+    if results["leaky"]:
+        notes.append("leaky split: clips of one track on both sides, numbers too good")
+    return text + (f" ({'; '.join(notes)})" if notes else "")
+
+
+def results_tables(results: Mapping[str, Any]) -> list[Table]:
+    """The tables that end a run: the data, the models, the candidate by genre."""
+    counts = results["counts"]
+    data = Table(title=title("Data", results), title_justify="left")
+    for column in ("split", "tracks", "clips"):
+        data.add_column(column, justify="left" if column == "split" else "right")
+    for split in ("train", "validation", "test"):
+        data.add_row(split, str(counts["tracks"][split]), str(counts["clips"][split]))
+    if counts["rejects"]:
+        data.add_section()
+        for reason, number in counts["rejects"].items():
+            data.add_row(f"left out: {reason}", str(number), "")
+
+    models = Table(title=title("Models, accuracy by track", results), title_justify="left")
+    models.add_column("model")
+    for column in ("validation", "test [95 % interval]", "test by clip", "macro F1",
+                   "parameters", "training"):
+        models.add_column(column.replace("[", "\\["), justify="right")
+    for name, model in results["models"].items():
+        test = model["test"]
+        accuracy = test["track_accuracy"]
+        marked = f"{name} *" if name == results["candidate"] else name
+        models.add_row(
+            marked,
+            f"{model['validation']['track_accuracy']['value']:.1%}",
+            f"{accuracy['value']:.1%} \\[{accuracy['low']:.1%}, {accuracy['high']:.1%}]",
+            f"{test['clip_accuracy']['value']:.1%}",
+            f"{test['macro_f1']['value']:.2f}",
+            f"{model['parameters']:,}",
+            f"{model['train_seconds']:.0f} s",
+        )
+    models.caption = "* the candidate: best on validation"
+    return [data, models, _genre_table(results)]
+
+
+def _genre_table(results: Mapping[str, Any]) -> Table:
+    name = results["candidate"]
+    test = results["models"][name]["test"]
+    table = Table(title=title(f"{name} on the test tracks, by genre", results),
+                  title_justify="left")
+    table.add_column("genre")
+    table.add_column("tracks", justify="right")
+    table.add_column("found", justify="right")
+    table.add_column("taken for")
+    for index, genre in enumerate(results["genres"]):
+        row = test["confusion"][index]
+        recall = test["recall"][genre]
+        wrong = sorted(
+            ((n, other) for other, n in zip(results["genres"], row, strict=True)
+             if n and other != genre),
+            key=lambda pair: (-pair[0], pair[1]),
+        )
+        table.add_row(
+            shown(genre),
+            str(sum(row)),
+            "-" if recall is None else f"{recall:.0%}",
+            ", ".join(f"{shown(other)} {n}" for n, other in wrong[:3]),
+        )
+    return table

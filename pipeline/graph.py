@@ -1,0 +1,234 @@
+"""The pipeline's graph: a pure function from a configuration to a TFX pipeline.
+
+Only this module knows which node feeds which; only the runners know paths. Importing
+it imports TFX, which takes tens of seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow_model_analysis as tfma
+from tfx.components import (
+    Evaluator,
+    ExampleValidator,
+    ImportSchemaGen,
+    Pusher,
+    StatisticsGen,
+    Trainer,
+)
+from tfx.dsl.compiler import compiler
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import PushedModel
+
+from components.code_digest import code_digest
+from components.data_check.component import DataCheck
+from components.examples import schema
+from components.gate.component import GenreGate
+from components.gate.serving_model import ServingModelStrategy
+from components.selector.component import Selector
+from components.spectrogram_gen.component import SpectrogramGen
+from pipeline.beam_settings import pipeline_args
+from pipeline.config import Config
+
+PIPELINE_NAME = "genreflow"
+MODEL_NAME = "genreflow"
+PUSHER = "Pusher"
+SERVING_MODEL = "ServingModel"
+
+
+@dataclasses.dataclass(frozen=True)
+class DataFacts:
+    """What the graph needs to know of the data before it runs.
+
+    `genres` in label order; `manifest_digest` as the corpus gives it; `tracks` counts
+    what will be decoded; `leaky` where clips of a track may lie in several splits.
+    """
+
+    genres: tuple[str, ...]
+    manifest_digest: str
+    tracks: int
+    leaky: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where a run puts things; local paths or URIs. `schema_file` is named by its digest."""
+
+    pipeline_root: str
+    serving_root: str
+    schema_file: str
+
+
+def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pipeline.Pipeline:
+    """The whole graph, one Trainer node for each network of the configuration.
+
+    Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
+    DataCheck, Trainer.<architecture>, Selector, Evaluator, ServingModel (resolver),
+    GenreGate, Pusher.
+    """
+    genres = facts.genres
+    spectrograms = SpectrogramGen(
+        dataset=config.dataset,
+        split=config.split,
+        audio=config.audio,
+        manifest_digest=facts.manifest_digest,
+        shard_tracks=config.beam.shard_tracks,
+    ).with_beam_pipeline_args(pipeline_args(config.beam, tracks=facts.tracks))
+    examples = spectrograms.outputs["examples"]
+    schemas = ImportSchemaGen(schema_file=places.schema_file)
+    statistics = StatisticsGen(examples=examples, schema=schemas.outputs["schema"])
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"],
+        schema=schemas.outputs["schema"],
+        custom_validation_config=schema.mel_size_validation(config.audio),
+    )
+    check = DataCheck(
+        examples=examples,
+        anomalies=validator.outputs["anomalies"],
+        audio=config.audio,
+        genres=genres,
+        leaky=facts.leaky,
+    )
+    trainers = {name: _trainer(config, name, genres, examples) for name in config.models}
+    for trainer in trainers.values():
+        trainer.add_upstream_node(check)
+    selector = Selector(
+        examples=examples,
+        models={name: node.outputs["model"] for name, node in trainers.items()},
+        runs={name: node.outputs["model_run"] for name, node in trainers.items()},
+        genres=genres,
+    )
+    evaluator = Evaluator(
+        examples=examples,
+        model=selector.outputs["model"],
+        example_splits=["test"],
+        eval_config=evaluation_config(genres),
+    )
+    serving = Resolver(
+        strategy_class=ServingModelStrategy,
+        pushed_model=Channel(type=PushedModel),
+    ).with_id(SERVING_MODEL)
+    gate = GenreGate(
+        model=selector.outputs["model"],
+        predictions=selector.outputs["predictions"],
+        evaluation=evaluator.outputs["evaluation"],
+        serving_model=serving.outputs["pushed_model"],
+        settings=config.gate,
+        genres=genres,
+    )
+    pusher = Pusher(
+        model=selector.outputs["model"],
+        model_blessing=gate.outputs["blessing"],
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(
+                base_directory=os.path.join(places.serving_root, MODEL_NAME)
+            )
+        ),
+    )
+    return tfx_pipeline.Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=places.pipeline_root,
+        components=[
+            spectrograms,
+            schemas,
+            statistics,
+            validator,
+            check,
+            *trainers.values(),
+            selector,
+            evaluator,
+            serving,
+            gate,
+            pusher,
+        ],
+        enable_cache=True,
+        # What follows the audio stage is small: processes would only cost their imports.
+        beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
+    )
+
+
+def _trainer(config: Config, name: str, genres: Sequence[str], examples: Any) -> Trainer:
+    """One network's node. Its custom_config, which is part of TFX's cache key, holds
+    that network's settings and what the data must agree with, nothing else."""
+    return Trainer(
+        run_fn="components.trainer.run_fn.run_fn",
+        examples=examples,
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
+        custom_config={
+            "architecture": name,
+            "model": json.dumps(dataclasses.asdict(config.models[name]), sort_keys=True),
+            "training": json.dumps(dataclasses.asdict(config.training), sort_keys=True),
+            "audio": json.dumps(config.audio.to_json(), sort_keys=True),
+            "genres": list(genres),
+            "audio_hash": config.audio.digest(),
+            "code_digest": code_digest("trainer", "models", "audio", "examples"),
+        },
+    ).with_id(f"Trainer.{name}")
+
+
+def evaluation_config(genres: Sequence[str]) -> tfma.EvalConfig:
+    """What TFMA measures on the test split: clip metrics overall and per genre, and the
+    confusion matrix. No thresholds: the gate decides, and TFMA's blessing is not used."""
+    per_class = tfma.BinarizationOptions(class_ids={"values": list(range(len(genres)))})
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_examples",
+                label_key=schema.LABEL,
+                prediction_key="probabilities",
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[schema.GENRE])],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(class_name="ExampleCount"),
+                    tfma.MetricConfig(class_name="SparseCategoricalAccuracy"),
+                    tfma.MetricConfig(class_name="SparseCategoricalCrossentropy"),
+                    tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
+                ]
+            ),
+            tfma.MetricsSpec(
+                binarize=per_class,
+                metrics=[
+                    tfma.MetricConfig(class_name="Precision"),
+                    tfma.MetricConfig(class_name="Recall"),
+                ],
+            ),
+        ],
+    )
+
+
+def write_schema(config: Config, genres: Sequence[str], directory: str) -> str:
+    """Writes the examples' schema, named by its digest, so that the cache sees a change."""
+    text = schema.tfmd_schema_text(genres, config.audio)
+    path = pathlib.Path(directory, f"schema-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pbtxt")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+    return str(path)
+
+
+def compile_ir(pipeline: tfx_pipeline.Pipeline) -> Any:
+    """The pipeline as TFX's intermediate representation, ready for the launcher.
+
+    The Pusher is never taken from the cache: the gate has already said whether the
+    candidate serves, and a version that someone deleted must be pushed again.
+    """
+    ir = compiler.Compiler().compile(pipeline)
+    for node in ir.nodes:
+        if node.pipeline_node.node_info.id == PUSHER:
+            node.pipeline_node.execution_options.caching_options.enable_cache = False
+    return ir

@@ -1,0 +1,42 @@
+"""results.json: the machine-readable outcome of a run, and its schema's version."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+from typing import Any
+
+SCHEMA_VERSION = 1
+FILE_NAME = "results.json"
+SCHEMA_FILE = pathlib.Path(__file__).with_name("results_schema.json")
+
+
+def write_results(results: dict[str, Any], work_dir: str) -> str:
+    """Validates against the checked-in JSON Schema and writes; returns the path.
+
+    Raises:
+      jsonschema.ValidationError: the results break their own contract (a defect of ours).
+    """
+    import jsonschema  # noqa: PLC0415  0.2 s, and the command line imports this module
+
+    jsonschema.validate(results, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    path = os.path.join(work_dir, FILE_NAME)
+    temporary = path + ".tmp"
+    with open(temporary, "w", encoding="utf-8") as out:
+        json.dump(results, out, indent=2)
+        out.write("\n")
+    os.replace(temporary, path)
+    return path
+
+
+def read_results(work_dir: str) -> dict[str, Any]:
+    """The last run's results.
+
+    Raises:
+      FileNotFoundError: no run has finished in this work folder.
+    """
+    values: dict[str, Any] = json.loads(
+        pathlib.Path(work_dir, FILE_NAME).read_text(encoding="utf-8")
+    )
+    return values

@@ -1,0 +1,103 @@
+"""check-data: what a run would read, before it runs."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from components.audio.params import AudioParams
+from components.datasets.corpus import Corpus
+from components.datasets.track import Reject, Track
+from components.models.settings import ModelSettings
+
+# Serialized tf.Example of one clip beside its spectrogram: ids, label, framing.
+EXAMPLE_OVERHEAD_BYTES = 256
+
+# float32 SavedModels in bytes at the default sizes, and how many copies a run keeps:
+# the trainer's, the candidate's, the pushed one and its archive.
+MODEL_BYTES = {"ffnn": 25e6, "cnn_small": 2e6, "vgg16": 600e6}
+MODEL_COPIES = 2
+CANDIDATE_COPIES = 3
+BASE_BYTES = 200e6
+
+TIMED_TRACKS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Files looked at: `rejects` would be left out; the rest would be read."""
+
+    rejects: tuple[Reject, ...]
+    seconds_per_track: float | None
+
+
+def survey_files(
+    corpus: Corpus,
+    params: AudioParams,
+    *,
+    full: bool,
+    advance: Callable[[], None],
+    workers: int | None = None,
+) -> Survey:
+    """Opens every file, in parallel.
+
+    Args:
+      corpus: the tracks.
+      params: the audio parameters.
+      full: decode every file; else only headers are read, which finds no damage
+        further in.
+      advance: called once a track.
+      workers: threads; None is one a core.
+    """
+    from components.spectrogram_gen import header  # noqa: PLC0415
+
+    check = header.decode_reject if full else header.header_reject
+
+    def look(track: Track) -> Reject | None:
+        reject = check(track, params)
+        advance()
+        return reject
+
+    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
+        rejects = [reject for reject in pool.map(look, corpus.tracks) if reject]
+    bad = {reject.track_id for reject in rejects}
+    good = [track for track in corpus.tracks if track.track_id not in bad]
+    return Survey(tuple(rejects), _time_tracks(good, params))
+
+
+def _time_tracks(tracks: Sequence[Track], params: AudioParams) -> float | None:
+    """Measured seconds a track of decoding and spectrograms on one core; None without tracks."""
+    from components.audio.decode import DecodeError  # noqa: PLC0415
+    from components.spectrogram_gen import extract  # noqa: PLC0415
+
+    step = max(1, len(tracks) // TIMED_TRACKS)
+    sample = tracks[::step][: TIMED_TRACKS + 1]
+    begun = None
+    timed = 0
+    for track in sample:
+        try:
+            samples = extract.read_samples(track, params)
+        except DecodeError:
+            continue
+        starts, waveforms = extract.cut_clips(samples, track.track_id, params, 0)
+        extract.label_clips(track, 0, starts, waveforms, params)
+        if begun is None:  # the first pays for imports and filterbanks
+            begun = time.perf_counter()
+        else:
+            timed += 1
+    return (time.perf_counter() - begun) / timed if begun is not None and timed else None
+
+
+def examples_bytes(tracks: int, params: AudioParams) -> int:
+    """Size on disk of the examples of so many tracks."""
+    return tracks * params.clips_per_track * (params.mel_bytes + EXAMPLE_OVERHEAD_BYTES)
+
+
+def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]) -> int:
+    """About what a first run puts on the disk, so that it can stop before it begins."""
+    sizes = [MODEL_BYTES.get(name, 100e6) for name in models]
+    kept = MODEL_COPIES * sum(sizes) + CANDIDATE_COPIES * max(sizes, default=0)
+    return int(BASE_BYTES + examples_bytes(tracks, params) + kept)

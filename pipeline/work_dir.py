@@ -1,0 +1,106 @@
+"""The work folder: its layout, its lock, and whether a run can start in it."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+
+from components.errors import UsageError
+
+
+class WorkDirError(UsageError):
+    """The work folder cannot be used."""
+
+
+@dataclasses.dataclass(frozen=True)
+class WorkDir:
+    """Where everything of a run lies; `root` is absolute."""
+
+    root: pathlib.Path
+
+    @classmethod
+    def at(cls, path: str | os.PathLike[str]) -> WorkDir:
+        """The work folder at a path, which need not exist yet."""
+        return cls(pathlib.Path(os.path.abspath(os.path.expanduser(path))))
+
+    @property
+    def logs(self) -> pathlib.Path:
+        return self.root / "logs"
+
+    @property
+    def metadata(self) -> pathlib.Path:
+        return self.root / "metadata.sqlite"
+
+    @property
+    def pipeline_root(self) -> pathlib.Path:
+        return self.root / "pipeline"
+
+    @property
+    def schemas(self) -> pathlib.Path:
+        return self.root / "pipeline" / "schemas"
+
+    @property
+    def serving_root(self) -> pathlib.Path:
+        return self.root / "serving_models"
+
+    @property
+    def rejects(self) -> pathlib.Path:
+        return self.root / "rejects.csv"
+
+    @property
+    def corpus(self) -> pathlib.Path:
+        """Where the synthetic corpus is made when no data folder is given."""
+        return self.root / "corpus"
+
+    def create(self) -> None:
+        """Makes the folders.
+
+        Raises:
+          WorkDirError: they cannot be made or written.
+        """
+        try:
+            for folder in (self.root, self.logs, self.pipeline_root, self.serving_root):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = self.root / ".write-test"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise WorkDirError(
+                f"{self.root}: the work folder cannot be written ({error.strerror}); "
+                "choose another with --work-dir"
+            ) from error
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the folder for one run; released even when the process is killed.
+
+        Raises:
+          WorkDirError: another run holds it.
+        """
+        import filelock  # noqa: PLC0415
+
+        lock = filelock.FileLock(self.root / ".lock")
+        try:
+            lock.acquire(blocking=False)
+        except filelock.Timeout as error:
+            raise WorkDirError(
+                f"{self.root}: another run is using this work folder; wait for it to end, "
+                "or choose another with --work-dir"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def check_space(self, needed_bytes: int) -> None:
+        """Raises WorkDirError if the disk has less than `needed_bytes` free."""
+        free = shutil.disk_usage(self.root).free
+        if free < needed_bytes:
+            raise WorkDirError(
+                f"{self.root}: the run needs about {needed_bytes / 1e9:.1f} GB, "
+                f"{free / 1e9:.1f} GB are free; free some, or choose another --work-dir"
+            )

@@ -1,0 +1,138 @@
+"""The process that runs the graph: `python -m pipeline.worker REQUEST`.
+
+The command line starts it with its output sent to the log, so that TFX's and
+TensorFlow's noise never reaches the screen, a crash in native code is an exit status,
+and the screen stays alive while TFX is imported. What happens is told through the
+event file of `components.progress`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import threading
+import traceback
+from typing import Any
+
+from components import progress
+from components.errors import GenreflowError
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to run. `config` and `facts` are JSON values of Config and DataFacts."""
+
+    work_dir: str
+    run_id: str
+    config: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def main(path: str) -> int:
+    """Runs a request file; returns the process's exit status."""
+    request = Request(**json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+    try:
+        run(request)
+    except BaseException as error:
+        traceback.print_exc()
+        cause = _user_error(error)
+        progress.report(
+            "failed",
+            node=getattr(error, "node", None),
+            message=str(cause) if cause else None,
+            detail=None if cause else _one_line(error),
+        )
+        return 1
+    return 0
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Runs the graph in this process and writes the results; returns them.
+
+    Raises:
+      pipeline.node_runner.NodeFailed: with the cause.
+    """
+    import pydantic  # noqa: PLC0415
+
+    from pipeline.config import Config  # noqa: PLC0415
+
+    progress.report("importing")
+    from tfx.orchestration import metadata  # noqa: PLC0415
+
+    from pipeline import collect, graph, node_runner, results  # noqa: PLC0415
+    from pipeline.work_dir import WorkDir  # noqa: PLC0415
+
+    work_dir = WorkDir.at(request.work_dir)
+    config = pydantic.TypeAdapter(Config).validate_json(json.dumps(request.config))
+    facts = graph.DataFacts(**{**request.facts, "genres": tuple(request.facts["genres"])})
+    places = graph.Places(
+        pipeline_root=str(work_dir.pipeline_root),
+        serving_root=str(work_dir.serving_root),
+        schema_file=graph.write_schema(config, facts.genres, str(work_dir.schemas)),
+    )
+    connection = metadata.sqlite_metadata_connection_config(str(work_dir.metadata))
+    pipeline = graph.create_pipeline(config, facts, places)
+    pipeline.metadata_connection_config = connection
+    ir = graph.compile_ir(pipeline)
+
+    node_seconds: dict[str, dict[str, Any]] = {}
+
+    def on_event(event: str, **fields: Any) -> None:
+        if event == "node_finished":
+            node_seconds[fields["node"]] = {
+                "outcome": fields["outcome"],
+                "seconds": round(fields["seconds"], 3),
+            }
+        progress.report(event, **fields)
+
+    node_runner.run_all(ir, connection, request.run_id, on_event)
+    record = collect.RunRecord(connection, graph.PIPELINE_NAME, request.run_id)
+    outcome = collect.collect(
+        config,
+        record,
+        run_id=request.run_id,
+        genres=list(facts.genres),
+        node_seconds=node_seconds,
+    )
+    collect.copy_rejects(record, str(work_dir.rejects))
+    results.write_results(outcome, str(work_dir.root))
+    progress.report("finished")
+    return outcome
+
+
+def _user_error(error: BaseException | None) -> GenreflowError | None:
+    """The cause that a user can mend, wherever in the chain it is."""
+    while error is not None:
+        if isinstance(error, GenreflowError):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _one_line(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first[:300]}"
+
+
+def _die_with_parent() -> None:
+    """Ends this process when the command line that started it is gone (kill -9 too)."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _die_with_parent()
+    status = main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Native libraries may abort while they are torn down, after all work is done.
+    os._exit(status)
