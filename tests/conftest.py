@@ -1,0 +1,66 @@
+"""What all tests share. Loads before any test module, so the environment is set here."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+
+# Before anything imports TensorFlow: quiet, on the processor, without rounding that
+# depends on how it was compiled.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+os.environ.setdefault("MPLBACKEND", "Agg")
+# A test that wants a setting from the environment sets it itself.
+os.environ.pop("GENREFLOW_EVENT_FILE", None)
+
+import hypothesis
+import pytest
+
+# The same examples every time; and no deadline, as machines differ.
+hypothesis.settings.register_profile(
+    "genreflow",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("genreflow")
+
+DATA_VARIABLE = "GENREFLOW_DATA"
+
+
+@pytest.fixture(scope="session")
+def real_data() -> pathlib.Path:
+    """The folder of real audio that GENREFLOW_DATA names; the test is skipped without it."""
+    value = os.environ.get(DATA_VARIABLE)
+    if not value:
+        pytest.skip(f"needs real audio: set {DATA_VARIABLE} to its folder")
+    folder = pathlib.Path(value).resolve()
+    # Set, but wrong: a skip would hide that nothing real was tested.
+    assert folder.is_dir(), f"{DATA_VARIABLE} = {value} is not a folder"
+    return folder
+
+
+@pytest.fixture(scope="session")
+def requires_program() -> Callable[[str, str], str]:
+    """`requires_program(program, package)`: the program's path.
+
+    Where it is missing the test is skipped, naming the Debian package that has it; in
+    continuous integration, which installs them, it fails.
+    """
+    return find_program
+
+
+def find_program(program: str, package: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        reason = f"needs {program}: apt install {package}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{reason} (add it to scripts/ci_packages.sh)")
+        pytest.skip(reason)
+    return path
