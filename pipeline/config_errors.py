@@ -13,7 +13,7 @@ from typing import Any
 
 import annotated_types
 
-from components.errors import GenreflowError
+from components.errors import UsageError
 from pipeline.config import Config
 
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
@@ -21,7 +21,7 @@ _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true
 _ANY_NETWORK = "*"
 
 
-class ConfigError(GenreflowError, ValueError):
+class ConfigError(UsageError, ValueError):
     """A configuration that cannot be used. One line per problem, each naming its source."""
 
 

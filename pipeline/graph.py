@@ -18,11 +18,11 @@ import tensorflow_model_analysis as tfma
 from tfx.components import (
     Evaluator,
     ExampleValidator,
-    ImportSchemaGen,
     Pusher,
     StatisticsGen,
     Trainer,
 )
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.dsl.compiler import compiler
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import pipeline as tfx_pipeline

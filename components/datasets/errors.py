@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from components.errors import UsageError
 
-class DatasetError(ValueError):
+
+class DatasetError(UsageError, ValueError):
     """The dataset cannot be used as configured. The message tells users what, where, what to do."""
 
 

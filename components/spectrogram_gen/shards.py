@@ -117,6 +117,7 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
         writers = {}
         for split, path in temporary.items():
             tf.io.gfile.makedirs(os.path.dirname(path))
+            tf.io.gfile.makedirs(os.path.dirname(paths[split]))
             writers[split] = stack.enter_context(tf.io.TFRecordWriter(path))
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)

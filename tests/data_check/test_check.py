@@ -1,0 +1,119 @@
+"""DataCheck finds each thing that must not reach training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import anomalies_pb2
+
+from components.audio.params import AudioParams
+from components.data_check import check
+from components.examples.writer import Clip, serialize
+
+PARAMS = AudioParams(
+    sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
+)
+GENRES = ["Folk", "Rock"]
+
+
+def _record(track: str, label: int, *, genre: str | None = None, index: int = 0) -> bytes:
+    return serialize(
+        Clip(
+            track_id=track,
+            artist_id="",
+            genre=GENRES[label] if genre is None else genre,
+            label=label,
+            clip_index=index,
+            clip_start_s=0.0,
+            mel_db=np.zeros((PARAMS.n_mels, PARAMS.frames), np.float16),
+        ),
+        PARAMS,
+    )
+
+
+def _good() -> dict[str, list[bytes]]:
+    return {
+        "train": [_record("a", 0), _record("a", 0, index=1), _record("b", 1)],
+        "validation": [_record("c", 0)],
+        "test": [_record("d", 1)],
+    }
+
+
+def _problems(splits: dict[str, list[bytes]], *, leaky: bool = False) -> list[str]:
+    return check.scan_examples(splits, GENRES, PARAMS, leaky=leaky).problems
+
+
+def test_examples_in_order_are_counted() -> None:
+    findings = check.scan_examples(_good(), GENRES, PARAMS, leaky=False)
+    assert findings.problems == []
+    assert findings.clips == {"train": 3, "validation": 1, "test": 1}
+    assert findings.tracks == {"train": 2, "validation": 1, "test": 1}
+
+
+def test_a_swapped_label_is_found() -> None:
+    splits = _good()
+    splits["test"] = [_record("d", 0, genre="Rock")]
+    assert _problems(splits) == ["test: track 'd' clip 0: label 0 does not mean 'Rock'"]
+
+
+def test_an_unknown_genre_is_found() -> None:
+    splits = _good()
+    splits["validation"] = [_record("c", 0, genre="Jazz")]
+    (problem,) = _problems(splits)
+    assert "unknown genre 'Jazz'" in problem
+
+
+def test_a_track_in_two_splits_is_found_unless_the_policy_leaks() -> None:
+    splits = _good()
+    splits["test"].append(_record("a", 0, index=2))
+    assert _problems(splits) == ["track 'a' lies in train and in test"]
+    assert _problems(splits, leaky=True) == []
+
+
+def test_a_clip_twice_is_found() -> None:
+    splits = _good()
+    splits["train"].append(_record("b", 1))
+    assert _problems(splits) == ["train: track 'b' clip 0: occurs twice"]
+
+
+def test_a_spectrogram_of_the_wrong_size_is_found() -> None:
+    splits = _good()
+    example = tf.train.Example.FromString(_record("d", 1))
+    example.features.feature["mel_db"].bytes_list.value[0] += b"\0\0"
+    splits["test"] = [example.SerializeToString()]
+    (problem,) = _problems(splits)
+    assert f"{PARAMS.mel_bytes + 2} bytes, not {PARAMS.mel_bytes}" in problem
+
+
+@pytest.mark.parametrize("name", ["track_id", "label", "mel_db"])
+def test_a_missing_feature_is_found(name: str) -> None:
+    splits = _good()
+    example = tf.train.Example.FromString(_record("d", 1))
+    del example.features.feature[name]
+    splits["test"] = [example.SerializeToString()]
+    assert _problems(splits) == [f"test: an example lacks {name}"]
+
+
+def test_a_genre_without_training_clips_is_found() -> None:
+    splits = _good()
+    splits["train"] = splits["train"][:2]
+    assert _problems(splits) == ["genre 'Rock' has no training clip"]
+
+
+def test_many_problems_are_cut_short() -> None:
+    splits = _good()
+    splits["test"] = [_record(f"d{i}", 0, genre="Rock") for i in range(100)]
+    assert len(_problems(splits)) == check.MAX_FINDINGS
+
+
+def test_anomalies_become_lines_that_name_split_and_feature() -> None:
+    message = text_format.Parse(
+        """anomaly_info { key: "genre" value {
+             reason { description: "Examples contain values missing from the schema: Jazz" } } }""",
+        anomalies_pb2.Anomalies(),
+    )
+    assert check.anomaly_lines({"train": anomalies_pb2.Anomalies(), "test": message}) == [
+        "test: feature genre: Examples contain values missing from the schema: Jazz"
+    ]

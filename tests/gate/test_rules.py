@@ -1,0 +1,59 @@
+"""The gate's rules, each way they can come out."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from components.gate import rules
+from components.gate.model_digest import model_digest
+from components.gate.settings import GateSettings
+from components.predictions.metrics import Interval
+
+MEASURED = Interval(0.5, 0.4, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("floor", "outcome"), [(0.0, "off"), (0.25, "pass"), (0.5, "pass"), (0.51, "fail")]
+)
+def test_the_floor_is_reached_or_not(floor: float, outcome: str) -> None:
+    rule = rules.absolute_floor(GateSettings(floor=floor), MEASURED)
+    assert (rule.id, rule.outcome) == ("absolute_floor", outcome)
+    assert rule.value == 0.5
+    assert rule.interval == (0.4, 0.6)
+    assert "50.0%" in rule.text
+
+
+def test_the_model_that_serves_is_not_pushed_again() -> None:
+    assert rules.already_serving("d1", "d1", "17").outcome == "fail"
+    assert "17" in rules.already_serving("d1", "d1", "17").text
+    assert rules.already_serving("d1", "d2", "17").outcome == "pass"
+    assert rules.already_serving("d1", None, "").outcome == "pass"
+
+
+def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
+    passed = rules.already_serving("a", None, "")
+    off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED)
+    failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED)
+    assert rules.Decision((passed, off)).blessed
+    assert not rules.Decision((passed, failed)).blessed
+    assert rules.Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
+
+
+def test_models_are_the_same_only_if_all_files_are(tmp_path: pathlib.Path) -> None:
+    def model(name: str, weights: bytes, asset: bytes = b"x") -> str:
+        folder = tmp_path / name
+        (folder / "variables").mkdir(parents=True)
+        (folder / "assets").mkdir()
+        (folder / "saved_model.pb").write_bytes(b"graph")
+        (folder / "variables" / "variables.data").write_bytes(weights)
+        (folder / "assets" / "genres.json").write_bytes(asset)
+        return str(folder)
+
+    first = model_digest(model("one", b"weights"))
+    assert model_digest(model("copy", b"weights")) == first
+    assert model_digest(model("other weights", b"weightz")) != first
+    assert model_digest(model("other genres", b"weights", b"y")) != first
+    with pytest.raises(FileNotFoundError):
+        model_digest(str(tmp_path))
