@@ -127,7 +127,7 @@ def _problems(
             if key:
                 yield f"{where}: [{key}] {printable(line)}"
             else:  # Config's: the line names the keys that contradict each other
-                named = [str(item) for item in overrides if show_key(item.path) in line]
+                named = [str(item) for item in overrides if _concerns(item, line)]
                 yield f"{', '.join([source, *named])}: {printable(line)}"
         return
     value = _value_at(values, path)
@@ -141,6 +141,12 @@ def _problems(
     if by_override and kind == "string_type" and not isinstance(value, (dict, list)):
         line += f"; write --set '{key}=\"{printable(str(value))}\"'"
     yield line
+
+
+def _concerns(override: Override, line: str) -> bool:
+    """Whether a problem's line names the override's key, or the table that it lies in."""
+    key = show_key(override.path)
+    return key in line or key.startswith(f"{line.split(':', 1)[0]}.")
 
 
 def _origin(path: tuple[str | int, ...], source: str, overrides: list[Override]) -> str:

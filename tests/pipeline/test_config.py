@@ -1,0 +1,106 @@
+"""Config: what it composes, what contradicts itself, and its digest."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from components.datasets.settings import DatasetSettings, SplitSettings
+from components.models.registry import NETWORKS
+from components.models.settings import ModelSettings, TrainingSettings
+from pipeline.config import PICTURE_NETWORKS, Config
+
+FFNN = {"ffnn": ModelSettings()}
+
+
+def test_a_run_needs_a_network() -> None:
+    with pytest.raises(ValueError, match=r"^models: no network to train"):
+        Config(models={})
+
+
+def test_an_unknown_network_is_named_with_the_nearest_known() -> None:
+    with pytest.raises(ValueError, match=r"models\.vgg61: .* did you mean models\.vgg16\?"):
+        Config(models={"vgg61": ModelSettings()})
+
+
+@pytest.mark.parametrize("kind", ["gtzan", "folder"])
+def test_a_dataset_without_a_split_has_no_official_one(kind: str) -> None:
+    dataset = dataclasses.replace(DatasetSettings(), kind=kind)
+    with pytest.raises(ValueError, match=r'split\.policy = "official": dataset\.kind'):
+        Config(models=FFNN, dataset=dataset, split=SplitSettings(policy="official"))
+
+
+def test_one_genre_is_no_task() -> None:
+    with pytest.raises(ValueError, match=r"dataset\.genres"):
+        Config(models=FFNN, dataset=DatasetSettings(genres=("Rock",)))
+    Config(models=FFNN, dataset=DatasetSettings(genres=("Rock", "Folk")))
+
+
+def test_misspelt_weights_do_not_wait_until_training() -> None:
+    with pytest.raises(ValueError, match=r'models\.vgg16\.weights = "imagnet"'):
+        Config(models={"vgg16": ModelSettings(weights="imagnet")})
+    for weights in ("imagenet", "none", "/w/vgg16.weights.h5", "base.keras"):
+        Config(models={"vgg16": ModelSettings(weights=weights)})
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (31, False), (32, True)])
+def test_pictures_have_a_smallest_side(size: int, fits: bool) -> None:
+    models = {"vgg16": ModelSettings(image_size=size)}
+    if fits:
+        assert Config(models=models).models["vgg16"].image_size == size
+    else:
+        with pytest.raises(ValueError, match=r"models\.vgg16\.image_size = 31: .* at least 32"):
+            Config(models=models)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("weights", "imagenet"),
+        ("image_size", 64),
+        ("fine_tune_epochs", 1),
+        ("fine_tune_learning_rate", 1e-4),
+    ],
+)
+def test_a_setting_without_effect_is_an_error(key: str, value: object) -> None:
+    models = {"ffnn": dataclasses.replace(ModelSettings(), **{key: value})}
+    with pytest.raises(ValueError, match=rf"models\.ffnn\.{key} = .* has no effect"):
+        Config(models=models)
+
+
+def test_all_contradictions_are_told_at_once() -> None:
+    with pytest.raises(ValueError, match="models") as caught:
+        Config(models={"x": ModelSettings()}, dataset=DatasetSettings(genres=("Rock",)))
+    unknown, genres = str(caught.value).splitlines()
+    assert unknown.startswith("models.x: ")
+    assert genres.startswith("dataset.genres: ")
+
+
+def test_picture_networks_are_networks() -> None:
+    assert set(PICTURE_NETWORKS) <= set(NETWORKS)
+
+
+def test_smallest_sides_are_what_the_networks_take() -> None:
+    from components.models import vgg16
+
+    assert PICTURE_NETWORKS["vgg16"] == vgg16.SMALLEST_SIDE_PIXELS
+
+
+def test_json_holds_every_table_as_plain_values() -> None:
+    config = Config(models=FFNN, dataset=DatasetSettings(genres=("Rock", "Folk")))
+    values = config.to_json()
+    assert json.loads(json.dumps(values)) == values
+    assert set(values) == {"models", "audio", "dataset", "split", "training", "gate", "beam"}
+    assert values["dataset"]["genres"] == ["Rock", "Folk"]
+    assert values["audio"]["n_mels"] == 128
+
+
+def test_digest_depends_on_values_and_not_on_the_tables_order() -> None:
+    two = {"cnn_small": ModelSettings(), "ffnn": ModelSettings()}
+    reversed_two = dict(reversed(two.items()))
+    assert Config(models=two).digest() == Config(models=reversed_two).digest()
+    assert len(Config(models=two).digest()) == 16
+    changed = Config(models=two, training=TrainingSettings(epochs=21))
+    assert changed.digest() != Config(models=two).digest()
