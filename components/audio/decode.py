@@ -16,8 +16,6 @@ from components.audio.params import LARGEST_SAMPLE
 MAX_SECONDS = 3600.0
 EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
 
-# Decoded at once, so that only the mono average of a long file is held in memory.
-BLOCK_SAMPLES = 1 << 20
 # libsndfile 1.2 ends its search for an mp3 frame with this code, whose text says that
 # the file does not exist.
 NOT_A_REGULAR_FILE = 7
@@ -53,7 +51,15 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
             rate = audio.samplerate
             if rate <= 0:
                 raise DecodeError("undecodable", f"sample rate {rate} Hz")
-            mono = _read_mono(audio, round(MAX_SECONDS * rate))
+            # libsndfile takes a file of any content named .au for headerless u-law.
+            if audio.format == "RAW":
+                raise DecodeError("undecodable", "Format not recognised.")
+            if audio.frames > MAX_SECONDS * rate:
+                raise DecodeError(
+                    "too_long", f"{audio.frames / rate:.0f} s; at most {MAX_SECONDS:.0f} s are read"
+                )
+            # In one go: soundfile seeks after every read, and mp3 seeks are not exact.
+            mono = to_mono(audio.read(dtype="float32", always_2d=True))
     except OSError as error:
         raise DecodeError("missing_file", f"{error.strerror}") from error
     except soundfile.LibsndfileError as error:
@@ -67,23 +73,6 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
     if not (np.abs(mono) <= LARGEST_SAMPLE).all():
         raise DecodeError("not_finite", "NaN or infinite samples, or far beyond full scale")
     return mono, rate
-
-
-def _read_mono(audio: soundfile.SoundFile, most_samples: int) -> npt.NDArray[np.float32]:
-    """The rest of `audio`, channels averaged, float32 `[samples]`; DecodeError: too_long.
-
-    What the header claims is not trusted: the samples that come are counted too.
-    """
-    blocks = [np.zeros(0, np.float32)]
-    total = 0
-    while max(total, audio.frames) <= most_samples:
-        block = audio.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
-        if len(block) == 0:
-            return np.concatenate(blocks)
-        total += len(block)
-        blocks.append(to_mono(block))
-    seconds = max(total, audio.frames) / audio.samplerate
-    raise DecodeError("too_long", f"{seconds:.0f} s; at most {MAX_SECONDS:.0f} s are read")
 
 
 def to_mono(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -55,7 +55,7 @@ def power_to_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """
     peak = np.maximum(power.max(axis=(-2, -1), keepdims=True), POWER_FLOOR)
     level = 10.0 * (np.log10(np.maximum(power, POWER_FLOOR)) - np.log10(peak))
-    return np.maximum(level, -DYNAMIC_RANGE_DB).astype(np.float32)
+    return np.clip(level, -DYNAMIC_RANGE_DB, 0.0).astype(np.float32)
 
 
 def to_stored(mel_db: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:

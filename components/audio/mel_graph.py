@@ -49,9 +49,11 @@ def power_to_db(power: tf.Tensor) -> tf.Tensor:
     """float32 `[clips, a, b]` power to dB below each clip's own peak, floor -80 dB.
 
     `components.audio.mel.power_to_db`; the order of the last two axes does not matter.
+    The quotient, and not librosa's difference of logarithms: it is 0 dB exactly at the
+    peak, whichever of TensorFlow's two logarithms (one value, or eight at a time) runs.
     """
     peak = tf.maximum(tf.reduce_max(power, axis=[1, 2], keepdims=True), POWER_FLOOR)
-    nepers = tf.math.log(tf.maximum(power, POWER_FLOOR)) - tf.math.log(peak)
+    nepers = tf.math.log(tf.maximum(power, POWER_FLOOR) / peak)
     return tf.maximum(nepers * (10.0 / np.log(10.0)), -DYNAMIC_RANGE_DB)
 
 

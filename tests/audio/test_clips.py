@@ -1,0 +1,63 @@
+"""Clip offsets: inside the track, the same everywhere, different for different tracks."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.audio.clips import clip_starts
+
+
+@given(
+    clip=st.integers(1, 50_000),
+    extra=st.integers(0, 2**40),
+    clips=st.integers(0, 20),
+    track_id=st.text(st.characters(codec="utf-8")),
+    seed=st.integers(),
+)
+def test_every_clip_lies_inside_the_track(
+    clip: int, extra: int, clips: int, track_id: str, seed: int
+) -> None:
+    starts = clip_starts(clip + extra, clip, clips, track_id=track_id, seed=seed)
+    assert len(starts) == clips
+    assert all(0 <= start <= extra for start in starts)
+
+
+@given(st.integers(100, 10_000), st.integers(1, 10), st.integers(0, 10))
+def test_asking_for_more_clips_keeps_the_first_ones(samples: int, few: int, more: int) -> None:
+    first = clip_starts(samples, 100, few, track_id="t", seed=3)
+    assert clip_starts(samples, 100, few + more, track_id="t", seed=3)[:few] == first
+
+
+def test_a_track_of_exactly_one_clip_starts_at_zero() -> None:
+    assert clip_starts(44100, 44100, 3, track_id="t", seed=0) == [0, 0, 0]
+
+
+def test_one_sample_short_of_a_clip_is_an_error_that_says_both_lengths() -> None:
+    with pytest.raises(ValueError, match=r"44099 samples is shorter than a clip \(44100\)"):
+        clip_starts(44099, 44100, 1, track_id="t", seed=0)
+
+
+def test_offsets_are_the_documented_hash_and_not_pythons() -> None:
+    fraction = int(hashlib.sha256(b"7\x00000002\x001").hexdigest()[:16], 16) / 2**64
+    second = clip_starts(660_000, 44_100, 2, track_id="000002", seed=7)[1]
+    assert second == int(fraction * (660_000 - 44_100 + 1))
+
+
+def test_track_id_seed_and_index_each_move_the_clip() -> None:
+    def starts(track_id: str, seed: int) -> list[int]:
+        return clip_starts(10**9, 1, 4, track_id=track_id, seed=seed)
+
+    everything = starts("a", 0) + starts("b", 0) + starts("a", 1)
+    assert len(set(everything)) == 12
+
+
+def test_offsets_spread_evenly_over_the_track() -> None:
+    starts = [clip_starts(1000, 1, 1, track_id=str(i), seed=0)[0] for i in range(4000)]
+    counts, _ = np.histogram(starts, bins=10, range=(0, 1000))
+    # Binomial with mean 400 and deviation 19: five deviations.
+    assert (np.abs(counts - 400) < 95).all()

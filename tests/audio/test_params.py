@@ -1,0 +1,90 @@
+"""AudioParams: derived numbers, round trips, and the hash that keeps artifacts apart."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import librosa
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.audio import params as params_module
+from components.audio.params import AudioParams
+
+
+def test_default_numbers_are_those_of_the_study() -> None:
+    params = AudioParams()
+    assert params.clip_samples == 44100
+    assert params.frames == 87
+    assert params.mel_bytes == 128 * 87 * 2
+
+
+@given(
+    fft=st.sampled_from([64, 100, 512, 2048]),
+    hop=st.integers(16, 64),
+    samples=st.integers(2048, 9000),
+)
+def test_frames_is_what_librosa_makes(fft: int, hop: int, samples: int) -> None:
+    params = AudioParams(
+        sample_rate_hz=8000, fft_samples=fft, hop_samples=hop, clip_seconds=samples / 8000
+    )
+    assert params.clip_samples == samples
+    spectrum = librosa.stft(
+        np.zeros(samples, np.float32), n_fft=fft, hop_length=hop, center=True, pad_mode="constant"
+    )
+    assert spectrum.shape[-1] == params.frames
+
+
+def test_a_clip_of_exactly_one_fft_is_allowed_and_one_sample_less_is_not() -> None:
+    assert AudioParams(sample_rate_hz=8000, clip_seconds=2048 / 8000).clip_samples == 2048
+    with pytest.raises(ValueError, match="shorter than one FFT of 2048"):
+        AudioParams(sample_rate_hz=8000, clip_seconds=2047 / 8000)
+
+
+def test_a_hop_longer_than_the_fft_is_refused() -> None:
+    assert AudioParams(fft_samples=512, hop_samples=512).hop_samples == 512
+    with pytest.raises(ValueError, match="hop_samples = 514 skips audio"):
+        AudioParams(fft_samples=512, hop_samples=514)
+
+
+def test_an_odd_fft_is_refused_because_centred_frames_would_not_fit() -> None:
+    with pytest.raises(ValueError, match="fft_samples = 2047 is odd"):
+        AudioParams(fft_samples=2047)
+
+
+def test_json_round_trip() -> None:
+    params = AudioParams(sample_rate_hz=16000, n_mels=64, clip_seconds=1.5)
+    assert AudioParams.from_json(json.loads(json.dumps(params.to_json()))) == params
+
+
+def test_from_json_names_the_keys_when_one_is_missing_or_unknown() -> None:
+    values = AudioParams().to_json()
+    with pytest.raises(ValueError, match="need exactly"):
+        AudioParams.from_json({**values, "speed": 2})
+    values.pop("n_mels")
+    with pytest.raises(ValueError, match="n_mels"):
+        AudioParams.from_json(values)
+
+
+def test_every_field_and_the_front_end_version_change_the_digest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    params = AudioParams()
+    digests = {params.digest()}
+    for field in dataclasses.fields(params):
+        changed = getattr(params, field.name) * 2
+        if field.name == "hop_samples":
+            changed = 256
+        digests.add(dataclasses.replace(params, **{field.name: changed}).digest())
+    monkeypatch.setattr(params_module, "FRONT_END_VERSION", 1000)
+    digests.add(params.digest())
+    assert len(digests) == len(dataclasses.fields(params)) + 2
+    assert all(len(digest) == 16 and int(digest, 16) >= 0 for digest in digests)
+
+
+def test_the_digest_of_the_default_is_the_one_that_models_already_carry() -> None:
+    # Changes only with FRONT_END_VERSION or a default: both make old artifacts unusable.
+    assert AudioParams().digest() == "198c6e7e2f9647f5"
