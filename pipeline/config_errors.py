@@ -14,6 +14,7 @@ from typing import Any
 import annotated_types
 
 from components.errors import UsageError
+from components.inert import inert
 from pipeline.config import Config
 
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
@@ -25,14 +26,9 @@ class ConfigError(UsageError, ValueError):
     """A configuration that cannot be used. One line per problem, each naming its source."""
 
 
-def printable(text: str) -> str:
-    """`text` with control characters escaped, so that a file cannot drive the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def show_value(value: Any) -> str:
     """A value about as TOML writes it, on one line, shortened."""
-    text = printable(json.dumps(value, ensure_ascii=False, default=str))
+    text = inert(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -40,7 +36,7 @@ def show_key(path: Iterable[str | int]) -> str:
     """("dataset", "genres", 1) as `dataset.genres[1]`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{printable(part)}"
+        text += f"[{part}]" if isinstance(part, int) else f".{inert(part)}"
     return text.lstrip(".")
 
 
@@ -130,7 +126,7 @@ def unknown_key(path: tuple[str, ...], value: Any) -> str:
     near = _nearest(name, siblings, elsewhere)
     hint = f"; did you mean {near}?" if near else ""
     names = ", ".join(text.split(".")[-1] for text in siblings)
-    where = f"[{printable('.'.join(parents))}] has" if parents else "there are"
+    where = f"[{inert('.'.join(parents))}] has" if parents else "there are"
     return f"unknown {what}{hint} ({where}: {names})"
 
 

@@ -10,11 +10,11 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from components.inert import inert
 from pipeline.config import Config, network_problems
 from pipeline.config_errors import (
     ConfigError,
     allowed,
-    printable,
     show_key,
     show_value,
     unknown_key,
@@ -55,7 +55,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
       ConfigError: the file cannot be read, or anything in it or in the overrides is
         wrong; one line for every problem.
     """
-    source = printable(os.fspath(path))
+    source = inert(os.fspath(path))
     values = _read(path, source)
     parsed = [parse_override(text) for text in overrides]
     apply_overrides(values, parsed)
@@ -68,7 +68,7 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
     try:
         text = pathlib.Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
-        folder = printable(str(shipped_config("demo").parent))
+        folder = inert(str(shipped_config("demo").parent))
         raise ConfigError(
             f"{source}: no such file; Genreflow's own configurations ({_shipped_names()}) "
             f"are in {folder}"
@@ -103,7 +103,7 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
         for problem in network_problems(models):
             key = problem.split(":", 1)[0]
             where = _origin(tuple(key.split(".", 1)), source, overrides)
-            problems.append(f"{where}: {printable(problem)}")
+            problems.append(f"{where}: {inert(problem)}")
     raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
@@ -125,10 +125,10 @@ def _problems(
     if kind == "value_error":  # a dataclass's own check
         for line in str(error["ctx"]["error"]).splitlines():
             if key:
-                yield f"{where}: [{key}] {printable(line)}"
+                yield f"{where}: [{key}] {inert(line)}"
             else:  # Config's: the line names the keys that contradict each other
                 named = [str(item) for item in overrides if _concerns(item, line)]
-                yield f"{', '.join([source, *named])}: {printable(line)}"
+                yield f"{', '.join([source, *named])}: {inert(line)}"
         return
     value = _value_at(values, path)
     names = tuple(part for part in path if isinstance(part, str))
@@ -139,7 +139,7 @@ def _problems(
     line = f"{where}: {key}{shown or ' is a table'}: must be {allowed(path)}"
     by_override = any(override.path == names for override in overrides)
     if by_override and kind == "string_type" and not isinstance(value, (dict, list)):
-        line += f"; write --set '{key}=\"{printable(str(value))}\"'"
+        line += f"; write --set '{key}=\"{inert(str(value))}\"'"
     yield line
 
 

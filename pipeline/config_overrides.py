@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.config_errors import ConfigError, printable, show_key
+from components.inert import inert
+from pipeline.config_errors import ConfigError, show_key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Override:
     value: Any
 
     def __str__(self) -> str:
-        return f"--set {printable(self.text)}"
+        return f"--set {inert(self.text)}"
 
 
 def parse_override(text: str) -> Override:
@@ -33,11 +34,11 @@ def parse_override(text: str) -> Override:
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path):
         raise ConfigError(
-            f"--set {printable(text)}: must be KEY=VALUE, such as --set training.epochs=3"
+            f"--set {inert(text)}: must be KEY=VALUE, such as --set training.epochs=3"
         )
     if not value.strip():
         raise ConfigError(
-            f"--set {printable(text)}: no value after '='; an empty string is written "
+            f"--set {inert(text)}: no value after '='; an empty string is written "
             f"--set '{show_key(path)}=\"\"'"
         )
     return Override(text, path, _parse_value(value.strip()))

@@ -248,6 +248,11 @@ def test_a_wrong_override_is_named(override: str, expected: str, complaints: Com
     assert expected in line
 
 
+def test_a_value_from_an_override_is_not_blamed_on_the_file(complaints: Complain) -> None:
+    (line,) = complaints("[training]\nepochs = 3\n[models.ffnn]", ["training.epochs=0"])
+    assert line.startswith("--set training.epochs=0: training.epochs = 0: must be")
+
+
 @given(st.text(alphabet=st.characters(codec="utf-8"), min_size=1).filter(str.strip))
 def test_any_text_in_quotes_is_that_text(text: str) -> None:
     escaped = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
