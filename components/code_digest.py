@@ -9,7 +9,7 @@ import pathlib
 _ROOT = pathlib.Path(__file__).parent
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def code_digest(*packages: str) -> str:
     """16 hex digits over the Python sources of folders or files below components/.
 

@@ -8,7 +8,7 @@ from typing import Any
 
 def empty_outputs(output_dict: Mapping[str, Iterable[Any]]) -> None:
     """Deletes whatever lies in the folders of a component's output artifacts."""
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     for artifacts in output_dict.values():
         for artifact in artifacts:

@@ -31,8 +31,10 @@ WorkDirOption = Annotated[
     str, typer.Option("--work-dir", "-w", help="Where everything is written and cached.")
 ]
 SetOption = Annotated[
-    Optional[list[str]],  # noqa: UP007, UP045  typer reads the annotation at run time
-    typer.Option("--set", metavar="KEY=VALUE", help="Override, e.g. training.epochs=3; repeatable."),
+    Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Override, e.g. training.epochs=3; repeatable."
+    ),
 ]
 RequireBlessingOption = Annotated[
     bool, typer.Option("--require-blessing", help="Exit with 3 when the gate does not bless.")
@@ -48,7 +50,7 @@ def run(
     require_blessing: RequireBlessingOption = False,
 ) -> None:
     """Run the whole pipeline: audio in, a judged and pushed model out."""
-    from pipeline import cli_run  # noqa: PLC0415
+    from pipeline import cli_run
 
     _finish(
         cli_run.run,
@@ -66,7 +68,7 @@ def demo(
     overrides: SetOption = None,
 ) -> None:
     """Run everything on a small synthetic corpus: no data needed, a few minutes."""
-    from pipeline import cli_run  # noqa: PLC0415
+    from pipeline import cli_run
 
     _finish(
         cli_run.run,
@@ -91,7 +93,7 @@ def check_data(
     ] = "",
 ) -> None:
     """Count what a run would read, and say what it would leave out and cost."""
-    from pipeline import cli_check  # noqa: PLC0415
+    from pipeline import cli_check
 
     _finish(
         cli_check.check_data,
@@ -110,18 +112,21 @@ def predict(
         pathlib.Path,
         typer.Option("--model-dir", "-m", help="Folder of pushed versions, or one version."),
     ],
-    top: Annotated[int, typer.Option("--top", min=1, help="Show only the N likeliest.")] = 0,
+    top: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--top", min=1, help="Show only the N likeliest."),
+    ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
 ) -> None:
     """Print the genres of audio files with their probabilities."""
-    from pipeline import cli_predict  # noqa: PLC0415
+    from pipeline import cli_predict
 
-    _finish(cli_predict.predict, files, model_dir=model_dir, top=top, json_output=json_output)
+    _finish(cli_predict.predict, files, model_dir=model_dir, top=top or 0, json_output=json_output)
 
 
 def _finish(command: Any, *args: Any, **kwargs: Any) -> None:
     """Runs a command and turns its end into an exit status; no traceback for users."""
-    from components.errors import GenreflowError, UsageError  # noqa: PLC0415
+    from components.errors import GenreflowError, UsageError
 
     try:
         status = command(*args, **kwargs)
@@ -141,7 +146,7 @@ def _finish(command: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _complain(error: Exception) -> None:
-    from components.inert import inert  # noqa: PLC0415
+    from components.inert import inert
 
     lines = str(error).splitlines() or [type(error).__name__]
     typer.echo("genreflow: " + "\n".join(inert(line) for line in lines), err=True)

@@ -49,7 +49,7 @@ def check_data(
     _print_rejects(out, rejects, full=full)
     _print_cost(out, config, corpus, found, len(corpus.tracks) - len(bad))
     if rejects_csv:
-        from components.spectrogram_gen.rejects import write_csv  # noqa: PLC0415
+        from components.spectrogram_gen.rejects import write_csv
 
         write_csv(rejects_csv, rejects)
         out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
@@ -92,13 +92,19 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
         out.print(f"{len(found)} left out, {reason}: {meaning}", highlight=False, soft_wrap=True)
         for reject in found[:SHOWN_REJECTS]:
             detail = f" ({shown(reject.detail)})" if reject.detail else ""
-            out.print(f"    {shown(reject.track_id)}  {shown(reject.uri)}{detail}",
-                      highlight=False, soft_wrap=True)
+            out.print(
+                f"    {shown(reject.track_id)}  {shown(reject.uri)}{detail}",
+                highlight=False,
+                soft_wrap=True,
+            )
         if len(found) > SHOWN_REJECTS:
             out.print(f"    ... and {len(found) - SHOWN_REJECTS} more", highlight=False)
     if not full:
-        out.print("only headers were read; --full decodes every file and finds damage inside",
-                  highlight=False, soft_wrap=True)
+        out.print(
+            "only headers were read; --full decodes every file and finds damage inside",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _print_cost(

@@ -30,9 +30,7 @@ def with_data_dir(config: Config, data_dir: str) -> Config:
     chosen = data_dir or config.dataset.data_dir
     if chosen:
         chosen = str(pathlib.Path(chosen).expanduser().absolute())
-    return dataclasses.replace(
-        config, dataset=dataclasses.replace(config.dataset, data_dir=chosen)
-    )
+    return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, data_dir=chosen))
 
 
 def run(
@@ -48,7 +46,7 @@ def run(
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
-    from pipeline.cli import EXIT_NOT_BLESSED  # noqa: PLC0415
+    from pipeline.cli import EXIT_NOT_BLESSED
 
     console, out = Console(stderr=True), Console()
     begun = time.monotonic()
@@ -70,7 +68,7 @@ def run(
 
 
 def _make_corpus(directory: str, console: Console, display: RunDisplay) -> None:
-    from components.datasets.synthesis import write_corpus  # noqa: PLC0415
+    from components.datasets.synthesis import write_corpus
 
     display({"event": "node_started", "node": "Synthetic corpus", "index": 0, "total": 1})
     begun = time.monotonic()

@@ -82,7 +82,7 @@ def collect(
     selection = _read_json(selector, "predictions", "selection.json")
     decision = _read_json(record.outputs("GenreGate"), "blessing", "decision.json")
     pushed = record.outputs("Pusher").get("pushed_model")
-    version = pushed and pushed.custom_properties["pushed_version"].string_value or None
+    version = (pushed and pushed.custom_properties["pushed_version"].string_value) or None
     return {
         "schema_version": SCHEMA_VERSION,
         "run_id": run_id,

@@ -142,8 +142,8 @@ class RunDisplay:
         if self._total and self._done:
             left = seconds * (self._total - self._done) / self._done
             words.append(
-                f"{self._done}/{self._total} {self._unit}, {self._done / max(seconds, 1e-3):.1f}/s, "
-                f"about {left:.0f} s left"
+                f"{self._done}/{self._total} {self._unit}, "
+                f"{self._done / max(seconds, 1e-3):.1f}/s, about {left:.0f} s left"
             )
         else:
             words.append(f"{seconds:.0f} s")
@@ -184,8 +184,14 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
 
     models = Table(title=title("Models, accuracy by track", results), title_justify="left")
     models.add_column("model")
-    for column in ("validation", "test [95 % interval]", "test by clip", "macro F1",
-                   "parameters", "training"):
+    for column in (
+        "validation",
+        "test [95 % interval]",
+        "test by clip",
+        "macro F1",
+        "parameters",
+        "training",
+    ):
         models.add_column(column.replace("[", "\\["), justify="right")
     for name, model in results["models"].items():
         test = model["test"]
@@ -207,8 +213,9 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
 def _genre_table(results: Mapping[str, Any]) -> Table:
     name = results["candidate"]
     test = results["models"][name]["test"]
-    table = Table(title=title(f"{name} on the test tracks, by genre", results),
-                  title_justify="left")
+    table = Table(
+        title=title(f"{name} on the test tracks, by genre", results), title_justify="left"
+    )
     table.add_column("genre")
     table.add_column("tracks", justify="right")
     table.add_column("found", justify="right")
@@ -217,8 +224,11 @@ def _genre_table(results: Mapping[str, Any]) -> Table:
         row = test["confusion"][index]
         recall = test["recall"][genre]
         wrong = sorted(
-            ((n, other) for other, n in zip(results["genres"], row, strict=True)
-             if n and other != genre),
+            (
+                (n, other)
+                for other, n in zip(results["genres"], row, strict=True)
+                if n and other != genre
+            ),
             key=lambda pair: (-pair[0], pair[1]),
         )
         table.add_row(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime
 import json
 import os
@@ -148,5 +147,3 @@ def _prune_logs(folder: pathlib.Path) -> None:
     for run_id in runs[: -MAX_LOGS + 1]:
         for path in folder.glob(f"{run_id}.*"):
             path.unlink(missing_ok=True)
-
-

@@ -56,9 +56,7 @@ def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
         except Exception as error:
             on_event("node_failed", node=node_id, seconds=time.monotonic() - begun)
             raise NodeFailed(node_id) from error
-        on_event(
-            "node_finished", node=node_id, outcome=outcome, seconds=time.monotonic() - begun
-        )
+        on_event("node_finished", node=node_id, outcome=outcome, seconds=time.monotonic() - begun)
 
 
 def run_node(ir: Any, deployment: Any, node: Any, connection: Any) -> Outcome:

@@ -18,7 +18,7 @@ def write_results(results: dict[str, Any], work_dir: str) -> str:
     Raises:
       jsonschema.ValidationError: the results break their own contract (a defect of ours).
     """
-    import jsonschema  # noqa: PLC0415  0.2 s, and the command line imports this module
+    import jsonschema
 
     jsonschema.validate(results, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
     path = os.path.join(work_dir, FILE_NAME)

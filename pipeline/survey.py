@@ -52,7 +52,7 @@ def survey_files(
       advance: called once a track.
       workers: threads; None is one a core.
     """
-    from components.spectrogram_gen import header  # noqa: PLC0415
+    from components.spectrogram_gen import header
 
     check = header.decode_reject if full else header.header_reject
 
@@ -70,8 +70,8 @@ def survey_files(
 
 def _time_tracks(tracks: Sequence[Track], params: AudioParams) -> float | None:
     """Measured seconds a track of decoding and spectrograms on one core; None without tracks."""
-    from components.audio.decode import DecodeError  # noqa: PLC0415
-    from components.spectrogram_gen import extract  # noqa: PLC0415
+    from components.audio.decode import DecodeError
+    from components.spectrogram_gen import extract
 
     step = max(1, len(tracks) // TIMED_TRACKS)
     sample = tracks[::step][: TIMED_TRACKS + 1]

@@ -81,7 +81,7 @@ class WorkDir:
         Raises:
           WorkDirError: another run holds it.
         """
-        import filelock  # noqa: PLC0415
+        import filelock
 
         lock = filelock.FileLock(self.root / ".lock")
         try:

@@ -55,15 +55,15 @@ def run(request: Request) -> dict[str, Any]:
     Raises:
       pipeline.node_runner.NodeFailed: with the cause.
     """
-    import pydantic  # noqa: PLC0415
+    import pydantic
 
-    from pipeline.config import Config  # noqa: PLC0415
+    from pipeline.config import Config
 
     progress.report("importing")
-    from tfx.orchestration import metadata  # noqa: PLC0415
+    from tfx.orchestration import metadata
 
-    from pipeline import collect, graph, node_runner, results  # noqa: PLC0415
-    from pipeline.work_dir import WorkDir  # noqa: PLC0415
+    from pipeline import collect, graph, node_runner, results
+    from pipeline.work_dir import WorkDir
 
     work_dir = WorkDir.at(request.work_dir)
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(request.config))

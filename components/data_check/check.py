@@ -42,7 +42,7 @@ def scan_examples(
       size, a clip that occurs twice, a track in two splits, a
       genre without a training clip.
     """
-    import tensorflow as tf  # noqa: PLC0415
+    import tensorflow as tf
 
     findings = ExampleFindings({}, {}, [])
     split_of_track: dict[str, str] = {}

@@ -45,6 +45,18 @@ def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
     The length is asserted for each example before the reshape: decode_raw would
     otherwise turn two half-length arrays into one.
     """
+    sizes = tf.strings.length(mel_bytes)
+    check = tf.debugging.Assert(
+        tf.reduce_all(tf.equal(sizes, params.mel_bytes)),
+        [
+            f"mel_db: each example needs {params.mel_bytes} bytes, "
+            f"float16 [{params.n_mels}, {params.frames}]; got",
+            sizes,
+        ],
+        summarize=16,
+    )
+    with tf.control_dependencies([check]):
+        mel_bytes = tf.identity(mel_bytes)
     raw = tf.io.decode_raw(mel_bytes, tf.float16, little_endian=True)
-    raw = tf.ensure_shape(raw, [None, params.n_mels * params.frames])
-    return tf.cast(tf.reshape(raw, [-1, params.n_mels, params.frames]), tf.float32)
+    pictures = tf.reshape(raw, [tf.shape(mel_bytes)[0], params.n_mels, params.frames])
+    return tf.cast(pictures, tf.float32)

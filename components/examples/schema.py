@@ -28,8 +28,8 @@ def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
     at hand cannot find an unknown genre in it. `mel_db` is declared an image so that
     its statistics stay small; mel_size_validation checks its length.
     """
-    from google.protobuf import text_format  # noqa: PLC0415
-    from tensorflow_metadata.proto.v0 import schema_pb2  # noqa: PLC0415
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
 
     schema = schema_pb2.Schema()
 
@@ -54,8 +54,8 @@ def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
 
 def mel_size_validation(params: AudioParams) -> CustomValidationConfig:
     """For ExampleValidator: every `mel_db` is exactly `params.mel_bytes` long."""
-    from google.protobuf import text_format  # noqa: PLC0415
-    from tensorflow_data_validation.anomalies.proto import (  # noqa: PLC0415
+    from google.protobuf import text_format
+    from tensorflow_data_validation.anomalies.proto import (
         custom_validation_config_pb2,
     )
 

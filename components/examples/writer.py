@@ -31,7 +31,7 @@ def serialize(clip: Clip, params: AudioParams) -> bytes:
     Raises:
       ValueError: `mel_db` has another shape or dtype than the parameters say.
     """
-    import tensorflow as tf  # noqa: PLC0415  seconds to import, and workers import this module
+    import tensorflow as tf
 
     shape = (params.n_mels, params.frames)
     if clip.mel_db.shape != shape or clip.mel_db.dtype != STORED_DTYPE:

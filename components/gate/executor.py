@@ -13,7 +13,7 @@ from tfx.utils import path_utils
 
 from components.fresh_output import empty_outputs
 from components.gate import rules
-from components.gate.model_digest import model_digest
+from components.gate.model_digest import read_model_digest
 from components.gate.settings import GateSettings
 from components.predictions import metrics, table
 
@@ -44,8 +44,8 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             (
                 rules.absolute_floor(settings, measured.track_accuracy),
                 rules.already_serving(
-                    model_digest(path_utils.serving_model_dir(model.uri)),
-                    model_digest(serving.uri) if serving else None,
+                    read_model_digest(path_utils.serving_model_dir(model.uri)),
+                    read_model_digest(serving.uri) if serving else None,
                     serving.get_string_custom_property("pushed_version") if serving else "",
                 ),
             )

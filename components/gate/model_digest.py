@@ -1,29 +1,30 @@
-"""When two SavedModels are the same: a digest over their files."""
+"""When two SavedModels are the same: the digest that the export wrote into their card."""
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 
 import tensorflow as tf
 
+from components.errors import DataError
 
-def model_digest(directory: str) -> str:
-    """16 hex digits over names and bytes of all files below a SavedModel's folder.
+CARD = os.path.join("assets", "model_card.json")
+
+
+def read_model_digest(directory: str) -> str:
+    """The `model_digest` of an exported model: same network, same weights, same digest.
+
+    Files cannot be compared instead: TensorFlow numbers its names on within a process,
+    so two exports of the same weights are not the same bytes.
 
     Raises:
-      FileNotFoundError: the folder holds no saved_model.pb.
+      DataError: the folder is not a model that Genreflow exported.
     """
-    if not tf.io.gfile.exists(os.path.join(directory, "saved_model.pb")):
-        raise FileNotFoundError(f"{directory}: no saved_model.pb")
-    digest = hashlib.sha256()
-    for folder, _, files in sorted(tf.io.gfile.walk(directory)):
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            digest.update(f"{os.path.relpath(path, directory)}\0".encode())
-            content = hashlib.sha256()
-            with tf.io.gfile.GFile(path, "rb") as file:
-                while block := file.read(1 << 20):
-                    content.update(block)
-            digest.update(content.digest())
-    return digest.hexdigest()[:16]
+    path = os.path.join(directory, CARD)
+    try:
+        with tf.io.gfile.GFile(path) as file:
+            digest = json.load(file)["model_digest"]
+    except (tf.errors.OpError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: no digest of an exported model in it") from error
+    return str(digest)

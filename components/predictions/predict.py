@@ -33,9 +33,7 @@ def predict_split(
       (`clips` with track_id, artist_id, clip_index, label; float32 `[clips, genres]`).
     """
     signature = tf.saved_model.load(saved_model).signatures["serving_examples"]
-    files = sorted(
-        tf.io.gfile.glob(os.path.join(glob.escape(examples_uri), f"Split-{split}", "*"))
-    )
+    files = sorted(tf.io.gfile.glob(os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")))
     keys: list[pd.DataFrame] = []
     probabilities: list[np.ndarray] = []
     for batch in tf.data.TFRecordDataset(files).batch(BATCH):

@@ -74,7 +74,7 @@ def write_table(table: pd.DataFrame, directory: str) -> str:
 
 def read_table(directory: str) -> pd.DataFrame:
     """Reads what write_table wrote."""
-    import pyarrow_hotfix  # noqa: F401, PLC0415  pyarrow 10 would run code from a file
+    import pyarrow_hotfix  # noqa: F401  pyarrow 10 would run code from a file
 
     return pd.read_parquet(pathlib.Path(directory, FILE_NAME))
 

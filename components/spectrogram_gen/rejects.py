@@ -38,4 +38,3 @@ def write_csv(path: str, rejects: Iterable[Reject]) -> None:
         for reject in rejects:
             writer.writerow([inert_cell(getattr(reject, column)) for column in COLUMNS])
     os.replace(temporary, path)
-

@@ -95,9 +95,7 @@ def plan_shards(
 
 def shard_path(directory: str, split: str, index: int, total: int) -> str:
     """Where a shard's examples of one split lie, in TFX's layout of an Examples artifact."""
-    return os.path.join(
-        directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord"
-    )
+    return os.path.join(directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord")
 
 
 def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
@@ -106,7 +104,7 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
     Tracks that cannot be used are left out and returned with their reasons; an output
     that cannot be written (a full disk) raises OSError or tf.errors.OpError.
     """
-    import tensorflow as tf  # noqa: PLC0415  seconds to import; only workers need it
+    import tensorflow as tf
 
     clips = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)

@@ -32,8 +32,9 @@ def export_clips(
     """Writes `<genre>/<track>-<clip>.wav`, 32-bit float: it decodes to the same samples."""
     for index, waveform in enumerate(waveforms):
         name = f"{safe_name(track.track_id)}-{index:02d}.wav"
-        _write(pathlib.Path(directory, safe_name(track.genre), name), waveform,
-               params.sample_rate_hz)
+        _write(
+            pathlib.Path(directory, safe_name(track.genre), name), waveform, params.sample_rate_hz
+        )
 
 
 def export_track(directory: str, track: Track) -> None:

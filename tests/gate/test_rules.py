@@ -6,8 +6,9 @@ import pathlib
 
 import pytest
 
+from components.errors import DataError
 from components.gate import rules
-from components.gate.model_digest import model_digest
+from components.gate.model_digest import read_model_digest
 from components.gate.settings import GateSettings
 from components.predictions.metrics import Interval
 
@@ -41,19 +42,19 @@ def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
     assert rules.Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
 
 
-def test_models_are_the_same_only_if_all_files_are(tmp_path: pathlib.Path) -> None:
-    def model(name: str, weights: bytes, asset: bytes = b"x") -> str:
-        folder = tmp_path / name
-        (folder / "variables").mkdir(parents=True)
-        (folder / "assets").mkdir()
-        (folder / "saved_model.pb").write_bytes(b"graph")
-        (folder / "variables" / "variables.data").write_bytes(weights)
-        (folder / "assets" / "genres.json").write_bytes(asset)
-        return str(folder)
+def test_the_digest_comes_from_the_models_card(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "assets").mkdir()
+    card = tmp_path / "assets" / "model_card.json"
+    card.write_text('{"model_digest": "abc"}')
+    assert read_model_digest(str(tmp_path)) == "abc"
 
-    first = model_digest(model("one", b"weights"))
-    assert model_digest(model("copy", b"weights")) == first
-    assert model_digest(model("other weights", b"weightz")) != first
-    assert model_digest(model("other genres", b"weights", b"y")) != first
-    with pytest.raises(FileNotFoundError):
-        model_digest(str(tmp_path))
+
+@pytest.mark.parametrize("content", [None, "no json", "[]", "{}"])
+def test_a_folder_without_a_digest_is_no_exported_model(
+    tmp_path: pathlib.Path, content: str | None
+) -> None:
+    (tmp_path / "assets").mkdir()
+    if content is not None:
+        (tmp_path / "assets" / "model_card.json").write_text(content)
+    with pytest.raises(DataError, match="no digest"):
+        read_model_digest(str(tmp_path))

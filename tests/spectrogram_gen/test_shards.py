@@ -25,7 +25,11 @@ from components.spectrogram_gen.shards import (
 )
 
 PARAMS = AudioParams(
-    sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5,
+    sample_rate_hz=8000,
+    fft_samples=256,
+    hop_samples=128,
+    n_mels=16,
+    clip_seconds=0.5,
     clips_per_track=3,
 )
 GENRES = ("Folk", "Rock")
@@ -46,9 +50,7 @@ def _all_train(tracks: list[Track]) -> tuple[tuple[Track, tuple[SplitName, ...]]
 
 
 def _examples(path: str) -> list[tf.train.Example]:
-    return [
-        tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(path)
-    ]
+    return [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(path)]
 
 
 def _value(example: tf.train.Example, name: str) -> object:
@@ -166,7 +168,9 @@ def test_clips_that_scatter_go_to_the_split_of_each(tmp_path: pathlib.Path) -> N
     result = write_shard(shard, options)
     assert result.clips == {"train": 1, "validation": 0, "test": 2}
     found = {
-        split: [_value(e, "clip_index") for e in _examples(shard_path(options.directory, split, 0, 1))]
+        split: [
+            _value(e, "clip_index") for e in _examples(shard_path(options.directory, split, 0, 1))
+        ]
         for split in SPLITS
     }
     assert found == {"train": [1], "validation": [], "test": [0, 2]}

@@ -1,0 +1,98 @@
+"""`genreflow predict`: the genres of audio files, by a model loaded in this process."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+from components.errors import UsageError
+from components.inert import inert
+from pipeline.display import shown
+
+if TYPE_CHECKING:
+    from serving.local import Prediction
+
+
+def predict(
+    files: Sequence[pathlib.Path], *, model_dir: pathlib.Path, top: int, json_output: bool
+) -> int:
+    """Prints each file's genres; returns 1 if any file could not be read, else 0.
+
+    Args:
+      files: audio files.
+      model_dir: a folder of versions, or one version.
+      top: how many genres to show; 0 for all.
+      json_output: one JSON list instead of tables.
+
+    Raises:
+      UsageError: the model folder cannot be used.
+    """
+    from components.audio.decode import DecodeError
+    from serving.local import LocalModel
+    from serving.model_files import ModelFolderError, resolve_version
+
+    console, out = Console(stderr=True), Console()
+    try:
+        resolve_version(model_dir)  # before the seconds that TensorFlow takes
+        with console.status("loading the model (TensorFlow takes some seconds)"):
+            model = LocalModel(model_dir)
+    except ModelFolderError as error:
+        raise UsageError(str(error)) from error
+    card = model.model_card
+    synthetic = bool(card.get("synthetic"))
+    answers = []
+    failed = 0
+    for path in files:
+        try:
+            with console.status(f"listening to {shown(path.name)}"):
+                prediction = model.predict_file(path)
+        except DecodeError as error:
+            failed += 1
+            print(
+                f"genreflow: {inert(str(path))}: {inert(error.detail)} ({error.reason})",
+                file=sys.stderr,
+            )
+            continue
+        if json_output:
+            answers.append(_as_json(prediction, top, synthetic=synthetic))
+        else:
+            out.print(_table(prediction, top, synthetic=synthetic))
+    if json_output:
+        print(json.dumps(answers, indent=2, ensure_ascii=False))
+    return 1 if failed else 0
+
+
+def _shares(prediction: Prediction, top: int) -> dict[str, float]:
+    shares = list(prediction.probabilities.items())
+    return dict(shares[:top] if top else shares)
+
+
+def _as_json(prediction: Prediction, top: int, *, synthetic: bool) -> dict[str, object]:
+    return {
+        "file": prediction.path,
+        "seconds": round(prediction.seconds, 3),
+        "windows": prediction.windows,
+        "model_trained_on_synthetic_data": synthetic,
+        "probabilities": {g: round(p, 6) for g, p in _shares(prediction, top).items()},
+    }
+
+
+def _table(prediction: Prediction, top: int, *, synthetic: bool) -> Table:
+    note = "; the model learned from synthetic data" if synthetic else ""
+    table = Table(
+        title=f"{shown(prediction.path)} ({prediction.seconds:.1f} s, "
+        f"{prediction.windows} windows{note})",
+        title_justify="left",
+    )
+    table.add_column("genre")
+    table.add_column("probability", justify="right")
+    table.add_column("")
+    for genre, share in _shares(prediction, top).items():
+        table.add_row(shown(genre), f"{share:.1%}", "█" * round(30 * share))
+    return table
