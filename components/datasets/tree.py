@@ -18,7 +18,7 @@ OTHER_AUDIO = frozenset(
 def genre_folders(root: str) -> list[str]:
     """Sorted names of the folders (and links to folders) in `root` that are not hidden."""
     with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if not _hidden(e.name) and e.is_dir())
+        return sorted(e.name for e in entries if not _hidden(e.name) and _is_folder(e))
 
 
 def walk_genre(
@@ -45,7 +45,7 @@ def walk_genre(
             continue
         try:
             with os.scandir(path) as entries:
-                found = sorted((e.name, e.is_dir()) for e in entries if not _hidden(e.name))
+                found = sorted((e.name, _is_folder(e)) for e in entries if not _hidden(e.name))
         except OSError as error:
             detail = f"the folder cannot be read: {error.strerror}"
             yield Reject(folder, path, genre, "missing_file", detail)
@@ -72,6 +72,13 @@ def _linked_folder(path: str, folder: str, genre: str, real_root: str) -> Reject
         return Reject(folder, path, genre, "outside_root", detail)
     detail = "a link to another folder of the data folder; links to folders are not entered"
     return Reject(folder, path, genre, "bad_metadata", detail)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself, or a disk fault: opening it will say which
+        return False
 
 
 def _hidden(name: str) -> bool:
