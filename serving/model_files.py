@@ -30,21 +30,21 @@ LARGEST_ASSET_BYTES = 1 << 20
 # included. None of these reads a file, opens a connection, runs Python or loads code.
 _COMPUTING = """
     Abs AddN AddV2 All Any ArgMax Assert AssignVariableOp AvgPool AvgPool3D BatchMatMulV2
-    BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue ComplexAbs ConcatV2
-    Const Conv2D Conv2DBackpropInput Cumsum DecodeRaw DecodeWav DepthwiseConv2dNative
-    DisableCopyOnRead Einsum Elu EnsureShape Equal Erf Exp ExpandDims Expm1 Fill Floor FloorDiv
-    FloorMod FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If Imag
-    IsFinite IsNan LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr
-    MatMul Max MaxPool MaxPoolV2 Maximum Mean Min Minimum MirrorPad Mul Neg NoOp NotEqual OneHot
-    OnesLike Pack Pad PadV2 ParseExampleV2 PartitionedCall Placeholder Pow Prod RFFT Range Rank
-    ReadVariableOp Real RealDiv Reciprocal Relu Relu6 Reshape ResizeBicubic ResizeBilinear
-    ResizeNearestNeighbor ReverseV2 Round Rsqrt ScaleAndTranslate ScatterNd Select SelectV2 Selu
-    Shape Sigmoid Sign Size Slice Softmax Softplus Softsign SpaceToBatchND Split SplitV Sqrt
-    Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StatelessWhile
-    StaticRegexFullMatch StopGradient StridedSlice StringJoin Sub Sum Tanh TensorListConcatV2
-    TensorListElementShape TensorListFromTensor TensorListGetItem TensorListLength
-    TensorListReserve TensorListSetItem TensorListStack Tile TopKV2 Transpose Unpack VarHandleOp
-    VarIsInitializedOp Where While Xlogy ZerosLike
+    BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue ComplexAbs ConcatV2 Const
+    Conv2D Conv2DBackpropInput Cumsum DecodeRaw DecodeWav DepthwiseConv2dNative DisableCopyOnRead
+    Einsum Elu EnsureShape Equal Erf Exp ExpandDims Expm1 Fill Floor FloorDiv FloorMod
+    FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If Imag IsFinite
+    IsNan LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max
+    MaxPool MaxPoolV2 Maximum Mean Min Minimum MirrorPad Mul Neg NoOp NotEqual OneHot OnesLike Pack
+    Pad PadV2 ParseExampleV2 PartitionedCall Placeholder Pow Prod RFFT Range Rank ReadVariableOp
+    Real RealDiv Reciprocal Relu Relu6 Reshape ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    ReverseV2 Round Rsqrt ScaleAndTranslate ScatterNd Select SelectV2 Selu Shape Sigmoid Sign Size
+    Slice Softmax Softplus Softsign SpaceToBatchND Split SplitV Sqrt Square SquaredDifference
+    Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StaticRegexFullMatch StopGradient
+    StridedSlice StringJoin StringLength Sub Sum Tanh TensorListConcatV2 TensorListElementShape
+    TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve TensorListSetItem
+    TensorListStack Tile TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While Xlogy
+    ZerosLike
 """
 COMPUTING_OPERATIONS = frozenset(_COMPUTING.split())
 # These write and read checkpoints. Every SavedModel has them, in two functions that only
