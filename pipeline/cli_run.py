@@ -13,7 +13,7 @@ from components.datasets.corpus import Corpus, load_corpus
 from pipeline import local_runner, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
-from pipeline.display import RunDisplay, results_tables, shown
+from pipeline.display import RunDisplay, results_tables, shown, worth
 from pipeline.work_dir import WorkDir
 
 
@@ -60,9 +60,11 @@ def run(
         corpus = load_corpus(config.dataset, config.split)
         _announce(console, name, corpus, work)
         work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
-        results = local_runner.run(config, _facts(corpus), work, display)
+        results = local_runner.run(config, facts_of(corpus), work, display)
     for table in results_tables(results):
         out.print(table)
+    for note in worth(results):
+        out.print(f"[yellow]{note}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, corpus, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
 
@@ -87,7 +89,8 @@ def _make_corpus(directory: str, console: Console, display: RunDisplay) -> None:
     )
 
 
-def _facts(corpus: Corpus) -> dict[str, object]:
+def facts_of(corpus: Corpus) -> dict[str, object]:
+    """What the graph needs to know of the data (pipeline.graph.DataFacts), as JSON values."""
     return {
         "genres": list(corpus.genres),
         "manifest_digest": corpus.digest,

@@ -159,20 +159,27 @@ class RunDisplay:
         self._console.print(text, style=style, highlight=False, soft_wrap=True)
 
 
-def title(text: str, results: Mapping[str, Any]) -> str:
-    """A table's title; what must not be missed about its numbers is part of it."""
+def worth(results: Mapping[str, Any]) -> list[str]:
+    """What must not be missed about a run's numbers, in sentences; mostly nothing."""
     notes = []
     if results["synthetic"]:
-        notes.append("synthetic data: says nothing about real music")
+        notes.append("synthetic data: the numbers say nothing about real music")
     if results["leaky"]:
-        notes.append("leaky split: clips of one track on both sides, numbers too good")
-    return text + (f" ({'; '.join(notes)})" if notes else "")
+        notes.append("leaky split: clips of one track are on both sides, the numbers are too good")
+    return notes
+
+
+def _table(text: str, results: Mapping[str, Any]) -> Table:
+    """An empty table whose title says what its numbers are worth, in a word each."""
+    words = [note.split()[0] for note in worth(results)]
+    title = f"{text} ({', '.join(words)})" if words else text
+    return Table(title=title, title_justify="left")
 
 
 def results_tables(results: Mapping[str, Any]) -> list[Table]:
     """The tables that end a run: the data, the models, the candidate by genre."""
     counts = results["counts"]
-    data = Table(title=title("Data", results), title_justify="left")
+    data = _table("Data", results)
     for column in ("split", "tracks", "clips"):
         data.add_column(column, justify="left" if column == "split" else "right")
     for split in ("train", "validation", "test"):
@@ -182,7 +189,7 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
         for reason, number in counts["rejects"].items():
             data.add_row(f"left out: {reason}", str(number), "")
 
-    models = Table(title=title("Models, accuracy by track", results), title_justify="left")
+    models = _table("Models, accuracy by track", results)
     models.add_column("model")
     for column in (
         "validation",
@@ -213,9 +220,7 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
 def _genre_table(results: Mapping[str, Any]) -> Table:
     name = results["candidate"]
     test = results["models"][name]["test"]
-    table = Table(
-        title=title(f"{name} on the test tracks, by genre", results), title_justify="left"
-    )
+    table = _table(f"{name} on the test tracks, by genre", results)
     table.add_column("genre")
     table.add_column("tracks", justify="right")
     table.add_column("found", justify="right")

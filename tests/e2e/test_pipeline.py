@@ -1,0 +1,244 @@
+"""The whole pipeline: what it makes, what it takes from its cache, what stops it."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from components.errors import GenreflowError
+from components.predictions import table
+from pipeline.cli import app
+
+pytestmark = pytest.mark.e2e
+
+RunPipeline = Callable[..., dict[str, Any]]
+
+QUICK = (
+    "training.epochs=1",
+    "training.fine_tune_epochs=1",
+    'models.vgg16.weights="none"',
+    "models.vgg16.image_size=32",
+    "gate.floor=0.0",
+)
+ALWAYS_RUN = {"GenreGate", "Pusher", "ServingModel"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A first run, and where it lies."""
+
+    work_dir: pathlib.Path
+    data_dir: pathlib.Path
+    results: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def first(
+    run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> Finished:
+    """fma_small.toml on 16 synthetic tracks, one of them damaged, one gone."""
+    data_dir = tmp_path_factory.mktemp("data") / "fma"
+    shutil.copytree(corpus, data_dir)
+    files = sorted((data_dir / "fma_small").rglob("*.mp3"))
+    files[0].write_text("words, not music")
+    files[-1].unlink()
+    work_dir = tmp_path_factory.mktemp("work") / "w"
+    return Finished(work_dir, data_dir, run_pipeline(work_dir, data_dir, *QUICK))
+
+
+def _versions(work_dir: pathlib.Path) -> list[str]:
+    folder = work_dir / "serving_models" / "genreflow"
+    return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+
+
+def _artifact(first: Finished, node: str, key: str) -> pathlib.Path:
+    """The only artifact of a node's output in a work folder that saw one execution of it."""
+    (folder,) = (first.work_dir / "pipeline" / node / key).iterdir()
+    return folder
+
+
+def test_a_run_trains_every_network_and_pushes_the_best_on_validation(first: Finished) -> None:
+    results = first.results
+    assert set(results["models"]) == {"ffnn", "cnn_small", "vgg16"}
+    validation = {
+        name: model["validation"]["track_accuracy"]["value"]
+        for name, model in results["models"].items()
+    }
+    assert validation[results["candidate"]] == max(validation.values())
+    assert results["gate"]["blessed"]
+    assert _versions(first.work_dir) == [results["pushed_version"]]
+    pushed = first.work_dir / "serving_models" / "genreflow" / results["pushed_version"]
+    assert json.loads((pushed / "assets" / "genres.json").read_text()) == results["genres"]
+    assert not results["leaky"]
+
+
+def test_counts_hold_for_every_track_and_clip(first: Finished) -> None:
+    counts = first.results["counts"]
+    assert counts["tracks_listed"] == 16
+    assert counts["rejects"] == {"missing_file": 1, "undecodable": 1}
+    assert counts["tracks_read"] == 14 == sum(counts["tracks"].values())
+    assert {split: 4 * n for split, n in counts["tracks"].items()} == counts["clips"]
+    rows = list(csv.DictReader((first.work_dir / "rejects.csv").open()))
+    assert sorted(row["reason"] for row in rows) == ["missing_file", "undecodable"]
+
+
+def test_tfma_measures_what_the_predictions_table_says(first: Finished) -> None:
+    import tensorflow_model_analysis as tfma
+
+    evaluation = tfma.load_eval_result(str(_artifact(first, "Evaluator", "evaluation")))
+    rows = table.read_table(str(_artifact(first, "Selector", "predictions")))
+    test = rows[(rows["model"] == first.results["candidate"]) & (rows["split"] == "test")]
+    genres = first.results["genres"]
+    right = test[table.probability_columns(genres)].to_numpy().argmax(1) == test["label"]
+    slices = dict(evaluation.slicing_metrics)
+
+    def measured(key: tuple[tuple[str, str], ...], name: str) -> float:
+        return float(slices[key][""][""][name]["doubleValue"])
+
+    assert measured((), "sparse_categorical_accuracy") == pytest.approx(right.mean(), abs=1e-6)
+    assert measured((), "example_count") == len(test)
+    for label in sorted(test["label"].unique()):
+        mine = right[test["label"] == label]
+        theirs = measured((("genre", genres[label]),), "sparse_categorical_accuracy")
+        assert theirs == pytest.approx(mine.mean(), abs=1e-6)
+
+
+def test_predict_names_the_genres_of_a_song_of_the_corpus(first: Finished) -> None:
+    song = sorted((first.data_dir / "fma_small").rglob("*.mp3"))[1]
+    models = first.work_dir / "serving_models" / "genreflow"
+    shown = CliRunner().invoke(app, ["predict", str(song), "-m", str(models), "--top", "3"])
+    assert shown.exit_code == 0, shown.output
+    assert "%" in shown.output
+    answer = CliRunner().invoke(app, ["predict", str(song), "-m", str(models), "--json"])
+    (prediction,) = json.loads(answer.stdout)
+    assert set(prediction["probabilities"]) == set(first.results["genres"])
+    assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+
+    words = first.data_dir / "words.mp3"
+    words.write_text("not music")
+    bad = CliRunner().invoke(app, ["predict", str(words), str(song), "-m", str(models)])
+    words.unlink()
+    assert bad.exit_code == 1
+    assert "undecodable" in bad.output
+    assert song.name in bad.output.replace("\n", "")
+
+
+def test_predictions_of_the_pushed_model_equal_the_evaluation_on_the_same_clips(
+    first: Finished,
+) -> None:
+    """No skew: a test track's clips, cut from its file anew, get the table's probabilities."""
+    import numpy as np
+
+    from components.audio.decode import decode, resample
+    from components.audio.params import AudioParams
+    from serving.local import LocalModel
+
+    model = LocalModel(first.work_dir / "serving_models" / "genreflow")
+    rows = table.read_table(str(_artifact(first, "Selector", "predictions")))
+    rows = rows[(rows["model"] == first.results["candidate"]) & (rows["split"] == "test")]
+    track_id = rows["track_id"].iloc[0]
+    path = first.data_dir / "fma_small" / f"{int(track_id):06d}"[:3] / f"{int(track_id):06d}.mp3"
+    params = AudioParams()
+    samples = resample(*decode(path), params.sample_rate_hz)
+    from components.audio.clips import clip_starts
+
+    starts = clip_starts(len(samples), params.clip_samples, 4, track_id=track_id, seed=0)
+    clips = np.stack([samples[s : s + params.clip_samples] for s in starts])
+    expected = rows[rows["track_id"] == track_id][table.probability_columns(model.genres)]
+    np.testing.assert_allclose(model.predict_windows(clips), expected.to_numpy(), atol=1e-4)
+
+
+def test_unchanged_runs_come_from_the_cache_and_push_one_version_in_all(
+    first: Finished, run_pipeline: RunPipeline
+) -> None:
+    for _ in range(2):
+        again = run_pipeline(first.work_dir, first.data_dir, *QUICK)
+        ran = {node for node, values in again["nodes"].items() if values["outcome"] == "done"}
+        assert ran <= ALWAYS_RUN
+        assert again["pushed_version"] is None
+        assert not again["gate"]["blessed"]
+        (rule,) = [r for r in again["gate"]["rules"] if r["outcome"] == "fail"]
+        assert rule["id"] == "already_serving"
+        assert again["models"] == first.results["models"]
+    assert _versions(first.work_dir) == [first.results["pushed_version"]]
+
+
+def test_a_version_that_somebody_deleted_is_pushed_again(
+    first: Finished, run_pipeline: RunPipeline
+) -> None:
+    for version in _versions(first.work_dir):
+        shutil.rmtree(first.work_dir / "serving_models" / "genreflow" / version)
+    again = run_pipeline(first.work_dir, first.data_dir, *QUICK)
+    assert again["gate"]["blessed"]
+    assert _versions(first.work_dir) == [again["pushed_version"]]
+
+
+def test_one_changed_file_runs_the_audio_stage_and_a_floor_refuses_the_push(
+    first: Finished, run_pipeline: RunPipeline
+) -> None:
+    before = _versions(first.work_dir)
+    song = sorted((first.data_dir / "fma_small").rglob("*.mp3"))[1]
+    status = song.stat()
+    os.utime(song, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
+    again = run_pipeline(first.work_dir, first.data_dir, *QUICK, "gate.floor=1.0")
+    assert again["nodes"]["SpectrogramGen"]["outcome"] == "done"
+    assert again["nodes"]["ImportSchemaGen"]["outcome"] == "cached"
+    assert not again["gate"]["blessed"]
+    assert again["pushed_version"] is None
+    assert _versions(first.work_dir) == before
+
+
+def test_wrong_labels_stop_the_run_before_anything_trains(
+    run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path: pathlib.Path, first: Finished
+) -> None:
+    swapped = (*first.results["genres"][1:], first.results["genres"][0])
+    with pytest.raises(RuntimeError) as caught:
+        run_pipeline(tmp_path / "w", corpus, *QUICK, genres=swapped)
+    cause = caught.value.__cause__
+    assert isinstance(cause, GenreflowError)
+    assert "does not mean" in str(cause)
+    assert not list((tmp_path / "w" / "pipeline").glob("Trainer*"))
+
+
+def test_an_unknown_genre_stops_the_run_before_anything_trains(
+    run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path: pathlib.Path, first: Finished
+) -> None:
+    with pytest.raises(RuntimeError) as caught:
+        run_pipeline(tmp_path / "w", corpus, *QUICK, genres=tuple(first.results["genres"][:-1]))
+    cause = str(caught.value.__cause__)
+    assert "unknown genre 'Rock'" in cause
+    assert "feature genre" in cause  # TFDV's own finding, from the schema of the configuration
+    assert not list((tmp_path / "w" / "pipeline").glob("Trainer*"))
+
+
+def test_a_split_by_clip_is_marked_as_leaky_and_wav_files_are_exported(
+    run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    results = run_pipeline(
+        tmp_path / "w",
+        corpus,
+        "training.epochs=1",
+        "gate.floor=0.0",
+        "models.cnn_small.epochs=1",
+        'models.vgg16.weights="none"',
+        "models.vgg16.image_size=32",
+        "training.fine_tune_epochs=1",
+        'dataset.export_wav="clips"',
+        config="study",
+    )
+    assert results["leaky"]
+    assert sum(results["counts"]["clips"].values()) == 64
+    (examples,) = (tmp_path / "w" / "pipeline" / "SpectrogramGen" / "examples").iterdir()
+    wavs = list((examples / "wav").rglob("*.wav"))
+    assert len(wavs) == 64
+    assert soundfile.info(str(wavs[0])).frames == 44100

@@ -1,0 +1,182 @@
+"""What is shown while a run goes on, and the tables at its end."""
+
+from __future__ import annotations
+
+import io
+import json
+import pathlib
+from typing import Any
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from components.predictions.metrics import Interval, SplitMetrics
+from pipeline import display
+from pipeline.results import SCHEMA_FILE, SCHEMA_VERSION, read_results, write_results
+
+GENRES = ["Folk", "Ro\x1b[31mck"]
+
+
+def _metrics(value: float) -> dict[str, Any]:
+    interval = Interval(value, value - 0.1, value + 0.1)
+    return SplitMetrics(
+        interval, interval, interval, {GENRES[0]: 0.75, GENRES[1]: None}, [[3, 1], [0, 0]], 16, 4
+    ).to_json()
+
+
+def _results(**changes: Any) -> dict[str, Any]:
+    model = {
+        "parameters": 1234567,
+        "train_seconds": 61.0,
+        "validation": _metrics(0.625),
+        "test": _metrics(0.5),
+    }
+    per_split = {"train": 8, "validation": 4, "test": 4}
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run_id": "r1",
+        "config_digest": "0" * 16,
+        "dataset": "fma",
+        "genres": GENRES,
+        "synthetic": False,
+        "leaky": False,
+        "audio_hash": "f" * 16,
+        "counts": {
+            "tracks_listed": 17,
+            "tracks_read": 16,
+            "tracks": per_split,
+            "clips": per_split,
+            "rejects": {"too_short": 1},
+        },
+        "models": {"ffnn": model, "cnn_small": {**model, "parameters": 10}},
+        "candidate": "cnn_small",
+        "gate": {
+            "blessed": True,
+            "rules": [
+                {"id": "a", "outcome": "pass", "value": 0.5, "interval": [0.4, 0.6], "text": "t"}
+            ],
+        },
+        "pushed_version": "17",
+        "nodes": {"Pusher": {"outcome": "done", "seconds": 1.5}},
+        **changes,
+    }
+
+
+def _printed(results: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    for table in display.results_tables(results):
+        console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_the_tables_hold_the_numbers_and_mark_the_candidate() -> None:
+    text = _printed(_results())
+    assert "cnn_small *" in text
+    assert "ffnn *" not in text
+    assert "50.0% [40.0%, 60.0%]" in text
+    assert "62.5%" in text
+    assert "1,234,567" in text
+    assert "left out: too_short" in text
+    assert "75%" in text
+
+
+def test_names_of_genres_cannot_act_in_the_terminal() -> None:
+    assert "\x1b" not in _printed(_results())
+
+
+@pytest.mark.parametrize("flag", ["synthetic", "leaky"])
+def test_every_table_says_what_its_numbers_are_worth(flag: str) -> None:
+    assert _printed(_results(**{flag: True})).count(flag) == 3
+    assert flag not in _printed(_results())
+    assert display.worth(_results()) == []
+    (note,) = display.worth(_results(**{flag: True}))
+    assert flag in note
+
+
+def test_results_are_validated_and_survive_the_file(tmp_path: pathlib.Path) -> None:
+    write_results(_results(), str(tmp_path))
+    assert read_results(str(tmp_path)) == _results()
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"pushed_version": "not a number"},
+        {"surprise": 1},
+        {"candidate": None},
+        {"counts": {}},
+        {"gate": {"blessed": True, "rules": []}},
+    ],
+)
+def test_results_that_break_the_schema_are_not_written(
+    tmp_path: pathlib.Path, change: dict[str, Any]
+) -> None:
+    with pytest.raises(jsonschema.ValidationError):
+        write_results(_results(**change), str(tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_schema_itself_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(json.loads(SCHEMA_FILE.read_text()))
+
+
+def _shown(events: list[dict[str, Any]], *, terminal: bool) -> str:
+    console = Console(file=io.StringIO(), width=160, force_terminal=terminal)
+    with display.RunDisplay(console) as shown:
+        for event in events:
+            shown(event)
+            if terminal:
+                shown._progress.refresh()
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+EVENTS: list[dict[str, Any]] = [
+    {"event": "importing"},
+    {"event": "node_started", "node": "SpectrogramGen", "index": 0, "total": 2},
+    {"event": "progress", "stage": "audio", "done": 0, "total": 40},
+    {"event": "progress", "stage": "audio", "add": 30},
+    {"event": "tick"},
+    {"event": "node_finished", "node": "SpectrogramGen", "outcome": "done", "seconds": 12.34},
+    {"event": "node_started", "node": "Trainer.ffnn", "index": 1, "total": 2},
+    {
+        "event": "training",
+        "architecture": "ffnn",
+        "phase": "train",
+        "epoch": 2,
+        "epochs": 3,
+        "batch": 5,
+        "batches": 10,
+        "loss": 1.25,
+        "accuracy": 0.5,
+    },
+    {"event": "node_finished", "node": "Trainer.ffnn", "outcome": "cached", "seconds": 0.1},
+    {"event": "an event of a later version"},
+]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_each_node_leaves_a_line_with_its_seconds(terminal: bool) -> None:
+    text = _shown(EVENTS, terminal=terminal)
+    assert "SpectrogramGen" in text
+    assert "12.3 s" in text
+    assert "cached" in text
+
+
+def test_a_bar_counts_what_is_done() -> None:
+    text = _shown(EVENTS, terminal=True)
+    assert "30/40" in text
+    assert "15/30" in text  # batches of all epochs
+    assert "epoch 2 of 3" in text
+
+
+def test_without_a_terminal_a_line_now_and_then_replaces_the_bar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(display, "PLAIN_SECONDS", -1.0)
+    text = _shown(EVENTS, terminal=False)
+    assert "30/40 tracks" in text
+    assert "left" in text
