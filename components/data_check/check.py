@@ -109,8 +109,9 @@ def _values(example: Any) -> dict[str, Any]:
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
         content = getattr(feature, kind).value if kind else ()
-        if len(content) == 1:
-            values[name] = content[0]
+        single = list(content)
+        if len(single) == 1:
+            values[name] = single[0]
     return values
 
 

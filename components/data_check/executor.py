@@ -72,7 +72,7 @@ def _records(uri: str, split: str) -> Iterator[bytes]:
 
 
 def _read_anomalies(uri: str) -> dict[str, Any]:
-    anomalies = {}
+    anomalies: dict[str, Any] = {}
     for split in SPLITS:
         path = os.path.join(uri, f"Split-{split}", _ANOMALIES_FILE)
         with tf.io.gfile.GFile(path, "rb") as file:

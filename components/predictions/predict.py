@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
@@ -20,7 +21,7 @@ BATCH = 64
 
 def predict_split(
     saved_model: str, examples_uri: str, split: str, advance: Callable[[int], None]
-) -> tuple[pd.DataFrame, np.ndarray]:
+) -> tuple[pd.DataFrame, npt.NDArray[np.float32]]:
     """Predicts every clip of a split.
 
     Args:
@@ -35,7 +36,7 @@ def predict_split(
     signature = tf.saved_model.load(saved_model).signatures["serving_examples"]
     files = sorted(tf.io.gfile.glob(os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")))
     keys: list[pd.DataFrame] = []
-    probabilities: list[np.ndarray] = []
+    probabilities: list[npt.NDArray[np.float32]] = []
     for batch in tf.data.TFRecordDataset(files).batch(BATCH):
         outputs = signature(examples=batch)
         probabilities.append(outputs["probabilities"].numpy())

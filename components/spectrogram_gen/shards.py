@@ -106,7 +106,7 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
     """
     import tensorflow as tf
 
-    clips = dict.fromkeys(SPLITS, 0)
+    clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
     rejects: list[Reject] = []
     paths = {s: shard_path(options.directory, s, shard.index, shard.total) for s in shard.splits}
