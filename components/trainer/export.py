@@ -260,21 +260,23 @@ def _check_model(model: keras.Model, params: AudioParams, genres: Sequence[str])
     if not genres or len(set(genres)) != len(genres):
         raise ValueError(f"genres must be distinct names, got {list(genres)}")
     picture = (params.n_mels, params.frames)
-    # A loud left half and a quiet right half: constant pictures hide a dead input.
-    probe = np.zeros((1, *picture), np.float32)
-    probe[:, :, params.frames // 2 :] = -80.0
+    # Silence, a sound that ends half-way, and a fall from band to band.
+    probes = np.zeros((3, *picture), np.float32)
+    probes[1, :, params.frames // 2 :] = -DYNAMIC_RANGE_DB
+    probes[2] = np.linspace(0.0, -DYNAMIC_RANGE_DB, params.n_mels)[:, np.newaxis]
     try:
-        answer = np.asarray(model(probe, training=False))
+        answers = np.asarray(model(probes, training=False), dtype=np.float32)
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{model.name} does not take pictures of {picture}: {error}") from error
-    if answer.shape != (1, len(genres)):
+    if answers.shape != (3, len(genres)):
         raise ValueError(
-            f"{model.name} returns {answer.shape} for one picture, not (1, {len(genres)}): "
+            f"{model.name} returns {answers.shape} for three pictures, not (3, {len(genres)}): "
             f"one probability for each of {list(genres)}"
         )
-    # Negated, so that NaN fails.
-    if not (answer.min() >= 0 and abs(float(answer.sum()) - 1) <= PROBABILITY_SUM_TOLERANCE):
-        raise ValueError(f"{model.name} does not return probabilities: {answer[0].tolist()}")
+    # Stated positively, so that NaN fails.
+    sums_to_one = np.abs(answers.sum(axis=1) - 1) <= PROBABILITY_SUM_TOLERANCE
+    if not ((answers >= 0).all() and sums_to_one.all()):
+        raise ValueError(f"{model.name} does not return probabilities: {answers.tolist()}")
 
 
 def _card_json(model_card: Mapping[str, Any]) -> str:
