@@ -12,17 +12,21 @@ from components.models.network import Defaults, Network, single_phase
 from components.models.settings import ModelSettings
 from components.models.weights import reject_weights
 
-DEFAULTS = Defaults(dropout=0.3, l2=1e-4)
+DEFAULTS = Defaults(dropout=0.5, l2=1e-4)
 
 # Filters, and how far each block shrinks (mel bands, frames). With 512-sample hops at
 # 22,050 Hz the last block looks at about a second: long enough for a beat.
 BLOCKS = ((16, (2, 2)), (32, (2, 2)), (64, (2, 2)), (96, (2, 1)))
 
+# A small corpus has few batches in an epoch, and Keras's 0.99 would lag behind them.
+NORM_MOMENTUM = 0.9
+
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """Four convolution blocks, then the mean and the peak of each filter over the clip.
+    """Four convolution blocks, then each band's mean and peak of each filter over the clip.
 
-    The pooling over all frames makes it blind to where in the clip something happens.
+    Pooling over all frames makes it blind to where in the clip something happens; the
+    bands stay apart, because a low sound is not a high one.
 
     Raises:
       components.models.weights.WeightsError: `settings.weights` is not "none".
@@ -34,9 +38,12 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     x = layers.Reshape((n_mels, frames, 1), name="picture")(x)
     for index, (filters, pool) in enumerate(BLOCKS, start=1):
         x = _block(x, index, filters, pool, l2, seed + index)
-    mean = layers.GlobalAveragePooling2D(name="mean")(x)
-    peak = layers.GlobalMaxPooling2D(name="peak")(x)
-    x = layers.Concatenate(name="features")([mean, peak])
+    whole_clip = (1, x.shape[2])
+    mean = layers.AveragePooling2D(whole_clip, name="mean")(x)
+    peak = layers.MaxPooling2D(whole_clip, name="peak")(x)
+    x = layers.Flatten(name="features")(layers.Concatenate(name="mean_and_peak")([mean, peak]))
+    # Peaks are several times the means: without this the first epochs only shrink them.
+    x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name="norm_features")(x)
     x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
     probabilities = layers.Dense(
         genres,
@@ -58,8 +65,7 @@ def _block(x: Any, index: int, filters: int, pool: tuple[int, int], l2: float, s
         kernel_regularizer=keras.regularizers.L2(l2),
         name=f"conv_{index}",
     )(x)
-    # 0.9: a small corpus has few batches in an epoch, and 0.99 would lag behind them.
-    x = layers.BatchNormalization(momentum=0.9, name=f"norm_{index}")(x)
+    x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"norm_{index}")(x)
     x = layers.ReLU(name=f"relu_{index}")(x)
     # "same": spectrograms of a few bands or frames pass too.
     return layers.MaxPooling2D(pool, padding="same", name=f"pool_{index}")(x)

@@ -154,7 +154,7 @@ def test_l2_adds_a_penalty_of_the_squared_kernels(name: str) -> None:
 
 
 def test_an_unknown_network_is_named_with_what_there_is() -> None:
-    with pytest.raises(ValueError, match="'vgg61'.*cnn_small, ffnn, vgg16"):
+    with pytest.raises(ValueError, match=r"'vgg61'.*cnn_small, ffnn, vgg16"):
         registry.build("vgg61", ModelSettings(), n_mels=16, frames=20, genres=3, seed=0)
     with pytest.raises(ValueError, match="vgg61"):
         registry.defaults("vgg61")

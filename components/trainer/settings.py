@@ -1,0 +1,59 @@
+"""What one network's training uses, with every "as [training] says" resolved. Light."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components.models.network import Defaults
+    from components.models.settings import ModelSettings, TrainingSettings
+
+
+@dataclasses.dataclass(frozen=True)
+class ResolvedSettings:
+    """The fields of TrainingSettings and ModelSettings, none of them open any more."""
+
+    epochs: int
+    fine_tune_epochs: int
+    batch_size: int
+    learning_rate: float
+    fine_tune_learning_rate: float
+    patience: int
+    seed: int
+    dropout: float
+    l2: float
+    weights: str
+    image_size: int
+    max_train_clips: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as plain values."""
+        return dataclasses.asdict(self)
+
+
+def resolve(
+    training: TrainingSettings, model: ModelSettings, defaults: Defaults
+) -> ResolvedSettings:
+    """The network's own table first, then [training], then the architecture's defaults."""
+    return ResolvedSettings(
+        epochs=_first(model.epochs, training.epochs),
+        fine_tune_epochs=_first(model.fine_tune_epochs, training.fine_tune_epochs),
+        batch_size=_first(model.batch_size, training.batch_size),
+        learning_rate=_first(model.learning_rate, training.learning_rate),
+        fine_tune_learning_rate=_first(
+            model.fine_tune_learning_rate, training.fine_tune_learning_rate
+        ),
+        patience=training.patience,
+        seed=training.seed,
+        dropout=defaults.dropout_of(model),
+        l2=defaults.l2_of(model),
+        weights=model.weights,
+        image_size=model.image_size,
+        max_train_clips=model.max_train_clips,
+    )
+
+
+def _first(own: Any, shared: Any) -> Any:
+    # Not `or`: fine_tune_epochs = 0 in a network's own table means none.
+    return shared if own is None else own
