@@ -124,9 +124,11 @@ def _load(version: pathlib.Path) -> tuple[Any, Any]:
     """(the loaded object, which must be kept alive, its serving_default signature)."""
     import tensorflow as tf  # seconds to import
 
+    # What TensorFlow raises for a damaged file depends on where in it the damage is.
+    damage = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
     try:
         model = tf.saved_model.load(str(version))
-    except (tf.errors.OpError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (tf.errors.OpError, AssertionError, *damage) as error:
         raise ModelFolderError(
             f"{version}: cannot be loaded ({error}); copy the model again"
         ) from error
