@@ -154,6 +154,24 @@ def test_one_clip_gives_what_librosa_and_keras_give(
     np.testing.assert_allclose(from_waveform(signatures, clips), reference, atol=1e-4)
 
 
+def test_waveforms_get_the_rounding_of_stored_examples(tmp_path: pathlib.Path) -> None:
+    # Below -64 dB stored values are whole sixteenths; this network answers how far off
+    # such a grid its input is, 0.5 for not at all.
+    mel_db = keras.Input((PARAMS.n_mels, PARAMS.frames))
+    sixteenths = keras.ops.where(mel_db < -64.0, mel_db * 16.0, 0.0)
+    off_grid = keras.ops.abs(sixteenths - keras.ops.round(sixteenths))
+    p = keras.ops.sigmoid(keras.ops.sum(off_grid, axis=(1, 2)))
+    model = keras.Model(mel_db, keras.ops.stack([p, 1 - p], axis=1))
+    tone = np.sin(np.arange(CLIP) * 0.3).astype(np.float32)[np.newaxis]
+    picture = mel.log_mel(tone, PARAMS)
+    assert float(np.asarray(model(picture))[0, 0]) > 0.9  # many bands lie that low
+    export.export_saved_model(
+        model, str(tmp_path / "m"), params=PARAMS, genres=("a", "b"), model_card={}
+    )
+    loaded = tf.saved_model.load(str(tmp_path / "m"))
+    np.testing.assert_array_equal(from_waveform(dict(loaded.signatures), tone), [[0.5, 0.5]])
+
+
 @pytest.mark.parametrize("extra", [0, 1, CLIP - 1])
 def test_longer_waveforms_are_averaged_over_whole_clips(
     signatures: Exported, network: keras.Model, extra: int
