@@ -1,0 +1,107 @@
+"""Which tracks a corpus holds: ids, genres, artists, splits and file formats."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from components.datasets.synthesis.styles import STYLES
+from components.datasets.synthesis.track import generator
+
+GENRES: tuple[str, ...] = tuple(STYLES)
+SMALLEST_CORPUS = 2 * len(GENRES)
+# FMA's names of the splits, with the share of each genre's tracks.
+VALIDATION_SHARE = 0.16
+TEST_SHARE = 0.24
+ARTIST_TRACKS = (2, 4)
+# FMA's ids have gaps and reach over several folders of 1,000 ids.
+FIRST_TRACK_ID = 2
+ID_STEP = 7
+# Of the real FMA small 5 % of the files are 48 kHz and 0.2 % are 22,050 Hz; the latter are
+# more here, since they are the quick ones to encode. Mono is likewise much more common.
+RATES_HZ = ((44100, 0.80), (22050, 0.15), (48000, 0.05))
+STEREO_SHARE = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedTrack:
+    """A track of the corpus before it is synthesized. `split` is spelled as FMA does."""
+
+    track_id: int
+    artist_id: int
+    genre: str
+    split: str
+    rate_hz: int
+    channels: int
+
+
+def split_sizes(tracks: int) -> tuple[int, int, int]:
+    """Training, validation and test tracks of a genre with `tracks` (at least 3) tracks."""
+    validation = max(1, round(VALIDATION_SHARE * tracks))
+    test = max(1, round(TEST_SHARE * tracks))
+    return tracks - validation - test, validation, test
+
+
+def _splits_of_genre(tracks: int, turn: int) -> list[str]:
+    """One split name a track. With two tracks the second one alternates by genre."""
+    if tracks == 2:
+        return ["training", ("test", "validation")[turn % 2]]
+    sizes = split_sizes(tracks)
+    names = ("training", "validation", "test")
+    return [name for name, size in zip(names, sizes, strict=True) for _ in range(size)]
+
+
+def _artist_sizes(rng: np.random.Generator, tracks: int) -> list[int]:
+    """Tracks of each artist, 2 to 4 (1 where there is only one track), summing to tracks."""
+    low, high = ARTIST_TRACKS
+    sizes = []
+    left = tracks
+    while left > high:
+        sizes.append(int(rng.integers(low, min(high, left - low) + 1)))
+        left -= sizes[-1]
+    return [*sizes, left] if left else sizes
+
+
+def plan_corpus(tracks: int, seed: int) -> list[PlannedTrack]:
+    """The tracks of a corpus in the order of their ids.
+
+    Genres have equally many tracks, give or take one. Every genre with at least three
+    tracks is in each split (60 / 16 / 24 %); one with two has a training track and
+    alternately a test or a validation track, so that no split is empty. An artist has
+    one genre and one split.
+
+    Raises:
+      ValueError: fewer than two tracks a genre.
+    """
+    if tracks < SMALLEST_CORPUS:
+        raise ValueError(
+            f"tracks = {tracks}: a synthetic corpus needs at least {SMALLEST_CORPUS} "
+            f"(two for each of its {len(GENRES)} genres)"
+        )
+    rng = generator(seed, "plan")
+    rows: list[tuple[str, str, int]] = []
+    artist_id = 0
+    for turn, genre in enumerate(GENRES):
+        count = tracks // len(GENRES) + (turn < tracks % len(GENRES))
+        splits = _splits_of_genre(count, turn)
+        for split in dict.fromkeys(splits):
+            for size in _artist_sizes(rng, splits.count(split)):
+                artist_id += 1
+                rows += [(genre, split, artist_id)] * size
+    rates = [rate for rate, _ in RATES_HZ]
+    shares = [share for _, share in RATES_HZ]
+    planned = []
+    for place, row in enumerate(rng.permutation(len(rows))):
+        genre, split, artist = rows[row]
+        planned.append(
+            PlannedTrack(
+                track_id=FIRST_TRACK_ID + ID_STEP * place,
+                artist_id=artist,
+                genre=genre,
+                split=split,
+                rate_hz=int(rng.choice(rates, p=shares)),
+                channels=2 if rng.random() < STEREO_SHARE else 1,
+            )
+        )
+    return planned
