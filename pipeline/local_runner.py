@@ -20,6 +20,7 @@ from pipeline.config import Config
 from pipeline.results import read_results
 from pipeline.work_dir import WorkDir
 
+WORKER = (sys.executable, "-m", "pipeline.worker")
 POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
 MAX_LOGS = 20
@@ -86,7 +87,7 @@ def _worker(
         ).rstrip(os.pathsep),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.worker", str(request)],
+        [*WORKER, str(request)],
         stdin=subprocess.PIPE,  # closed when this process dies: the worker then ends too
         stdout=output,
         stderr=subprocess.STDOUT,
