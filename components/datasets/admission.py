@@ -129,4 +129,10 @@ def _text_problem(track: Track) -> str | None:
 
 
 def _encodable(reject: Reject) -> Reject:
-    return Reject(*(text.encodable(value) for value in dataclasses.astuple(reject)))
+    return Reject(
+        track_id=text.encodable(reject.track_id),
+        uri=text.encodable(reject.uri),
+        genre=text.encodable(reject.genre),
+        reason=reject.reason,
+        detail=text.encodable(reject.detail),
+    )

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from components.datasets.errors import SplitError
-from components.datasets.grouping import Group, fill_split, split_targets
+from components.datasets.grouping import Group, deal_groups, split_targets
 from components.datasets.ranks import rank, unit_fraction
 from components.datasets.settings import SplitSettings
 from components.datasets.track import SPLITS, Reject, SplitName, Track
@@ -85,6 +85,8 @@ def assign_splits(
       smallest; it falls short by less than the smallest artist left in train, unless only
       as many artists are left as the other splits need; and adding k tracks to a genre
       moves at most 8 (k + m) of those it had, m the tracks of its largest artist.
+      Artists of several genres may cost fractions, but no genre its place in a split that
+      some deal would give it.
     - by_clip: by a hash of each clip. Leaks, and says so; see `split_of_clip`.
 
     Adding tracks of one genre moves none of another, unless artists share them.
@@ -186,17 +188,14 @@ def _grouped(
     count = Counter(track.genre for track in tracks)
     if by_artist:
         _check_artists(count, groups_of, genres)
-    split_of: dict[str, SplitName] = {track.track_id: "train" for track in tracks}
-    test = fill_split(free, split_targets(count, settings.test_fraction), reserve=2)
-    taken = {id(group) for group in test}
-    # From the other end of the order, so that a move is between train and one other split.
-    rest = [group for group in reversed(free) if id(group) not in taken]
-    targets = split_targets(count, settings.validation_fraction)
-    validation = fill_split(rest, targets, reserve=1)
-    filled: tuple[tuple[SplitName, list[Group]], ...] = (("test", test), ("validation", validation))
-    for split, groups in filled:
-        for group in groups:
-            split_of.update(dict.fromkeys(group.track_ids, split))
+    split_of: dict[str, SplitName] = {}
+    dealt = deal_groups(
+        free,
+        split_targets(count, settings.test_fraction),
+        split_targets(count, settings.validation_fraction),
+    )
+    for group, split in zip(free, dealt, strict=True):
+        split_of.update(dict.fromkeys(group.track_ids, split))
     table = _table(tracks, split_of)
     problems = [
         f"genre {genre!r} gets no track in {_listed(empty)}"
@@ -206,9 +205,9 @@ def _grouped(
     if problems:
         raise SplitError(
             _lines(problems)
-            + "\nits artists also make other genres, and cannot be spread so that every split has "
-            'all genres: add artists, set split.policy to "by_track", or leave the genre out by '
-            "listing the others in dataset.genres"
+            + "\nits artists also make other genres, and no way was found to spread them so that "
+            'every split has all genres: add artists, set split.policy to "by_track", or leave '
+            "the genre out by listing the others in dataset.genres"
         )
     if not by_artist:
         return SplitResult(settings, split_of, warnings=_shared_artists(tracks, split_of))

@@ -52,11 +52,19 @@ class TestGtzan:
 class TestFolder:
     def test_every_known_extension_is_read_at_any_depth(self, touch, read):
         names = ["Rock/a.mp3", "Rock/z/y/x/b.FLAC", "Rock/z/c.ogg", "Jazz/d.wav", "Jazz/e.au"]
+        names += ["Rock/y/f.mp3"]
         for name in names:
             touch(name)
         tracks, rejects = read(kind="folder")
-        assert ids(tracks) == ["Jazz/d", "Jazz/e", "Rock/a", "Rock/z/c", "Rock/z/y/x/b"]
-        assert [track.genre for track in tracks] == ["Jazz", "Jazz", "Rock", "Rock", "Rock"]
+        assert ids(tracks) == [
+            "Jazz/d",
+            "Jazz/e",
+            "Rock/a",
+            "Rock/y/f",
+            "Rock/z/c",
+            "Rock/z/y/x/b",
+        ]
+        assert [track.genre for track in tracks] == ["Jazz"] * 2 + ["Rock"] * 4
         assert rejects == []
 
     def test_hidden_files_and_folders_and_other_files_are_passed_over(self, touch, read):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter, defaultdict
 
@@ -153,6 +154,34 @@ def test_by_artist_is_stratified_as_well_as_its_artists_permit(
                 assert held <= min(left)
             elif held < target and len(left) > others_need:
                 assert target - held < min(in_split["train"])
+
+
+@given(st.lists(st.sets(st.sampled_from(GENRES), min_size=1), min_size=3, max_size=7), st.data())
+def test_by_artist_finds_a_split_whenever_there_is_one(
+    repertoires: list[set[str]], data: st.DataObject
+) -> None:
+    """Artists of several genres: every way to deal them is tried here."""
+    tracks = [
+        Track(f"{artist}{genre}{i}", "/x", genre, f"artist{artist}")
+        for artist, repertoire in enumerate(repertoires)
+        for genre in sorted(repertoire)
+        for i in range(data.draw(st.integers(1, 3)))
+    ]
+    genres = set().union(*repertoires)
+    assume(len(genres) > 1)
+    possible = any(
+        all(
+            set().union(*(r for r, side in zip(repertoires, deal, strict=True) if side == split))
+            == genres
+            for split in SPLITS
+        )
+        for deal in itertools.product(SPLITS, repeat=len(repertoires))
+    )
+    result = split(tracks, SplitSettings(policy="by_artist"))
+    assert (result is not None) == possible
+    if result is not None:
+        held = {(track.genre, result.split_of[track.track_id]) for track in tracks}
+        assert len(held) == 3 * len(genres)
 
 
 def moved(before: SplitResult, after: SplitResult) -> int:

@@ -285,3 +285,15 @@ def test_many_problems_are_cut_to_a_readable_number():
         assign_splits(tracks, SplitSettings(), [f"g{i:02d}" for i in range(30)])
     assert "... and 20 more" in str(caught.value)
     assert str(caught.value).count("\n") == 11
+
+
+def test_a_search_that_finds_nothing_ends():
+    """60 artists, 3 of them in the scarce genre z, each of those also the only one of another."""
+    tracks = [Track(f"t{i}", "/x", "a", f"A{i}") for i in range(57)]
+    for i, (own, count) in enumerate({"p": 3, "q": 3, "r": 3}.items()):
+        tracks += [Track(f"z{i}{k}", "/x", g, f"Z{i}") for k, g in enumerate(["z", own])]
+        # The other two holders of each scarce genre are one and the same pair.
+        tracks += [Track(f"{own}{k}", "/x", own, f"Y{k}") for k in range(count - 1)]
+    genres = ("a", "p", "q", "r", "z")
+    with pytest.raises(SplitError, match="no way was found to spread them"):
+        assign_splits(tracks, SplitSettings(), genres)
