@@ -134,15 +134,15 @@ def test_audio_decodes_to_its_length_and_does_not_clip(small: pathlib.Path) -> N
     assert rates[44100] > 24 / 2
 
 
-def test_a_whole_corpus_mixes_rates_and_channels() -> None:
+def test_a_whole_corpus_mixes_rates_and_channels_alike_in_all_genres() -> None:
     planned = plan_corpus(304, 0)
     assert {track.rate_hz for track in planned} == {22050, 44100, 48000}
     assert {track.channels for track in planned} == {1, 2}
-    formats = defaultdict(set)
-    for track in planned:
-        formats[track.genre].add((track.rate_hz, track.channels))
-    for genre, found in formats.items():
-        assert {(44100, 1), (44100, 2), (22050, 1)} <= found, f"formats would give {genre} away"
+    for genre in FMA_SMALL:
+        formats = Counter((t.rate_hz, t.channels) for t in planned if t.genre == genre)
+        # 38 tracks: two rounds of 13, 3, 3 and 1, less two tracks.
+        for file_format, most in {(44100, 1): 26, (44100, 2): 6, (22050, 1): 6}.items():
+            assert most - 2 <= formats[file_format] <= most, genre
 
 
 @pytest.mark.parametrize(("rate_hz", "channels"), [(22050, 1), (44100, 2), (48000, 2)])

@@ -18,10 +18,15 @@ ARTIST_TRACKS = (2, 4)
 # FMA's ids have gaps and reach over several folders of 1,000 ids.
 FIRST_TRACK_ID = 2
 ID_STEP = 7
-# Of the real FMA small 5 % of the files are 48 kHz and 0.2 % are 22,050 Hz; the latter are
-# more here, since they are the quick ones to encode. Mono is likewise much more common.
-RATES_HZ = ((44100, 0.80), (22050, 0.15), (48000, 0.05))
-STEREO_SHARE = 0.2
+# (rate in Hz, channels) of every 20 tracks of a genre, so that no format gives a genre away.
+# As in FMA small 44,100 Hz prevails and 5 % are 48,000 Hz. Mono and 22,050 Hz are far more
+# common here than there: they are the quick ones to encode.
+FORMATS = (
+    *[(44100, 1)] * 13,
+    *[(44100, 2)] * 3,
+    *[(22050, 1)] * 3,
+    (48000, 2),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,6 +68,13 @@ def _artist_sizes(rng: np.random.Generator, tracks: int) -> list[int]:
     return [*sizes, left] if left else sizes
 
 
+def _formats(rng: np.random.Generator, tracks: int) -> list[tuple[int, int]]:
+    dealt: list[tuple[int, int]] = []
+    while len(dealt) < tracks:
+        dealt += [FORMATS[place] for place in rng.permutation(len(FORMATS))]
+    return dealt[:tracks]
+
+
 def plan_corpus(tracks: int, seed: int) -> list[PlannedTrack]:
     """The tracks of a corpus in the order of their ids.
 
@@ -81,27 +93,28 @@ def plan_corpus(tracks: int, seed: int) -> list[PlannedTrack]:
         )
     rng = generator(seed, "plan")
     rows: list[tuple[str, str, int]] = []
+    formats: list[tuple[int, int]] = []
     artist_id = 0
     for turn, genre in enumerate(GENRES):
         count = tracks // len(GENRES) + (turn < tracks % len(GENRES))
         splits = _splits_of_genre(count, turn)
+        formats += _formats(rng, count)
         for split in dict.fromkeys(splits):
             for size in _artist_sizes(rng, splits.count(split)):
                 artist_id += 1
                 rows += [(genre, split, artist_id)] * size
-    rates = [rate for rate, _ in RATES_HZ]
-    shares = [share for _, share in RATES_HZ]
     planned = []
     for place, row in enumerate(rng.permutation(len(rows))):
         genre, split, artist = rows[row]
+        rate_hz, channels = formats[row]
         planned.append(
             PlannedTrack(
                 track_id=FIRST_TRACK_ID + ID_STEP * place,
                 artist_id=artist,
                 genre=genre,
                 split=split,
-                rate_hz=int(rng.choice(rates, p=shares)),
-                channels=2 if rng.random() < STEREO_SHARE else 1,
+                rate_hz=rate_hz,
+                channels=channels,
             )
         )
     return planned

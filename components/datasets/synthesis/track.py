@@ -129,7 +129,7 @@ def synthesize(seed: int, genre: str, artist_id: int, track_id: int, seconds: fl
 
 
 def to_file_format(rng: np.random.Generator, mono: Signal, rate_hz: int, channels: int) -> Signal:
-    """`[samples, channels]` at the file's rate; two channels differ by level and hiss."""
+    """`[samples, channels]` at the file's rate; two channels differ by level."""
     audio = mono
     if rate_hz != SAMPLE_RATE_HZ:
         audio = soxr.resample(mono, SAMPLE_RATE_HZ, rate_hz, quality="MQ")
