@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from components.datasets.corpus import Corpus, load_corpus
+from components.datasets.corpus import Corpus, Listing, list_tracks, split_listing
+from components.datasets.errors import SplitError
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
+from components.errors import UsageError
+from components.spectrogram_gen.rejects import write_csv
 from pipeline import survey
 from pipeline.beam_settings import pipeline_args
 from pipeline.cli_run import read_config, with_data_dir
 from pipeline.config import Config
 from pipeline.display import RunDisplay, shown
+from pipeline.quiet import quiet_stderr
 
 SHOWN_REJECTS = 5
 
@@ -28,54 +32,60 @@ def check_data(
     Raises:
       GenreflowError: the data cannot be used at all.
     """
-    console, out = Console(stderr=True), Console()
     config = with_data_dir(read_config(name, overrides), data_dir)
-    corpus = load_corpus(config.dataset, config.split)
-    with RunDisplay(console) as display:
+    listing = list_tracks(config.dataset)
+    out = Console()
+    with quiet_stderr() as console, RunDisplay(console) as display:
         display({"event": "node_started", "node": "Reading files", "index": 0, "total": 1})
-        total = len(corpus.tracks)
+        total = len(listing.tracks)
         display({"event": "progress", "stage": "audio", "done": 0, "total": total})
         found = survey.survey_files(
-            corpus,
+            listing.tracks,
             config.audio,
             full=full,
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
-    rejects = sorted([*corpus.rejects, *found.rejects])
     bad = {reject.track_id for reject in found.rejects}
-    out.print(_genre_table(corpus, bad))
-    for warning in corpus.splits.warnings:
+    corpus, problem = None, None
+    try:
+        corpus = split_listing(listing, config.dataset, config.split)
+    except SplitError as error:
+        problem = error
+    rejects = sorted([*(corpus or listing).rejects, *found.rejects])
+    out.print(_genre_table(listing, corpus, bad))
+    for warning in corpus.splits.warnings if corpus else ():
         out.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
     _print_rejects(out, rejects, full=full)
-    _print_cost(out, config, corpus, found, len(corpus.tracks) - len(bad))
+    _print_cost(out, config, found, total - len(bad), total)
     if rejects_csv:
-        from components.spectrogram_gen.rejects import write_csv
-
         write_csv(rejects_csv, rejects)
         out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
+    if problem:
+        raise UsageError(f"a run would stop here: {problem}")
     return 0
 
 
-def _genre_table(corpus: Corpus, bad: set[str]) -> Table:
+def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Table:
+    """Usable tracks by genre, and by split where tracks can be split."""
+    whole = corpus is not None and not corpus.leaky
+    columns = SPLITS if whole else ()
     counts: dict[str, collections.Counter[str]] = {
-        genre: collections.Counter() for genre in corpus.genres
+        genre: collections.Counter() for genre in listing.genres
     }
-    for track in corpus.tracks:
+    for track in corpus.tracks if corpus else listing.tracks:
         if track.track_id not in bad:
-            split = "any" if corpus.leaky else corpus.split_of_clip(track.track_id, 0)
-            counts[track.genre][split] += 1
-    columns = ("any",) if corpus.leaky else SPLITS
+            counts[track.genre]["all"] += 1
+            if whole and corpus:
+                counts[track.genre][corpus.split_of_clip(track.track_id, 0)] += 1
     table = Table(title="Tracks that would be read", title_justify="left")
     table.add_column("genre")
-    for column in columns:
-        table.add_column("split by clip" if corpus.leaky else column, justify="right")
-    table.add_column("all", justify="right")
-    for genre in corpus.genres:
-        row = counts[genre]
-        table.add_row(shown(genre), *(str(row[c]) for c in columns), str(sum(row.values())))
+    for column in (*columns, "all"):
+        table.add_column(column, justify="right")
+    for genre in listing.genres:
+        table.add_row(shown(genre), *(str(counts[genre][c]) for c in (*columns, "all")))
     table.add_section()
-    sums = [sum(counts[genre][c] for genre in corpus.genres) for c in columns]
-    table.add_row("all", *(str(n) for n in sums), str(sum(sums)))
+    sums = [sum(counts[genre][c] for genre in listing.genres) for c in (*columns, "all")]
+    table.add_row("all", *map(str, sums))
     return table
 
 
@@ -108,7 +118,7 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
 
 
 def _print_cost(
-    out: Console, config: Config, corpus: Corpus, found: survey.Survey, tracks: int
+    out: Console, config: Config, found: survey.Survey, tracks: int, listed: int
 ) -> None:
     params = config.audio
     disk = survey.run_bytes(tracks, params, config.models)
@@ -121,7 +131,7 @@ def _print_cost(
     )
     if found.seconds_per_track is None:
         return
-    flags = pipeline_args(config.beam, tracks=len(corpus.tracks))
+    flags = pipeline_args(config.beam, tracks=listed)
     parallel = "--direct_running_mode=multi_processing" in flags
     workers = (config.beam.workers or os.cpu_count() or 1) if parallel else 1
     minutes = tracks * found.seconds_per_track / workers / 60

@@ -14,6 +14,7 @@ from rich.table import Table
 from components.errors import UsageError
 from components.inert import inert
 from pipeline.display import shown
+from pipeline.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from serving.local import Prediction
@@ -37,10 +38,10 @@ def predict(
     from serving.local import LocalModel
     from serving.model_files import ModelFolderError, resolve_version
 
-    console, out = Console(stderr=True), Console()
+    out = Console()
     try:
         resolve_version(model_dir)  # before the seconds that TensorFlow takes
-        with console.status("loading the model (TensorFlow takes some seconds)"):
+        with quiet_stderr() as console, console.status("loading the model (some seconds)"):
             model = LocalModel(model_dir)
     except ModelFolderError as error:
         raise UsageError(str(error)) from error
@@ -50,7 +51,7 @@ def predict(
     failed = 0
     for path in files:
         try:
-            with console.status(f"listening to {shown(path.name)}"):
+            with quiet_stderr() as console, console.status(f"listening to {shown(path.name)}"):
                 prediction = model.predict_file(path)
         except DecodeError as error:
             failed += 1

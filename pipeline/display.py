@@ -190,31 +190,35 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
             data.add_row(f"left out: {reason}", str(number), "")
 
     models = _table("Models, accuracy by track", results)
-    models.add_column("model")
-    for column in (
-        "validation",
-        "test [95 % interval]",
-        "test by clip",
-        "macro F1",
-        "parameters",
-        "training",
-    ):
-        models.add_column(column.replace("[", "\\["), justify="right")
+    for column in ("model", "valid.", "test", "95 %", "clips", "F1", "size", "train"):
+        models.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     for name, model in results["models"].items():
         test = model["test"]
         accuracy = test["track_accuracy"]
-        marked = f"{name} *" if name == results["candidate"] else name
         models.add_row(
-            marked,
+            f"{name} *" if name == results["candidate"] else name,
             f"{model['validation']['track_accuracy']['value']:.1%}",
-            f"{accuracy['value']:.1%} \\[{accuracy['low']:.1%}, {accuracy['high']:.1%}]",
+            f"{accuracy['value']:.1%}",
+            f"{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}",
             f"{test['clip_accuracy']['value']:.1%}",
             f"{test['macro_f1']['value']:.2f}",
-            f"{model['parameters']:,}",
+            short_count(model["parameters"]),
             f"{model['train_seconds']:.0f} s",
         )
-    models.caption = "* the candidate: best on validation"
+    models.caption = (
+        "* the candidate: best on validation. 95 %: interval of test by track; clips: test\n"
+        "by clip; F1: mean over genres, test by track; size: parameters; train: seconds"
+    )
+    models.caption_justify = "left"
     return [data, models, _genre_table(results)]
+
+
+def short_count(number: int) -> str:
+    """A count in at most six characters: 987, 100.8k, 33.6M."""
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
 
 
 def _genre_table(results: Mapping[str, Any]) -> Table:

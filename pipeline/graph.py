@@ -172,6 +172,7 @@ def _trainer(config: Config, name: str, genres: Sequence[str], examples: Any) ->
             "audio": json.dumps(config.audio.to_json(), sort_keys=True),
             "genres": list(genres),
             "audio_hash": config.audio.digest(),
+            "synthetic": config.dataset.kind == "synthetic",
             "code_digest": code_digest("trainer", "models", "audio", "examples"),
         },
     ).with_id(f"Trainer.{name}")

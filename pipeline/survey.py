@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from components.audio.params import AudioParams
-from components.datasets.corpus import Corpus
 from components.datasets.track import Reject, Track
 from components.models.settings import ModelSettings
 
@@ -35,7 +34,7 @@ class Survey:
 
 
 def survey_files(
-    corpus: Corpus,
+    tracks: Sequence[Track],
     params: AudioParams,
     *,
     full: bool,
@@ -45,7 +44,7 @@ def survey_files(
     """Opens every file, in parallel.
 
     Args:
-      corpus: the tracks.
+      tracks: the tracks.
       params: the audio parameters.
       full: decode every file; else only headers are read, which finds no damage
         further in.
@@ -62,9 +61,9 @@ def survey_files(
         return reject
 
     with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        rejects = [reject for reject in pool.map(look, corpus.tracks) if reject]
+        rejects = [reject for reject in pool.map(look, tracks) if reject]
     bad = {reject.track_id for reject in rejects}
-    good = [track for track in corpus.tracks if track.track_id not in bad]
+    good = [track for track in tracks if track.track_id not in bad]
     return Survey(tuple(rejects), _time_tracks(good, params))
 
 

@@ -40,32 +40,58 @@ class Corpus:
         return self.splits.split_of_clip(track_id, clip_index)
 
 
-def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:
-    """Reads `dataset.data_dir`'s metadata, splits its tracks, and digests both.
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a dataset's metadata lists, before it is split."""
+
+    tracks: tuple[Track, ...]
+    genres: tuple[str, ...]
+    rejects: tuple[Reject, ...]
+
+
+def list_tracks(dataset: DatasetSettings) -> Listing:
+    """Reads the metadata of `dataset.data_dir`.
 
     Raises:
       DatasetError: the folder or its metadata cannot be used.
-      SplitError: a genre or a split cannot be filled.
     """
     tracks: list[Track] = []
     rejects: list[Reject] = []
     for item in read_tracks(dataset, dataset.data_dir):
         (tracks if isinstance(item, Track) else rejects).append(item)  # type: ignore[arg-type]
-    tracks = limit_tracks(tracks, dataset.max_tracks)
-    genres = resolve_genres(dataset, tracks)
-    result = splits.assign_splits(tracks, split, genres)
+    tracks = sorted(limit_tracks(tracks, dataset.max_tracks))
+    return Listing(tuple(tracks), resolve_genres(dataset, tracks), tuple(sorted(rejects)))
+
+
+def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:
+    """Reads a dataset's metadata, splits its tracks, and digests both.
+
+    Raises:
+      DatasetError: the folder or its metadata cannot be used.
+      SplitError: a genre or a split cannot be filled.
+    """
+    return split_listing(list_tracks(dataset), dataset, split)
+
+
+def split_listing(listing: Listing, dataset: DatasetSettings, split: SplitSettings) -> Corpus:
+    """Splits what list_tracks read from the same dataset.
+
+    Raises:
+      SplitError: a genre or a split cannot be filled.
+    """
+    result = splits.assign_splits(listing.tracks, split, listing.genres)
     left_out = {reject.track_id for reject in result.rejects}
-    used = sorted(track for track in tracks if track.track_id not in left_out)
+    used = [track for track in listing.tracks if track.track_id not in left_out]
     return Corpus(
         tracks=tuple(used),
-        genres=genres,
+        genres=listing.genres,
         splits=result,
-        rejects=tuple(sorted({*rejects, *result.rejects})),
+        rejects=tuple(sorted([*listing.rejects, *result.rejects])),
         digest=manifest_digest(
             used,
             {track.track_id: result.label_of(track.track_id) for track in used},
             data_dir=dataset.data_dir,
-            genres=genres,
+            genres=listing.genres,
             strict=dataset.strict,
         ),
     )
