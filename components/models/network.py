@@ -5,10 +5,16 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from components.errors import UsageError
+
 if TYPE_CHECKING:
     import keras
 
     from components.models.settings import ModelSettings
+
+
+class NetworkError(UsageError, ValueError):
+    """The settings ask for a network that cannot be built. The text says what to set."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,8 @@ def build(
       seed: fixes the random starting weights; Keras's global state is seeded too.
 
     Raises:
-      ValueError: an unknown name, or a spectrogram that the network cannot take.
+      ValueError: an unknown name.
+      components.models.network.NetworkError: a picture that the network cannot take.
       components.models.weights.WeightsError: `settings.weights` cannot be had or loaded.
     """
     module = _module(name)

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from components.models import weights
-from components.models.network import Defaults, Network, two_phase
+from components.models.network import Defaults, Network, NetworkError, two_phase
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
 
@@ -37,12 +37,12 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     """The coloured spectrogram through VGG16's convolutions (base) and dense layers (head).
 
     Raises:
-      ValueError: the picture is smaller than 32 pixels.
+      NetworkError: the picture is smaller than 32 pixels.
       components.models.weights.WeightsError: the weights cannot be had or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
     if min(shape[:2]) < SMALLEST_SIDE_PIXELS:
-        raise ValueError(
+        raise NetworkError(
             f"vgg16 needs pictures of at least {SMALLEST_SIDE_PIXELS} pixels a side, not "
             f"{shape[0]} x {shape[1]}: set models.vgg16.image_size = {SMALLEST_SIDE_PIXELS} or more"
         )

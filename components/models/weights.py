@@ -15,6 +15,8 @@ from typing import Any
 import h5py
 import keras
 
+from components.errors import GenreflowError
+
 # Neither a file nor what it claims to unpack to may be larger. VGG16 with its
 # original head is 0.55 GB; with Adam's two moments for each weight 1.7 GB.
 MAX_WEIGHTS_BYTES = 2 * 1024**3
@@ -22,7 +24,7 @@ SUFFIXES = (".weights.h5", ".h5", ".keras")
 DOWNLOAD_TIMEOUT_SECONDS = 30.0
 
 
-class WeightsError(Exception):
+class WeightsError(GenreflowError):
     """Starting weights cannot be had or do not fit. The text says what to do."""
 
 
@@ -76,23 +78,26 @@ def download(pretrained: Pretrained, architecture: str) -> pathlib.Path:
     Raises:
       WeightsError: it is not there and cannot be fetched.
     """
+    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
     try:
+        # Keras quietly falls back to a folder in /tmp where its own is missing.
+        cache.mkdir(parents=True, exist_ok=True)
         with _socket_timeout(DOWNLOAD_TIMEOUT_SECONDS):
             return pathlib.Path(
                 keras.utils.get_file(
                     pretrained.file_name,
                     pretrained.url,
+                    cache_dir=str(cache),
                     cache_subdir="models",
                     file_hash=pretrained.md5,
                 )
             )
     except Exception as error:  # Keras raises plain Exception for a failed download.
         host = urllib.parse.urlsplit(pretrained.url).netloc
-        cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")) / "models"
         raise WeightsError(
             f'models.{architecture}.weights = "imagenet" needs {pretrained.file_name} from '
             f"{host}, and that failed: {_first_line(error)}. Fetch {pretrained.url} where there "
-            f"is a network (its MD5 is {pretrained.md5}) and put it into {cache}/, or set "
+            f"is a network (its MD5 is {pretrained.md5}) and put it into {cache}/models/, or set "
             f'models.{architecture}.weights to its path, or to "none" to start from scratch'
         ) from error
 

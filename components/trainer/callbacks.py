@@ -9,11 +9,13 @@ from typing import Any, Literal, Protocol
 
 import keras
 
+from components.errors import GenreflowError
+
 PhaseName = Literal["train", "head", "fine_tune"]
 REPORT_INTERVAL_SECONDS = 0.2
 
 
-class TrainingError(Exception):
+class TrainingError(GenreflowError):
     """Training cannot go on. The text says where it was and what to change."""
 
 

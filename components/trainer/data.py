@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from components.audio.mel import STORED_DTYPE
 from components.audio.params import AudioParams
+from components.errors import DataError
 from components.examples import parser, schema
 from components.trainer.batches import Clips
 
@@ -23,10 +24,6 @@ SHUFFLE_BUFFER_CLIPS = 4096
 READ_BATCH_CLIPS = 256
 
 
-class DataError(Exception):
-    """The examples cannot be used. The text says which files, and what is wrong."""
-
-
 def dataset(
     patterns: Sequence[str],
     params: AudioParams,
@@ -36,6 +33,8 @@ def dataset(
     limit: int = 0,
 ) -> tf.data.Dataset:
     """Streams `(mel_db, label)`: float32 `[batch, n_mels, frames]`, int64 `[batch]`.
+
+    Reads the files once beforehand, for their labels; a damaged file is found there.
 
     Args:
       patterns: file patterns of one split, e.g. `.../Split-train/*`.
@@ -49,8 +48,11 @@ def dataset(
       DataError: no file matches, or the files cannot be read.
     """
     serialized = _records(patterns)
+    all_labels = labels(patterns)
+    clips = len(all_labels)
     if limit:
-        chosen = balanced_subset(labels(patterns), limit, seed=shuffle_seed or 0)
+        chosen = balanced_subset(all_labels, limit, seed=shuffle_seed or 0)
+        clips = len(chosen)
         serialized = _take(serialized, chosen)
     if shuffle_seed is not None:
         serialized = serialized.shuffle(
@@ -61,7 +63,9 @@ def dataset(
         parsed = parser.parse(batch, params)
         return parsed[schema.MEL_DB], parsed[schema.LABEL]
 
-    return serialized.batch(batch_size).map(to_pair).prefetch(2)
+    batches = serialized.batch(batch_size).map(to_pair).prefetch(2)
+    # Keras shows progress by it, and takes an end that it did not expect for an accident.
+    return batches.apply(tf.data.experimental.assert_cardinality(-(-clips // batch_size)))
 
 
 def examples(patterns: Sequence[str], params: AudioParams, batch_size: int) -> tf.data.Dataset:

@@ -28,8 +28,6 @@ from components.trainer.callbacks import (
 )
 from components.trainer.settings import ResolvedSettings
 
-__all__ = ["EpochRecord", "PhaseRecord", "TrainingError", "TrainingHistory", "train"]
-
 # Features of a frozen base are computed once and kept, if they take no more than this.
 FEATURE_CACHE_BYTES = 1024**3
 FEATURE_BYTES = 4

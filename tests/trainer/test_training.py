@@ -225,14 +225,14 @@ def test_no_fine_tune_epochs_means_no_second_phase() -> None:
 def test_a_loss_that_is_no_number_stops_with_where_and_what_to_do() -> None:
     clips = _clips(9, 1)
     clips.inputs[4] = np.nan
-    with pytest.raises(training.TrainingError, match=r"(?s)batch \d of epoch 1.*learning rate"):
+    with pytest.raises(callbacks.TrainingError, match=r"(?s)batch \d of epoch 1.*learning rate"):
         training.train(_plain(), clips, _clips(3, 2), _settings())
 
 
 def test_a_validation_loss_that_is_no_number_stops_too() -> None:
     clips = _clips(3, 1)
     clips.inputs[0] = np.nan
-    with pytest.raises(training.TrainingError, match="validation split"):
+    with pytest.raises(callbacks.TrainingError, match="validation split"):
         training.train(_plain(), _clips(9, 1), clips, _settings())
 
 
@@ -240,14 +240,14 @@ def test_a_validation_loss_that_is_no_number_stops_too() -> None:
 def test_a_label_without_an_output_is_refused_before_training(label: int) -> None:
     clips = _clips(9, 1)
     clips.labels[5] = label
-    with pytest.raises(training.TrainingError, match=f"label {label}.*3 genres"):
+    with pytest.raises(callbacks.TrainingError, match=f"label {label}.*3 genres"):
         training.train(_plain(), clips, _clips(3, 2), _settings())
 
 
 @pytest.mark.parametrize("empty", ["train", "validation"])
 def test_an_empty_split_is_refused(empty: str) -> None:
     splits = {"train": _clips(3, 1), "validation": _clips(3, 2), empty: _clips(0, 1)}
-    with pytest.raises(training.TrainingError, match=f"{empty} split has no clips"):
+    with pytest.raises(callbacks.TrainingError, match=f"{empty} split has no clips"):
         training.train(_plain(), splits["train"], splits["validation"], _settings())
 
 

@@ -1,0 +1,273 @@
+"""What TFX's Trainer calls for one network: read, check, build, train, export, record.
+
+`model_run_dir/history.json` (written whole or not at all):
+
+schema_version  1
+architecture    the network's name
+parameters      how many weights the model has
+train_seconds   of the training alone
+settings        ResolvedSettings as plain values
+genres          in label order
+clips           {"train": n, "validation": n} that were used
+phases          PhaseRecord of each phase, in order
+epochs          EpochRecord of each epoch, in order
+versions        of Python, Keras, its backend, TensorFlow and NumPy
+audio_hash, code_digest
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components import progress
+from components.audio.params import AudioParams
+from components.errors import DataError
+from components.models import registry
+from components.models.network import Network
+from components.models.settings import ModelSettings, TrainingSettings
+from components.trainer import data
+from components.trainer.batches import Clips
+from components.trainer.export import export_saved_model
+from components.trainer.settings import ResolvedSettings, resolve
+from components.trainer.training import TrainingHistory, train
+
+HISTORY_SCHEMA_VERSION = 1
+HISTORY_FILE = "history.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainerConfig:
+    """A Trainer's custom_config, parsed and checked."""
+
+    architecture: str
+    model: ModelSettings
+    training: TrainingSettings
+    audio: AudioParams
+    genres: tuple[str, ...]
+    code_digest: str
+    synthetic: bool
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> TrainerConfig:
+        """From `architecture`, `genres`, `audio_hash`, `code_digest`, `synthetic` (whether
+        the audio was made by a program; the model card says so), and JSON texts of
+        `model`, `training` (their settings classes' fields) and `audio` (AudioParams.to_json).
+
+        Raises:
+          ValueError: a key or field is missing or unknown, or the parameters do not have
+            the hash that the examples were asked for with.
+        """
+        names = {
+            "architecture", "model", "training", "audio", "genres", "audio_hash", "code_digest",
+            "synthetic",
+        }  # fmt: skip
+        if set(values) != names:
+            raise ValueError(f"custom_config needs exactly {sorted(names)}, got {sorted(values)}")
+        audio = AudioParams.from_json(json.loads(values["audio"]))
+        if audio.digest() != values["audio_hash"]:
+            raise ValueError(
+                f"audio parameters of hash {audio.digest()} in a node made for "
+                f"{values['audio_hash']}"
+            )
+        return cls(
+            architecture=values["architecture"],
+            model=_settings(ModelSettings, values["model"]),
+            training=_settings(TrainingSettings, values["training"]),
+            audio=audio,
+            genres=tuple(values["genres"]),
+            code_digest=values["code_digest"],
+            synthetic=bool(values["synthetic"]),
+        )
+
+
+def run_fn(fn_args: Any) -> None:
+    """Trains one network and writes its SavedModel and its history.
+
+    Args:
+      fn_args: TFX's FnArgs. Used: `train_files`, `eval_files` (file patterns of the train
+        and the validation split), `serving_model_dir`, `model_run_dir`, `custom_config`.
+
+    Raises:
+      ValueError: `custom_config` is not what TrainerConfig.parse takes.
+      DataError: a split is empty, a genre has no training clips, a label fits no genre, or
+        the examples cannot be read.
+      GenreflowError: the network cannot be built (NetworkError, WeightsError) or trained
+        (TrainingError).
+    """
+    config = TrainerConfig.parse(fn_args.custom_config)
+    for directory in (fn_args.serving_model_dir, fn_args.model_run_dir):
+        # A repeated step inherits what the interrupted one left.
+        if tf.io.gfile.exists(directory):
+            tf.io.gfile.rmtree(directory)
+    settings = resolve(config.training, config.model, registry.defaults(config.architecture))
+    train_labels = _checked_labels(fn_args.train_files, config, settings)
+    validation_labels = data.labels(fn_args.eval_files)
+    _check("validation", validation_labels, config.genres)
+
+    # Built before any spectrogram is read: weights that cannot be had end it at once.
+    network = registry.build(
+        config.architecture,
+        config.model,
+        n_mels=config.audio.n_mels,
+        frames=config.audio.frames,
+        genres=len(config.genres),
+        seed=settings.seed,
+    )
+    in_memory = (
+        len(train_labels) + len(validation_labels)
+    ) * config.audio.mel_bytes <= data.MEMORY_BYTES
+    history = train(
+        network,
+        _train_split(fn_args.train_files, config.audio, settings, in_memory),
+        _validation_split(fn_args.eval_files, config.audio, settings, in_memory),
+        settings,
+        report=functools.partial(progress.report, "training", architecture=config.architecture),
+    )
+    record = _record(config, settings, network, history, len(train_labels), len(validation_labels))
+    export_saved_model(
+        network.model,
+        fn_args.serving_model_dir,
+        params=config.audio,
+        genres=config.genres,
+        model_card={
+            **_model_card(record, history, train_labels),
+            "synthetic": config.synthetic,
+        },
+    )
+    _write_json(fn_args.model_run_dir, HISTORY_FILE, record)
+
+
+def _settings(kind: Any, text: str) -> Any:
+    values = json.loads(text)
+    names = {field.name for field in dataclasses.fields(kind)}
+    if set(values) != names:
+        raise ValueError(f"{kind.__name__} needs exactly {sorted(names)}, got {sorted(values)}")
+    return kind(**values)
+
+
+def _checked_labels(
+    patterns: Sequence[str], config: TrainerConfig, settings: ResolvedSettings
+) -> npt.NDArray[np.int64]:
+    """Labels of the training clips that will be used, every genre among them."""
+    labels = data.labels(patterns)
+    _check("train", labels, config.genres)
+    if settings.max_train_clips:
+        labels = labels[data.balanced_subset(labels, settings.max_train_clips, settings.seed)]
+    absent = [name for label, name in enumerate(config.genres) if label not in labels]
+    if absent:
+        limit = settings.max_train_clips
+        why = f" (max_train_clips = {limit})" if limit else ""
+        raise DataError(
+            f"the train split has no clip of {', '.join(map(repr, absent))}{why}: a network "
+            "cannot learn a genre that it never hears; add tracks, or take the genre out of "
+            "dataset.genres"
+        )
+    return labels
+
+
+def _check(split: str, labels: npt.NDArray[np.int64], genres: Sequence[str]) -> None:
+    if not len(labels):
+        raise DataError(
+            f"the {split} split has no clips: add tracks, or change the [split] table so that "
+            "each split gets some"
+        )
+    wrong = labels[(labels < 0) | (labels >= len(genres))]
+    if len(wrong):
+        raise DataError(
+            f"the {split} split holds label {wrong[0]}, but there are {len(genres)} genres: the "
+            "examples were written with another list of genres"
+        )
+
+
+def _train_split(
+    patterns: Sequence[str], audio: AudioParams, settings: ResolvedSettings, in_memory: bool
+) -> Clips | tf.data.Dataset:
+    if in_memory:
+        return data.load(patterns, audio, limit=settings.max_train_clips, seed=settings.seed)
+    return data.dataset(
+        patterns,
+        audio,
+        settings.batch_size,
+        shuffle_seed=settings.seed,
+        limit=settings.max_train_clips,
+    )
+
+
+def _validation_split(
+    patterns: Sequence[str], audio: AudioParams, settings: ResolvedSettings, in_memory: bool
+) -> Clips | tf.data.Dataset:
+    if in_memory:
+        return data.load(patterns, audio)
+    return data.dataset(patterns, audio, settings.batch_size)
+
+
+def _record(
+    config: TrainerConfig,
+    settings: ResolvedSettings,
+    network: Network,
+    history: TrainingHistory,
+    train_clips: int,
+    validation_clips: int,
+) -> dict[str, Any]:
+    return {
+        "schema_version": HISTORY_SCHEMA_VERSION,
+        "architecture": config.architecture,
+        "parameters": network.parameters,
+        "train_seconds": round(history.train_seconds, 3),
+        "settings": settings.to_json(),
+        "genres": list(config.genres),
+        "clips": {"train": train_clips, "validation": validation_clips},
+        "phases": [dataclasses.asdict(phase) for phase in history.phases],
+        "epochs": [dataclasses.asdict(epoch) for epoch in history.epochs],
+        "versions": {
+            "python": platform.python_version(),
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            **{name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")},
+        },
+        "audio_hash": config.audio.digest(),
+        "code_digest": config.code_digest,
+    }
+
+
+def _model_card(
+    record: Mapping[str, Any], history: TrainingHistory, train_labels: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """What the exported model says of itself; no clock, so the same training says the same."""
+    counts = np.bincount(train_labels, minlength=len(record["genres"]))
+    kept = [phase for phase in history.phases if phase.best_epoch][-1]
+    epoch = next(
+        epoch
+        for epoch in history.epochs
+        if (epoch.phase, epoch.epoch) == (kept.phase, kept.best_epoch)
+    )
+    same = ("architecture", "parameters", "settings", "clips", "versions", "audio_hash")
+    return {
+        **{key: record[key] for key in (*same, "code_digest")},
+        "train_clips_per_genre": {
+            genre: int(count) for genre, count in zip(record["genres"], counts, strict=True)
+        },
+        "kept": {"phase": kept.phase, "epoch": kept.best_epoch},
+        "validation": {"loss": epoch.val_loss, "clip_accuracy": epoch.val_accuracy},
+    }
+
+
+def _write_json(directory: str, name: str, values: Mapping[str, Any]) -> None:
+    """Under a temporary name first: who finds the file finds all of it."""
+    tf.io.gfile.makedirs(directory)
+    path = os.path.join(directory, name)
+    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
+        file.write(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n")
+    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)

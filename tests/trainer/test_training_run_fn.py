@@ -1,0 +1,212 @@
+"""The Trainer's own function, from example files to a SavedModel and its history."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import types
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from components.audio.params import AudioParams
+from components.errors import DataError
+from components.examples.writer import Clip, serialize
+from components.models.settings import ModelSettings, TrainingSettings
+from components.trainer import data, run_fn
+
+PARAMS = AudioParams(
+    sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
+)
+GENRES = ("blues", "jazz", "polka")
+
+
+def _write(folder: pathlib.Path, labels: list[int]) -> list[str]:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(len(labels))
+    with tf.io.TFRecordWriter(str(folder / "part-00000-of-00001.tfrecord")) as writer:
+        for number, label in enumerate(labels):
+            mel_db = rng.uniform(-70, -50, (PARAMS.n_mels, PARAMS.frames))
+            mel_db[2 + 5 * (label % 3)] += 40
+            clip = Clip(
+                track_id=str(number),
+                artist_id="",
+                genre=GENRES[label % 3],
+                label=label,
+                clip_index=0,
+                clip_start_s=0.0,
+                mel_db=mel_db.astype(np.float16),
+            )
+            writer.write(serialize(clip, PARAMS))
+    return [f"{folder}/*"]
+
+
+def _config(architecture: str = "ffnn", **model: Any) -> dict[str, Any]:
+    training = TrainingSettings(epochs=3, fine_tune_epochs=1, batch_size=8)
+    return {
+        "architecture": architecture,
+        "model": json.dumps(dataclasses.asdict(ModelSettings(**model))),
+        "training": json.dumps(dataclasses.asdict(training)),
+        "audio": json.dumps(PARAMS.to_json()),
+        "genres": list(GENRES),
+        "audio_hash": PARAMS.digest(),
+        "code_digest": "0123456789abcdef",
+        "synthetic": False,
+    }
+
+
+def _fn_args(
+    folder: pathlib.Path,
+    config: dict[str, Any],
+    *,
+    train: list[int] | None = None,
+    validation: list[int] | None = None,
+) -> Any:
+    return types.SimpleNamespace(
+        train_files=_write(folder / "Split-train", [0, 1, 2] * 8 if train is None else train),
+        eval_files=_write(
+            folder / "Split-validation", [0, 1, 2] if validation is None else validation
+        ),
+        serving_model_dir=str(folder / "model" / "Format-Serving"),
+        model_run_dir=str(folder / "model_run"),
+        custom_config=config,
+    )
+
+
+def _history(fn_args: Any) -> dict[str, Any]:
+    (file,) = pathlib.Path(fn_args.model_run_dir).iterdir()
+    assert file.name == "history.json"
+    return json.loads(file.read_text())
+
+
+def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
+    fn_args = _fn_args(tmp_path, _config())
+    run_fn.run_fn(fn_args)
+
+    history = _history(fn_args)
+    assert history["schema_version"] == 1
+    assert history["architecture"] == "ffnn"
+    pixels = PARAMS.n_mels * PARAMS.frames
+    assert history["parameters"] == (pixels + 1) * 512 + 513 * 256 + 257 * 3
+    assert history["train_seconds"] > 0
+    assert history["clips"] == {"train": 24, "validation": 3}
+    assert [epoch["epoch"] for epoch in history["epochs"]] == [1, 2, 3]
+    assert set(history["epochs"][0]) == {
+        "phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate",
+        "seconds",
+    }  # fmt: skip
+    assert [phase["phase"] for phase in history["phases"]] == ["train"]
+    assert history["settings"]["batch_size"] == 8
+    assert history["genres"] == list(GENRES)
+    assert set(history["versions"]) == {"python", "keras", "backend", "tensorflow", "numpy"}
+
+    model = tf.saved_model.load(fn_args.serving_model_dir)
+    serialized = list(data._records(fn_args.eval_files))
+    answer = model.signatures["serving_examples"](tf.stack(serialized))
+    assert answer["probabilities"].shape == (3, 3)
+    card = json.loads(
+        (pathlib.Path(fn_args.serving_model_dir) / "assets/model_card.json").read_text()
+    )
+    assert card["architecture"] == "ffnn"
+    assert card["synthetic"] is False
+    assert card["train_clips_per_genre"] == {"blues": 8, "jazz": 8, "polka": 8}
+    best = min(history["epochs"], key=lambda epoch: epoch["val_loss"])
+    assert card["kept"] == {"phase": "train", "epoch": best["epoch"]}
+    assert card["validation"]["clip_accuracy"] == best["val_accuracy"]
+
+
+def test_vgg16_goes_through_both_phases_and_a_limit_of_clips(tmp_path: pathlib.Path) -> None:
+    fn_args = _fn_args(tmp_path, _config("vgg16", image_size=32, max_train_clips=6, epochs=1))
+    run_fn.run_fn(fn_args)
+    history = _history(fn_args)
+    assert [phase["phase"] for phase in history["phases"]] == ["head", "fine_tune"]
+    assert history["clips"] == {"train": 6, "validation": 3}
+
+
+def test_too_many_clips_for_memory_are_streamed(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "MEMORY_BYTES", 27 * PARAMS.mel_bytes - 1)
+    monkeypatch.setattr(data, "load", None)
+    fn_args = _fn_args(tmp_path, _config())
+    run_fn.run_fn(fn_args)
+    assert len(_history(fn_args)["epochs"]) == 3
+
+
+def test_what_an_interrupted_try_left_is_replaced(tmp_path: pathlib.Path) -> None:
+    fn_args = _fn_args(tmp_path, _config())
+    for directory in (fn_args.serving_model_dir, fn_args.model_run_dir):
+        leftover = pathlib.Path(directory, "leftover")
+        leftover.parent.mkdir(parents=True)
+        leftover.write_text("half")
+    run_fn.run_fn(fn_args)
+    assert not pathlib.Path(fn_args.serving_model_dir, "leftover").exists()
+    _history(fn_args)
+
+
+def test_progress_goes_to_the_event_file(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = tmp_path / "events.jsonl"
+    monkeypatch.setenv("GENREFLOW_EVENT_FILE", str(events))
+    run_fn.run_fn(_fn_args(tmp_path, _config()))
+    lines = [json.loads(line) for line in events.read_text().splitlines()]
+    assert {(line["event"], line["architecture"]) for line in lines} == {("training", "ffnn")}
+    assert [line["epoch"] for line in lines if "val_loss" in line] == [1, 2, 3]
+
+
+def _nothing_written(fn_args: Any) -> bool:
+    return not any(
+        pathlib.Path(directory).exists()
+        for directory in (fn_args.serving_model_dir, fn_args.model_run_dir)
+    )
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_an_empty_split_is_told_in_words(tmp_path: pathlib.Path, split: str) -> None:
+    fn_args = _fn_args(tmp_path, _config(), **{split: []})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=f"the {split} split has no clips"):
+        run_fn.run_fn(fn_args)
+    assert _nothing_written(fn_args)
+
+
+def test_a_genre_without_training_clips_is_named(tmp_path: pathlib.Path) -> None:
+    fn_args = _fn_args(tmp_path, _config(), train=[0, 2, 0, 2])
+    with pytest.raises(DataError, match=r"no clip of 'jazz': .*add tracks"):
+        run_fn.run_fn(fn_args)
+    assert _nothing_written(fn_args)
+
+
+def test_a_limit_that_leaves_a_genre_without_clips_is_named(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(DataError, match=r"max_train_clips = 2"):
+        run_fn.run_fn(_fn_args(tmp_path, _config(max_train_clips=2)))
+
+
+@pytest.mark.parametrize(("split", "label"), [("train", 3), ("validation", 7)])
+def test_a_label_of_another_list_of_genres_is_told(
+    tmp_path: pathlib.Path, split: str, label: int
+) -> None:
+    fn_args = _fn_args(tmp_path, _config(), **{split: [0, 1, 2, label]})  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=f"{split} split holds label {label}.*3 genres"):
+        run_fn.run_fn(fn_args)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"genre": []}, "needs exactly"),
+        ({"audio_hash": "0" * 16}, "hash"),
+        ({"model": '{"epochs": 3}'}, "ModelSettings needs exactly"),
+        ({"architecture": "vgg61"}, "unknown network 'vgg61'"),
+    ],
+)
+def test_a_wrong_custom_config_is_refused(
+    tmp_path: pathlib.Path, change: dict[str, Any], message: str
+) -> None:
+    fn_args = _fn_args(tmp_path, {**_config(), **change})
+    with pytest.raises(ValueError, match=message):
+        run_fn.run_fn(fn_args)
+    assert _nothing_written(fn_args)
