@@ -46,12 +46,16 @@ class Finished:
 def first(
     run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Finished:
-    """fma_small.toml on 16 synthetic tracks, one of them damaged, one gone."""
+    """fma_small.toml on 16 synthetic tracks, and two more: one damaged, one gone."""
     data_dir = tmp_path_factory.mktemp("data") / "fma"
     shutil.copytree(corpus, data_dir)
-    files = sorted((data_dir / "fma_small").rglob("*.mp3"))
-    files[0].write_text("words, not music")
-    files[-1].unlink()
+    metadata = data_dir / "fma_metadata" / "tracks.csv"
+    last_row = metadata.read_text().splitlines()[-1]
+    with metadata.open("a") as rows:
+        for track_id in (999998, 999999):
+            rows.write(f"{track_id},{last_row.partition(',')[2]}\n")
+    (data_dir / "fma_small" / "999").mkdir()
+    (data_dir / "fma_small" / "999" / "999998.mp3").write_text("words, not music")
     work_dir = tmp_path_factory.mktemp("work") / "w"
     return Finished(work_dir, data_dir, run_pipeline(work_dir, data_dir, *QUICK))
 
@@ -84,9 +88,9 @@ def test_a_run_trains_every_network_and_pushes_the_best_on_validation(first: Fin
 
 def test_counts_hold_for_every_track_and_clip(first: Finished) -> None:
     counts = first.results["counts"]
-    assert counts["tracks_listed"] == 16
+    assert counts["tracks_listed"] == 18
     assert counts["rejects"] == {"missing_file": 1, "undecodable": 1}
-    assert counts["tracks_read"] == 14 == sum(counts["tracks"].values())
+    assert counts["tracks_read"] == 16 == sum(counts["tracks"].values())
     assert {split: 4 * n for split, n in counts["tracks"].items()} == counts["clips"]
     rows = list(csv.DictReader((first.work_dir / "rejects.csv").open()))
     assert sorted(row["reason"] for row in rows) == ["missing_file", "undecodable"]
