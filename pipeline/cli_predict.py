@@ -19,6 +19,8 @@ from pipeline.quiet import quiet_stderr
 if TYPE_CHECKING:
     from serving.local import Prediction
 
+SYNTHETIC_NOTE = "; the model learned from synthetic data"
+
 
 def predict(
     files: Sequence[pathlib.Path], *, model_dir: pathlib.Path, top: int, json_output: bool
@@ -63,7 +65,7 @@ def predict(
         if json_output:
             answers.append(_as_json(prediction, top, synthetic=synthetic))
         else:
-            out.print(_table(prediction, top, synthetic=synthetic))
+            _show(out, prediction, top, synthetic=synthetic)
     if json_output:
         print(json.dumps(answers, indent=2, ensure_ascii=False))
     return 1 if failed else 0
@@ -84,16 +86,17 @@ def _as_json(prediction: Prediction, top: int, *, synthetic: bool) -> dict[str, 
     }
 
 
-def _table(prediction: Prediction, top: int, *, synthetic: bool) -> Table:
-    note = "; the model learned from synthetic data" if synthetic else ""
-    table = Table(
-        title=f"{shown(prediction.path)} ({prediction.seconds:.1f} s, "
-        f"{prediction.windows} windows{note})",
-        title_justify="left",
+def _show(out: Console, prediction: Prediction, top: int, *, synthetic: bool) -> None:
+    out.print(
+        f"[bold]{shown(prediction.path)}[/]  {prediction.seconds:.1f} s, "
+        f"{prediction.windows} windows" + (SYNTHETIC_NOTE if synthetic else ""),
+        highlight=False,
+        soft_wrap=True,
     )
+    table = Table(box=None, show_header=False, padding=(0, 2))
     table.add_column("genre")
     table.add_column("probability", justify="right")
     table.add_column("")
     for genre, share in _shares(prediction, top).items():
         table.add_row(shown(genre), f"{share:.1%}", "█" * round(30 * share))
-    return table
+    out.print(table)

@@ -13,7 +13,7 @@ from components.datasets.corpus import Corpus, load_corpus
 from pipeline import local_runner, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
-from pipeline.display import RunDisplay, results_tables, shown, worth
+from pipeline.display import LEGEND, RunDisplay, results_tables, shown, worth
 from pipeline.work_dir import WorkDir
 
 
@@ -63,6 +63,7 @@ def run(
         results = local_runner.run(config, facts_of(corpus), work, display)
     for table in results_tables(results):
         out.print(table)
+    out.print(LEGEND, style="dim", highlight=False)
     for note in worth(results):
         out.print(f"[yellow]{note}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, corpus, time.monotonic() - begun)

@@ -55,6 +55,7 @@ class RunDisplay:
         self._task: TaskID | None = None
         self._label = ""
         self._unit = ""
+        self._detail = ""
         self._done = 0
         self._total: int | None = None
         self._begun = self._spoken = time.monotonic()
@@ -117,15 +118,17 @@ class RunDisplay:
 
     def _on_tick(self, event: Mapping[str, Any]) -> None:
         if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
-            self._speak("")
+            self._speak(self._detail)
 
     def _start(self, label: str, total: int | None, unit: str) -> None:
         self._clear()
         self._label, self._total, self._unit, self._done = label, total, unit, 0
+        self._detail = ""
         self._begun = self._spoken = time.monotonic()
         self._task = self._progress.add_task(shown(label), total=total, rate="", detail="")
 
     def _update(self, detail: str) -> None:
+        self._detail = detail
         if self._task is None:
             return
         seconds = time.monotonic() - self._begun
@@ -205,12 +208,14 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
             short_count(model["parameters"]),
             f"{model['train_seconds']:.0f} s",
         )
-    models.caption = (
-        "* the candidate: best on validation. 95 %: interval of test by track; clips: test\n"
-        "by clip; F1: mean over genres, test by track; size: parameters; train: seconds"
-    )
-    models.caption_justify = "left"
     return [data, models, _genre_table(results)]
+
+
+LEGEND = (
+    "* the candidate, best on validation; valid., test: share of tracks that are right; "
+    "95 %: interval of test, by track; clips: share of test clips; F1: mean over genres, "
+    "test tracks; size: parameters; train: seconds of training"
+)
 
 
 def short_count(number: int) -> str:
