@@ -92,10 +92,17 @@ def _head(features: int, settings: ModelSettings, genres: int, seed: int) -> ker
 
 
 def _draw(convolutions: keras.Model, seed: int) -> None:
-    """He initialisation (He et al., arXiv:1502.01852): 13 ReLU layers keep the variance."""
-    kernels = [layer for layer in convolutions.layers if isinstance(layer, layers.Conv2D)]
-    for index, layer in enumerate(kernels):
-        fan_in = math.prod(layer.kernel.shape[:-1])
-        deviation = math.sqrt(2 / fan_in) / (PIXEL_DEVIATION if index == 0 else 1)
-        draw = keras.random.normal(layer.kernel.shape, stddev=deviation, seed=seed + index)
-        layer.kernel.assign(draw)
+    """Normal kernels, each filter with mean zero, scaled to keep deviations of about 1.
+
+    Plain He initialisation (arXiv:1502.01852) lets what all pictures share grow through
+    13 ReLU layers until their features are nearly equal (correlation 0.96 at 32 pixels),
+    and a head on the frozen base learns nothing. Filters of mean zero cancel that share
+    (0.58). Of a rectified standard normal signal a variance of 1/2 - 1/(2 pi) remains.
+    """
+    remaining = 0.5 - 0.5 / math.pi
+    kernels = [layer.kernel for layer in convolutions.layers if isinstance(layer, layers.Conv2D)]
+    for index, kernel in enumerate(kernels):
+        draw = keras.random.normal(kernel.shape, seed=seed + index)
+        draw = draw - keras.ops.mean(draw, axis=(0, 1, 2), keepdims=True)
+        variance = PIXEL_DEVIATION**2 if index == 0 else remaining
+        kernel.assign(draw / math.sqrt(variance * math.prod(kernel.shape[:-1])))

@@ -127,6 +127,18 @@ def test_vgg16_from_scratch_starts_with_signals_of_about_unit_size() -> None:
     assert 0.05 < features.std() < 5
 
 
+def test_vgg16_from_scratch_tells_clips_apart_before_it_is_trained() -> None:
+    network = _build("vgg16")
+    assert network.base is not None
+    # Tones of one frame pattern on different bands: what they share must not drown the rest.
+    clips = np.full((4, 16, 20), -60.0, np.float32)
+    for number in range(4):
+        clips[number, 4 * number : 4 * number + 3] = -10.0
+    features = keras.ops.convert_to_numpy(network.base(clips))
+    correlation = np.corrcoef(features)[np.triu_indices(4, 1)]
+    assert correlation.max() < 0.9
+
+
 @pytest.mark.parametrize("image_size", [0, 31])
 def test_vgg16_says_what_to_set_for_too_small_a_picture(image_size: int) -> None:
     with pytest.raises(ValueError, match=r"models\.vgg16\.image_size = 32"):

@@ -257,7 +257,7 @@ def test_one_clip_in_each_split_is_enough() -> None:
 
 
 def test_a_stream_of_batches_trains_like_clips_in_memory() -> None:
-    import tensorflow as tf
+    tf = pytest.importorskip("tensorflow")
 
     clips, validation = _clips(24, 1), _clips(6, 2)
 
