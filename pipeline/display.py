@@ -82,6 +82,9 @@ class RunDisplay:
     def _on_importing(self, event: Mapping[str, Any]) -> None:
         self._start("starting TensorFlow and TFX (15 to 60 s)", None, "")
 
+    def _on_checking(self, event: Mapping[str, Any]) -> None:
+        self._start(event["detail"], None, "")
+
     def _on_node_started(self, event: Mapping[str, Any]) -> None:
         self._start(f"[{event['index'] + 1}/{event['total']}] {event['node']}", None, "")
 

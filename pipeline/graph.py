@@ -173,9 +173,26 @@ def _trainer(config: Config, name: str, genres: Sequence[str], examples: Any) ->
             "genres": list(genres),
             "audio_hash": config.audio.digest(),
             "synthetic": config.dataset.kind == "synthetic",
+            "weights_digest": weights_digest(config.models[name].weights),
             "code_digest": code_digest("trainer", "models", "audio", "examples"),
         },
     ).with_id(f"Trainer.{name}")
+
+
+def weights_digest(weights: str) -> str:
+    """Digest of a local weights file, so that the cache sees another file of that name.
+
+    "" for "none" and "imagenet" (Keras checks the latter's own digest), and for a file
+    that is not there, which the Trainer reports.
+    """
+    path = pathlib.Path(weights)
+    if weights in ("none", "imagenet") or not path.is_file():
+        return ""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def evaluation_config(genres: Sequence[str]) -> tfma.EvalConfig:

@@ -78,6 +78,7 @@ def run(request: Request) -> dict[str, Any]:
     pipeline.metadata_connection_config = connection
     ir = graph.compile_ir(pipeline)
 
+    _check_starting_weights(config, facts)
     node_seconds: dict[str, dict[str, Any]] = {}
 
     def on_event(event: str, **fields: Any) -> None:
@@ -101,6 +102,30 @@ def run(request: Request) -> dict[str, Any]:
     results.write_results(outcome, str(work_dir.root))
     progress.report("finished")
     return outcome
+
+
+def _check_starting_weights(config: Any, facts: Any) -> None:
+    """Builds each network that starts from weights, and lets it go again.
+
+    Weights that are missing, cut short or of another network then end the run now, and
+    not after the audio stage.
+
+    Raises:
+      components.models.weights.WeightsError: says what to do.
+    """
+    from components.models import registry
+
+    for name, settings in config.models.items():
+        if settings.weights != "none":
+            progress.report("checking", detail=f"starting weights of {name}")
+            registry.build(
+                name,
+                settings,
+                n_mels=config.audio.n_mels,
+                frames=config.audio.frames,
+                genres=len(facts.genres),
+                seed=config.training.seed,
+            )
 
 
 def _user_error(error: BaseException | None) -> GenreflowError | None:

@@ -62,7 +62,8 @@ class TrainerConfig:
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TrainerConfig:
         """From `architecture`, `genres`, `audio_hash`, `code_digest`, `synthetic` (whether
-        the audio was made by a program; the model card says so), and JSON texts of
+        the audio was made by a program; the model card says so), `weights_digest` (of a
+        local file of starting weights, for TFX's cache alone), and JSON texts of
         `model`, `training` (their settings classes' fields) and `audio` (AudioParams.to_json).
 
         Raises:
@@ -71,7 +72,7 @@ class TrainerConfig:
         """
         names = {
             "architecture", "model", "training", "audio", "genres", "audio_hash", "code_digest",
-            "synthetic",
+            "synthetic", "weights_digest",
         }  # fmt: skip
         if set(values) != names:
             raise ValueError(f"custom_config needs exactly {sorted(names)}, got {sorted(values)}")

@@ -246,3 +246,13 @@ def test_a_split_by_clip_is_marked_as_leaky_and_wav_files_are_exported(
     wavs = list((examples / "wav").rglob("*.wav"))
     assert len(wavs) == 64
     assert soundfile.info(str(wavs[0])).frames == 44100
+
+
+def test_weights_that_cannot_be_had_end_the_run_before_the_audio_stage(
+    run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(GenreflowError, match=r"no such file"):
+        run_pipeline(
+            tmp_path / "w", corpus, f'models.vgg16.weights="{tmp_path}/gone.h5"', *QUICK[:2]
+        )
+    assert not (tmp_path / "w" / "pipeline" / "SpectrogramGen").exists()

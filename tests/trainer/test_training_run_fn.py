@@ -55,6 +55,7 @@ def _config(architecture: str = "ffnn", **model: Any) -> dict[str, Any]:
         "audio_hash": PARAMS.digest(),
         "code_digest": "0123456789abcdef",
         "synthetic": False,
+        "weights_digest": "",
     }
 
 
