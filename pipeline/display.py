@@ -11,27 +11,47 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
-    MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     SpinnerColumn,
+    Task,
     TaskID,
     TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from components.inert import inert
 
 # Without a terminal (a log, CI) a line is printed this often instead of a bar.
 PLAIN_SECONDS = 15.0
 
+SHOWN_MEASURES = {
+    "loss": "loss",
+    "acc": "accuracy",
+    "val loss": "val_loss",
+    "val acc": "val_accuracy",
+}
 UNITS = {"audio": "tracks", "predict": "clips", "training": "batches", "corpus": "tracks"}
 
 
 def shown(text: object) -> str:
     """Text from outside, made inert for the terminal and for rich's markup."""
     return escape(inert(str(text)))
+
+
+class _CountColumn(ProgressColumn):
+    """How many, how fast, how long still; while that is unknown, how long already."""
+
+    def render(self, task: Task) -> Text:
+        if not task.total:
+            return Text(f"{task.elapsed or 0:.0f} s")
+        words = [f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}"]
+        rate = task.fields["rate"]
+        if rate:
+            left = round((task.total - task.completed) / rate)
+            words += [f"{rate:.1f}/s", f"{left // 60}:{left % 60:02d} left"]
+        return Text("  ".join(words))
 
 
 class RunDisplay:
@@ -41,14 +61,16 @@ class RunDisplay:
         self._console = console
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[detail]}", style="dim"),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=18, table_column=Column(min_width=10)),
+            _CountColumn(table_column=Column(no_wrap=True)),
+            TextColumn(
+                "{task.fields[detail]}",
+                style="dim",
+                table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
+            ),
             console=console,
+            expand=True,
             transient=True,
             disable=not console.is_terminal,
         )
@@ -108,13 +130,13 @@ class RunDisplay:
     def _on_training(self, event: Mapping[str, Any]) -> None:
         total = event["epochs"] * event["batches"]
         done = (event["epoch"] - 1) * event["batches"] + event["batch"]
-        label = f"{event['phase']}: epoch {event['epoch']} of {event['epochs']}"
+        label = f"{event['phase']} {event['epoch']}/{event['epochs']}"
         if done < self._done or self._total != total:
             self._begun = time.monotonic()
         self._done, self._total, self._unit = done, total, "batches"
         numbers = "  ".join(
-            f"{key} {event[key]:.3f}"
-            for key in ("loss", "accuracy", "val_loss", "val_accuracy")
+            f"{name} {event[key]:.2f}"
+            for name, key in SHOWN_MEASURES.items()
             if event.get(key) is not None
         )
         self._update(f"{label}  {numbers}")
@@ -128,16 +150,22 @@ class RunDisplay:
         self._label, self._total, self._unit, self._done = label, total, unit, 0
         self._detail = ""
         self._begun = self._spoken = time.monotonic()
-        self._task = self._progress.add_task(shown(label), total=total, rate="", detail="")
+        self._task = self._progress.add_task(
+            shown(label), total=total, rate=0.0, unit="", detail=""
+        )
 
     def _update(self, detail: str) -> None:
         self._detail = detail
         if self._task is None:
             return
         seconds = time.monotonic() - self._begun
-        rate = f"{self._done / seconds:.1f} {self._unit}/s" if seconds > 1 and self._done else ""
         self._progress.update(
-            self._task, completed=self._done, total=self._total, rate=rate, detail=shown(detail)
+            self._task,
+            completed=self._done,
+            total=self._total,
+            rate=self._done / seconds if seconds > 1 else 0.0,
+            unit=self._unit,
+            detail=shown(detail),
         )
         if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
             self._speak(detail)

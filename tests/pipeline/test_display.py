@@ -180,7 +180,7 @@ def test_a_bar_counts_what_is_done() -> None:
     text = _shown(EVENTS, terminal=True)
     assert "30/40" in text
     assert "15/30" in text  # batches of all epochs
-    assert "epoch 2 of 3" in text
+    assert "train 2/3" in text
 
 
 def test_without_a_terminal_a_line_now_and_then_replaces_the_bar(
