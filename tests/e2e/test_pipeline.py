@@ -111,6 +111,8 @@ def test_tfma_measures_what_the_predictions_table_says(first: Finished) -> None:
 
     assert measured((), "sparse_categorical_accuracy") == pytest.approx(right.mean(), abs=1e-6)
     assert measured((), "example_count") == len(test)
+    (plot,) = [plots for key, plots in evaluation.plots if key == ()]
+    assert "multiClassConfusionMatrixAtThresholds" in str(plot)
     for label in sorted(test["label"].unique()):
         mine = right[test["label"] == label]
         theirs = measured((("genre", genres[label]),), "sparse_categorical_accuracy")

@@ -1,0 +1,129 @@
+"""The graph as it is compiled, and what TFDV makes of the schema that is written for it."""
+
+from __future__ import annotations
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from components.audio.params import AudioParams
+from components.examples import schema
+from components.examples.writer import Clip, serialize
+from pipeline.beam_settings import BeamSettings
+from pipeline.config import Config
+from pipeline.config_load import load, shipped_config
+
+pytestmark = pytest.mark.e2e
+
+CONFIGS = ("demo", "gtzan", "fma_small", "fma_medium", "study")
+PARAMS = AudioParams(
+    sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
+)
+GENRES = ("Folk", "Rock")
+
+
+def _compiled(config: Config, tmp_path: pathlib.Path, *, digest: str = "d1"):  # type: ignore[no-untyped-def]
+    from pipeline import graph
+
+    facts = graph.DataFacts(genres=GENRES, manifest_digest=digest, tracks=10, leaky=False)
+    places = graph.Places(
+        pipeline_root=str(tmp_path / "root"),
+        serving_root=str(tmp_path / "serving"),
+        schema_file=graph.write_schema(config, facts.genres, str(tmp_path / "schemas")),
+    )
+    return graph.compile_ir(graph.create_pipeline(config, facts, places))
+
+
+def test_the_test_knows_every_shipped_configuration() -> None:
+    shipped = {path.stem for path in shipped_config("demo").parent.glob("*.toml")}
+    assert shipped == set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_shipped_configuration_compiles_to_a_trainer_for_each_network(
+    name: str, tmp_path: pathlib.Path
+) -> None:
+    config = load(shipped_config(name))
+    nodes = {node.pipeline_node.node_info.id: node for node in _compiled(config, tmp_path).nodes}
+    assert {n for n in nodes if n.startswith("Trainer.")} == {f"Trainer.{m}" for m in config.models}
+    order = list(nodes)
+    for trainer in (n for n in nodes if n.startswith("Trainer.")):
+        # Nothing trains before the data is known to be in order.
+        assert order.index("DataCheck") < order.index(trainer) < order.index("Selector")
+        assert "DataCheck" in nodes[trainer].pipeline_node.upstream_nodes
+    caching = {
+        n: node.pipeline_node.execution_options.caching_options.enable_cache
+        for n, node in nodes.items()
+    }
+    assert [n for n, cached in caching.items() if not cached] == ["Pusher"]
+
+
+def test_compiling_is_deterministic_and_sees_a_change_of_the_data(tmp_path: pathlib.Path) -> None:
+    from google.protobuf import json_format
+
+    config = load(shipped_config("demo"))
+    first = json_format.MessageToDict(_compiled(config, tmp_path))
+    assert json_format.MessageToDict(_compiled(config, tmp_path)) == first
+    assert json_format.MessageToDict(_compiled(config, tmp_path, digest="d2")) != first
+
+
+def test_beam_options_reach_the_audio_stage(tmp_path: pathlib.Path) -> None:
+    config = load(shipped_config("demo"), ["beam.runner=multi_processing", "beam.workers=3"])
+    assert config.beam == BeamSettings(runner="multi_processing", workers=3)
+    text = str(_compiled(config, tmp_path).deployment_config)
+    assert "--direct_num_workers=3" in text
+
+
+def _findings(records: list[bytes]) -> dict[str, str]:
+    """Feature -> what TFDV says of it, by the schema and the validation of the configuration."""
+    import tensorflow_data_validation as tfdv
+    from google.protobuf import text_format
+    from tensorflow_metadata.proto.v0 import schema_pb2
+    from tfx_bsl.coders import example_coder
+
+    table = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(records)
+    written = text_format.Parse(schema.tfmd_schema_text(GENRES, PARAMS), schema_pb2.Schema())
+    statistics = tfdv.generate_statistics_from_dataframe(
+        table.to_pandas().applymap(lambda value: None if value is None else value[0]),
+        stats_options=tfdv.StatsOptions(schema=written),
+    )
+    anomalies = tfdv.validate_statistics(
+        statistics, written, custom_validation_config=schema.mel_size_validation(PARAMS)
+    )
+    return {name: str(info.description) for name, info in anomalies.anomaly_info.items()}
+
+
+def _record(genre: str = "Folk", label: int = 0, *, index: int = 0) -> bytes:
+    mel_db = np.zeros((PARAMS.n_mels, PARAMS.frames), np.float16)
+    return serialize(Clip("t", "a", genre, label, index, 0.0, mel_db), PARAMS)
+
+
+def _changed(record: bytes, name: str, value: bytes | None) -> bytes:
+    import tensorflow as tf
+
+    example = tf.train.Example.FromString(record)
+    if value is None:
+        del example.features.feature[name]
+    else:
+        example.features.feature[name].bytes_list.value[0] = value
+    return example.SerializeToString()
+
+
+def test_good_examples_have_no_anomaly() -> None:
+    assert _findings([_record(), _record("Rock", 1)]) == {}
+
+
+@pytest.mark.parametrize(
+    ("bad", "feature"),
+    [
+        (_record("Jazz", 0), "genre"),
+        (_record("Rock", 2), "label"),
+        (_record(index=4), "clip_index"),
+        (_changed(_record(), "mel_db", b"\0" * (PARAMS.mel_bytes - 2)), "mel_db"),
+        (_changed(_record(), "mel_db", b"\0" * (PARAMS.mel_bytes + 2)), "mel_db"),
+        (_changed(_record(), "track_id", None), "track_id"),
+    ],
+)
+def test_tfdv_finds_what_the_schema_forbids(bad: bytes, feature: str) -> None:
+    assert set(_findings([_record(), bad])) == {feature}
