@@ -43,6 +43,7 @@ def check_data(
             listing.tracks,
             config.audio,
             full=full,
+            clip_seed=config.dataset.clip_seed,
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
     bad = {reject.track_id for reject in found.rejects}

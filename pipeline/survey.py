@@ -38,6 +38,7 @@ def survey_files(
     params: AudioParams,
     *,
     full: bool,
+    clip_seed: int,
     advance: Callable[[], None],
     workers: int | None = None,
 ) -> Survey:
@@ -46,6 +47,7 @@ def survey_files(
     Args:
       tracks: the tracks.
       params: the audio parameters.
+      clip_seed: decides which clips are listened to for silence.
       full: decode every file; else only headers are read, which finds no damage
         further in.
       advance: called once a track.
@@ -53,10 +55,11 @@ def survey_files(
     """
     from components.spectrogram_gen import header
 
-    check = header.decode_reject if full else header.header_reject
-
     def look(track: Track) -> Reject | None:
-        reject = check(track, params)
+        if full:
+            reject = header.decode_reject(track, params, clip_seed)
+        else:
+            reject = header.header_reject(track, params)
         advance()
         return reject
 
@@ -78,11 +81,10 @@ def _time_tracks(tracks: Sequence[Track], params: AudioParams) -> float | None:
     timed = 0
     for track in sample:
         try:
-            samples = extract.read_samples(track, params)
+            clips = extract.read_track(track, params, 0)
         except DecodeError:
             continue
-        starts, waveforms = extract.cut_clips(samples, track.track_id, params, 0)
-        extract.label_clips(track, 0, starts, waveforms, params)
+        extract.label_clips(track, 0, clips, params)
         if begun is None:  # the first pays for imports and filterbanks
             begun = time.perf_counter()
         else:

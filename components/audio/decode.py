@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,8 @@ from components.audio.params import LARGEST_SAMPLE
 
 # Longest audio that is read: 1 hour. A header that claims more is not trusted.
 MAX_SECONDS = 3600.0
+# From telephone speech to the fastest converters: beyond them the header is wrong.
+LEAST_RATE_HZ, MOST_RATE_HZ = 4000, 384000
 EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
 
 # libsndfile 1.2 ends its search for an mp3 frame with this code, whose text says that
@@ -40,6 +44,21 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
     Raises:
       DecodeError: missing_file, empty_file, undecodable, too_long or not_finite.
     """
+    with opened(path) as audio:
+        # In one go: soundfile seeks after every read, and mp3 seeks are not exact.
+        mono = to_mono(audio.read(dtype="float32", always_2d=True))
+        check_finite(mono)
+        return mono, int(audio.samplerate)
+
+
+@contextlib.contextmanager
+def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
+    """Opens an audio file, its header checked; what libsndfile raises becomes DecodeError.
+
+    Raises:
+      DecodeError: missing_file, empty_file, undecodable, bad_sample_rate or too_long; on
+        opening or from what is read inside.
+    """
     path = pathlib.Path(path)
     try:
         if not path.is_file():
@@ -48,18 +67,22 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
             raise DecodeError("empty_file", "0 bytes")
         # Bytes: names that are not UTF-8 open too.
         with soundfile.SoundFile(os.fsencode(path)) as audio:
-            rate = audio.samplerate
-            if rate <= 0:
-                raise DecodeError("undecodable", f"sample rate {rate} Hz")
             # libsndfile takes a file of any content named .au for headerless u-law.
             if audio.format == "RAW":
                 raise DecodeError("undecodable", "Format not recognised.")
-            if audio.frames > MAX_SECONDS * rate:
+            if not LEAST_RATE_HZ <= audio.samplerate <= MOST_RATE_HZ:
                 raise DecodeError(
-                    "too_long", f"{audio.frames / rate:.0f} s; at most {MAX_SECONDS:.0f} s are read"
+                    "bad_sample_rate",
+                    f"its header says {audio.samplerate} Hz; "
+                    f"{LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz are read",
                 )
-            # In one go: soundfile seeks after every read, and mp3 seeks are not exact.
-            mono = to_mono(audio.read(dtype="float32", always_2d=True))
+            if audio.frames > MAX_SECONDS * audio.samplerate:
+                raise DecodeError(
+                    "too_long",
+                    f"{audio.frames / audio.samplerate:.0f} s; "
+                    f"at most {MAX_SECONDS:.0f} s are read",
+                )
+            yield audio
     except OSError as error:
         raise DecodeError("missing_file", f"{error.strerror}") from error
     except soundfile.LibsndfileError as error:
@@ -69,10 +92,13 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
         raise DecodeError("undecodable", str(error)) from error
     except MemoryError as error:
         raise DecodeError("undecodable", "declares more audio than memory holds") from error
+
+
+def check_finite(mono: npt.NDArray[np.float32]) -> None:
+    """Raises DecodeError (not_finite) for samples that are no numbers or absurdly large."""
     # Negated, so that NaN fails too.
     if not (np.abs(mono) <= LARGEST_SAMPLE).all():
         raise DecodeError("not_finite", "NaN or infinite samples, or far beyond full scale")
-    return mono, rate
 
 
 def to_mono(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

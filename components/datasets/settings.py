@@ -14,7 +14,9 @@ class DatasetSettings:
 
     `genres`: the model's genres in label order; empty means the sorted names found.
     `data_dir`: the dataset's root; the command line's --data-dir replaces it.
-    `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
+    `strict`: decode every file as a whole, and notice changed files by their contents;
+    otherwise clips are sought and sizes and times are compared. `clip_seed`: seeds the
+    clips' offsets. `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
     `export_wav`: also write WAV files of the clips or of whole tracks, as 32-bit
     float, so that they decode to the very samples the spectrograms came from.
     """

@@ -77,6 +77,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             clip_seed=dataset.clip_seed,
             directory=examples.uri,
             export_wav=dataset.export_wav,
+            strict=dataset.strict,
         )
         clip_splits = {
             track.track_id: tuple(

@@ -1,53 +1,49 @@
-"""One track to its clips: decode, resample, cut, log-mel. No Beam, no TFX."""
+"""One track to its labelled clips: read, log-mel. No Beam, no TFX."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
-from components.audio import decode as audio_decode
 from components.audio import mel
+from components.audio.clip_reader import TrackClips, read_clips
 from components.audio.clips import clip_starts
 from components.audio.params import AudioParams
 from components.datasets.track import Track
 from components.examples.writer import Clip
 
 
-def read_samples(track: Track, params: AudioParams) -> npt.NDArray[np.float32]:
-    """A track's mono samples at the model's rate, float32 `[samples]`.
+def read_track(track: Track, params: AudioParams, seed: int, *, strict: bool = False) -> TrackClips:
+    """A track's clips at the model's rate.
+
+    Args:
+      track: its `uri` is read.
+      params: the audio parameters.
+      seed: the run's clip seed.
+      strict: decode the whole file (components.audio.clip_reader.read_clips).
 
     Raises:
-      DecodeError: with a reject reason, `too_short` for less than one clip.
+      DecodeError: with a reject reason.
     """
-    samples, rate_hz = audio_decode.decode(track.uri)
-    samples = audio_decode.resample(samples, rate_hz, params.sample_rate_hz)
-    if len(samples) < params.clip_samples:
-        seconds = len(samples) / params.sample_rate_hz
-        raise audio_decode.DecodeError(
-            "too_short", f"{seconds:.2f} s; one clip is {params.clip_seconds:g} s"
-        )
-    return samples
-
-
-def cut_clips(
-    samples: npt.NDArray[np.float32], track_id: str, params: AudioParams, seed: int
-) -> tuple[list[int], npt.NDArray[np.float32]]:
-    """The clips' first samples, and the clips as float32 `[clips_per_track, clip_samples]`."""
-    starts = clip_starts(
-        len(samples), params.clip_samples, params.clips_per_track, track_id=track_id, seed=seed
+    return read_clips(
+        track.uri,
+        params,
+        lambda samples: clip_starts(
+            samples,
+            params.clip_samples,
+            params.clips_per_track,
+            track_id=track.track_id,
+            seed=seed,
+        ),
+        strict=strict,
     )
-    return starts, np.stack([samples[start : start + params.clip_samples] for start in starts])
 
 
 def label_clips(
     track: Track,
     label: int,
-    starts: list[int],
-    waveforms: npt.NDArray[np.float32],
+    clips: TrackClips,
     params: AudioParams,
 ) -> list[Clip]:
     """Log-mel spectrograms of a track's clips, in one batch, with what examples need."""
-    mels = mel.to_stored(mel.log_mel(waveforms, params))
+    mels = mel.to_stored(mel.log_mel(clips.waveforms, params))
     return [
         Clip(
             track_id=track.track_id,
@@ -58,5 +54,5 @@ def label_clips(
             clip_start_s=start / params.sample_rate_hz,
             mel_db=mels[index],
         )
-        for index, start in enumerate(starts)
+        for index, start in enumerate(clips.starts)
     ]

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import soundfile
-
-from components.audio.decode import MAX_SECONDS, DecodeError
+from components.audio.decode import DecodeError, opened
 from components.audio.params import AudioParams
 from components.datasets.track import Reject, Track
 from components.spectrogram_gen import extract
 
 
 def header_reject(track: Track, params: AudioParams) -> Reject | None:
-    """The reject that a track's header alone shows, or None. Reads no audio."""
+    """The reject that a track's header alone shows, or None. Decodes no audio."""
     try:
-        info = soundfile.info(track.uri)
-    except (soundfile.LibsndfileError, RuntimeError, OSError, TypeError):
-        return decode_reject(track, params)
-    seconds = info.frames / info.samplerate if info.samplerate > 0 else 0.0
-    if params.clip_seconds <= seconds <= MAX_SECONDS:
-        return None
-    return decode_reject(track, params)  # the words of the run itself
+        with opened(track.uri) as audio:
+            long_enough = audio.frames >= params.clip_seconds * audio.samplerate
+    except DecodeError as error:
+        return _reject(track, error)
+    # What a short header is worth, decoding tells.
+    return None if long_enough else decode_reject(track, params, 0)
 
 
-def decode_reject(track: Track, params: AudioParams) -> Reject | None:
+def decode_reject(track: Track, params: AudioParams, seed: int) -> Reject | None:
     """The reject that decoding the whole track gives, or None."""
     try:
-        extract.read_samples(track, params)
+        extract.read_track(track, params, seed, strict=True)
     except DecodeError as error:
-        return Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
+        return _reject(track, error)
     return None
+
+
+def _reject(track: Track, error: DecodeError) -> Reject:
+    return Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)

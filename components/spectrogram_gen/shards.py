@@ -50,6 +50,7 @@ class WriteOptions:
     clip_seed: int
     directory: str
     export_wav: str = "none"
+    strict: bool = False
 
 
 def plan_shards(
@@ -142,15 +143,14 @@ def _write_track(
     writers: Mapping[SplitName, object],
 ) -> int:
     params = options.params
-    samples = extract.read_samples(track, params)
-    starts, waveforms = extract.cut_clips(samples, track.track_id, params, options.clip_seed)
+    read = extract.read_track(track, params, options.clip_seed, strict=options.strict)
     label = options.genres.index(track.genre)
-    clips = extract.label_clips(track, label, starts, waveforms, params)
+    clips = extract.label_clips(track, label, read, params)
     for clip, split in zip(clips, clip_splits, strict=True):
         writers[split].write(writer.serialize(clip, params))  # type: ignore[attr-defined]
     wav = str(pathlib.Path(options.directory, "wav"))
     if options.export_wav == "clips":
-        wav_export.export_clips(wav, track, waveforms, params)
+        wav_export.export_clips(wav, track, read.waveforms, params)
     elif options.export_wav == "tracks":
         wav_export.export_track(wav, track)
     return len(clips)
