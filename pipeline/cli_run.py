@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from components.datasets.corpus import Corpus, load_corpus
+from components.spectrogram_gen.rejects import check_fraction
 from pipeline import local_runner, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
@@ -59,6 +60,7 @@ def run(
             _make_corpus(config.dataset.data_dir, console, display)
         corpus = load_corpus(config.dataset, config.split)
         _announce(console, name, corpus, work)
+        check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
         work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
         results = local_runner.run(config, facts_of(corpus), work, display)
     for table in results_tables(results):

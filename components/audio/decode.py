@@ -105,7 +105,11 @@ def to_mono(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Averages channels: `[samples, channels]` to `[samples]`, float32."""
     if samples.shape[1] == 1:
         return np.ascontiguousarray(samples[:, 0])
-    return samples.mean(axis=1, dtype=np.float32)
+    # Column by column: numpy's mean over a short last axis takes five times as long.
+    total = samples[:, 0] + samples[:, 1]
+    for channel in range(2, samples.shape[1]):
+        total += samples[:, channel]
+    return total / np.float32(samples.shape[1])
 
 
 def resample(samples: npt.NDArray[np.float32], rate_hz: int, to_hz: int) -> npt.NDArray[np.float32]:

@@ -45,7 +45,11 @@ def log_mel(clips: npt.NDArray[np.float32], params: AudioParams) -> npt.NDArray[
         pad_mode="constant",
     )
     power = np.square(spectrum.real) + np.square(spectrum.imag)
-    return power_to_db(np.matmul(mel_filterbank(params), power))
+    # librosa lays a batch out clip by clip within each value; numpy then multiplies in a
+    # loop that takes 40 times as long as one BLAS call a clip on contiguous frames.
+    by_frame = np.ascontiguousarray(np.swapaxes(power, -1, -2))
+    mel_power = np.matmul(by_frame, mel_filterbank(params).T)
+    return power_to_db(np.ascontiguousarray(np.swapaxes(mel_power, -1, -2)))
 
 
 def power_to_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

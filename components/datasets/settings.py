@@ -17,6 +17,7 @@ class DatasetSettings:
     `strict`: decode every file as a whole, and notice changed files by their contents;
     otherwise clips are sought and sizes and times are compared. `clip_seed`: seeds the
     clips' offsets. `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
+    `max_reject_fraction`: a run stops when a larger share of its tracks cannot be used.
     `export_wav`: also write WAV files of the clips or of whole tracks, as 32-bit
     float, so that they decode to the very samples the spectrograms came from.
     """
@@ -29,6 +30,7 @@ class DatasetSettings:
     max_tracks: Annotated[int, Ge(0)] = 0
     export_wav: Literal["none", "clips", "tracks"] = "none"
     strict: bool = False
+    max_reject_fraction: Annotated[float, Ge(0), Le(1)] = 0.5
     clip_seed: int = 0
 
     def __post_init__(self) -> None:

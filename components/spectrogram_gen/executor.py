@@ -20,7 +20,7 @@ from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.errors import DataError
 from components.fresh_output import empty_outputs
-from components.spectrogram_gen.rejects import write_rejects
+from components.spectrogram_gen.rejects import check_fraction, write_rejects
 from components.spectrogram_gen.shards import (
     Shard,
     ShardResult,
@@ -99,6 +99,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             )
         results = list(_read_results(results_path))
         all_rejects = sorted([*corpus.rejects, *(r for res in results for r in res.rejects)])
+        check_fraction(all_rejects, corpus.tracks_listed, dataset.max_reject_fraction)
         summary = _summarize(results, all_rejects, corpus)
         write_rejects(rejects.uri, all_rejects, summary)
         self._finish_examples(examples, summary, params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import csv
 import json
 import os
@@ -9,8 +10,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from components.datasets.track import Reject
+from components.errors import DataError
 from components.inert import inert_cell
 
+# Left out on purpose, by the configuration or for want of a label: no sign of bad input.
+CHOSEN = frozenset({"no_genre", "unknown_genre", "no_split"})
 COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 
 
@@ -38,3 +42,27 @@ def write_csv(path: str, rejects: Iterable[Reject]) -> None:
         for reject in rejects:
             writer.writerow([inert_cell(getattr(reject, column)) for column in COLUMNS])
     os.replace(temporary, path)
+
+
+def check_fraction(rejects: Iterable[Reject], listed: int, most: float) -> None:
+    """Stops a run whose input is mostly bad.
+
+    Args:
+      rejects: all tracks left out.
+      listed: how many tracks the metadata lists, these included.
+      most: the largest share of bad tracks that a run accepts (dataset.max_reject_fraction);
+        tracks left out on purpose (CHOSEN) are counted neither as bad nor as listed.
+
+    Raises:
+      DataError: more are bad; says how many, why, and what to do.
+    """
+    reasons = collections.Counter(reject.reason for reject in rejects)
+    chosen = sum(reasons.pop(reason, 0) for reason in CHOSEN)
+    bad, wanted = sum(reasons.values()), listed - chosen
+    if bad > most * wanted:
+        counts = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
+        raise DataError(
+            f"{bad} of {wanted} tracks cannot be used ({counts}); at most {most:.0%} may be "
+            "left out (dataset.max_reject_fraction). `genreflow check-data --full --rejects "
+            "FILE.csv` lists each with its reason"
+        )
