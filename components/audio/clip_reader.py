@@ -19,7 +19,14 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from components.audio.decode import DecodeError, check_finite, opened, resample, to_mono
+from components.audio.decode import (
+    DecodeError,
+    audio_digest,
+    check_finite,
+    opened,
+    resample,
+    to_mono,
+)
 from components.audio.params import AudioParams
 
 # Samples decoded ahead of what is wanted, by format; formats that are not named are
@@ -45,11 +52,13 @@ SILENCE_DBFS = -60.0
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrackClips:
     """`starts`: first sample of each clip, and `track_samples`, at the model's rate.
-    `waveforms`: float32 `[clips, clip_samples]`."""
+    `waveforms`: float32 `[clips, clip_samples]`. `fingerprint`: 16 hex digits, the same for
+    files of the same audio, whatever their clips; see components.audio.duplicates."""
 
     starts: list[int]
     waveforms: npt.NDArray[np.float32]
     track_samples: int
+    fingerprint: str
 
 
 def read_clips(
@@ -110,6 +119,7 @@ class _Plan:
         # starts at a multiple keeps the phase of the whole.
         self._in_step = self._rate_hz // divisor
         self._out_step = self._to_hz // divisor
+        self._fingerprint = self._take_fingerprint()
         self._margin = FILTER_SAMPLES * max(1, -(-self._rate_hz // self._to_hz))
 
     def read_whole(self) -> TrackClips:
@@ -129,7 +139,7 @@ class _Plan:
         starts = self._starts(len(samples))
         length = self._params.clip_samples
         waveforms = np.stack([samples[start : start + length] for start in starts])
-        return TrackClips(starts, waveforms, len(samples))
+        return TrackClips(starts, waveforms, len(samples), self._fingerprint)
 
     def read_pieces(self) -> TrackClips | None:
         """Seeks to the clips; None where the whole has to be decoded instead."""
@@ -157,7 +167,18 @@ class _Plan:
             piece = decoded[begin][first - begin : last - begin]
             offset = start - first // self._in_step * self._out_step
             row[:] = resample(piece, self._rate_hz, self._to_hz)[offset : offset + len(row)]
-        return TrackClips(starts, waveforms, total)
+        return TrackClips(starts, waveforms, total, self._fingerprint)
+
+    def _take_fingerprint(self) -> str:
+        """Of a quarter of a second, a quarter into the file. Taken first of all: what an
+        mp3 decoder gives may differ in the last bit by what it did before."""
+        frames, rate_hz = self._audio.frames, self._rate_hz
+        first = frames // 4
+        last = min(frames, first + rate_hz // 4)
+        warm_up = min(first, WARM_UP_SAMPLES.get(self._audio.format, 0))
+        samples = self._read(first - warm_up, last) if self._audio.seekable() else None
+        # Without one it is compared whole with all others that have none.
+        return "" if samples is None else audio_digest(samples[warm_up:], rate_hz)[:16]
 
     def _starts(self, track_samples: int) -> list[int]:
         if track_samples < self._params.clip_samples:

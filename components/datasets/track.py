@@ -44,6 +44,7 @@ REJECT_REASONS: dict[str, str] = {
     "bad_sample_rate": "its header names an impossible sample rate",
     "truncated": "its audio ends before its header says",
     "near_silent": "its clips are silent or nearly so (below -60 dBFS)",
+    "duplicate": "its audio is that of another track, which is kept",
     "too_short": "it is shorter than one clip",
     "too_long": "it is longer than an hour",
     "not_finite": "its samples are not finite numbers",

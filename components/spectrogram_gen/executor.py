@@ -14,18 +14,20 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
 from components import progress
+from components.audio.duplicates import find_duplicates
 from components.audio.params import AudioParams
 from components.datasets import corpus as corpus_lib
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.errors import DataError
 from components.fresh_output import empty_outputs
-from components.spectrogram_gen.rejects import check_fraction, write_rejects
+from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     Shard,
     ShardResult,
     WriteOptions,
     plan_shards,
+    without,
     write_shard,
 )
 
@@ -89,6 +91,36 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         shards = plan_shards(corpus.tracks, clip_splits, exec_properties["shard_tracks"])
         progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
         results_path = os.path.join(rejects.uri, ".results")
+        results = self._write(shards, options, results_path)
+        duplicates = find_duplicates(entry for res in results for entry in res.written)
+        affected = [
+            without(shard, duplicates)
+            for shard in shards
+            if any(track.track_id in duplicates for track, _ in shard.tracks)
+        ]
+        if affected:
+            rewritten = sum(len(shard.tracks) for shard in affected)
+            progress.report("progress", stage="audio", done=0, total=rewritten)
+            again = {
+                (res.splits, res.index): res for res in self._write(affected, options, results_path)
+            }
+            results = [again.get((res.splits, res.index), res) for res in results]
+        all_rejects = sorted(
+            [
+                *corpus.rejects,
+                *(reject for res in results for reject in res.rejects),
+                *duplicate_rejects(corpus.tracks, duplicates),
+            ]
+        )
+        check_fraction(all_rejects, corpus.tracks_listed, dataset.max_reject_fraction)
+        summary = _summarize(results, all_rejects, corpus)
+        write_rejects(rejects.uri, all_rejects, summary)
+        self._finish_examples(examples, summary, params)
+
+    def _write(
+        self, shards: list[Shard], options: WriteOptions, results_path: str
+    ) -> list[ShardResult]:
+        """Writes shards with Beam; their results in the shards' order."""
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
@@ -97,12 +129,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
                 | "One result line a shard" >> beam.Map(_result_line)
                 | "Write result lines" >> beam.io.WriteToText(results_path, num_shards=1)
             )
-        results = list(_read_results(results_path))
-        all_rejects = sorted([*corpus.rejects, *(r for res in results for r in res.rejects)])
-        check_fraction(all_rejects, corpus.tracks_listed, dataset.max_reject_fraction)
-        summary = _summarize(results, all_rejects, corpus)
-        write_rejects(rejects.uri, all_rejects, summary)
-        self._finish_examples(examples, summary, params)
+        return sorted(_read_results(results_path), key=lambda res: (res.splits, res.index))
 
     @staticmethod
     def _finish_examples(examples: Any, summary: dict[str, Any], params: AudioParams) -> None:
@@ -134,9 +161,12 @@ def _read_results(prefix: str) -> Iterator[ShardResult]:
             for line in lines:
                 values = json.loads(line)
                 yield ShardResult(
-                    values["clips"],
-                    values["tracks_read"],
-                    tuple(Reject(**reject) for reject in values["rejects"]),
+                    **{
+                        **values,
+                        "splits": tuple(values["splits"]),
+                        "rejects": tuple(Reject(**reject) for reject in values["rejects"]),
+                        "written": tuple(tuple(entry) for entry in values["written"]),
+                    }
                 )
         os.remove(path)
 

@@ -6,10 +6,10 @@ import collections
 import csv
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from components.datasets.track import Reject
+from components.datasets.track import Reject, Track
 from components.errors import DataError
 from components.inert import inert_cell
 
@@ -42,6 +42,19 @@ def write_csv(path: str, rejects: Iterable[Reject]) -> None:
         for reject in rejects:
             writer.writerow([inert_cell(getattr(reject, column)) for column in COLUMNS])
     os.replace(temporary, path)
+
+
+def duplicate_rejects(tracks: Iterable[Track], duplicates: Mapping[str, str]) -> Iterator[Reject]:
+    """A reject for each track that repeats another one's audio.
+
+    Args:
+      tracks: all tracks.
+      duplicates: repeating track's id to that of the one that is kept.
+    """
+    for track in tracks:
+        if track.track_id in duplicates:
+            detail = f"the same audio as {duplicates[track.track_id]}"
+            yield Reject(track.track_id, track.uri, track.genre, "duplicate", detail)
 
 
 def check_fraction(rejects: Iterable[Reject], listed: int, most: float) -> None:

@@ -12,7 +12,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from components import progress
 from components.audio.decode import DecodeError
@@ -34,11 +34,15 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class ShardResult:
-    """What one shard wrote: clips by split, tracks read, and the tracks left out."""
+    """What one shard wrote: clips and tracks by split, the tracks left out, and for each
+    track that was written (id, uri, fingerprint of its audio)."""
 
+    index: int
+    splits: tuple[str, ...]
     clips: dict[str, int]
     tracks_read: dict[str, int]
     rejects: tuple[Reject, ...]
+    written: tuple[tuple[str, str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +98,12 @@ def plan_shards(
     return shards
 
 
+def without(shard: Shard, track_ids: Collection[str]) -> Shard:
+    """The same shard less some tracks; its files keep their names."""
+    tracks = tuple(entry for entry in shard.tracks if entry[0].track_id not in track_ids)
+    return dataclasses.replace(shard, tracks=tracks)
+
+
 def shard_path(directory: str, split: str, index: int, total: int) -> str:
     """Where a shard's examples of one split lie, in TFX's layout of an Examples artifact."""
     return os.path.join(directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord")
@@ -107,6 +117,7 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
     """
     import tensorflow as tf
 
+    written: list[tuple[str, str, str]] = []
     clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
     rejects: list[Reject] = []
@@ -121,19 +132,22 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)
             try:
-                written = _write_track(track, clip_splits, options, writers)
+                fingerprint = _write_track(track, clip_splits, options, writers)
             except DecodeError as error:
                 rejects.append(
                     Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
                 )
                 continue
-            for split in clip_splits[:written]:
+            written.append((track.track_id, track.uri, fingerprint))
+            for split in clip_splits:
                 clips[split] += 1
-            for split in set(clip_splits[:written]):
+            for split in set(clip_splits):
                 tracks_read[split] += 1
     for split, path in paths.items():
         tf.io.gfile.rename(temporary[split], path, overwrite=True)
-    return ShardResult(clips, tracks_read, tuple(rejects))
+    return ShardResult(
+        shard.index, shard.splits, clips, tracks_read, tuple(rejects), tuple(written)
+    )
 
 
 def _write_track(
@@ -141,7 +155,7 @@ def _write_track(
     clip_splits: Sequence[SplitName],
     options: WriteOptions,
     writers: Mapping[SplitName, object],
-) -> int:
+) -> str:
     params = options.params
     read = extract.read_track(track, params, options.clip_seed, strict=options.strict)
     label = options.genres.index(track.genre)
@@ -153,7 +167,7 @@ def _write_track(
         wav_export.export_clips(wav, track, read.waveforms, params)
     elif options.export_wav == "tracks":
         wav_export.export_track(wav, track)
-    return len(clips)
+    return read.fingerprint
 
 
 def _temporary_name(path: str) -> str:

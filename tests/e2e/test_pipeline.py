@@ -46,16 +46,21 @@ class Finished:
 def first(
     run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Finished:
-    """fma_small.toml on 16 synthetic tracks, and two more: one damaged, one gone."""
+    """fma_small.toml on 16 synthetic tracks, and three more: one damaged, one gone, and
+    one that is a training track under another name."""
     data_dir = tmp_path_factory.mktemp("data") / "fma"
     shutil.copytree(corpus, data_dir)
     metadata = data_dir / "fma_metadata" / "tracks.csv"
     last_row = metadata.read_text().splitlines()[-1]
     with metadata.open("a") as rows:
-        for track_id in (999998, 999999):
+        for track_id in (999997, 999998, 999999):
             rows.write(f"{track_id},{last_row.partition(',')[2]}\n")
     (data_dir / "fma_small" / "999").mkdir()
     (data_dir / "fma_small" / "999" / "999998.mp3").write_text("words, not music")
+    song = min((data_dir / "fma_small").rglob("*.mp3"))
+    # Another tag: other bytes, the same audio.
+    tag = b"TAG" + b"another name".ljust(125, b"\0")
+    (data_dir / "fma_small" / "999" / "999997.mp3").write_bytes(song.read_bytes() + tag)
     work_dir = tmp_path_factory.mktemp("work") / "w"
     return Finished(work_dir, data_dir, run_pipeline(work_dir, data_dir, *QUICK))
 
@@ -88,12 +93,16 @@ def test_a_run_trains_every_network_and_pushes_the_best_on_validation(first: Fin
 
 def test_counts_hold_for_every_track_and_clip(first: Finished) -> None:
     counts = first.results["counts"]
-    assert counts["tracks_listed"] == 18
-    assert counts["rejects"] == {"missing_file": 1, "undecodable": 1}
+    assert counts["tracks_listed"] == 19
+    assert counts["rejects"] == {"missing_file": 1, "undecodable": 1, "duplicate": 1}
     assert counts["tracks_read"] == 16 == sum(counts["tracks"].values())
     assert {split: 4 * n for split, n in counts["tracks"].items()} == counts["clips"]
     rows = list(csv.DictReader((first.work_dir / "rejects.csv").open()))
-    assert sorted(row["reason"] for row in rows) == ["missing_file", "undecodable"]
+    assert {row["track_id"]: row["reason"] for row in rows} == {
+        "999997": "duplicate",
+        "999998": "undecodable",
+        "999999": "missing_file",
+    }
 
 
 def test_tfma_measures_what_the_predictions_table_says(first: Finished) -> None:
