@@ -142,3 +142,11 @@ def test_scripts_parse_and_can_be_run(name: str) -> None:
     assert path.stat().st_mode & 0o111
     shell = path.read_text("utf-8").splitlines()[0].removeprefix("#!")
     subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_the_readme_lists_every_reject_reason_as_it_is() -> None:
+    from components.datasets.track import REJECT_REASONS
+
+    text = (ROOT / "README.md").read_text()
+    listed = dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", text, flags=re.MULTILINE))
+    assert {k: v for k, v in listed.items() if k in REJECT_REASONS} == REJECT_REASONS

@@ -1,0 +1,137 @@
+"""Damaged audio files by the thousand: each must end as clips or as a reject.
+
+    python benchmarks/fuzz_decoder.py [--cases 20000] [--seed 0]
+
+Small files of every format are cut, flipped, spliced, given absurd header values and each
+other's headers. Prints how the cases ended, the slowest and the peak memory; a crash of
+native code ends the run with its signal, after the case's number was written to stderr.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import io
+import os
+import pathlib
+import resource
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import numpy as np
+import soundfile
+
+from components.audio.clip_reader import read_clips
+from components.audio.clips import clip_starts
+from components.audio.decode import DecodeError
+from components.audio.params import AudioParams
+
+PARAMS = AudioParams(clip_seconds=0.5, clips_per_track=2)
+FORMATS = (
+    ("wav", "WAV", {"subtype": "PCM_16"}),
+    ("wav", "WAV", {"subtype": "FLOAT"}),
+    ("au", "AU", {"subtype": "PCM_16"}),
+    ("flac", "FLAC", {}),
+    ("ogg", "OGG", {}),
+    ("mp3", "MP3", {"bitrate_mode": "VARIABLE"}),
+    ("mp3", "MP3", {"bitrate_mode": "CONSTANT"}),
+)
+HEADER_BYTES = 64
+
+
+def seeds() -> list[tuple[str, bytes]]:
+    """Healthy files: (extension, content), 2 s each, mono and stereo."""
+    files = []
+    rng = np.random.default_rng(0)
+    for channels in (1, 2):
+        samples = rng.normal(0, 0.1, (2 * 22050, channels)).astype(np.float32)
+        for extension, kind, options in FORMATS:
+            buffer = io.BytesIO()
+            soundfile.write(buffer, samples, 22050, format=kind, **options)
+            files.append((extension, buffer.getvalue()))
+    return files
+
+
+def damage(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
+    """One to three random mutations."""
+    data = bytearray(content)
+    for _ in range(rng.integers(1, 4)):
+        where = int(rng.integers(0, max(1, len(data))))
+        match rng.integers(0, 7):
+            case 0:  # broken off
+                del data[where:]
+            case 1:  # bits flipped anywhere
+                for place in rng.integers(0, max(1, len(data)), 20):
+                    if data:
+                        data[place % len(data)] ^= 1 << int(rng.integers(0, 8))
+            case 2:  # absurd header values
+                place = int(rng.integers(0, HEADER_BYTES))
+                data[place : place + 4] = rng.choice(
+                    [b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\0\0\0", b"\0\0\0\x80"]
+                )
+            case 3:  # another file's header
+                data[:HEADER_BYTES] = other[:HEADER_BYTES]
+            case 4:  # a piece missing
+                del data[where : where + int(rng.integers(1, 4096))]
+            case 5:  # noise inside
+                data[where : where + 512] = rng.bytes(512)
+            case _:  # something in front, as tags are
+                data[:0] = rng.bytes(int(rng.integers(1, 2048)))
+    return bytes(data)
+
+
+def run_case(path: pathlib.Path) -> str:
+    """How a file ended: "clips", or the reason of its reject."""
+    try:
+        clips = read_clips(
+            path,
+            PARAMS,
+            lambda samples: clip_starts(samples, PARAMS.clip_samples, 2, track_id="f", seed=0),
+        )
+    except DecodeError as error:
+        return error.reason
+    assert clips.waveforms.shape == (2, PARAMS.clip_samples)
+    assert np.isfinite(clips.waveforms).all()
+    return "clips"
+
+
+def campaign(cases: int, seed: int, folder: pathlib.Path) -> tuple[collections.Counter[str], float]:
+    """Runs cases; returns how they ended, and the seconds of the slowest."""
+    healthy = seeds()
+    rng = np.random.default_rng(seed)
+    ends: collections.Counter[str] = collections.Counter()
+    slowest = 0.0
+    for case in range(cases):
+        extension, content = healthy[int(rng.integers(len(healthy)))]
+        _, other = healthy[int(rng.integers(len(healthy)))]
+        path = folder / f"case.{extension}"
+        path.write_bytes(damage(content, other, rng))
+        begun = time.perf_counter()
+        try:
+            ends[run_case(path)] += 1
+        except BaseException:
+            print(f"case {case} of seed {seed} in {path}", file=sys.stderr)
+            raise
+        slowest = max(slowest, time.perf_counter() - begun)
+    return ends, slowest
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=20000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libmpg123's remarks
+    with tempfile.TemporaryDirectory() as folder:
+        ends, slowest = campaign(arguments.cases, arguments.seed, pathlib.Path(folder))
+    for end, number in ends.most_common():
+        print(f"{number:7d}  {end}")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{arguments.cases} cases, slowest {slowest * 1000:.0f} ms, peak memory {peak:.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
