@@ -61,7 +61,7 @@ def _seek_floor(path: pathlib.Path) -> None:
 
 def _genreflow(path: pathlib.Path) -> None:
     track = Track(path.stem, str(path), "Rock")
-    extract.label_clips(track, 0, extract.read_track(track, PARAMS, 0), PARAMS)
+    extract.make_mels(extract.read_track(track, PARAMS, 0), PARAMS)
 
 
 WAYS: dict[str, Callable[[pathlib.Path], None]] = {

@@ -18,6 +18,7 @@ from pipeline.results import SCHEMA_VERSION
 
 RUN_CONTEXT = "pipeline_run"
 NODE_CONTEXT = "node"
+COUNTS = ("tracks_listed", "tracks_read", "tracks_decoded", "tracks", "clips", "rejects")
 
 
 class RunRecord:
@@ -92,9 +93,7 @@ def collect(
         "synthetic": config.dataset.kind == "synthetic",
         "leaky": bool(data["leaky"]),
         "audio_hash": config.audio.digest(),
-        "counts": {
-            key: data[key] for key in ("tracks_listed", "tracks_read", "tracks", "clips", "rejects")
-        },
+        "counts": {key: data[key] for key in COUNTS},
         "models": _models(config, record, table.read_table(selector["predictions"].uri), genres),
         "candidate": selection["candidate"],
         "gate": {key: decision[key] for key in ("blessed", "rules")},

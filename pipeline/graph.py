@@ -66,6 +66,7 @@ class Places:
 
     pipeline_root: str
     serving_root: str
+    clip_store: str
     schema_file: str
 
 
@@ -83,6 +84,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         audio=config.audio,
         manifest_digest=facts.manifest_digest,
         shard_tracks=config.beam.shard_tracks,
+        store=places.clip_store,
     ).with_beam_pipeline_args(pipeline_args(config.beam, tracks=facts.tracks))
     examples = spectrograms.outputs["examples"]
     schemas = ImportSchemaGen(schema_file=places.schema_file)

@@ -84,7 +84,7 @@ def _time_tracks(tracks: Sequence[Track], params: AudioParams) -> float | None:
             clips = extract.read_track(track, params, 0)
         except DecodeError:
             continue
-        extract.label_clips(track, 0, clips, params)
+        extract.make_mels(clips, params)
         if begun is None:  # the first pays for imports and filterbanks
             begun = time.perf_counter()
         else:
@@ -101,4 +101,5 @@ def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]
     """About what a first run puts on the disk, so that it can stop before it begins."""
     sizes = [MODEL_BYTES.get(name, 100e6) for name in models]
     kept = MODEL_COPIES * sum(sizes) + CANDIDATE_COPIES * max(sizes, default=0)
-    return int(BASE_BYTES + examples_bytes(tracks, params) + kept)
+    # Twice: as examples, and in the clip store.
+    return int(BASE_BYTES + 2 * examples_bytes(tracks, params) + kept)

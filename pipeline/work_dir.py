@@ -48,6 +48,11 @@ class WorkDir:
         return self.root / "serving_models"
 
     @property
+    def clip_store(self) -> pathlib.Path:
+        """Decoded clips, kept between runs; deleting it is safe."""
+        return self.root / "cache"
+
+    @property
     def rejects(self) -> pathlib.Path:
         return self.root / "rejects.csv"
 

@@ -71,6 +71,7 @@ def run(request: Request) -> dict[str, Any]:
     places = graph.Places(
         pipeline_root=str(work_dir.pipeline_root),
         serving_root=str(work_dir.serving_root),
+        clip_store=str(work_dir.clip_store),
         schema_file=graph.write_schema(config, facts.genres, str(work_dir.schemas)),
     )
     connection = metadata.sqlite_metadata_connection_config(str(work_dir.metadata))

@@ -26,6 +26,7 @@ class SpectrogramGenSpec(types.ComponentSpec):  # type: ignore[misc]
         "audio": ExecutionParameter(type=str),
         "shard_tracks": ExecutionParameter(type=int),
         "manifest_digest": ExecutionParameter(type=str),
+        "store": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS: dict[str, ChannelParameter] = {}
@@ -49,6 +50,7 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
         audio: AudioParams,
         manifest_digest: str,
         shard_tracks: int,
+        store: str,
     ) -> None:
         """Initializes the component.
 
@@ -58,6 +60,7 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
           audio: the audio parameters.
           manifest_digest: of the corpus (`components.datasets.corpus`).
           shard_tracks: tracks a shard.
+          store: folder of the clip store (components.spectrogram_gen.store), "" for none.
         """
         super().__init__(
             spec=SpectrogramGenSpec(
@@ -66,6 +69,7 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
                 audio=json.dumps(audio.to_json(), sort_keys=True),
                 shard_tracks=shard_tracks,
                 manifest_digest=manifest_digest,
+                store=store,
                 code_digest=code_digest("spectrogram_gen", "audio", "datasets", "examples"),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 rejects=types.Channel(type=Rejects),

@@ -16,6 +16,7 @@ from tfx.types import artifact_utils
 from components import progress
 from components.audio.duplicates import find_duplicates
 from components.audio.params import AudioParams
+from components.code_digest import code_digest
 from components.datasets import corpus as corpus_lib
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
@@ -43,6 +44,10 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         count = beam.metrics.Metrics.counter
         count("genreflow/spectrogram_gen", "tracks_read").inc(
             len(shard.tracks) - len(result.rejects)
+        )
+        count("genreflow/spectrogram_gen", "tracks_decoded").inc(result.tracks_decoded)
+        count("genreflow/spectrogram_gen", "tracks_from_store").inc(
+            len(result.written) - result.tracks_decoded
         )
         count("genreflow/spectrogram_gen", "clips_written").inc(sum(result.clips.values()))
         for reject in result.rejects:
@@ -80,6 +85,8 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             directory=examples.uri,
             export_wav=dataset.export_wav,
             strict=dataset.strict,
+            store=exec_properties["store"],
+            code=code_digest("audio", "spectrogram_gen/extract.py"),
         )
         clip_splits = {
             track.track_id: tuple(
@@ -92,6 +99,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
         results_path = os.path.join(rejects.uri, ".results")
         results = self._write(shards, options, results_path)
+        tracks_decoded = sum(res.tracks_decoded for res in results)
         duplicates = find_duplicates(entry for res in results for entry in res.written)
         affected = [
             without(shard, duplicates)
@@ -113,7 +121,10 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             ]
         )
         check_fraction(all_rejects, corpus.tracks_listed, dataset.max_reject_fraction)
-        summary = _summarize(results, all_rejects, corpus)
+        summary = {
+            **_summarize(results, all_rejects, corpus),
+            "tracks_decoded": tracks_decoded,
+        }
         write_rejects(rejects.uri, all_rejects, summary)
         self._finish_examples(examples, summary, params)
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
 from components.audio import mel
 from components.audio.clip_reader import TrackClips, read_clips
 from components.audio.clips import clip_starts
@@ -36,14 +41,24 @@ def read_track(track: Track, params: AudioParams, seed: int, *, strict: bool = F
     )
 
 
-def label_clips(
-    track: Track,
-    label: int,
-    clips: TrackClips,
-    params: AudioParams,
-) -> list[Clip]:
-    """Log-mel spectrograms of a track's clips, in one batch, with what examples need."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrackMels:
+    """What a track's examples are made of: `starts` int64 `[clips]`, first samples at the
+    model's rate; `mels` float16 `[clips, n_mels, frames]`; the audio's fingerprint."""
+
+    starts: npt.NDArray[np.int64]
+    mels: npt.NDArray[np.float16]
+    fingerprint: str
+
+
+def make_mels(clips: TrackClips, params: AudioParams) -> TrackMels:
+    """Log-mel spectrograms of a track's clips, in one batch, rounded as they are stored."""
     mels = mel.to_stored(mel.log_mel(clips.waveforms, params))
+    return TrackMels(np.array(clips.starts, np.int64), mels, clips.fingerprint)
+
+
+def label_clips(track: Track, label: int, made: TrackMels, params: AudioParams) -> list[Clip]:
+    """A track's clips with what examples need besides their spectrograms."""
     return [
         Clip(
             track_id=track.track_id,
@@ -51,8 +66,8 @@ def label_clips(
             genre=track.genre,
             label=label,
             clip_index=index,
-            clip_start_s=start / params.sample_rate_hz,
-            mel_db=mels[index],
+            clip_start_s=int(start) / params.sample_rate_hz,
+            mel_db=made.mels[index],
         )
-        for index, start in enumerate(clips.starts)
+        for index, start in enumerate(made.starts)
     ]

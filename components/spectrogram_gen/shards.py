@@ -20,6 +20,7 @@ from components.audio.params import AudioParams
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
 from components.spectrogram_gen import extract, wav_export
+from components.spectrogram_gen.store import ClipStore
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,20 +35,23 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class ShardResult:
-    """What one shard wrote: clips and tracks by split, the tracks left out, and for each
-    track that was written (id, uri, fingerprint of its audio)."""
+    """What one shard wrote: clips and tracks by split, how many tracks were decoded (the
+    others came from the store), the tracks left out, and for each track that was written
+    (id, uri, fingerprint of its audio)."""
 
     index: int
     splits: tuple[str, ...]
     clips: dict[str, int]
     tracks_read: dict[str, int]
+    tracks_decoded: int
     rejects: tuple[Reject, ...]
     written: tuple[tuple[str, str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class WriteOptions:
-    """What every shard's writing needs to know. `genres` is in label order."""
+    """What every shard's writing needs to know. `genres` is in label order; `store` is the
+    folder of the clip store ("": none), and `code` the digest of the code behind it."""
 
     params: AudioParams
     genres: tuple[str, ...]
@@ -55,6 +59,8 @@ class WriteOptions:
     directory: str
     export_wav: str = "none"
     strict: bool = False
+    store: str = ""
+    code: str = ""
 
 
 def plan_shards(
@@ -117,7 +123,15 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
     """
     import tensorflow as tf
 
+    store = ClipStore(
+        options.store,
+        options.params,
+        clip_seed=options.clip_seed,
+        strict=options.strict,
+        code=options.code,
+    )
     written: list[tuple[str, str, str]] = []
+    tracks_decoded = 0
     clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
     rejects: list[Reject] = []
@@ -132,13 +146,14 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)
             try:
-                fingerprint = _write_track(track, clip_splits, options, writers)
+                fingerprint, decoded = _write_track(track, clip_splits, options, store, writers)
             except DecodeError as error:
                 rejects.append(
                     Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
                 )
                 continue
             written.append((track.track_id, track.uri, fingerprint))
+            tracks_decoded += decoded
             for split in clip_splits:
                 clips[split] += 1
             for split in set(clip_splits):
@@ -146,7 +161,13 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
     for split, path in paths.items():
         tf.io.gfile.rename(temporary[split], path, overwrite=True)
     return ShardResult(
-        shard.index, shard.splits, clips, tracks_read, tuple(rejects), tuple(written)
+        shard.index,
+        shard.splits,
+        clips,
+        tracks_read,
+        tracks_decoded,
+        tuple(rejects),
+        tuple(written),
     )
 
 
@@ -154,20 +175,28 @@ def _write_track(
     track: Track,
     clip_splits: Sequence[SplitName],
     options: WriteOptions,
+    store: ClipStore,
     writers: Mapping[SplitName, object],
-) -> str:
+) -> tuple[str, bool]:
+    """Writes a track's examples; returns its fingerprint, and whether it was decoded."""
     params = options.params
-    read = extract.read_track(track, params, options.clip_seed, strict=options.strict)
     label = options.genres.index(track.genre)
-    clips = extract.label_clips(track, label, read, params)
+    key = store.key(track)
+    made = store.get(key) if options.export_wav == "none" else None
+    decoded = made is None
+    if made is None:
+        read = extract.read_track(track, params, options.clip_seed, strict=options.strict)
+        made = extract.make_mels(read, params)
+        store.put(key, made)
+        wav = str(pathlib.Path(options.directory, "wav"))
+        if options.export_wav == "clips":
+            wav_export.export_clips(wav, track, read.waveforms, params)
+        elif options.export_wav == "tracks":
+            wav_export.export_track(wav, track)
+    clips = extract.label_clips(track, label, made, params)
     for clip, split in zip(clips, clip_splits, strict=True):
         writers[split].write(writer.serialize(clip, params))  # type: ignore[attr-defined]
-    wav = str(pathlib.Path(options.directory, "wav"))
-    if options.export_wav == "clips":
-        wav_export.export_clips(wav, track, read.waveforms, params)
-    elif options.export_wav == "tracks":
-        wav_export.export_track(wav, track)
-    return read.fingerprint
+    return made.fingerprint, decoded
 
 
 def _temporary_name(path: str) -> str:

@@ -207,6 +207,11 @@ def test_one_changed_file_runs_the_audio_stage_and_a_floor_refuses_the_push(
     os.utime(song, ns=(status.st_atime_ns, status.st_mtime_ns + 1_000_000_000))
     again = run_pipeline(first.work_dir, first.data_dir, *QUICK, "gate.floor=1.0")
     assert again["nodes"]["SpectrogramGen"]["outcome"] == "done"
+    assert again["counts"]["tracks_decoded"] == 1  # the others come from the clip store
+    assert {**again["counts"], "tracks_decoded": 0} == {
+        **first.results["counts"],
+        "tracks_decoded": 0,
+    }
     assert again["nodes"]["ImportSchemaGen"]["outcome"] == "cached"
     assert not again["gate"]["blessed"]
     assert again["pushed_version"] is None

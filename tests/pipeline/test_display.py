@@ -45,6 +45,7 @@ def _results(**changes: Any) -> dict[str, Any]:
         "counts": {
             "tracks_listed": 17,
             "tracks_read": 16,
+            "tracks_decoded": 16,
             "tracks": per_split,
             "clips": per_split,
             "rejects": {"too_short": 1},

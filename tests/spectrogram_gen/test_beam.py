@@ -45,6 +45,8 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
     }
     assert counters == {
         "tracks_read": 3,
+        "tracks_decoded": 3,
+        "tracks_from_store": 0,
         "clips_written": 12,
         "rejected_undecodable": 1,
         "rejected_missing_file": 1,
