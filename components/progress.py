@@ -19,8 +19,8 @@ EVENT_FILE_VARIABLE = "GENREFLOW_EVENT_FILE"
 def report(event: str, **fields: Any) -> None:
     """Appends one event, e.g. report("progress", stage="audio", add=16, total=300).
 
-    `fields` must be JSON values. Never raises for a file that cannot be written:
-    a full disk stops the work itself with a better message.
+    `fields` must be JSON values. Never raises for a file that cannot be written: what is
+    shown must not end what is done.
     """
     path = os.environ.get(EVENT_FILE_VARIABLE)
     if not path:

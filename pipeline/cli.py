@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pathlib
+import signal
 import sys
 from typing import Annotated, Any, Optional
 
@@ -39,6 +41,24 @@ SetOption = Annotated[
 RequireBlessingOption = Annotated[
     bool, typer.Option("--require-blessing", help="Exit with 3 when the gate does not bless.")
 ]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        typer.echo(f"genreflow {importlib.metadata.version('genreflow')}")
+        raise typer.Exit
+
+
+@app.callback()
+def genreflow(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train music-genre models from audio, judge them, and push what is blessed."""
 
 
 @app.command()
@@ -129,29 +149,39 @@ def _finish(command: Any, *args: Any, **kwargs: Any) -> None:
     from components.errors import GenreflowError, UsageError
 
     try:
+        # A terminated run is stopped in order too, its worker and its scratch files with it.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = command(*args, **kwargs)
     except UsageError as error:
-        _complain(error)
+        _complain(str(error))
         raise typer.Exit(EXIT_USAGE) from None
     except GenreflowError as error:
-        _complain(error)
+        _complain(str(error))
+        raise typer.Exit(EXIT_FAILED) from None
+    except OSError as error:  # what was named on the command line, or where output goes
+        where = f"{error.filename}: " if error.filename else ""
+        _complain(f"{where}{error.strerror or error}")
         raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
         typer.echo("\ninterrupted; nothing half-made is used: type it again to go on", err=True)
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit(EXIT_FAILED) from None
     raise typer.Exit(status or 0)
 
 
-def _complain(error: Exception) -> None:
+def _complain(message: str) -> None:
     from components.inert import inert
 
-    lines = str(error).splitlines() or [type(error).__name__]
+    lines = message.splitlines() or ["failed without a word"]
     typer.echo("genreflow: " + "\n".join(inert(line) for line in lines), err=True)
 
 
 def main() -> None:
     """The console script."""
-    app()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # Names that the terminal's encoding lacks are escaped; output never fails on them.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app()
+    except KeyboardInterrupt:  # before a command had begun
+        sys.exit(EXIT_INTERRUPTED)

@@ -12,8 +12,8 @@ from rich.table import Table
 from components.datasets.corpus import Corpus, Listing, list_tracks, split_listing
 from components.datasets.errors import SplitError
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
-from components.errors import UsageError
-from components.spectrogram_gen.rejects import write_csv
+from components.errors import GenreflowError, UsageError
+from components.spectrogram_gen.rejects import check_fraction, write_csv
 from pipeline import survey
 from pipeline.beam_settings import pipeline_args
 from pipeline.cli_run import read_config, with_data_dir
@@ -33,6 +33,11 @@ def check_data(
       GenreflowError: the data cannot be used at all.
     """
     config = with_data_dir(read_config(name, overrides), data_dir)
+    if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
+        raise UsageError(
+            "a run makes the synthetic corpus itself; there is nothing to check before "
+            "(give --data-dir to look at one that was made)"
+        )
     listing = list_tracks(config.dataset)
     out = Console()
     with quiet_stderr() as console, RunDisplay(console) as display:
@@ -61,9 +66,30 @@ def check_data(
     if rejects_csv:
         write_csv(rejects_csv, rejects)
         out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
-    if problem:
-        raise UsageError(f"a run would stop here: {problem}")
+    try:
+        if problem:
+            raise problem
+        check_fraction(rejects, len(rejects) + total - len(bad), config.dataset.max_reject_fraction)
+        _check_left(corpus, listing.genres, bad)
+    except GenreflowError as error:
+        raise UsageError(f"a run would stop here: {error}") from error
     return 0
+
+
+def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: set[str]) -> None:
+    """What a run needs after decoding: a track in each split, and of each genre in train."""
+    if corpus is None or corpus.leaky:
+        return
+    left: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for track in corpus.tracks:
+        if track.track_id not in bad:
+            left[corpus.split_of_clip(track.track_id, 0)].add(track.genre)
+    empty = [split for split in SPLITS if not left[split]]
+    if empty:
+        raise UsageError(f"no usable track is left in split {' and '.join(empty)}")
+    missing = [genre for genre in genres if genre not in left["train"]]
+    if missing:
+        raise UsageError(f"no usable track is left in train of {', '.join(missing)}")
 
 
 def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Table:
@@ -78,7 +104,7 @@ def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Tabl
             counts[track.genre]["all"] += 1
             if whole and corpus:
                 counts[track.genre][corpus.split_of_clip(track.track_id, 0)] += 1
-    table = Table(title="Tracks that would be read", title_justify="left")
+    table = Table(title="Tracks that would be read", title_justify="left", min_width=30)
     table.add_column("genre")
     for column in (*columns, "all"):
         table.add_column(column, justify="right")
@@ -137,7 +163,7 @@ def _print_cost(
     workers = (config.beam.workers or os.cpu_count() or 1) if parallel else 1
     minutes = tracks * found.seconds_per_track / workers / 60
     out.print(
-        f"time: the audio stage about {minutes:.1f} minutes "
+        f"time: the audio stage about {max(minutes, 0.1):.1f} minutes "
         f"({found.seconds_per_track * 1000:.0f} ms a track, measured now, "
         f"{workers} worker{'s' if workers > 1 else ''}); training depends on the networks",
         highlight=False,

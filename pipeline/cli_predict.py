@@ -67,7 +67,7 @@ def predict(
         else:
             _show(out, prediction, top, synthetic=synthetic)
     if json_output:
-        print(json.dumps(answers, indent=2, ensure_ascii=False))
+        print(json.dumps(answers, indent=2))  # ASCII: names that are not UTF-8 pass too
     return 1 if failed else 0
 
 

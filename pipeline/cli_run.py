@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import pathlib
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Sequence
 
 from rich.console import Console
 
-from components.datasets.corpus import Corpus, load_corpus
+from components.datasets.corpus import Corpus, list_tracks, split_listing
+from components.errors import UsageError
 from components.spectrogram_gen.rejects import check_fraction
 from pipeline import local_runner, survey
 from pipeline.config import Config
@@ -52,13 +57,20 @@ def run(
     console, out = Console(stderr=True), Console()
     begun = time.monotonic()
     config = with_data_dir(read_config(name, overrides), data_dir)
+    _check_weights(config)
     work = WorkDir.at(work_dir)
+    synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
+    # What cannot run must not leave a work folder behind.
+    listing = None if synthesize else list_tracks(config.dataset)
     work.create()
     with work.locked(), RunDisplay(console) as display:
-        if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
+        if synthesize:
+            from components.datasets.synthesis import TRACKS
+
+            work.check_space(survey.run_bytes(TRACKS, config.audio, config.models))
             config = with_data_dir(config, str(work.corpus))
-            _make_corpus(config.dataset.data_dir, console, display)
-        corpus = load_corpus(config.dataset, config.split)
+            _make_corpus(work, display)
+        corpus = split_listing(listing or list_tracks(config.dataset), config.dataset, config.split)
         _announce(console, name, corpus, work)
         check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
         work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
@@ -72,8 +84,19 @@ def run(
     return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
 
 
-def _make_corpus(directory: str, console: Console, display: RunDisplay) -> None:
+def _check_weights(config: Config) -> None:
+    """Refuses local weights that are not there before anything is read or imported."""
+    for name, model in config.models.items():
+        if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
+            raise UsageError(f"models.{name}.weights = {model.weights!r}: there is no such file")
+
+
+def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
     from components.datasets.synthesis import write_corpus
+
+    # What an earlier run left that was killed while it wrote; the work folder is locked.
+    for partial in work.root.glob(f".{work.corpus.name}.partial-*"):
+        shutil.rmtree(partial, ignore_errors=True)
 
     display({"event": "node_started", "node": "Synthetic corpus", "index": 0, "total": 1})
     begun = time.monotonic()
@@ -81,7 +104,7 @@ def _make_corpus(directory: str, console: Console, display: RunDisplay) -> None:
     def progress(done: int, total: int) -> None:
         display({"event": "progress", "stage": "corpus", "done": done, "total": total})
 
-    write_corpus(directory, progress=progress)
+    write_corpus(str(work.corpus), progress=progress)
     display(
         {
             "event": "node_finished",
@@ -129,14 +152,38 @@ def _conclude(
         mark = {"pass": "[green]✓[/]", "fail": "[yellow]✗[/]", "off": "-"}[rule["outcome"]]
         say(f"  {mark} {rule['id']}: {shown(rule['text'])}")
     models = work.serving_root / "genreflow"
+    serves = sorted(path.parent for path in models.glob("*/saved_model.pb"))
     if version:
         say(f"pushed     {shown(models / str(version))}")
+    elif serves:
+        say(f"pushed     nothing; {shown(serves[-1])} stays")
     else:
-        say("pushed     nothing; what served before still serves")
+        say("pushed     nothing, and no model was pushed before")
     say(f"results    {shown(work.root / 'results.json')}")
     say(f"left out   {shown(work.rejects)}")
     say(f"logs       {shown(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
-    if version or any(models.glob("*/saved_model.pb")):
-        song = min(track.uri for track in corpus.tracks)
-        say(f"next       genreflow predict {shown(song)} --model-dir {shown(models)}")
+    if serves:
+        command = [program(), "predict", _song(corpus, work), "--model-dir", str(models)]
+        say(f"next       {shown(shlex.join(command))}")
+    else:
+        say(
+            "next       see which tracks are few or hard above, train longer "
+            "(--set training.epochs=...), or lower gate.floor if that model is good enough"
+        )
+
+
+def program() -> str:
+    """How this program can be typed again: by its name where the shell finds it."""
+    return "genreflow" if shutil.which("genreflow") else sys.argv[0]
+
+
+def _song(corpus: Corpus, work: WorkDir) -> str:
+    """A track to try the model on: one that was read, of the test split if tracks are split."""
+    with work.rejects.open(encoding="utf-8", newline="") as file:
+        rejected = {row["track_id"] for row in csv.DictReader(file)}
+    usable = [track for track in corpus.tracks if track.track_id not in rejected]
+    tests = [
+        t for t in usable if not corpus.leaky and corpus.split_of_clip(t.track_id, 0) == "test"
+    ]
+    return min(tests or usable).uri

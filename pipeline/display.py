@@ -25,6 +25,8 @@ from components.inert import inert
 
 # Without a terminal (a log, CI) a line is printed this often instead of a bar.
 PLAIN_SECONDS = 15.0
+# A rate is shown once so many have been done.
+FEW = 5
 
 SHOWN_MEASURES = {
     "loss": "loss",
@@ -48,7 +50,9 @@ class _CountColumn(ProgressColumn):
             return Text(f"{task.elapsed or 0:.0f} s")
         words = [f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}"]
         rate = task.fields["rate"]
-        if rate:
+        if task.completed >= task.total:
+            words.append("finishing")
+        elif rate:
             left = round((task.total - task.completed) / rate)
             words += [f"{rate:.1f}/s", f"{left // 60}:{left % 60:02d} left"]
         return Text("  ".join(words))
@@ -62,7 +66,7 @@ class RunDisplay:
         self._progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=18, table_column=Column(min_width=10)),
+            BarColumn(bar_width=10),
             _CountColumn(table_column=Column(no_wrap=True)),
             TextColumn(
                 "{task.fields[detail]}",
@@ -80,6 +84,7 @@ class RunDisplay:
         self._detail = ""
         self._done = 0
         self._total: int | None = None
+        self._first: tuple[float, int] | None = None
         self._begun = self._spoken = time.monotonic()
 
     def __enter__(self) -> RunDisplay:
@@ -120,8 +125,6 @@ class RunDisplay:
         self._say(f"  [red]✗[/] {event['node']:<20} {event['seconds']:7.1f} s")
 
     def _on_progress(self, event: Mapping[str, Any]) -> None:
-        if event.get("done") == 0:
-            self._begun = time.monotonic()
         self._done = event.get("done", self._done) + event.get("add", 0)
         self._total = event.get("total", self._total)
         self._unit = UNITS.get(event["stage"], "")
@@ -130,16 +133,16 @@ class RunDisplay:
     def _on_training(self, event: Mapping[str, Any]) -> None:
         total = event["epochs"] * event["batches"]
         done = (event["epoch"] - 1) * event["batches"] + event["batch"]
-        label = f"{event['phase']} {event['epoch']}/{event['epochs']}"
+        phase = f"{event['phase']} {event['epoch']}/{event['epochs']}"
         if done < self._done or self._total != total:
-            self._begun = time.monotonic()
+            self._first = None
         self._done, self._total, self._unit = done, total, "batches"
         numbers = "  ".join(
             f"{name} {event[key]:.2f}"
             for name, key in SHOWN_MEASURES.items()
             if event.get(key) is not None
         )
-        self._update(f"{label}  {numbers}")
+        self._update(numbers, phase)
 
     def _on_tick(self, event: Mapping[str, Any]) -> None:
         if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
@@ -149,38 +152,49 @@ class RunDisplay:
         self._clear()
         self._label, self._total, self._unit, self._done = label, total, unit, 0
         self._detail = ""
+        self._first = None
         self._begun = self._spoken = time.monotonic()
         self._task = self._progress.add_task(
             shown(label), total=total, rate=0.0, unit="", detail=""
         )
 
-    def _update(self, detail: str) -> None:
-        self._detail = detail
+    def _rate(self) -> float:
+        """Units a second since the first one was done; 0 until a few are: what starts slowly
+        would otherwise promise hours."""
+        if not self._done:
+            self._first = None
+            return 0.0
+        if self._first is None or self._done < self._first[1]:
+            self._first = (time.monotonic(), self._done)
+        seconds, done = time.monotonic() - self._first[0], self._done - self._first[1]
+        return done / seconds if done >= FEW and seconds > 1 else 0.0
+
+    def _update(self, detail: str, phase: str = "") -> None:
+        self._detail = f"{phase}  {detail}" if phase else detail
         if self._task is None:
             return
-        seconds = time.monotonic() - self._begun
         self._progress.update(
             self._task,
             completed=self._done,
             total=self._total,
-            rate=self._done / seconds if seconds > 1 else 0.0,
+            rate=self._rate(),
             unit=self._unit,
             detail=shown(detail),
+            description=shown(f"{self._label} {phase}".rstrip()),
         )
         if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
-            self._speak(detail)
+            self._speak(self._detail)
 
     def _speak(self, detail: str) -> None:
-        seconds = time.monotonic() - self._begun
         words = [self._label]
+        rate = self._rate()
         if self._total and self._done:
-            left = seconds * (self._total - self._done) / self._done
-            words.append(
-                f"{self._done}/{self._total} {self._unit}, "
-                f"{self._done / max(seconds, 1e-3):.1f}/s, about {left:.0f} s left"
-            )
+            words.append(f"{self._done}/{self._total} {self._unit}")
+            if rate:
+                left = (self._total - self._done) / rate
+                words.append(f"{rate:.1f}/s, about {left:.0f} s left")
         else:
-            words.append(f"{seconds:.0f} s")
+            words.append(f"{time.monotonic() - self._begun:.0f} s")
         self._say("    " + shown("  ".join([*words, detail])), style="dim")
         self._spoken = time.monotonic()
 
@@ -198,6 +212,14 @@ def worth(results: Mapping[str, Any]) -> list[str]:
     notes = []
     if results["synthetic"]:
         notes.append("synthetic data: the numbers say nothing about real music")
+    for split in ("validation", "test"):
+        recall = results["models"][results["candidate"]][split]["recall"]
+        unheard = [genre for genre, value in recall.items() if value is None]
+        if unheard:
+            notes.append(
+                f"{split}: no track of {', '.join(map(inert, unheard))}; nothing is known of "
+                "the model there"
+            )
     if results["leaky"]:
         notes.append("leaky split: clips of one track are on both sides, the numbers are too good")
     return notes
@@ -205,7 +227,7 @@ def worth(results: Mapping[str, Any]) -> list[str]:
 
 def _table(text: str, results: Mapping[str, Any]) -> Table:
     """An empty table whose title says what its numbers are worth, in a word each."""
-    words = [note.split()[0] for note in worth(results)]
+    words = [word for word in ("synthetic", "leaky") if results[word]]
     title = f"{text} ({', '.join(words)})" if words else text
     return Table(title=title, title_justify="left")
 

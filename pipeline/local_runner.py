@@ -7,6 +7,7 @@ import datetime
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,8 @@ WORKER = (sys.executable, "-m", "pipeline.worker")
 POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
 MAX_LOGS = 20
+# With less than this left after a failure, the disk is why: native code only aborts.
+FULL_DISK_BYTES = 20_000_000
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -70,7 +73,11 @@ def run(config: Config, facts: dict[str, Any], work_dir: WorkDir, on_event: OnEv
             on_event(event)
     if process.returncode == 0:
         return read_results(str(work_dir.root))
-    raise RunFailed(_failure_text(failure, process.returncode, log))
+    text = _failure_text(failure, process.returncode, log)
+    free = shutil.disk_usage(work_dir.root).free
+    if free < FULL_DISK_BYTES:
+        text = f"{work_dir.root}: the disk is full ({free / 1e6:.0f} MB free); free some.\n{text}"
+    raise RunFailed(text)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -22,7 +23,9 @@ def quiet_stderr() -> Iterator[Console]:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        with open(screen, "w", encoding="utf-8", closefd=False) as file:
+        with warnings.catch_warnings(), open(screen, "w", encoding="utf-8", closefd=False) as file:
+            # rich catches what Python writes to stderr and shows it; warnings would get through.
+            warnings.simplefilter("ignore")
             yield Console(file=file)
     finally:
         sys.stderr.flush()

@@ -15,12 +15,14 @@ from components.models.settings import ModelSettings
 # Serialized tf.Example of one clip beside its spectrogram: ids, label, framing.
 EXAMPLE_OVERHEAD_BYTES = 256
 
-# float32 SavedModels in bytes at the default sizes, and how many copies a run keeps:
-# the trainer's, the candidate's, the pushed one and its archive.
-MODEL_BYTES = {"ffnn": 25e6, "cnn_small": 2e6, "vgg16": 600e6}
-MODEL_COPIES = 2
+# float32 SavedModels in bytes (measured), and how many more copies of the candidate a run
+# keeps: the Selector's, the pushed one and its archive.
+MODEL_BYTES = {"ffnn": 24e6, "cnn_small": 1e6}
+OTHER_MODEL_BYTES = 100e6
 CANDIDATE_COPIES = 3
-BASE_BYTES = 200e6
+# VGG16's dense layers grow with the picture: side in pixels (0: the spectrogram's own).
+VGG16_BYTES = ((48, 61e6), (64, 93e6), (128, 200e6), (1024, 560e6))
+BASE_BYTES = 50e6
 
 TIMED_TRACKS = 8
 
@@ -99,7 +101,14 @@ def examples_bytes(tracks: int, params: AudioParams) -> int:
 
 def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]) -> int:
     """About what a first run puts on the disk, so that it can stop before it begins."""
-    sizes = [MODEL_BYTES.get(name, 100e6) for name in models]
-    kept = MODEL_COPIES * sum(sizes) + CANDIDATE_COPIES * max(sizes, default=0)
+    sizes = [_model_bytes(name, settings) for name, settings in models.items()]
+    kept = sum(sizes) + CANDIDATE_COPIES * max(sizes, default=0)
     # Twice: as examples, and in the clip store.
     return int(BASE_BYTES + 2 * examples_bytes(tracks, params) + kept)
+
+
+def _model_bytes(name: str, settings: ModelSettings) -> float:
+    if name == "vgg16":
+        side = settings.image_size or 128
+        return next((size for most, size in VGG16_BYTES if side <= most), VGG16_BYTES[-1][1])
+    return MODEL_BYTES.get(name, OTHER_MODEL_BYTES)

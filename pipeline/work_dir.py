@@ -24,8 +24,17 @@ class WorkDir:
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> WorkDir:
-        """The work folder at a path, which need not exist yet."""
-        return cls(pathlib.Path(os.path.abspath(os.path.expanduser(path))))
+        """The work folder at a path, which need not exist yet.
+
+        Raises:
+          WorkDirError: the path is empty, or a file.
+        """
+        if not os.fspath(path).strip():
+            raise WorkDirError("--work-dir is empty; name a folder")
+        root = pathlib.Path(os.path.abspath(os.path.expanduser(path)))
+        if root.exists() and not root.is_dir():
+            raise WorkDirError(f"{root}: is a file; choose a folder with --work-dir")
+        return cls(root)
 
     @property
     def logs(self) -> pathlib.Path:
@@ -107,5 +116,5 @@ class WorkDir:
         if free < needed_bytes:
             raise WorkDirError(
                 f"{self.root}: the run needs about {needed_bytes / 1e9:.1f} GB, "
-                f"{free / 1e9:.1f} GB are free; free some, or choose another --work-dir"
+                f"{free / 1e9:.2f} GB are free; free some, or choose another --work-dir"
             )

@@ -63,9 +63,10 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
     path = pathlib.Path(path)
     try:
         if not path.is_file():
-            raise DecodeError("missing_file", "not a regular file" if path.exists() else "no file")
-        if path.stat().st_size == 0:
-            raise DecodeError("empty_file", "0 bytes")
+            raise DecodeError("missing_file", _what_instead(path))
+        with path.open("rb") as file:  # libsndfile does not say why it could not
+            if not file.read(1):
+                raise DecodeError("empty_file", "0 bytes")
         # Bytes: names that are not UTF-8 open too.
         with soundfile.SoundFile(os.fsencode(path)) as audio:
             # libsndfile takes a file of any content named .au for headerless u-law.
@@ -85,7 +86,7 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
                 )
             yield audio
     except OSError as error:
-        raise DecodeError("missing_file", f"{error.strerror}") from error
+        raise DecodeError("unreadable", f"{error.strerror}") from error
     except soundfile.LibsndfileError as error:
         text = "Format not recognised." if error.code == NOT_A_REGULAR_FILE else error.error_string
         raise DecodeError("undecodable", text) from error
@@ -93,6 +94,15 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
         raise DecodeError("undecodable", str(error)) from error
     except MemoryError as error:
         raise DecodeError("undecodable", "declares more audio than memory holds") from error
+
+
+def _what_instead(path: pathlib.Path) -> str:
+    """What is at a path that is no file."""
+    if path.is_dir():
+        return "it is a folder"
+    if path.is_symlink():
+        return "a link that leads nowhere"
+    return "neither a file nor a link to one" if path.exists() else "there is no such file"
 
 
 def check_finite(mono: npt.NDArray[np.float32]) -> None:

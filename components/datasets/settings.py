@@ -14,6 +14,8 @@ class DatasetSettings:
 
     `genres`: the model's genres in label order; empty means the sorted names found.
     `data_dir`: the dataset's root; the command line's --data-dir replaces it.
+    `fma_subset`: of kind "fma"; medium contains small, large contains both.
+    `manifest`: of kind "manifest": the CSV's path, relative to `data_dir`.
     `strict`: decode every file as a whole, and notice changed files by their contents;
     otherwise clips are sought and sizes and times are compared. `clip_seed`: seeds the
     clips' offsets. `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.

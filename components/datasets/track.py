@@ -40,6 +40,7 @@ class Reject:
 REJECT_REASONS: dict[str, str] = {
     "missing_file": "its audio file is not there",
     "empty_file": "its audio file has no bytes",
+    "unreadable": "its audio file cannot be read",
     "undecodable": "its audio file cannot be decoded",
     "bad_sample_rate": "its header names an impossible sample rate",
     "truncated": "its audio ends before its header says",

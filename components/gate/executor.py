@@ -42,7 +42,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
         measured = metrics.evaluate(test, genres)
         decision = rules.Decision(
             (
-                rules.absolute_floor(settings, measured.track_accuracy),
+                rules.absolute_floor(settings, measured.track_accuracy, len(genres)),
                 rules.already_serving(
                     read_model_digest(path_utils.serving_model_dir(model.uri)),
                     read_model_digest(serving.uri) if serving else None,

@@ -48,12 +48,16 @@ class Decision:
         return {"blessed": self.blessed, "rules": [rule.to_json() for rule in self.rules]}
 
 
-def absolute_floor(settings: GateSettings, track_accuracy: Interval) -> RuleOutcome:
-    """The candidate's test track accuracy must reach `gate.floor`; a floor of 0 is off."""
+def absolute_floor(settings: GateSettings, track_accuracy: Interval, genres: int) -> RuleOutcome:
+    """The candidate's test track accuracy must reach `gate.floor`, and be better than
+    guessing among so many genres; a floor of 0 switches both off."""
+    chance = 1 / genres
     shown = f"{track_accuracy.value:.1%} of test tracks are right"
     if settings.floor == 0:
         outcome: Literal["pass", "fail", "off"] = "off"
         text = f"no floor is set (gate.floor = 0); {shown}"
+    elif track_accuracy.value <= chance:
+        outcome, text = "fail", f"only {shown}; guessing reaches {chance:.1%}"
     elif track_accuracy.value >= settings.floor:
         outcome, text = "pass", f"{shown}, the floor is {settings.floor:.1%}"
     else:

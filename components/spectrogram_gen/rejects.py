@@ -35,6 +35,8 @@ def write_csv(path: str, rejects: Iterable[Reject]) -> None:
     Names come from other people's metadata: `inert_cell` keeps them from acting in a
     terminal or a spreadsheet.
     """
+    if os.path.isdir(path):
+        raise DataError(f"{path}: is a folder; name a file for the tracks left out")
     temporary = path + ".tmp"
     with open(temporary, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import pathlib
 import subprocess
 import sys
@@ -231,3 +232,85 @@ def test_predict_with_a_folder_that_is_no_model(
         (model / "1" / "variables").mkdir(parents=True)
     result = _genreflow("predict", tmp_path / "song.wav", "-m", model)
     _fails(result, 2, str(model))
+
+
+def test_an_empty_name_is_no_work_folder(
+    folder: pathlib.Path, config: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    _fails(_genreflow("run", "-c", config, "-d", folder, "-w", ""), 2, "--work-dir")
+    (tmp_path / "file").write_text("")
+    result = _genreflow("run", "-c", config, "-d", folder, "-w", tmp_path / "file")
+    _fails(result, 2, "is a file")
+
+
+def test_data_that_cannot_be_used_leaves_no_work_folder_behind(
+    config: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    _genreflow("run", "-c", config, "-d", tmp_path / "empty", "-w", tmp_path / "w")
+    assert not (tmp_path / "w").exists()
+
+
+def test_weights_that_are_not_there_are_refused_at_once(
+    folder: pathlib.Path, config: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    override = 'models.vgg16.weights="/no/such.h5"'
+    result = _genreflow("run", "-c", config, "-d", folder, "-w", tmp_path / "w", "--set", override)
+    _fails(result, 2, "/no/such.h5")
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("audio.clip_seconds=31", ("8 of 8", "too_short")),
+        ("dataset.max_reject_fraction=0.1", ("1 of 8", "undecodable")),
+    ],
+)
+def test_check_data_says_so_when_a_run_would_stop(
+    folder: pathlib.Path, config: pathlib.Path, override: str, words: tuple[str, ...]
+) -> None:
+    (folder / "Rock" / "Rock0.wav").write_text("words")
+    result = _genreflow("check-data", "-c", config, "-d", folder, "--set", override)
+    _fails(result, 2, "a run would stop here", *words)
+
+
+def test_check_data_says_so_when_decoding_empties_a_split(
+    folder: pathlib.Path, config: pathlib.Path
+) -> None:
+    for path in folder.rglob("*.wav"):
+        # All but one track of each genre, which then is in one split alone.
+        if not path.stem.endswith("0"):
+            path.write_text("words")
+    result = _genreflow(
+        "check-data", "-c", config, "-d", folder, "--set", "dataset.max_reject_fraction=1.0"
+    )
+    _fails(result, 2, "a run would stop here", "no usable track is left")
+
+
+def test_the_list_of_rejects_cannot_be_written(
+    folder: pathlib.Path, config: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    nowhere = tmp_path / "no" / "such" / "x.csv"
+    result = _genreflow("check-data", "-c", config, "-d", folder, "--rejects", nowhere)
+    _fails(result, 1, "No such file or directory")
+    result = _genreflow("check-data", "-c", config, "-d", folder, "--rejects", tmp_path)
+    _fails(result, 1, "is a folder")
+    assert not list(tmp_path.parent.glob("*.tmp"))
+
+
+def test_the_version_is_shown() -> None:
+    assert _genreflow("--version").output.startswith("genreflow 0.")
+
+
+def test_names_that_the_output_cannot_hold_are_escaped_and_end_nothing(
+    folder: pathlib.Path, config: pathlib.Path
+) -> None:
+    (folder / "Rock" / "na\u00efve \u2603.mp3").write_text("words")
+    script = pathlib.Path(sys.executable).with_name("genreflow")
+    done = subprocess.run(
+        [script, "check-data", "-c", config, "-d", folder],
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"na\\xefve \\u2603.mp3" in done.stdout

@@ -16,7 +16,7 @@ from pipeline.config_load import load, shipped_config
 
 pytestmark = pytest.mark.e2e
 
-CONFIGS = ("demo", "gtzan", "fma_small", "fma_medium", "study")
+CONFIGS = ("demo", "folder", "gtzan", "fma_small", "fma_medium", "study")
 PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
 )

@@ -19,11 +19,18 @@ MEASURED = Interval(0.5, 0.4, 0.6)
     ("floor", "outcome"), [(0.0, "off"), (0.25, "pass"), (0.5, "pass"), (0.51, "fail")]
 )
 def test_the_floor_is_reached_or_not(floor: float, outcome: str) -> None:
-    rule = rules.absolute_floor(GateSettings(floor=floor), MEASURED)
+    rule = rules.absolute_floor(GateSettings(floor=floor), MEASURED, 8)
     assert (rule.id, rule.outcome) == ("absolute_floor", outcome)
     assert rule.value == 0.5
     assert rule.interval == (0.4, 0.6)
     assert "50.0%" in rule.text
+
+
+@pytest.mark.parametrize(("genres", "outcome"), [(2, "fail"), (3, "pass")])
+def test_a_model_that_guesses_is_refused_whatever_the_floor(genres: int, outcome: str) -> None:
+    rule = rules.absolute_floor(GateSettings(floor=0.1), MEASURED, genres)
+    assert rule.outcome == outcome
+    assert ("guessing" in rule.text) == (outcome == "fail")
 
 
 def test_the_model_that_serves_is_not_pushed_again() -> None:
@@ -35,8 +42,8 @@ def test_the_model_that_serves_is_not_pushed_again() -> None:
 
 def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
     passed = rules.already_serving("a", None, "")
-    off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED)
-    failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED)
+    off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED, 8)
+    failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED, 8)
     assert rules.Decision((passed, off)).blessed
     assert not rules.Decision((passed, failed)).blessed
     assert rules.Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"

@@ -16,7 +16,7 @@ from pipeline.config_errors import ConfigError
 from pipeline.config_load import load, shipped_config
 from pipeline.config_overrides import parse_override
 
-SHIPPED = ["demo", "fma_medium", "fma_small", "gtzan", "study"]
+SHIPPED = ["demo", "fma_medium", "fma_small", "folder", "gtzan", "study"]
 Write = Callable[[str], pathlib.Path]
 Complain = Callable[..., list[str]]
 
@@ -52,7 +52,7 @@ def test_every_shipped_configuration_loads(name: str) -> None:
 def test_the_shipped_configurations_are_these() -> None:
     folder = shipped_config("demo").parent
     assert sorted(path.stem for path in folder.glob("*.toml")) == SHIPPED
-    with pytest.raises(ConfigError, match="there are: demo, fma_medium, fma_small, gtzan, study"):
+    with pytest.raises(ConfigError, match="there are: demo, fma_medium, fma_small, folder, gtzan, study"):
         shipped_config("fma_smal")
 
 

@@ -9,6 +9,6 @@ benchmarks/synthetic_difficulty.py; numbers about it come from there.
 
 """
 
-from components.datasets.synthesis.corpus import CorpusError, write_corpus
+from components.datasets.synthesis.corpus import TRACKS, CorpusError, write_corpus
 
-__all__ = ["CorpusError", "write_corpus"]
+__all__ = ["TRACKS", "CorpusError", "write_corpus"]
