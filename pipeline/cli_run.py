@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from components.datasets.corpus import Corpus, list_tracks, split_listing
+from components.datasets.corpus import Corpus, load_corpus
 from components.errors import UsageError
 from components.spectrogram_gen.rejects import check_fraction
 from pipeline import local_runner, survey
@@ -61,7 +61,7 @@ def run(
     work = WorkDir.at(work_dir)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
     # What cannot run must not leave a work folder behind.
-    listing = None if synthesize else list_tracks(config.dataset)
+    corpus = None if synthesize else load_corpus(config.dataset, config.split)
     work.create()
     with work.locked(), RunDisplay(console) as display:
         if synthesize:
@@ -70,7 +70,8 @@ def run(
             work.check_space(survey.run_bytes(TRACKS, config.audio, config.models))
             config = with_data_dir(config, str(work.corpus))
             _make_corpus(work, display)
-        corpus = split_listing(listing or list_tracks(config.dataset), config.dataset, config.split)
+        if corpus is None:
+            corpus = load_corpus(config.dataset, config.split)
         _announce(console, name, corpus, work)
         check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
         work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
@@ -79,7 +80,7 @@ def run(
         out.print(table)
     out.print(LEGEND, style="dim", highlight=False)
     for note in worth(results):
-        out.print(f"[yellow]{note}[/]", highlight=False, soft_wrap=True)
+        out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, corpus, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
 
