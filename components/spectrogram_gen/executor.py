@@ -22,6 +22,7 @@ from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.errors import DataError
 from components.fresh_output import empty_outputs
+from components.spectrogram_gen import wav_export
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     Shard,
@@ -109,6 +110,9 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         if affected:
             rewritten = sum(len(shard.tracks) for shard in affected)
             progress.report("progress", stage="audio", done=0, total=rewritten)
+            for track in corpus.tracks:
+                if track.track_id in duplicates:
+                    wav_export.remove(options.wav_directory, track, options.export_wav)
             again = {
                 (res.splits, res.index): res for res in self._write(affected, options, results_path)
             }
@@ -149,7 +153,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             reasons = ", ".join(f"{n} {reason}" for reason, n in summary["rejects"].items())
             raise DataError(
                 f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}); "
-                "`genreflow check-data` lists every track and its reason"
+                "`genreflow check-data --full` lists every track and its reason"
             )
         temporary = os.path.join(examples.uri, ".tmp")
         if os.path.isdir(temporary):

@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import os
-import pathlib
 from collections.abc import Collection, Mapping, Sequence
 
 from components import progress
@@ -61,6 +60,11 @@ class WriteOptions:
     strict: bool = False
     store: str = ""
     code: str = ""
+
+    @property
+    def wav_directory(self) -> str:
+        """Beside the splits: whatever lies inside them is read as examples."""
+        return os.path.join(self.directory, "wav")
 
 
 def plan_shards(
@@ -188,11 +192,10 @@ def _write_track(
         read = extract.read_track(track, params, options.clip_seed, strict=options.strict)
         made = extract.make_mels(read, params)
         store.put(key, made)
-        wav = str(pathlib.Path(options.directory, "wav"))
         if options.export_wav == "clips":
-            wav_export.export_clips(wav, track, read.waveforms, params)
+            wav_export.export_clips(options.wav_directory, track, read.waveforms, params)
         elif options.export_wav == "tracks":
-            wav_export.export_track(wav, track)
+            wav_export.export_track(options.wav_directory, track)
     clips = extract.label_clips(track, label, made, params)
     for clip, split in zip(clips, clip_splits, strict=True):
         writers[split].write(writer.serialize(clip, params))  # type: ignore[attr-defined]

@@ -44,6 +44,16 @@ def export_track(directory: str, track: Track) -> None:
     _write(pathlib.Path(directory, safe_name(track.genre), name), samples, rate_hz)
 
 
+def remove(directory: str, track: Track, kind: str) -> None:
+    """Removes what was exported, as "clips" or "tracks", of a track that is not used after all."""
+    folder, name = pathlib.Path(directory, safe_name(track.genre)), safe_name(track.track_id)
+    # A track may be named as another one's clips are: only the run's own kind is meant.
+    clip = re.compile(re.escape(name) + (r"-[0-9]{2,}" if kind == "clips" else "") + r"\.wav")
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if clip.fullmatch(path.name):
+            path.unlink()
+
+
 def _write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -16,6 +16,7 @@ from components.audio.clips import clip_starts
 from components.audio.decode import decode
 from components.audio.params import AudioParams
 from components.datasets.track import SPLITS, SplitName, Track
+from components.spectrogram_gen import wav_export
 from components.spectrogram_gen.shards import (
     Shard,
     WriteOptions,
@@ -207,3 +208,21 @@ def test_a_genre_outside_the_labels_is_a_defect_not_a_label(tmp_path: pathlib.Pa
     options = WriteOptions(PARAMS, GENRES, 0, str(tmp_path / "out"))
     with pytest.raises(ValueError, match="not in tuple"):
         write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone"),
+    [("tracks", {"a.wav"}), ("clips", {"a-00.wav", "a-01.wav", "a-02.wav"})],
+)
+def test_what_was_exported_of_a_track_can_be_removed_and_nothing_else(
+    tmp_path: pathlib.Path, kind: str, gone: set[str]
+) -> None:
+    for track_id in ("a", "a-1", "a-01", "b"):
+        track = _track(track_id, _wav(tmp_path / f"{track_id}.wav", 1.0))
+        options = WriteOptions(PARAMS, GENRES, 0, str(tmp_path / "out"), export_wav=kind)
+        write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+    folder = pathlib.Path(options.wav_directory, "Folk")
+    before = {path.name for path in folder.iterdir()}
+    wav_export.remove(options.wav_directory, _track("a", ""), kind)
+    assert before - {path.name for path in folder.iterdir()} == gone
+    wav_export.remove(str(tmp_path / "nowhere"), _track("a", ""), kind)
