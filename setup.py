@@ -13,7 +13,7 @@ CORE = [
     "tensorflow==2.16.*",
     "keras>=3.12,<3.13",
     "apache-beam>=2.65,<2.68",  # tfx-bsl 1.16 needs dill, which Beam 2.68 dropped
-    "tensorflow-io==0.37.1",
+    "tensorflow-io==0.37.1",  # TensorFlow's own file system for s3://
     "tensorflow-io-gcs-filesystem==0.37.1",
     "tensorflow-model-analysis==0.47.*",
     "tensorflow-data-validation==1.16.*",
@@ -36,6 +36,7 @@ CORE = [
     "rich>=13",
     "jsonschema>=4",
     "filelock>=3",
+    "boto3>=1.35",  # our own and Beam's reading and writing of s3://
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]
 
@@ -70,6 +71,7 @@ setup(
             "ruff==0.17.6",
             "mypy==2.4.1",
             "pip-audit>=2.7",
+            "moto[server]>=5.1",  # the S3 server that the tests talk to
         ],
     },
     entry_points={"console_scripts": ["genreflow=pipeline.cli:main"]},
