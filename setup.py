@@ -37,6 +37,7 @@ CORE = [
     "jsonschema>=4",
     "filelock>=3",
     "boto3>=1.35",  # our own and Beam's reading and writing of s3://
+    "safetensors>=0.5",  # ResNet34 from timm
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]
 
