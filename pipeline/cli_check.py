@@ -49,6 +49,7 @@ def check_data(
             config.audio,
             full=full,
             clip_seed=config.dataset.clip_seed,
+            limits=config.dataset.decode_limits,
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
     bad = {reject.track_id for reject in found.rejects}

@@ -17,7 +17,7 @@ from pipeline.display import shown
 from pipeline.quiet import quiet_stderr
 
 if TYPE_CHECKING:
-    from serving.local import Prediction
+    from serving.local import LocalModel, Prediction
 
 SYNTHETIC_NOTE = "; the model learned from synthetic data"
 
@@ -36,17 +36,28 @@ def predict(
     Raises:
       UsageError: the model folder cannot be used.
     """
-    from components.audio.decode import DecodeError
+    from components.audio.isolation import IsolatedDecoder
+    from components.audio.limits import DecodeLimits
     from serving.local import LocalModel
     from serving.model_files import ModelFolderError, resolve_version
 
+    with IsolatedDecoder(DecodeLimits()) as decoder:
+        try:
+            resolve_version(model_dir)  # before the seconds that TensorFlow takes
+            with quiet_stderr() as console, console.status("loading the model (some seconds)"):
+                decoder.start()
+                model = LocalModel(model_dir, decoder)
+        except ModelFolderError as error:
+            raise UsageError(str(error)) from error
+        return _predict_files(model, files, top=top, json_output=json_output)
+
+
+def _predict_files(
+    model: LocalModel, files: Sequence[pathlib.Path], *, top: int, json_output: bool
+) -> int:
+    from components.audio.decode import DecodeError
+
     out = Console()
-    try:
-        resolve_version(model_dir)  # before the seconds that TensorFlow takes
-        with quiet_stderr() as console, console.status("loading the model (some seconds)"):
-            model = LocalModel(model_dir)
-    except ModelFolderError as error:
-        raise UsageError(str(error)) from error
     card = model.model_card
     synthetic = bool(card.get("synthetic"))
     answers = []

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import os
+import queue
 import time
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+from components.audio.limits import DecodeLimits
 from components.audio.params import AudioParams
 from components.datasets.track import Reject, Track
 from components.models.settings import ModelSettings
+
+if TYPE_CHECKING:
+    from components.audio.decoder import Decoder
 
 # Serialized tf.Example of one clip beside its spectrogram: ids, label, framing.
 EXAMPLE_OVERHEAD_BYTES = 256
@@ -41,6 +48,7 @@ def survey_files(
     *,
     full: bool,
     clip_seed: int,
+    limits: DecodeLimits | None,
     advance: Callable[[], None],
     workers: int | None = None,
 ) -> Survey:
@@ -50,29 +58,42 @@ def survey_files(
       tracks: the tracks.
       params: the audio parameters.
       clip_seed: decides which clips are listened to for silence.
+      limits: of decoding a file, in a process beside each thread; None is this process.
       full: decode every file; else only headers are read, which finds no damage
         further in.
       advance: called once a track.
       workers: threads; None is one a core.
     """
+    from components.audio.isolation import make_decoder
     from components.spectrogram_gen import header
 
-    def look(track: Track) -> Reject | None:
-        if full:
-            reject = header.decode_reject(track, params, clip_seed)
-        else:
-            reject = header.header_reject(track, params)
-        advance()
-        return reject
+    threads = workers or os.cpu_count() or 1
+    with contextlib.ExitStack() as stack:
+        # Each thread takes one for as long as it looks.
+        decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        for _ in range(threads):
+            decoders.put(stack.enter_context(make_decoder(limits)))
 
-    with concurrent.futures.ThreadPoolExecutor(workers or os.cpu_count() or 1) as pool:
-        rejects = [reject for reject in pool.map(look, tracks) if reject]
-    bad = {reject.track_id for reject in rejects}
-    good = [track for track in tracks if track.track_id not in bad]
-    return Survey(tuple(rejects), _time_tracks(good, params))
+        def look(track: Track) -> Reject | None:
+            decoder = decoders.get()
+            try:
+                if full:
+                    reject = header.decode_reject(track, params, clip_seed, decoder)
+                else:
+                    reject = header.header_reject(track, params, decoder)
+            finally:
+                decoders.put(decoder)
+            advance()
+            return reject
+
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            rejects = [reject for reject in pool.map(look, tracks) if reject]
+        bad = {reject.track_id for reject in rejects}
+        good = [track for track in tracks if track.track_id not in bad]
+        return Survey(tuple(rejects), _time_tracks(good, params, decoders.get()))
 
 
-def _time_tracks(tracks: Sequence[Track], params: AudioParams) -> float | None:
+def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:
     """Measured seconds a track of decoding and spectrograms on one core; None without tracks."""
     from components.audio.decode import DecodeError
     from components.spectrogram_gen import extract
@@ -83,7 +104,7 @@ def _time_tracks(tracks: Sequence[Track], params: AudioParams) -> float | None:
     timed = 0
     for track in sample:
         try:
-            clips = extract.read_track(track, params, 0)
+            clips = extract.read_track(track, params, 0, decoder=decoder)
         except DecodeError:
             continue
         extract.make_mels(clips, params)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.audio import decode
+from components.audio.decode import DecodeError
+from components.audio.decoder import Decoder, InProcessDecoder
 from components.audio.params import AudioParams
 from components.audio.windows import whole_clips
 from serving import model_files
@@ -39,15 +40,17 @@ class Prediction:
 class LocalModel:
     """An exported model, loaded in this process. Takes seconds to make (TensorFlow)."""
 
-    def __init__(self, path: str | pathlib.Path) -> None:
+    def __init__(self, path: str | pathlib.Path, decoder: Decoder | None = None) -> None:
         """Checks the model's files, then loads it.
 
         Args:
           path: one version's folder, or the folder of versions (the highest is taken).
+          decoder: reads the audio files; None is one in this process.
 
         Raises:
           ModelFolderError: not a model, half copied, not as it says it is, or unsafe.
         """
+        self._decoder = decoder or InProcessDecoder()
         self.path = model_files.resolve_version(path)
         assets = model_files.read_assets(self.path)
         model_files.check_graph(self.path)
@@ -71,21 +74,20 @@ class LocalModel:
         """Decodes a file (mp3, wav, au, flac, ogg), cuts it into clips and asks the model.
 
         Raises:
-          components.audio.decode.DecodeError: the file is not audio that can be used, or
-            is shorter than one clip ("too_short").
+          DecodeError: the file is not audio that can be used, or is shorter than one clip
+            ("too_short").
         """
-        samples, rate_hz = decode.decode(path)
-        at_model_rate = decode.resample(samples, rate_hz, self.params.sample_rate_hz)
+        recording = self._decoder.decode(path, self.params.sample_rate_hz)
         try:
-            windows = whole_clips(at_model_rate, self.params)
+            windows = whole_clips(recording.samples, self.params)
         except ValueError as error:
-            raise decode.DecodeError("too_short", str(error)) from error
+            raise DecodeError("too_short", str(error)) from error
         matrix = self.predict_windows(windows)
         mean = matrix.mean(axis=0, dtype=np.float64)
         order = np.argsort(-mean, kind="stable")
         return Prediction(
             path=str(path),
-            seconds=len(samples) / rate_hz,
+            seconds=recording.seconds,
             windows=len(windows),
             probabilities={self.genres[index]: float(mean[index]) for index in order},
             window_probabilities=matrix,

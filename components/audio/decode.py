@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import pathlib
@@ -19,15 +20,40 @@ from components.audio.params import LARGEST_SAMPLE
 MAX_SECONDS = 3600.0
 # From telephone speech to the fastest converters: beyond them the header is wrong.
 LEAST_RATE_HZ, MOST_RATE_HZ = 4000, 384000
+# Hashed at once: copies of an hour's audio are large.
+_HASHED_SAMPLES = 1 << 20
 EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
 
 # libsndfile 1.2 ends its search for an mp3 frame with this code, whose text says that
 # the file does not exist.
 NOT_A_REGULAR_FILE = 7
+# SFE_MALLOC_FAILED of libsndfile's common.h.
+MALLOC_FAILED = 17
+
+
+# Why a file cannot be used: those of REJECT_REASONS (components/datasets/track.py) that
+# reading it can give.
+DECODE_REASONS = frozenset(
+    {
+        "missing_file",
+        "empty_file",
+        "unreadable",
+        "undecodable",
+        "decoder_crashed",
+        "timed_out",
+        "too_large",
+        "bad_sample_rate",
+        "truncated",
+        "near_silent",
+        "too_short",
+        "too_long",
+        "not_finite",
+    }
+)
 
 
 class DecodeError(ValueError):
-    """The file is not audio that can be used; `reason` is from the closed reject list."""
+    """The file is not audio that can be used; `reason` is one of DECODE_REASONS."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -86,14 +112,23 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
                 )
             yield audio
     except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise too_large() from error
         raise DecodeError("unreadable", f"{error.strerror}") from error
     except soundfile.LibsndfileError as error:
+        if error.code == MALLOC_FAILED:
+            raise too_large() from error
         text = "Format not recognised." if error.code == NOT_A_REGULAR_FILE else error.error_string
         raise DecodeError("undecodable", text) from error
     except RuntimeError as error:
         raise DecodeError("undecodable", str(error)) from error
     except MemoryError as error:
-        raise DecodeError("undecodable", "declares more audio than memory holds") from error
+        raise too_large() from error
+
+
+def too_large() -> DecodeError:
+    """The error for a file that needs more memory than there is, or than is allowed."""
+    return DecodeError("too_large", "decoding it takes more memory than there is for it")
 
 
 def _what_instead(path: pathlib.Path) -> str:
@@ -115,8 +150,10 @@ def check_finite(mono: npt.NDArray[np.float32]) -> None:
 def audio_digest(samples: npt.NDArray[np.float32], rate_hz: int) -> str:
     """64 hex digits: the same for the same samples at the same rate, and no others."""
     digest = hashlib.sha256(f"{rate_hz} {len(samples)} ".encode())
-    # Adding 0 makes -0 and 0, which are the same audio, the same bytes.
-    digest.update((samples + np.float32(0)).astype("<f4").tobytes())
+    for first in range(0, len(samples), _HASHED_SAMPLES):
+        # Adding 0 makes -0 and 0, which are the same audio, the same bytes.
+        block = samples[first : first + _HASHED_SAMPLES] + np.float32(0)
+        digest.update(block.astype("<f4").tobytes())
     return digest.hexdigest()
 
 
@@ -128,7 +165,8 @@ def to_mono(samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     total = samples[:, 0] + samples[:, 1]
     for channel in range(2, samples.shape[1]):
         total += samples[:, channel]
-    return total / np.float32(samples.shape[1])
+    total /= np.float32(samples.shape[1])
+    return total
 
 
 def resample(samples: npt.NDArray[np.float32], rate_hz: int, to_hz: int) -> npt.NDArray[np.float32]:

@@ -10,15 +10,19 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 
-from components.audio.decode import DecodeError, audio_digest, decode
+from components.audio.decode import DecodeError
+from components.audio.decoder import Decoder, InProcessDecoder
 
 
-def find_duplicates(tracks: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+def find_duplicates(
+    tracks: Iterable[tuple[str, str, str]], decoder: Decoder | None = None
+) -> dict[str, str]:
     """The tracks that repeat another one's audio.
 
     Args:
       tracks: (track id, path, fingerprint) of each; an empty fingerprint is compared
         with all other empty ones.
+      decoder: what decodes them; None is this process.
 
     Returns:
       For each repeating track's id that of the track that is kept: the smallest id of
@@ -28,12 +32,13 @@ def find_duplicates(tracks: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     for track_id, path, fingerprint in tracks:
         suspects[fingerprint].append((track_id, path))
     duplicates: dict[str, str] = {}
+    decoder = decoder or InProcessDecoder()
     for group in suspects.values():
         if len(group) < 2:
             continue
         kept: dict[str, str] = {}
         for track_id, path in sorted(group):
-            digest = _whole_digest(path)
+            digest = _whole_digest(decoder, path)
             if digest is None:
                 continue
             first = kept.setdefault(digest, track_id)
@@ -42,9 +47,9 @@ def find_duplicates(tracks: Iterable[tuple[str, str, str]]) -> dict[str, str]:
     return duplicates
 
 
-def _whole_digest(path: str) -> str | None:
+def _whole_digest(decoder: Decoder, path: str) -> str | None:
     """Digest of a file's whole audio; None if it does not decode (any more)."""
     try:
-        return audio_digest(*decode(path))
+        return decoder.digest(path)
     except DecodeError:
         return None

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
+from components.audio.limits import DecodeLimits
+
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSettings:
@@ -20,6 +22,9 @@ class DatasetSettings:
     otherwise clips are sought and sizes and times are compared. `clip_seed`: seeds the
     clips' offsets. `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
     `max_reject_fraction`: a run stops when a larger share of its tracks cannot be used.
+    `isolate_decoding`: decode in a process beside each worker, so that a file which crashes
+    the decoder, hangs it (longer than `decode_timeout_seconds`) or takes more than
+    `decode_memory_mib` is left out; otherwise it ends the run, and there are no limits.
     `export_wav`: also write WAV files of the clips or of whole tracks, as 32-bit
     float, so that they decode to the very samples the spectrograms came from.
     """
@@ -33,6 +38,9 @@ class DatasetSettings:
     export_wav: Literal["none", "clips", "tracks"] = "none"
     strict: bool = False
     max_reject_fraction: Annotated[float, Ge(0), Le(1)] = 0.5
+    isolate_decoding: bool = True
+    decode_timeout_seconds: Annotated[float, Ge(1), Le(86400)] = DecodeLimits.timeout_seconds
+    decode_memory_mib: Annotated[int, Ge(64), Le(1 << 20)] = DecodeLimits.memory_mib
     clip_seed: int = 0
 
     def __post_init__(self) -> None:
@@ -40,6 +48,13 @@ class DatasetSettings:
             raise ValueError(f"genres holds a name twice: {list(self.genres)}")
         if any(not genre.strip() for genre in self.genres):
             raise ValueError("genres holds an empty name")
+
+    @property
+    def decode_limits(self) -> DecodeLimits | None:
+        """For components.audio.isolation; None where decoding is not isolated."""
+        if not self.isolate_decoding:
+            return None
+        return DecodeLimits(self.decode_timeout_seconds, self.decode_memory_mib)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> DatasetSettings:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from components.storage.objects import ObjectState
+
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
@@ -13,9 +15,10 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 class Track:
     """A track as its dataset's metadata tells it. Immutable, ordered by id.
 
-    `track_id` is unique within the dataset; `uri` is the path of its audio file;
+    `track_id` is unique within the dataset; `uri` is the path or s3:// URI of its audio file;
     `genre` is "" where the metadata has none; `artist_id` is None where unknown;
-    `split_hint` is the dataset's own split, where it has one.
+    `split_hint` is the dataset's own split, where it has one; `state` is that of an object
+    as it was listed, None of a local file.
     """
 
     track_id: str
@@ -23,6 +26,7 @@ class Track:
     genre: str
     artist_id: str | None = None
     split_hint: SplitName | None = None
+    state: ObjectState | None = None
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -42,6 +46,9 @@ REJECT_REASONS: dict[str, str] = {
     "empty_file": "its audio file has no bytes",
     "unreadable": "its audio file cannot be read",
     "undecodable": "its audio file cannot be decoded",
+    "decoder_crashed": "decoding it crashes the decoder",
+    "timed_out": "decoding it does not end in time (dataset.decode_timeout_seconds)",
+    "too_large": "decoding it takes too much memory (dataset.decode_memory_mib)",
     "bad_sample_rate": "its header names an impossible sample rate",
     "truncated": "its audio ends before its header says",
     "near_silent": "its clips are silent or nearly so (below -60 dBFS)",

@@ -15,6 +15,7 @@ from tfx.types import artifact_utils
 
 from components import progress
 from components.audio.duplicates import find_duplicates
+from components.audio.isolation import make_decoder
 from components.audio.params import AudioParams
 from components.code_digest import code_digest
 from components.datasets import corpus as corpus_lib
@@ -35,13 +36,19 @@ from components.spectrogram_gen.shards import (
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """Writes one shard an element, and yields what it wrote."""
+    """Writes one shard an element, and yields what it wrote. One decoder a worker."""
 
     def __init__(self, options: WriteOptions) -> None:
         self._options = options
 
+    def setup(self) -> None:
+        self._decoder = make_decoder(self._options.limits)
+
+    def teardown(self) -> None:
+        self._decoder.close()
+
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        result = write_shard(shard, self._options)
+        result = write_shard(shard, self._options, self._decoder)
         count = beam.metrics.Metrics.counter
         count("genreflow/spectrogram_gen", "tracks_read").inc(
             len(shard.tracks) - len(result.rejects)
@@ -88,6 +95,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             strict=dataset.strict,
             store=exec_properties["store"],
             code=code_digest("audio", "spectrogram_gen/extract.py"),
+            limits=dataset.decode_limits,
         )
         clip_splits = {
             track.track_id: tuple(
@@ -101,7 +109,10 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         results_path = os.path.join(rejects.uri, ".results")
         results = self._write(shards, options, results_path)
         tracks_decoded = sum(res.tracks_decoded for res in results)
-        duplicates = find_duplicates(entry for res in results for entry in res.written)
+        with make_decoder(dataset.decode_limits) as decoder:
+            duplicates = find_duplicates(
+                (entry for res in results for entry in res.written), decoder
+            )
         affected = [
             without(shard, duplicates)
             for shard in shards

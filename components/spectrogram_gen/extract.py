@@ -8,14 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio import mel
-from components.audio.clip_reader import TrackClips, read_clips
-from components.audio.clips import clip_starts
+from components.audio.clip_reader import TrackClips
+from components.audio.decoder import Decoder, InProcessDecoder
 from components.audio.params import AudioParams
 from components.datasets.track import Track
 from components.examples.writer import Clip
 
 
-def read_track(track: Track, params: AudioParams, seed: int, *, strict: bool = False) -> TrackClips:
+def read_track(
+    track: Track,
+    params: AudioParams,
+    seed: int,
+    *,
+    strict: bool = False,
+    decoder: Decoder | None = None,
+) -> TrackClips:
     """A track's clips at the model's rate.
 
     Args:
@@ -23,22 +30,13 @@ def read_track(track: Track, params: AudioParams, seed: int, *, strict: bool = F
       params: the audio parameters.
       seed: the run's clip seed.
       strict: decode the whole file (components.audio.clip_reader.read_clips).
+      decoder: what decodes it; None is this process.
 
     Raises:
       DecodeError: with a reject reason.
     """
-    return read_clips(
-        track.uri,
-        params,
-        lambda samples: clip_starts(
-            samples,
-            params.clip_samples,
-            params.clips_per_track,
-            track_id=track.track_id,
-            seed=seed,
-        ),
-        strict=strict,
-    )
+    decoder = decoder or InProcessDecoder()
+    return decoder.read_clips(track.uri, params, track_id=track.track_id, seed=seed, strict=strict)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,6 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 
 from components import progress
 from components.audio.decode import DecodeError
+from components.audio.decoder import Decoder, InProcessDecoder
+from components.audio.limits import DecodeLimits
 from components.audio.params import AudioParams
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
@@ -50,7 +52,8 @@ class ShardResult:
 @dataclasses.dataclass(frozen=True)
 class WriteOptions:
     """What every shard's writing needs to know. `genres` is in label order; `store` is the
-    folder of the clip store ("": none), and `code` the digest of the code behind it."""
+    folder of the clip store ("": none), and `code` the digest of the code behind it;
+    `limits` are those of decoding (None: in the worker's own process)."""
 
     params: AudioParams
     genres: tuple[str, ...]
@@ -60,6 +63,7 @@ class WriteOptions:
     strict: bool = False
     store: str = ""
     code: str = ""
+    limits: DecodeLimits | None = None
 
     @property
     def wav_directory(self) -> str:
@@ -119,14 +123,15 @@ def shard_path(directory: str, split: str, index: int, total: int) -> str:
     return os.path.join(directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord")
 
 
-def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
-    """Decodes and writes one shard.
+def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = None) -> ShardResult:
+    """Decodes, by `decoder` or else in this process, and writes one shard.
 
     Tracks that cannot be used are left out and returned with their reasons; an output
     that cannot be written (a full disk) raises OSError or tf.errors.OpError.
     """
     import tensorflow as tf
 
+    decoder = decoder or InProcessDecoder()
     store = ClipStore(
         options.store,
         options.params,
@@ -150,7 +155,9 @@ def write_shard(shard: Shard, options: WriteOptions) -> ShardResult:
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)
             try:
-                fingerprint, decoded = _write_track(track, clip_splits, options, store, writers)
+                fingerprint, decoded = _write_track(
+                    track, clip_splits, options, store, decoder, writers
+                )
             except DecodeError as error:
                 rejects.append(
                     Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
@@ -180,6 +187,7 @@ def _write_track(
     clip_splits: Sequence[SplitName],
     options: WriteOptions,
     store: ClipStore,
+    decoder: Decoder,
     writers: Mapping[SplitName, object],
 ) -> tuple[str, bool]:
     """Writes a track's examples; returns its fingerprint, and whether it was decoded."""
@@ -189,13 +197,15 @@ def _write_track(
     made = store.get(key) if options.export_wav == "none" else None
     decoded = made is None
     if made is None:
-        read = extract.read_track(track, params, options.clip_seed, strict=options.strict)
+        read = extract.read_track(
+            track, params, options.clip_seed, strict=options.strict, decoder=decoder
+        )
         made = extract.make_mels(read, params)
         store.put(key, made)
         if options.export_wav == "clips":
             wav_export.export_clips(options.wav_directory, track, read.waveforms, params)
         elif options.export_wav == "tracks":
-            wav_export.export_track(options.wav_directory, track)
+            wav_export.export_track(options.wav_directory, track, decoder)
     clips = extract.label_clips(track, label, made, params)
     for clip, split in zip(clips, clip_splits, strict=True):
         writers[split].write(writer.serialize(clip, params))  # type: ignore[attr-defined]

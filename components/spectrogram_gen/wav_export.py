@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from components.audio.decoder import Decoder
 from components.audio.params import AudioParams
 from components.datasets.track import Track
 
@@ -32,16 +35,22 @@ def export_clips(
     """Writes `<genre>/<track>-<clip>.wav`, 32-bit float: it decodes to the same samples."""
     for index, waveform in enumerate(waveforms):
         name = f"{safe_name(track.track_id)}-{index:02d}.wav"
-        _write(
-            pathlib.Path(directory, safe_name(track.genre), name), waveform, params.sample_rate_hz
-        )
+        path = pathlib.Path(directory, safe_name(track.genre), name)
+        with _whole_or_not_at_all(path) as temporary:
+            soundfile.write(
+                temporary, waveform, params.sample_rate_hz, subtype="FLOAT", format="WAV"
+            )
 
 
-def export_track(directory: str, track: Track) -> None:
-    """Writes the whole track as `<genre>/<track>.wav`: its own rate and channels, 32-bit float."""
-    samples, rate_hz = soundfile.read(track.uri, dtype="float32", always_2d=True)
-    name = f"{safe_name(track.track_id)}.wav"
-    _write(pathlib.Path(directory, safe_name(track.genre), name), samples, rate_hz)
+def export_track(directory: str, track: Track, decoder: Decoder) -> None:
+    """Writes the whole track as `<genre>/<track>.wav`: its own rate and channels, 32-bit float.
+
+    Raises:
+      DecodeError: it cannot be decoded; nothing is left of it.
+    """
+    path = pathlib.Path(directory, safe_name(track.genre), f"{safe_name(track.track_id)}.wav")
+    with _whole_or_not_at_all(path) as temporary:
+        decoder.write_wav(track.uri, temporary)
 
 
 def remove(directory: str, track: Track, kind: str) -> None:
@@ -54,8 +63,13 @@ def remove(directory: str, track: Track, kind: str) -> None:
             path.unlink()
 
 
-def _write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int) -> None:
+@contextlib.contextmanager
+def _whole_or_not_at_all(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A name to write to, which becomes `path` at the end, or goes where that failed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    soundfile.write(temporary, samples, rate_hz, subtype="FLOAT", format="WAV")
-    temporary.replace(path)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,97 @@
+"""What a decoder can be asked: plain values in, plain values and at most one array out.
+
+The same functions run in this process or in one of their own (components.audio.isolation),
+so that both give the same bytes. Nothing here may import more than decoding needs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from components.audio import clip_reader
+from components.audio.clips import clip_starts
+from components.audio.decode import audio_digest, opened, resample
+from components.audio.decode import decode as decode_file
+from components.audio.params import AudioParams
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Answer:
+    """`values` are JSON values; `samples` float32 `[n]`, empty where the task has none."""
+
+    values: dict[str, Any]
+    samples: npt.NDArray[np.float32] = dataclasses.field(
+        default_factory=lambda: np.empty(0, np.float32)
+    )
+
+
+class OutputError(OSError):
+    """What a task was to write cannot be written: no fault of the track's."""
+
+
+def read_clips(path: str, params: dict[str, Any], track_id: str, seed: int, strict: bool) -> Answer:
+    """A track's clips, one after the other in `samples` (clip_reader.read_clips)."""
+    audio = AudioParams.from_json(params)
+    clips = clip_reader.read_clips(
+        path,
+        audio,
+        lambda samples: clip_starts(
+            samples, audio.clip_samples, audio.clips_per_track, track_id=track_id, seed=seed
+        ),
+        strict=strict,
+    )
+    values = {
+        "starts": clips.starts,
+        "track_samples": clips.track_samples,
+        "fingerprint": clips.fingerprint,
+    }
+    return Answer(values, clips.waveforms.reshape(-1))
+
+
+def decode(path: str, rate_hz: int) -> Answer:
+    """The whole recording, mono at `rate_hz`; `seconds` of it as the file has them."""
+    samples, file_rate_hz = decode_file(path)
+    seconds = len(samples) / file_rate_hz
+    return Answer({"seconds": seconds}, resample(samples, file_rate_hz, rate_hz))
+
+
+def header(path: str) -> Answer:
+    """`frames` (samples a channel) and `rate_hz`, as the header says; decodes no audio."""
+    with opened(path) as audio:
+        return Answer({"frames": int(audio.frames), "rate_hz": int(audio.samplerate)})
+
+
+def digest(path: str) -> Answer:
+    """`digest` of the whole audio (decode.audio_digest)."""
+    return Answer({"digest": audio_digest(*decode_file(path))})
+
+
+def write_wav(path: str, destination: str) -> Answer:
+    """Writes the whole track as 32-bit float WAV, its own rate and channels.
+
+    Raises:
+      OutputError: it cannot be written.
+    """
+    with opened(path) as audio:
+        samples = audio.read(dtype="float32", always_2d=True)
+        rate_hz = int(audio.samplerate)
+    try:
+        soundfile.write(destination, samples, rate_hz, subtype="FLOAT", format="WAV")
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise OutputError(f"{destination}: {error}") from error
+    return Answer({})
+
+
+TASKS: dict[str, Callable[..., Answer]] = {
+    "read_clips": read_clips,
+    "decode": decode,
+    "header": header,
+    "digest": digest,
+    "write_wav": write_wav,
+}
