@@ -120,6 +120,29 @@ def test_audio_and_datasets_import_no_tfx_and_no_beam() -> None:
     assert offenders(within("components.audio", "components.datasets"), BEAM) == []
 
 
+def test_storage_imports_nothing_of_ours_but_the_errors_and_nothing_heavy() -> None:
+    """Whoever may import components may import it."""
+    storage = within("components.storage")
+    assert offenders(storage, (*BEAM, *TENSORFLOW)) == []
+    allowed = ("components.storage", "components.errors")
+    others = [
+        f"{module}:{found.line} imports {found.target}"
+        for module in storage
+        for found in IMPORTS[module]
+        if is_within(found.target, "components")
+        and not any(is_within(found.target, package) for package in allowed)
+    ]
+    assert others == []
+    at_top = [
+        f"{module}:{found.line} imports {found.target}"
+        for module in storage
+        for found in IMPORTS[module]
+        if found.top_level and found.target.split(".")[0] in ("boto3", "botocore", "urllib3")
+    ]
+    assert storage
+    assert at_top == []
+
+
 def test_audio_but_for_its_in_graph_twin_imports_no_tensorflow() -> None:
     audio = [module for module in within("components.audio") if module != IN_GRAPH_TWIN]
     assert offenders(audio, TENSORFLOW) == []

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import os
-import stat
 from collections.abc import Iterable, Iterator
 
 from components.datasets import text
+from components.datasets.files import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 
@@ -20,20 +18,20 @@ MAX_GENRE = 256
 
 
 def admit(
-    items: Iterable[Track | Reject], settings: DatasetSettings, root: str
+    items: Iterable[Track | Reject], settings: DatasetSettings, files: DataFiles
 ) -> Iterator[Track | Reject]:
-    """Passes usable tracks on, with absolute paths; turns the others into rejects.
+    """Passes usable tracks on, with whole uris; turns the others into rejects.
 
     Args:
-      items: what a reader yields; a track's `uri` may be relative to `root`.
+      items: what a reader yields; a track's `uri` may be relative to the data folder.
       settings: its `genres`, where given, are the only ones that pass, and their
         spelling is what tracks get.
-      root: the absolute path of the data folder.
+      files: the data folder.
 
     Yields:
       One item for each item, in order. Rejects are always encodable as UTF-8.
     """
-    admission = _Admission(settings, root)
+    admission = _Admission(settings, files)
     for item in items:
         yield admission.check(item) if isinstance(item, Track) else _encodable(item)
 
@@ -43,29 +41,20 @@ def refuse(track: Track, reason: str, detail: str) -> Reject:
     return _encodable(Reject(track.track_id, track.uri, track.genre, reason, detail))
 
 
-def leads_outside(path: str, real_root: str) -> str | None:
-    """Where the absolute `path` really lies if that is outside `real_root`, else None."""
-    real = os.path.realpath(path)
-    return None if _inside(real, real_root) else real
-
-
 class _Admission:
     """Remembers the ids and files it has seen; one instance reads one dataset once."""
 
-    def __init__(self, settings: DatasetSettings, root: str) -> None:
-        self._root = root
-        self._real_root = os.path.realpath(root)
+    def __init__(self, settings: DatasetSettings, files: DataFiles) -> None:
+        self._files = files
         self._genres = {text.normalise(genre): genre for genre in settings.genres}
         self._uri_of_id: dict[str, str] = {}
         self._id_of_file: dict[str, str] = {}
-        # Thousands of files share a folder: resolve its links once.
-        self._real_folder = functools.lru_cache(maxsize=1024)(os.path.realpath)
 
     def check(self, track: Track) -> Track | Reject:
-        problem = _text_problem(track)
+        problem = _text_problem(track, self._files.scheme)
         if problem:
             return refuse(track, "bad_metadata", problem)
-        uri = os.path.normpath(os.path.join(self._root, track.uri))
+        uri = self._files.uri(track.uri)
         genre = text.normalise(track.genre)
         track = dataclasses.replace(track, uri=uri, genre=genre)
         if track.track_id in self._uri_of_id:
@@ -81,40 +70,23 @@ class _Admission:
         return self._check_file(track)
 
     def _check_file(self, track: Track) -> Track | Reject:
-        real = self._real_path(track.uri)
-        if not _inside(real, self._real_root):
-            return refuse(track, "outside_root", f"leads to {real}")
-        try:
-            status = os.stat(real)
-        except OSError as error:
-            return refuse(track, "missing_file", error.strerror or "cannot be opened")
-        if not stat.S_ISREG(status.st_mode):
-            return refuse(track, "missing_file", "not a regular file")
-        if status.st_size == 0:
-            return refuse(track, "empty_file", "0 bytes")
-        other = self._id_of_file.setdefault(real, track.track_id)
+        found = self._files.find(track.uri)
+        if found.problem:
+            return refuse(track, *found.problem)
+        other = self._id_of_file.setdefault(found.identity, track.track_id)
         if other != track.track_id:
             return refuse(track, "bad_metadata", f"the same file as track {other}")
-        return track
-
-    def _real_path(self, path: str) -> str:
-        folder, name = os.path.split(path)
-        real = os.path.join(self._real_folder(folder), name)
-        return os.path.realpath(real) if os.path.islink(real) else real
+        return dataclasses.replace(track, state=found.state)
 
 
-def _inside(real: str, real_root: str) -> bool:
-    return os.path.commonpath([real, real_root]) == real_root
-
-
-def _text_problem(track: Track) -> str | None:
+def _text_problem(track: Track, scheme: str) -> str | None:
     if not track.track_id:
         return "no track id"
     if not track.uri:
         return "no path"
     if "\0" in track.uri or text.encodable(track.uri, len(track.uri)) != track.uri:
         return "its path is not valid text"
-    if "://" in track.uri:
+    if "://" in track.uri and not (scheme and track.uri.startswith(scheme)):
         return "only paths are read, not URLs: copy the file below the data folder"
     checks = (
         ("track id", track.track_id, MAX_TRACK_ID),

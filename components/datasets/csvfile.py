@@ -7,12 +7,13 @@ import os
 from collections.abc import Iterator
 
 from components.datasets.errors import DatasetError
+from components.datasets.files import DataFiles
 
 # Biographies in FMA's tracks.csv pass the csv module's default of 128 KiB a field.
 MAX_FIELD_BYTES = 1 << 24
 
 
-def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
+def read_rows(files: DataFiles, path: str) -> Iterator[tuple[int, list[str]]]:
     """Yields (line number, cells) for each row that is not blank, header lines included.
 
     The line number is that of the row's last line, 1-based. A byte-order mark is dropped.
@@ -24,7 +25,7 @@ def read_rows(path: str) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD_BYTES))
     line = 0
     try:
-        with open(path, encoding="utf-8-sig", newline="") as stream:
+        with files.open_text(path) as stream:
             rows = csv.reader(stream)
             for cells in rows:
                 line = rows.line_num

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from components.datasets import csvfile
 from components.datasets.errors import DatasetError
+from components.datasets.files import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, SplitName, Track
 
@@ -26,13 +27,15 @@ SPLIT_NAMES: dict[str, SplitName] = {
 README_URL = "https://github.com/mdeff/fma"
 DOWNLOAD_URL = "https://os.unil.cloud.switch.ch/fma"
 
+METADATA = "fma_metadata/tracks.csv"
+
 _SPLIT = ("set", "split")
 _SUBSET = ("set", "subset")
 _GENRE = ("track", "genre_top")
 _ARTIST = ("artist", "id")
 
 
-def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
     """Tracks of `settings.fma_subset` in the order of tracks.csv, read line by line.
 
     `track_id` is FMA's number ("2"), `artist_id` FMA's artist number, `split_hint` its
@@ -43,12 +46,12 @@ def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
       DatasetError: no tracks.csv, no audio folder, a needed column is missing, or the
         file is not UTF-8 or not CSV.
     """
-    metadata = os.path.join(root, "fma_metadata", "tracks.csv")
-    if not os.path.isfile(metadata):
-        raise DatasetError(_no_metadata(settings, root, metadata))
-    audio = _audio_folder(settings, root)
+    metadata = files.uri(METADATA)
+    if not files.is_file(metadata):
+        raise DatasetError(_no_metadata(settings, files, metadata))
+    audio = _audio_folder(settings, files)
     wanted = SUBSETS[: SUBSETS.index(settings.fma_subset) + 1]
-    rows = csvfile.read_rows(metadata)
+    rows = csvfile.read_rows(files, metadata)
     columns, width = _columns([cells for _, cells in itertools.islice(rows, 3)])
     for line, cells in rows:
         track_id = cells[0]
@@ -98,12 +101,12 @@ def _columns(header: list[list[str]]) -> tuple[dict[tuple[str, str], int], int]:
     return positions, len(header[0])
 
 
-def _audio_folder(settings: DatasetSettings, root: str) -> str:
+def _audio_folder(settings: DatasetSettings, files: DataFiles) -> str:
     names = [f"fma_{subset}" for subset in SUBSETS[SUBSETS.index(settings.fma_subset) :]]
     for name in names:
-        if os.path.isdir(os.path.join(root, name)):
+        if files.is_folder(name):
             return name
-    message = f"{root}: no audio folder {' or '.join(names)}"
+    message = f"{files.root}: no audio folder {' or '.join(names)}"
     if settings.kind == "synthetic":
         raise DatasetError(f"{message}; make the synthetic corpus anew")
     raise DatasetError(
@@ -111,10 +114,10 @@ def _audio_folder(settings: DatasetSettings, root: str) -> str:
     )
 
 
-def _no_metadata(settings: DatasetSettings, root: str, metadata: str) -> str:
-    message = f"{root}: no metadata; looked for {metadata}."
-    parent = os.path.dirname(root)
-    if os.path.isfile(os.path.join(parent, "fma_metadata", "tracks.csv")):
+def _no_metadata(settings: DatasetSettings, files: DataFiles, metadata: str) -> str:
+    message = f"{files.root}: no metadata; looked for {metadata}."
+    parent = os.path.dirname(files.root)
+    if files.is_file(f"{parent}/{METADATA}"):
         return f"{message} It is one folder up: use --data-dir {parent}"
     if settings.kind == "synthetic":
         return f"{message} A synthetic corpus is laid out as FMA is; make it with `genreflow demo`"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from components.datasets.errors import DatasetError
+from components.datasets.files import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 from components.datasets.tree import genre_folders, walk_genre
 
 
-def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
     """Tracks genre by genre, sorted; ids are relative paths without extension.
 
     Raises:
@@ -20,14 +21,14 @@ def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
 
     known = ", ".join(sorted(EXTENSIONS))
     found = False
-    for genre in genre_folders(root):
+    for genre in genre_folders(files):
         for item in walk_genre(
-            root, genre, EXTENSIONS, recursive=True, advice=f"; convert it to one of {known}"
+            files, genre, EXTENSIONS, recursive=True, advice=f"; convert it to one of {known}"
         ):
             found = True
             yield item
     if not found:
         raise DatasetError(
-            f"{root}: no audio file ({known}) in any sub-folder; "
+            f"{files.root}: no audio file ({known}) in any sub-folder; "
             "expected one sub-folder a genre, such as Rock/song.mp3"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from components.datasets.errors import DatasetError
+from components.datasets.files import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 from components.datasets.tree import genre_folders, walk_genre
@@ -12,21 +13,21 @@ from components.datasets.tree import genre_folders, walk_genre
 EXTENSIONS = frozenset({".wav", ".au"})
 
 
-def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
     """Tracks genre by genre, sorted; ids such as "blues/blues.00000"; artists are unknown.
 
     Raises:
       DatasetError: no genre folder holds an audio file.
     """
     found = False
-    for genre in genre_folders(root):
+    for genre in genre_folders(files):
         advice = '; GTZAN comes as .wav or .au (dataset.kind = "folder" reads more)'
-        for item in walk_genre(root, genre, EXTENSIONS, recursive=False, advice=advice):
+        for item in walk_genre(files, genre, EXTENSIONS, recursive=False, advice=advice):
             found = True
             yield item
     if not found:
         raise DatasetError(
-            f"{root}: no .wav or .au file in any of its folders; the data folder is the one "
+            f"{files.root}: no .wav or .au file in any of its folders; the data folder is the one "
             "that holds GTZAN's genre folders (blues, classical, ...), often named "
             "genres or genres_original"
         )

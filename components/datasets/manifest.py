@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 
 from components.datasets import csvfile
-from components.datasets.admission import leads_outside
 from components.datasets.errors import DatasetError
+from components.datasets.files import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, SplitName, Track
 
@@ -23,34 +23,36 @@ SPLIT_NAMES: dict[str, SplitName] = {
 }
 
 
-def read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
     """Tracks in the order of the file `settings.manifest`, relative to the data folder.
 
-    Relative uris count from the manifest's own folder, or from the data folder where the
-    manifest lies outside it; the files must lie in the data folder. A row without a
-    track_id gets its path relative to the data folder, without extension. Column names
-    and splits may be in any case; other columns are passed over.
+    Uris are paths, and in an object store s3:// URIs too. Relative ones count from the
+    manifest's own folder, or from the data folder where the manifest lies outside it; the
+    files must lie in the data folder. A row without a track_id gets its path relative to
+    the data folder, without extension. Column names and splits may be in any case; other
+    columns are passed over.
 
     Raises:
       DatasetError: no such file, no header, a needed column is missing or there twice,
         no rows, or the file is not UTF-8 or not CSV.
     """
-    path = os.path.normpath(os.path.join(root, settings.manifest))
+    path = files.uri(settings.manifest)
     name = os.path.basename(path)
-    if not os.path.isfile(path):
+    if not files.is_file(path):
         raise DatasetError(
-            f"{root}: no manifest; looked for {path} (dataset.manifest = {settings.manifest!r})"
+            f"{files.root}: no manifest; looked for {path} "
+            f"(dataset.manifest = {settings.manifest!r})"
         )
-    rows = csvfile.read_rows(path)
+    rows = csvfile.read_rows(files, path)
     header = next(rows, None)
     if header is None:
         raise DatasetError(f"{name}: the file is empty; its first line names the columns: {path}")
     columns = _columns(header[1], name)
-    base = root if leads_outside(path, os.path.realpath(root)) else os.path.dirname(path)
+    base = "" if files.leads_outside(path) else os.path.dirname(files.relative(path))
     empty = True
     for line, cells in rows:
         empty = False
-        yield _track(line, cells, columns, len(header[1]), base, root)
+        yield _track(line, cells, columns, len(header[1]), base, files)
     if empty:
         raise DatasetError(f"{name}: lists no tracks: {path}")
 
@@ -71,7 +73,7 @@ def _columns(header: list[str], name: str) -> dict[str, int]:
 
 
 def _track(
-    line: int, cells: list[str], columns: dict[str, int], width: int, base: str, root: str
+    line: int, cells: list[str], columns: dict[str, int], width: int, base: str, files: DataFiles
 ) -> Track | Reject:
     if len(cells) != width:
         detail = f"manifest line {line} has {len(cells)} cells, its header {width}"
@@ -80,8 +82,9 @@ def _track(
     uri, genre = values["uri"], values["genre"]
     if not uri:
         return Reject("", "", genre, "bad_metadata", f"manifest line {line}: no uri")
-    uri = uri if "://" in uri else os.path.normpath(os.path.join(base, uri))
-    default_id = os.path.splitext(os.path.relpath(uri, root))[0]
+    readable = "://" not in uri or (files.scheme and uri.startswith(files.scheme))
+    uri = files.uri(uri, base) if readable else uri
+    default_id = os.path.splitext(files.relative(uri))[0]
     track_id = values.get("track_id") or default_id
     split = values.get("split", "").lower()
     if split and split not in SPLIT_NAMES:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterator
 
 from components.datasets.admission import admit
 from components.datasets.errors import DatasetError
+from components.datasets.files import DataFiles, open_files
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 
-# kind -> module with `read(settings: DatasetSettings, root: str) -> Iterator[Track | Reject]`,
-# imported when it is used. A reader yields tracks in the dataset's own order, with paths
-# relative to `root` or absolute, and need not check ids, genres or files: `admit` does.
+# kind -> module with `read(settings: DatasetSettings, files: DataFiles)`, an iterator of Track
+# and Reject, imported when it is used. A reader asks for files through `files` alone, so that
+# it reads folders and object stores alike. It yields tracks in the dataset's own order, with
+# paths relative to the data folder or whole uris, and need not check ids, genres or files:
+# `admit` does.
 READERS: dict[str, str] = {
     "fma": "components.datasets.fma",
     "gtzan": "components.datasets.gtzan",
@@ -29,46 +31,34 @@ def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Re
     Args:
       settings: which kind of dataset, and its options. `max_tracks` is not applied
         here (see components.datasets.load).
-      data_dir: the dataset's folder.
+      data_dir: the dataset's folder, a path or an s3:// URI.
 
     Yields:
       A Track for each usable track (unique id, a genre of `settings.genres` where given,
-      `uri` the absolute path of a non-empty file inside the folder), a Reject for each
+      `uri` the whole uri of a non-empty file inside the folder), a Reject for each
       other. Genres, track ids and artist ids hold no control characters (a track where
       they do is rejected as bad_metadata); paths may hold any character but NUL.
 
     Raises:
       DatasetError: the folder or its metadata cannot be used. Raised at the call where
         the folder is at fault, else from the iterator.
+      StorageError: an object store cannot be asked.
     """
     if not data_dir:
         raise DatasetError("no data folder: give --data-dir, or set dataset.data_dir")
-    root = os.path.abspath(data_dir)
-    _check_folder(root)
+    files = open_files(data_dir)
+    files.check()
     reader = importlib.import_module(READERS[settings.kind])
-    return _not_nothing(admit(reader.read(settings, root), settings, root), settings, root)
-
-
-def _check_folder(root: str) -> None:
-    try:
-        with os.scandir(root) as entries:
-            empty = next(entries, None) is None
-    except FileNotFoundError as error:
-        raise DatasetError(f"{root}: the data folder does not exist") from error
-    except NotADirectoryError as error:
-        raise DatasetError(f"{root}: the data folder is not a folder") from error
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{root}: the data folder cannot be read: {error}") from error
-    if empty:
-        raise DatasetError(f"{root}: the data folder is empty")
+    items: Iterator[Track | Reject] = reader.read(settings, files)
+    return _not_nothing(admit(items, settings, files), settings, files)
 
 
 def _not_nothing(
-    items: Iterator[Track | Reject], settings: DatasetSettings, root: str
+    items: Iterator[Track | Reject], settings: DatasetSettings, files: DataFiles
 ) -> Iterator[Track | Reject]:
     count = 0
     for item in items:
         count += 1
         yield item
     if count == 0:
-        raise DatasetError(f"{root}: no tracks found (dataset.kind = {settings.kind!r})")
+        raise DatasetError(f"{files.root}: no tracks found (dataset.kind = {settings.kind!r})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from components.datasets.admission import leads_outside
+from components.datasets.files import DataFiles
 from components.datasets.track import Reject, Track
 
 # Audio that libsndfile does not read here: named as rejects, where other files
@@ -15,16 +15,20 @@ OTHER_AUDIO = frozenset(
 )
 
 
-def genre_folders(root: str) -> list[str]:
-    """Sorted names of the folders (and links to folders) in `root` that are not hidden."""
-    with os.scandir(root) as entries:
-        return sorted(e.name for e in entries if not _hidden(e.name) and _is_folder(e))
+def genre_folders(files: DataFiles) -> list[str]:
+    """Sorted names of the folders (and links to folders) at the top that are not hidden."""
+    return [e.name for e in files.entries("") if e.is_folder and e.name and not _hidden(e.name)]
 
 
 def walk_genre(
-    root: str, genre: str, extensions: frozenset[str], *, recursive: bool, advice: str = ""
+    files: DataFiles,
+    genre: str,
+    extensions: frozenset[str],
+    *,
+    recursive: bool,
+    advice: str = "",
 ) -> Iterator[Track | Reject]:
-    """The audio files below `root/genre`; ids are paths relative to `root` without extension.
+    """The audio files below the folder `genre`; ids are their paths without extension.
 
     A folder's own files come first, then its sub-folders, both sorted by name. Hidden
     entries are passed over. Linked folders are not entered (their files would come twice
@@ -35,50 +39,45 @@ def walk_genre(
       recursive: enter sub-folders of the genre folder.
       advice: what to do about audio of another extension, for its reject.
     """
-    real_root = os.path.realpath(root)
     stack = [genre]
     while stack:
         folder = stack.pop()
-        path = os.path.join(root, folder)
-        if os.path.islink(path):
-            yield _linked_folder(path, folder, genre, real_root)
+        if files.is_link(folder):
+            yield _linked_folder(files, folder, genre)
             continue
         try:
-            with os.scandir(path) as entries:
-                found = sorted((e.name, _is_folder(e)) for e in entries if not _hidden(e.name))
+            found = [entry for entry in files.entries(folder) if not _hidden(entry.name)]
         except OSError as error:
             detail = f"the folder cannot be read: {error.strerror}"
-            yield Reject(folder, path, genre, "missing_file", detail)
+            yield Reject(folder, files.uri(folder), genre, "missing_file", detail)
             continue
-        for name, is_folder in found:
-            if is_folder:
+        for entry in found:
+            if entry.is_folder:
                 continue
-            uri = os.path.join(folder, name)
+            uri = os.path.join(folder, entry.name)
             stem, extension = os.path.splitext(uri)
             if extension.lower() in extensions:
                 yield Track(track_id=stem, uri=uri, genre=genre)
             elif extension.lower() in OTHER_AUDIO:
                 detail = f"{extension.lower()} is not read{advice}"
-                yield Reject(stem, os.path.join(root, uri), genre, "undecodable", detail)
-        if recursive:
-            names = [name for name, is_folder in found if is_folder]
-            stack.extend(os.path.join(folder, name) for name in reversed(names))
+                yield Reject(stem, files.uri(uri), genre, "undecodable", detail)
+        if not recursive:
+            continue
+        names = [entry.name for entry in found if entry.is_folder]
+        if "" in names:  # of objects alone: a key with two slashes side by side
+            detail = "a folder without a name; no path leads to what it holds"
+            yield Reject(f"{folder}/", f"{files.uri(folder)}//", genre, "bad_metadata", detail)
+        stack.extend(os.path.join(folder, name) for name in reversed(names) if name)
 
 
-def _linked_folder(path: str, folder: str, genre: str, real_root: str) -> Reject:
-    outside = leads_outside(path, real_root)
+def _linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:
+    path = files.uri(folder)
+    outside = files.leads_outside(path)
     if outside:
         detail = f"a link to the folder {outside}"
         return Reject(folder, path, genre, "outside_root", detail)
     detail = "a link to another folder of the data folder; links to folders are not entered"
     return Reject(folder, path, genre, "bad_metadata", detail)
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself, or a disk fault: opening it will say which
-        return False
 
 
 def _hidden(name: str) -> bool:
