@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
+import runpy
 import shutil
+import sys
+import types
 from collections.abc import Callable
 
 # Before anything imports TensorFlow: quiet, on the processor, without rounding that
@@ -64,3 +68,38 @@ def find_program(program: str, package: str) -> str:
             pytest.fail(f"{reason} (add it to scripts/ci_packages.sh)")
         pytest.skip(reason)
     return path
+
+
+def _load(name: str) -> types.ModuleType:
+    """A module beside this one, which tests then import by its name alone."""
+    spec = importlib.util.spec_from_file_location(
+        name, pathlib.Path(__file__).with_name(f"{name}.py")
+    )
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+_s3_server = _load("s3_server")
+s3_port, s3_proxy, s3, bucket = (
+    _s3_server.s3_port, _s3_server.s3_proxy, _s3_server.s3, _s3_server.bucket,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def layouts() -> types.SimpleNamespace:
+    """tests/layouts.py: datasets of every kind from the same rows."""
+    path = pathlib.Path(__file__).with_name("layouts.py")
+    return types.SimpleNamespace(**runpy.run_path(str(path)))
+
+
+@pytest.fixture
+def faulty_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding processes that are started meanwhile, by whichever process, fail on files
+    that are named after a fault; see tests/faulty_decoder."""
+    folder = pathlib.Path(__file__).with_name("faulty_decoder")
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
