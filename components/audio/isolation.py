@@ -135,6 +135,9 @@ class IsolatedDecoder(Decoder):
         except DecodeError as error:
             sound = error.reason not in (*_STATEFUL, "timed_out")
             raise
+        except OutputError:
+            sound = True
+            raise
         finally:
             if not sound:
                 self.close()
@@ -148,12 +151,14 @@ class _Server:
         self._limits = limits
         command = [*SERVER_COMMAND, repr(limits.timeout_seconds), str(limits.memory_mib)]
         try:
-            ours, theirs = socket.socketpair()
-            with theirs:
+            with contextlib.ExitStack() as stack:
+                ours, theirs = map(stack.enter_context, socket.socketpair())
                 # Standard error is the parent's: the libraries' remarks go where its own go.
                 process = subprocess.Popen(
                     command, stdin=theirs.fileno(), stdout=2, cwd=ROOT, env=_environment()
                 )
+                theirs.close()
+                stack.pop_all()
         except OSError as error:
             raise _unavailable(str(error)) from error
         self._process, self._channel = process, ours
