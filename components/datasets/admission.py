@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from components.datasets import text
 from components.datasets.files import DataFiles
@@ -22,61 +22,100 @@ def admit(
 ) -> Iterator[Track | Reject]:
     """Passes usable tracks on, with whole uris; turns the others into rejects.
 
+    Of usable tracks with one id the first by path, genre, artist and split is kept, and of
+    those that are one file the smallest id, so that the order of `items` decides nothing.
+
     Args:
-      items: what a reader yields; a track's `uri` may be relative to the data folder.
+      items: what a reader yields; a uri may be relative to the data folder.
       settings: its `genres`, where given, are the only ones that pass, and their
         spelling is what tracks get.
       files: the data folder.
 
     Yields:
-      One item for each item, in order. Rejects are always encodable as UTF-8.
+      One item for each item, in order, once all have been read. Rejects are always
+      encodable as UTF-8, and their uris whole; "" where none is known.
     """
     admission = _Admission(settings, files)
-    for item in items:
-        yield admission.check(item) if isinstance(item, Track) else _encodable(item)
+    yield from admission.settle([admission.check(item) for item in items])
 
 
-def refuse(track: Track, reason: str, detail: str) -> Reject:
-    """The reject of `track`; its text is cut and escaped as far as writing it needs."""
-    return _encodable(Reject(track.track_id, track.uri, track.genre, reason, detail))
+@dataclasses.dataclass(frozen=True)
+class _Usable:
+    """A track that nothing but another track can keep out."""
+
+    track: Track
+    file: str
+
+    def order(self) -> tuple[str, str, str, str]:
+        track = self.track
+        return track.uri, track.genre, track.artist_id or "", track.split_hint or ""
 
 
 class _Admission:
-    """Remembers the ids and files it has seen; one instance reads one dataset once."""
-
     def __init__(self, settings: DatasetSettings, files: DataFiles) -> None:
         self._files = files
         self._genres = {text.normalise(genre): genre for genre in settings.genres}
-        self._uri_of_id: dict[str, str] = {}
-        self._id_of_file: dict[str, str] = {}
 
-    def check(self, track: Track) -> Track | Reject:
-        problem = _text_problem(track, self._files.scheme)
+    def check(self, item: Track | Reject) -> _Usable | Reject:
+        """One item by itself."""
+        if isinstance(item, Reject):
+            return self._writable(item)
+        problem = _text_problem(item, self._files.scheme)
         if problem:
-            return refuse(track, "bad_metadata", problem)
-        uri = self._files.uri(track.uri)
-        genre = text.normalise(track.genre)
-        track = dataclasses.replace(track, uri=uri, genre=genre)
-        if track.track_id in self._uri_of_id:
-            other = self._uri_of_id[track.track_id]
-            return refuse(track, "bad_metadata", f"its track id is already that of {other}")
-        self._uri_of_id[track.track_id] = uri
+            return self._refuse(item, "bad_metadata", problem)
+        uri, genre = self._files.uri(item.uri), text.normalise(item.genre)
+        track = dataclasses.replace(item, uri=uri, genre=genre)
         if not genre:
-            return refuse(track, "no_genre", "")
+            return self._refuse(track, "no_genre", "")
         if self._genres:
             if genre not in self._genres:
-                return refuse(track, "unknown_genre", f"{genre!r} is not in dataset.genres")
+                return self._refuse(track, "unknown_genre", f"{genre!r} is not in dataset.genres")
             track = dataclasses.replace(track, genre=self._genres[genre])
-        return self._check_file(track)
-
-    def _check_file(self, track: Track) -> Track | Reject:
         found = self._files.find(track.uri)
         if found.problem:
-            return refuse(track, *found.problem)
-        other = self._id_of_file.setdefault(found.identity, track.track_id)
-        if other != track.track_id:
-            return refuse(track, "bad_metadata", f"the same file as track {other}")
-        return dataclasses.replace(track, state=found.state)
+            return self._refuse(track, *found.problem)
+        return _Usable(dataclasses.replace(track, state=found.state), found.identity)
+
+    def settle(self, items: Sequence[_Usable | Reject]) -> list[Track | Reject]:
+        """Items that want the same id or file: one of them gets it."""
+        usable = [item for item in items if isinstance(item, _Usable)]
+        of_id: dict[str, _Usable] = {}
+        for one in sorted(usable, key=_Usable.order):
+            of_id.setdefault(one.track.track_id, one)
+        of_file: dict[str, _Usable] = {}
+        for _, one in sorted(of_id.items()):
+            of_file.setdefault(one.file, one)
+        settled: list[Track | Reject] = []
+        for item in items:
+            if isinstance(item, Reject):
+                settled.append(item)
+                continue
+            track, first = item.track, of_id[item.track.track_id]
+            if first is not item:
+                detail = f"its track id is already that of {first.track.uri}"
+                settled.append(self._refuse(track, "bad_metadata", detail))
+            elif of_file[item.file] is not item:
+                detail = f"the same file as track {of_file[item.file].track.track_id}"
+                settled.append(self._refuse(track, "bad_metadata", detail))
+            else:
+                settled.append(track)
+        return settled
+
+    def _refuse(self, track: Track, reason: str, detail: str) -> Reject:
+        return self._writable(Reject(track.track_id, track.uri, track.genre, reason, detail))
+
+    def _writable(self, reject: Reject) -> Reject:
+        """The same with its uri whole, and cut and escaped as far as writing it needs."""
+        uri = reject.uri
+        if uri and "://" not in uri:
+            uri = self._files.uri(uri)
+        return Reject(
+            track_id=text.encodable(reject.track_id),
+            uri=text.encodable(uri),
+            genre=text.encodable(reject.genre),
+            reason=reject.reason,
+            detail=text.encodable(reject.detail),
+        )
 
 
 def _text_problem(track: Track, scheme: str) -> str | None:
@@ -98,13 +137,3 @@ def _text_problem(track: Track, scheme: str) -> str | None:
         if problem:
             return f"its {name} {problem}"
     return None
-
-
-def _encodable(reject: Reject) -> Reject:
-    return Reject(
-        track_id=text.encodable(reject.track_id),
-        uri=text.encodable(reject.uri),
-        genre=text.encodable(reject.genre),
-        reason=reject.reason,
-        detail=text.encodable(reject.detail),
-    )

@@ -75,15 +75,15 @@ def _columns(header: list[str], name: str) -> dict[str, int]:
 def _track(
     line: int, cells: list[str], columns: dict[str, int], width: int, base: str, files: DataFiles
 ) -> Track | Reject:
+    values = {column: cells[i].strip() for column, i in columns.items() if i < len(cells)}
+    uri, genre = values.get("uri", ""), values.get("genre", "")
+    readable = "://" not in uri or (files.scheme and uri.startswith(files.scheme))
+    uri = files.uri(uri, base) if uri and readable else uri
     if len(cells) != width:
         detail = f"manifest line {line} has {len(cells)} cells, its header {width}"
-        return Reject("", cells[0], "", "bad_metadata", detail)
-    values = {column: cells[i].strip() for column, i in columns.items()}
-    uri, genre = values["uri"], values["genre"]
+        return Reject(values.get("track_id", ""), uri, genre, "bad_metadata", detail)
     if not uri:
         return Reject("", "", genre, "bad_metadata", f"manifest line {line}: no uri")
-    readable = "://" not in uri or (files.scheme and uri.startswith(files.scheme))
-    uri = files.uri(uri, base) if readable else uri
     default_id = os.path.splitext(files.relative(uri))[0]
     track_id = values.get("track_id") or default_id
     split = values.get("split", "").lower()

@@ -26,7 +26,7 @@ READERS: dict[str, str] = {
 
 
 def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Reject]:
-    """Reads a dataset's metadata lazily, in its own order; no audio is opened.
+    """Reads a dataset's metadata, in its own order; no audio is opened.
 
     Args:
       settings: which kind of dataset, and its options. `max_tracks` is not applied

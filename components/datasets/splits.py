@@ -13,6 +13,7 @@ from components.datasets.errors import SplitError
 from components.datasets.grouping import Group, deal_groups, split_targets
 from components.datasets.ranks import rank, unit_fraction
 from components.datasets.settings import SplitSettings
+from components.datasets.text import artist_key
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 
 # A genre's share of a split may be this many times more or less than asked for before a
@@ -80,11 +81,12 @@ def assign_splits(
     - by_track: each genre's tracks in the fractions asked for, rounded, at least one in
       each split. Adding k tracks to a genre moves at most 2k of those it had.
     - by_artist: the same with all tracks of an artist on one side (a track of unknown
-      artist stands alone). Where artists keep to one genre: a split holds more of a genre
-      than asked for only if no artist of it is small enough, and then it holds the
-      smallest; it falls short by less than the smallest artist left in train, unless only
-      as many artists are left as the other splits need; and adding k tracks to a genre
-      moves at most 8 (k + m) of those it had, m the tracks of its largest artist.
+      artist stands alone; spellings are told apart by `text.artist_key`). Where artists
+      keep to one genre: a split holds more of a genre than asked for only if no artist of
+      it is small enough, and then it holds the smallest; it falls short by less than the
+      smallest artist left in train, unless only as many artists are left as the other
+      splits need; and adding k tracks to a genre moves at most 8 (k + m) of those it had,
+      m the tracks of its largest artist.
       Artists of several genres may cost fractions, but no genre its place in a split that
       some deal would give it.
     - by_clip: by a hash of each clip. Leaks, and says so; see `split_of_clip`.
@@ -219,7 +221,7 @@ def _groups(tracks: Sequence[Track], by_artist: bool, seed: int) -> list[Group]:
     members: dict[tuple[str, str], list[Track]] = defaultdict(list)
     for track in tracks:
         if by_artist and track.artist_id is not None:
-            members["artist", track.artist_id].append(track)
+            members["artist", artist_key(track.artist_id)].append(track)
         else:
             members["track", track.track_id].append(track)
     return [
@@ -271,7 +273,7 @@ def _shared_artists(tracks: Sequence[Track], split_of: Mapping[str, SplitName]) 
     sides: dict[str, set[str]] = defaultdict(set)
     for track in tracks:
         if track.artist_id is not None and track.track_id in split_of:
-            sides[track.artist_id].add(split_of[track.track_id])
+            sides[artist_key(track.artist_id)].add(split_of[track.track_id])
     shared = sum(len(found) > 1 for found in sides.values())
     if not shared:
         return ()

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from components.datasets.splits import SplitResult
+from components.datasets.text import artist_key
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject, SplitName, Track
 
 EXAMPLES_PER_REASON = 3
@@ -79,7 +80,7 @@ def summarize(
         genres=tuple(genres),
         tracks_of={genre: count[genre] for genre in genres},
         split_tracks=split_tracks,
-        artists=len({track.artist_id for track in used if track.artist_id is not None}),
+        artists=len({artist_key(t.artist_id) for t in used if t.artist_id is not None}),
         rejects_of={reason: reasons[reason] for reason in REJECT_REASONS},
         reject_examples={
             reason: tuple(r for r in left_out if r.reason == reason)[:EXAMPLES_PER_REASON]

@@ -209,16 +209,17 @@ def test_a_synthetic_corpus_is_read_as_fma_is_and_its_errors_name_no_download(
     assert [track.track_id for track in tracks] == ["2"]
 
 
-def test_reading_is_lazy(write_fma, touch, tmp_path):
+def test_the_reader_is_lazy(write_fma, touch, tmp_path):
     """The first track comes before the metadata's broken end is read."""
-    from components.datasets.registry import read_tracks
+    from components.datasets import fma
+    from components.datasets.files import open_files
     from components.datasets.settings import DatasetSettings
 
     path = write_fma([row("1"), *(row(str(n), subset="large") for n in range(2, 2000))])
     with open(path, "ab") as out:
         out.write(b"\xff\xfe broken\n")
     touch("fma_small/000/000001.mp3")
-    items = read_tracks(DatasetSettings(kind="fma"), str(tmp_path))
+    items = fma.read(DatasetSettings(kind="fma"), open_files(str(tmp_path)))
     assert next(items).track_id == "1"
     with pytest.raises(DatasetError):
         next(items)

@@ -1,0 +1,87 @@
+"""Datasets of every kind on disk from the same few rows, for tests that hold for all kinds.
+
+Loaded by the fixtures of conftest.py, as folders of tests are no packages.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import pathlib
+import random
+from collections.abc import Callable, Sequence
+
+from components.datasets.settings import DatasetSettings
+from components.datasets.track import Track
+
+FMA_HEADER = (
+    ("", "artist", "set", "set", "track"),
+    ("", "id", "split", "subset", "genre_top"),
+    ("track_id", "", "", "", ""),
+)
+FMA_SPLITS = {"train": "training", "validation": "validation", "test": "test", None: ""}
+MODIFIED_NS = 1_700_000_000_000_000_000
+
+
+def lay_out(
+    kind: str,
+    rows: Sequence[Track],
+    root: pathlib.Path,
+    content: Callable[[Track], bytes] = lambda row: b"x",
+    order: random.Random | None = None,
+) -> DatasetSettings:
+    """Writes a dataset; returns settings that read it.
+
+    Args:
+      kind: of DatasetSettings.
+      rows: `track_id` is a whole number as text; `uri` is "" for a path made of it, or for
+        a manifest the path. Kinds without metadata (gtzan, folder) lose artists and splits.
+      root: the data folder, which must not be there yet.
+      content: what a row's file holds.
+      order: shuffles the rows of the metadata and the order in which files are made.
+    """
+    written = list(rows)
+    if order:
+        order.shuffle(written)
+    for row in written:
+        path = root / path_of(kind, row)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content(row))
+        os.utime(path, ns=(MODIFIED_NS, MODIFIED_NS))
+    if kind in ("fma", "synthetic"):
+        cells = [
+            [r.track_id, r.artist_id, FMA_SPLITS[r.split_hint], "small", r.genre] for r in written
+        ]
+        write_csv(root / "fma_metadata" / "tracks.csv", [*FMA_HEADER, *cells])
+    if kind == "manifest":
+        header = ["uri", "genre", "track_id", "artist_id", "split"]
+        cells = [
+            [path_of(kind, r), r.genre, r.track_id, r.artist_id, r.split_hint] for r in written
+        ]
+        write_csv(root / "manifest.csv", [header, *cells])
+    return DatasetSettings(kind=kind, data_dir=str(root))  # type: ignore[arg-type]
+
+
+def path_of(kind: str, row: Track) -> str:
+    """Where a row's file lies in the data folder."""
+    number = f"{int(row.track_id):06d}"
+    if kind in ("fma", "synthetic"):
+        return f"fma_small/{number[:3]}/{number}.mp3"
+    if kind == "gtzan":
+        return f"{row.genre}/{number}.wav"
+    if kind == "folder":
+        return f"{row.genre}/{row.artist_id or 'various'}/{number}.mp3"
+    return row.uri or f"audio/{number}.wav"
+
+
+def id_of(kind: str, row: Track) -> str:
+    """The track id that the dataset's reader gives a row."""
+    if kind in ("gtzan", "folder"):
+        return os.path.splitext(path_of(kind, row))[0]
+    return row.track_id
+
+
+def write_csv(path: pathlib.Path, rows: Sequence[Sequence[str | None]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8", newline="") as out:
+        csv.writer(out).writerows(rows)
