@@ -7,6 +7,15 @@ import tensorflow as tf
 from components.audio.params import AudioParams
 from components.examples import schema
 
+_KEYS = {
+    schema.TRACK_ID: tf.io.FixedLenFeature([], tf.string),
+    schema.ARTIST_ID: tf.io.FixedLenFeature([], tf.string),
+    schema.GENRE: tf.io.FixedLenFeature([], tf.string),
+    schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
+    schema.CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
+    schema.CLIP_START_S: tf.io.FixedLenFeature([], tf.float32),
+}
+
 
 def parse(serialized: tf.Tensor, params: AudioParams) -> dict[str, tf.Tensor]:
     """Parses a batch of examples.
@@ -24,19 +33,34 @@ def parse(serialized: tf.Tensor, params: AudioParams) -> dict[str, tf.Tensor]:
       exactly `params.mel_bytes` long in every example.
     """
     parsed = tf.io.parse_example(
-        serialized,
-        {
-            schema.TRACK_ID: tf.io.FixedLenFeature([], tf.string),
-            schema.ARTIST_ID: tf.io.FixedLenFeature([], tf.string),
-            schema.GENRE: tf.io.FixedLenFeature([], tf.string),
-            schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
-            schema.CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
-            schema.CLIP_START_S: tf.io.FixedLenFeature([], tf.float32),
-            schema.MEL_DB: tf.io.FixedLenFeature([], tf.string),
-        },
+        serialized, {**_KEYS, schema.MEL_DB: tf.io.FixedLenFeature([], tf.string)}
     )
     parsed[schema.MEL_DB] = decode_mel(parsed[schema.MEL_DB], params)
     return parsed
+
+
+def parse_stored(serialized: tf.Tensor, params: AudioParams) -> tuple[tf.Tensor, tf.Tensor]:
+    """What training needs of a batch of examples, string `[batch]`, and nothing else.
+
+    Returns:
+      `mel_db` as it is stored, float16 `[batch, n_mels, frames]` in dB; `label` int64 `[batch]`.
+
+    Raises:
+      InvalidArgumentError (at run time): as `parse`, for these two features.
+    """
+    parsed = tf.io.parse_example(
+        serialized,
+        {
+            schema.MEL_DB: tf.io.FixedLenFeature([], tf.string),
+            schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
+        },
+    )
+    return _stored_mel(parsed[schema.MEL_DB], params), parsed[schema.LABEL]
+
+
+def parse_keys(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Whose clips these are: `parse` less the spectrogram, for string `[batch]`."""
+    return tf.io.parse_example(serialized, _KEYS)
 
 
 def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
@@ -45,6 +69,10 @@ def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
     The length is asserted for each example before the reshape: decode_raw would
     otherwise turn two half-length arrays into one.
     """
+    return tf.cast(_stored_mel(mel_bytes, params), tf.float32)
+
+
+def _stored_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
     sizes = tf.strings.length(mel_bytes)
     check = tf.debugging.Assert(
         tf.reduce_all(tf.equal(sizes, params.mel_bytes)),
@@ -58,5 +86,4 @@ def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
     with tf.control_dependencies([check]):
         mel_bytes = tf.identity(mel_bytes)
     raw = tf.io.decode_raw(mel_bytes, tf.float16, little_endian=True)
-    pictures = tf.reshape(raw, [tf.shape(mel_bytes)[0], params.n_mels, params.frames])
-    return tf.cast(pictures, tf.float32)
+    return tf.reshape(raw, [tf.shape(mel_bytes)[0], params.n_mels, params.frames])

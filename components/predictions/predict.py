@@ -14,7 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from components.examples import schema
+from components.errors import DataError
+from components.examples import parser, reader, schema
 
 BATCH = 64
 
@@ -32,30 +33,29 @@ def predict_split(
 
     Returns:
       (`clips` with track_id, artist_id, clip_index, label; float32 `[clips, genres]`).
+
+    Raises:
+      DataError: there are no files, or one cannot be read.
     """
     signature = tf.saved_model.load(saved_model).signatures["serving_examples"]
-    files = sorted(tf.io.gfile.glob(os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")))
+    files = reader.find([os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")])
     keys: list[pd.DataFrame] = []
     probabilities: list[npt.NDArray[np.float32]] = []
-    for batch in tf.data.TFRecordDataset(files).batch(BATCH):
-        outputs = signature(examples=batch)
-        probabilities.append(outputs["probabilities"].numpy())
-        keys.append(_keys(batch))
-        advance(len(keys[-1]))
+    with reader.readable(files):
+        for batch in reader.blocks(files).rebatch(BATCH).prefetch(2):
+            outputs = signature(examples=batch)
+            probabilities.append(outputs["probabilities"].numpy())
+            keys.append(_keys(batch))
+            advance(len(keys[-1]))
+    if not keys:
+        raise DataError(f"the {split} split has no clips: {files}")
     return pd.concat(keys, ignore_index=True), np.concatenate(probabilities)
 
 
 def _keys(batch: tf.Tensor) -> pd.DataFrame:
-    parsed = tf.io.parse_example(
-        batch,
-        {
-            schema.TRACK_ID: tf.io.FixedLenFeature([], tf.string),
-            schema.ARTIST_ID: tf.io.FixedLenFeature([], tf.string),
-            schema.CLIP_INDEX: tf.io.FixedLenFeature([], tf.int64),
-            schema.LABEL: tf.io.FixedLenFeature([], tf.int64),
-        },
-    )
-    frame = pd.DataFrame({name: tensor.numpy() for name, tensor in parsed.items()})
+    parsed = parser.parse_keys(batch)
+    names = (schema.TRACK_ID, schema.ARTIST_ID, schema.CLIP_INDEX, schema.LABEL)
+    frame = pd.DataFrame({name: parsed[name].numpy() for name in names})
     for name in (schema.TRACK_ID, schema.ARTIST_ID):
         frame[name] = frame[name].str.decode("utf-8")
     return frame

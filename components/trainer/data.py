@@ -1,9 +1,11 @@
-"""Examples on disk to what training takes: tf.data streams, or arrays in memory."""
+"""Examples on disk to what training takes: arrays in memory, or tf.data streams."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,73 +14,84 @@ import tensorflow as tf
 from components.audio.mel import STORED_DTYPE
 from components.audio.params import AudioParams
 from components.errors import DataError
-from components.examples import parser, schema
+from components.examples import parser, reader
 from components.trainer.batches import Clips
 
-# FMA small's 25,600 training clips of 22 kB (0.57 GB) fit; beyond, training streams.
-MEMORY_BYTES = 1024**3
-
-# Serialized examples of 22 kB: 90 MB. Shards hold whole tracks, and this many clips
-# from several shards mix them.
-SHUFFLE_BUFFER_CLIPS = 4096
+# Serialized examples of 22 kB: 46 MB, of which about three are in memory at a time. Shards
+# hold 256 clips of whole tracks, so a window mixes eight or more of them.
+SHUFFLE_WINDOW_CLIPS = 2048
 READ_BATCH_CLIPS = 256
+PREFETCH_BATCHES = 2
 
 
-def dataset(
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stream:
+    """Clips that are read anew in each epoch.
+
+    `batches` gives `(mel_db, label)`: float32 `[batch, n_mels, frames]`, int64 `[batch]`;
+    `labels` are those of its clips, int64 `[clips]`, file after file.
+    """
+
+    batches: tf.data.Dataset
+    labels: npt.NDArray[np.int64]
+    readable: Callable[[], contextlib.AbstractContextManager[None]]
+    """Iterate inside it: what went wrong with a file meanwhile becomes a DataError."""
+
+
+def stream(
     patterns: Sequence[str],
     params: AudioParams,
     batch_size: int,
     *,
     shuffle_seed: int | None = None,
     limit: int = 0,
-) -> tf.data.Dataset:
-    """Streams `(mel_db, label)`: float32 `[batch, n_mels, frames]`, int64 `[batch]`.
+) -> Stream:
+    """Opens a split that does not fit in memory.
 
-    Reads the files once beforehand, for their labels; a damaged file is found there.
+    Files are read several at a time, and examples parsed a batch at a time on all cores;
+    neither changes the order. Reads the files once beforehand, for their labels.
 
     Args:
       patterns: file patterns of one split, e.g. `.../Split-train/*`.
       params: the audio parameters that the examples were made with.
       batch_size: clips in a batch; the last may be smaller.
-      shuffle_seed: another order in every epoch, the same for the same seed; None keeps
-        the order of the files.
+      shuffle_seed: each iteration has an order of its own, a function of the seed and of
+        the iteration's number alone: the files are shuffled, and then the clips within
+        windows of SHUFFLE_WINDOW_CLIPS. None gives one fixed order.
       limit: at most so many clips, chosen as `balanced_subset` does; 0 for all.
 
     Raises:
       DataError: no file matches, or the files cannot be read.
     """
-    serialized = _records(patterns)
-    all_labels = labels(patterns)
-    clips = len(all_labels)
-    if limit:
-        chosen = balanced_subset(all_labels, limit, seed=shuffle_seed or 0)
-        clips = len(chosen)
-        serialized = _take(serialized, chosen)
-    if shuffle_seed is not None:
-        serialized = serialized.shuffle(
-            SHUFFLE_BUFFER_CLIPS, seed=shuffle_seed, reshuffle_each_iteration=True
-        )
+    files = reader.find(patterns)
+    by_file = reader.labels(files)
+    every_label = np.concatenate(by_file)
+    wanted = _wanted(by_file, limit, shuffle_seed or 0) if limit else None
+    labels = every_label if wanted is None else every_label[np.concatenate(wanted)]
+    if shuffle_seed is None:
+        serialized = reader.blocks(files, wanted=wanted)
+    else:
+        serialized = _shuffled(files, wanted, shuffle_seed)
 
     def to_pair(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        parsed = parser.parse(batch, params)
-        return parsed[schema.MEL_DB], parsed[schema.LABEL]
+        mel_db, label = parser.parse_stored(batch, params)
+        return tf.cast(mel_db, tf.float32), label
 
-    batches = serialized.batch(batch_size).map(to_pair).prefetch(2)
+    batches = (
+        serialized.rebatch(batch_size)
+        .map(to_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        .prefetch(PREFETCH_BATCHES)
+    )
     # Keras shows progress by it, and takes an end that it did not expect for an accident.
-    return batches.apply(tf.data.experimental.assert_cardinality(-(-clips // batch_size)))
-
-
-def examples(patterns: Sequence[str], params: AudioParams, batch_size: int) -> tf.data.Dataset:
-    """Streams everything that components.examples.parser.parse gives, in file order.
-
-    For evaluation, which needs the track ids. Raises DataError as `dataset` does.
-    """
-    batches = _records(patterns).batch(batch_size)
-    return batches.map(lambda batch: parser.parse(batch, params)).prefetch(2)
+    known = tf.data.experimental.assert_cardinality(-(-len(labels) // batch_size))
+    readable = functools.partial(reader.readable, files, params, len(every_label))
+    return Stream(batches.apply(known), labels, readable)
 
 
 def load(patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: int = 0) -> Clips:
-    """Reads a split into memory, in file order: `params.mel_bytes` for each clip.
+    """Reads a split into memory: `params.mel_bytes` for each clip, in `stream`'s fixed order.
+
+    One pass over the files, or with a limit two.
 
     Args:
       limit: at most so many clips, chosen as `balanced_subset` does; 0 for all.
@@ -87,34 +100,40 @@ def load(patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: 
     Raises:
       DataError: no file matches, or one is damaged or holds examples of other parameters.
     """
-    all_labels = labels(patterns)
-    chosen = balanced_subset(all_labels, limit, seed) if limit else np.arange(len(all_labels))
-    inputs = np.empty((len(chosen), params.n_mels, params.frames), STORED_DTYPE)
+    files = reader.find(patterns)
+    wanted = _wanted(reader.labels(files), limit, seed) if limit else None
+    most = _most_clips(files, params) if wanted is None else sum(int(m.sum()) for m in wanted)
+    # Memory that is never written to is never taken.
+    inputs = np.empty((most, params.n_mels, params.frames), STORED_DTYPE)
+    labels = np.empty(most, np.int64)
+    batches = (
+        reader.blocks(files, wanted=wanted)
+        .rebatch(READ_BATCH_CLIPS)
+        .map(
+            lambda batch: parser.parse_stored(batch, params),
+            num_parallel_calls=tf.data.AUTOTUNE,
+            deterministic=True,
+        )
+        .prefetch(PREFETCH_BATCHES)
+    )
     filled = 0
-    batches = _take(_records(patterns), chosen).batch(READ_BATCH_CLIPS)
-    with _readable(patterns):
-        for mel_db in batches.map(lambda batch: parser.parse(batch, params)[schema.MEL_DB]):
-            inputs[filled : filled + len(mel_db)] = mel_db.numpy()
-            filled += len(mel_db)
-    return Clips(inputs, all_labels[chosen])
+    with reader.readable(files, params):
+        for mel_db, label in batches.as_numpy_iterator():
+            inputs[filled : filled + len(label)] = mel_db
+            labels[filled : filled + len(label)] = label
+            filled += len(label)
+    if wanted is not None and filled != most:
+        raise DataError(
+            f"{files}: {filled} of {most} chosen clips were found; the files were changed "
+            "meanwhile: run again"
+        )
+    return Clips(inputs[:filled], labels[:filled])
 
 
-def labels(patterns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """The label of every example, int64 `[clips]`, in file order. Raises DataError."""
-    feature = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
-    batches = _records(patterns).batch(READ_BATCH_CLIPS)
-    with _readable(patterns):
-        found = [
-            batch.numpy()
-            for batch in batches.map(lambda batch: tf.io.parse_example(batch, feature)["label"])
-        ]
-    return np.concatenate([np.empty(0, np.int64), *found])
-
-
-def count_examples(patterns: Sequence[str]) -> int:
-    """How many examples the files hold. Raises DataError."""
-    with _readable(patterns):
-        return sum(1 for _ in _records(patterns).as_numpy_iterator())
+def held_bytes(patterns: Sequence[str], params: AudioParams, *, limit: int = 0) -> int:
+    """The most that `load` would keep in memory. Raises DataError."""
+    clips = _most_clips(reader.find(patterns), params)
+    return (min(clips, limit) if limit else clips) * params.mel_bytes
 
 
 def balanced_subset(labels: npt.NDArray[np.int64], limit: int, seed: int) -> npt.NDArray[np.int64]:
@@ -132,39 +151,54 @@ def balanced_subset(labels: npt.NDArray[np.int64], limit: int, seed: int) -> npt
     return np.sort(by_turn[:limit])
 
 
-def _records(patterns: Sequence[str]) -> tf.data.Dataset:
-    """Serialized examples in the order of the sorted file names."""
-    files = sorted({file for pattern in patterns for file in tf.io.gfile.glob(pattern)})
-    if not files:
-        raise DataError(f"no files match {', '.join(patterns)}: was the split written?")
-    compressions = {"GZIP" if file.endswith(".gz") else "" for file in files}
-    if len(compressions) > 1:
-        raise DataError(f"{', '.join(patterns)}: some files end in .gz and some do not")
-    return tf.data.TFRecordDataset(files, compression_type=compressions.pop())
+def _most_clips(files: reader.Files, params: AudioParams) -> int:
+    """How many examples there can be; exact where files are compressed."""
+    if files.compression:
+        return sum(len(labels) for labels in reader.labels(files))
+    # Each is a little longer than its spectrogram.
+    return files.bytes // params.mel_bytes
 
 
-def _take(serialized: tf.data.Dataset, positions: npt.NDArray[np.int64]) -> tf.data.Dataset:
-    """The records at these ascending positions."""
-    wanted = np.zeros(int(positions[-1]) + 1 if len(positions) else 0, bool)
-    wanted[positions] = True
-    # Ends after the last wanted record, so zip's shortest-first rule reads no further.
-    marked = tf.data.Dataset.zip((serialized, tf.data.Dataset.from_tensor_slices(wanted)))
-    return marked.filter(lambda _, keep: keep).map(lambda record, _: record)
+def _wanted(
+    by_file: Sequence[npt.NDArray[np.int64]], limit: int, seed: int
+) -> list[npt.NDArray[np.bool_]]:
+    """For each file, which of its examples `balanced_subset` takes."""
+    labels = np.concatenate(by_file)
+    mask = np.zeros(len(labels), bool)
+    mask[balanced_subset(labels, limit, seed)] = True
+    return np.split(mask, np.cumsum([len(of_file) for of_file in by_file])[:-1])
 
 
-@contextlib.contextmanager
-def _readable(patterns: Sequence[str]) -> Iterator[None]:
-    """Turns what TensorFlow raises for bad files into words."""
-    where = ", ".join(patterns)
-    try:
-        yield
-    except tf.errors.DataLossError as error:
-        raise DataError(
-            f"{where}: a file is damaged, cut short or no TFRecord ({error.message}); write the "
-            "examples again"
-        ) from error
-    except tf.errors.InvalidArgumentError as error:
-        raise DataError(
-            f"{where}: an example lacks a feature, or its spectrogram has another size than the "
-            f"audio parameters say ({error.message})"
-        ) from error
+def _shuffled(
+    files: reader.Files, wanted: Sequence[npt.NDArray[np.bool_]] | None, seed: int
+) -> tf.data.Dataset:
+    """Windows of serialized examples, another order in every iteration.
+
+    Not Dataset.shuffle: its order also depends on TensorFlow's global seed, and on how
+    often a generator of its own was asked before.
+    """
+    # tf.data runs on the processor; on a GPU's memory the variable would be out of reach.
+    with tf.device("CPU:0"):
+        iteration = tf.Variable(-1, dtype=tf.int64, trainable=False)
+    words = np.random.SeedSequence(seed % 2**64).generate_state(2, np.uint64).view(np.int64)
+
+    def one_iteration(number: tf.Tensor) -> tf.data.Dataset:
+        indices = tf.range(len(files.paths), dtype=tf.int64)
+        order = tf.random.experimental.stateless_shuffle(indices, tf.stack([words[0], number]))
+        # A seed for the windows of this iteration, which are numbered in turn.
+        window_seed = tf.random.stateless_uniform(
+            [], tf.stack([words[1], number]), minval=None, maxval=None, dtype=tf.int64
+        )
+        windows = reader.blocks(files, order=order, wanted=wanted).rebatch(SHUFFLE_WINDOW_CLIPS)
+        return (
+            windows.enumerate()
+            .map(
+                lambda index, window: tf.random.experimental.stateless_shuffle(
+                    window, tf.stack([window_seed, index])
+                )
+            )
+            .prefetch(1)
+        )
+
+    start = tf.data.Dataset.from_tensors(0).map(lambda _: iteration.assign_add(1))
+    return start.flat_map(one_iteration)

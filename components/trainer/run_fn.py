@@ -9,6 +9,7 @@ train_seconds   of the training alone
 settings        ResolvedSettings as plain values
 genres          in label order
 clips           {"train": n, "validation": n} that were used
+input           "memory" (both splits fit) or "stream"; they are shuffled differently
 phases          PhaseRecord of each phase, in order
 epochs          EpochRecord of each epoch, in order
 versions        of Python, Keras, its backend, TensorFlow and NumPy
@@ -17,6 +18,7 @@ audio_hash, code_digest
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -37,7 +39,7 @@ from components.errors import DataError
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import ModelSettings, TrainingSettings
-from components.trainer import data
+from components.trainer import data, memory
 from components.trainer.batches import Clips
 from components.trainer.export import export_saved_model
 from components.trainer.settings import ResolvedSettings, resolve
@@ -113,11 +115,8 @@ def run_fn(fn_args: Any) -> None:
         if tf.io.gfile.exists(directory):
             tf.io.gfile.rmtree(directory)
     settings = resolve(config.training, config.model, registry.defaults(config.architecture))
-    train_labels = _checked_labels(fn_args.train_files, config, settings)
-    validation_labels = data.labels(fn_args.eval_files)
-    _check("validation", validation_labels, config.genres)
 
-    # Built before any spectrogram is read: weights that cannot be had end it at once.
+    # Built before any example is read: weights that cannot be had end it at once.
     network = registry.build(
         config.architecture,
         config.model,
@@ -126,24 +125,29 @@ def run_fn(fn_args: Any) -> None:
         genres=len(config.genres),
         seed=settings.seed,
     )
-    in_memory = (
-        len(train_labels) + len(validation_labels)
-    ) * config.audio.mel_bytes <= data.MEMORY_BYTES
-    history = train(
-        network,
-        _train_split(fn_args.train_files, config.audio, settings, in_memory),
-        _validation_split(fn_args.eval_files, config.audio, settings, in_memory),
-        settings,
-        report=functools.partial(progress.report, "training", architecture=config.architecture),
-    )
-    record = _record(config, settings, network, history, len(train_labels), len(validation_labels))
+    train_split, validation_split = _open_splits(fn_args, config.audio, settings)
+    _check("train", train_split.labels, config.genres)
+    _check_genres(train_split.labels, config.genres, settings.max_train_clips)
+    _check("validation", validation_split.labels, config.genres)
+    with contextlib.ExitStack() as stack:
+        for split in (train_split, validation_split):
+            if isinstance(split, data.Stream):
+                stack.enter_context(split.readable())
+        history = train(
+            network,
+            _batches(train_split),
+            _batches(validation_split),
+            settings,
+            report=functools.partial(progress.report, "training", architecture=config.architecture),
+        )
+    record = _record(config, settings, network, history, train_split, validation_split)
     export_saved_model(
         network.model,
         fn_args.serving_model_dir,
         params=config.audio,
         genres=config.genres,
         model_card={
-            **_model_card(record, history, train_labels),
+            **_model_card(record, history, train_split.labels),
             "synthetic": config.synthetic,
         },
     )
@@ -158,24 +162,41 @@ def _settings(kind: Any, text: str) -> Any:
     return kind(**values)
 
 
-def _checked_labels(
-    patterns: Sequence[str], config: TrainerConfig, settings: ResolvedSettings
-) -> npt.NDArray[np.int64]:
-    """Labels of the training clips that will be used, every genre among them."""
-    labels = data.labels(patterns)
-    _check("train", labels, config.genres)
-    if settings.max_train_clips:
-        labels = labels[data.balanced_subset(labels, settings.max_train_clips, settings.seed)]
-    absent = [name for label, name in enumerate(config.genres) if label not in labels]
+def _open_splits(
+    fn_args: Any, audio: AudioParams, settings: ResolvedSettings
+) -> tuple[Clips | data.Stream, Clips | data.Stream]:
+    """The train and the validation split: both in memory if they fit, else both streamed."""
+    limit, seed = settings.max_train_clips, settings.seed
+    bytes_held = data.held_bytes(fn_args.train_files, audio, limit=limit) + data.held_bytes(
+        fn_args.eval_files, audio
+    )
+    if bytes_held <= memory.cache_bytes():
+        return (
+            data.load(fn_args.train_files, audio, limit=limit, seed=seed),
+            data.load(fn_args.eval_files, audio),
+        )
+    return (
+        data.stream(
+            fn_args.train_files, audio, settings.batch_size, shuffle_seed=seed, limit=limit
+        ),
+        data.stream(fn_args.eval_files, audio, settings.batch_size),
+    )
+
+
+def _batches(split: Clips | data.Stream) -> Any:
+    """As `train` takes it."""
+    return split.batches if isinstance(split, data.Stream) else split
+
+
+def _check_genres(labels: npt.NDArray[np.int64], genres: Sequence[str], limit: int) -> None:
+    absent = [name for label, name in enumerate(genres) if label not in labels]
     if absent:
-        limit = settings.max_train_clips
         why = f" (max_train_clips = {limit})" if limit else ""
         raise DataError(
             f"the train split has no clip of {', '.join(map(repr, absent))}{why}: a network "
             "cannot learn a genre that it never hears; add tracks, or take the genre out of "
             "dataset.genres"
         )
-    return labels
 
 
 def _check(split: str, labels: npt.NDArray[np.int64], genres: Sequence[str]) -> None:
@@ -192,35 +213,13 @@ def _check(split: str, labels: npt.NDArray[np.int64], genres: Sequence[str]) -> 
         )
 
 
-def _train_split(
-    patterns: Sequence[str], audio: AudioParams, settings: ResolvedSettings, in_memory: bool
-) -> Clips | tf.data.Dataset:
-    if in_memory:
-        return data.load(patterns, audio, limit=settings.max_train_clips, seed=settings.seed)
-    return data.dataset(
-        patterns,
-        audio,
-        settings.batch_size,
-        shuffle_seed=settings.seed,
-        limit=settings.max_train_clips,
-    )
-
-
-def _validation_split(
-    patterns: Sequence[str], audio: AudioParams, settings: ResolvedSettings, in_memory: bool
-) -> Clips | tf.data.Dataset:
-    if in_memory:
-        return data.load(patterns, audio)
-    return data.dataset(patterns, audio, settings.batch_size)
-
-
 def _record(
     config: TrainerConfig,
     settings: ResolvedSettings,
     network: Network,
     history: TrainingHistory,
-    train_clips: int,
-    validation_clips: int,
+    train_split: Clips | data.Stream,
+    validation_split: Clips | data.Stream,
 ) -> dict[str, Any]:
     return {
         "schema_version": HISTORY_SCHEMA_VERSION,
@@ -229,7 +228,11 @@ def _record(
         "train_seconds": round(history.train_seconds, 3),
         "settings": settings.to_json(),
         "genres": list(config.genres),
-        "clips": {"train": train_clips, "validation": validation_clips},
+        "clips": {
+            "train": len(train_split.labels),
+            "validation": len(validation_split.labels),
+        },
+        "input": "stream" if isinstance(train_split, data.Stream) else "memory",
         "phases": [dataclasses.asdict(phase) for phase in history.phases],
         "epochs": [dataclasses.asdict(epoch) for epoch in history.epochs],
         "versions": {

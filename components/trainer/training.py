@@ -16,6 +16,7 @@ from typing import Any
 import keras
 
 from components.models.network import Network
+from components.trainer import memory
 from components.trainer.batches import Batches, Clips
 from components.trainer.callbacks import (
     EpochRecord,
@@ -28,8 +29,6 @@ from components.trainer.callbacks import (
 )
 from components.trainer.settings import ResolvedSettings
 
-# Features of a frozen base are computed once and kept, if they take no more than this.
-FEATURE_CACHE_BYTES = 1024**3
 FEATURE_BYTES = 4
 
 
@@ -192,7 +191,7 @@ def _features_fit(base: keras.Model, *data: Any) -> bool:
     if not all(isinstance(clips, Clips) for clips in data):
         return False
     clip_bytes = FEATURE_BYTES * math.prod(base.output_shape[1:])
-    return sum(len(clips) for clips in data) * clip_bytes <= FEATURE_CACHE_BYTES
+    return sum(len(clips) for clips in data) * clip_bytes <= memory.cache_bytes()
 
 
 def _features(base: keras.Model, clips: Clips, run: _Run) -> Clips:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 import pathlib
+import subprocess
+import sys
+import tempfile
+from typing import Any
 
 import hypothesis
 import hypothesis.strategies as st
@@ -14,9 +18,11 @@ import tensorflow as tf
 
 from components.audio.params import AudioParams
 from components.errors import DataError
+from components.examples import reader
 from components.examples.writer import Clip, serialize
 from components.trainer import data
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=8, clip_seconds=0.25
 )
@@ -31,7 +37,7 @@ def _clip(number: int) -> Clip:
         label=number % 3,
         clip_index=number % 2,
         clip_start_s=float(number),
-        mel_db=np.full((PARAMS.n_mels, PARAMS.frames), -number / 2, np.float16),
+        mel_db=np.full((PARAMS.n_mels, PARAMS.frames), -number / 8, np.float16),
     )
 
 
@@ -45,54 +51,153 @@ def _write(folder: pathlib.Path, numbers: list[list[int]], suffix: str = "") -> 
     return [f"{folder}/*"]
 
 
+def _shards(sizes: list[int]) -> list[list[int]]:
+    """0, 1, 2, ... in shards of these sizes."""
+    ends = np.cumsum(sizes).tolist()
+    return [list(range(end - size, end)) for size, end in zip(sizes, ends, strict=True)]
+
+
 @pytest.fixture
 def patterns(tmp_path: pathlib.Path) -> list[str]:
     return _write(tmp_path, [[0, 1, 2, 3], [4, 5, 6], [], [7, 8, 9]])
 
 
-def _numbers(dataset: tf.data.Dataset) -> list[int]:
-    return [round(-2 * float(clip[0, 0])) for batch, _ in dataset for clip in batch.numpy()]
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that ten files of a few records take turns, and windows end inside an epoch."""
+    monkeypatch.setattr(reader, "BLOCK_CLIPS", 2)
+    monkeypatch.setattr(reader, "CYCLE_FILES", 3)
+    monkeypatch.setattr(data, "SHUFFLE_WINDOW_CLIPS", 7)
 
 
-def test_a_stream_gives_spectrograms_and_labels_in_file_order(patterns: list[str]) -> None:
-    batches = list(data.dataset(patterns, PARAMS, 4))
-    assert [batch.shape for batch, _ in batches] == [
-        (4, PARAMS.n_mels, PARAMS.frames),
-        (4, PARAMS.n_mels, PARAMS.frames),
-        (2, PARAMS.n_mels, PARAMS.frames),
-    ]
+def _number(mel_db: Any) -> int:
+    return round(-8 * float(mel_db[0, 0]))
+
+
+def _numbers(stream: data.Stream) -> list[int]:
+    return [_number(clip) for batch, _ in stream.batches for clip in batch.numpy()]
+
+
+def test_a_stream_gives_float32_spectrograms_and_labels(patterns: list[str]) -> None:
+    stream = data.stream(patterns, PARAMS, 4)
+    batches = list(stream.batches)
+    shape = (PARAMS.n_mels, PARAMS.frames)
+    assert [batch.shape for batch, _ in batches] == [(4, *shape), (4, *shape), (2, *shape)]
     assert batches[0][0].dtype == tf.float32
     assert np.concatenate([labels for _, labels in batches]).tolist() == [
         number % 3 for number in range(10)
     ]
-    assert _numbers(data.dataset(patterns, PARAMS, 4)) == list(range(10))
+    assert stream.labels.tolist() == [number % 3 for number in range(10)]
+    assert _numbers(stream) == list(range(10))
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_files_are_read_in_turn_block_by_block(tmp_path: pathlib.Path) -> None:
+    patterns = _write(tmp_path, _shards([3, 4, 1, 2, 5]))
+    # Three files at a time, two records from each; the next file takes an ended one's place.
+    expected = [0, 1, 3, 4, 7, 2, 5, 6, 8, 9, 10, 11, 12, 13, 14]
+    assert _numbers(data.stream(patterns, PARAMS, 4)) == expected
+    loaded = data.load(patterns, PARAMS)
+    assert [_number(clip) for clip in loaded.inputs] == expected
+    assert loaded.labels.tolist() == [number % 3 for number in expected]
 
 
 @pytest.mark.parametrize(("limit", "batches"), [(0, 4), (6, 2), (7, 3)])
 def test_a_stream_knows_how_many_batches_it_has(
     patterns: list[str], limit: int, batches: int
 ) -> None:
-    stream = data.dataset(patterns, PARAMS, 3, limit=limit)
+    stream = data.stream(patterns, PARAMS, 3, limit=limit).batches
     assert int(stream.cardinality()) == batches == len(list(stream))
 
 
-def test_a_shuffled_stream_repeats_with_its_seed_and_varies_by_epoch(patterns: list[str]) -> None:
-    first = data.dataset(patterns, PARAMS, 3, shuffle_seed=1)
-    epochs = [_numbers(first), _numbers(first)]
-    assert epochs[0] != epochs[1]
-    again = data.dataset(patterns, PARAMS, 3, shuffle_seed=1)
-    assert epochs == [_numbers(again), _numbers(again)]
-    assert _numbers(data.dataset(patterns, PARAMS, 3, shuffle_seed=2)) != epochs[0]
-    for epoch in epochs:
-        assert sorted(epoch) == list(range(10))
+@pytest.mark.usefixtures("small_blocks")
+@hypothesis.given(
+    sizes=st.lists(st.integers(0, 9), min_size=1, max_size=8),
+    batch_size=st.integers(1, 20),
+    seed=st.integers(-(2**63), 2**63 - 1),
+    limit=st.integers(0, 30),
+)
+@hypothesis.settings(
+    max_examples=15, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+)
+def test_every_epoch_holds_every_clip_once_in_an_order_of_its_own(
+    sizes: list[int], batch_size: int, seed: int, limit: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        patterns = _write(pathlib.Path(folder), _shards(sizes))
+        first = data.stream(patterns, PARAMS, batch_size, shuffle_seed=seed, limit=limit)
+        epochs = [_numbers(first), _numbers(first), _numbers(first)]
+        clips = sum(sizes)
+        expected = list(range(clips))
+        if limit:
+            labels = np.arange(clips) % 3
+            expected = data.balanced_subset(labels, limit, seed).tolist()
+        for epoch in epochs:
+            assert sorted(epoch) == expected
+        if len(expected) > 6:
+            assert not epochs[0] == epochs[1] == epochs[2]
+        # TensorFlow's own state of chance has no part in it.
+        tf.random.set_seed(len(sizes))
+        tf.random.uniform([])
+        again = data.stream(patterns, PARAMS, batch_size, shuffle_seed=seed, limit=limit)
+        assert [_numbers(again), _numbers(again), _numbers(again)] == epochs
+        loaded = data.load(patterns, PARAMS, limit=limit, seed=seed)
+        assert sorted(_number(clip) for clip in loaded.inputs) == expected
+
+
+_IN_ANOTHER_PROCESS = """
+import os, sys
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import tensorflow as tf
+tf.config.threading.set_inter_op_parallelism_threads(1)
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.random.set_seed(99)
+from components.audio.params import AudioParams
+from components.examples import reader
+from components.trainer import data
+reader.BLOCK_CLIPS, reader.CYCLE_FILES, data.SHUFFLE_WINDOW_CLIPS = 2, 3, 7
+params = AudioParams(
+    sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=8, clip_seconds=0.25
+)
+stream = data.stream([sys.argv[1]], params, 3, shuffle_seed=5)
+for _ in range(2):
+    print(*[round(-8 * float(c[0, 0])) for batch, _ in stream.batches for c in batch.numpy()])
+"""
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_process_with_one_core_and_another_global_seed_has_the_same_order(
+    tmp_path: pathlib.Path,
+) -> None:
+    patterns = _write(tmp_path, _shards([5, 3, 0, 6, 4, 2, 7]))
+    stream = data.stream(patterns, PARAMS, 3, shuffle_seed=5)
+    here = [_numbers(stream), _numbers(stream)]
+    assert here[0] != here[1]
+    other = data.stream(patterns, PARAMS, 3, shuffle_seed=6)
+    assert _numbers(other) != here[0]
+    there = subprocess.run(
+        [sys.executable, "-c", _IN_ANOTHER_PROCESS, *patterns],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert [[int(word) for word in line.split()] for line in there.stdout.splitlines()] == here
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_a_window_mixes_clips_of_several_files(tmp_path: pathlib.Path) -> None:
+    patterns = _write(tmp_path, _shards([20, 20, 20, 20]))
+    first = _numbers(data.stream(patterns, PARAMS, 6, shuffle_seed=1))[:6]
+    assert len({number // 20 for number in first}) == 3
 
 
 def test_shuffling_keeps_each_label_with_its_spectrogram(patterns: list[str]) -> None:
-    for mel_db, labels in data.dataset(patterns, PARAMS, 3, shuffle_seed=1):
-        np.testing.assert_array_equal(np.round(-2 * mel_db[:, 0, 0]) % 3, labels)
+    for mel_db, labels in data.stream(patterns, PARAMS, 3, shuffle_seed=1).batches:
+        np.testing.assert_array_equal(np.round(-8 * mel_db[:, 0, 0]) % 3, labels)
 
 
-def test_loaded_clips_are_the_streams(patterns: list[str]) -> None:
+def test_loaded_clips_are_those_that_were_written(patterns: list[str]) -> None:
     clips = data.load(patterns, PARAMS)
     assert clips.inputs.dtype == np.float16
     expected = [_clip(number) for number in range(10)]
@@ -102,73 +207,62 @@ def test_loaded_clips_are_the_streams(patterns: list[str]) -> None:
 
 def test_a_limit_takes_the_same_clips_loaded_and_streamed(patterns: list[str]) -> None:
     loaded = data.load(patterns, PARAMS, limit=4, seed=7)
-    numbers = [round(-2 * float(clip[0, 0])) for clip in loaded.inputs]
+    numbers = [_number(clip) for clip in loaded.inputs]
     assert len(set(numbers)) == 4
     assert loaded.labels.tolist() == [number % 3 for number in numbers]
-    streamed = _numbers(data.dataset(patterns, PARAMS, 3, shuffle_seed=7, limit=4))
-    assert sorted(streamed) == sorted(numbers)
+    stream = data.stream(patterns, PARAMS, 3, shuffle_seed=7, limit=4)
+    assert sorted(_numbers(stream)) == sorted(numbers)
+    assert sorted(stream.labels) == sorted(number % 3 for number in numbers)
 
 
 def test_a_limit_above_what_there_is_takes_all(patterns: list[str]) -> None:
     assert len(data.load(patterns, PARAMS, limit=11)) == 10
 
 
-def test_examples_keep_their_track_ids(patterns: list[str]) -> None:
-    batches = list(data.examples(patterns, PARAMS, 6))
-    found = np.concatenate([batch["track_id"].numpy() for batch in batches])
-    assert found.tolist() == [f"track-{number // 2}".encode() for number in range(10)]
-    assert batches[0]["mel_db"].shape == (6, PARAMS.n_mels, PARAMS.frames)
-
-
-def test_labels_and_the_count_need_no_spectrograms(patterns: list[str]) -> None:
-    assert data.labels(patterns).tolist() == [number % 3 for number in range(10)]
-    assert data.count_examples(patterns) == 10
-
-
-def test_compressed_files_are_known_by_their_names(tmp_path: pathlib.Path) -> None:
-    patterns = _write(tmp_path, [[0, 1], [2]], suffix=".gz")
-    assert _numbers(data.dataset(patterns, PARAMS, 2)) == [0, 1, 2]
-
-
-def test_compressed_and_plain_files_together_are_refused(tmp_path: pathlib.Path) -> None:
-    _write(tmp_path, [[0]])
-    patterns = _write(tmp_path, [[1]], suffix=".gz")
-    with pytest.raises(DataError, match=r"some files end in \.gz"):
-        data.count_examples(patterns)
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_what_loading_holds_is_known_before_and_not_far_off(
+    tmp_path: pathlib.Path, suffix: str
+) -> None:
+    patterns = _write(tmp_path, _shards([9, 8]), suffix)
+    size = data.load(patterns, PARAMS).inputs.nbytes
+    assert size == 17 * PARAMS.mel_bytes
+    # Ids and framing are long beside spectrograms as small as these.
+    assert size <= data.held_bytes(patterns, PARAMS) < 4 * size
+    assert data.held_bytes(patterns, PARAMS, limit=3) == 3 * PARAMS.mel_bytes
 
 
 def test_an_empty_split_is_empty_not_an_error_of_tensorflow(tmp_path: pathlib.Path) -> None:
     patterns = _write(tmp_path, [[]])
-    assert data.count_examples(patterns) == 0
-    assert len(data.labels(patterns)) == 0
     assert len(data.load(patterns, PARAMS)) == 0
-    assert list(data.dataset(patterns, PARAMS, 4, shuffle_seed=1, limit=3)) == []
+    assert len(data.load(patterns, PARAMS, limit=3)) == 0
+    for seed in (None, 1):
+        stream = data.stream(patterns, PARAMS, 4, shuffle_seed=seed, limit=3)
+        assert list(stream.batches) == []
 
 
-def test_a_pattern_without_files_is_named(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(DataError, match=r"no files match .*Split-train"):
-        data.dataset([f"{tmp_path}/Split-train/*"], PARAMS, 4)
-
-
-def test_a_file_cut_short_is_told_in_words(tmp_path: pathlib.Path) -> None:
-    patterns = _write(tmp_path, [[0, 1]])
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:-5])
-    with pytest.raises(DataError, match="cut short"):
-        data.load(patterns, PARAMS)
-
-
-def test_a_stray_text_file_is_told_in_words(tmp_path: pathlib.Path) -> None:
-    patterns = _write(tmp_path, [[0, 1]])
-    (tmp_path / "notes.txt").write_text("some words that are no record at all")
-    with pytest.raises(DataError, match="no TFRecord"):
-        data.labels(patterns)
+def test_compressed_files_are_known_by_their_names(tmp_path: pathlib.Path) -> None:
+    patterns = _write(tmp_path, [[0, 1], [2]], suffix=".gz")
+    assert _numbers(data.stream(patterns, PARAMS, 2)) == [0, 1, 2]
+    assert len(data.load(patterns, PARAMS)) == 3
 
 
 def test_spectrograms_of_other_parameters_are_refused(patterns: list[str]) -> None:
     other = dataclasses.replace(PARAMS, n_mels=16)
-    with pytest.raises(DataError, match="another size"):
+    with pytest.raises(DataError, match=r"part-00000.*another size"):
         data.load(patterns, other)
+    stream = data.stream(patterns, other, 4)
+    with pytest.raises(DataError, match=r"part-00000.*another size"), stream.readable():
+        list(stream.batches)
+
+
+def test_a_file_that_shrank_after_its_labels_were_read_is_told(patterns: list[str]) -> None:
+    limited = data.stream(patterns, PARAMS, 1, limit=9)
+    stream = data.stream(patterns, PARAMS, 1)
+    folder = pathlib.Path(patterns[0]).parent
+    _write(folder, [[0, 1, 2], [4, 5, 6], [], [7, 8, 9]])
+    for shrunk in (stream, limited):
+        with pytest.raises(DataError, match=r"9 clips, but there were 10"), shrunk.readable():
+            list(shrunk.batches)
 
 
 @hypothesis.given(

@@ -12,7 +12,7 @@ import pytest
 from components.models import registry
 from components.models.network import Network, single_phase, two_phase
 from components.models.settings import ModelSettings
-from components.trainer import callbacks, training
+from components.trainer import callbacks, memory, training
 from components.trainer.batches import Clips
 from components.trainer.settings import ResolvedSettings
 
@@ -106,11 +106,11 @@ def test_a_network_without_a_base_has_one_phase() -> None:
     assert (phase.phase, phase.epochs) == ("train", 3)
 
 
-@pytest.mark.parametrize("cache_bytes", [0, training.FEATURE_CACHE_BYTES])
+@pytest.mark.parametrize("cache_bytes", [0, memory.CACHE_BYTES])
 def test_the_head_phase_leaves_every_byte_of_the_base(
     cache_bytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "FEATURE_CACHE_BYTES", cache_bytes)
+    monkeypatch.setattr(memory, "cache_bytes", lambda: cache_bytes)
     network = _with_base()
     assert network.base is not None
     base, head = _weights(network.base), _weights(network.head)
@@ -147,7 +147,7 @@ def test_cached_features_train_the_head_as_the_whole_model_would(
     cached, whole = _with_base(), _with_base()
     settings = _settings(fine_tune_epochs=0)
     training.train(cached, _clips(24, 1), _clips(6, 2), settings)
-    monkeypatch.setattr(training, "FEATURE_CACHE_BYTES", 0)
+    monkeypatch.setattr(memory, "cache_bytes", lambda: 0)
     training.train(whole, _clips(24, 1), _clips(6, 2), settings)
     for one, other in zip(cached.head.get_weights(), whole.head.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import pathlib
 import types
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import tensorflow as tf
 
 from components.audio.params import AudioParams
 from components.errors import DataError
+from components.examples import reader
 from components.examples.writer import Clip, serialize
 from components.models.settings import ModelSettings, TrainingSettings
-from components.trainer import data, run_fn
+from components.trainer import data, memory, run_fn
 
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
@@ -105,8 +107,8 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     assert set(history["versions"]) == {"python", "keras", "backend", "tensorflow", "numpy"}
 
     model = tf.saved_model.load(fn_args.serving_model_dir)
-    serialized = list(data._records(fn_args.eval_files))
-    answer = model.signatures["serving_examples"](tf.stack(serialized))
+    (serialized,) = reader.blocks(reader.find(fn_args.eval_files))
+    answer = model.signatures["serving_examples"](serialized)
     assert answer["probabilities"].shape == (3, 3)
     card = json.loads(
         (pathlib.Path(fn_args.serving_model_dir) / "assets/model_card.json").read_text()
@@ -130,11 +132,78 @@ def test_vgg16_goes_through_both_phases_and_a_limit_of_clips(tmp_path: pathlib.P
 def test_too_many_clips_for_memory_are_streamed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "MEMORY_BYTES", 27 * PARAMS.mel_bytes - 1)
+    monkeypatch.setattr(memory, "cache_bytes", lambda: 27 * PARAMS.mel_bytes - 1)
     monkeypatch.setattr(data, "load", None)
     fn_args = _fn_args(tmp_path, _config())
     run_fn.run_fn(fn_args)
-    assert len(_history(fn_args)["epochs"]) == 3
+    history = _history(fn_args)
+    assert len(history["epochs"]) == 3
+    assert history["input"] == "stream"
+    assert history["clips"] == {"train": 24, "validation": 3}
+
+
+@pytest.mark.parametrize("kept_bytes", [0, memory.CACHE_BYTES])
+def test_the_same_seed_gives_the_same_history(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
+) -> None:
+    monkeypatch.setattr(memory, "cache_bytes", lambda: kept_bytes)
+    histories = []
+    for name in ("a", "b"):
+        fn_args = _fn_args(tmp_path / name, _config())
+        run_fn.run_fn(fn_args)
+        tf.random.uniform([])
+        histories.append(_history(fn_args))
+    for history in histories:
+        assert history["input"] == ("memory" if kept_bytes else "stream")
+        for epoch in history["epochs"]:
+            del epoch["seconds"]
+    assert histories[0]["epochs"] == histories[1]["epochs"]
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda content: content[:-5], "part-00000.*cut short"),
+        (lambda content: b"", "0 clips, but there were"),
+        (None, "part-00000.*the file is gone"),
+    ],
+)
+def test_a_file_damaged_while_training_streams_is_told_in_words(
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    split: str,
+    damage: Callable[[bytes], bytes] | None,
+    message: str,
+) -> None:
+    monkeypatch.setattr(memory, "cache_bytes", lambda: 0)
+    fn_args = _fn_args(tmp_path, _config())
+    (file,) = (tmp_path / f"Split-{split}").iterdir()
+
+    def report(*_: Any, **fields: Any) -> None:
+        if fields["epoch"] == 2 and file.exists():
+            if damage is None:
+                file.unlink()
+            else:
+                file.write_bytes(damage(file.read_bytes()))
+
+    monkeypatch.setattr(run_fn.progress, "report", report)
+    with pytest.raises(DataError, match=message):
+        run_fn.run_fn(fn_args)
+    assert _nothing_written(fn_args)
+
+
+def test_an_error_of_the_network_is_not_blamed_on_files(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "cache_bytes", lambda: 0)
+
+    def train(*_: Any, **__: Any) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "no memory left")
+
+    monkeypatch.setattr(run_fn, "train", train)
+    with pytest.raises(tf.errors.ResourceExhaustedError, match="no memory left"):
+        run_fn.run_fn(_fn_args(tmp_path, _config()))
 
 
 def test_what_an_interrupted_try_left_is_replaced(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,191 @@
+"""Example files to serialized tf.Examples, in parallel and always in the same order.
+
+Files are read a few at a time and their records taken in turn, in blocks: the order is a
+function of the sorted file names alone, whatever the number of cores. Paths may be
+whatever tf.io.gfile reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from components.audio.params import AudioParams
+from components.errors import DataError
+from components.examples import parser, schema
+
+# Both decide the order of records, so a change gives other trainings for the same seed.
+# Eight files hide the latency of a store; 32 records of 22 kB are read at a stretch.
+CYCLE_FILES = 8
+BLOCK_CLIPS = 32
+
+CHECK_CLIPS = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Files:
+    """The files of one split, sorted; compression "" or "GZIP" for all of them."""
+
+    paths: tuple[str, ...]
+    compression: str
+
+    @property
+    def bytes(self) -> int:
+        """Their size on disk. Raises DataError where one is gone."""
+        total = 0
+        for path in self.paths:
+            try:
+                total += tf.io.gfile.stat(path).length
+            except tf.errors.OpError as error:
+                raise _in_words(path, error) from error
+        return total
+
+    def __str__(self) -> str:
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return f"{self.paths[0]}{more}"
+
+
+def find(patterns: Sequence[str]) -> Files:
+    """The files that match, e.g. `.../Split-train/*`; what ends in .gz is GZIP.
+
+    Raises:
+      DataError: none matches, or some are compressed and some are not.
+    """
+    paths = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
+    if not paths:
+        raise DataError(f"no files match {', '.join(patterns)}: was the split written?")
+    compressions = {"GZIP" if path.endswith(".gz") else "" for path in paths}
+    if len(compressions) > 1:
+        raise DataError(f"{', '.join(patterns)}: some files end in .gz and some do not")
+    return Files(tuple(paths), compressions.pop())
+
+
+def blocks(
+    files: Files,
+    *,
+    order: tf.Tensor | None = None,
+    wanted: Sequence[npt.NDArray[np.bool_]] | None = None,
+) -> tf.data.Dataset:
+    """Serialized examples, string `[1..BLOCK_CLIPS]` an element; `rebatch` them.
+
+    Args:
+      order: int64 `[files]`, the order in which files are opened; None: by name.
+      wanted: for each file (by name) which of its records to take, bool `[records]`;
+        None for all.
+    """
+    paths = tf.constant(files.paths)
+    masks = None
+    if wanted is not None:
+        masks = tf.RaggedTensor.from_row_lengths(
+            np.concatenate([np.empty(0, bool), *wanted]), [len(mask) for mask in wanted]
+        )
+
+    def of_file(index: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(paths[index], compression_type=files.compression)
+        if masks is not None:
+            marked = tf.data.Dataset.zip(
+                (records, tf.data.Dataset.from_tensor_slices(masks[index]))
+            )
+            records = marked.filter(lambda _, keep: keep).map(lambda record, _: record)
+        return records.batch(BLOCK_CLIPS)
+
+    indices = tf.range(len(files.paths), dtype=tf.int64) if order is None else order
+    return tf.data.Dataset.from_tensor_slices(indices).interleave(
+        of_file,
+        cycle_length=CYCLE_FILES,
+        block_length=1,
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+
+
+def labels(files: Files) -> list[npt.NDArray[np.int64]]:
+    """The label of every example, int64 `[records]` for each file by name.
+
+    Reads the files once as a whole. Raises DataError.
+    """
+    feature = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
+    paths = tf.constant(files.paths)
+
+    def of_file(index: tf.Tensor) -> tf.data.Dataset:
+        records = tf.data.TFRecordDataset(paths[index], compression_type=files.compression)
+        return records.batch(CHECK_CLIPS).map(
+            lambda batch: (index, tf.io.parse_example(batch, feature)[schema.LABEL])
+        )
+
+    indices = tf.data.Dataset.range(len(files.paths))
+    batches = indices.interleave(
+        of_file, cycle_length=CYCLE_FILES, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
+    found: list[list[npt.NDArray[np.int64]]] = [[] for _ in files.paths]
+    with readable(files):
+        for index, batch in batches.as_numpy_iterator():
+            found[index].append(batch)
+    return [np.concatenate([np.empty(0, np.int64), *of_file]) for of_file in found]
+
+
+@contextlib.contextmanager
+def readable(
+    files: Files, params: AudioParams | None = None, clips: int | None = None
+) -> Iterator[None]:
+    """Turns what TensorFlow raises while these files are read into a DataError.
+
+    The error names the file that is to blame: the files are read once more to find it,
+    as what comes out of a training loop tells neither the file nor whether reading or
+    the network failed. An error that no file explains goes on as it is.
+
+    Args:
+      params: also check that every example holds a spectrogram of these parameters.
+      clips: how many examples the files had before.
+
+    Raises:
+      DataError: a file is gone, damaged, or holds other examples than expected.
+    """
+    try:
+        yield
+    except tf.errors.OpError:
+        check(files, params, clips)
+        raise
+
+
+def check(files: Files, params: AudioParams | None = None, clips: int | None = None) -> None:
+    """Reads all of every file; arguments and DataError as in `readable`."""
+    found = 0
+    for path in files.paths:
+        batches = tf.data.TFRecordDataset(path, compression_type=files.compression).batch(
+            CHECK_CLIPS
+        )
+        try:
+            for batch in batches:
+                parser.parse_keys(batch)
+                if params is not None:
+                    parser.parse_stored(batch, params)
+                found += len(batch)
+        except tf.errors.OpError as error:
+            raise _in_words(path, error) from error
+    if clips is not None and found != clips:
+        raise DataError(
+            f"{files}: {found} clips, but there were {clips} when reading began; the files were "
+            "changed meanwhile: run again"
+        )
+
+
+def _in_words(path: str, error: tf.errors.OpError) -> DataError:
+    reason = error.message.splitlines()[0]
+    if isinstance(error, tf.errors.NotFoundError):
+        return DataError(f"{path}: the file is gone; write the examples again")
+    if isinstance(error, tf.errors.DataLossError):
+        return DataError(
+            f"{path}: damaged, cut short or no TFRecord ({reason}); write the examples again"
+        )
+    if isinstance(error, tf.errors.InvalidArgumentError):
+        return DataError(
+            f"{path}: an example lacks a feature, or its spectrogram has another size than the "
+            f"audio parameters say ({reason})"
+        )
+    return DataError(f"{path}: cannot be read ({reason})")
