@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from components.artifact_files import empty_folder
+
 
 def empty_outputs(output_dict: Mapping[str, Iterable[Any]]) -> None:
     """Deletes whatever lies in the folders of a component's output artifacts."""
-    import tensorflow as tf
-
     for artifacts in output_dict.values():
         for artifact in artifacts:
-            if tf.io.gfile.exists(artifact.uri):
-                tf.io.gfile.rmtree(artifact.uri)
-            tf.io.gfile.makedirs(artifact.uri)
+            empty_folder(artifact.uri)

@@ -66,13 +66,18 @@ def survey_files(
     """
     from components.audio.isolation import make_decoder
     from components.spectrogram_gen import header
+    from components.spectrogram_gen.fetching import Fetcher, FetchingDecoder
+    from components.storage.client import CONNECTIONS
 
     threads = workers or os.cpu_count() or 1
     with contextlib.ExitStack() as stack:
         # Each thread takes one for as long as it looks.
         decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        # An object is fetched whole even for its header: an mp3's length needs all of it.
+        fetcher = stack.enter_context(Fetcher(tracks, ahead=CONNECTIONS))
         for _ in range(threads):
-            decoders.put(stack.enter_context(make_decoder(limits)))
+            decoder = stack.enter_context(make_decoder(limits))
+            decoders.put(FetchingDecoder(decoder, fetcher))
 
         def look(track: Track) -> Reject | None:
             decoder = decoders.get()

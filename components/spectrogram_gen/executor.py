@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import dataclasses
 import json
 import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,7 +16,7 @@ import apache_beam as beam
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
-from components import progress
+from components import artifact_files, progress
 from components.audio.duplicates import find_duplicates
 from components.audio.isolation import make_decoder
 from components.audio.params import AudioParams
@@ -24,6 +27,7 @@ from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.errors import DataError
 from components.fresh_output import empty_outputs
 from components.spectrogram_gen import wav_export
+from components.spectrogram_gen.fetching import fetching
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     Shard,
@@ -32,6 +36,11 @@ from components.spectrogram_gen.shards import (
     plan_shards,
     without,
     write_shard,
+)
+
+# The last line of a traceback that ends in one of our own errors.
+_USER_ERROR = re.compile(
+    r"^components\.(?:storage\.)?errors\.\w+: (.+?)(?: \[while running .*)?$", re.MULTILINE
 )
 
 
@@ -106,12 +115,18 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         }
         shards = plan_shards(corpus.tracks, clip_splits, exec_properties["shard_tracks"])
         progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
+        if options.scratch:
+            shutil.rmtree(options.scratch, ignore_errors=True)
         results_path = os.path.join(rejects.uri, ".results")
         results = self._write(shards, options, results_path)
         tracks_decoded = sum(res.tracks_decoded for res in results)
-        with make_decoder(dataset.decode_limits) as decoder:
+        # The few that can be the same are read again, one after the other.
+        with (
+            make_decoder(dataset.decode_limits) as decoder,
+            fetching(decoder, corpus.tracks, ahead=0, scratch=options.scratch) as reader,
+        ):
             duplicates = find_duplicates(
-                (entry for res in results for entry in res.written), decoder
+                (entry for res in results for entry in res.written), reader
             )
         affected = [
             without(shard, duplicates)
@@ -147,7 +162,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         self, shards: list[Shard], options: WriteOptions, results_path: str
     ) -> list[ShardResult]:
         """Writes shards with Beam; their results in the shards' order."""
-        with self._make_beam_pipeline() as pipeline:
+        with _errors_of_workers(), self._make_beam_pipeline() as pipeline:
             (
                 pipeline
                 | "List shards" >> beam.Create(shards, reshuffle=True)
@@ -167,7 +182,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
                 "`genreflow check-data --full` lists every track and its reason"
             )
         temporary = os.path.join(examples.uri, ".tmp")
-        if os.path.isdir(temporary):
+        if os.path.isdir(temporary):  # of a local folder alone
             os.rmdir(temporary)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("audio_hash", params.digest())
@@ -179,22 +194,30 @@ def _result_line(result: ShardResult) -> str:
 
 def _read_results(prefix: str) -> Iterator[ShardResult]:
     folder, name = os.path.split(prefix)
-    for entry in sorted(os.listdir(folder)):
-        if not entry.startswith(name):
-            continue
-        path = os.path.join(folder, entry)
-        with open(path, encoding="utf-8") as lines:
-            for line in lines:
-                values = json.loads(line)
-                yield ShardResult(
-                    **{
-                        **values,
-                        "splits": tuple(values["splits"]),
-                        "rejects": tuple(Reject(**reject) for reject in values["rejects"]),
-                        "written": tuple(tuple(entry) for entry in values["written"]),
-                    }
-                )
-        os.remove(path)
+    for path in artifact_files.matching(folder, f"{name}*"):
+        for line in artifact_files.read_text(path).splitlines():
+            values = json.loads(line)
+            yield ShardResult(
+                **{
+                    **values,
+                    "splits": tuple(values["splits"]),
+                    "rejects": tuple(Reject(**reject) for reject in values["rejects"]),
+                    "written": tuple(tuple(entry) for entry in values["written"]),
+                }
+            )
+        artifact_files.remove(path)
+
+
+@contextlib.contextmanager
+def _errors_of_workers() -> Iterator[None]:
+    """Beam hands on the text of what its workers raise: what a user can mend is found in it."""
+    try:
+        yield
+    except RuntimeError as error:
+        found = _USER_ERROR.findall(str(error))
+        if not found:
+            raise
+        raise DataError(found[-1]) from error
 
 
 def _summarize(

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from components import artifact_files
 from components.datasets.track import Reject, Track
 from components.errors import DataError
 from components.inert import inert_cell
@@ -21,29 +22,29 @@ COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 def write_rejects(directory: str, rejects: Iterable[Reject], summary: dict[str, Any]) -> None:
     """Writes `rejects.csv` (one row a track) and `summary.json` into a folder."""
     write_csv(os.path.join(directory, "rejects.csv"), rejects)
-    path = os.path.join(directory, "summary.json")
-    temporary = path + ".tmp"
-    with open(temporary, "w", encoding="utf-8") as out:
-        json.dump(summary, out, indent=2)
-        out.write("\n")
-    os.replace(temporary, path)
+    artifact_files.write_text(
+        os.path.join(directory, "summary.json"), json.dumps(summary, indent=2) + "\n"
+    )
 
 
 def write_csv(path: str, rejects: Iterable[Reject]) -> None:
-    """Writes the rows in the order given, to a temporary name and then renamed.
+    """Writes the rows in the order given, all of them or no file.
 
     Names come from other people's metadata: `inert_cell` keeps them from acting in a
     terminal or a spreadsheet.
     """
     if os.path.isdir(path):
         raise DataError(f"{path}: is a folder; name a file for the tracks left out")
-    temporary = path + ".tmp"
-    with open(temporary, "w", encoding="utf-8", newline="") as out:
+    if "://" not in path:
+        os.stat(os.path.dirname(path) or ".")  # a folder that was mistyped is not made
+    with (
+        artifact_files.written_file(path) as temporary,
+        open(temporary, "w", encoding="utf-8", newline="") as out,
+    ):
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for reject in rejects:
             writer.writerow([inert_cell(getattr(reject, column)) for column in COLUMNS])
-    os.replace(temporary, path)
 
 
 def duplicate_rejects(tracks: Iterable[Track], duplicates: Mapping[str, str]) -> Iterator[Reject]:

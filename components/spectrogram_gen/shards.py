@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-from components import progress
+from components import artifact_files, progress
 from components.audio.decode import DecodeError
 from components.audio.decoder import Decoder, InProcessDecoder
 from components.audio.limits import DecodeLimits
@@ -21,7 +21,11 @@ from components.audio.params import AudioParams
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
 from components.spectrogram_gen import extract, wav_export
+from components.spectrogram_gen.fetching import fetching
 from components.spectrogram_gen.store import ClipStore
+
+# Within the folder of the clip store; emptied where a run begins, as a killed one leaves it.
+SCRATCH = "scratch"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +73,11 @@ class WriteOptions:
     def wav_directory(self) -> str:
         """Beside the splits: whatever lies inside them is read as examples."""
         return os.path.join(self.directory, "wav")
+
+    @property
+    def scratch(self) -> str | None:
+        """Local folder for what is fetched and not finished, beside the clip store."""
+        return os.path.join(self.store, SCRATCH) if self.store else None
 
 
 def plan_shards(
@@ -127,11 +136,11 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
     """Decodes, by `decoder` or else in this process, and writes one shard.
 
     Tracks that cannot be used are left out and returned with their reasons; an output
-    that cannot be written (a full disk) raises OSError or tf.errors.OpError.
+    that cannot be written (a full disk) raises OSError or tf.errors.OpError, and an object
+    store that cannot be asked StorageError.
     """
     import tensorflow as tf
 
-    decoder = decoder or InProcessDecoder()
     store = ClipStore(
         options.store,
         options.params,
@@ -139,24 +148,37 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         strict=options.strict,
         code=options.code,
     )
+    keys = {track.track_id: store.key(track) for track, _ in shard.tracks}
+    to_decode = [
+        track
+        for track, _ in shard.tracks
+        if options.export_wav != "none" or not store.has(keys[track.track_id])
+    ]
     written: list[tuple[str, str, str]] = []
     tracks_decoded = 0
     clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
     rejects: list[Reject] = []
-    paths = {s: shard_path(options.directory, s, shard.index, shard.total) for s in shard.splits}
-    temporary = {split: _temporary_name(path) for split, path in paths.items()}
     with contextlib.ExitStack() as stack:
         writers = {}
-        for split, path in temporary.items():
-            tf.io.gfile.makedirs(os.path.dirname(path))
-            tf.io.gfile.makedirs(os.path.dirname(paths[split]))
-            writers[split] = stack.enter_context(tf.io.TFRecordWriter(path))
+        for split in shard.splits:
+            path = shard_path(options.directory, split, shard.index, shard.total)
+            # Not inside Split-*: whatever lies there is read as examples.
+            temporary = stack.enter_context(
+                artifact_files.written_file(path, _scratch_beside(path, options))
+            )
+            writers[split] = tf.io.TFRecordWriter(str(temporary))
+        # Closed before the files get their names.
+        for split_writer in writers.values():
+            stack.enter_context(split_writer)
+        reader = stack.enter_context(
+            fetching(decoder or InProcessDecoder(), to_decode, scratch=options.scratch)
+        )
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)
             try:
                 fingerprint, decoded = _write_track(
-                    track, clip_splits, options, store, decoder, writers
+                    track, clip_splits, options, store, keys[track.track_id], reader, writers
                 )
             except DecodeError as error:
                 rejects.append(
@@ -169,8 +191,6 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
                 clips[split] += 1
             for split in set(clip_splits):
                 tracks_read[split] += 1
-    for split, path in paths.items():
-        tf.io.gfile.rename(temporary[split], path, overwrite=True)
     return ShardResult(
         shard.index,
         shard.splits,
@@ -187,13 +207,13 @@ def _write_track(
     clip_splits: Sequence[SplitName],
     options: WriteOptions,
     store: ClipStore,
+    key: str | None,
     decoder: Decoder,
     writers: Mapping[SplitName, object],
 ) -> tuple[str, bool]:
     """Writes a track's examples; returns its fingerprint, and whether it was decoded."""
     params = options.params
     label = options.genres.index(track.genre)
-    key = store.key(track)
     made = store.get(key) if options.export_wav == "none" else None
     decoded = made is None
     if made is None:
@@ -212,7 +232,7 @@ def _write_track(
     return made.fingerprint, decoded
 
 
-def _temporary_name(path: str) -> str:
-    # Not inside Split-*: whatever lies there is read as examples.
-    folder, name = os.path.split(path)
-    return os.path.join(os.path.dirname(folder), ".tmp", f"{os.path.basename(folder)}.{name}")
+def _scratch_beside(path: str, options: WriteOptions) -> str | None:
+    if "://" in path:
+        return options.scratch
+    return os.path.join(os.path.dirname(os.path.dirname(path)), ".tmp")

@@ -18,6 +18,8 @@ from components.audio.mel import STORED_DTYPE
 from components.audio.params import AudioParams
 from components.datasets.track import Track
 from components.spectrogram_gen.extract import TrackMels
+from components.storage import objects
+from components.storage.errors import ObjectForbidden, ObjectMissing
 
 _BLOCK_BYTES = 1 << 20
 
@@ -34,7 +36,7 @@ class ClipStore:
           directory: where it lies; "" for none: nothing is found and nothing kept.
           params: the audio parameters.
           clip_seed: seeds the clips' offsets.
-          strict: tell files by their contents, else by size and time; and keep what
+          strict: tell files by their contents, else by size and time (ETag); and keep what
             strict decoding gave apart from what seeking gave.
           code: digest of the code that makes the clips.
         """
@@ -48,11 +50,15 @@ class ClipStore:
         if self._root is None:
             return None
         try:
-            state = _file_state(track.uri, self._strict)
-        except OSError:
+            state = _file_state(track, self._strict)
+        except (OSError, ObjectMissing, ObjectForbidden):
             return None
         text = json.dumps([*self._common, track.track_id, *state])
         return hashlib.sha256(text.encode()).hexdigest()[:40]
+
+    def has(self, key: str | None) -> bool:
+        """Whether something, damaged or not, is kept under a key."""
+        return self._root is not None and key is not None and self._path(key).exists()
 
     def get(self, key: str | None) -> TrackMels | None:
         """What is kept under a key; None if nothing is, or it is damaged."""
@@ -94,7 +100,12 @@ class ClipStore:
         return self._root / key[:2] / f"{key}.npz"
 
 
-def _file_state(path: str, strict: bool) -> tuple[int | str, ...]:
+def _file_state(track: Track, strict: bool) -> tuple[int | str, ...]:
+    path = track.uri
+    if track.state:
+        if strict:
+            return (objects.sha256(path, track.state),)
+        return path, track.state.size_bytes, track.state.etag
     if not strict:
         status = os.stat(path)
         return path, status.st_size, status.st_mtime_ns

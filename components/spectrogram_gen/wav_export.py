@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import pathlib
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from components import artifact_files
 from components.audio.decoder import Decoder
 from components.audio.params import AudioParams
 from components.datasets.track import Track
@@ -35,8 +33,8 @@ def export_clips(
     """Writes `<genre>/<track>-<clip>.wav`, 32-bit float: it decodes to the same samples."""
     for index, waveform in enumerate(waveforms):
         name = f"{safe_name(track.track_id)}-{index:02d}.wav"
-        path = pathlib.Path(directory, safe_name(track.genre), name)
-        with _whole_or_not_at_all(path) as temporary:
+        path = os.path.join(directory, safe_name(track.genre), name)
+        with artifact_files.written_file(path) as temporary:
             soundfile.write(
                 temporary, waveform, params.sample_rate_hz, subtype="FLOAT", format="WAV"
             )
@@ -48,28 +46,16 @@ def export_track(directory: str, track: Track, decoder: Decoder) -> None:
     Raises:
       DecodeError: it cannot be decoded; nothing is left of it.
     """
-    path = pathlib.Path(directory, safe_name(track.genre), f"{safe_name(track.track_id)}.wav")
-    with _whole_or_not_at_all(path) as temporary:
+    path = os.path.join(directory, safe_name(track.genre), f"{safe_name(track.track_id)}.wav")
+    with artifact_files.written_file(path) as temporary:
         decoder.write_wav(track.uri, temporary)
 
 
 def remove(directory: str, track: Track, kind: str) -> None:
     """Removes what was exported, as "clips" or "tracks", of a track that is not used after all."""
-    folder, name = pathlib.Path(directory, safe_name(track.genre)), safe_name(track.track_id)
+    folder, name = os.path.join(directory, safe_name(track.genre)), safe_name(track.track_id)
     # A track may be named as another one's clips are: only the run's own kind is meant.
     clip = re.compile(re.escape(name) + (r"-[0-9]{2,}" if kind == "clips" else "") + r"\.wav")
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if clip.fullmatch(path.name):
-            path.unlink()
-
-
-@contextlib.contextmanager
-def _whole_or_not_at_all(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A name to write to, which becomes `path` at the end, or goes where that failed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    for path in artifact_files.matching(folder, "*.wav"):
+        if clip.fullmatch(os.path.basename(path)):
+            artifact_files.remove(path)

@@ -137,6 +137,13 @@ def write(uri: str, content: bytes) -> None:
         client().put_object(Bucket=where.bucket, Key=where.key, Body=content)
 
 
+def delete(uri: str) -> None:
+    """Removes an object, if it is there."""
+    where = parse(uri)
+    with in_words(uri):
+        client().delete_object(Bucket=where.bucket, Key=where.key)
+
+
 def delete_below(folder: str) -> int:
     """Removes every object below a folder, its markers too; returns how many there were.
 

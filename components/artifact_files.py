@@ -1,0 +1,141 @@
+"""Files of artifacts, wherever the pipeline root lies: a disk, s3://, or what TensorFlow knows.
+
+Executors use nothing else (and tf.io.gfile) on an artifact's uri. A file that is written here
+appears whole or not at all: under a temporary name first on a disk, and in one piece in an
+object store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+
+from components.storage import objects
+from components.storage.uri import is_remote
+
+# Tables and summaries; model files and examples are read by TensorFlow.
+LARGEST_FILE_BYTES = 1 << 30
+
+
+def empty_folder(uri: str) -> None:
+    """Makes a folder that holds nothing; whatever lay in it is gone."""
+    if is_remote(uri):
+        objects.delete_below(uri)
+        return
+    import tensorflow as tf
+
+    if tf.io.gfile.exists(uri):
+        tf.io.gfile.rmtree(uri)
+    tf.io.gfile.makedirs(uri)
+
+
+@contextlib.contextmanager
+def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path]:
+    """A local file to write; it becomes `path` at the end, or goes where that failed.
+
+    Args:
+      path: where it shall be.
+      scratch: a local folder for it until then. Without one it lies beside `path`, or
+        where temporary files go if that is no local path.
+    """
+    if "://" in path:
+        with tempfile.TemporaryDirectory(prefix="genreflow-write-", dir=scratch) as folder:
+            temporary = pathlib.Path(folder, "file")
+            yield temporary
+            _publish(temporary, path)
+        return
+    target = pathlib.Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if scratch:
+        pathlib.Path(scratch).mkdir(parents=True, exist_ok=True)
+    name = f"{target.name}.{os.getpid()}.tmp"
+    if scratch:  # which serves files of one name in several folders
+        temporary = pathlib.Path(scratch, f".{target.parent.name}.{name}")
+    else:
+        temporary = target.with_name(f".{name}")
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: str, content: bytes) -> None:
+    """Writes a file."""
+    if is_remote(path):
+        objects.write(path, content)
+        return
+    with written_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a file in UTF-8."""
+    write_bytes(path, text.encode())
+
+
+def read_bytes(path: str) -> bytes:
+    """A file's content.
+
+    Raises:
+      FileNotFoundError, components.storage.errors.ObjectMissing: it is not there.
+    """
+    if is_remote(path):
+        return objects.read(path, LARGEST_FILE_BYTES)
+    if "://" not in path:
+        return pathlib.Path(path).read_bytes()
+    import tensorflow as tf
+
+    with tf.io.gfile.GFile(path, "rb") as file:
+        content: bytes = file.read()
+        return content
+
+
+def read_text(path: str) -> str:
+    """A file's content, in UTF-8."""
+    return read_bytes(path).decode()
+
+
+def matching(folder: str, pattern: str) -> list[str]:
+    """The files at the top of a folder whose names match a pattern, sorted; [] without it."""
+    if is_remote(folder):
+        prefix = f"{folder.rstrip('/')}/"
+        found = [item.uri for item in objects.list_objects(prefix)]
+        names = [uri[len(prefix) :] for uri in found]
+        return [
+            uri
+            for uri, name in zip(found, names, strict=True)
+            if "/" not in name and fnmatch.fnmatchcase(name, pattern)
+        ]
+    import tensorflow as tf
+
+    if not tf.io.gfile.isdir(folder):
+        return []
+    names = sorted(tf.io.gfile.listdir(folder))
+    return [os.path.join(folder, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
+
+
+def remove(path: str) -> None:
+    """Removes one file."""
+    if is_remote(path):
+        objects.delete(path)
+        return
+    import tensorflow as tf
+
+    tf.io.gfile.remove(path)
+
+
+def _publish(local: pathlib.Path, path: str) -> None:
+    if is_remote(path):
+        objects.upload(local, path)
+        return
+    import tensorflow as tf
+
+    tf.io.gfile.makedirs(path.rpartition("/")[0])
+    with local.open("rb") as source, tf.io.gfile.GFile(path, "wb") as sink:
+        shutil.copyfileobj(source, sink, 1 << 20)
