@@ -13,3 +13,7 @@ class UsageError(GenreflowError):
 
 class DataError(GenreflowError):
     """The input data, or what was made of it, cannot be used."""
+
+
+class DecoderUnavailableError(GenreflowError):
+    """No process that decodes can be started: no track is to blame, the run has to end."""

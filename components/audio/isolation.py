@@ -30,7 +30,7 @@ from components.audio.decode_server import FRAME, MOST_JSON_BYTES
 from components.audio.decode_tasks import Answer, OutputError
 from components.audio.decoder import Decoder, InProcessDecoder
 from components.audio.limits import DecodeLimits
-from components.errors import GenreflowError
+from components.errors import DecoderUnavailableError
 from components.inert import inert
 
 T = TypeVar("T")
@@ -59,10 +59,6 @@ SINGLE_THREADED = {
 _STATEFUL = ("decoder_crashed", "too_large")
 NONSENSE = "the decoder gave an answer that makes no sense"
 MOST_DETAIL = 500
-
-
-class DecoderUnavailableError(GenreflowError):
-    """No decoding process can be started: no track is to blame, the run has to end."""
 
 
 class _Crashed(Exception):  # noqa: N818  an outcome, which becomes a DecodeError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -272,6 +273,21 @@ def test_check_data_says_so_when_a_run_would_stop(
     (folder / "Rock" / "Rock0.wav").write_text("words")
     result = _genreflow("check-data", "-c", config, "-d", folder, "--set", override)
     _fails(result, 2, "a run would stop here", *words)
+
+
+@pytest.mark.usefixtures("faulty_decoder")
+@pytest.mark.parametrize("options", [(), ("--full",)])
+def test_check_data_survives_a_crash_and_a_hang_of_the_decoder(
+    folder: pathlib.Path, config: pathlib.Path, options: tuple[str, ...]
+) -> None:
+    for name in ("segfault", "hang-busy"):
+        shutil.copy(folder / "Rock" / "Rock0.wav", folder / "Rock" / f"{name}.wav")
+    override = "dataset.decode_timeout_seconds=1"
+    result = _genreflow("check-data", "-c", config, "-d", folder, "--set", override, *options)
+    assert result.exit_code == 0, result.output
+    assert "1 left out, decoder_crashed" in result.output
+    assert "SIGSEGV" in result.output
+    assert "1 left out, timed_out" in result.output
 
 
 def test_check_data_says_so_when_decoding_empties_a_split(

@@ -27,9 +27,11 @@ def busy() -> None:
 
 
 def bomb() -> None:
+    import numpy as np
+
     hoard = []
-    while True:
-        hoard.append(b"x" * (1 << 22))
+    while True:  # not touched, so that a slow machine is no hang
+        hoard.append(np.empty(1 << 22, np.uint8))
 
 
 def surprise() -> None:

@@ -162,6 +162,28 @@ def test_bad_files_say_why(model: LocalModel, tmp_path: pathlib.Path) -> None:
         assert caught.value.reason == reason
 
 
+@pytest.mark.usefixtures("faulty_decoder")
+def test_a_file_that_crashes_the_decoder_costs_its_own_prediction_alone(
+    exported: pathlib.Path, model: LocalModel, tmp_path: pathlib.Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from pipeline.cli import app
+
+    crash = write(tmp_path / "segfault.wav", sound(CLIP))
+    songs = [write(tmp_path / f"{name}.wav", sound(4 * CLIP, n)) for n, name in enumerate("ab")]
+    files = [songs[0], crash, songs[1]]
+    done = CliRunner().invoke(app, ["predict", *files, "-m", str(exported), "--json"])
+    assert done.exit_code == 1
+    answers = json.loads(done.stdout)
+    assert [answer["file"] for answer in answers] == songs
+    for answer in answers:
+        expected = model.predict_file(answer["file"]).probabilities
+        assert answer["probabilities"] == pytest.approx(expected, abs=1e-6)
+    (line,) = [line for line in done.stderr.splitlines() if "segfault" in line]
+    assert line == f"genreflow: {crash}: the decoder ended by SIGSEGV (decoder_crashed)"
+
+
 def test_real_mp3s_get_predictions(real_data: pathlib.Path, model: LocalModel) -> None:
     for path in sorted(real_data.glob("fma/fma_small/*/*.mp3")):
         got = model.predict_file(path)
