@@ -43,6 +43,8 @@ def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path
       scratch: a local folder for it until then. Without one it lies beside `path`, or
         where temporary files go if that is no local path.
     """
+    if scratch:
+        os.makedirs(scratch, exist_ok=True)
     if "://" in path:
         with tempfile.TemporaryDirectory(prefix="genreflow-write-", dir=scratch) as folder:
             temporary = pathlib.Path(folder, "file")
@@ -51,8 +53,6 @@ def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path
         return
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    if scratch:
-        pathlib.Path(scratch).mkdir(parents=True, exist_ok=True)
     name = f"{target.name}.{os.getpid()}.tmp"
     if scratch:  # which serves files of one name in several folders
         temporary = pathlib.Path(scratch, f".{target.parent.name}.{name}")

@@ -16,10 +16,12 @@ from rich.console import Console
 from components.datasets.corpus import Corpus, load_corpus
 from components.errors import UsageError
 from components.spectrogram_gen.rejects import check_fraction
+from components.storage.uri import is_remote, join, place
 from pipeline import local_runner, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
 from pipeline.display import LEGEND, RunDisplay, results_tables, shown, worth
+from pipeline.places import Places, claim, complete_versions
 from pipeline.work_dir import WorkDir
 
 
@@ -32,9 +34,13 @@ def read_config(name: str, overrides: Sequence[str]) -> Config:
 
 
 def with_data_dir(config: Config, data_dir: str) -> Config:
-    """The configuration with --data-dir in place of its own, as an absolute path."""
-    chosen = data_dir or config.dataset.data_dir
-    if chosen:
+    """The configuration with --data-dir in place of its own: an absolute path, or an s3:// URI.
+
+    Raises:
+      UriError: a URI of another scheme, or a bad one.
+    """
+    chosen = place(data_dir or config.dataset.data_dir, "the data folder")
+    if chosen and not is_remote(chosen):
         chosen = str(pathlib.Path(chosen).expanduser().absolute())
     return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, data_dir=chosen))
 
@@ -59,6 +65,7 @@ def run(
     config = with_data_dir(read_config(name, overrides), data_dir)
     _check_weights(config)
     work = WorkDir.at(work_dir)
+    places = Places.of(config.storage, work)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
     # What cannot run must not leave a work folder behind.
     corpus = None if synthesize else load_corpus(config.dataset, config.split)
@@ -72,6 +79,7 @@ def run(
             _make_corpus(work, display)
         if corpus is None:
             corpus = load_corpus(config.dataset, config.split)
+        claim(places, work)
         _announce(console, name, corpus, work)
         check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
         work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
@@ -81,7 +89,7 @@ def run(
     out.print(LEGEND, style="dim", highlight=False)
     for note in worth(results):
         out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
-    _conclude(out, results, work, corpus, time.monotonic() - begun)
+    _conclude(out, results, work, places, corpus, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
 
 
@@ -139,7 +147,12 @@ def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir) -> Non
 
 
 def _conclude(
-    out: Console, results: dict[str, object], work: WorkDir, corpus: Corpus, seconds: float
+    out: Console,
+    results: dict[str, object],
+    work: WorkDir,
+    places: Places,
+    corpus: Corpus,
+    seconds: float,
 ) -> None:
     """Where things are, why the gate decided as it did, and what to do next."""
     gate: dict[str, object] = results["gate"]  # type: ignore[assignment]
@@ -152,12 +165,11 @@ def _conclude(
     for rule in gate["rules"]:  # type: ignore[attr-defined]
         mark = {"pass": "[green]✓[/]", "fail": "[yellow]✗[/]", "off": "-"}[rule["outcome"]]
         say(f"  {mark} {rule['id']}: {shown(rule['text'])}")
-    models = work.serving_root / "genreflow"
-    serves = sorted(path.parent for path in models.glob("*/saved_model.pb"))
+    serves = complete_versions(places.models)
     if version:
-        say(f"pushed     {shown(models / str(version))}")
+        say(f"pushed     {shown(join(places.models, str(version)))}")
     elif serves:
-        say(f"pushed     nothing; {shown(serves[-1])} stays")
+        say(f"pushed     nothing; {shown(join(places.models, serves[-1]))} stays")
     else:
         say("pushed     nothing, and no model was pushed before")
     say(f"results    {shown(work.root / 'results.json')}")
@@ -165,7 +177,7 @@ def _conclude(
     say(f"logs       {shown(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
     if serves:
-        command = [program(), "predict", _song(corpus, work), "--model-dir", str(models)]
+        command = [program(), "predict", _song(corpus, work), "--model-dir", places.models]
         say(f"next       {shown(shlex.join(command))}")
     else:
         say(

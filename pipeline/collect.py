@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ import pandas as pd
 from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
+from components import artifact_files
 from components.predictions import metrics, table
 from pipeline.config import Config
 from pipeline.results import SCHEMA_VERSION
@@ -121,12 +121,10 @@ def _models(
 
 
 def _read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
-    return json.loads(pathlib.Path(outputs[key].uri, name).read_text(encoding="utf-8"))
+    return json.loads(artifact_files.read_text(os.path.join(outputs[key].uri, name)))
 
 
 def copy_rejects(record: RunRecord, destination: str) -> None:
     """Puts the run's list of rejects where people look for it."""
-    source = pathlib.Path(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
-    temporary = destination + ".tmp"
-    pathlib.Path(temporary).write_bytes(source.read_bytes())
-    os.replace(temporary, destination)
+    source = os.path.join(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
+    artifact_files.write_bytes(destination, artifact_files.read_bytes(source))

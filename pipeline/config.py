@@ -19,6 +19,7 @@ from components.gate.settings import GateSettings
 from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings, TrainingSettings
 from pipeline.beam_settings import BeamSettings
+from pipeline.storage_settings import StorageSettings
 
 # Datasets whose metadata can place a track in a split.
 _OFFICIAL_SPLIT_KINDS = ("fma", "manifest", "synthetic")
@@ -31,7 +32,7 @@ PICTURE_NETWORKS = {"vgg16": 32}
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that a run depends on, except where its data and its work folder lie.
+    """Everything that a run depends on, except where its work folder lies.
 
     `models` maps the name of an architecture to its settings; each one is trained.
 
@@ -51,6 +52,7 @@ class Config:
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     gate: GateSettings = dataclasses.field(default_factory=GateSettings)
     beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)
+    storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
 
     def __post_init__(self) -> None:
         problems = list(self._problems())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +40,6 @@ from pipeline.beam_settings import pipeline_args
 from pipeline.config import Config
 
 PIPELINE_NAME = "genreflow"
-MODEL_NAME = "genreflow"
 PUSHER = "Pusher"
 SERVING_MODEL = "ServingModel"
 
@@ -62,10 +60,11 @@ class DataFacts:
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where a run puts things; local paths or URIs. `schema_file` is named by its digest."""
+    """Where a run puts things; local paths or URIs. `models` holds the pushed versions;
+    `schema_file` is named by its digest."""
 
     pipeline_root: str
-    serving_root: str
+    models: str
     clip_store: str
     schema_file: str
 
@@ -100,6 +99,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         audio=config.audio,
         genres=genres,
         leaky=facts.leaky,
+        artists_apart=config.split.policy == "by_artist",
     )
     trainers = {name: _trainer(config, name, genres, examples) for name in config.models}
     for trainer in trainers.values():
@@ -132,9 +132,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         model=selector.outputs["model"],
         model_blessing=gate.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(
-                base_directory=os.path.join(places.serving_root, MODEL_NAME)
-            )
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.models)
         ),
     )
     return tfx_pipeline.Pipeline(

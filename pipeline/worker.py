@@ -58,19 +58,23 @@ def run(request: Request) -> dict[str, Any]:
     import pydantic
 
     from pipeline.config import Config
-
-    progress.report("importing")
-    from tfx.orchestration import metadata
-
-    from pipeline import collect, graph, node_runner, results
+    from pipeline.places import Places
     from pipeline.work_dir import WorkDir
 
     work_dir = WorkDir.at(request.work_dir)
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(request.config))
+    given = Places.of(config.storage, work_dir)
+    progress.report("importing")
+    from tfx.orchestration import metadata
+
+    from components import tensorflow_files
+    from pipeline import collect, graph, node_runner, results
+
+    tensorflow_files.prepare(given.pipeline_root, given.models)
     facts = graph.DataFacts(**{**request.facts, "genres": tuple(request.facts["genres"])})
     places = graph.Places(
-        pipeline_root=str(work_dir.pipeline_root),
-        serving_root=str(work_dir.serving_root),
+        pipeline_root=given.pipeline_root,
+        models=given.models,
         clip_store=str(work_dir.clip_store),
         schema_file=graph.write_schema(config, facts.genres, str(work_dir.schemas)),
     )

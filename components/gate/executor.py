@@ -6,11 +6,11 @@ import json
 import os
 from typing import Any
 
-import tensorflow as tf
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components import artifact_files
 from components.fresh_output import empty_outputs
 from components.gate import rules
 from components.gate.model_digest import read_model_digest
@@ -53,8 +53,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
         blessing.set_int_custom_property("blessed", int(decision.blessed))
         blessing.set_int_custom_property("current_model_id", model.id)
         blessing.set_string_custom_property("current_model", model.uri)
-        with tf.io.gfile.GFile(os.path.join(blessing.uri, "decision.json"), "w") as out:
-            json.dump({"candidate": candidate, **decision.to_json()}, out, indent=2)
+        text = json.dumps({"candidate": candidate, **decision.to_json()}, indent=2)
+        artifact_files.write_text(os.path.join(blessing.uri, "decision.json"), text)
         marker = "BLESSED" if decision.blessed else "NOT_BLESSED"
-        with tf.io.gfile.GFile(os.path.join(blessing.uri, marker), "w") as out:
-            out.write("")
+        artifact_files.write_text(os.path.join(blessing.uri, marker), "")

@@ -6,14 +6,15 @@ Columns: `model`, `split`, `track_id`, `artist_id` (strings), `clip_index`, `lab
 
 from __future__ import annotations
 
+import io
 import os
-import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components import artifact_files
 from components.errors import DataError
 
 FILE_NAME = "predictions.parquet"
@@ -64,19 +65,19 @@ def make_table(
 
 
 def write_table(table: pd.DataFrame, directory: str) -> str:
-    """Writes the table into a folder (temporary name, then renamed); returns its path."""
-    path = pathlib.Path(directory, FILE_NAME)
-    temporary = path.with_name(f".{FILE_NAME}.tmp")
-    table.to_parquet(temporary, index=False)
-    os.replace(temporary, path)
-    return str(path)
+    """Writes the table into a folder, whole or not at all; returns its path."""
+    path = os.path.join(directory, FILE_NAME)
+    with artifact_files.written_file(path) as temporary:
+        table.to_parquet(temporary, index=False)
+    return path
 
 
 def read_table(directory: str) -> pd.DataFrame:
     """Reads what write_table wrote."""
     import pyarrow_hotfix  # noqa: F401  pyarrow 10 would run code from a file
 
-    return pd.read_parquet(pathlib.Path(directory, FILE_NAME))
+    content = artifact_files.read_bytes(os.path.join(directory, FILE_NAME))
+    return pd.read_parquet(io.BytesIO(content))
 
 
 def by_track(table: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:

@@ -26,6 +26,8 @@ import tensorflow as tf
 from components.audio import mel_graph
 from components.audio.params import DYNAMIC_RANGE_DB, LARGEST_SAMPLE, AudioParams
 from components.examples import parser, schema
+from components.storage import objects
+from components.storage.uri import is_remote
 
 GENRES_ASSET = "genres.json"
 AUDIO_PARAMS_ASSET = "audio_params.json"
@@ -77,7 +79,7 @@ def export_saved_model(
         with tempfile.TemporaryDirectory(prefix="genreflow-export-") as scratch:
             local = pathlib.Path(scratch, "model")
             _write(module, local, assets)
-            _copy_pb_last(local, directory)
+            _publish(local, directory)
         return
     target = pathlib.Path(directory).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -295,8 +297,11 @@ def _write(module: ServingModule, local: pathlib.Path, assets: Mapping[str, str]
     (local / "fingerprint.pb").unlink(missing_ok=True)
 
 
-def _copy_pb_last(local: pathlib.Path, directory: str) -> None:
+def _publish(local: pathlib.Path, directory: str) -> None:
     """Copies to a store without atomic renames; a half-copied model has no saved_model.pb."""
+    if is_remote(directory):
+        objects.upload_folder(local, directory, last="saved_model.pb")
+        return
     files = sorted(path for path in local.rglob("*") if path.is_file())
     files.sort(key=lambda path: path.name == "saved_model.pb")
     for path in files:

@@ -29,7 +29,7 @@ def _compiled(config: Config, tmp_path: pathlib.Path, *, digest: str = "d1"):  #
     facts = graph.DataFacts(genres=GENRES, manifest_digest=digest, tracks=10, leaky=False)
     places = graph.Places(
         pipeline_root=str(tmp_path / "root"),
-        serving_root=str(tmp_path / "serving"),
+        models=str(tmp_path / "serving"),
         clip_store=str(tmp_path / "cache"),
         schema_file=graph.write_schema(config, facts.genres, str(tmp_path / "schemas")),
     )

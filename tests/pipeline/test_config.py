@@ -92,7 +92,16 @@ def test_json_holds_every_table_as_plain_values() -> None:
     config = Config(models=FFNN, dataset=DatasetSettings(genres=("Rock", "Folk")))
     values = config.to_json()
     assert json.loads(json.dumps(values)) == values
-    assert set(values) == {"models", "audio", "dataset", "split", "training", "gate", "beam"}
+    assert set(values) == {
+        "models",
+        "audio",
+        "dataset",
+        "split",
+        "training",
+        "gate",
+        "beam",
+        "storage",
+    }
     assert values["dataset"]["genres"] == ["Rock", "Folk"]
     assert values["audio"]["n_mels"] == 128
 

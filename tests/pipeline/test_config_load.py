@@ -141,7 +141,7 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one(
 def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:
     (line,) = complaints("[kubeflow]\nx = 1\n[models.ffnn]")
     assert "kubeflow: unknown table" in line
-    assert "(there are: models, audio, dataset, split, training, gate, beam)" in line
+    assert "(there are: models, audio, dataset, split, training, gate, beam, storage)" in line
 
 
 def test_every_problem_is_told_at_once(complaints: Complain) -> None:
