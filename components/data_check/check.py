@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from components.audio.params import AudioParams
+from components.datasets.text import artist_key
 from components.examples import schema
 
 MAX_FINDINGS = 20
@@ -27,6 +28,7 @@ def scan_examples(
     params: AudioParams,
     *,
     leaky: bool,
+    artists_apart: bool,
 ) -> ExampleFindings:
     """Checks each example, and that the splits are apart.
 
@@ -35,17 +37,21 @@ def scan_examples(
       genres: in label order.
       params: the audio parameters.
       leaky: whether clips of a track may lie in several splits (by_clip).
+      artists_apart: whether the split promised no artist in two splits (by_artist); an
+        example without an artist promises nothing.
 
     Returns:
       Counts, and at most MAX_FINDINGS problems in words: a missing feature, a genre
       that is not in `genres` or does not match its label, a spectrogram of the wrong
-      size, a clip that occurs twice, a track in two splits, a
+      size, a clip that occurs twice, a track or a promised artist in two splits, a
       genre without a training clip.
     """
     import tensorflow as tf
 
     findings = ExampleFindings({}, {}, [])
     split_of_track: dict[str, str] = {}
+    split_of_artist: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
     seen: set[tuple[str, int]] = set()
     train_genres: set[str] = set()
 
@@ -83,6 +89,12 @@ def scan_examples(
             other = split_of_track.setdefault(track, split)
             if other != split and not leaky:
                 problem(f"track {track!r} lies in {other} and in {split}")
+            artist = values[schema.ARTIST_ID].decode()
+            if artist and artists_apart:
+                other = split_of_artist.setdefault(artist_key(artist), split)
+                if other != split and (artist, split) not in told:
+                    told.add((artist, split))
+                    problem(f"artist {artist!r} lies in {other} and in {split}: track {track!r}")
             if split == "train":
                 train_genres.add(genre)
         findings.tracks[split] = len(tracks)

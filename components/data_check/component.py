@@ -23,6 +23,7 @@ class DataCheckSpec(types.ComponentSpec):  # type: ignore[misc]
         "audio": ExecutionParameter(type=str),
         "genres": ExecutionParameter(type=str),
         "leaky": ExecutionParameter(type=int),
+        "artists_apart": ExecutionParameter(type=int),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
@@ -46,6 +47,7 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
         audio: AudioParams,
         genres: Sequence[str],
         leaky: bool,
+        artists_apart: bool,
     ) -> None:
         """Initializes the component.
 
@@ -55,13 +57,17 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
           audio: the audio parameters.
           genres: in label order.
           leaky: whether clips of a track may lie in several splits (by_clip).
+          artists_apart: whether no artist may lie in several splits (by_artist).
         """
         super().__init__(
             spec=DataCheckSpec(
                 audio=json.dumps(audio.to_json(), sort_keys=True),
                 genres=json.dumps(list(genres)),
                 leaky=int(leaky),
-                code_digest=code_digest("data_check", "audio/params.py", "examples"),
+                artists_apart=int(artists_apart),
+                code_digest=code_digest(
+                    "data_check", "audio/params.py", "datasets/text.py", "examples"
+                ),
                 examples=examples,
                 anomalies=anomalies,
                 result=types.Channel(type=DataCheckResult),

@@ -50,6 +50,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             genres,
             params,
             leaky=bool(exec_properties["leaky"]),
+            artists_apart=bool(exec_properties["artists_apart"]),
         )
         problems = [*findings.problems, *lines]
         if problems:

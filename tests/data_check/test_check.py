@@ -18,11 +18,13 @@ PARAMS = AudioParams(
 GENRES = ["Folk", "Rock"]
 
 
-def _record(track: str, label: int, *, genre: str | None = None, index: int = 0) -> bytes:
+def _record(
+    track: str, label: int, *, genre: str | None = None, index: int = 0, artist: str = ""
+) -> bytes:
     return serialize(
         Clip(
             track_id=track,
-            artist_id="",
+            artist_id=artist,
             genre=GENRES[label] if genre is None else genre,
             label=label,
             clip_index=index,
@@ -41,12 +43,16 @@ def _good() -> dict[str, list[bytes]]:
     }
 
 
-def _problems(splits: dict[str, list[bytes]], *, leaky: bool = False) -> list[str]:
-    return check.scan_examples(splits, GENRES, PARAMS, leaky=leaky).problems
+def _problems(
+    splits: dict[str, list[bytes]], *, leaky: bool = False, artists_apart: bool = True
+) -> list[str]:
+    return check.scan_examples(
+        splits, GENRES, PARAMS, leaky=leaky, artists_apart=artists_apart
+    ).problems
 
 
 def test_examples_in_order_are_counted() -> None:
-    findings = check.scan_examples(_good(), GENRES, PARAMS, leaky=False)
+    findings = check.scan_examples(_good(), GENRES, PARAMS, leaky=False, artists_apart=True)
     assert findings.problems == []
     assert findings.clips == {"train": 3, "validation": 1, "test": 1}
     assert findings.tracks == {"train": 2, "validation": 1, "test": 1}
@@ -70,6 +76,24 @@ def test_a_track_in_two_splits_is_found_unless_the_policy_leaks() -> None:
     splits["test"].append(_record("a", 0, index=2))
     assert _problems(splits) == ["track 'a' lies in train and in test"]
     assert _problems(splits, leaky=True) == []
+
+
+@pytest.mark.parametrize("spelling", ["Björk", "bj\u00f6rk ", "BJO\u0308RK"])
+def test_an_artist_in_two_splits_is_found_once_where_the_policy_promised_none(
+    spelling: str,
+) -> None:
+    splits = _good()
+    splits["train"].append(_record("e", 0, artist="Björk"))
+    splits["test"] += [_record("f", 0, artist=spelling, index=i) for i in range(3)]
+    assert _problems(splits) == [f"artist {spelling!r} lies in train and in test: track 'f'"]
+    assert _problems(splits, artists_apart=False) == []
+
+
+def test_artists_on_one_side_and_tracks_without_one_are_in_order() -> None:
+    splits = _good()
+    splits["train"] += [_record("e", 0, artist="a"), _record("f", 1, artist="a")]
+    splits["test"].append(_record("g", 1, artist="b"))
+    assert _problems(splits) == []
 
 
 def test_a_clip_twice_is_found() -> None:

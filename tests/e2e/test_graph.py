@@ -76,6 +76,16 @@ def test_beam_options_reach_the_audio_stage(tmp_path: pathlib.Path) -> None:
     assert "--direct_num_workers=3" in text
 
 
+@pytest.mark.parametrize("policy", ["by_artist", "by_track", "by_clip", "official"])
+def test_the_data_check_is_told_what_the_split_promises(
+    policy: str, tmp_path: pathlib.Path
+) -> None:
+    config = load(shipped_config("fma_small"), [f'split.policy="{policy}"'])
+    nodes = {node.pipeline_node.node_info.id: node for node in _compiled(config, tmp_path).nodes}
+    told = nodes["DataCheck"].pipeline_node.parameters.parameters["artists_apart"]
+    assert told.field_value.int_value == (policy == "by_artist")
+
+
 def _findings(records: list[bytes]) -> dict[str, str]:
     """Feature -> what TFDV says of it, by the schema and the validation of the configuration."""
     import tensorflow_data_validation as tfdv
