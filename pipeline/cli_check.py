@@ -39,13 +39,19 @@ def check_data(
             "(give --data-dir to look at one that was made)"
         )
     listing = list_tracks(config.dataset)
+    corpus, problem = None, None
+    try:
+        corpus = split_listing(listing, config.dataset, config.split)
+    except SplitError as error:
+        problem = error
+    tracks = corpus.tracks if corpus else listing.tracks
     out = Console()
     with quiet_stderr() as console, RunDisplay(console) as display:
         display({"event": "node_started", "node": "Reading files", "index": 0, "total": 1})
-        total = len(listing.tracks)
+        total = len(tracks)
         display({"event": "progress", "stage": "audio", "done": 0, "total": total})
         found = survey.survey_files(
-            listing.tracks,
+            tracks,
             config.audio,
             full=full,
             clip_seed=config.dataset.clip_seed,
@@ -53,11 +59,6 @@ def check_data(
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
     bad = {reject.track_id for reject in found.rejects}
-    corpus, problem = None, None
-    try:
-        corpus = split_listing(listing, config.dataset, config.split)
-    except SplitError as error:
-        problem = error
     rejects = sorted([*(corpus or listing).rejects, *found.rejects])
     out.print(_genre_table(listing, corpus, bad))
     for warning in corpus.splits.warnings if corpus else ():
@@ -139,7 +140,8 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
             out.print(f"    ... and {len(found) - SHOWN_REJECTS} more", highlight=False)
     if not full:
         out.print(
-            "only headers were read; --full decodes every file and finds damage inside",
+            "only headers were read; --full decodes every file and finds damage inside, "
+            "and the same audio under two names",
             highlight=False,
             soft_wrap=True,
         )

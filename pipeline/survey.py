@@ -15,6 +15,7 @@ from components.audio.limits import DecodeLimits
 from components.audio.params import AudioParams
 from components.datasets.track import Reject, Track
 from components.models.settings import ModelSettings
+from components.spectrogram_gen.rejects import duplicate_rejects
 
 if TYPE_CHECKING:
     from components.audio.decoder import Decoder
@@ -59,11 +60,12 @@ def survey_files(
       params: the audio parameters.
       clip_seed: decides which clips are listened to for silence.
       limits: of decoding a file, in a process beside each thread; None is this process.
-      full: decode every file; else only headers are read, which finds no damage
-        further in.
+      full: decode every file, and compare what may be the same audio; else only headers
+        are read, which finds no damage further in and no duplicates.
       advance: called once a track.
       workers: threads; None is one a core.
     """
+    from components.audio.duplicates import find_duplicates
     from components.audio.isolation import make_decoder
     from components.spectrogram_gen import header
     from components.spectrogram_gen.fetching import Fetcher, FetchingDecoder
@@ -79,23 +81,29 @@ def survey_files(
             decoder = stack.enter_context(make_decoder(limits))
             decoders.put(FetchingDecoder(decoder, fetcher))
 
-        def look(track: Track) -> Reject | None:
+        def look(track: Track) -> Reject | str | None:
+            """A reject; else, where all is decoded, the audio's fingerprint."""
             decoder = decoders.get()
             try:
                 if full:
-                    reject = header.decode_reject(track, params, clip_seed, decoder)
-                else:
-                    reject = header.header_reject(track, params, decoder)
+                    return header.decode_whole(track, params, clip_seed, decoder)
+                return header.header_reject(track, params, decoder)
             finally:
                 decoders.put(decoder)
-            advance()
-            return reject
+                advance()
 
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            rejects = [reject for reject in pool.map(look, tracks) if reject]
+            outcomes = list(zip(tracks, pool.map(look, tracks), strict=True))
+        decoder = decoders.get()
+        duplicates = find_duplicates(
+            ((track.track_id, track.uri, end) for track, end in outcomes if isinstance(end, str)),
+            decoder,
+        )
+        rejects = [end for _, end in outcomes if isinstance(end, Reject)]
+        rejects += duplicate_rejects(tracks, duplicates)
         bad = {reject.track_id for reject in rejects}
         good = [track for track in tracks if track.track_id not in bad]
-        return Survey(tuple(rejects), _time_tracks(good, params, decoders.get()))
+        return Survey(tuple(rejects), _time_tracks(good, params, decoder))
 
 
 def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:

@@ -59,6 +59,6 @@ REJECT_REASONS: dict[str, str] = {
     "no_genre": "the metadata gives it no genre",
     "unknown_genre": "its genre is not in dataset.genres",
     "outside_root": "its path leads outside the data folder",
-    "bad_metadata": "its metadata row cannot be used",
+    "bad_metadata": "its name, its path or its metadata row cannot be used",
     "no_split": "the official split does not place it",
 }

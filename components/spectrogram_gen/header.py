@@ -18,16 +18,16 @@ def header_reject(track: Track, params: AudioParams, decoder: Decoder) -> Reject
     # What a short header is worth, decoding tells.
     if frames >= params.clip_seconds * rate_hz:
         return None
-    return decode_reject(track, params, 0, decoder)
+    outcome = decode_whole(track, params, 0, decoder)
+    return outcome if isinstance(outcome, Reject) else None
 
 
-def decode_reject(track: Track, params: AudioParams, seed: int, decoder: Decoder) -> Reject | None:
-    """The reject that decoding the whole track gives, or None."""
+def decode_whole(track: Track, params: AudioParams, seed: int, decoder: Decoder) -> Reject | str:
+    """The fingerprint of a track's audio, or the reject that decoding all of it gives."""
     try:
-        extract.read_track(track, params, seed, strict=True, decoder=decoder)
+        return extract.read_track(track, params, seed, strict=True, decoder=decoder).fingerprint
     except DecodeError as error:
         return _reject(track, error)
-    return None
 
 
 def _reject(track: Track, error: DecodeError) -> Reject:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import os
 import pathlib
 import shutil
@@ -26,7 +27,8 @@ def _genreflow(*arguments: str | pathlib.Path) -> Result:
 
 def _tone(path: pathlib.Path, seconds: float) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    samples = np.random.default_rng(len(path.name)).normal(0, 0.1, round(seconds * RATE_HZ))
+    rng = np.random.default_rng(list(path.name.encode()))
+    samples = rng.normal(0, 0.1, round(seconds * RATE_HZ))
     soundfile.write(path, samples, RATE_HZ)
 
 
@@ -109,6 +111,46 @@ def test_damage_inside_a_file_is_found_by_full_alone(
     assert "not_finite" not in _genreflow("check-data", "-c", config, "-d", folder).output
     full = _genreflow("check-data", "-c", config, "-d", folder, "--full")
     assert "1 left out, not_finite" in full.output
+
+
+def test_duplicates_are_found_by_full_alone_and_as_a_run_finds_them(
+    folder: pathlib.Path, config: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    song = folder / "Rock" / "Rock0.wav"
+    shutil.copy(song, folder / "Folk" / "copy.wav")
+    samples, rate_hz = soundfile.read(song, dtype="int16")
+    soundfile.write(folder / "Rock" / "Rock0 again.flac", samples, rate_hz)
+    rejects = tmp_path / "rejects.csv"
+    command = ("check-data", "-c", config, "-d", folder, "--rejects", rejects)
+    assert "left out, duplicate" not in _genreflow(*command).output
+    full = _genreflow(*command, "--full")
+    assert full.exit_code == 0, full.output
+    assert "2 left out, duplicate" in full.output
+    rows = {row["track_id"]: row for row in csv.DictReader(rejects.open())}
+    assert {track_id: row["detail"] for track_id, row in rows.items()} == {
+        "Rock/Rock0": "the same audio as Folk/copy",
+        "Rock/Rock0 again": "the same audio as Folk/copy",
+    }
+
+
+def test_what_the_official_split_leaves_out_is_nobodys_duplicate_and_counted_once(
+    folder: pathlib.Path, config: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    (folder / "Folk" / "a.wav").write_bytes((folder / "Folk" / "Folk0.wav").read_bytes())
+    (folder / "Rock" / "a.wav").write_text("words")
+    splits = itertools.cycle(["train", "validation", "test"])
+    with (folder / "manifest.csv").open("w") as out:
+        out.write("uri,genre,split\n")
+        for path in sorted(folder.rglob("*.wav")):
+            split = "" if path.stem == "a" else next(splits)
+            out.write(f"{path.relative_to(folder)},{path.parent.name},{split}\n")
+    rejects = tmp_path / "rejects.csv"
+    command = ("check-data", "-c", config, "-d", folder, "--rejects", rejects, "--full")
+    changes = ('dataset.kind="manifest"', 'split.policy="official"')
+    result = _genreflow(*command, *(word for c in changes for word in ("--set", c)))
+    assert result.exit_code == 0, result.output
+    found = [(row["track_id"], row["reason"]) for row in csv.DictReader(rejects.open())]
+    assert found == [("Folk/a", "no_split"), ("Rock/a", "no_split")]
 
 
 def test_terminal_escapes_in_names_are_shown_inert(
