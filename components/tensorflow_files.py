@@ -58,6 +58,8 @@ def environment() -> dict[str, str]:
         "AWS_MAX_ATTEMPTS": str(ATTEMPTS),
         "S3_CONNECT_TIMEOUT_MSEC": str(1000 * CONNECT_SECONDS),
         "S3_REQUEST_TIMEOUT_MSEC": str(1000 * READ_SECONDS),
+        # Else every 256 KB that are read cost a HEAD besides the GET.
+        "S3_DISABLE_MULTI_PART_DOWNLOAD": "1",
         # Its debugging output shows headers, the session token among them.
         "AWS_LOG_LEVEL": "fatal",
         # Servers that are not Amazon's often know no trailing checksums.

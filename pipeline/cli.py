@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import pathlib
 import signal
 import sys
 from typing import Annotated, Any, Optional
@@ -27,7 +26,12 @@ ConfigOption = Annotated[
     str, typer.Option("--config", "-c", help="TOML file, or the name of a shipped one (demo).")
 ]
 DataDirOption = Annotated[
-    str, typer.Option("--data-dir", "-d", help="The data set's folder [default: as configured].")
+    str,
+    typer.Option(
+        "--data-dir",
+        "-d",
+        help="The data set's folder, a path or s3://bucket/folder [default: as configured].",
+    ),
 ]
 WorkDirOption = Annotated[
     str, typer.Option("--work-dir", "-w", help="Where everything is written and cached.")
@@ -127,10 +131,16 @@ def check_data(
 
 @app.command()
 def predict(
-    files: Annotated[list[pathlib.Path], typer.Argument(help="Audio files.", metavar="FILE...")],
+    files: Annotated[
+        list[str], typer.Argument(help="Audio files; paths or s3:// URIs.", metavar="FILE...")
+    ],
     model_dir: Annotated[
-        pathlib.Path,
-        typer.Option("--model-dir", "-m", help="Folder of pushed versions, or one version."),
+        str,
+        typer.Option(
+            "--model-dir",
+            "-m",
+            help="Folder of pushed versions, or one version; a path or an s3:// URI.",
+        ),
     ],
     top: Annotated[
         Optional[int],  # noqa: UP045

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import pathlib
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,48 +15,77 @@ from rich.table import Table
 
 from components.errors import UsageError
 from components.inert import inert
+from components.storage import objects
+from components.storage.uri import is_remote, join, place
 from pipeline.display import shown
+from pipeline.places import complete_versions
 from pipeline.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from serving.local import LocalModel, Prediction
 
+# VGG16 at its largest has 0.56 GB.
+LARGEST_MODEL_BYTES = 2 << 30
 SYNTHETIC_NOTE = "; the model learned from synthetic data"
 
 
-def predict(
-    files: Sequence[pathlib.Path], *, model_dir: pathlib.Path, top: int, json_output: bool
-) -> int:
+def predict(files: Sequence[str], *, model_dir: str, top: int, json_output: bool) -> int:
     """Prints each file's genres; returns 1 if any file could not be read, else 0.
 
     Args:
-      files: audio files.
-      model_dir: a folder of versions, or one version.
+      files: audio files, local or in an object store.
+      model_dir: a folder of versions, or one version; likewise.
       top: how many genres to show; 0 for all.
       json_output: one JSON list instead of tables.
 
     Raises:
       UsageError: the model folder cannot be used.
+      StorageError: an object store cannot be asked.
     """
     from components.audio.isolation import IsolatedDecoder
     from components.audio.limits import DecodeLimits
+    from components.datasets.track import Track
+    from components.spectrogram_gen.fetching import fetching
     from serving.local import LocalModel
     from serving.model_files import ModelFolderError, resolve_version
 
-    with IsolatedDecoder(DecodeLimits()) as decoder:
+    remote = [Track(uri, uri, "") for uri in files if is_remote(uri)]
+    with (
+        IsolatedDecoder(DecodeLimits()) as isolated,
+        fetching(isolated, remote) as decoder,
+        _local_model(model_dir) as local,
+    ):
         try:
-            resolve_version(model_dir)  # before the seconds that TensorFlow takes
+            resolve_version(local)  # before the seconds that TensorFlow takes
             with quiet_stderr() as console, console.status("loading the model (some seconds)"):
-                decoder.start()
-                model = LocalModel(model_dir, decoder)
+                isolated.start()
+                model = LocalModel(local, decoder)
         except ModelFolderError as error:
-            raise UsageError(str(error)) from error
+            raise UsageError(str(error).replace(local, model_dir)) from error
         return _predict_files(model, files, top=top, json_output=json_output)
 
 
-def _predict_files(
-    model: LocalModel, files: Sequence[pathlib.Path], *, top: int, json_output: bool
-) -> int:
+@contextlib.contextmanager
+def _local_model(model_dir: str) -> Iterator[str]:
+    """The model's folder on this machine: fetched, where it lies in an object store."""
+    where = place(model_dir, "--model-dir")
+    if not is_remote(where):
+        yield where
+        return
+    versions = complete_versions(where)
+    uri = join(where, versions[-1]) if versions else where
+    with tempfile.TemporaryDirectory(prefix="genreflow-model-") as folder:
+        with quiet_stderr() as console, console.status("fetching the model"):
+            fetched = objects.download_folder(uri, folder, LARGEST_MODEL_BYTES)
+        if not fetched:
+            raise UsageError(
+                f"{where}: there is nothing there; give the folder of a model's "
+                "versions, or one version"
+            )
+        yield folder
+
+
+def _predict_files(model: LocalModel, files: Sequence[str], *, top: int, json_output: bool) -> int:
     from components.audio.decode import DecodeError
 
     out = Console()
@@ -64,12 +95,15 @@ def _predict_files(
     failed = 0
     for path in files:
         try:
-            with quiet_stderr() as console, console.status(f"listening to {shown(path.name)}"):
+            with (
+                quiet_stderr() as console,
+                console.status(f"listening to {shown(os.path.basename(path))}"),
+            ):
                 prediction = model.predict_file(path)
         except DecodeError as error:
             failed += 1
             print(
-                f"genreflow: {inert(str(path))}: {inert(error.detail)} ({error.reason})",
+                f"genreflow: {inert(path)}: {inert(error.detail)} ({error.reason})",
                 file=sys.stderr,
             )
             continue

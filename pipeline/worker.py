@@ -19,6 +19,7 @@ from typing import Any
 
 from components import progress
 from components.errors import GenreflowError
+from components.storage.errors import StorageError, scrubbed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +39,7 @@ def main(path: str) -> int:
         run(request)
     except BaseException as error:
         traceback.print_exc()
-        cause = _user_error(error)
+        cause = _user_error(error) or _storage_error(error)
         progress.report(
             "failed",
             node=getattr(error, "node", None),
@@ -138,6 +139,22 @@ def _user_error(error: BaseException | None) -> GenreflowError | None:
     while error is not None:
         if isinstance(error, GenreflowError):
             return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _storage_error(error: BaseException | None) -> StorageError | None:
+    """What an object store did to TensorFlow, Beam or botocore, in words; None otherwise."""
+    while error is not None:
+        module = type(error).__module__
+        text = str(error)
+        by_tensorflow = module.startswith("tensorflow.") and "s3://" in text
+        by_client = module.startswith(("botocore.", "apache_beam.io.aws."))
+        # Beam hands on the text of what its workers raise.
+        by_beam = "S3ClientError" in text or ("BeamIOError" in text and "s3://" in text)
+        if by_tensorflow or by_client or by_beam:
+            lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
+            return StorageError(f"the object store failed: {scrubbed(lines[-1])}")
         error = error.__cause__ or error.__context__
     return None
 

@@ -20,6 +20,8 @@ from components.storage.uri import S3Uri, parse
 
 _BLOCK_BYTES = 1 << 20
 _DELETE_AT_ONCE = 1000  # the protocol's limit
+# Of a folder that is fetched as a whole; a SavedModel has about ten.
+MOST_FILES = 1000
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -113,6 +115,33 @@ def download(uri: str, path: str | os.PathLike[str], state: ObjectState, max_byt
     with open(path, "wb") as file:
         for block in _blocks(uri, state, max_bytes):
             file.write(block)
+
+
+def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) -> int:
+    """Fetches every object below a URI into a local folder; returns how many there were.
+
+    Raises:
+      ObjectTooLarge: together they are larger than `max_bytes`, or more than MOST_FILES.
+      StorageError: a key would lead out of the folder; and as `download`.
+    """
+    prefix = f"{uri.rstrip('/')}/"
+    listed = []
+    total = 0
+    for item in list_objects(prefix):
+        listed.append(item)
+        total += item.state.size_bytes
+        if total > max_bytes or len(listed) > MOST_FILES:
+            raise ObjectTooLarge(
+                f"{uri}: more than {max_bytes} bytes or {MOST_FILES} files lie there"
+            )
+    for item in listed:
+        parts = item.uri[len(prefix) :].split("/")
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
+            raise StorageError(f"{item.uri}: no file can have that name")
+        path = pathlib.Path(folder, *parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        download(item.uri, path, item.state, max_bytes)
+    return len(listed)
 
 
 def sha256(uri: str, state: ObjectState) -> str:
