@@ -26,6 +26,9 @@ BLOCK_CLIPS = 32
 
 CHECK_CLIPS = 256
 
+# Length (8 bytes) and two checksums (4 each), by TFRecord's format.
+RECORD_FRAME_BYTES = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Files:
@@ -115,7 +118,11 @@ def labels(files: Files) -> list[npt.NDArray[np.int64]]:
     def of_file(index: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(paths[index], compression_type=files.compression)
         return records.batch(CHECK_CLIPS).map(
-            lambda batch: (index, tf.io.parse_example(batch, feature)[schema.LABEL])
+            lambda batch: (
+                index,
+                tf.io.parse_example(batch, feature)[schema.LABEL],
+                size_on_disk(batch),
+            )
         )
 
     indices = tf.data.Dataset.range(len(files.paths))
@@ -123,10 +130,28 @@ def labels(files: Files) -> list[npt.NDArray[np.int64]]:
         of_file, cycle_length=CYCLE_FILES, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     found: list[list[npt.NDArray[np.int64]]] = [[] for _ in files.paths]
+    bytes_read = 0
     with readable(files):
-        for index, batch in batches.as_numpy_iterator():
+        for index, batch, size in batches.as_numpy_iterator():
             found[index].append(batch)
+            bytes_read += size
+    check_size(files, bytes_read)
     return [np.concatenate([np.empty(0, np.int64), *of_file]) for of_file in found]
+
+
+def size_on_disk(serialized: tf.Tensor) -> tf.Tensor:
+    """Bytes that these records, string `[batch]`, take in a file without compression; int64."""
+    sizes = tf.strings.length(serialized) + RECORD_FRAME_BYTES
+    return tf.reduce_sum(tf.cast(sizes, tf.int64))
+
+
+def check_size(files: Files, bytes_read: int) -> None:
+    """Raises DataError if there is more in the files than the records that were read.
+
+    TensorFlow takes a file that ends within a record's first twelve bytes for a whole one.
+    """
+    if not files.compression and bytes_read != files.bytes:
+        check(files)
 
 
 @contextlib.contextmanager
@@ -160,14 +185,19 @@ def check(files: Files, params: AudioParams | None = None, clips: int | None = N
         batches = tf.data.TFRecordDataset(path, compression_type=files.compression).batch(
             CHECK_CLIPS
         )
+        bytes_read = 0
         try:
             for batch in batches:
                 parser.parse_keys(batch)
                 if params is not None:
                     parser.parse_stored(batch, params)
                 found += len(batch)
+                bytes_read += int(size_on_disk(batch))
+            whole = bool(files.compression) or bytes_read == tf.io.gfile.stat(path).length
         except tf.errors.OpError as error:
             raise _in_words(path, error) from error
+        if not whole:
+            raise DataError(f"{path}: cut short within a record; write the examples again")
     if clips is not None and found != clips:
         raise DataError(
             f"{files}: {found} clips, but there were {clips} when reading began; the files were "

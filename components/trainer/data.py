@@ -110,19 +110,22 @@ def load(patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: 
         reader.blocks(files, wanted=wanted)
         .rebatch(READ_BATCH_CLIPS)
         .map(
-            lambda batch: parser.parse_stored(batch, params),
+            lambda batch: (*parser.parse_stored(batch, params), reader.size_on_disk(batch)),
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
         .prefetch(PREFETCH_BATCHES)
     )
-    filled = 0
+    filled = bytes_read = 0
     with reader.readable(files, params):
-        for mel_db, label in batches.as_numpy_iterator():
+        for mel_db, label, size in batches.as_numpy_iterator():
             inputs[filled : filled + len(label)] = mel_db
             labels[filled : filled + len(label)] = label
             filled += len(label)
-    if wanted is not None and filled != most:
+            bytes_read += size
+    if wanted is None:
+        reader.check_size(files, bytes_read)
+    elif filled != most:
         raise DataError(
             f"{files}: {filled} of {most} chosen clips were found; the files were changed "
             "meanwhile: run again"

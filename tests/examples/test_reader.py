@@ -82,6 +82,9 @@ def _flip(content: bytes) -> bytes:
     [
         ("part-2", lambda content: content[:-5], "part-2: damaged, cut short"),
         ("part-2", lambda content: content[:20], "part-2: damaged, cut short"),
+        # Where TensorFlow sees the end of a whole file.
+        ("part-2", lambda content: content[:7], "part-2: cut short within a record"),
+        ("part-0", lambda content: content + content[:11], "part-0: cut short within a record"),
         ("part-0", _flip, "part-0: damaged"),
         ("part-1", lambda _: b"some words that are no record", "part-1: .*no TFRecord"),
         ("part-1", None, "part-1: the file is gone"),
@@ -98,8 +101,8 @@ def test_what_is_wrong_is_told_with_the_files_name(
         path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DataError, match=message):
         reader.labels(files)
-    with pytest.raises(DataError, match=message), reader.readable(files, PARAMS):
-        list(reader.blocks(files))
+    with pytest.raises(DataError, match=message):
+        reader.check(files, PARAMS)
     if damage is None:
         with pytest.raises(DataError, match=message):
             _ = files.bytes

@@ -118,7 +118,7 @@ def test_a_stream_knows_how_many_batches_it_has(
     limit=st.integers(0, 30),
 )
 @hypothesis.settings(
-    max_examples=15, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
+    max_examples=8, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture]
 )
 def test_every_epoch_holds_every_clip_once_in_an_order_of_its_own(
     sizes: list[int], batch_size: int, seed: int, limit: int
@@ -253,6 +253,19 @@ def test_spectrograms_of_other_parameters_are_refused(patterns: list[str]) -> No
     stream = data.stream(patterns, other, 4)
     with pytest.raises(DataError, match=r"part-00000.*another size"), stream.readable():
         list(stream.batches)
+
+
+@pytest.mark.parametrize("limit", [0, 5])
+def test_a_file_cut_where_tensorflow_sees_a_whole_one_is_told(
+    patterns: list[str], limit: int
+) -> None:
+    file = pathlib.Path(patterns[0]).parent / "part-00001-of-00004.tfrecord"
+    content = file.read_bytes()
+    file.write_bytes(content[: 2 * len(content) // 3 + 11])
+    with pytest.raises(DataError, match=r"part-00001.*cut short"):
+        data.load(patterns, PARAMS, limit=limit)
+    with pytest.raises(DataError, match=r"part-00001.*cut short"):
+        data.stream(patterns, PARAMS, 4, limit=limit)
 
 
 def test_a_file_that_shrank_after_its_labels_were_read_is_told(patterns: list[str]) -> None:
