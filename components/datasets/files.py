@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from components.datasets.errors import DatasetError
 from components.storage.objects import ObjectState
-from components.storage.uri import is_remote
+from components.storage.uri import is_remote, place
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -85,11 +85,12 @@ def open_files(data_dir: str) -> DataFiles:
     Raises:
       UriError: a URI of another scheme, or a bad one.
     """
-    if is_remote(data_dir):
+    root = place(data_dir, "the data folder")
+    if is_remote(root):
         from components.datasets.s3_files import S3Files
 
-        return S3Files(data_dir)
-    return LocalFiles(data_dir)
+        return S3Files(root)
+    return LocalFiles(root)
 
 
 class LocalFiles:

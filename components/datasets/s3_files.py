@@ -15,7 +15,7 @@ from components.datasets.files import Entry, Found
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageError
 from components.storage.objects import ObjectState
-from components.storage.uri import SCHEME, S3Uri, UriError, is_remote, parse, place
+from components.storage.uri import SCHEME, S3Uri, UriError, is_remote, parse
 
 # FMA's tracks.csv has 260 MB; a list of tracks beyond this is something else.
 LARGEST_TEXT_BYTES = 1 << 30
@@ -26,13 +26,13 @@ class S3Files:
 
     Each folder that is asked for is listed once, with all that lies below it: a thousand
     objects a request. Keys that no path can have (an empty part, "." or "..") are names
-    that are never found.
+    that are never found. `root` has no slash at its end (components.storage.uri.place).
     """
 
     scheme = SCHEME
 
     def __init__(self, root: str) -> None:
-        self.root = place(root, "the data folder")
+        self.root = root
         self._listings: dict[str, tuple[list[str], list[ObjectState]]] = {}
 
     def check(self) -> None:

@@ -9,6 +9,7 @@ import re
 from components.errors import UsageError
 
 SCHEME = "s3://"
+_ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
 # Amazon's rule for buckets made since 2018, and the older, wider one of us-east-1. It holds
 # neither "@" nor ":", so that no credentials can hide in a URI.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", re.ASCII)
@@ -64,7 +65,7 @@ def place(text: str, name: str) -> str:
     Raises:
       UriError: a URI of another scheme, or a bad one.
     """
-    if "://" not in text:
+    if not _ANY_SCHEME.match(text):
         return text
     if not is_remote(text):
         raise UriError(
