@@ -13,6 +13,7 @@ from components.datasets.track import Reject, Track
 # Longest accepted values, in characters. Track ids are often paths (PATH_MAX is 4096);
 # a genre becomes a class name in every table.
 MAX_TRACK_ID = 4096
+MAX_URI = 4096
 MAX_ARTIST_ID = 1024
 MAX_GENRE = 256
 
@@ -123,6 +124,8 @@ def _text_problem(track: Track, scheme: str) -> str | None:
         return "no track id"
     if not track.uri:
         return "no path"
+    if len(track.uri) > MAX_URI:  # resolving links takes time by the square of it
+        return f"its path is longer than {MAX_URI} characters"
     if "\0" in track.uri or text.encodable(track.uri, len(track.uri)) != track.uri:
         return "its path is not valid text"
     if "://" in track.uri and not (scheme and track.uri.startswith(scheme)):

@@ -94,10 +94,13 @@ def _columns(header: list[list[str]]) -> tuple[dict[tuple[str, str], int], int]:
             "tracks.csv: its first three lines are not FMA's header "
             "(group, name, track_id); is this fma_metadata?"
         )
-    positions = {pair: i for i, pair in enumerate(zip(header[0], header[1], strict=True))}
+    pairs = list(zip(header[0], header[1], strict=True))
+    positions = {pair: i for i, pair in enumerate(pairs)}
     for column in (_SPLIT, _SUBSET, _GENRE, _ARTIST):
         if column not in positions:
             raise DatasetError(f"tracks.csv: no column {column}; is this fma_metadata?")
+        if pairs.count(column) > 1:
+            raise DatasetError(f"tracks.csv: the column {column} is there twice")
     return positions, len(header[0])
 
 

@@ -62,7 +62,7 @@ def _columns(header: list[str], name: str) -> dict[str, int]:
     for column in REQUIRED:
         if column not in names:
             raise DatasetError(
-                f"{name}: no column {column!r}; found {', '.join(map(repr, header))} "
+                f"{name}: no column {column!r}; found {_shown(header)} "
                 f"(commas separate columns; needed: {', '.join(REQUIRED)}; "
                 f"optional: {', '.join(OPTIONAL)})"
             )
@@ -70,6 +70,13 @@ def _columns(header: list[str], name: str) -> dict[str, int]:
         if names.count(column) > 1:
             raise DatasetError(f"{name}: the column {column!r} is there twice")
     return {column: names.index(column) for column in (*REQUIRED, *OPTIONAL) if column in names}
+
+
+def _shown(header: list[str], at_most: int = 20, characters: int = 40) -> str:
+    shown = [repr(cell[:characters]) for cell in header[:at_most]]
+    return ", ".join(shown) + (
+        f" and {len(header) - at_most} more" if len(header) > at_most else ""
+    )
 
 
 def _track(

@@ -234,3 +234,11 @@ def test_the_csv_field_limit_is_never_lowered(write_fma, touch, read):
         assert csv.field_size_limit() == 1 << 28
     finally:
         csv.field_size_limit(before)
+
+
+def test_a_needed_column_that_is_there_twice_is_an_error(write_fma, touch, read):
+    columns = [("artist", "id"), ("set", "split"), ("set", "subset"), ("track", "genre_top")]
+    write_fma([row("1")], columns=[*columns, ("track", "genre_top")])
+    touch("fma_small/000/000001.mp3")
+    with pytest.raises(DatasetError, match=r"genre_top'\) is there twice"):
+        read(kind="fma")

@@ -137,6 +137,15 @@ def test_every_reject_has_a_reason_from_the_closed_list(touch, read):
     assert {reject.reason for reject in rejects} <= set(REJECT_REASONS)
 
 
+def test_every_reject_names_its_file_by_the_whole_path(touch, read, tmp_path):
+    for name in ("Rock/c\n.mp3", "Rock/b.m4a", "Jazz/d.mp3", "Rock/e.mp3"):
+        touch(name, b"" if "e." in name else b"x")
+    _, rejects = read(kind="folder", genres=("Rock", "Pop"))
+    assert sorted(reject.uri for reject in rejects) == sorted(
+        str(tmp_path / name) for name in ("Rock/c\n.mp3", "Rock/b.m4a", "Jazz/d.mp3", "Rock/e.mp3")
+    )
+
+
 def test_a_track_that_passes_is_a_track_that_opens(touch, read):
     touch("Rock/a.mp3")
     tracks, _ = read(kind="folder")
