@@ -186,10 +186,25 @@ def test_a_process_with_one_core_and_another_global_seed_has_the_same_order(
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_a_window_mixes_clips_of_several_files(tmp_path: pathlib.Path) -> None:
-    patterns = _write(tmp_path, _shards([20, 20, 20, 20]))
-    first = _numbers(data.stream(patterns, PARAMS, 6, shuffle_seed=1))[:6]
-    assert len({number // 20 for number in first}) == 3
+def test_clips_are_shuffled_within_windows_also_of_one_file(tmp_path: pathlib.Path) -> None:
+    order = _numbers(data.stream(_write(tmp_path, _shards([20])), PARAMS, 6, shuffle_seed=1))
+    windows = [order[:7], order[7:14], order[14:]]
+    in_order = [list(range(7)), list(range(7, 14)), list(range(14, 20))]
+    assert [sorted(window) for window in windows] == in_order
+    for window, unshuffled in zip(windows, in_order, strict=True):
+        assert window != unshuffled
+    # Each window has an order of its own.
+    assert [number + 7 for number in windows[0]] != windows[1]
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_files_are_opened_in_another_order_in_each_epoch(tmp_path: pathlib.Path) -> None:
+    patterns = _write(tmp_path, _shards([20, 20, 20, 20, 20]))
+    stream = data.stream(patterns, PARAMS, 7, shuffle_seed=1)
+    # A first window takes turns among the first three files.
+    first = [frozenset(n // 20 for n in _numbers(stream)[:7]) for _ in range(6)]
+    assert {len(files) for files in first} == {3}
+    assert len(set(first)) > 1
 
 
 def test_shuffling_keeps_each_label_with_its_spectrogram(patterns: list[str]) -> None:
