@@ -15,7 +15,8 @@ class DatasetSettings:
     """Which dataset is read.
 
     `genres`: the model's genres in label order; empty means the sorted names found.
-    `data_dir`: the dataset's root; the command line's --data-dir replaces it.
+    `data_dir`: the dataset's root, a path or an s3:// URI; the command line's --data-dir
+    replaces it.
     `fma_subset`: of kind "fma"; medium contains small, large contains both.
     `manifest`: of kind "manifest": the CSV's path, relative to `data_dir`.
     `strict`: decode every file as a whole, and notice changed files by their contents;

@@ -48,7 +48,10 @@ REJECT_REASONS: dict[str, str] = {
     "undecodable": "its audio file cannot be decoded",
     "decoder_crashed": "decoding it crashes the decoder",
     "timed_out": "decoding it does not end in time (dataset.decode_timeout_seconds)",
-    "too_large": "decoding it takes too much memory (dataset.decode_memory_mib)",
+    "too_large": (
+        "it is an object of over 1 GiB, or decoding it takes too much memory "
+        "(dataset.decode_memory_mib)"
+    ),
     "bad_sample_rate": "its header names an impossible sample rate",
     "truncated": "its audio ends before its header says",
     "near_silent": "its clips are silent or nearly so (below -60 dBFS)",

@@ -26,7 +26,7 @@ class ObjectMissing(StorageError):  # noqa: N818  an outcome, as FileNotFoundErr
     """There is no such object."""
 
 
-class ObjectForbidden(StorageError):  # noqa: N818
+class ObjectForbidden(StorageSetupError):  # noqa: N818
     """The object may not be read or written with this key."""
 
 

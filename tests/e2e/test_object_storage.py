@@ -1,0 +1,170 @@
+"""Data folder, pipeline root and push destination in an object store, as it is typed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+import s3_server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
+CONFIG = """
+[dataset]
+kind = "fma"
+[split]
+policy = "official"
+[gate]
+floor = 0.0
+[training]
+epochs = 1
+[models.cnn_small]
+"""
+ALWAYS_RUN = {"ServingModel", "GenreGate", "Pusher"}
+
+
+class Typist:
+    """Types commands with the store's environment, and keeps all that they print."""
+
+    def __init__(self, proxy: s3_server.Proxy) -> None:
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+            **s3_server.environment(proxy.endpoint),
+            "COLUMNS": "100",
+        }
+        self.printed = ""
+
+    def __call__(self, *arguments: object) -> tuple[int, str]:
+        done = subprocess.run(
+            [GENREFLOW, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._environment,
+            timeout=600,
+            check=False,
+        )
+        self.printed += done.stdout
+        assert "Traceback" not in done.stdout
+        return done.returncode, done.stdout
+
+
+def _results(work: pathlib.Path) -> dict[str, Any]:
+    return json.loads((work / "results.json").read_text())
+
+
+def _cached(results: dict[str, Any]) -> set[str]:
+    return {name for name, node in results["nodes"].items() if node["outcome"] == "cached"}
+
+
+@pytest.mark.timeout(1800)
+def test_everything_in_a_store_ends_as_on_a_disk(
+    corpus: pathlib.Path,
+    s3: Any,
+    bucket: str,
+    s3_proxy: s3_server.Proxy,
+    tmp_path: pathlib.Path,
+) -> None:
+    for path in sorted(corpus.rglob("*")):
+        if path.is_file():
+            s3.upload_file(str(path), bucket, f"data/{path.relative_to(corpus).as_posix()}")
+    config = tmp_path / "quick.toml"
+    config.write_text(CONFIG)
+    work = tmp_path / "w"
+    run = (
+        "run", "-c", config, "-d", f"s3://{bucket}/data", "-w", work,
+        "--set", f'storage.pipeline_root="s3://{bucket}/runs"',
+        "--set", f'storage.push_destination="s3://{bucket}/serving"',
+    )  # fmt: skip
+    typed = Typist(s3_proxy)
+
+    # A component of TFX's may not write: the run ends there, in words.
+    s3_proxy.fail(10_000, s3_server.DENIED, method="PUT", path="StatisticsGen")
+    status, output = typed(*run)
+    assert status == 1, output
+    assert "StatisticsGen: the object store failed: " in output
+    assert "AccessDenied" in output or "Access Denied" in output
+
+    # Typed again, while the store throttles: it goes on from there, to the end.
+    turn = itertools.count(1)
+    s3_proxy.fault = lambda method, path: None if next(turn) % 20 else s3_server.SLOW_DOWN
+    s3_proxy.log.clear()
+    status, output = typed(*run)
+    assert status == 0, output
+    assert s3_proxy.faults() > 20
+    s3_proxy.fault = lambda method, path: None
+    first = _results(work)
+    assert {"SpectrogramGen", "ImportSchemaGen"} <= _cached(first)
+    assert first["gate"]["blessed"]
+    version = first["pushed_version"]
+    assert f"s3://{bucket}/serving/genreflow/{version}" in output.replace("\n", "")
+    serving = f"/{bucket}/serving/genreflow/{version}/"
+    pushed = [e.path for e in s3_proxy.requests("PUT", serving) if e.status == 200]
+    assert len(pushed) >= 5
+    assert [path for path in pushed if path.endswith("saved_model.pb")] == pushed[-1:]
+    # Nothing of the run but metadata, logs and caches is on the disk.
+    assert {path.name for path in work.iterdir()} >= {"metadata.sqlite", "results.json", "logs"}
+    assert [p for p in work.rglob("*") if p.suffix in (".tfrecord", ".parquet", ".pb")] == []
+    assert not list((work / "serving_models").rglob("*"))
+
+    # The same on local folders: what was read, and what of it could be used, is the same.
+    local = tmp_path / "local"
+    status, output = typed("run", "-c", config, "-d", corpus, "-w", local)
+    assert status == 0, output
+    assert _results(local)["counts"] == first["counts"]
+    assert first["counts"]["tracks_decoded"] == 16
+    assert (local / "rejects.csv").read_text() == (work / "rejects.csv").read_text()
+
+    # One object becomes another: it alone is fetched and decoded again.
+    song = min((corpus / "fma_small").rglob("*.mp3"))
+    key = f"data/{song.relative_to(corpus).as_posix()}"
+    tag = b"TAG" + b"another name".ljust(125, b"\0")
+    s3.put_object(Bucket=bucket, Key=key, Body=song.read_bytes() + tag)
+    s3_proxy.log.clear()
+    status, output = typed(*run)
+    assert status == 0, output
+    second = _results(work)
+    assert second["counts"] == {**first["counts"], "tracks_decoded": 1}
+    fetched = [exchange.path for exchange in s3_proxy.requests("GET", ".mp3")]
+    assert fetched == [f"/{bucket}/{key}"]
+    assert second["pushed_version"] != version
+
+    # And again, unchanged: nothing is read, and what serves is not pushed again.
+    s3_proxy.log.clear()
+    status, output = typed(*run, "--require-blessing")
+    assert status == 3, output
+    third = _results(work)
+    assert set(third["nodes"]) - _cached(third) == ALWAYS_RUN
+    assert "already_serving" in output
+    assert s3_proxy.requests("GET", ".mp3") == []
+
+    models = f"s3://{bucket}/serving/genreflow"
+    status, output = typed("predict", f"s3://{bucket}/{key}", song, "--model-dir", models, "--json")
+    assert status == 0, output
+    remote, here = json.loads(output[output.index("[") :])
+    assert remote["probabilities"] == here["probabilities"]
+
+    # Another work folder would overwrite this one's artifacts.
+    status, output = typed(*run, "-w", tmp_path / "w2")
+    assert status == 2
+    assert "belongs to another work folder" in output
+
+    everything = {"what was printed": typed.printed.encode()}
+    for path in (*work.rglob("*"), *local.rglob("*")):
+        if path.is_file():
+            everything[str(path)] = path.read_bytes()
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for item in page["Contents"]:
+            body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+            everything[item["Key"]] = body
+    assert len(everything) > 100
+    for secret in (s3_server.SECRET, s3_server.TOKEN, s3_server.KEY_ID):
+        holders = [name for name, content in everything.items() if secret.encode() in content]
+        assert holders == []

@@ -1,0 +1,188 @@
+"""TensorFlow's, Beam's and TFX's own ways to an object store, under throttling and faults.
+
+They run in a process of their own that ends by os._exit: with tensorflow-io in it, a process
+may abort once its work is done, which is shown here too.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+import s3_server
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def _run(code: str, proxy: s3_server.Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a program; `say(**values)` in it is one line of JSON on its output."""
+    head = """
+        import json, os, sys
+        from components import tensorflow_files
+        def say(**values):
+            print("SAID " + json.dumps(values), flush=True)
+        tensorflow_files.prepare(sys.argv[1])
+    """
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(code), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, **s3_server.environment(proxy.endpoint)},
+        timeout=600,
+        check=False,
+    )
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    assert done.returncode == 0, done.stderr[-3000:]
+    for secret in (s3_server.SECRET, s3_server.TOKEN):
+        assert secret not in done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if line.startswith("SAID ")]
+    return [json.loads(line.removeprefix("SAID ")) for line in lines]
+
+
+@pytest.mark.parametrize("fault", [s3_server.SLOW_DOWN, s3_server.INTERNAL, "reset"])
+def test_tensorflow_tries_again(
+    s3: Any, bucket: str, s3_proxy: s3_server.Proxy, fault: s3_server.Fault
+) -> None:
+    turns = iter(range(10**9))
+    s3_proxy.fault = lambda method, path: fault if next(turns) % 3 == 0 else None
+    program = """
+        import tensorflow as tf
+        root = sys.argv[1]
+        with tf.io.TFRecordWriter(root + "/Split-train/x.tfrecord") as writer:
+            for index in range(1000):
+                writer.write(str(index).encode() * 300)
+        files = tf.io.gfile.glob(root + "/Split-train/*")
+        read = [record.numpy() for record in tf.data.TFRecordDataset(files)]
+        say(files=files, right=read == [str(index).encode() * 300 for index in range(1000)])
+        sys.stdout.flush()
+        os._exit(0)
+    """
+    (said,) = _said(_run(program, s3_proxy, f"s3://{bucket}/e"))
+    assert said == {"files": [f"s3://{bucket}/e/Split-train/x.tfrecord"], "right": True}
+    assert s3_proxy.faults() >= 3
+
+
+def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
+    s3: Any, bucket: str, s3_proxy: s3_server.Proxy
+) -> None:
+    """Where this fails, the abort is gone, and what `pipeline.worker` does against it with it."""
+    program = """
+        import tensorflow as tf
+        with tf.io.gfile.GFile(sys.argv[1] + "/x", "w") as file:
+            file.write("x")
+        say(read=tf.io.gfile.GFile(sys.argv[1] + "/x").read())
+        {end}
+    """
+    assert _said(_run(program.format(end="os._exit(0)"), s3_proxy, f"s3://{bucket}/e")) == [
+        {"read": "x"}
+    ]
+    done = _run(program.format(end=""), s3_proxy, f"s3://{bucket}/e")
+    assert 'SAID {"read": "x"}' in done.stdout
+    assert done.returncode == -signal.SIGABRT
+    assert "pure virtual method called" in done.stderr
+
+
+def test_beam_and_the_pusher(s3: Any, bucket: str, s3_proxy: s3_server.Proxy) -> None:
+    """Beam tries again; a push that is cut off is not complete, and the next one is."""
+    for name in ("saved_model.pb", "assets/genres.json", "variables/variables.index"):
+        s3.put_object(Bucket=bucket, Key=f"m/Format-Serving/{name}", Body=name.encode())
+    program = """
+        import sys
+        import apache_beam as beam
+        from apache_beam.io.filesystems import FileSystems
+        root = sys.argv[1]
+        with beam.Pipeline("DirectRunner") as pipeline:
+            lines = pipeline | beam.Create([str(i) for i in range(100)])
+            lines | beam.io.WriteToText(root + "/text/x", num_shards=1)
+        with FileSystems.open(root + "/text/x-00000-of-00001") as file:
+            say(lines=sorted(file.read().decode().split(), key=int) == [str(i) for i in range(100)])
+        from components.spectrogram_gen.executor import _errors_of_workers
+        from components.errors import DataError
+        def fail(uri):
+            from components.storage import objects
+            return objects.read(uri, 100)
+        for mode in ("in_memory", "multi_processing"):
+            try:
+                with _errors_of_workers(), beam.Pipeline(
+                    options=beam.pipeline.PipelineOptions(
+                        ["--direct_running_mode=" + mode, "--direct_num_workers=2"]
+                    )
+                ) as pipeline:
+                    pipeline | beam.Create([root + "/nowhere"]) | "read it" >> beam.Map(fail)
+            except Exception as error:
+                say(kind=type(error).__name__, text=str(error))
+
+        import tempfile
+        from tfx.components.pusher.executor import Executor
+        from tfx.dsl.components.base.base_executor import BaseExecutor
+        from tfx.proto import pusher_pb2
+        from tfx.types import standard_artifacts
+        from tfx.utils import proto_utils
+        from pipeline.places import complete_versions
+        say(ready="to push")
+        model = standard_artifacts.Model()
+        model.uri = root + "/m"
+        blessing = standard_artifacts.ModelBlessing()
+        blessing.set_int_custom_property("blessed", 1)
+        destination = pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=root + "/serving")
+        )
+        def push(number):
+            pushed = standard_artifacts.PushedModel()
+            pushed.uri = root + "/pushed/" + str(number)
+            try:
+                Executor(BaseExecutor.Context(tmp_dir=tempfile.mkdtemp(), unique_id="1")).Do(
+                    {"model": [model], "model_blessing": [blessing]},
+                    {"pushed_model": [pushed]},
+                    {"push_destination": proto_utils.proto_to_json(destination)},
+                )
+            except Exception as error:
+                say(failed=type(error).__name__)
+            say(complete=len(complete_versions(root + "/serving")),
+                pushed=pushed.get_int_custom_property("pushed"))
+        push(1)
+        import time
+        time.sleep(1.1)  # the version is the second
+        push(2)
+        sys.stdout.flush()
+        os._exit(0)
+    """
+    turns = iter(range(10**9))
+    cut = [1]
+
+    def fault(method: str, path: str) -> s3_server.Fault:
+        if method == "PUT" and path.startswith(f"/{bucket}/serving/") and "saved_model" in path:
+            if cut:
+                cut.pop()
+                return s3_server.DENIED
+            return None
+        return s3_server.SLOW_DOWN if "/text/" in path and next(turns) % 4 == 0 else None
+
+    s3_proxy.fault = fault
+    said = _said(_run(program, s3_proxy, f"s3://{bucket}"))
+    assert said[0] == {"lines": True}
+    assert s3_proxy.faults() >= 3
+    missing = {"kind": "DataError", "text": f"s3://{bucket}/nowhere: there is no such object"}
+    assert said[1:4] == [missing, missing, {"ready": "to push"}]
+    assert said[4:] == [
+        {"failed": "PermissionDeniedError"},
+        {"complete": 0, "pushed": 0},
+        {"complete": 1, "pushed": 1},
+    ]
+    puts = [e for e in s3_proxy.requests("PUT", "/serving/")]
+    assert puts[-1].path.endswith("/saved_model.pb")
+    assert puts[-1].status == 200
+    folders = {exchange.path.split("/")[3] for exchange in puts}
+    assert len(folders) == 2
