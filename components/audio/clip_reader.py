@@ -23,6 +23,7 @@ from components.audio.decode import (
     DecodeError,
     audio_digest,
     check_finite,
+    check_length,
     opened,
     resample,
     to_mono,
@@ -40,10 +41,6 @@ FILTER_SAMPLES = 512
 
 # Where the wanted pieces cover more of the file than this, it is read in one go.
 WHOLE_FROM = 0.7
-
-# A file that ends this much before its header's length is broken off; less is a header
-# that was only estimated, as mp3s without a Xing frame have it.
-MISSING_SECONDS, MISSING_FRACTION = 1.0, 0.02
 
 # RMS of all clips together, against full scale.
 SILENCE_DBFS = -60.0
@@ -127,13 +124,7 @@ class _Plan:
         claimed = self._audio.frames
         self._audio.seek(0)
         mono = to_mono(self._audio.read(dtype="float32", always_2d=True))
-        missing = claimed - len(mono)
-        if missing > max(MISSING_SECONDS * self._rate_hz, MISSING_FRACTION * claimed):
-            raise DecodeError(
-                "truncated",
-                f"{len(mono) / self._rate_hz:.1f} s of audio, "
-                f"its header says {claimed / self._rate_hz:.1f} s",
-            )
+        check_length(len(mono), claimed, self._rate_hz)
         check_finite(mono)
         samples = resample(mono, self._rate_hz, self._to_hz)
         starts = self._starts(len(samples))

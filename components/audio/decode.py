@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import pathlib
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -20,6 +21,14 @@ from components.audio.params import LARGEST_SAMPLE
 MAX_SECONDS = 3600.0
 # From telephone speech to the fastest converters: beyond them the header is wrong.
 LEAST_RATE_HZ, MOST_RATE_HZ = 4000, 384000
+# A file that ends this much before its header's length is broken off; less is a header
+# that was only estimated, as mp3s without a Xing frame have it.
+MISSING_SECONDS, MISSING_FRACTION = 1.0, 0.02
+# libsndfile takes what a cut WAV or AU file still has for all of it, and says so in its log
+# alone: bytes by the header, bytes there.
+_CUT = re.compile(r"^ *(?:data|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# What programs write that do not know the length yet: all bits set, or nearly so.
+UNKNOWN_LENGTH_BYTES = 0x7FFF0000
 # Hashed at once: copies of an hour's audio are large.
 _HASHED_SAMPLES = 1 << 20
 EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
@@ -69,7 +78,7 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
       file's own rate in Hz.
 
     Raises:
-      DecodeError: missing_file, empty_file, undecodable, too_long or not_finite.
+      DecodeError: missing_file, empty_file, undecodable, too_long, truncated or not_finite.
     """
     with opened(path) as audio:
         # In one go: soundfile seeks after every read, and mp3 seeks are not exact.
@@ -83,8 +92,8 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
     """Opens an audio file, its header checked; what libsndfile raises becomes DecodeError.
 
     Raises:
-      DecodeError: missing_file, empty_file, undecodable, bad_sample_rate or too_long; on
-        opening or from what is read inside.
+      DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_long or
+        truncated; on opening or from what is read inside.
     """
     path = pathlib.Path(path)
     try:
@@ -110,6 +119,7 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
                     f"{audio.frames / audio.samplerate:.0f} s; "
                     f"at most {MAX_SECONDS:.0f} s are read",
                 )
+            _check_not_cut(audio)
             yield audio
     except OSError as error:
         if error.errno == errno.ENOMEM:
@@ -129,6 +139,28 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
 def too_large() -> DecodeError:
     """The error for a file that needs more memory than there is, or than is allowed."""
     return DecodeError("too_large", "decoding it takes more memory than there is for it")
+
+
+def check_length(samples: int, claimed: int, rate_hz: int) -> None:
+    """Raises DecodeError (truncated) where far fewer samples are there than claimed."""
+    if claimed - samples > max(MISSING_SECONDS * rate_hz, MISSING_FRACTION * claimed):
+        raise DecodeError(
+            "truncated",
+            f"{samples / rate_hz:.1f} s of audio, its header says {claimed / rate_hz:.1f} s",
+        )
+
+
+def _check_not_cut(audio: soundfile.SoundFile) -> None:
+    found = _CUT.search(audio.extra_info)
+    if not found:
+        return
+    claimed_bytes, bytes_there = int(found[1]), int(found[2])
+    if claimed_bytes >= UNKNOWN_LENGTH_BYTES:
+        return
+    if not bytes_there:
+        raise DecodeError("truncated", f"no audio, its header says {claimed_bytes} bytes of it")
+    claimed = audio.frames * claimed_bytes // bytes_there
+    check_length(audio.frames, claimed, audio.samplerate)
 
 
 def _what_instead(path: pathlib.Path) -> str:

@@ -13,6 +13,8 @@ from components.datasets.errors import DatasetError
 from components.storage.objects import ObjectState
 from components.storage.uri import is_remote, place
 
+MAX_FOLDERS_KNOWN = 10_000
+
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Entry:
@@ -100,8 +102,7 @@ class LocalFiles:
 
     def __init__(self, root: str) -> None:
         self.root = os.path.abspath(root)
-        # Thousands of files share a folder: resolve its links once.
-        self._real_folder = functools.lru_cache(maxsize=1024)(os.path.realpath)
+        self._real_folders: dict[str, str] = {}
 
     @functools.cached_property
     def _real_root(self) -> str:
@@ -153,6 +154,25 @@ class LocalFiles:
         if os.path.islink(real):
             real = os.path.realpath(real)
         return Found(real, self._problem(real))
+
+    def _real_folder(self, folder: str) -> str:
+        """os.path.realpath of a normalised path. Thousands of files share a folder, and its
+        parents are those of others: each is resolved once, by what it adds to its parent."""
+        if len(self._real_folders) > MAX_FOLDERS_KNOWN:
+            self._real_folders.clear()
+        names: list[str] = []
+        top = folder
+        while top not in self._real_folders and top not in (self.root, os.path.dirname(top)):
+            top, name = os.path.split(top)
+            names.append(name)
+        real = self._real_folders.get(top) or os.path.realpath(top)
+        for name in reversed(names):
+            real = os.path.join(real, name)
+            if os.path.islink(real):
+                real = os.path.realpath(real)
+            top = os.path.join(top, name)
+            self._real_folders[top] = real
+        return real
 
     def _problem(self, real: str) -> tuple[str, str] | None:
         if not self._inside(real):

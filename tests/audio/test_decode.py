@@ -189,3 +189,44 @@ def test_real_mp3s_decode_to_their_known_lengths(real_data: pathlib.Path) -> Non
         assert rate_hz == 44100
         assert 29 < len(samples) / rate_hz < 31
         assert 0.05 < np.abs(samples).max() <= 1.5
+
+
+@pytest.mark.parametrize("kind", ["wav", "au"])
+@pytest.mark.parametrize(("left", "reason"), [(0.4, "truncated"), (0.999, None)])
+def test_stored_samples_that_end_before_their_header_says_are_truncated(
+    tmp_path: pathlib.Path, kind: str, left: float, reason: str | None
+) -> None:
+    """libsndfile takes what is left for all of it."""
+    path = tmp_path / f"a.{kind}"
+    samples = np.random.default_rng(0).normal(0, 0.1, (10 * 22050, 2))
+    soundfile.write(path, samples, 22050, format=kind.upper())
+    content = path.read_bytes()
+    path.write_bytes(content[: round(len(content) * left)])
+    if reason is None:
+        assert len(decode.decode(path)[0]) == pytest.approx(10 * 22050 * left, abs=50)
+        return
+    with pytest.raises(DecodeError, match=r"4\.0 s of audio, its header says 10\.0 s") as caught:
+        decode.decode(path)
+    assert caught.value.reason == reason
+
+
+def test_a_header_without_any_samples_behind_it_is_truncated(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.zeros(22050), 22050)
+    path.write_bytes(path.read_bytes()[:44])
+    with pytest.raises(DecodeError, match="no audio, its header says 44100 bytes") as caught:
+        decode.decode(path)
+    assert caught.value.reason == "truncated"
+
+
+@pytest.mark.parametrize("length", [b"\xff\xff\xff\xff", b"\xf0\xff\xff\xff", b"\x00\xf0\xff\x7f"])
+def test_a_length_that_its_writer_did_not_know_yet_claims_nothing(
+    tmp_path: pathlib.Path, length: bytes
+) -> None:
+    path = tmp_path / "a.wav"
+    samples = np.random.default_rng(0).integers(-3000, 3000, 3 * 22050).astype(np.int16)
+    soundfile.write(path, samples, 22050)
+    content = bytearray(path.read_bytes())
+    content[40:44] = length
+    path.write_bytes(bytes(content))
+    np.testing.assert_array_equal(decode.decode(path)[0], samples.astype(np.float32) / 32768)

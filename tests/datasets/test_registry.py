@@ -137,6 +137,37 @@ def test_every_reject_has_a_reason_from_the_closed_list(touch, read):
     assert {reject.reason for reject in rejects} <= set(REJECT_REASONS)
 
 
+def test_folders_are_resolved_once_each_through_every_link(touch, tmp_path):
+    """As os.path.realpath does, whatever was asked before."""
+    from components.datasets.files import LocalFiles
+
+    touch("data/a/b/c/x.wav")
+    touch("outside/y/x.wav")
+    os.symlink(tmp_path / "data" / "a" / "b", tmp_path / "data" / "link")
+    os.symlink(tmp_path / "outside", tmp_path / "data" / "a" / "out")
+    os.symlink("loop", tmp_path / "data" / "loop")
+    os.symlink("../link/c", tmp_path / "data" / "a" / "again")
+    os.symlink(tmp_path / "data", tmp_path / "entry")
+    names = ["a/b/c", "link/c", "a/out/y", "loop/x", "a/again", "gone/x", ".", "..", "../outside/y"]
+    for root in ("data", "entry"):
+        files = LocalFiles(str(tmp_path / root))
+        for name in [*names, *reversed(names)]:
+            uri = files.uri(f"{name}/x.wav")
+            assert files.find(uri).identity == os.path.realpath(uri), name
+
+
+def test_many_nested_folders_are_not_walked_again_for_each_file(tmp_path, monkeypatch):
+    from components.datasets.files import LocalFiles
+
+    looked = []
+    real = os.path.islink
+    monkeypatch.setattr(os.path, "islink", lambda path: looked.append(path) or real(path))
+    files = LocalFiles(str(tmp_path))
+    for depth in range(1, 400):
+        files.find(files.uri("d/" * depth + "x.wav"))
+    assert len(looked) < 3 * 400
+
+
 def test_every_reject_names_its_file_by_the_whole_path(touch, read, tmp_path):
     for name in ("Rock/c\n.mp3", "Rock/b.m4a", "Jazz/d.mp3", "Rock/e.mp3"):
         touch(name, b"" if "e." in name else b"x")
