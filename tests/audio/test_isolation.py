@@ -200,6 +200,7 @@ def test_a_fault_costs_its_own_track_alone_and_the_same_every_time(
 ) -> None:
     good, bad = song("good"), song(fault)
     expected = _clips(InProcessDecoder(), good)
+    before = _held()
     assert _clips(decoder, good) == expected
     worn = _pid(decoder)
     found = _clips(decoder, bad)
@@ -211,6 +212,8 @@ def test_a_fault_costs_its_own_track_alone_and_the_same_every_time(
     decoder.close()
     assert _clips(decoder, bad) == found
     assert _clips(decoder, good) == expected
+    decoder.close()
+    assert _held() == before
 
 
 @pytest.mark.usefixtures("faulty_decoder")
@@ -218,7 +221,10 @@ def test_a_fault_costs_its_own_track_alone_and_the_same_every_time(
     "fault",
     [
         *(f"garbage-{kind}" for kind in ("bytes", "words", "deep", "long", "list", "reason")),
-        *(f"lie-{kind}" for kind in ("outside", "few", "fraction", "fingerprint", "absent")),
+        *(
+            f"lie-{kind}"
+            for kind in ("outside", "late", "few", "fraction", "fingerprint", "absent")
+        ),
     ],
 )
 def test_an_answer_that_cannot_be_is_a_crash(

@@ -89,6 +89,7 @@ FAULTS = {
 # Well-formed answers that cannot be.
 LIES = {
     "lie-outside": {"starts": [0, 10**9], "track_samples": 5000, "fingerprint": "0" * 16},
+    "lie-late": {"starts": [0, 48001], "track_samples": 50000, "fingerprint": "0" * 16},
     "lie-few": {"starts": [0], "track_samples": 50000, "fingerprint": "0" * 16},
     "lie-fraction": {"starts": [0, 0.5], "track_samples": 50000, "fingerprint": "0" * 16},
     "lie-fingerprint": {"starts": [0, 1], "track_samples": 50000, "fingerprint": "../../x"},
@@ -98,8 +99,11 @@ poisoned = False
 
 
 def serve() -> None:
+    import numpy as np
+
     from components.audio import decode_server
     from components.audio.decode_tasks import TASKS, Answer
+    from components.audio.params import AudioParams
 
     def faulty(task):
         def run(path, **arguments):
@@ -107,7 +111,9 @@ def serve() -> None:
             if poisoned:
                 FAULTS["segfault"]()
             if name in LIES:
-                return Answer(LIES[name])
+                params = AudioParams.from_json(arguments["params"])
+                samples = params.clips_per_track * params.clip_samples
+                return Answer(LIES[name], np.zeros(samples, np.float32))
             if name in FAULTS:
                 FAULTS[name]()
             if name == "export-segfault" and task is TASKS["write_wav"]:
