@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from components.audio.mpeg import with_length
 from components.audio.params import LARGEST_SAMPLE
 
 # Longest audio that is read: 1 hour. A header that claims more is not trusted.
@@ -102,8 +104,10 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
         with path.open("rb") as file:  # libsndfile does not say why it could not
             if not file.read(1):
                 raise DecodeError("empty_file", "0 bytes")
+        measured = with_length(path)
         # Bytes: names that are not UTF-8 open too.
-        with soundfile.SoundFile(os.fsencode(path)) as audio:
+        source = io.BytesIO(measured) if measured else os.fsencode(path)
+        with soundfile.SoundFile(source) as audio:
             # libsndfile takes a file of any content named .au for headerless u-law.
             if audio.format == "RAW":
                 raise DecodeError("undecodable", "Format not recognised.")
