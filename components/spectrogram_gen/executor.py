@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import dataclasses
 import json
 import os
-import re
+import pathlib
 import shutil
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -24,7 +23,7 @@ from components.code_digest import code_digest
 from components.datasets import corpus as corpus_lib
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
-from components.errors import DataError
+from components.errors import DataError, GenreflowError
 from components.fresh_output import empty_outputs
 from components.spectrogram_gen import wav_export
 from components.spectrogram_gen.fetching import fetching
@@ -38,10 +37,7 @@ from components.spectrogram_gen.shards import (
     write_shard,
 )
 
-# The last line of a traceback that ends in one of our own errors.
-_USER_ERROR = re.compile(
-    r"^components\.(?:storage\.)?errors\.\w+: (.+?)(?: \[while running .*)?$", re.MULTILINE
-)
+PROBLEM_FILE = "problem.txt"
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
@@ -57,7 +53,18 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._decoder.close()
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        result = write_shard(shard, self._options, self._decoder)
+        # What a user can mend is a result: Beam's multi-processing runner never ends where an
+        # error comes before all of its workers have started, and would hand on its text alone.
+        problem = _problem_so_far(self._options)
+        if not problem:
+            try:
+                result = write_shard(shard, self._options, self._decoder)
+            except GenreflowError as error:
+                problem = str(error)
+                _tell_the_others(self._options, problem)
+        if problem:
+            yield ShardResult.failed(shard, problem)
+            return
         count = beam.metrics.Metrics.counter
         count("genreflow/spectrogram_gen", "tracks_read").inc(
             len(shard.tracks) - len(result.rejects)
@@ -162,7 +169,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
         self, shards: list[Shard], options: WriteOptions, results_path: str
     ) -> list[ShardResult]:
         """Writes shards with Beam; their results in the shards' order."""
-        with _errors_of_workers(), self._make_beam_pipeline() as pipeline:
+        with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
                 | "List shards" >> beam.Create(shards, reshuffle=True)
@@ -170,7 +177,11 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
                 | "One result line a shard" >> beam.Map(_result_line)
                 | "Write result lines" >> beam.io.WriteToText(results_path, num_shards=1)
             )
-        return sorted(_read_results(results_path), key=lambda res: (res.splits, res.index))
+        results = sorted(_read_results(results_path), key=lambda res: (res.splits, res.index))
+        for result in results:
+            if result.problem:
+                raise DataError(result.problem)
+        return results
 
     @staticmethod
     def _finish_examples(examples: Any, summary: dict[str, Any], params: AudioParams) -> None:
@@ -186,6 +197,22 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             os.rmdir(temporary)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("audio_hash", params.digest())
+
+
+def _problem_so_far(options: WriteOptions) -> str:
+    """What ended another shard, on this machine."""
+    if not options.scratch:
+        return ""
+    try:
+        return pathlib.Path(options.scratch, PROBLEM_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+
+
+def _tell_the_others(options: WriteOptions, problem: str) -> None:
+    """So that they end at once, and do not wait for the same store one after the other."""
+    if options.scratch:
+        artifact_files.write_text(os.path.join(options.scratch, PROBLEM_FILE), problem)
 
 
 def _result_line(result: ShardResult) -> str:
@@ -206,18 +233,6 @@ def _read_results(prefix: str) -> Iterator[ShardResult]:
                 }
             )
         artifact_files.remove(path)
-
-
-@contextlib.contextmanager
-def _errors_of_workers() -> Iterator[None]:
-    """Beam hands on the text of what its workers raise: what a user can mend is found in it."""
-    try:
-        yield
-    except RuntimeError as error:
-        found = _USER_ERROR.findall(str(error))
-        if not found:
-            raise
-        raise DataError(found[-1]) from error
 
 
 def _summarize(

@@ -42,7 +42,7 @@ class Shard:
 class ShardResult:
     """What one shard wrote: clips and tracks by split, how many tracks were decoded (the
     others came from the store), the tracks left out, and for each track that was written
-    (id, uri, fingerprint of its audio)."""
+    (id, uri, fingerprint of its audio). `problem`: why it could not be written, or ""."""
 
     index: int
     splits: tuple[str, ...]
@@ -51,6 +51,13 @@ class ShardResult:
     tracks_decoded: int
     rejects: tuple[Reject, ...]
     written: tuple[tuple[str, str, str], ...]
+    problem: str = ""
+
+    @classmethod
+    def failed(cls, shard: Shard, problem: str) -> ShardResult:
+        """That of a shard of which nothing was written, which ends the run."""
+        nothing: dict[str, int] = dict.fromkeys(SPLITS, 0)
+        return cls(shard.index, shard.splits, nothing, nothing, 0, (), (), problem)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,10 +94,13 @@ def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
     assert "pure virtual method called" in done.stderr
 
 
-def test_beam_and_the_pusher(s3: Any, bucket: str, s3_proxy: s3_server.Proxy) -> None:
+def test_beam_and_the_pusher(
+    s3: Any, bucket: str, s3_proxy: s3_server.Proxy, tmp_path: pathlib.Path
+) -> None:
     """Beam tries again; a push that is cut off is not complete, and the next one is."""
     for name in ("saved_model.pb", "assets/genres.json", "variables/variables.index"):
         s3.put_object(Bucket=bucket, Key=f"m/Format-Serving/{name}", Body=name.encode())
+    s3.put_object(Bucket=bucket, Key="a.wav", Body=b"x")
     program = """
         import sys
         import apache_beam as beam
@@ -108,23 +111,25 @@ def test_beam_and_the_pusher(s3: Any, bucket: str, s3_proxy: s3_server.Proxy) ->
             lines | beam.io.WriteToText(root + "/text/x", num_shards=1)
         with FileSystems.open(root + "/text/x-00000-of-00001") as file:
             say(lines=sorted(file.read().decode().split(), key=int) == [str(i) for i in range(100)])
-        from components.spectrogram_gen.executor import _errors_of_workers
-        from components.errors import DataError
-        def fail(uri):
-            from components.storage import objects
-            return objects.read(uri, 100)
-        for mode in ("in_memory", "multi_processing"):
-            try:
-                with _errors_of_workers(), beam.Pipeline(
-                    options=beam.pipeline.PipelineOptions(
-                        ["--direct_running_mode=" + mode, "--direct_num_workers=2"]
-                    )
-                ) as pipeline:
-                    pipeline | beam.Create([root + "/nowhere"]) | "read it" >> beam.Map(fail)
-            except Exception as error:
-                say(kind=type(error).__name__, text=str(error))
-
         import tempfile
+        from components.audio.params import AudioParams
+        from components.datasets.track import Track
+        from components.spectrogram_gen import executor
+        from components.spectrogram_gen.shards import Shard, WriteOptions
+        from components.storage.objects import ObjectState
+        track = Track("a", root + "/a.wav", "Folk", state=ObjectState(1, "of another object"))
+        shards = [Shard(i, 4, ("train",), ((track, ("train",) * 4),)) for i in range(4)]
+        for mode in ("in_memory", "multi_processing"):
+            folder = tempfile.mkdtemp(dir=sys.argv[2])
+            options = WriteOptions(AudioParams(), ("Folk",), 0, folder, store=folder + "/store")
+            flags = ["--direct_running_mode=" + mode, "--direct_num_workers=2"]
+            with beam.Pipeline(options=beam.pipeline.PipelineOptions(flags)) as pipeline:
+                written = pipeline | beam.Create(shards) | beam.ParDo(executor.WriteShard(options))
+                lines = written | beam.Map(executor._result_line)
+                lines | beam.io.WriteToText(folder + "/x", num_shards=1)
+            results = list(executor._read_results(folder + "/x"))
+            say(mode=mode, problems=[result.problem for result in results])
+
         from tfx.components.pusher.executor import Executor
         from tfx.dsl.components.base.base_executor import BaseExecutor
         from tfx.proto import pusher_pb2
@@ -143,7 +148,7 @@ def test_beam_and_the_pusher(s3: Any, bucket: str, s3_proxy: s3_server.Proxy) ->
             pushed = standard_artifacts.PushedModel()
             pushed.uri = root + "/pushed/" + str(number)
             try:
-                Executor(BaseExecutor.Context(tmp_dir=tempfile.mkdtemp(), unique_id="1")).Do(
+                Executor(BaseExecutor.Context(tmp_dir=tempfile.mkdtemp(dir=sys.argv[2]), unique_id="1")).Do(
                     {"model": [model], "model_blessing": [blessing]},
                     {"pushed_model": [pushed]},
                     {"push_destination": proto_utils.proto_to_json(destination)},
@@ -171,11 +176,16 @@ def test_beam_and_the_pusher(s3: Any, bucket: str, s3_proxy: s3_server.Proxy) ->
         return s3_server.SLOW_DOWN if "/text/" in path and next(turns) % 4 == 0 else None
 
     s3_proxy.fault = fault
-    said = _said(_run(program, s3_proxy, f"s3://{bucket}"))
+    said = _said(_run(program, s3_proxy, f"s3://{bucket}", str(tmp_path)))
     assert said[0] == {"lines": True}
     assert s3_proxy.faults() >= 3
-    missing = {"kind": "DataError", "text": f"s3://{bucket}/nowhere: there is no such object"}
-    assert said[1:4] == [missing, missing, {"ready": "to push"}]
+    # Every shard says why, whatever the runner, and only the first asks the store.
+    problem = f"s3://{bucket}/a.wav: it changed while the run was going; start again once the data "
+    for mode, outcome in zip(("in_memory", "multi_processing"), said[1:3], strict=True):
+        assert outcome["mode"] == mode
+        assert outcome["problems"] == [problem + "is at rest"] * 4
+    assert len(s3_proxy.requests("GET", "/a.wav")) <= 4
+    assert said[3] == {"ready": "to push"}
     assert said[4:] == [
         {"failed": "PermissionDeniedError"},
         {"complete": 0, "pushed": 0},
