@@ -148,7 +148,8 @@ def test_beam_and_the_pusher(
             pushed = standard_artifacts.PushedModel()
             pushed.uri = root + "/pushed/" + str(number)
             try:
-                Executor(BaseExecutor.Context(tmp_dir=tempfile.mkdtemp(dir=sys.argv[2]), unique_id="1")).Do(
+                context = BaseExecutor.Context(tmp_dir=sys.argv[2], unique_id="1")
+                Executor(context).Do(
                     {"model": [model], "model_blessing": [blessing]},
                     {"pushed_model": [pushed]},
                     {"push_destination": proto_utils.proto_to_json(destination)},
