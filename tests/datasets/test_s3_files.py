@@ -141,10 +141,14 @@ def test_a_manifest_leads_nowhere_but_into_the_data_folder(
 
 
 def test_a_whole_bucket_may_be_the_data_folder(put: Put, read_s3: Read, bucket: str) -> None:
-    put("Rock/a.mp3", "Pop/b.mp3")
+    put("Rock/a.mp3", "Pop/b.mp3", "../c.mp3")
     tracks, _ = read_s3(root="", kind="folder")
     assert _ids(tracks) == ["Pop/b", "Rock/a"]
     assert tracks[0].uri == f"s3://{bucket}/Pop/b.mp3"
+    put("manifest.csv", content=b"uri,genre,track_id\nRock/a.mp3,Rock,a\n../c.mp3,Rock,c\n")
+    tracks, rejects = read_s3(root="", kind="manifest")
+    assert _ids(tracks) == ["a"]
+    assert [(r.track_id, r.reason) for r in rejects] == [("c", "outside_root")]
 
 
 def test_nothing_there_and_no_bucket_are_said(read_s3: Read, bucket: str) -> None:

@@ -157,7 +157,16 @@ def test_a_content_that_breaks_off_is_asked_for_again_from_there(
     assert objects.sha256(uri, state) == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize("fault", [s3_server.SLOW_DOWN, s3_server.INTERNAL, "reset", "cut"])
+TALKATIVE = (
+    500,
+    f"<Error><Code>InternalError</Code><Message>with {s3_server.TOKEN}\nand {s3_server.SECRET}"
+    f"</Message><Headers>{s3_server.TOKEN}</Headers></Error>",
+)
+
+
+@pytest.mark.parametrize(
+    "fault", [s3_server.SLOW_DOWN, s3_server.INTERNAL, TALKATIVE, "reset", "cut"]
+)
 def test_what_never_recovers_ends_in_words_after_so_many_attempts(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy, fault: s3_server.Fault
 ) -> None:
