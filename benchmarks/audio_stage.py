@@ -8,7 +8,7 @@ tensorflow-io's mp3 decoder and resampler and tf.signal in one tf.data pipeline 
 memory, and less each file's first frame, which makes that decoder fail); "decode
 whole" is soundfile reading all of a file; "seek floor" is soundfile reading nothing but
 the clips, which by itself is neither exact nor resampled; "genreflow" is all that the
-pipeline does to a track: exact clips, checks, resampling, one mel batch, float16. It is
+pipeline does to a track: exact clips, checks, resampling, one mel batch, rounding. It is
 "isolated" where a process of its own decodes, on the same core.
 """
 

@@ -27,8 +27,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from components.audio.clips import clip_starts
 from components.audio.decode import decode, resample
-from components.audio.mel import log_mel, to_stored
+from components.audio.mel import log_mel
 from components.audio.params import AudioParams
+from components.audio.stored import from_stored, to_stored
 from components.datasets.registry import read_tracks
 from components.datasets.settings import DatasetSettings
 from components.datasets.synthesis import write_corpus
@@ -41,18 +42,19 @@ EPOCHS = 20
 PATIENCE = 5
 
 # For each split: spectrograms [tracks, clips, n_mels, frames] and labels [tracks].
-Data = dict[SplitName, tuple[npt.NDArray[np.float16], npt.NDArray[np.int64]]]
+Data = dict[SplitName, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
 
 
-def spectrograms(track: Track) -> npt.NDArray[np.float16]:
-    """The clips of a track as stored in examples, `[clips, n_mels, frames]`."""
+def spectrograms(track: Track) -> npt.NDArray[np.float32]:
+    """The clips of a track as they read back from examples, `[clips, n_mels, frames]`."""
     samples, rate_hz = decode(track.uri)
     samples = resample(samples, rate_hz, PARAMS.sample_rate_hz)
     length = PARAMS.clip_samples
     starts = clip_starts(
         len(samples), length, PARAMS.clips_per_track, track_id=track.track_id, seed=0
     )
-    return to_stored(log_mel(np.stack([samples[s : s + length] for s in starts]), PARAMS))
+    clips = np.stack([samples[s : s + length] for s in starts])
+    return from_stored(to_stored(log_mel(clips, PARAMS)))
 
 
 def load(directory: str) -> Data:

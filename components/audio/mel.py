@@ -11,8 +11,6 @@ import scipy.fft
 
 from components.audio.params import DYNAMIC_RANGE_DB, POWER_FLOOR, AudioParams
 
-STORED_DTYPE = np.float16
-
 
 @functools.lru_cache(maxsize=8)
 def mel_filterbank(params: AudioParams) -> npt.NDArray[np.float32]:
@@ -67,8 +65,3 @@ def power_to_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     peak = np.maximum(power.max(axis=(-2, -1), keepdims=True), POWER_FLOOR)
     level = 10.0 * (np.log10(np.maximum(power, POWER_FLOOR)) - np.log10(peak))
     return np.clip(level, -DYNAMIC_RANGE_DB, 0.0).astype(np.float32)
-
-
-def to_stored(mel_db: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    """The rounding that stored examples have (and the in-graph front end applies)."""
-    return mel_db.astype(STORED_DTYPE)

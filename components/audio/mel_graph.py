@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.audio.mel import STORED_DTYPE, mel_filterbank
+from components.audio.mel import mel_filterbank
 from components.audio.params import DYNAMIC_RANGE_DB, POWER_FLOOR, AudioParams
+from components.audio.stored import STORED_STEPS_PER_DB
 
 
 def log_mel(waveform: tf.Tensor, params: AudioParams) -> tf.Tensor:
@@ -58,8 +59,9 @@ def power_to_db(power: tf.Tensor) -> tf.Tensor:
 
 
 def stored_rounding(mel_db: tf.Tensor) -> tf.Tensor:
-    """float32 dB as it reads back from a stored example: rounded to float16 and widened."""
-    return tf.cast(tf.cast(mel_db, tf.as_dtype(STORED_DTYPE)), tf.float32)
+    """float32 dB as it reads back from a stored example: components.audio.stored's twin."""
+    steps = tf.round((mel_db + DYNAMIC_RANGE_DB) * STORED_STEPS_PER_DB)
+    return steps * (1 / STORED_STEPS_PER_DB) - DYNAMIC_RANGE_DB
 
 
 def _periodic_hann(samples: int) -> npt.NDArray[np.float64]:

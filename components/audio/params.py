@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le
 
 # Part of the hash: a change to how the picture is computed (not only to its numbers)
 # must bump this, so that artifacts of both kinds never mix.
-FRONT_END_VERSION = 1
+FRONT_END_VERSION = 2
 
 # Power mel spectrogram as librosa's defaults make it, in dB relative to the clip's
 # peak; librosa.power_to_db's amin and top_db.
@@ -67,7 +67,7 @@ class AudioParams:
 
     @property
     def mel_bytes(self) -> int:
-        """Bytes of one stored `mel_db` array: float16 `[n_mels, frames]`."""
+        """Bytes of one stored `mel_db` array: uint16 `[n_mels, frames]`."""
         return 2 * self.n_mels * self.frames
 
     def to_json(self) -> dict[str, Any]:

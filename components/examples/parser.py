@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components.audio.params import AudioParams
+from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.stored import STORED_STEPS_PER_DB
 from components.examples import schema
 
 _KEYS = {
@@ -43,7 +44,8 @@ def parse_stored(serialized: tf.Tensor, params: AudioParams) -> tuple[tf.Tensor,
     """What training needs of a batch of examples, string `[batch]`, and nothing else.
 
     Returns:
-      `mel_db` as it is stored, float16 `[batch, n_mels, frames]` in dB; `label` int64 `[batch]`.
+      `mel_db` as it is stored (components.audio.stored), uint16 `[batch, n_mels, frames]`;
+      `label` int64 `[batch]`.
 
     Raises:
       InvalidArgumentError (at run time): as `parse`, for these two features.
@@ -69,7 +71,12 @@ def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
     The length is asserted for each example before the reshape: decode_raw would
     otherwise turn two half-length arrays into one.
     """
-    return tf.cast(_stored_mel(mel_bytes, params), tf.float32)
+    return from_stored(_stored_mel(mel_bytes, params))
+
+
+def from_stored(stored: tf.Tensor) -> tf.Tensor:
+    """uint16 steps of any shape to float32 dB: components.audio.stored's twin."""
+    return tf.cast(stored, tf.float32) * (1 / STORED_STEPS_PER_DB) - DYNAMIC_RANGE_DB
 
 
 def _stored_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
@@ -78,12 +85,12 @@ def _stored_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
         tf.reduce_all(tf.equal(sizes, params.mel_bytes)),
         [
             f"mel_db: each example needs {params.mel_bytes} bytes, "
-            f"float16 [{params.n_mels}, {params.frames}]; got",
+            f"uint16 [{params.n_mels}, {params.frames}]; got",
             sizes,
         ],
         summarize=16,
     )
     with tf.control_dependencies([check]):
         mel_bytes = tf.identity(mel_bytes)
-    raw = tf.io.decode_raw(mel_bytes, tf.float16, little_endian=True)
+    raw = tf.io.decode_raw(mel_bytes, tf.uint16, little_endian=True)
     return tf.reshape(raw, [tf.shape(mel_bytes)[0], params.n_mels, params.frames])

@@ -7,14 +7,14 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.mel import STORED_DTYPE
 from components.audio.params import AudioParams
+from components.audio.stored import STORED_DTYPE
 from components.examples import schema
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One labelled clip: `mel_db` is float16 `[n_mels, frames]` in [-80, 0]."""
+    """One labelled clip: `mel_db` is uint16 `[n_mels, frames]` by components.audio.stored."""
 
     track_id: str
     artist_id: str
@@ -22,7 +22,7 @@ class Clip:
     label: int
     clip_index: int
     clip_start_s: float
-    mel_db: npt.NDArray[np.float16]
+    mel_db: npt.NDArray[np.uint16]
 
 
 def serialize(clip: Clip, params: AudioParams) -> bytes:
@@ -46,7 +46,7 @@ def serialize(clip: Clip, params: AudioParams) -> bytes:
     def integer(value: int) -> tf.train.Feature:
         return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
 
-    mel_bytes = np.ascontiguousarray(clip.mel_db, dtype="<f2").tobytes()
+    mel_bytes = np.ascontiguousarray(clip.mel_db, dtype="<u2").tobytes()
     features = {
         schema.TRACK_ID: text(clip.track_id),
         schema.ARTIST_ID: text(clip.artist_id),

@@ -11,6 +11,7 @@ from components.audio import mel
 from components.audio.clip_reader import TrackClips
 from components.audio.decoder import Decoder, InProcessDecoder
 from components.audio.params import AudioParams
+from components.audio.stored import to_stored
 from components.datasets.track import Track
 from components.examples.writer import Clip
 
@@ -42,16 +43,16 @@ def read_track(
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrackMels:
     """What a track's examples are made of: `starts` int64 `[clips]`, first samples at the
-    model's rate; `mels` float16 `[clips, n_mels, frames]`; the audio's fingerprint."""
+    model's rate; `mels` uint16 `[clips, n_mels, frames]`; the audio's fingerprint."""
 
     starts: npt.NDArray[np.int64]
-    mels: npt.NDArray[np.float16]
+    mels: npt.NDArray[np.uint16]
     fingerprint: str
 
 
 def make_mels(clips: TrackClips, params: AudioParams) -> TrackMels:
     """Log-mel spectrograms of a track's clips, in one batch, rounded as they are stored."""
-    mels = mel.to_stored(mel.log_mel(clips.waveforms, params))
+    mels = to_stored(mel.log_mel(clips.waveforms, params))
     return TrackMels(np.array(clips.starts, np.int64), mels, clips.fingerprint)
 
 

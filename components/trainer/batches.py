@@ -9,16 +9,18 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from components.audio.stored import STORED_DTYPE, from_stored
+
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
     """Inputs of a model and their labels, in one order.
 
-    `inputs` is floating `[clips, ...]` (spectrograms `[clips, n_mels, frames]` in dB, or
-    the features of a frozen base), kept in its stored dtype; `labels` is int64 `[clips]`.
+    `inputs` is `[clips, ...]`: spectrograms `[clips, n_mels, frames]` as they are stored
+    (STORED_DTYPE) or in dB, or the features of a frozen base; `labels` is int64 `[clips]`.
     """
 
-    inputs: npt.NDArray[np.floating[Any]]
+    inputs: npt.NDArray[np.uint16] | npt.NDArray[np.floating[Any]]
     labels: npt.NDArray[np.int64]
 
     def __post_init__(self) -> None:
@@ -33,7 +35,9 @@ class Clips:
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """float32 inputs and labels, `batch_size` at a time, the last batch possibly smaller.
+    """float32 inputs (spectrograms in dB) and labels, `batch_size` at a time.
+
+    The last batch may be smaller.
 
     With a `shuffle_seed` each epoch has an order of its own, a function of the seed and
     of the epoch's number alone; without one, every epoch has the clips' own order.
@@ -52,7 +56,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
-        return self._clips.inputs[rows].astype(np.float32), self._clips.labels[rows]
+        inputs = self._clips.inputs[rows]
+        if inputs.dtype == STORED_DTYPE:
+            return from_stored(inputs), self._clips.labels[rows]
+        return inputs.astype(np.float32), self._clips.labels[rows]
 
     def on_epoch_end(self) -> None:
         self._epoch += 1

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.audio.mel import STORED_DTYPE
 from components.audio.params import AudioParams
+from components.audio.stored import STORED_DTYPE
 from components.errors import DataError
 from components.examples import parser, reader
 from components.trainer.batches import Clips
@@ -75,7 +75,7 @@ def stream(
 
     def to_pair(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         mel_db, label = parser.parse_stored(batch, params)
-        return tf.cast(mel_db, tf.float32), label
+        return parser.from_stored(mel_db), label
 
     batches = (
         serialized.rebatch(batch_size)

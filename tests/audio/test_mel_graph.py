@@ -133,9 +133,3 @@ def test_the_graph_is_core_operations_and_constants() -> None:
     assert "RFFT" in operations
     assert not {op for op in operations if "Py" in op or op.startswith("IO>")}
     assert concrete.variables == ()
-
-
-def test_stored_rounding_equals_that_of_stored_examples() -> None:
-    levels = np.linspace(-80, 0, 4321, dtype=np.float32)
-    stored = mel.to_stored(levels).astype(np.float32)
-    np.testing.assert_array_equal(mel_graph.stored_rounding(tf.constant(levels)).numpy(), stored)

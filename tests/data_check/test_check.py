@@ -29,7 +29,7 @@ def _record(
             label=label,
             clip_index=index,
             clip_start_s=0.0,
-            mel_db=np.zeros((PARAMS.n_mels, PARAMS.frames), np.float16),
+            mel_db=np.zeros((PARAMS.n_mels, PARAMS.frames), np.uint16),
         ),
         PARAMS,
     )

@@ -106,7 +106,7 @@ def _findings(records: list[bytes]) -> dict[str, str]:
 
 
 def _record(genre: str = "Folk", label: int = 0, *, index: int = 0) -> bytes:
-    mel_db = np.zeros((PARAMS.n_mels, PARAMS.frames), np.float16)
+    mel_db = np.zeros((PARAMS.n_mels, PARAMS.frames), np.uint16)
     return serialize(Clip("t", "a", genre, label, index, 0.0, mel_db), PARAMS)
 
 

@@ -20,7 +20,7 @@ PARAMS = AudioParams(
 
 
 def _example(number: int) -> bytes:
-    mel_db = np.zeros((PARAMS.n_mels, PARAMS.frames), np.float16)
+    mel_db = np.zeros((PARAMS.n_mels, PARAMS.frames), np.uint16)
     return serialize(Clip(f"t{number}", "", "folk", number, 0, 0.0, mel_db), PARAMS)
 
 

@@ -54,6 +54,13 @@ def test_inputs_stay_with_their_labels_and_become_float32() -> None:
     np.testing.assert_array_equal(inputs[:, 0], labels)
 
 
+def test_stored_spectrograms_become_decibels() -> None:
+    stored = np.array([[[0, 512, 40960]]], np.uint16)
+    inputs, _ = Batches(Clips(stored, np.array([0])), 4)[0]
+    assert inputs.dtype == np.float32
+    assert inputs.tolist() == [[[-80.0, -79.0, 0.0]]]
+
+
 def test_a_label_for_each_clip_is_demanded() -> None:
     with pytest.raises(ValueError, match="one label for each clip"):
         Clips(np.zeros((3, 2), np.float32), np.zeros(2, np.int64))

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from components.audio.params import AudioParams
+from components.audio.stored import to_stored
 from components.errors import DataError
 from components.examples import reader
 from components.examples.writer import Clip, serialize
@@ -40,7 +41,7 @@ def _write(folder: pathlib.Path, labels: list[int]) -> list[str]:
                 label=label,
                 clip_index=0,
                 clip_start_s=0.0,
-                mel_db=mel_db.astype(np.float16),
+                mel_db=to_stored(mel_db),
             )
             writer.write(serialize(clip, PARAMS))
     return [f"{folder}/*"]

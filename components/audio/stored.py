@@ -1,0 +1,29 @@
+"""How spectrograms are stored: whole steps of 1/512 dB above the floor, in 16 bits.
+
+Every step is exact in float32, whatever order and precision a compiler gives the
+arithmetic. Why these and neither float16 nor 8 bits: docs/stored-examples.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from components.audio.params import DYNAMIC_RANGE_DB
+
+STORED_DTYPE = np.uint16
+STORED_STEPS_PER_DB = 512.0
+
+
+def to_stored(mel_db: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint16]:
+    """dB in [-80, 0], finite, to the nearest step: 0 is -80 dB, 40,960 is 0 dB."""
+    level = mel_db.astype(np.float32) + np.float32(DYNAMIC_RANGE_DB)
+    return np.rint(level * np.float32(STORED_STEPS_PER_DB)).astype(STORED_DTYPE)
+
+
+def from_stored(stored: npt.NDArray[np.uint16]) -> npt.NDArray[np.float32]:
+    """The inverse of to_stored: float32 dB."""
+    level = stored.astype(np.float32) * np.float32(1 / STORED_STEPS_PER_DB)
+    return level - np.float32(DYNAMIC_RANGE_DB)
