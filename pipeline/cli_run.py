@@ -80,7 +80,7 @@ def run(
         if corpus is None:
             corpus = load_corpus(config.dataset, config.split)
         claim(places, work)
-        _announce(console, name, corpus, work)
+        _announce(console, name, corpus, work, places)
         check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
         work.check_space(survey.run_bytes(len(corpus.tracks), config.audio, config.models))
         results = local_runner.run(config, facts_of(corpus), work, display)
@@ -134,11 +134,17 @@ def facts_of(corpus: Corpus) -> dict[str, object]:
     }
 
 
-def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir) -> None:
+def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places: Places) -> None:
+    elsewhere = places.pipeline_root != str(work.pipeline_root)
     console.print(
         f"genreflow: {shown(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
         + (f", {len(corpus.rejects)} left out before decoding" if corpus.rejects else "")
-        + f"; everything goes to {shown(work.root)}",
+        + (
+            f"; artifacts go to {shown(places.pipeline_root)}, the rest"
+            if elsewhere
+            else "; everything goes"
+        )
+        + f" to {shown(work.root)}",
         highlight=False,
         soft_wrap=True,
     )
