@@ -7,7 +7,7 @@ does it; what is added is that somebody hears which node runs, was cached or fai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from ml_metadata.proto import metadata_store_pb2
@@ -15,6 +15,9 @@ from tfx.dsl.compiler import constants
 from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
+
+from components.storage import objects
+from components.storage.uri import is_remote, join
 
 Outcome = Literal["done", "cached"]
 
@@ -59,6 +62,19 @@ def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
         on_event("node_finished", node=node_id, outcome=outcome, seconds=time.monotonic() - begun)
 
 
+def keep_empty_outputs(outputs: Mapping[str, Iterable[Any]]) -> None:
+    """Puts an object into each output in an object store that holds none.
+
+    A store has no empty folders, and TFX takes a cached result whose folder is not there for
+    deleted: the Evaluator, whose blessing holds nothing without thresholds, would run again
+    in every run.
+    """
+    for artifacts in outputs.values():
+        for artifact in artifacts:
+            if is_remote(artifact.uri) and not objects.any_below(artifact.uri):
+                objects.write(join(artifact.uri, ".empty"), b"")
+
+
 def run_node(ir: Any, deployment: Any, node: Any, connection: Any) -> Outcome:
     """Runs one node and reads its outcome from ML Metadata.
 
@@ -84,4 +100,6 @@ def run_node(ir: Any, deployment: Any, node: Any, connection: Any) -> Outcome:
     state = metadata_store_pb2.Execution.State.Name(execution.last_known_state)
     if state not in ("COMPLETE", "CACHED"):
         raise RuntimeError(f"node {node_id} ended in state {state}")
+    if state == "COMPLETE":
+        keep_empty_outputs(info.output_dict)
     return "cached" if state == "CACHED" else "done"

@@ -197,3 +197,31 @@ def test_beam_and_the_pusher(
     assert puts[-1].status == 200
     folders = {exchange.path.split("/")[3] for exchange in puts}
     assert len(folders) == 2
+
+
+def test_an_output_that_holds_nothing_is_there_for_the_cache(
+    s3: Any, bucket: str, s3_proxy: s3_server.Proxy
+) -> None:
+    program = """
+        from tfx.types import artifact_utils, standard_artifacts
+        from pipeline import node_runner
+        from components.storage import objects
+        full, empty = standard_artifacts.ModelBlessing(), standard_artifacts.ModelBlessing()
+        full.uri, empty.uri = sys.argv[1] + "/full/1", sys.argv[1] + "/empty/1"
+        objects.write(full.uri + "/BLESSED", b"")
+        outputs = {"a": [full], "b": [empty]}
+        try:
+            artifact_utils.verify_artifacts(outputs)
+        except RuntimeError as error:
+            say(before=empty.uri in str(error))
+        node_runner.keep_empty_outputs(outputs)
+        artifact_utils.verify_artifacts(outputs)
+        say(objects=[item.uri for item in objects.list_objects(sys.argv[1] + "/")])
+        sys.stdout.flush()
+        os._exit(0)
+    """
+    root = f"s3://{bucket}/e"
+    assert _said(_run(program, s3_proxy, root)) == [
+        {"before": True},
+        {"objects": [f"{root}/empty/1/.empty", f"{root}/full/1/BLESSED"]},
+    ]
