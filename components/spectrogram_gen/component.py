@@ -70,7 +70,9 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
                 shard_tracks=shard_tracks,
                 manifest_digest=manifest_digest,
                 store=store,
-                code_digest=code_digest("spectrogram_gen", "audio", "datasets", "examples"),
+                code_digest=code_digest(
+                    "spectrogram_gen", "audio", "datasets", "examples", "storage"
+                ),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 rejects=types.Channel(type=Rejects),
             )

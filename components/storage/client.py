@@ -66,6 +66,8 @@ def check_endpoints() -> None:
         try:
             url = urllib.parse.urlsplit(value)
             good = url.scheme in ("http", "https") and url.hostname and url.port != 0
+            # TensorFlow's client takes no path.
+            good = good and url.path in ("", "/")
         except ValueError:
             good = False
         # The value is not shown: it may hold what it should not.

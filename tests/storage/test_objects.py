@@ -186,7 +186,7 @@ def test_a_server_that_is_not_there_is_named_by_host_alone(
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}/path")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}/")
     with pytest.raises(StorageError) as caught:
         objects.read(f"s3://{bucket}/x", 100)
     assert str(caught.value).startswith(f"127.0.0.1:{port}: the object store cannot be reached")
@@ -249,6 +249,7 @@ def test_access_denied_and_no_such_bucket(s3: Any, bucket: str, s3_proxy: s3_ser
         "https://user:pa55word@host:9000",
         "http://host/?token=pa55word",
         "http://host/#pa55word",
+        "http://host/pa55word",
         "host:9000/pa55word",
         "ftp://pa55word",
         "http://[pa55word",
