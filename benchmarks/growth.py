@@ -218,11 +218,14 @@ def _one_run(folder: pathlib.Path, tracks: int, runner: str) -> None:
         artifact.uri = str(folder / name)
         (folder / name).mkdir()
 
-    def salted(entries: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-        return find_duplicates(
+    def salted(
+        entries: Iterable[tuple[str, str, str]], *further: Any, **named: Any
+    ) -> dict[str, str]:
+        own = (
             (track_id, path, hashlib.sha256((track_id + fingerprint).encode()).hexdigest()[:16])
             for track_id, path, fingerprint in entries
         )
+        return find_duplicates(own, *further, **named)
 
     context = executor.Executor.Context(
         beam_pipeline_args=pipeline_args(beam, tracks=tracks),
