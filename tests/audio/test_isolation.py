@@ -384,11 +384,14 @@ def test_the_process_goes_when_its_parent_is_killed(
 
 def _spawn_count() -> set[str]:
     """The live and the unreaped child processes of this one."""
-    return {
-        pid
-        for task in pathlib.Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    }
+    return {pid for task in pathlib.Path("/proc/self/task").iterdir() for pid in _children(task)}
+
+
+def _children(task: pathlib.Path) -> list[str]:
+    try:
+        return (task / "children").read_text().split()
+    except FileNotFoundError:  # a thread that has just ended
+        return []
 
 
 SHORT_LIVED = """
