@@ -23,11 +23,9 @@ from pipeline.storage_settings import StorageSettings
 
 # Datasets whose metadata can place a track in a split.
 _OFFICIAL_SPLIT_KINDS = ("fma", "manifest", "synthetic")
+_SECOND_PHASE = ("fine_tune_epochs", "fine_tune_learning_rate")
 _WEIGHTS_WORDS = ("imagenet", "none")
-_WEIGHTS_SUFFIXES = (".h5", ".keras")
-# Networks that see a coloured picture through a base which may be pre-trained, and the
-# smallest side in pixels that the base can halve as often as it does.
-PICTURE_NETWORKS = {"vgg16": 32}
+_WEIGHTS_SUFFIXES = (".h5", ".keras", ".safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +69,9 @@ class Config:
         if len(self.dataset.genres) == 1:
             yield "dataset.genres: one genre leaves nothing to tell apart; name at least two"
         for name, model in self.models.items():
-            yield from _model_problems(f"models.{name}", model, PICTURE_NETWORKS.get(name))
+            if name in NETWORKS:
+                smallest = NETWORKS[name].smallest_side_pixels
+                yield from _model_problems(f"models.{name}", model, smallest)
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values, defaults included, in the tables' order."""
@@ -102,14 +102,22 @@ def _model_problems(
 ) -> Iterator[str]:
     """What a network cannot be given; `smallest_side_pixels` is None without a picture."""
     if smallest_side_pixels is None:
-        for key in ("weights", "image_size", "fine_tune_epochs", "fine_tune_learning_rate"):
+        with_base = sorted(name for name, made in NETWORKS.items() if made.smallest_side_pixels)
+        for key in ("weights", "image_size", *_SECOND_PHASE):
             value = getattr(model, key)
             if value not in ("none", 0, None):
                 yield (
                     f"{table}.{key} = {json.dumps(value)}: has no effect, as this network has no "
-                    f"pre-trained base; of those that have: {', '.join(sorted(PICTURE_NETWORKS))}"
+                    f"base; of those that have: {', '.join(with_base)}"
                 )
         return
+    for key in _SECOND_PHASE:
+        value = getattr(model, key)
+        if model.weights == "none" and value not in (0, None):
+            yield (
+                f"{table}.{key} = {json.dumps(value)}: has no effect with {table}.weights = "
+                '"none": a network without trained weights is trained as a whole, in one phase'
+            )
     # A misspelt word must not wait until training to be found missing as a file.
     if model.weights not in _WEIGHTS_WORDS and not model.weights.endswith(_WEIGHTS_SUFFIXES):
         yield (

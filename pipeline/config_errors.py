@@ -15,6 +15,7 @@ import annotated_types
 
 from components.errors import UsageError
 from components.inert import inert
+from components.models.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATION_REASON
 from pipeline.config import Config
 
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
@@ -53,10 +54,19 @@ def _known_keys() -> dict[tuple[str, ...], Any]:
             prefix = (table, _ANY_NETWORK)
             annotation = typing.get_args(annotation)[1]
             known[prefix] = annotation
-        for name, kind in typing.get_type_hints(annotation, include_extras=True).items():
-            path = (*prefix, name)
-            known[path] = kind
+        known.update(_keys_of(annotation, prefix))
     return known
+
+
+def _keys_of(table: Any, prefix: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
+    """The keys of a table's dataclass and of the tables inside it."""
+    keys: dict[tuple[str, ...], Any] = {}
+    for name, kind in typing.get_type_hints(table, include_extras=True).items():
+        path = (*prefix, name)
+        keys[path] = kind
+        if dataclasses.is_dataclass(kind):
+            keys.update(_keys_of(kind, path))
+    return keys
 
 
 def allowed(path: tuple[str | int, ...]) -> str:
@@ -111,6 +121,8 @@ def _describe_bounds(bounds: Iterable[Any]) -> str:
 def unknown_key(path: tuple[str, ...], value: Any) -> str:
     """`unknown ...`, with the nearest known key and what there is."""
     parents, name = list(path[:-1]), path[-1]
+    if parents == ["training", "augmentation"] and REFUSED_AUGMENTATION.search(name):
+        return f"not offered: {REFUSED_AUGMENTATION_REASON}"
     network = parents[1] if len(parents) > 1 and parents[0] == "models" else ""
     # Within `models`, suggestions stay with the network that the user wrote about.
     known = {

@@ -131,6 +131,9 @@ class RunDisplay:
         self._update(event.get("detail", ""))
 
     def _on_training(self, event: Mapping[str, Any]) -> None:
+        if "note" in event:
+            self._say(f"  [yellow]{shown(event['architecture'])}: {shown(event['note'])}[/]")
+            return
         total = event["epochs"] * event["batches"]
         done = (event["epoch"] - 1) * event["batches"] + event["batch"]
         phase = f"{event['phase']} {event['epoch']}/{event['epochs']}"

@@ -57,6 +57,11 @@ class WorkDir:
         return self.root / "serving_models"
 
     @property
+    def checkpoints(self) -> pathlib.Path:
+        """The states of trainings that are under way, or were broken off."""
+        return self.root / "checkpoints"
+
+    @property
     def clip_store(self) -> pathlib.Path:
         """Decoded clips, kept between runs; deleting it is safe."""
         return self.root / "cache"

@@ -8,6 +8,7 @@ event file of `components.progress`.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -15,6 +16,7 @@ import pathlib
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 from components import progress
@@ -58,6 +60,7 @@ def run(request: Request) -> dict[str, Any]:
     """
     import pydantic
 
+    from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
     from pipeline.config import Config
     from pipeline.places import Places
     from pipeline.work_dir import WorkDir
@@ -95,7 +98,8 @@ def run(request: Request) -> dict[str, Any]:
             }
         progress.report(event, **fields)
 
-    node_runner.run_all(ir, connection, request.run_id, on_event)
+    with _environment(CHECKPOINTS_VARIABLE, str(work_dir.checkpoints)):
+        node_runner.run_all(ir, connection, request.run_id, on_event)
     record = collect.RunRecord(connection, graph.PIPELINE_NAME, request.run_id)
     outcome = collect.collect(
         config,
@@ -108,6 +112,20 @@ def run(request: Request) -> dict[str, Any]:
     results.write_results(outcome, str(work_dir.root))
     progress.report("finished")
     return outcome
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """Sets a variable for a while: `run` also runs in processes that live on."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _check_starting_weights(config: Any, facts: Any) -> None:

@@ -23,8 +23,10 @@ class Network:
 
     `model`: `mel_db` float32 `[batch, n_mels, frames]` in dB to probabilities float32
     `[batch, genres]`; it is `head(base(mel_db))` on the same layers. `base` ends at the
-    features and holds all preprocessing, so that it is exported too. Where `two_phase`
-    is false, `base` is None and `head` is `model`.
+    features and holds all preprocessing, so that it is exported too; its layer
+    "convolutions" is what weights files hold. Networks without a base have None, and their
+    `head` is `model`. `two_phase`: the base starts from trained weights, so that the head
+    is trained on it first; a random base would only be a filter that nobody chose.
     """
 
     base: keras.Model | None
@@ -40,10 +42,18 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class Defaults:
-    """What an architecture uses where its own table leaves a setting out."""
+    """The recommended settings: what holds where neither the network's own table nor
+    [training] says otherwise.
+
+    `learning_rate`: of a new head on a trained base; `fine_tune_learning_rate`: of that
+    base; `scratch_learning_rate`: of a whole network that starts from random weights.
+    """
 
     dropout: float
     l2: float = 0.0
+    learning_rate: float = 1e-3
+    scratch_learning_rate: float = 1e-3
+    fine_tune_learning_rate: float = 1e-5
 
     def dropout_of(self, settings: ModelSettings) -> float:
         """Share of units dropped in training, in [0, 1)."""
@@ -59,10 +69,24 @@ def single_phase(model: keras.Model) -> Network:
     return Network(base=None, head=model, model=model, two_phase=False)
 
 
-def two_phase(base: keras.Model, head: keras.Model) -> Network:
-    """A network that trains its head first and then its base."""
+def with_base(base: keras.Model, head: keras.Model, *, pretrained: bool) -> Network:
+    """A network that trains its head first and then its base, if that is `pretrained`;
+    otherwise as a whole."""
     import keras
 
     spectrogram: Any = keras.Input(base.input_shape[1:], name="mel_db")
     model = keras.Model(spectrogram, head(base(spectrogram)), name="model")
-    return Network(base=base, head=head, model=model, two_phase=True)
+    return Network(base=base, head=head, model=model, two_phase=pretrained)
+
+
+def check_side(name: str, picture: tuple[int, int, int]) -> None:
+    """Raises NetworkError for a picture that is smaller than the network can halve it."""
+    from components.models.registry import NETWORKS
+
+    smallest = NETWORKS[name].smallest_side_pixels
+    assert smallest is not None
+    if min(picture[:2]) < smallest:
+        raise NetworkError(
+            f"{name} needs pictures of at least {smallest} pixels a side, not "
+            f"{picture[0]} x {picture[1]}: set models.{name}.image_size = {smallest} or more"
+        )

@@ -18,6 +18,10 @@ from components.audio.params import DYNAMIC_RANGE_DB
 # VGG networks (and Keras's ResNet v1) subtract. Simonyan & Zisserman, arXiv:1409.1556.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
+# Of pixels in 0..1: what weights trained with PyTorch expect (torchvision, timm).
+IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
+
 
 @keras.saving.register_keras_serializable("genreflow")
 class ColourMap(keras.layers.Layer):  # type: ignore[misc]
@@ -71,6 +75,19 @@ class ImageNetCentre(keras.layers.Layer):  # type: ignore[misc]
     def call(self, pictures: Any) -> Any:
         mean = ops.convert_to_tensor(np.asarray(IMAGENET_MEAN_BGR, np.float32))
         return ops.flip(pictures, axis=-1) - mean
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
+
+@keras.saving.register_keras_serializable("genreflow")
+class ImageNetStandard(keras.layers.Layer):  # type: ignore[misc]
+    """RGB 0..255 to IMAGENET_MEAN_RGB and IMAGENET_DEVIATION_RGB: PyTorch's preprocessing."""
+
+    def call(self, pictures: Any) -> Any:
+        mean = ops.convert_to_tensor(255 * np.asarray(IMAGENET_MEAN_RGB, np.float32))
+        deviation = ops.convert_to_tensor(255 * np.asarray(IMAGENET_DEVIATION_RGB, np.float32))
+        return (pictures - mean) / deviation
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

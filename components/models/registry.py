@@ -5,6 +5,7 @@ An architecture is one file with `build` and `DEFAULTS`, and one line here.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,10 +14,24 @@ if TYPE_CHECKING:
     from components.models.network import Defaults, Network
     from components.models.settings import ModelSettings
 
-NETWORKS: dict[str, str] = {
-    "ffnn": "components.models.ffnn",
-    "cnn_small": "components.models.cnn_small",
-    "vgg16": "components.models.vgg16",
+
+@dataclasses.dataclass(frozen=True)
+class Architecture:
+    """Where a network is built, and what must be known of it before anything heavy is
+    imported. `smallest_side_pixels`: of the coloured picture that a base sees, so often
+    does it halve it; None for networks without a base, which see the spectrogram itself."""
+
+    module: str
+    smallest_side_pixels: int | None = None
+
+
+NETWORKS: dict[str, Architecture] = {
+    "ffnn": Architecture("components.models.ffnn"),
+    "cnn_small": Architecture("components.models.cnn_small"),
+    "crnn": Architecture("components.models.crnn"),
+    "vgg16": Architecture("components.models.vgg16", smallest_side_pixels=32),
+    "resnet34": Architecture("components.models.resnet34", smallest_side_pixels=32),
+    "resnet50": Architecture("components.models.resnet50", smallest_side_pixels=32),
 }
 
 
@@ -56,4 +71,4 @@ def defaults(name: str) -> Defaults:
 def _module(name: str) -> ModuleType:
     if name not in NETWORKS:
         raise ValueError(f"unknown network {name!r}; there are: {', '.join(sorted(NETWORKS))}")
-    return importlib.import_module(NETWORKS[name])
+    return importlib.import_module(NETWORKS[name].module)

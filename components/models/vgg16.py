@@ -8,11 +8,11 @@ import keras
 from keras import layers
 
 from components.models import weights
-from components.models.network import Defaults, Network, NetworkError, two_phase
+from components.models.network import Defaults, Network, check_side, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
 
-DEFAULTS = Defaults(dropout=0.5, l2=0.0)
+DEFAULTS = Defaults(dropout=0.5, l2=0.0, scratch_learning_rate=1e-4, fine_tune_learning_rate=1e-5)
 
 # As Keras publishes and checks it: the convolutions, trained on ImageNet.
 PRETRAINED = weights.Pretrained(
@@ -21,11 +21,9 @@ PRETRAINED = weights.Pretrained(
         "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
         "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     ),
-    md5="6d6bbae143d832006294945121d1f1fc",
+    digest="6d6bbae143d832006294945121d1f1fc",
 )
 
-# Five poolings halve the picture five times.
-SMALLEST_SIDE_PIXELS = 32
 ORIGINAL_HEAD_UNITS = 4096
 
 # Centred pixels spread over about this much; without pre-trained weights the first
@@ -41,22 +39,20 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
       components.models.weights.WeightsError: the weights cannot be had or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
-    if min(shape[:2]) < SMALLEST_SIDE_PIXELS:
-        raise NetworkError(
-            f"vgg16 needs pictures of at least {SMALLEST_SIDE_PIXELS} pixels a side, not "
-            f"{shape[0]} x {shape[1]}: set models.vgg16.image_size = {SMALLEST_SIDE_PIXELS} or more"
-        )
+    check_side("vgg16", shape)
     convolutions = keras.applications.VGG16(
         include_top=False, weights=None, input_shape=shape, name="convolutions"
     )
     if settings.weights == "none":
         _draw(convolutions, seed)
     else:
-        weights.load(convolutions, settings.weights, PRETRAINED, architecture="vgg16")
+        path = weights.obtain(settings.weights, PRETRAINED, architecture="vgg16")
+        weights.load(convolutions, path, architecture="vgg16")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     features = convolutions(ImageNetCentre(name="centre")(picture(mel_db, settings.image_size)))
     base = keras.Model(mel_db, layers.Flatten(name="flatten")(features), name="base")
-    return two_phase(base, _head(base.output_shape[-1], settings, genres, seed))
+    head = _head(base.output_shape[-1], settings, genres, seed)
+    return with_base(base, head, pretrained=settings.weights != "none")
 
 
 def head_units(features: int) -> int:

@@ -3,18 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
 from components.audio.stored import STORED_DTYPE, from_stored
+from components.models.settings import AugmentationSettings
+from components.trainer.augmentation import augment, mix
+
+NO_AUGMENTATION = AugmentationSettings()
+
+
+class Source(Protocol):
+    """Labelled inputs of a model, in memory or streamed. `labels`: int64 `[clips]`, one for
+    each clip, in any order."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]: ...
+
+    def __len__(self) -> int: ...
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle: tuple[int, int] | None = None,
+        augmentation: AugmentationSettings = NO_AUGMENTATION,
+        genres: int = 0,
+    ) -> Any:
+        """One epoch, as Keras's `fit` and `predict` take it.
+
+        Args:
+          batch_size: clips in a batch; the last may hold fewer.
+          shuffle: a seed and the epoch's number, which decide the order; None for the
+            source's own.
+          augmentation: applied to each clip, decided by `shuffle` too.
+          genres: above 0, targets are float32 `[batch, genres]` in place of labels
+            int64 `[batch]`.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """Inputs of a model and their labels, in one order.
+    """Inputs of a model and their labels, in one order: a Source in memory.
 
     `inputs` is `[clips, ...]`: spectrograms `[clips, n_mels, frames]` as they are stored
     (STORED_DTYPE) or in dB, or the features of a frozen base; `labels` is int64 `[clips]`.
@@ -33,41 +66,80 @@ class Clips:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle: tuple[int, int] | None = None,
+        augmentation: AugmentationSettings = NO_AUGMENTATION,
+        genres: int = 0,
+    ) -> Batches:
+        """See Source."""
+        return Batches(self, batch_size, shuffle=shuffle, augmentation=augmentation, genres=genres)
+
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-    """float32 inputs (spectrograms in dB) and labels, `batch_size` at a time.
+    """One epoch of Clips: float32 inputs and their labels or targets (see Source).
 
-    The last batch may be smaller.
-
-    With a `shuffle_seed` each epoch has an order of its own, a function of the seed and
-    of the epoch's number alone; without one, every epoch has the clips' own order.
+    Order and augmentation of a batch are a function of the seed, the epoch and the
+    batch's number alone, whoever asks for it and when.
     """
 
-    def __init__(self, clips: Clips, batch_size: int, *, shuffle_seed: int | None = None) -> None:
+    def __init__(
+        self,
+        clips: Clips,
+        batch_size: int,
+        *,
+        shuffle: tuple[int, int] | None,
+        augmentation: AugmentationSettings,
+        genres: int,
+    ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._clips = clips
         self._batch_size = batch_size
-        self._shuffle_seed = shuffle_seed
-        self._epoch = 0
-        self._order = self._order_of_epoch()
+        self._augmentation = augmentation
+        self._genres = genres
+        self._shuffle = shuffle
+        self._order = np.arange(len(clips))
+        if shuffle is not None:
+            self._order = np.random.default_rng(_words(shuffle)).permutation(len(clips))
 
     def __len__(self) -> int:
         return -(-len(self._clips) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         inputs = self._clips.inputs[rows]
-        if inputs.dtype == STORED_DTYPE:
-            return from_stored(inputs), self._clips.labels[rows]
-        return inputs.astype(np.float32), self._clips.labels[rows]
+        return varied_batch(
+            from_stored(inputs) if inputs.dtype == STORED_DTYPE else inputs.astype(np.float32),
+            self._clips.labels[rows],
+            index,
+            self._shuffle,
+            self._augmentation,
+            self._genres,
+        )
 
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._order = self._order_of_epoch()
 
-    def _order_of_epoch(self) -> npt.NDArray[np.int64]:
-        if self._shuffle_seed is None:
-            return np.arange(len(self._clips))
-        # SeedSequence takes whole numbers from 0; a negative seed is as good as any.
-        seed = [self._shuffle_seed % 2**64, self._epoch]
-        return np.random.default_rng(seed).permutation(len(self._clips))
+def varied_batch(
+    inputs: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    index: int,
+    shuffle: tuple[int, int] | None,
+    augmentation: AugmentationSettings,
+    genres: int,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    """Batch `index` of an epoch, augmented, with labels or targets; see Source."""
+    rng = np.random.default_rng([*_words(shuffle), int(index)])
+    if augmentation.any:
+        inputs = augment(inputs, augmentation, rng)
+    if not genres:
+        return inputs, labels
+    targets = np.eye(genres, dtype=np.float32)[labels]
+    if augmentation.mixup:
+        inputs, targets = mix(inputs, targets, augmentation.mixup, rng)
+    return inputs, targets
+
+
+def _words(shuffle: tuple[int, int] | None) -> list[int]:
+    # SeedSequence takes whole numbers from 0; a negative seed is as good as any.
+    return [part % 2**64 for part in shuffle or (0, 0)]

@@ -20,7 +20,10 @@ class TrainingError(GenreflowError):
 
 
 class Reporter(Protocol):
-    """Takes progress as keyword fields, e.g. functools.partial(progress.report, "training")."""
+    """Takes progress as keyword fields, e.g. functools.partial(progress.report, "training").
+
+    Either what Recorder sends, or `note` alone: a sentence for whoever watches.
+    """
 
     def __call__(self, **fields: Any) -> None: ...
 
@@ -34,7 +37,7 @@ class EpochRecord:
     """One epoch: means over its clips (the loss with penalties), measured while it trained.
 
     `epoch` counts from 1 within its phase. The validation figures are of the weights at
-    the epoch's end.
+    the epoch's end, and so is the learning rate.
     """
 
     phase: PhaseName
@@ -92,7 +95,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             accuracy=float(means["accuracy"]),
             val_loss=float(means["val_loss"]),
             val_accuracy=float(means["val_accuracy"]),
-            learning_rate=self._learning_rate,
+            learning_rate=float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
             seconds=time.monotonic() - self._epoch_started,
         )
         self.records.append(record)
@@ -121,19 +124,3 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             batches=self._batches,
             **{name: float(value) for name, value in means.items()},
         )
-
-
-class FeatureProgress(keras.callbacks.Callback):  # type: ignore[misc]
-    """Progress of the one pass through a frozen base: phase "features"."""
-
-    def __init__(self, *, report: Reporter) -> None:
-        super().__init__()
-        self._report = report
-        self._reported = -math.inf
-
-    def on_predict_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        now = time.monotonic()
-        batches = self.params.get("steps") or 0
-        if now - self._reported >= REPORT_INTERVAL_SECONDS or batch + 1 == batches:
-            self._reported = now
-            self._report(phase="features", epoch=1, epochs=1, batch=batch + 1, batches=batches)

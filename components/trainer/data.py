@@ -15,7 +15,8 @@ from components.audio.params import AudioParams
 from components.audio.stored import STORED_DTYPE
 from components.errors import DataError
 from components.examples import parser, reader
-from components.trainer.batches import Clips
+from components.models.settings import AugmentationSettings
+from components.trainer.batches import NO_AUGMENTATION, Clips, varied_batch
 
 # Serialized examples of 22 kB: 46 MB, of which about three are in memory at a time. Shards
 # hold 256 clips of whole tracks, so a window mixes eight or more of them.
@@ -26,25 +27,74 @@ PREFETCH_BATCHES = 2
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stream:
-    """Clips that are read anew in each epoch.
+    """Clips that are read anew in each epoch: a components.trainer.batches.Source.
 
-    `batches` gives `(mel_db, label)`: float32 `[batch, n_mels, frames]`, int64 `[batch]`;
-    `labels` are those of its clips, int64 `[clips]`, file after file.
+    `labels` are those of its clips, int64 `[clips]`, file after file, which is the order
+    of an unshuffled epoch. Shuffled, the files come in an order of their own and the clips
+    mixed within windows of SHUFFLE_WINDOW_CLIPS.
     """
 
-    batches: tf.data.Dataset
+    files: reader.Files
+    params: AudioParams
     labels: npt.NDArray[np.int64]
+    wanted: Sequence[npt.NDArray[np.bool_]] | None
     readable: Callable[[], contextlib.AbstractContextManager[None]]
     """Iterate inside it: what went wrong with a file meanwhile becomes a DataError."""
 
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batches(
+        self,
+        batch_size: int,
+        *,
+        shuffle: tuple[int, int] | None = None,
+        augmentation: AugmentationSettings = NO_AUGMENTATION,
+        genres: int = 0,
+    ) -> tf.data.Dataset:
+        """One epoch: `(mel_db, label)`, float32 `[batch, n_mels, frames]` and int64 `[batch]`
+        or float32 `[batch, genres]`; see Source."""
+        if shuffle is None:
+            serialized = reader.blocks(self.files, wanted=self.wanted)
+        else:
+            serialized = _shuffled(self.files, self.wanted, *shuffle)
+
+        def to_pair(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            mel_db, label = parser.parse_stored(batch, self.params)
+            return parser.from_stored(mel_db), label
+
+        def vary(
+            index: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            mel_db, label = pair
+            varied, target = tf.numpy_function(
+                lambda *batch: varied_batch(  # type: ignore[call-arg]
+                    *batch, shuffle, augmentation, genres
+                ),
+                [mel_db, label, index],
+                [tf.float32, tf.float32 if genres else tf.int64],
+                stateful=False,
+            )
+            varied.set_shape(mel_db.shape)
+            target.set_shape([None, genres] if genres else [None])
+            return varied, target
+
+        pairs = serialized.rebatch(batch_size).map(
+            to_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        )
+        if augmentation.any or genres:
+            pairs = pairs.enumerate().map(
+                lambda index, pair: vary(index, pair),
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+        # Keras shows progress by it, and takes an end that it did not expect for an accident.
+        known = tf.data.experimental.assert_cardinality(-(-len(self.labels) // batch_size))
+        return pairs.prefetch(PREFETCH_BATCHES).apply(known)
+
 
 def stream(
-    patterns: Sequence[str],
-    params: AudioParams,
-    batch_size: int,
-    *,
-    shuffle_seed: int | None = None,
-    limit: int = 0,
+    patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: int = 0
 ) -> Stream:
     """Opens a split that does not fit in memory.
 
@@ -54,11 +104,8 @@ def stream(
     Args:
       patterns: file patterns of one split, e.g. `.../Split-train/*`.
       params: the audio parameters that the examples were made with.
-      batch_size: clips in a batch; the last may be smaller.
-      shuffle_seed: each iteration has an order of its own, a function of the seed and of
-        the iteration's number alone: the files are shuffled, and then the clips within
-        windows of SHUFFLE_WINDOW_CLIPS. None gives one fixed order.
       limit: at most so many clips, chosen as `balanced_subset` does; 0 for all.
+      seed: of that choice.
 
     Raises:
       DataError: no file matches, or the files cannot be read.
@@ -66,26 +113,10 @@ def stream(
     files = reader.find(patterns)
     by_file = reader.labels(files)
     every_label = np.concatenate(by_file)
-    wanted = _wanted(by_file, limit, shuffle_seed or 0) if limit else None
+    wanted = _wanted(by_file, limit, seed) if limit else None
     labels = every_label if wanted is None else every_label[np.concatenate(wanted)]
-    if shuffle_seed is None:
-        serialized = reader.blocks(files, wanted=wanted)
-    else:
-        serialized = _shuffled(files, wanted, shuffle_seed)
-
-    def to_pair(batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        mel_db, label = parser.parse_stored(batch, params)
-        return parser.from_stored(mel_db), label
-
-    batches = (
-        serialized.rebatch(batch_size)
-        .map(to_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        .prefetch(PREFETCH_BATCHES)
-    )
-    # Keras shows progress by it, and takes an end that it did not expect for an accident.
-    known = tf.data.experimental.assert_cardinality(-(-len(labels) // batch_size))
     readable = functools.partial(reader.readable, files, params, len(every_label))
-    return Stream(batches.apply(known), labels, readable)
+    return Stream(files, params, labels, wanted, readable)
 
 
 def load(patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: int = 0) -> Clips:
@@ -173,35 +204,23 @@ def _wanted(
 
 
 def _shuffled(
-    files: reader.Files, wanted: Sequence[npt.NDArray[np.bool_]] | None, seed: int
+    files: reader.Files, wanted: Sequence[npt.NDArray[np.bool_]] | None, seed: int, epoch: int
 ) -> tf.data.Dataset:
-    """Windows of serialized examples, another order in every iteration.
+    """Windows of serialized examples in an order that the seed and the epoch decide.
 
     Not Dataset.shuffle: its order also depends on TensorFlow's global seed, and on how
     often a generator of its own was asked before.
     """
-    # tf.data runs on the processor; on a GPU's memory the variable would be out of reach.
-    with tf.device("CPU:0"):
-        iteration = tf.Variable(-1, dtype=tf.int64, trainable=False)
-    words = np.random.SeedSequence(seed % 2**64).generate_state(2, np.uint64).view(np.int64)
-
-    def one_iteration(number: tf.Tensor) -> tf.data.Dataset:
-        indices = tf.range(len(files.paths), dtype=tf.int64)
-        order = tf.random.experimental.stateless_shuffle(indices, tf.stack([words[0], number]))
-        # A seed for the windows of this iteration, which are numbered in turn.
-        window_seed = tf.random.stateless_uniform(
-            [], tf.stack([words[1], number]), minval=None, maxval=None, dtype=tf.int64
-        )
-        windows = reader.blocks(files, order=order, wanted=wanted).rebatch(SHUFFLE_WINDOW_CLIPS)
-        return (
-            windows.enumerate()
-            .map(
-                lambda index, window: tf.random.experimental.stateless_shuffle(
-                    window, tf.stack([window_seed, index])
-                )
+    rng = np.random.default_rng([seed % 2**64, epoch % 2**64])
+    order = rng.permutation(len(files.paths))
+    window_seed = int(rng.integers(2**62))
+    windows = reader.blocks(files, order=order, wanted=wanted).rebatch(SHUFFLE_WINDOW_CLIPS)
+    return (
+        windows.enumerate()
+        .map(
+            lambda index, window: tf.random.experimental.stateless_shuffle(
+                window, tf.stack([window_seed, index])
             )
-            .prefetch(1)
         )
-
-    start = tf.data.Dataset.from_tensors(0).map(lambda _: iteration.assign_add(1))
-    return start.flat_map(one_iteration)
+        .prefetch(1)
+    )

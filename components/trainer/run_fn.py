@@ -6,6 +6,7 @@ schema_version  1
 architecture    the network's name
 parameters      how many weights the model has
 train_seconds   of the training alone
+resumed_epochs  of these, done by an earlier run that was broken off
 settings        ResolvedSettings as plain values
 genres          in label order
 clips           {"train": n, "validation": n} that were used
@@ -14,6 +15,9 @@ phases          PhaseRecord of each phase, in order
 epochs          EpochRecord of each epoch, in order
 versions        of Python, Keras, its backend, TensorFlow and NumPy
 audio_hash, code_digest
+
+Beside it `base.weights.h5`, where the network has a base: its trained convolutions, which
+another network of that architecture may start from.
 """
 
 from __future__ import annotations
@@ -21,10 +25,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
+import tempfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,15 +44,17 @@ from components.audio.params import AudioParams
 from components.errors import DataError
 from components.models import registry
 from components.models.network import Network
-from components.models.settings import ModelSettings, TrainingSettings
+from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
 from components.trainer import data, memory
 from components.trainer.batches import Clips
+from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.export import export_saved_model
 from components.trainer.settings import ResolvedSettings, resolve
 from components.trainer.training import TrainingHistory, train
 
 HISTORY_SCHEMA_VERSION = 1
 HISTORY_FILE = "history.json"
+BASE_FILE = "base.weights.h5"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +67,7 @@ class TrainerConfig:
     audio: AudioParams
     genres: tuple[str, ...]
     code_digest: str
+    weights_digest: str
     synthetic: bool
 
     @classmethod
@@ -87,10 +96,11 @@ class TrainerConfig:
         return cls(
             architecture=values["architecture"],
             model=_settings(ModelSettings, values["model"]),
-            training=_settings(TrainingSettings, values["training"]),
+            training=_training_settings(values["training"]),
             audio=audio,
             genres=tuple(values["genres"]),
             code_digest=values["code_digest"],
+            weights_digest=values["weights_digest"],
             synthetic=bool(values["synthetic"]),
         )
 
@@ -133,12 +143,15 @@ def run_fn(fn_args: Any) -> None:
         for split in (train_split, validation_split):
             if isinstance(split, data.Stream):
                 stack.enter_context(split.readable())
+        checkpoint = _checkpoint(config, [train_split, validation_split], settings)
         history = train(
             network,
-            _batches(train_split),
-            _batches(validation_split),
+            train_split,
+            validation_split,
             settings,
             report=functools.partial(progress.report, "training", architecture=config.architecture),
+            checkpoint=checkpoint,
+            scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE),
         )
     record = _record(config, settings, network, history, train_split, validation_split)
     export_saved_model(
@@ -151,7 +164,59 @@ def run_fn(fn_args: Any) -> None:
             "synthetic": config.synthetic,
         },
     )
+    _write_base(network, fn_args.model_run_dir)
     _write_json(fn_args.model_run_dir, HISTORY_FILE, record)
+    checkpoint.remove()
+
+
+def _checkpoint(
+    config: TrainerConfig, splits: Sequence[Clips | data.Stream], settings: ResolvedSettings
+) -> Checkpoint:
+    """Named by what the training depends on: the examples, all settings, the code."""
+    folder = os.environ.get(CHECKPOINTS_VARIABLE)
+    if not folder:
+        return Checkpoint(None)
+    depends_on = [
+        config.architecture,
+        config.audio.digest(),
+        config.genres,
+        settings.to_json(),
+        config.weights_digest,
+        config.code_digest,
+        _versions(),
+        [_digest(split) for split in splits],
+    ]
+    key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
+    return Checkpoint(os.path.join(folder, f"{config.architecture}-{key}.npz"))
+
+
+def _digest(split: Clips | data.Stream) -> str:
+    """Of all clips in memory; of a stream's labels and of its files' names and sizes."""
+    digest = hashlib.sha256(np.ascontiguousarray(split.labels).data)
+    if isinstance(split, Clips):
+        digest.update(np.ascontiguousarray(split.inputs).data)
+    else:
+        names = [os.path.basename(path) for path in split.files.paths]
+        digest.update(json.dumps([names, split.files.bytes]).encode())
+    return digest.hexdigest()
+
+
+def _write_base(network: Network, directory: str) -> None:
+    """The trained convolutions, for another network's `weights = PATH`."""
+    if network.base is None:
+        return
+    with tempfile.TemporaryDirectory(prefix="genreflow-base-") as scratch:
+        local = os.path.join(scratch, BASE_FILE)
+        network.base.get_layer("convolutions").save_weights(local)
+        tf.io.gfile.makedirs(directory)
+        tf.io.gfile.copy(local, os.path.join(directory, BASE_FILE), overwrite=True)
+
+
+def _training_settings(text: str) -> TrainingSettings:
+    values = json.loads(text)
+    augmentation = _settings(AugmentationSettings, json.dumps(values["augmentation"]))
+    settings: TrainingSettings = _settings(TrainingSettings, text)
+    return dataclasses.replace(settings, augmentation=augmentation)
 
 
 def _settings(kind: Any, text: str) -> Any:
@@ -176,16 +241,9 @@ def _open_splits(
             data.load(fn_args.eval_files, audio),
         )
     return (
-        data.stream(
-            fn_args.train_files, audio, settings.batch_size, shuffle_seed=seed, limit=limit
-        ),
-        data.stream(fn_args.eval_files, audio, settings.batch_size),
+        data.stream(fn_args.train_files, audio, limit=limit, seed=seed),
+        data.stream(fn_args.eval_files, audio),
     )
-
-
-def _batches(split: Clips | data.Stream) -> Any:
-    """As `train` takes it."""
-    return split.batches if isinstance(split, data.Stream) else split
 
 
 def _check_genres(labels: npt.NDArray[np.int64], genres: Sequence[str], limit: int) -> None:
@@ -226,6 +284,7 @@ def _record(
         "architecture": config.architecture,
         "parameters": network.parameters,
         "train_seconds": round(history.train_seconds, 3),
+        "resumed_epochs": history.resumed_epochs,
         "settings": settings.to_json(),
         "genres": list(config.genres),
         "clips": {
@@ -235,14 +294,18 @@ def _record(
         "input": "stream" if isinstance(train_split, data.Stream) else "memory",
         "phases": [dataclasses.asdict(phase) for phase in history.phases],
         "epochs": [dataclasses.asdict(epoch) for epoch in history.epochs],
-        "versions": {
-            "python": platform.python_version(),
-            "keras": keras.__version__,
-            "backend": keras.backend.backend(),
-            **{name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")},
-        },
+        "versions": _versions(),
         "audio_hash": config.audio.digest(),
         "code_digest": config.code_digest,
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "keras": keras.__version__,
+        "backend": keras.backend.backend(),
+        **{name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")},
     }
 
 

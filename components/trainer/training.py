@@ -1,8 +1,8 @@
 """Training itself: Keras alone, on any of its backends. No TFX, no TensorFlow.
 
-Networks with a base train in two phases, as the reference study did: "head" fits the
-new dense layers on the frozen base, "fine_tune" then adapts the base at a lower rate
-with the head fixed. Others have the one phase "train".
+Networks whose base was trained before go through two phases, as in the reference study:
+"head" fits the new dense layers on the frozen base, "fine_tune" then adapts the base at a
+lower rate with the head fixed. Others have the one phase "train".
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from components.models.network import Network
-from components.trainer import memory
-from components.trainer.batches import Batches, Clips
+from components.trainer.batches import NO_AUGMENTATION, Source
 from components.trainer.callbacks import (
     EpochRecord,
-    FeatureProgress,
     PhaseName,
     Recorder,
     Reporter,
     TrainingError,
     no_report,
 )
+from components.trainer.checkpoints import Checkpoint, State, assign, values_of
+from components.trainer.features import cached_features
 from components.trainer.settings import ResolvedSettings
-
-FEATURE_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,129 +46,275 @@ class PhaseRecord:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingHistory:
-    """What happened, in order."""
+    """What happened, in order. `resumed_epochs` were done by an earlier, broken-off run."""
 
     phases: tuple[PhaseRecord, ...]
     epochs: tuple[EpochRecord, ...]
     train_seconds: float
+    resumed_epochs: int = 0
 
 
 def train(
     network: Network,
-    train_data: Clips | Any,
-    validation_data: Clips | Any,
+    train_data: Source,
+    validation_data: Source,
     settings: ResolvedSettings,
     *,
     report: Reporter = no_report,
+    checkpoint: Checkpoint | None = None,
+    scratch_dir: str | None = None,
 ) -> TrainingHistory:
     """Trains `network` in place and leaves it with the weights of its best epoch.
 
     Best is the lowest validation loss; a phase ends early after `settings.patience`
     epochs without a better one. The same seed, data and machine give the same weights
-    on a CPU. Adam, cross-entropy.
+    on a CPU, also when the training was broken off and goes on from its checkpoint.
+    Adam, cross-entropy.
 
     Args:
       network: freshly built.
-      train_data, validation_data: Clips with spectrograms in dB, or an iterable of
-        `(mel_db, label)` batches that Keras takes (a tf.data.Dataset), which is shuffled
-        and batched already. Clips are shuffled here.
-      settings: epochs, rates, patience, seed.
+      train_data, validation_data: spectrograms in dB and their labels.
+      settings: epochs, rates, patience, seed, ...
       report: takes the progress (see callbacks.Recorder).
+      checkpoint: where the state is kept after every epoch, and found again. Who trained
+        removes it once the result is safe.
+      scratch_dir: see features.cached_features.
 
     Raises:
       TrainingError: no clips, a label that the network has no output for, or a loss that
         is no longer a number.
     """
     started = time.monotonic()
-    for split, clips in (("train", train_data), ("validation", validation_data)):
-        _check(split, clips, network.model.output_shape[-1])
+    for split, source in (("train", train_data), ("validation", validation_data)):
+        _check(split, source.labels, network.model.output_shape[-1])
     keras.utils.set_random_seed(settings.seed % 2**32)
-    run = _Run(settings, report)
-    if network.base is None:
-        run.phase("train", network.model, train_data, validation_data, network=network)
+    run = _Run(
+        network, train_data, validation_data, settings, report, checkpoint or Checkpoint(None)
+    )
+    if network.base is None or not network.two_phase:
+        run.phase("train", network.model)
     else:
-        _train_head(network, network.base, train_data, validation_data, run)
+        if not run.is_done("head"):
+            _train_head(network, network.base, run, scratch_dir)
         if settings.fine_tune_epochs:
             _free_base(network.base, network.head)
-            run.phase("fine_tune", network.model, train_data, validation_data, network=network)
+            run.phase("fine_tune", network.model)
     network.model.trainable = True
-    return TrainingHistory(tuple(run.phases), tuple(run.epochs), time.monotonic() - started)
+    return TrainingHistory(
+        tuple(run.phases),
+        tuple(run.epochs),
+        run.seconds_before + time.monotonic() - started,
+        run.resumed_epochs,
+    )
+
+
+def _train_head(network: Network, base: keras.Model, run: _Run, scratch_dir: str | None) -> None:
+    base.trainable = False  # also puts its batch normalisation into inference mode
+    network.head.trainable = True
+    base.jit_compile = _jit_compile()
+    sources = {"train": run.train_data, "validation": run.validation_data}
+    features = cached_features(
+        base,
+        sources,
+        batch_size=run.settings.batch_size,
+        scratch_dir=scratch_dir,
+        report=run.report,
+    )
+    if features is None:
+        run.phase("head", network.model)
+    else:
+        run.phase("head", network.head, features["train"], features["validation"])
 
 
 class _Run:
-    """The settings of one training, and its records so far."""
+    """One training: what it depends on, and its records so far."""
 
-    def __init__(self, settings: ResolvedSettings, report: Reporter) -> None:
+    def __init__(
+        self,
+        network: Network,
+        train_data: Source,
+        validation_data: Source,
+        settings: ResolvedSettings,
+        report: Reporter,
+        checkpoint: Checkpoint,
+    ) -> None:
+        self.network = network
+        self.train_data = train_data
+        self.validation_data = validation_data
         self.settings = settings
         self.report = report
         self.phases: list[PhaseRecord] = []
         self.epochs: list[EpochRecord] = []
+        self.seconds_before = 0.0
+        self.resumed_epochs = 0
+        self._checkpoint = checkpoint
+        self._started = time.monotonic()
+        self._saved = checkpoint.load()
+        if self._saved is not None:
+            self.phases = [PhaseRecord(**values) for values in self._saved.meta["phases"]]
+
+    def is_done(self, name: PhaseName) -> bool:
+        """Whether an earlier run has finished the phase."""
+        return any(phase.phase == name for phase in self.phases)
 
     def phase(
         self,
         name: PhaseName,
         model: keras.Model,
-        train_data: Any,
-        validation_data: Any,
-        *,
-        network: Network,
+        train_data: Source | None = None,
+        validation_data: Source | None = None,
     ) -> None:
-        """Fits `model`'s trainable weights; keeps those of the best epoch of all phases."""
+        """Fits `model`'s trainable weights; keeps those of the best epoch of all phases.
+
+        With data of its own (features) nothing is augmented: a cached feature is that of
+        the clip as it is.
+        """
         settings = self.settings
         fine_tune = name == "fine_tune"
         epochs = settings.fine_tune_epochs if fine_tune else settings.epochs
         rate = settings.fine_tune_learning_rate if fine_tune else settings.learning_rate
-        before = network.model.get_weights() if fine_tune else None
-        best_before = min((phase.best_val_loss for phase in self.phases), default=math.inf)
-        started = time.monotonic()
-        recorder = Recorder(name, epochs=epochs, learning_rate=rate, report=self.report)
+        augmentation = settings.augmentation if train_data is None else NO_AUGMENTATION
+        train_data = train_data or self.train_data
+        validation_data = validation_data or self.validation_data
+        genres = model.output_shape[-1]
+        soft = genres if settings.label_smoothing or augmentation.mixup else 0
+        steps = -(-len(train_data) // settings.batch_size)
         model.compile(
-            optimizer=keras.optimizers.Adam(rate),
-            loss="sparse_categorical_crossentropy",
+            optimizer=keras.optimizers.Adam(
+                _schedule(settings, rate, steps, epochs),
+                global_clipnorm=settings.clip_norm or None,
+            ),
+            loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
+            if soft
+            else keras.losses.SparseCategoricalCrossentropy(),
             metrics=["accuracy"],
             jit_compile=_jit_compile(),
         )
-        model.fit(
-            _batches(train_data, settings.batch_size, shuffle_seed=settings.seed),
-            validation_data=_batches(validation_data, settings.batch_size),
-            epochs=epochs,
-            verbose=0,
-            callbacks=[
-                recorder,
-                keras.callbacks.EarlyStopping(
-                    "val_loss", patience=settings.patience, restore_best_weights=True
+        recorder = Recorder(name, epochs=epochs, learning_rate=rate, report=self.report)
+        progress = self._resume(name, model)
+        while progress.epoch < epochs and progress.waited < settings.patience:
+            model.fit(
+                train_data.batches(
+                    settings.batch_size,
+                    shuffle=(settings.seed, progress.epoch),
+                    augmentation=augmentation,
+                    genres=soft,
                 ),
-            ],
-        )
-        best = min(recorder.records, key=lambda record: record.val_loss)
-        kept = best.val_loss < best_before
-        if before is not None and not kept:
-            network.model.set_weights(before)
-        self.epochs += recorder.records
+                validation_data=validation_data.batches(settings.batch_size, genres=soft),
+                shuffle=False,  # Keras would draw the order of the batches from global state
+                initial_epoch=progress.epoch,
+                epochs=progress.epoch + 1,
+                class_weight=_class_weights(settings, train_data.labels, genres),
+                verbose=0,
+                callbacks=[recorder],
+            )
+            self.epochs.append(recorder.records[-1])
+            progress.take(recorder.records[-1], model)
+            self._save(name, model, progress)
+        assign(model.variables, progress.best)
         self.phases.append(
             PhaseRecord(
                 phase=name,
-                epochs=len(recorder.records),
-                best_epoch=best.epoch if kept else 0,
-                best_val_loss=min(best.val_loss, best_before),
+                epochs=progress.epoch,
+                best_epoch=progress.best_epoch,
+                best_val_loss=progress.best_val_loss,
                 trained_parameters=_size(model.trainable_variables),
-                seconds=time.monotonic() - started,
+                seconds=sum(epoch.seconds for epoch in self.epochs if epoch.phase == name),
             )
         )
 
+    def _resume(self, name: PhaseName, model: keras.Model) -> _Progress:
+        """Where the phase begins, or where an earlier run left it."""
+        best_before = min((phase.best_val_loss for phase in self.phases), default=math.inf)
+        fresh = _Progress(best=values_of(model.variables), best_val_loss=best_before)
+        saved, self._saved = self._saved, None
+        if saved is None or saved.meta["phase"] != name:
+            return fresh
+        model.optimizer.build(model.trainable_variables)
+        groups = saved.arrays
+        if len(groups["best"]) != len(model.variables) or not (
+            assign(model.optimizer.variables, groups["optimizer"])
+            and assign(model.variables, groups["model"])
+        ):
+            raise TrainingError("the saved state is of another network; delete it and run again")
+        self.epochs = [EpochRecord(**values) for values in saved.meta["epochs"]]
+        self.resumed_epochs = len(self.epochs)
+        self.report(note=f"goes on after epoch {len(self.epochs)}, where an earlier run ended")
+        self.seconds_before = saved.meta["seconds"]
+        return _Progress(best=groups["best"], **saved.meta["progress"])
 
-def _train_head(
-    network: Network, base: keras.Model, train_data: Any, validation_data: Any, run: _Run
-) -> None:
-    base.trainable = False  # also puts its batch normalisation into inference mode
-    network.head.trainable = True
-    if _features_fit(base, train_data, validation_data):
-        # A frozen base gives the same features in every epoch: one pass is enough.
-        train_features = _features(base, train_data, run)
-        validation_features = _features(base, validation_data, run)
-        run.phase("head", network.head, train_features, validation_features, network=network)
-    else:
-        run.phase("head", network.model, train_data, validation_data, network=network)
+    def _save(self, name: PhaseName, model: keras.Model, progress: _Progress) -> None:
+        meta = {
+            "phase": name,
+            "phases": [dataclasses.asdict(phase) for phase in self.phases],
+            "epochs": [dataclasses.asdict(epoch) for epoch in self.epochs],
+            "seconds": self.seconds_before + time.monotonic() - self._started,
+            "progress": progress.to_json(),
+        }
+        groups = {
+            "model": values_of(model.variables),
+            "optimizer": values_of(model.optimizer.variables),
+            "best": progress.best,
+        }
+        trouble = self._checkpoint.save(State(meta, groups))
+        if trouble:
+            self.report(
+                note=f"the state after epoch {progress.epoch} could not be saved ({trouble}); "
+                "a run that is broken off now goes on from the one before"
+            )
+
+
+@dataclasses.dataclass
+class _Progress:
+    """How far a phase is. `epoch`: epochs done; `waited`: those since its lowest loss."""
+
+    best: list[npt.NDArray[Any]]
+    best_val_loss: float
+    best_epoch: int = 0
+    epoch: int = 0
+    waited: int = 0
+    lowest: float = math.inf
+
+    def take(self, record: EpochRecord, model: keras.Model) -> None:
+        """Counts an epoch, and keeps its weights if no epoch before had a lower loss."""
+        self.epoch += 1
+        self.waited = 0 if record.val_loss < self.lowest else self.waited + 1
+        self.lowest = min(self.lowest, record.val_loss)
+        if record.val_loss < self.best_val_loss:
+            self.best_val_loss, self.best_epoch = record.val_loss, self.epoch
+            self.best = values_of(model.variables)
+
+    def to_json(self) -> dict[str, Any]:
+        values = dataclasses.asdict(self)
+        del values["best"]
+        return values
+
+
+def _schedule(settings: ResolvedSettings, rate: float, steps: int, epochs: int) -> Any:
+    """The learning rate by step: a number, or a rise over the warm-up and half a cosine."""
+    if settings.schedule == "constant":
+        return rate
+    warmup = min(settings.warmup_epochs, epochs - 1) * steps
+    return keras.optimizers.schedules.CosineDecay(
+        rate / max(1, warmup),
+        decay_steps=max(1, epochs * steps - warmup),
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _class_weights(
+    settings: ResolvedSettings, labels: npt.NDArray[np.int64], genres: int
+) -> dict[int, float] | None:
+    """Each genre's weight: all genres together count alike, the mean over clips is 1."""
+    if settings.class_weights == "none":
+        return None
+    counts = np.bincount(labels, minlength=genres)
+    present = np.count_nonzero(counts)
+    return {
+        label: float(len(labels) / (present * count)) if count else 0.0
+        for label, count in enumerate(counts)
+    }
 
 
 def _free_base(base: keras.Model, head: keras.Model) -> None:
@@ -187,40 +333,15 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
             yield from _layers(layer)
 
 
-def _features_fit(base: keras.Model, *data: Any) -> bool:
-    if not all(isinstance(clips, Clips) for clips in data):
-        return False
-    clip_bytes = FEATURE_BYTES * math.prod(base.output_shape[1:])
-    return sum(len(clips) for clips in data) * clip_bytes <= memory.cache_bytes()
-
-
-def _features(base: keras.Model, clips: Clips, run: _Run) -> Clips:
-    base.jit_compile = _jit_compile()
-    features = base.predict(
-        Batches(clips, run.settings.batch_size),
-        verbose=0,
-        callbacks=[FeatureProgress(report=run.report)],
-    )
-    return Clips(features, clips.labels)
-
-
-def _batches(data: Clips | Any, batch_size: int, *, shuffle_seed: int | None = None) -> Any:
-    if isinstance(data, Clips):
-        return Batches(data, batch_size, shuffle_seed=shuffle_seed)
-    return data
-
-
 def _jit_compile() -> bool:
     # TensorFlow has no XLA kernel for antialiased resizing; JAX has, and needs the compiler.
     return bool(keras.backend.backend() == "jax")
 
 
-def _check(split: str, data: Clips | Any, genres: int) -> None:
-    if not isinstance(data, Clips):
-        return
-    if not len(data):
+def _check(split: str, labels: npt.NDArray[np.int64], genres: int) -> None:
+    if not len(labels):
         raise TrainingError(f"the {split} split has no clips: give it more tracks")
-    wrong = data.labels[(data.labels < 0) | (data.labels >= genres)]
+    wrong = labels[(labels < 0) | (labels >= genres)]
     if len(wrong):
         raise TrainingError(
             f"the {split} split holds label {wrong[0]}, but the network has {genres} genres: "

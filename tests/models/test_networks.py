@@ -14,11 +14,12 @@ from components.models import registry, vgg16
 from components.models.network import Defaults, Network
 from components.models.settings import ModelSettings
 
+WITH_BASE = [name for name, found in registry.NETWORKS.items() if found.smallest_side_pixels]
 SHAPE = {"n_mels": 16, "frames": 20, "genres": 3}
 
 
 def _build(name: str, seed: int = 1, **settings: object) -> Network:
-    if name == "vgg16":
+    if registry.NETWORKS[name].smallest_side_pixels:
         settings.setdefault("image_size", 32)
     return registry.build(name, ModelSettings(**settings), seed=seed, **SHAPE)  # type: ignore[arg-type]
 
@@ -41,7 +42,8 @@ def test_every_network_gives_probabilities_from_spectrograms(name: str) -> None:
     assert probabilities.dtype == np.float32
     assert (probabilities > 0).all()
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
-    assert network.two_phase == (network.base is not None)
+    assert (network.base is not None) == bool(registry.NETWORKS[name].smallest_side_pixels)
+    assert not network.two_phase  # nothing is trained yet
     assert network.parameters == sum(int(np.prod(w.shape)) for w in network.model.weights)
 
 
@@ -140,9 +142,57 @@ def test_vgg16_from_scratch_tells_clips_apart_before_it_is_trained() -> None:
 
 
 @pytest.mark.parametrize("image_size", [0, 31])
-def test_vgg16_says_what_to_set_for_too_small_a_picture(image_size: int) -> None:
-    with pytest.raises(ValueError, match=r"models\.vgg16\.image_size = 32"):
-        _build("vgg16", image_size=image_size)
+@pytest.mark.parametrize("name", WITH_BASE)
+def test_too_small_a_picture_is_told_with_what_to_set(name: str, image_size: int) -> None:
+    with pytest.raises(ValueError, match=rf"models\.{name}\.image_size = 32"):
+        _build(name, image_size=image_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "convolutions", "parameters"),
+    # Of ImageNet's own network less its classifier: He et al., table 1; torchvision counts
+    # 21,284,672 and 23,508,032 without the moving means and variances.
+    [("resnet34", 36, 21_284_672), ("resnet50", 53, 23_508_032)],
+)
+def test_residual_networks_are_those_of_the_paper(
+    name: str, convolutions: int, parameters: int
+) -> None:
+    network = _build(name)
+    assert network.base is not None
+    base = network.base.get_layer("convolutions")
+    assert _dense_and_conv(base) == (0, convolutions)
+    trained = sum(
+        int(np.prod(weight.shape))
+        for weight in base.trainable_weights
+        # Keras's ResNet50 has biases before its normalisations, which do nothing there.
+        if not (name == "resnet50" and weight.path.endswith("bias"))
+    )
+    assert trained == parameters
+    assert network.head.input_shape == (None, 512 if name == "resnet34" else 2048)
+    momenta = {
+        layer.momentum for layer in base.layers if isinstance(layer, layers.BatchNormalization)
+    }
+    assert momenta == {0.9}
+
+
+def test_resnet34_is_as_small_as_pytorchs_at_every_stage() -> None:
+    network = _build("resnet34", image_size=224)
+    assert network.base is not None
+    base = network.base.get_layer("convolutions")
+    sides = [base.get_layer(f"layer{stage}_0_add").output.shape[1] for stage in (1, 2, 3, 4)]
+    assert sides == [56, 28, 14, 7]
+
+
+def test_crnn_looks_at_twenty_odd_steps_of_a_clip_both_ways() -> None:
+    network = registry.build("crnn", ModelSettings(), n_mels=128, frames=87, genres=8, seed=0)
+    assert network.model.get_layer("sequence").output.shape == (None, 22, 96)
+    assert network.model.get_layer("both_ways").output.shape == (None, 22, 128)
+    # What comes first matters, unlike to a mean over frames.
+    clip = _mel_db(1, (128, 87))
+    forwards, backwards = (
+        keras.ops.convert_to_numpy(network.model(mel_db)) for mel_db in (clip, clip[:, :, ::-1])
+    )
+    assert not np.allclose(forwards, backwards, atol=1e-4)
 
 
 def test_l2_and_dropout_of_the_table_replace_the_defaults() -> None:
@@ -166,7 +216,9 @@ def test_l2_adds_a_penalty_of_the_squared_kernels(name: str) -> None:
 
 
 def test_an_unknown_network_is_named_with_what_there_is() -> None:
-    with pytest.raises(ValueError, match=r"'vgg61'.*cnn_small, ffnn, vgg16"):
+    with pytest.raises(
+        ValueError, match=r"'vgg61'.*cnn_small, crnn, ffnn, resnet34, resnet50, vgg16"
+    ):
         registry.build("vgg61", ModelSettings(), n_mels=16, frames=20, genres=3, seed=0)
     with pytest.raises(ValueError, match="vgg61"):
         registry.defaults("vgg61")

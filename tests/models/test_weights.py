@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.models import registry, vgg16, weights
+from components.models import registry, resnet50, vgg16, weights
 from components.models.network import Network
 from components.models.settings import ModelSettings
 
@@ -147,7 +147,7 @@ def test_a_small_file_that_unpacks_to_a_large_one_is_refused(
         _vgg16(str(path))
 
 
-@pytest.mark.parametrize("name", ["ffnn", "cnn_small"])
+@pytest.mark.parametrize("name", ["ffnn", "cnn_small", "crnn"])
 def test_networks_that_nobody_pre_trained_take_no_weights(name: str) -> None:
     with pytest.raises(weights.WeightsError, match=f'models.{name}.weights.*set it to "none"'):
         registry.build(
@@ -190,7 +190,14 @@ def test_the_published_file_is_the_one_that_keras_itself_would_fetch() -> None:
     assert vgg16.PRETRAINED.url == source.WEIGHTS_PATH_NO_TOP
     text = inspect.getsource(source.VGG16)
     assert f'"{vgg16.PRETRAINED.file_name}"' in text
-    assert f'file_hash="{vgg16.PRETRAINED.md5}"' in text
+    assert f'file_hash="{vgg16.PRETRAINED.digest}"' in text
+
+
+def test_resnet50_too_is_the_file_that_keras_itself_would_fetch() -> None:
+    source = importlib.import_module("keras.src.applications.resnet")
+    name = f"resnet50{resnet50.PRETRAINED.file_name.removeprefix('resnet50')}"
+    assert resnet50.PRETRAINED.url == f"{source.BASE_WEIGHTS_PATH}{name}"
+    assert resnet50.PRETRAINED.digest == source.WEIGHTS_HASHES["resnet50"][1]
 
 
 def test_a_server_that_never_answers_does_not_hang_it(

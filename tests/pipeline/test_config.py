@@ -8,9 +8,8 @@ import json
 import pytest
 
 from components.datasets.settings import DatasetSettings, SplitSettings
-from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings, TrainingSettings
-from pipeline.config import PICTURE_NETWORKS, Config
+from pipeline.config import Config
 
 FFNN = {"ffnn": ModelSettings()}
 
@@ -41,7 +40,7 @@ def test_one_genre_is_no_task() -> None:
 def test_misspelt_weights_do_not_wait_until_training() -> None:
     with pytest.raises(ValueError, match=r'models\.vgg16\.weights = "imagnet"'):
         Config(models={"vgg16": ModelSettings(weights="imagnet")})
-    for weights in ("imagenet", "none", "/w/vgg16.weights.h5", "base.keras"):
+    for weights in ("imagenet", "none", "/w/vgg16.weights.h5", "base.keras", "timm.safetensors"):
         Config(models={"vgg16": ModelSettings(weights=weights)})
 
 
@@ -78,14 +77,14 @@ def test_all_contradictions_are_told_at_once() -> None:
     assert genres.startswith("dataset.genres: ")
 
 
-def test_picture_networks_are_networks() -> None:
-    assert set(PICTURE_NETWORKS) <= set(NETWORKS)
-
-
-def test_smallest_sides_are_what_the_networks_take() -> None:
-    from components.models import vgg16
-
-    assert PICTURE_NETWORKS["vgg16"] == vgg16.SMALLEST_SIDE_PIXELS
+@pytest.mark.parametrize(
+    ("key", "value"), [("fine_tune_epochs", 1), ("fine_tune_learning_rate", 0.1)]
+)
+def test_a_second_phase_without_trained_weights_is_an_error(key: str, value: float) -> None:
+    settings = ModelSettings(**{key: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"models\.vgg16\.{key} = .*weights = \"none\""):
+        Config(models={"vgg16": settings})
+    Config(models={"vgg16": dataclasses.replace(settings, weights="imagenet")})
 
 
 def test_json_holds_every_table_as_plain_values() -> None:

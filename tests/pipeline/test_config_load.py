@@ -128,6 +128,7 @@ def test_a_value_where_a_table_belongs_is_refused(text: str, complaints: Complai
         ("[trainng]\nepochs = 3", "training"),
         ("n_mels = 64", "audio.n_mels"),
         ("[gate]\nflor = 0.1", "gate.floor"),
+        ("[training.augmentation]\ntime_mask = 1", "training.augmentation.time_masks"),
     ],
 )
 def test_an_unknown_key_is_told_with_the_nearest_known_one(
@@ -136,6 +137,17 @@ def test_an_unknown_key_is_told_with_the_nearest_known_one(
     lines = complaints(text if "models." in text else text + "\n[models.ffnn]")
     assert len(lines) == 1
     assert f"did you mean {nearest}?" in lines[0]
+
+
+@pytest.mark.parametrize("key", ["horizontal_flip = true", "rotation = 10", "vertical_flips = 1"])
+def test_flips_and_rotations_are_refused_with_the_reason(key: str, complaints: Complain) -> None:
+    (line,) = complaints(f"[training.augmentation]\n{key}\n[models.ffnn]")
+    assert "not offered: a spectrogram's axes are time and pitch" in line
+
+
+def test_an_augmentation_out_of_range_is_told_with_what_is_allowed(complaints: Complain) -> None:
+    (line,) = complaints("[training.augmentation]\nmixup = 11\n[models.ffnn]")
+    assert "training.augmentation.mixup = 11: must be a number from 0 to 10" in line
 
 
 def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:

@@ -21,6 +21,7 @@ from components.audio.stored import STORED_DTYPE, from_stored, to_stored
 from components.errors import DataError
 from components.examples import reader
 from components.examples.writer import Clip, serialize
+from components.models.settings import AugmentationSettings
 from components.trainer import data
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -76,13 +77,16 @@ def _number(mel_db: Any) -> int:
     return round(-8 * float(mel_db[0, 0]))
 
 
-def _numbers(stream: data.Stream) -> list[int]:
-    return [_number(clip) for batch, _ in stream.batches for clip in batch.numpy()]
+def _numbers(
+    stream: data.Stream, batch_size: int = 3, shuffle: tuple[int, int] | None = None
+) -> list[int]:
+    batches = stream.batches(batch_size, shuffle=shuffle)
+    return [_number(clip) for batch, _ in batches for clip in batch.numpy()]
 
 
 def test_a_stream_gives_float32_spectrograms_and_labels(patterns: list[str]) -> None:
-    stream = data.stream(patterns, PARAMS, 4)
-    batches = list(stream.batches)
+    stream = data.stream(patterns, PARAMS)
+    batches = list(stream.batches(4))
     shape = (PARAMS.n_mels, PARAMS.frames)
     assert [batch.shape for batch, _ in batches] == [(4, *shape), (4, *shape), (2, *shape)]
     assert batches[0][0].dtype == tf.float32
@@ -98,7 +102,7 @@ def test_files_are_read_in_turn_block_by_block(tmp_path: pathlib.Path) -> None:
     patterns = _write(tmp_path, _shards([3, 4, 1, 2, 5]))
     # Three files at a time, two records from each; the next file takes an ended one's place.
     expected = [0, 1, 3, 4, 7, 2, 5, 6, 8, 9, 10, 11, 12, 13, 14]
-    assert _numbers(data.stream(patterns, PARAMS, 4)) == expected
+    assert _numbers(data.stream(patterns, PARAMS)) == expected
     loaded = data.load(patterns, PARAMS)
     assert [_number(clip) for clip in from_stored(loaded.inputs)] == expected
     assert loaded.labels.tolist() == [number % 3 for number in expected]
@@ -108,7 +112,7 @@ def test_files_are_read_in_turn_block_by_block(tmp_path: pathlib.Path) -> None:
 def test_a_stream_knows_how_many_batches_it_has(
     patterns: list[str], limit: int, batches: int
 ) -> None:
-    stream = data.stream(patterns, PARAMS, 3, limit=limit).batches
+    stream = data.stream(patterns, PARAMS, limit=limit).batches(3)
     assert int(stream.cardinality()) == batches == len(list(stream))
 
 
@@ -127,8 +131,8 @@ def test_every_epoch_holds_every_clip_once_in_an_order_of_its_own(
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         patterns = _write(pathlib.Path(folder), _shards(sizes))
-        first = data.stream(patterns, PARAMS, batch_size, shuffle_seed=seed, limit=limit)
-        epochs = [_numbers(first), _numbers(first), _numbers(first)]
+        first = data.stream(patterns, PARAMS, limit=limit, seed=seed)
+        epochs = [_numbers(first, batch_size, (seed, epoch)) for epoch in range(3)]
         clips = sum(sizes)
         expected = list(range(clips))
         if limit:
@@ -141,8 +145,8 @@ def test_every_epoch_holds_every_clip_once_in_an_order_of_its_own(
         # TensorFlow's own state of chance has no part in it.
         tf.random.set_seed(len(sizes))
         tf.random.uniform([])
-        again = data.stream(patterns, PARAMS, batch_size, shuffle_seed=seed, limit=limit)
-        assert [_numbers(again), _numbers(again), _numbers(again)] == epochs
+        again = data.stream(patterns, PARAMS, limit=limit, seed=seed)
+        assert [_numbers(again, batch_size, (seed, epoch)) for epoch in range(3)] == epochs
         loaded = data.load(patterns, PARAMS, limit=limit, seed=seed)
         assert sorted(_number(clip) for clip in from_stored(loaded.inputs)) == expected
 
@@ -161,9 +165,10 @@ reader.BLOCK_CLIPS, reader.CYCLE_FILES, data.SHUFFLE_WINDOW_CLIPS = 2, 3, 7
 params = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=8, clip_seconds=0.25
 )
-stream = data.stream([sys.argv[1]], params, 3, shuffle_seed=5)
-for _ in range(2):
-    print(*[round(-8 * float(c[0, 0])) for batch, _ in stream.batches for c in batch.numpy()])
+stream = data.stream([sys.argv[1]], params)
+for epoch in range(2):
+    batches = stream.batches(3, shuffle=(5, epoch))
+    print(*[round(-8 * float(c[0, 0])) for batch, _ in batches for c in batch.numpy()])
 """
 
 
@@ -172,11 +177,10 @@ def test_a_process_with_one_core_and_another_global_seed_has_the_same_order(
     tmp_path: pathlib.Path,
 ) -> None:
     patterns = _write(tmp_path, _shards([5, 3, 0, 6, 4, 2, 7]))
-    stream = data.stream(patterns, PARAMS, 3, shuffle_seed=5)
-    here = [_numbers(stream), _numbers(stream)]
+    stream = data.stream(patterns, PARAMS)
+    here = [_numbers(stream, 3, (5, epoch)) for epoch in range(2)]
     assert here[0] != here[1]
-    other = data.stream(patterns, PARAMS, 3, shuffle_seed=6)
-    assert _numbers(other) != here[0]
+    assert _numbers(stream, 3, (6, 0)) != here[0]
     there = subprocess.run(
         [sys.executable, "-c", _IN_ANOTHER_PROCESS, *patterns],
         cwd=ROOT,
@@ -189,7 +193,7 @@ def test_a_process_with_one_core_and_another_global_seed_has_the_same_order(
 
 @pytest.mark.usefixtures("small_blocks")
 def test_clips_are_shuffled_within_windows_also_of_one_file(tmp_path: pathlib.Path) -> None:
-    order = _numbers(data.stream(_write(tmp_path, _shards([20])), PARAMS, 6, shuffle_seed=1))
+    order = _numbers(data.stream(_write(tmp_path, _shards([20])), PARAMS), 6, (1, 0))
     windows = [order[:7], order[7:14], order[14:]]
     in_order = [list(range(7)), list(range(7, 14)), list(range(14, 20))]
     assert [sorted(window) for window in windows] == in_order
@@ -202,16 +206,36 @@ def test_clips_are_shuffled_within_windows_also_of_one_file(tmp_path: pathlib.Pa
 @pytest.mark.usefixtures("small_blocks")
 def test_files_are_opened_in_another_order_in_each_epoch(tmp_path: pathlib.Path) -> None:
     patterns = _write(tmp_path, _shards([20, 20, 20, 20, 20]))
-    stream = data.stream(patterns, PARAMS, 7, shuffle_seed=1)
+    stream = data.stream(patterns, PARAMS)
     # A first window takes turns among the first three files.
-    first = [frozenset(n // 20 for n in _numbers(stream)[:7]) for _ in range(6)]
+    first = [frozenset(n // 20 for n in _numbers(stream, 7, (1, epoch))[:7]) for epoch in range(6)]
     assert {len(files) for files in first} == {3}
     assert len(set(first)) > 1
 
 
 def test_shuffling_keeps_each_label_with_its_spectrogram(patterns: list[str]) -> None:
-    for mel_db, labels in data.stream(patterns, PARAMS, 3, shuffle_seed=1).batches:
+    for mel_db, labels in data.stream(patterns, PARAMS).batches(3, shuffle=(1, 0)):
         np.testing.assert_array_equal(np.round(-8 * mel_db[:, 0, 0]) % 3, labels)
+
+
+def test_a_stream_varies_its_clips_as_clips_in_memory_are(tmp_path: pathlib.Path) -> None:
+    settings = AugmentationSettings(time_masks=1, gain_db=4, shift_frames=3, mixup=0.4)
+    # One block is in file order both ways, so the same numbers decide the same clips.
+    patterns = _write(tmp_path, [list(range(12))])
+    options = {"augmentation": settings, "genres": 3}
+    streamed = list(data.stream(patterns, PARAMS).batches(5, **options))
+    loaded = data.load(patterns, PARAMS).batches(5, **options)
+    assert len(streamed) == len(loaded) == 3
+    for index, (mel_db, targets) in enumerate(streamed):
+        np.testing.assert_array_equal(mel_db, loaded[index][0])
+        np.testing.assert_array_equal(targets, loaded[index][1])
+    stream = data.stream(patterns, PARAMS)
+    once = [[x.numpy() for x in b] for b in stream.batches(5, shuffle=(1, 2), **options)]
+    again = [[x.numpy() for x in b] for b in stream.batches(5, shuffle=(1, 2), **options)]
+    later = [[x.numpy() for x in b] for b in stream.batches(5, shuffle=(1, 3), **options)]
+    for one, other in zip(once, again, strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+    assert not all(np.array_equal(a[0], b[0]) for a, b in zip(once, later, strict=True))
 
 
 def test_loaded_clips_are_those_that_were_written(patterns: list[str]) -> None:
@@ -227,7 +251,7 @@ def test_a_limit_takes_the_same_clips_loaded_and_streamed(patterns: list[str]) -
     numbers = [_number(clip) for clip in from_stored(loaded.inputs)]
     assert len(set(numbers)) == 4
     assert loaded.labels.tolist() == [number % 3 for number in numbers]
-    stream = data.stream(patterns, PARAMS, 3, shuffle_seed=7, limit=4)
+    stream = data.stream(patterns, PARAMS, limit=4, seed=7)
     assert sorted(_numbers(stream)) == sorted(numbers)
     assert sorted(stream.labels) == sorted(number % 3 for number in numbers)
 
@@ -252,14 +276,14 @@ def test_an_empty_split_is_empty_not_an_error_of_tensorflow(tmp_path: pathlib.Pa
     patterns = _write(tmp_path, [[]])
     assert len(data.load(patterns, PARAMS)) == 0
     assert len(data.load(patterns, PARAMS, limit=3)) == 0
-    for seed in (None, 1):
-        stream = data.stream(patterns, PARAMS, 4, shuffle_seed=seed, limit=3)
-        assert list(stream.batches) == []
+    for shuffle in (None, (1, 0)):
+        stream = data.stream(patterns, PARAMS, limit=3)
+        assert list(stream.batches(4, shuffle=shuffle)) == []
 
 
 def test_compressed_files_are_known_by_their_names(tmp_path: pathlib.Path) -> None:
     patterns = _write(tmp_path, [[0, 1], [2]], suffix=".gz")
-    assert _numbers(data.stream(patterns, PARAMS, 2)) == [0, 1, 2]
+    assert _numbers(data.stream(patterns, PARAMS)) == [0, 1, 2]
     assert len(data.load(patterns, PARAMS)) == 3
 
 
@@ -267,9 +291,9 @@ def test_spectrograms_of_other_parameters_are_refused(patterns: list[str]) -> No
     other = dataclasses.replace(PARAMS, n_mels=16)
     with pytest.raises(DataError, match=r"part-00000.*another size"):
         data.load(patterns, other)
-    stream = data.stream(patterns, other, 4)
+    stream = data.stream(patterns, other)
     with pytest.raises(DataError, match=r"part-00000.*another size"), stream.readable():
-        list(stream.batches)
+        list(stream.batches(4))
 
 
 @pytest.mark.parametrize("limit", [0, 5])
@@ -282,17 +306,17 @@ def test_a_file_cut_where_tensorflow_sees_a_whole_one_is_told(
     with pytest.raises(DataError, match=r"part-00001.*cut short"):
         data.load(patterns, PARAMS, limit=limit)
     with pytest.raises(DataError, match=r"part-00001.*cut short"):
-        data.stream(patterns, PARAMS, 4, limit=limit)
+        data.stream(patterns, PARAMS, limit=limit)
 
 
 def test_a_file_that_shrank_after_its_labels_were_read_is_told(patterns: list[str]) -> None:
-    limited = data.stream(patterns, PARAMS, 1, limit=9)
-    stream = data.stream(patterns, PARAMS, 1)
+    limited = data.stream(patterns, PARAMS, limit=9)
+    stream = data.stream(patterns, PARAMS)
     folder = pathlib.Path(patterns[0]).parent
     _write(folder, [[0, 1, 2], [4, 5, 6], [], [7, 8, 9]])
     for shrunk in (stream, limited):
         with pytest.raises(DataError, match=r"9 clips, but there were 10"), shrunk.readable():
-            list(shrunk.batches)
+            list(shrunk.batches(1))
 
 
 @hypothesis.given(

@@ -81,9 +81,9 @@ def _fn_args(
 
 
 def _history(fn_args: Any) -> dict[str, Any]:
-    (file,) = pathlib.Path(fn_args.model_run_dir).iterdir()
-    assert file.name == "history.json"
-    return json.loads(file.read_text())
+    files = sorted(path.name for path in pathlib.Path(fn_args.model_run_dir).iterdir())
+    assert files in (["history.json"], ["base.weights.h5", "history.json"])
+    return json.loads(pathlib.Path(fn_args.model_run_dir, "history.json").read_text())
 
 
 def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
@@ -122,12 +122,59 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     assert card["validation"]["clip_accuracy"] == best["val_accuracy"]
 
 
-def test_vgg16_goes_through_both_phases_and_a_limit_of_clips(tmp_path: pathlib.Path) -> None:
-    fn_args = _fn_args(tmp_path, _config("vgg16", image_size=32, max_train_clips=6, epochs=1))
-    run_fn.run_fn(fn_args)
-    history = _history(fn_args)
+def _base_weights(fn_args: Any) -> pathlib.Path:
+    return pathlib.Path(fn_args.model_run_dir, "base.weights.h5")
+
+
+def test_a_base_that_was_trained_is_trained_on_in_two_phases(tmp_path: pathlib.Path) -> None:
+    scratch = _fn_args(tmp_path / "a", _config("vgg16", image_size=32, epochs=1))
+    run_fn.run_fn(scratch)
+    assert [phase["phase"] for phase in _history(scratch)["phases"]] == ["train"]
+
+    again = {"weights": str(_base_weights(scratch)), "image_size": 32, "epochs": 1}
+    transfer = _fn_args(tmp_path / "b", _config("vgg16", max_train_clips=6, **again))
+    run_fn.run_fn(transfer)
+    history = _history(transfer)
     assert [phase["phase"] for phase in history["phases"]] == ["head", "fine_tune"]
     assert history["clips"] == {"train": 6, "validation": 3}
+    assert _base_weights(transfer).is_file()
+
+
+def test_a_state_is_kept_while_training_and_gone_after_it(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints = tmp_path / "checkpoints"
+    monkeypatch.setenv(run_fn.CHECKPOINTS_VARIABLE, str(checkpoints))
+    unbroken = _fn_args(tmp_path / "a", _config())
+    run_fn.run_fn(unbroken)
+    assert list(checkpoints.iterdir()) == []
+
+    def full(*_arguments: Any, **_options: Any) -> None:
+        raise OSError("the disk is full")
+
+    broken = _fn_args(tmp_path / "b", _config())
+    with monkeypatch.context() as patch:
+        patch.setattr(run_fn, "export_saved_model", full)
+        with pytest.raises(OSError, match="full"):
+            run_fn.run_fn(broken)
+    (kept,) = checkpoints.iterdir()
+    assert kept.name.startswith("ffnn-")
+    # The same training goes on from it, under whatever path; another one does not.
+    other = _config()
+    other["training"] = other["training"].replace('"seed": 0', '"seed": 1')
+    other_args = _fn_args(tmp_path / "c", other)
+    run_fn.run_fn(other_args)
+    assert kept.is_file()
+    resumed = _fn_args(tmp_path / "d", _config())
+    run_fn.run_fn(resumed)
+    assert list(checkpoints.iterdir()) == []
+    found = _history(resumed)
+    assert found["resumed_epochs"] == 3
+    assert _history(other_args)["resumed_epochs"] == 0
+    expected = _history(unbroken)
+    assert [epoch["val_loss"] for epoch in found["epochs"]] == [
+        epoch["val_loss"] for epoch in expected["epochs"]
+    ]
 
 
 def test_too_many_clips_for_memory_are_streamed(

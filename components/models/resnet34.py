@@ -1,0 +1,117 @@
+"""ResNet34: residual blocks of two 3 x 3 convolutions (He et al., arXiv:1512.03385).
+
+Keras has no ResNet34. This is the graph that PyTorch's and timm's weights fit: symmetric
+padding, strides in a block's first convolution, normalisation with epsilon 1e-5.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import layers
+
+from components.models import timm_weights, weights
+from components.models.head import dense_head
+from components.models.network import Defaults, Network, check_side, with_base
+from components.models.preprocessing import ImageNetStandard, picture, picture_shape
+from components.models.settings import ModelSettings
+
+DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
+
+# timm's own training on ImageNet (arXiv:2110.00476), Apache-2.0.
+PRETRAINED = weights.Pretrained(
+    file_name="resnet34.a1_in1k.safetensors",
+    url="https://huggingface.co/timm/resnet34.a1_in1k/resolve/main/model.safetensors",
+)
+
+# Filters and blocks of each stage; every stage but the first halves the picture.
+STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
+NORM_EPSILON = 1e-5
+
+# PyTorch's. Keras's 0.99 is the mean of some hundred batches, which a small corpus needs
+# many epochs for; until then the network that is validated is not the one that was trained.
+NORM_MOMENTUM = 0.9
+
+
+def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
+    """The coloured spectrogram through ResNet34's convolutions, averaged over the picture.
+
+    Raises:
+      NetworkError: the picture is smaller than 32 pixels.
+      components.models.weights.WeightsError: the weights cannot be had or loaded.
+    """
+    shape = picture_shape(n_mels, frames, settings.image_size)
+    check_side("resnet34", shape)
+    convolutions = _convolutions(shape, seed)
+    if settings.weights != "none":
+        _load(convolutions, settings.weights)
+    mel_db = keras.Input((n_mels, frames), name="mel_db")
+    x = ImageNetStandard(name="standardise")(picture(mel_db, settings.image_size))
+    features = layers.GlobalAveragePooling2D(name="mean")(convolutions(x))
+    base = keras.Model(mel_db, features, name="base")
+    head = dense_head(base, DEFAULTS, settings, genres=genres, seed=seed)
+    return with_base(base, head, pretrained=settings.weights != "none")
+
+
+def _load(convolutions: keras.Model, chosen: str) -> None:
+    suffixes = (*weights.KERAS_SUFFIXES, timm_weights.SUFFIX)
+    path = weights.obtain(chosen, PRETRAINED, architecture="resnet34", suffixes=suffixes)
+    if path.suffix == timm_weights.SUFFIX:
+        timm_weights.load(convolutions, path, architecture="resnet34")
+    else:
+        weights.load(convolutions, path, architecture="resnet34")
+
+
+def _convolutions(shape: tuple[int, int, int], seed: int) -> keras.Model:
+    pictures = keras.Input(shape, name="pictures")
+    draw = _Draw(seed)
+    x = _convolution(pictures, 64, 7, 2, "conv1", draw)
+    x = layers.ReLU(name="relu1")(_norm("bn1")(x))
+    # Zeros are as good as minus infinity after a ReLU.
+    x = layers.MaxPooling2D(3, 2, name="maxpool")(layers.ZeroPadding2D(1, name="maxpool_pad")(x))
+    for stage, (filters, blocks) in enumerate(STAGES, start=1):
+        for block in range(blocks):
+            stride = 2 if stage > 1 and block == 0 else 1
+            x = _block(x, filters, stride, f"layer{stage}_{block}", draw)
+    return keras.Model(pictures, x, name="convolutions")
+
+
+def _block(x: Any, filters: int, stride: int, name: str, draw: _Draw) -> Any:
+    shortcut = x
+    x = _convolution(x, filters, 3, stride, f"{name}_conv1", draw)
+    x = layers.ReLU(name=f"{name}_relu1")(_norm(f"{name}_bn1")(x))
+    x = _convolution(x, filters, 3, 1, f"{name}_conv2", draw)
+    # Each block begins as its shortcut (arXiv:1706.02677, section 5.1).
+    x = _norm(f"{name}_bn2", gamma="zeros")(x)
+    if stride > 1 or shortcut.shape[-1] != filters:
+        shortcut = _convolution(shortcut, filters, 1, stride, f"{name}_downsample_0", draw)
+        shortcut = _norm(f"{name}_downsample_1")(shortcut)
+    return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, shortcut]))
+
+
+class _Draw:
+    """He initialisers by fan out (arXiv:1502.01852), each with a seed of its own."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self) -> keras.initializers.Initializer:
+        self._seed += 1
+        return keras.initializers.VarianceScaling(
+            2.0, mode="fan_out", distribution="truncated_normal", seed=self._seed
+        )
+
+
+def _convolution(x: Any, filters: int, size: int, stride: int, name: str, draw: _Draw) -> Any:
+    if size > 1:
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    return layers.Conv2D(
+        filters, size, stride, use_bias=False, kernel_initializer=draw(), name=name
+    )(x)
+
+
+def _norm(name: str, gamma: str = "ones") -> layers.BatchNormalization:
+    return layers.BatchNormalization(
+        momentum=NORM_MOMENTUM, epsilon=NORM_EPSILON, gamma_initializer=gamma, name=name
+    )

@@ -1,0 +1,53 @@
+"""ResNet50 as keras.applications has it: bottleneck blocks (He et al., arXiv:1512.03385)."""
+
+from __future__ import annotations
+
+import keras
+from keras import layers
+
+from components.models import weights
+from components.models.head import dense_head
+from components.models.network import Defaults, Network, check_side, with_base
+from components.models.preprocessing import ImageNetCentre, picture, picture_shape
+from components.models.settings import ModelSettings
+
+DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
+
+# As Keras publishes and checks it: the convolutions, trained on ImageNet.
+PRETRAINED = weights.Pretrained(
+    file_name="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    url=(
+        "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
+        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    ),
+    digest="4d473c1dd8becc155b73f8504c6f6626",
+)
+
+# As in resnet34, and for the same reason.
+NORM_MOMENTUM = 0.9
+
+
+def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
+    """The coloured spectrogram through ResNet50's convolutions, averaged over the picture.
+
+    Raises:
+      NetworkError: the picture is smaller than 32 pixels.
+      components.models.weights.WeightsError: the weights cannot be had or loaded.
+    """
+    shape = picture_shape(n_mels, frames, settings.image_size)
+    check_side("resnet50", shape)
+    convolutions = keras.applications.ResNet50(
+        include_top=False, weights=None, input_shape=shape, name="convolutions"
+    )
+    for layer in convolutions.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = NORM_MOMENTUM
+    if settings.weights != "none":
+        path = weights.obtain(settings.weights, PRETRAINED, architecture="resnet50")
+        weights.load(convolutions, path, architecture="resnet50")
+    mel_db = keras.Input((n_mels, frames), name="mel_db")
+    x = ImageNetCentre(name="centre")(picture(mel_db, settings.image_size))
+    features = layers.GlobalAveragePooling2D(name="mean")(convolutions(x))
+    base = keras.Model(mel_db, features, name="base")
+    head = dense_head(base, DEFAULTS, settings, genres=genres, seed=seed)
+    return with_base(base, head, pretrained=settings.weights != "none")

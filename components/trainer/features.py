@@ -1,0 +1,118 @@
+"""What a frozen base makes of the clips, computed once: in memory, or on disk if it is much."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from components.trainer import memory
+from components.trainer.batches import Clips, Source
+from components.trainer.callbacks import REPORT_INTERVAL_SECONDS, Reporter
+
+# Both splits together, where memory.cache_bytes() is too little: 25,600 clips through
+# VGG16 at 224 pixels are 2.6 GB.
+DISK_BYTES = 16 * 1024**3
+
+# Of the free disk; the rest is for the checkpoints and for what else runs there.
+FREE_DISK_SHARE = 0.5
+
+_FEATURE_BYTES = 4
+
+
+def cached_features(
+    base: keras.Model,
+    sources: dict[str, Source],
+    *,
+    batch_size: int,
+    scratch_dir: str | None,
+    report: Reporter,
+) -> dict[str, Clips] | None:
+    """The features of each source with their labels; None where they fit nowhere.
+
+    A frozen base gives the same features in every epoch: one pass is enough.
+
+    Args:
+      base: in inference mode: frozen.
+      sources: by name; read once, in their own order.
+      batch_size: clips that go through the base at once.
+      scratch_dir: where features that do not fit into memory are kept; None for
+        the system's folder of temporary files. The file has no name: it is gone with
+        this process, however that ends.
+      report: takes the progress, phase "features".
+    """
+    shape = tuple(base.output_shape[1:])
+    clips = {name: len(source) for name, source in sources.items()}
+    needed = sum(clips.values()) * math.prod(shape) * _FEATURE_BYTES
+    in_memory = needed <= memory.cache_bytes()
+    if not in_memory:
+        folder = scratch_dir or tempfile.gettempdir()
+        if needed > min(DISK_BYTES, FREE_DISK_SHARE * shutil.disk_usage(folder).free):
+            return None
+    progress = _Progress(sum(-(-count // batch_size) for count in clips.values()), report)
+    found = {}
+    for name, source in sources.items():
+        if in_memory:
+            features = np.empty((clips[name], *shape), np.float32)
+        else:
+            features = _on_disk((clips[name], *shape), folder)
+        labels = np.empty(clips[name], np.int64)
+        filled = 0
+        for inputs, of_batch in _batches(source.batches(batch_size)):
+            made = base.predict_on_batch(inputs)
+            features[filled : filled + len(made)] = made
+            labels[filled : filled + len(made)] = of_batch
+            filled += len(made)
+            progress.advance()
+        found[name] = Clips(features, labels)
+    return found
+
+
+def _on_disk(shape: tuple[int, ...], folder: str) -> npt.NDArray[np.float32]:
+    handle, path = tempfile.mkstemp(prefix=".features-", dir=folder)
+    os.close(handle)
+    try:
+        return np.memmap(path, np.float32, "w+", shape=shape)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def _batches(epoch: Any) -> Iterator[Any]:
+    if isinstance(epoch, keras.utils.PyDataset):
+        for index in range(len(epoch)):
+            yield epoch[index]
+    else:
+        yield from epoch
+
+
+class _Progress:
+    """Tells how far the pass is, at most once each REPORT_INTERVAL_SECONDS, and its end."""
+
+    def __init__(self, batches: int, report: Reporter) -> None:
+        self._batches = batches
+        self._report = report
+        self._done = 0
+        self._reported = -math.inf
+
+    def advance(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now - self._reported >= REPORT_INTERVAL_SECONDS or self._done >= self._batches:
+            self._reported = now
+            self._report(
+                phase="features",
+                epoch=1,
+                epochs=1,
+                batch=self._done,
+                batches=self._batches,
+            )
