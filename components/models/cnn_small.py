@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from components.audio.params import DYNAMIC_RANGE_DB
+from components.models.blocks import NORM_MOMENTUM, classifier, convolution_block
 from components.models.network import Defaults, Network, single_phase
 from components.models.settings import ModelSettings
 from components.models.weights import reject_weights
@@ -17,9 +16,6 @@ DEFAULTS = Defaults(dropout=0.5, l2=1e-4)
 # Filters, and how far each block shrinks (mel bands, frames). With 512-sample hops at
 # 22,050 Hz the last block looks at about a second: long enough for a beat.
 BLOCKS = ((16, (2, 2)), (32, (2, 2)), (64, (2, 2)), (96, (2, 1)))
-
-# A small corpus has few batches in an epoch, and Keras's 0.99 would lag behind them.
-NORM_MOMENTUM = 0.9
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
@@ -37,7 +33,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     x = layers.Rescaling(1 / DYNAMIC_RANGE_DB, offset=1, name="scale")(mel_db)
     x = layers.Reshape((n_mels, frames, 1), name="picture")(x)
     for index, (filters, pool) in enumerate(BLOCKS, start=1):
-        x = _block(x, index, filters, pool, l2, seed + index)
+        x = convolution_block(x, index, filters, pool, l2=l2, seed=seed + index)
     whole_clip = (1, x.shape[2])
     mean = layers.AveragePooling2D(whole_clip, name="mean")(x)
     peak = layers.MaxPooling2D(whole_clip, name="peak")(x)
@@ -45,27 +41,5 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     # Peaks are several times the means: without this the first epochs only shrink them.
     x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name="norm_features")(x)
     x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
-    probabilities = layers.Dense(
-        genres,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(l2),
-        name="probabilities",
-    )(x)
+    probabilities = classifier(x, genres, l2=l2, seed=seed)
     return single_phase(keras.Model(mel_db, probabilities, name="cnn_small"))
-
-
-def _block(x: Any, index: int, filters: int, pool: tuple[int, int], l2: float, seed: int) -> Any:
-    x = layers.Conv2D(
-        filters,
-        3,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.HeNormal(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(l2),
-        name=f"conv_{index}",
-    )(x)
-    x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"norm_{index}")(x)
-    x = layers.ReLU(name=f"relu_{index}")(x)
-    # "same": spectrograms of a few bands or frames pass too.
-    return layers.MaxPooling2D(pool, padding="same", name=f"pool_{index}")(x)

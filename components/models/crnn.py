@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import layers
 
 from components.audio.params import DYNAMIC_RANGE_DB
+from components.models.blocks import classifier, convolution_block
 from components.models.network import Defaults, Network, single_phase
 from components.models.settings import ModelSettings
 from components.models.weights import reject_weights
@@ -18,7 +17,6 @@ DEFAULTS = Defaults(dropout=0.4, l2=1e-4)
 # that a 2-second clip leaves the GRU about twenty steps of 0.1 s.
 BLOCKS = ((32, (2, 2)), (64, (4, 2)), (96, (4, 1)), (96, (4, 1)))
 UNITS = 64
-NORM_MOMENTUM = 0.9
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
@@ -36,7 +34,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     x = layers.Rescaling(1 / DYNAMIC_RANGE_DB, offset=1, name="scale")(mel_db)
     x = layers.Reshape((n_mels, frames, 1), name="picture")(x)
     for index, (filters, pool) in enumerate(BLOCKS, start=1):
-        x = _block(x, index, filters, pool, l2, seed + index)
+        x = convolution_block(x, index, filters, pool, l2=l2, seed=seed + index)
     _, bands, steps, filters = x.shape
     x = layers.Permute((2, 1, 3), name="time_first")(x)
     x = layers.Reshape((steps, bands * filters), name="sequence")(x)
@@ -55,26 +53,5 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     x = layers.Bidirectional(gru, name="both_ways")(x)
     x = layers.GlobalAveragePooling1D(name="features")(x)
     x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
-    probabilities = layers.Dense(
-        genres,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(l2),
-        name="probabilities",
-    )(x)
+    probabilities = classifier(x, genres, l2=l2, seed=seed)
     return single_phase(keras.Model(mel_db, probabilities, name="crnn"))
-
-
-def _block(x: Any, index: int, filters: int, pool: tuple[int, int], l2: float, seed: int) -> Any:
-    x = layers.Conv2D(
-        filters,
-        3,
-        padding="same",
-        use_bias=False,
-        kernel_initializer=keras.initializers.HeNormal(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(l2),
-        name=f"conv_{index}",
-    )(x)
-    x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"norm_{index}")(x)
-    x = layers.ReLU(name=f"relu_{index}")(x)
-    return layers.MaxPooling2D(pool, padding="same", name=f"pool_{index}")(x)

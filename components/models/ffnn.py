@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from components.audio.params import DYNAMIC_RANGE_DB
+from components.models.blocks import classifier
 from components.models.network import Defaults, Network, single_phase
 from components.models.settings import ModelSettings
 from components.models.weights import reject_weights
@@ -34,11 +35,5 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
             name=f"dense_{index}",
         )(x)
         x = layers.Dropout(dropout, seed=seed + index, name=f"dropout_{index}")(x)
-    probabilities = layers.Dense(
-        genres,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(l2),
-        name="probabilities",
-    )(x)
+    probabilities = classifier(x, genres, l2=l2, seed=seed)
     return single_phase(keras.Model(mel_db, probabilities, name="ffnn"))

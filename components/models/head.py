@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 from keras import layers
 
+from components.models.blocks import classifier
 from components.models.network import Defaults
 from components.models.settings import ModelSettings
 
@@ -15,11 +16,5 @@ def dense_head(
     """Dropout and one dense layer: what residual networks have on their averaged features."""
     features = keras.Input(base.output_shape[1:], name="features")
     x = layers.Dropout(defaults.dropout_of(settings), seed=seed, name="dropout")(features)
-    probabilities = layers.Dense(
-        genres,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(defaults.l2_of(settings)),
-        name="probabilities",
-    )(x)
+    probabilities = classifier(x, genres, l2=defaults.l2_of(settings), seed=seed)
     return keras.Model(features, probabilities, name="head")

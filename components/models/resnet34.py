@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from components.models import timm_weights, weights
+from components.models.blocks import NORM_MOMENTUM
 from components.models.head import dense_head
 from components.models.network import Defaults, Network, check_side, with_base
 from components.models.preprocessing import ImageNetStandard, picture, picture_shape
@@ -28,10 +29,6 @@ PRETRAINED = weights.Pretrained(
 # Filters and blocks of each stage; every stage but the first halves the picture.
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
 NORM_EPSILON = 1e-5
-
-# PyTorch's. Keras's 0.99 is the mean of some hundred batches, which a small corpus needs
-# many epochs for; until then the network that is validated is not the one that was trained.
-NORM_MOMENTUM = 0.9
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:

@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from components.models import weights
+from components.models.blocks import NORM_MOMENTUM
 from components.models.head import dense_head
 from components.models.network import Defaults, Network, check_side, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
@@ -22,9 +23,6 @@ PRETRAINED = weights.Pretrained(
     ),
     digest="4d473c1dd8becc155b73f8504c6f6626",
 )
-
-# As in resnet34, and for the same reason.
-NORM_MOMENTUM = 0.9
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:

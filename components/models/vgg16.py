@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from components.models import weights
+from components.models.blocks import classifier
 from components.models.network import Defaults, Network, check_side, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
@@ -77,13 +78,7 @@ def _head(features: int, settings: ModelSettings, genres: int, seed: int) -> ker
             name=name,
         )(x)
         x = layers.Dropout(dropout, seed=seed + index, name=f"dropout_{index}")(x)
-    probabilities = layers.Dense(
-        genres,
-        activation="softmax",
-        kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
-        kernel_regularizer=keras.regularizers.L2(l2),
-        name="probabilities",
-    )(x)
+    probabilities = classifier(x, genres, l2=l2, seed=seed)
     return keras.Model(inputs, probabilities, name="head")
 
 
