@@ -22,7 +22,6 @@ another network of that architecture may start from.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -41,12 +40,10 @@ import tensorflow as tf
 
 from components import progress
 from components.audio.params import AudioParams
-from components.errors import DataError
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
-from components.trainer import data, memory
-from components.trainer.batches import Clips
+from components.trainer import data, splits
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.export import export_saved_model
 from components.trainer.settings import ResolvedSettings, resolve
@@ -135,14 +132,14 @@ def run_fn(fn_args: Any) -> None:
         genres=len(config.genres),
         seed=settings.seed,
     )
-    train_split, validation_split = _open_splits(fn_args, config.audio, settings)
-    _check("train", train_split.labels, config.genres)
-    _check_genres(train_split.labels, config.genres, settings.max_train_clips)
-    _check("validation", validation_split.labels, config.genres)
-    with contextlib.ExitStack() as stack:
-        for split in (train_split, validation_split):
-            if isinstance(split, data.Stream):
-                stack.enter_context(split.readable())
+    with splits.opened(
+        fn_args.train_files,
+        fn_args.eval_files,
+        config.audio,
+        config.genres,
+        limit=settings.max_train_clips,
+        seed=settings.seed,
+    ) as (train_split, validation_split):
         checkpoint = _checkpoint(config, [train_split, validation_split], settings)
         history = train(
             network,
@@ -170,7 +167,7 @@ def run_fn(fn_args: Any) -> None:
 
 
 def _checkpoint(
-    config: TrainerConfig, splits: Sequence[Clips | data.Stream], settings: ResolvedSettings
+    config: TrainerConfig, both: Sequence[splits.Split], settings: ResolvedSettings
 ) -> Checkpoint:
     """Named by what the training depends on: the examples, all settings, the code."""
     folder = os.environ.get(CHECKPOINTS_VARIABLE)
@@ -183,22 +180,11 @@ def _checkpoint(
         settings.to_json(),
         config.weights_digest,
         config.code_digest,
-        _versions(),
-        [_digest(split) for split in splits],
+        versions(),
+        [splits.digest(split) for split in both],
     ]
     key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
     return Checkpoint(os.path.join(folder, f"{config.architecture}-{key}.npz"))
-
-
-def _digest(split: Clips | data.Stream) -> str:
-    """Of all clips in memory; of a stream's labels and of its files' names and sizes."""
-    digest = hashlib.sha256(np.ascontiguousarray(split.labels).data)
-    if isinstance(split, Clips):
-        digest.update(np.ascontiguousarray(split.inputs).data)
-    else:
-        names = [os.path.basename(path) for path in split.files.paths]
-        digest.update(json.dumps([names, split.files.bytes]).encode())
-    return digest.hexdigest()
 
 
 def _write_base(network: Network, directory: str) -> None:
@@ -227,57 +213,13 @@ def _settings(kind: Any, text: str) -> Any:
     return kind(**values)
 
 
-def _open_splits(
-    fn_args: Any, audio: AudioParams, settings: ResolvedSettings
-) -> tuple[Clips | data.Stream, Clips | data.Stream]:
-    """The train and the validation split: both in memory if they fit, else both streamed."""
-    limit, seed = settings.max_train_clips, settings.seed
-    bytes_held = data.held_bytes(fn_args.train_files, audio, limit=limit) + data.held_bytes(
-        fn_args.eval_files, audio
-    )
-    if bytes_held <= memory.cache_bytes():
-        return (
-            data.load(fn_args.train_files, audio, limit=limit, seed=seed),
-            data.load(fn_args.eval_files, audio),
-        )
-    return (
-        data.stream(fn_args.train_files, audio, limit=limit, seed=seed),
-        data.stream(fn_args.eval_files, audio),
-    )
-
-
-def _check_genres(labels: npt.NDArray[np.int64], genres: Sequence[str], limit: int) -> None:
-    absent = [name for label, name in enumerate(genres) if label not in labels]
-    if absent:
-        why = f" (max_train_clips = {limit})" if limit else ""
-        raise DataError(
-            f"the train split has no clip of {', '.join(map(repr, absent))}{why}: a network "
-            "cannot learn a genre that it never hears; add tracks, or take the genre out of "
-            "dataset.genres"
-        )
-
-
-def _check(split: str, labels: npt.NDArray[np.int64], genres: Sequence[str]) -> None:
-    if not len(labels):
-        raise DataError(
-            f"the {split} split has no clips: add tracks, or change the [split] table so that "
-            "each split gets some"
-        )
-    wrong = labels[(labels < 0) | (labels >= len(genres))]
-    if len(wrong):
-        raise DataError(
-            f"the {split} split holds label {wrong[0]}, but there are {len(genres)} genres: the "
-            "examples were written with another list of genres"
-        )
-
-
 def _record(
     config: TrainerConfig,
     settings: ResolvedSettings,
     network: Network,
     history: TrainingHistory,
-    train_split: Clips | data.Stream,
-    validation_split: Clips | data.Stream,
+    train_split: splits.Split,
+    validation_split: splits.Split,
 ) -> dict[str, Any]:
     return {
         "schema_version": HISTORY_SCHEMA_VERSION,
@@ -294,13 +236,14 @@ def _record(
         "input": "stream" if isinstance(train_split, data.Stream) else "memory",
         "phases": [dataclasses.asdict(phase) for phase in history.phases],
         "epochs": [dataclasses.asdict(epoch) for epoch in history.epochs],
-        "versions": _versions(),
+        "versions": versions(),
         "audio_hash": config.audio.digest(),
         "code_digest": config.code_digest,
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what a training's numbers depend on, beside its settings and its data."""
     return {
         "python": platform.python_version(),
         "keras": keras.__version__,
