@@ -61,7 +61,8 @@ def run_svm(tracks: Tracks, train: Any, validation: Any, test: Any, seed: int) -
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    features = np.concatenate([tracks.mel_db.mean(axis=2), tracks.mel_db.std(axis=2)], axis=1)
+    # Standardised: on decibels below the peak it gets 0.04 to 0.08 less.
+    features = np.concatenate([tracks.standard.mean(axis=2), tracks.standard.std(axis=2)], axis=1)
     begun = time.process_time()
     models = []
     for c in (0.3, 1.0, 3.0, 10.0, 30.0):

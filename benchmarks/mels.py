@@ -46,8 +46,10 @@ def folder() -> pathlib.Path:
 
 @dataclasses.dataclass(frozen=True)
 class Tracks:
-    """`mel_db` float32 `[tracks, 128, 130]`; `labels`, `groups` int `[tracks]`."""
+    """`standard`, of mean 0 and deviation 1 each, and `mel_db`: float32 `[tracks, 128, 130]`;
+    `labels`, `groups`: int `[tracks]`."""
 
+    standard: Floats
     mel_db: Floats
     labels: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
@@ -69,7 +71,7 @@ def load_tracks(folder: pathlib.Path, genres: tuple[str, ...] = ()) -> Tracks:
     for one, other in zip(*np.nonzero(np.triu(flat @ flat.T > COPY_CORRELATION, 1)), strict=True):
         groups[groups == groups[other]] = groups[one]
     peak = z.max(axis=(1, 2), keepdims=True)
-    return Tracks(np.maximum(-80, 17 * (z - peak)), labels, groups, genres)
+    return Tracks(z, np.maximum(-80, 17 * (z - peak)), labels, groups, genres)
 
 
 def fold_of(tracks: Tracks, seed: int) -> npt.NDArray[np.int64]:
