@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from components.audio.params import DYNAMIC_RANGE_DB
 from components.models.blocks import NORM_MOMENTUM, classifier, convolution_block
 from components.models.network import Defaults, Network, single_phase
+from components.models.preprocessing import Standardise
 from components.models.settings import ModelSettings
 from components.models.weights import reject_weights
 
@@ -30,7 +30,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     reject_weights("cnn_small", settings.weights)
     dropout, l2 = DEFAULTS.dropout_of(settings), DEFAULTS.l2_of(settings)
     mel_db = keras.Input((n_mels, frames), name="mel_db")
-    x = layers.Rescaling(1 / DYNAMIC_RANGE_DB, offset=1, name="scale")(mel_db)
+    x = Standardise(name="standardise")(mel_db)
     x = layers.Reshape((n_mels, frames, 1), name="picture")(x)
     for index, (filters, pool) in enumerate(BLOCKS, start=1):
         x = convolution_block(x, index, filters, pool, l2=l2, seed=seed + index)

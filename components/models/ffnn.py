@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from components.audio.params import DYNAMIC_RANGE_DB
 from components.models.blocks import classifier
 from components.models.network import Defaults, Network, single_phase
+from components.models.preprocessing import Standardise
 from components.models.settings import ModelSettings
 from components.models.weights import reject_weights
 
@@ -16,7 +16,7 @@ HIDDEN_UNITS = (512, 256)
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """Every pixel of the spectrogram, scaled to [-1, 1], into 512, 256 and `genres` units.
+    """Every pixel of the spectrogram, standardised, into 512, 256 and `genres` units.
 
     Raises:
       components.models.weights.WeightsError: `settings.weights` is not "none".
@@ -24,7 +24,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     reject_weights("ffnn", settings.weights)
     dropout, l2 = DEFAULTS.dropout_of(settings), DEFAULTS.l2_of(settings)
     mel_db = keras.Input((n_mels, frames), name="mel_db")
-    x = layers.Rescaling(2 / DYNAMIC_RANGE_DB, offset=1, name="scale")(mel_db)
+    x = Standardise(name="standardise")(mel_db)
     x = layers.Flatten(name="flatten")(x)
     for index, units in enumerate(HIDDEN_UNITS, start=1):
         x = layers.Dense(

@@ -22,6 +22,26 @@ IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
 
+# Added to a clip's variance, in dB^2: that of silence is 0, that of music 100 to 400.
+LEAST_VARIANCE_DB = 1e-3
+
+
+@keras.saving.register_keras_serializable("genreflow")
+class Standardise(keras.layers.Layer):  # type: ignore[misc]
+    """`mel_db` `[batch, n_mels, frames]` to mean 0 and deviation 1 of each clip.
+
+    Decibels are relative to the clip's peak, which one loud moment decides; what is left
+    here does not depend on it. A clip that is the same everywhere becomes 0.
+    """
+
+    def call(self, mel_db: Any) -> Any:
+        centred = mel_db - ops.mean(mel_db, axis=(1, 2), keepdims=True)
+        variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
+        return centred * ops.rsqrt(variance + LEAST_VARIANCE_DB)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        return input_shape
+
 
 @keras.saving.register_keras_serializable("genreflow")
 class ColourMap(keras.layers.Layer):  # type: ignore[misc]

@@ -69,3 +69,19 @@ def test_layers_survive_saving(tmp_path: object) -> None:
     model.save(path)
     loaded = keras.models.load_model(path)
     np.testing.assert_array_equal(model(_mel_db()), loaded(_mel_db()))
+
+
+def test_a_standardised_clip_has_mean_0_and_deviation_1_whatever_its_peak() -> None:
+    mel_db = _mel_db()
+    standard = keras.ops.convert_to_numpy(preprocessing.Standardise()(mel_db))
+    expected = mel_db - mel_db.mean(axis=(1, 2), keepdims=True)
+    expected /= expected.std(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(standard, expected, atol=1e-4)
+    other_peak = keras.ops.convert_to_numpy(preprocessing.Standardise()(0.5 * mel_db - 20))
+    np.testing.assert_allclose(other_peak, standard, atol=1e-4)
+
+
+def test_silence_standardised_is_zero() -> None:
+    for level in (0.0, -80.0):
+        silence = np.full((1, 16, 20), level, np.float32)
+        np.testing.assert_array_equal(preprocessing.Standardise()(silence), 0)
