@@ -11,6 +11,7 @@ from setuptools import find_packages, setup
 CORE = [
     "tfx==1.16.*",
     "tensorflow==2.16.*",
+    "tensorboard==2.16.*",  # the user's, for the curves
     "keras>=3.12,<3.13",
     "apache-beam>=2.65,<2.68",  # tfx-bsl 1.16 needs dill, which Beam 2.68 dropped
     "tensorflow-io==0.37.1",  # TensorFlow's own file system for s3://

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import os
 import pathlib
 import shlex
 import shutil
@@ -180,6 +181,8 @@ def _conclude(
         say("pushed     nothing, and no model was pushed before")
     say(f"results    {shown(work.root / 'results.json')}")
     say(f"left out   {shown(work.rejects)}")
+    watch = shlex.join([program("tensorboard"), "--logdir", str(work.curves)])
+    say(f"curves     {shown(work.curves)}, or {shown(watch)}")
     say(f"logs       {shown(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
     if serves:
@@ -192,9 +195,12 @@ def _conclude(
         )
 
 
-def program() -> str:
-    """How this program can be typed again: by its name where the shell finds it."""
-    return "genreflow" if shutil.which("genreflow") else sys.argv[0]
+def program(name: str = "genreflow") -> str:
+    """How a program can be typed: by its name where the shell finds it; else this one as it
+    was typed, and others by where they lie beside it."""
+    if shutil.which(name):
+        return name
+    return sys.argv[0] if name == "genreflow" else os.path.join(os.path.dirname(sys.argv[0]), name)
 
 
 def _song(corpus: Corpus, work: WorkDir) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,10 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from components import artifact_files
+from components.models.registry import NETWORKS
 from components.predictions import metrics, table
+from components.trainer.event_log import FILE_PREFIX
+from components.trainer.history import CURVES_FILE, HISTORY_FILE
 from pipeline.config import Config
 from pipeline.results import SCHEMA_VERSION
 
@@ -107,7 +111,7 @@ def _models(
 ) -> dict[str, Any]:
     models = {}
     for name in config.models:
-        history = _read_json(record.outputs(f"Trainer.{name}"), "model_run", "history.json")
+        history = _read_json(record.outputs(f"Trainer.{name}"), "model_run", HISTORY_FILE)
         rows = predictions[predictions["model"] == name]
         models[name] = {
             "parameters": history["parameters"],
@@ -128,3 +132,32 @@ def copy_rejects(record: RunRecord, destination: str) -> None:
     """Puts the run's list of rejects where people look for it."""
     source = os.path.join(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
     artifact_files.write_bytes(destination, artifact_files.read_bytes(source))
+
+
+def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
+    """Makes a folder show the curves of this run's networks, and of no others.
+
+    `<network>.png`, and TensorBoard's files in `<network>/<phase>/`. Those that are right
+    already, as a network's that was just trained, stay as they are: TensorBoard may be
+    reading them.
+    """
+    root = pathlib.Path(folder)
+    wanted: dict[pathlib.Path, bytes] = {}
+    for name in config.models:
+        outputs = record.outputs(f"Trainer.{name}")
+        run = outputs["model_run"].uri
+        picture = artifact_files.read_bytes(os.path.join(run, CURVES_FILE))
+        wanted[root / f"{name}.png"] = picture
+        for phase in _read_json(outputs, "model_run", HISTORY_FILE)["phases"]:
+            for source in artifact_files.matching(
+                os.path.join(run, phase["phase"]), f"{FILE_PREFIX}*"
+            ):
+                target = root / name / phase["phase"] / source.rpartition("/")[2]
+                wanted[target] = artifact_files.read_bytes(source)
+    for name in NETWORKS:
+        for path in (*root.glob(f"{name}.png"), *root.glob(f"{name}/*/{FILE_PREFIX}*")):
+            if path not in wanted:
+                path.unlink()
+    for path, content in wanted.items():
+        if not path.is_file() or path.read_bytes() != content:
+            artifact_files.write_bytes(str(path), content)

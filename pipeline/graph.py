@@ -173,10 +173,21 @@ def _trainer(config: Config, name: str, genres: Sequence[str], examples: Any) ->
             "genres": list(genres),
             "audio_hash": config.audio.digest(),
             "synthetic": config.dataset.kind == "synthetic",
+            "data": json.dumps(_data_settings(config), sort_keys=True),
             "weights_digest": weights_digest(config.models[name].weights),
             "code_digest": code_digest("trainer", "models", "audio", "examples"),
         },
     ).with_id(f"Trainer.{name}")
+
+
+def _data_settings(config: Config) -> dict[str, Any]:
+    """What decided which clips a network learns from, for its card: no paths, nothing of how
+    files are read. None of it changes without the examples."""
+    keys = ("kind", "fma_subset", "max_tracks", "strict", "clip_seed")
+    return {
+        "dataset": {key: getattr(config.dataset, key) for key in keys},
+        "split": dataclasses.asdict(config.split),
+    }
 
 
 def weights_digest(weights: str) -> str:

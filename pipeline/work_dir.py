@@ -62,6 +62,11 @@ class WorkDir:
         return self.root / "checkpoints"
 
     @property
+    def curves(self) -> pathlib.Path:
+        """Each network's curves: a picture, and TensorBoard's files, written as it trains."""
+        return self.root / "curves"
+
+    @property
     def clip_store(self) -> pathlib.Path:
         """Decoded clips, kept between runs; deleting it is safe."""
         return self.root / "cache"

@@ -72,6 +72,7 @@ def run(request: Request) -> dict[str, Any]:
     from tfx.orchestration import metadata
 
     from components import tensorflow_files
+    from components.trainer.event_log import CURVES_VARIABLE
     from pipeline import collect, graph, node_runner, results
 
     tensorflow_files.prepare(given.pipeline_root, given.models)
@@ -98,7 +99,11 @@ def run(request: Request) -> dict[str, Any]:
             }
         progress.report(event, **fields)
 
-    with _environment(CHECKPOINTS_VARIABLE, str(work_dir.checkpoints)):
+    variables = {
+        CHECKPOINTS_VARIABLE: str(work_dir.checkpoints),
+        CURVES_VARIABLE: str(work_dir.curves),
+    }
+    with _environment(variables):
         node_runner.run_all(ir, connection, request.run_id, on_event)
     record = collect.RunRecord(connection, graph.PIPELINE_NAME, request.run_id)
     outcome = collect.collect(
@@ -109,23 +114,25 @@ def run(request: Request) -> dict[str, Any]:
         node_seconds=node_seconds,
     )
     collect.copy_rejects(record, str(work_dir.rejects))
+    collect.copy_curves(config, record, str(work_dir.curves))
     results.write_results(outcome, str(work_dir.root))
     progress.report("finished")
     return outcome
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """Sets a variable for a while: `run` also runs in processes that live on."""
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets variables for a while: `run` also runs in processes that live on."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _check_starting_weights(config: Any, facts: Any) -> None:

@@ -50,6 +50,16 @@ class EpochRecord:
     seconds: float
 
 
+class EpochWatcher(Protocol):
+    """Hears of each epoch in order, once it is over."""
+
+    def __call__(self, record: EpochRecord) -> None: ...
+
+
+def no_watcher(record: EpochRecord) -> None:
+    """For who does not watch."""
+
+
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     """Collects `records`, reports progress, and stops at a loss that is no number.
 

@@ -1,20 +1,7 @@
 """What TFX's Trainer calls for one network: read, check, build, train, export, record.
 
-`model_run_dir/history.json` (written whole or not at all):
-
-schema_version  1
-architecture    the network's name
-parameters      how many weights the model has
-train_seconds   of the training alone
-resumed_epochs  of these, done by an earlier run that was broken off
-settings        ResolvedSettings as plain values
-genres          in label order
-clips           {"train": n, "validation": n} that were used
-input           "memory" (both splits fit) or "stream"; they are shuffled differently
-phases          PhaseRecord of each phase, in order
-epochs          EpochRecord of each epoch, in order
-versions        of Python, Keras, its backend, TensorFlow and NumPy
-audio_hash, code_digest
+In `model_run_dir`: `history.json` (see history.py; written last), `curves.png` and, in a folder
+for each phase, TensorBoard's events of the same epochs.
 
 Beside it `base.weights.h5`, where the network has a base: its trained convolutions, which
 another network of that architecture may start from.
@@ -22,35 +9,33 @@ another network of that architecture may start from.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
-import importlib.metadata
 import json
 import os
-import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import keras
-import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from components import progress
+from components import artifact_files, progress
 from components.audio.params import AudioParams
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
-from components.trainer import data, splits
+from components.trainer import data, history, splits
+from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
+from components.trainer.curves import plot
+from components.trainer.event_log import CURVES_VARIABLE, EventLog
 from components.trainer.export import export_saved_model
+from components.trainer.history import CURVES_FILE, HISTORY_FILE
 from components.trainer.settings import ResolvedSettings, resolve
 from components.trainer.training import TrainingHistory, train
 
-HISTORY_SCHEMA_VERSION = 1
-HISTORY_FILE = "history.json"
 BASE_FILE = "base.weights.h5"
 
 
@@ -66,13 +51,15 @@ class TrainerConfig:
     code_digest: str
     weights_digest: str
     synthetic: bool
+    data: Mapping[str, Any]
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TrainerConfig:
         """From `architecture`, `genres`, `audio_hash`, `code_digest`, `synthetic` (whether
         the audio was made by a program; the model card says so), `weights_digest` (of a
-        local file of starting weights, for TFX's cache alone), and JSON texts of
-        `model`, `training` (their settings classes' fields) and `audio` (AudioParams.to_json).
+        local file of starting weights), and JSON texts of `model`, `training` (their settings
+        classes' fields), `audio` (AudioParams.to_json) and `data` (tables of settings that
+        decided which clips there are; recorded, and not used).
 
         Raises:
           ValueError: a key or field is missing or unknown, or the parameters do not have
@@ -80,7 +67,7 @@ class TrainerConfig:
         """
         names = {
             "architecture", "model", "training", "audio", "genres", "audio_hash", "code_digest",
-            "synthetic", "weights_digest",
+            "synthetic", "weights_digest", "data",
         }  # fmt: skip
         if set(values) != names:
             raise ValueError(f"custom_config needs exactly {sorted(names)}, got {sorted(values)}")
@@ -99,6 +86,7 @@ class TrainerConfig:
             code_digest=values["code_digest"],
             weights_digest=values["weights_digest"],
             synthetic=bool(values["synthetic"]),
+            data=json.loads(values["data"]),
         )
 
 
@@ -132,38 +120,57 @@ def run_fn(fn_args: Any) -> None:
         genres=len(config.genres),
         seed=settings.seed,
     )
-    with splits.opened(
+    report = functools.partial(progress.report, "training", architecture=config.architecture)
+    opened = splits.opened(
         fn_args.train_files,
         fn_args.eval_files,
         config.audio,
         config.genres,
         limit=settings.max_train_clips,
         seed=settings.seed,
-    ) as (train_split, validation_split):
+    )
+    with opened as (train_split, validation_split), _event_log(config, report) as log:
         checkpoint = _checkpoint(config, [train_split, validation_split], settings)
-        history = train(
+        trained = train(
             network,
             train_split,
             validation_split,
             settings,
-            report=functools.partial(progress.report, "training", architecture=config.architecture),
+            report=report,
+            on_epoch=log,
             checkpoint=checkpoint,
             scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE),
         )
-    record = _record(config, settings, network, history, train_split, validation_split)
+        events = log.files()
+    values = _history(config, settings, network, trained, train_split, validation_split)
     export_saved_model(
         network.model,
         fn_args.serving_model_dir,
         params=config.audio,
         genres=config.genres,
         model_card={
-            **_model_card(record, history, train_split.labels),
+            **history.model_card(values, train_split.labels),
             "synthetic": config.synthetic,
         },
     )
     _write_base(network, fn_args.model_run_dir)
-    _write_json(fn_args.model_run_dir, HISTORY_FILE, record)
+    for name, content in {CURVES_FILE: plot(values), **events}.items():
+        artifact_files.write_bytes(os.path.join(fn_args.model_run_dir, name), content)
+    _write_json(fn_args.model_run_dir, HISTORY_FILE, values)
     checkpoint.remove()
+
+
+@contextlib.contextmanager
+def _event_log(config: TrainerConfig, report: Reporter) -> Iterator[EventLog]:
+    """Where TensorBoard can look on while it trains, or in a folder for the time being if
+    nobody named one."""
+    with contextlib.ExitStack() as stack:
+        folder = os.environ.get(CURVES_VARIABLE) or stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="genreflow-curves-")
+        )
+        log = EventLog(os.path.join(folder, config.architecture), report=report)
+        stack.callback(log.close)
+        yield log
 
 
 def _checkpoint(
@@ -180,7 +187,7 @@ def _checkpoint(
         settings.to_json(),
         config.weights_digest,
         config.code_digest,
-        versions(),
+        history.versions(),
         [splits.digest(split) for split in both],
     ]
     key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
@@ -213,71 +220,29 @@ def _settings(kind: Any, text: str) -> Any:
     return kind(**values)
 
 
-def _record(
+def _history(
     config: TrainerConfig,
     settings: ResolvedSettings,
     network: Network,
-    history: TrainingHistory,
+    trained: TrainingHistory,
     train_split: splits.Split,
     validation_split: splits.Split,
 ) -> dict[str, Any]:
-    return {
-        "schema_version": HISTORY_SCHEMA_VERSION,
-        "architecture": config.architecture,
-        "parameters": network.parameters,
-        "train_seconds": round(history.train_seconds, 3),
-        "resumed_epochs": history.resumed_epochs,
-        "settings": settings.to_json(),
-        "genres": list(config.genres),
-        "clips": {
-            "train": len(train_split.labels),
-            "validation": len(validation_split.labels),
-        },
-        "input": "stream" if isinstance(train_split, data.Stream) else "memory",
-        "phases": [dataclasses.asdict(phase) for phase in history.phases],
-        "epochs": [dataclasses.asdict(epoch) for epoch in history.epochs],
-        "versions": versions(),
-        "audio_hash": config.audio.digest(),
-        "code_digest": config.code_digest,
-    }
-
-
-def versions() -> dict[str, str]:
-    """Of what a training's numbers depend on, beside its settings and its data."""
-    return {
-        "python": platform.python_version(),
-        "keras": keras.__version__,
-        "backend": keras.backend.backend(),
-        **{name: importlib.metadata.version(name) for name in ("tensorflow", "numpy")},
-    }
-
-
-def _model_card(
-    record: Mapping[str, Any], history: TrainingHistory, train_labels: npt.NDArray[np.int64]
-) -> dict[str, Any]:
-    """What the exported model says of itself; no clock, so the same training says the same."""
-    counts = np.bincount(train_labels, minlength=len(record["genres"]))
-    kept = [phase for phase in history.phases if phase.best_epoch][-1]
-    epoch = next(
-        epoch
-        for epoch in history.epochs
-        if (epoch.phase, epoch.epoch) == (kept.phase, kept.best_epoch)
+    return history.record(
+        trained,
+        architecture=config.architecture,
+        parameters=network.parameters,
+        settings=settings.to_json(),
+        data={**config.data, "audio": config.audio.to_json()},
+        genres=config.genres,
+        clips={"train": len(train_split), "validation": len(validation_split)},
+        streamed=isinstance(train_split, data.Stream),
+        audio_hash=config.audio.digest(),
+        code_digest=config.code_digest,
+        weights_digest=config.weights_digest,
     )
-    same = ("architecture", "parameters", "settings", "clips", "versions", "audio_hash")
-    return {
-        **{key: record[key] for key in (*same, "code_digest")},
-        "train_clips_per_genre": {
-            genre: int(count) for genre, count in zip(record["genres"], counts, strict=True)
-        },
-        "kept": {"phase": kept.phase, "epoch": kept.best_epoch},
-        "validation": {"loss": epoch.val_loss, "clip_accuracy": epoch.val_accuracy},
-    }
 
 
 def _write_json(directory: str, name: str, values: Mapping[str, Any]) -> None:
-    """Under a temporary name first: who finds the file finds all of it."""
-    tf.io.gfile.makedirs(directory)
-    path = os.path.join(directory, name)
-    with tf.io.gfile.GFile(f"{path}.tmp", "w") as file:
-        file.write(json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n")
-    tf.io.gfile.rename(f"{path}.tmp", path, overwrite=True)
+    text = json.dumps(values, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    artifact_files.write_text(os.path.join(directory, name), text)

@@ -21,11 +21,13 @@ from components.models.network import Network
 from components.trainer.batches import NO_AUGMENTATION, Source
 from components.trainer.callbacks import (
     EpochRecord,
+    EpochWatcher,
     PhaseName,
     Recorder,
     Reporter,
     TrainingError,
     no_report,
+    no_watcher,
 )
 from components.trainer.checkpoints import Checkpoint, State, assign, values_of
 from components.trainer.features import cached_features
@@ -61,6 +63,7 @@ def train(
     settings: ResolvedSettings,
     *,
     report: Reporter = no_report,
+    on_epoch: EpochWatcher = no_watcher,
     checkpoint: Checkpoint | None = None,
     scratch_dir: str | None = None,
 ) -> TrainingHistory:
@@ -76,6 +79,7 @@ def train(
       train_data, validation_data: spectrograms in dB and their labels.
       settings: epochs, rates, patience, seed, ...
       report: takes the progress (see callbacks.Recorder).
+      on_epoch: hears of every epoch; first of those that a broken-off training had done.
       checkpoint: where the state is kept after every epoch, and found again. Who trained
         removes it once the result is safe.
       scratch_dir: see features.cached_features.
@@ -89,7 +93,13 @@ def train(
         _check(split, source.labels, network.model.output_shape[-1])
     keras.utils.set_random_seed(settings.seed % 2**32)
     run = _Run(
-        network, train_data, validation_data, settings, report, checkpoint or Checkpoint(None)
+        network,
+        train_data,
+        validation_data,
+        settings,
+        report,
+        on_epoch,
+        checkpoint or Checkpoint(None),
     )
     if network.base is None or not network.two_phase:
         run.phase("train", network.model)
@@ -136,6 +146,7 @@ class _Run:
         validation_data: Source,
         settings: ResolvedSettings,
         report: Reporter,
+        on_epoch: EpochWatcher,
         checkpoint: Checkpoint,
     ) -> None:
         self.network = network
@@ -143,6 +154,7 @@ class _Run:
         self.validation_data = validation_data
         self.settings = settings
         self.report = report
+        self.on_epoch = on_epoch
         self.phases: list[PhaseRecord] = []
         self.epochs: list[EpochRecord] = []
         self.seconds_before = 0.0
@@ -209,6 +221,7 @@ class _Run:
                 callbacks=[recorder],
             )
             self.epochs.append(recorder.records[-1])
+            self.on_epoch(recorder.records[-1])
             progress.take(recorder.records[-1], model)
             self._save(name, model, progress)
         assign(model.variables, progress.best)
@@ -239,6 +252,8 @@ class _Run:
             raise TrainingError("the saved state is of another network; delete it and run again")
         self.epochs = [EpochRecord(**values) for values in saved.meta["epochs"]]
         self.resumed_epochs = len(self.epochs)
+        for record in self.epochs:
+            self.on_epoch(record)
         self.report(note=f"goes on after epoch {len(self.epochs)}, where an earlier run ended")
         self.seconds_before = saved.meta["seconds"]
         return _Progress(best=groups["best"], **saved.meta["progress"])

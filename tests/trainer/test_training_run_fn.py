@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from components.audio.params import AudioParams
 from components.audio.stored import to_stored
@@ -19,12 +20,13 @@ from components.errors import DataError
 from components.examples import reader
 from components.examples.writer import Clip, serialize
 from components.models.settings import ModelSettings, TrainingSettings
-from components.trainer import data, memory, run_fn
+from components.trainer import curves, data, memory, run_fn
 
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
 )
 GENRES = ("blues", "jazz", "polka")
+DATA = {"dataset": {"kind": "folder"}, "split": {"policy": "by_track", "seed": 5}}
 
 
 def _write(folder: pathlib.Path, labels: list[int]) -> list[str]:
@@ -59,6 +61,7 @@ def _config(architecture: str = "ffnn", **model: Any) -> dict[str, Any]:
         "code_digest": "0123456789abcdef",
         "synthetic": False,
         "weights_digest": "",
+        "data": json.dumps(DATA),
     }
 
 
@@ -81,9 +84,11 @@ def _fn_args(
 
 
 def _history(fn_args: Any) -> dict[str, Any]:
-    files = sorted(path.name for path in pathlib.Path(fn_args.model_run_dir).iterdir())
-    assert files in (["history.json"], ["base.weights.h5", "history.json"])
-    return json.loads(pathlib.Path(fn_args.model_run_dir, "history.json").read_text())
+    found = json.loads(pathlib.Path(fn_args.model_run_dir, "history.json").read_text())
+    files = {path.name for path in pathlib.Path(fn_args.model_run_dir).iterdir()}
+    phases = {phase["phase"] for phase in found["phases"]}
+    assert files - {"base.weights.h5"} == {"history.json", "curves.png", *phases}
+    return found
 
 
 def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
@@ -105,7 +110,9 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     assert [phase["phase"] for phase in history["phases"]] == ["train"]
     assert history["settings"]["batch_size"] == 8
     assert history["genres"] == list(GENRES)
-    assert set(history["versions"]) == {"python", "keras", "backend", "tensorflow", "numpy"}
+    assert set(history["versions"]) == {
+        "genreflow", "python", "keras", "backend", "tensorflow", "numpy",
+    }  # fmt: skip
 
     model = tf.saved_model.load(fn_args.serving_model_dir)
     (serialized,) = reader.blocks(reader.find(fn_args.eval_files))
@@ -120,6 +127,13 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     best = min(history["epochs"], key=lambda epoch: epoch["val_loss"])
     assert card["kept"] == {"phase": "train", "epoch": best["epoch"]}
     assert card["validation"]["clip_accuracy"] == best["val_accuracy"]
+    # What it takes to make the same model again.
+    assert card["settings"] == history["settings"]
+    assert card["settings"]["seed"] == 0
+    assert card["data"] == {**DATA, "audio": PARAMS.to_json()}
+    assert card["versions"] == history["versions"]
+    described = model.signatures["describe"]()
+    assert json.loads(described["model_card"].numpy()) == card
 
 
 def _base_weights(fn_args: Any) -> pathlib.Path:
@@ -175,6 +189,33 @@ def test_a_state_is_kept_while_training_and_gone_after_it(
     assert [epoch["val_loss"] for epoch in found["epochs"]] == [
         epoch["val_loss"] for epoch in expected["epochs"]
     ]
+
+
+def _scalars(folder: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
+    """What TensorBoard finds in a run: the steps and values of each curve."""
+    reader = EventAccumulator(str(folder))
+    reader.Reload()
+    return {
+        tag: [(event.step, event.value) for event in reader.Scalars(tag)]
+        for tag in reader.Tags()["scalars"]
+    }
+
+
+def test_the_curves_are_those_of_the_history(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = tmp_path / "curves"
+    monkeypatch.setenv("GENREFLOW_CURVES", str(live))
+    fn_args = _fn_args(tmp_path, _config())
+    run_fn.run_fn(fn_args)
+    epochs = _history(fn_args)["epochs"]
+    run = pathlib.Path(fn_args.model_run_dir)
+    for folder in (live / "ffnn" / "train", run / "train"):
+        assert _scalars(folder) == {
+            name: [(step, pytest.approx(epoch[name])) for step, epoch in enumerate(epochs, start=1)]
+            for name in ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate")
+        }
+    assert (run / "curves.png").read_bytes() == curves.plot(_history(fn_args))
 
 
 def test_too_many_clips_for_memory_are_streamed(

@@ -1,0 +1,136 @@
+"""The picture of a training: loss, accuracy and learning rate by epoch.
+
+Made from what the history file holds (history.py), with nothing of this machine in it: the same
+history gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+PHASE_NAMES = {"train": "training", "head": "head", "fine_tune": "fine-tuning"}
+
+_SIZE_INCHES = (8.0, 8.5)
+_DOTS_PER_INCH = 100
+_TRAIN, _VALIDATION, _RATE, _KEPT = "tab:blue", "tab:orange", "tab:green", "tab:red"
+# How far below a phase's highest rate the panel goes.
+_SHOWN_FALL = 100
+# Points are marked where there are so few that they can be told apart.
+_MARKED_EPOCHS = 40
+
+
+def kept_epoch(history: Mapping[str, Any]) -> int:
+    """Where in `history["epochs"]` the one stands whose weights the model has.
+
+    That of the last phase that made it better: a phase that did not keeps those before it.
+    """
+    phase = [phase for phase in history["phases"] if phase["best_epoch"]][-1]
+    wanted = (phase["phase"], phase["best_epoch"])
+    return [(epoch["phase"], epoch["epoch"]) for epoch in history["epochs"]].index(wanted)
+
+
+def plot(history: Mapping[str, Any]) -> bytes:
+    """A PNG of three panels over the epochs of all phases: loss, accuracy, learning rate.
+
+    Phases are named, with a line between them, and the epoch whose weights were kept is
+    marked.
+
+    Args:
+      history: as `components.trainer.history.record` makes it: `architecture`, `phases`
+        and at least one of `epochs` are used.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # Whatever the user's matplotlibrc says, and without pyplot's global state.
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
+        FigureCanvasAgg(figure)
+        _draw(figure, history)
+        png = io.BytesIO()
+        figure.savefig(png, format="png", metadata={"Software": None})
+    return png.getvalue()
+
+
+def _draw(figure: Any, history: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+    epochs = history["epochs"]
+    kept = kept_epoch(history)
+    phases = _phases(epochs)
+    loss, accuracy, rate = panels = figure.subplots(3, sharex=True, height_ratios=(3, 3, 2))
+    marker = "." if len(epochs) <= _MARKED_EPOCHS else ""
+
+    def lines(axes: Any, key: str, label: str, colour: str) -> None:
+        for start, end in phases:  # not joined: another phase is another optimisation
+            axes.plot(
+                range(start + 1, end + 1),
+                [epoch[key] for epoch in epochs[start:end]],
+                color=colour,
+                label=label if not start else None,
+                marker=marker,
+            )
+
+    for axes, key in ((loss, "loss"), (accuracy, "accuracy")):
+        lines(axes, key, "train", _TRAIN)
+        lines(axes, f"val_{key}", "validation", _VALIDATION)
+        axes.plot(
+            kept + 1,
+            epochs[kept][f"val_{key}"],
+            color=_KEPT,
+            label=f"kept: epoch {kept + 1}",
+            marker="o",
+            markersize=9,
+            fillstyle="none",
+            linestyle="none",
+        )
+        axes.legend()
+        axes.set_ylabel(key)
+    accuracy.set_ylim(-0.03, 1.03)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    lines(rate, "learning_rate", "", _RATE)
+    rate.set_ylabel("learning rate")
+    highest = [max(epoch["learning_rate"] for epoch in epochs[a:b]) for a, b in phases]
+    if above := [value for value in highest if value]:
+        # Phases differ by orders of magnitude, and each may fall to nothing at its end.
+        rate.set_yscale("log", nonpositive="clip")
+        rate.set_ylim(min(above) / _SHOWN_FALL, max(above) * 2)
+    rate.set_xlabel("epoch")
+    rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    rate.set_xlim(0.5, len(epochs) + 0.5)
+    for axes in panels:
+        axes.grid(alpha=0.3)
+        axes.axvline(kept + 1, color=_KEPT, linestyle=":", linewidth=1)
+        for start, _ in phases[1:]:
+            axes.axvline(start + 0.5, color="black", linestyle="--", linewidth=1)
+    if len(phases) > 1:
+        _name_phases(loss, phases, epochs)
+    figure.suptitle(
+        f"{history['architecture']}: {epochs[kept]['val_accuracy']:.1%} of validation clips right "
+        f"after epoch {kept + 1} of {len(epochs)}"
+    )
+
+
+def _phases(epochs: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
+    """Where each phase's epochs begin, and where they end."""
+    names = [epoch["phase"] for epoch in epochs]
+    starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
+    return list(zip(starts, [*starts[1:], len(names)], strict=True))
+
+
+def _name_phases(
+    axes: Any, phases: Sequence[tuple[int, int]], epochs: Sequence[Mapping[str, Any]]
+) -> None:
+    for start, end in phases:
+        axes.annotate(
+            PHASE_NAMES[epochs[start]["phase"]],
+            ((start + end + 1) / 2, 1.0),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+        )
