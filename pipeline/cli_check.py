@@ -14,7 +14,7 @@ from components.datasets.errors import SplitError
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.errors import GenreflowError, UsageError
 from components.spectrogram_gen.rejects import check_fraction, write_csv
-from pipeline import survey
+from pipeline import preflight, survey
 from pipeline.beam_settings import pipeline_args
 from pipeline.cli_run import read_config, with_data_dir
 from pipeline.config import Config
@@ -73,6 +73,8 @@ def check_data(
             raise problem
         check_fraction(rejects, len(rejects) + total - len(bad), config.dataset.max_reject_fraction)
         _check_left(corpus, listing.genres, bad)
+        if corpus:
+            preflight.check_batches(config, corpus, bad)
     except GenreflowError as error:
         raise UsageError(f"a run would stop here: {error}") from error
     return 0

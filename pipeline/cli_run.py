@@ -15,10 +15,9 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from components.datasets.corpus import Corpus, load_corpus
-from components.errors import UsageError
 from components.spectrogram_gen.rejects import check_fraction
 from components.storage.uri import is_remote, join, place
-from pipeline import local_runner, survey
+from pipeline import local_runner, preflight, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
 from pipeline.display import LEGEND, RunDisplay, results_tables, shown, worth
@@ -64,12 +63,15 @@ def run(
     console, out = Console(stderr=True), Console()
     begun = time.monotonic()
     config = with_data_dir(read_config(name, overrides), data_dir)
-    _check_weights(config)
+    preflight.check_weights(config)
     work = WorkDir.at(work_dir)
     places = Places.of(config.storage, work)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
     # What cannot run must not leave a work folder behind.
-    corpus = None if synthesize else load_corpus(config.dataset, config.split)
+    corpus = None
+    if not synthesize:
+        corpus = load_corpus(config.dataset, config.split)
+        preflight.check_batches(config, corpus)
     work.create()
     with work.locked(), RunDisplay(console) as display:
         if synthesize:
@@ -80,6 +82,7 @@ def run(
             _make_corpus(work, display)
         if corpus is None:
             corpus = load_corpus(config.dataset, config.split)
+            preflight.check_batches(config, corpus)
         claim(places, work)
         _announce(console, name, corpus, work, places)
         check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
@@ -92,13 +95,6 @@ def run(
         out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, places, corpus, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
-
-
-def _check_weights(config: Config) -> None:
-    """Refuses local weights that are not there before anything is read or imported."""
-    for name, model in config.models.items():
-        if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
-            raise UsageError(f"models.{name}.weights = {model.weights!r}: there is no such file")
 
 
 def _make_corpus(work: WorkDir, display: RunDisplay) -> None:

@@ -72,6 +72,13 @@ class Config:
             if name in NETWORKS:
                 smallest = NETWORKS[name].smallest_side_pixels
                 yield from _model_problems(f"models.{name}", model, smallest)
+                picture = (self.audio.n_mels, self.audio.frames)
+                if smallest and not model.image_size and min(picture) < smallest:
+                    yield (
+                        f"models.{name}.image_size = 0: keeps the spectrogram's own {picture[0]} x "
+                        f"{picture[1]} pixels ([audio]: mel bands x frames), and this network "
+                        f"needs {smallest} a side; set it to {smallest} or more"
+                    )
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values, defaults included, in the tables' order."""

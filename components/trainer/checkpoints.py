@@ -40,10 +40,14 @@ class State:
 
 
 class Checkpoint:
-    """The file of one training. Without a path nothing is kept and nothing found."""
+    """The file of one training. Without a path nothing is kept and nothing found.
+
+    `damaged`: `load` found a file, and no state in it.
+    """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self._path = pathlib.Path(path) if path else None
+        self.damaged = False
 
     def load(self) -> State | None:
         """What was saved last; None if nothing was, or the file is damaged."""
@@ -53,13 +57,16 @@ class Checkpoint:
             with np.load(self._path, allow_pickle=False) as file:
                 meta = json.loads(bytes(file[_META]).decode())
                 if meta["layout"] != LAYOUT:
-                    return None
+                    raise ValueError("another layout")
                 arrays = {
                     name: [file[f"{name}_{index}"] for index in range(count)]
                     for name, count in meta["groups"].items()
                 }
                 return State(meta["state"], arrays)
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            self.damaged = True
             return None
 
     def save(self, state: State) -> str | None:

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from components import artifact_files, progress
 from components.audio.params import AudioParams
+from components.errors import DataError
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
@@ -99,8 +100,8 @@ def run_fn(fn_args: Any) -> None:
 
     Raises:
       ValueError: `custom_config` is not what TrainerConfig.parse takes.
-      DataError: a split is empty, a genre has no training clips, a label fits no genre, or
-        the examples cannot be read.
+      DataError: a split is empty, a genre has no training clips, a label fits no genre, a
+        batch is larger than the train split, or the examples cannot be read.
       GenreflowError: the network cannot be built (NetworkError, WeightsError) or trained
         (TrainingError).
     """
@@ -130,6 +131,7 @@ def run_fn(fn_args: Any) -> None:
         seed=settings.seed,
     )
     with opened as (train_split, validation_split), _event_log(config, report) as log:
+        _check_batch(config.architecture, settings, len(train_split))
         checkpoint = _checkpoint(config, [train_split, validation_split], settings)
         trained = train(
             network,
@@ -158,6 +160,15 @@ def run_fn(fn_args: Any) -> None:
         artifact_files.write_bytes(os.path.join(fn_args.model_run_dir, name), content)
     _write_json(fn_args.model_run_dir, HISTORY_FILE, values)
     checkpoint.remove()
+
+
+def _check_batch(architecture: str, settings: ResolvedSettings, clips: int) -> None:
+    if settings.batch_size > clips:
+        raise DataError(
+            f"{architecture} would learn from {clips} clips, fewer than one batch of "
+            f"{settings.batch_size}: set models.{architecture}.batch_size to {clips} or less, or "
+            "add tracks"
+        )
 
 
 @contextlib.contextmanager

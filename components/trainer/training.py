@@ -162,6 +162,8 @@ class _Run:
         self._checkpoint = checkpoint
         self._started = time.monotonic()
         self._saved = checkpoint.load()
+        if checkpoint.damaged:
+            report(note="what an earlier run left of this training is damaged; it begins anew")
         if self._saved is not None:
             self.phases = [PhaseRecord(**values) for values in self._saved.meta["phases"]]
 

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from components.audio.params import AudioParams
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.models.settings import ModelSettings, TrainingSettings
 from pipeline.config import Config
@@ -85,6 +86,18 @@ def test_a_second_phase_without_trained_weights_is_an_error(key: str, value: flo
     with pytest.raises(ValueError, match=rf"models\.vgg16\.{key} = .*weights = \"none\""):
         Config(models={"vgg16": settings})
     Config(models={"vgg16": dataclasses.replace(settings, weights="imagenet")})
+
+
+def test_a_spectrogram_too_small_for_a_network_is_told_before_any_audio_is_read() -> None:
+    few_bands = AudioParams(n_mels=16)
+    for name in ("vgg16", "resnet34", "resnet50"):
+        with pytest.raises(ValueError, match=rf"models\.{name}\.image_size = 0: .*16 x 87.* 32 "):
+            Config(models={name: ModelSettings()}, audio=few_bands)
+        Config(models={name: ModelSettings(image_size=32)}, audio=few_bands)
+    short = AudioParams(clip_seconds=0.5)
+    with pytest.raises(ValueError, match="128 x 22"):
+        Config(models={"vgg16": ModelSettings()}, audio=short)
+    Config(models={"cnn_small": ModelSettings(), "crnn": ModelSettings()}, audio=few_bands)
 
 
 def test_json_holds_every_table_as_plain_values() -> None:

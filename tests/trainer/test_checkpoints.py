@@ -38,6 +38,7 @@ def _same(one: State | None, other: State) -> bool:
 def test_a_state_comes_back_as_it_was(tmp_path: pathlib.Path) -> None:
     checkpoint = Checkpoint(tmp_path / "new" / "a.npz")
     assert checkpoint.load() is None
+    assert not checkpoint.damaged
     assert checkpoint.save(STATE) is None
     assert _same(checkpoint.load(), STATE)
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["a.npz"]
@@ -59,7 +60,9 @@ def test_a_file_cut_short_counts_as_none(tmp_path: pathlib.Path, kept: float) ->
     Checkpoint(path).save(STATE)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(kept if kept >= 1 else kept * len(whole))])
-    assert Checkpoint(path).load() is None
+    checkpoint = Checkpoint(path)
+    assert checkpoint.load() is None
+    assert checkpoint.damaged
 
 
 def test_a_pickle_in_the_file_is_not_read(tmp_path: pathlib.Path) -> None:
@@ -146,6 +149,26 @@ def test_a_training_that_was_killed_ends_as_an_unbroken_one(
     assert _without_times(history) == _without_times(expected)
     for one, other in zip(resumed.model.get_weights(), unbroken.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_training_whose_state_was_cut_short_begins_anew_and_says_so(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = tmp_path / "a.npz"
+    chosen = settings(epochs=2)
+    expected = _train(noisy_with_base(pretrained=False), chosen, checkpoint=Checkpoint(path))
+    path.write_bytes(path.read_bytes()[:-200])
+    said: list[str] = []
+    history = _train(
+        noisy_with_base(pretrained=False),
+        chosen,
+        checkpoint=Checkpoint(path),
+        report=lambda **fields: said.append(fields.get("note", "")),
+    )
+    assert history.resumed_epochs == 0
+    assert _without_times(history) == _without_times(expected)
+    (note,) = filter(None, said)
+    assert "damaged" in note
 
 
 def test_a_run_that_cannot_save_goes_on_and_says_so(

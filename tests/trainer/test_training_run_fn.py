@@ -146,7 +146,7 @@ def test_a_base_that_was_trained_is_trained_on_in_two_phases(tmp_path: pathlib.P
     assert [phase["phase"] for phase in _history(scratch)["phases"]] == ["train"]
 
     again = {"weights": str(_base_weights(scratch)), "image_size": 32, "epochs": 1}
-    transfer = _fn_args(tmp_path / "b", _config("vgg16", max_train_clips=6, **again))
+    transfer = _fn_args(tmp_path / "b", _config("vgg16", max_train_clips=6, batch_size=6, **again))
     run_fn.run_fn(transfer)
     history = _history(transfer)
     assert [phase["phase"] for phase in history["phases"]] == ["head", "fine_tune"]
@@ -335,6 +335,15 @@ def test_an_empty_split_is_told_in_words(tmp_path: pathlib.Path, split: str) -> 
 def test_a_genre_without_training_clips_is_named(tmp_path: pathlib.Path) -> None:
     fn_args = _fn_args(tmp_path, _config(), train=[0, 2, 0, 2])
     with pytest.raises(DataError, match=r"no clip of 'jazz': .*add tracks"):
+        run_fn.run_fn(fn_args)
+    assert _nothing_written(fn_args)
+
+
+def test_a_batch_that_is_larger_than_the_data_is_told_before_training(
+    tmp_path: pathlib.Path,
+) -> None:
+    fn_args = _fn_args(tmp_path, _config(batch_size=25))
+    with pytest.raises(DataError, match=r"24 clips.*batch of 25.*models\.ffnn\.batch_size to 24"):
         run_fn.run_fn(fn_args)
     assert _nothing_written(fn_args)
 

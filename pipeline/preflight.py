@@ -1,0 +1,48 @@
+"""What a run needs of its settings and its data, told before anything is decoded or trained."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Collection
+
+from components.datasets.corpus import Corpus
+from components.errors import UsageError
+from pipeline.config import Config
+
+
+def check_weights(config: Config) -> None:
+    """Raises UsageError for local starting weights that are not there."""
+    for name, model in config.models.items():
+        if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
+            raise UsageError(f"models.{name}.weights = {model.weights!r}: there is no such file")
+
+
+def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()) -> None:
+    """Raises UsageError for a batch that holds more clips than a network would learn from.
+
+    One step an epoch is no training, and `batch_size` would not be what was asked for.
+    Decoding may leave out more tracks; then the Trainer says the same of what is left.
+
+    Args:
+      left_out: ids of tracks of the corpus that cannot be used.
+    """
+    clips = sum(
+        corpus.split_of_clip(track.track_id, index) == "train"
+        for track in corpus.tracks
+        if track.track_id not in left_out
+        for index in range(config.audio.clips_per_track)
+    )
+    for name, model in config.models.items():
+        table, size = f"models.{name}", model.batch_size
+        if size is None:
+            table, size = "training", config.training.batch_size
+        usable = min(clips, model.max_train_clips or clips)
+        if size > usable:
+            why = "the train split has"
+            if usable < clips:
+                why = f"models.{name}.max_train_clips leaves"
+            raise UsageError(
+                f"{table}.batch_size = {size}: {name} would learn from fewer clips than that in "
+                f"all, as {why} {usable}; set it to {usable} or less (a quarter of it leaves "
+                "four steps an epoch), or add tracks"
+            )

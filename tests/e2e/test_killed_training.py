@@ -1,0 +1,160 @@
+"""A training that is killed goes on where it was, as it is typed."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
+EPOCHS = 8
+# Dropout, augmentation, a schedule and a moving average: all of it has a state.
+CONFIG = f"""
+[dataset]
+kind = "fma"
+[split]
+policy = "official"
+[gate]
+floor = 0.0
+[training]
+epochs = {EPOCHS}
+batch_size = 8
+patience = 100
+[training.augmentation]
+time_masks = 1
+mixup = 0.2
+[models.cnn_small]
+"""
+
+
+def _start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [GENREFLOW, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+        start_new_session=True,
+    )
+
+
+def _finish(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=900)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+    return output
+
+
+def _workers(work_dir: pathlib.Path) -> list[int]:
+    """Processes that the command line started for a work folder."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"pipeline.worker" in words and str(work_dir).encode() in b" ".join(words):
+            found.append(int(path.parent.name))
+    return found
+
+
+def _kill_after_an_epoch(
+    process: subprocess.Popen[str], work_dir: pathlib.Path, epoch: int
+) -> None:
+    """kill -9 for the command line and for all that it started, once an epoch's state is kept."""
+    for _ in range(6000):
+        for log in (work_dir / "logs").glob("*.events.jsonl"):
+            for line in log.read_text().splitlines():
+                # The state is kept between the end of an epoch and the next one's first batch.
+                if line.endswith("}") and json.loads(line).get("epoch", 0) > epoch:
+                    for group in [*_workers(work_dir), process.pid]:
+                        os.killpg(group, signal.SIGKILL)
+                    process.communicate()
+                    return
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
+    raise AssertionError("no training came so far")
+
+
+def _trainer_file(work_dir: pathlib.Path, key: str, name: str) -> Any:
+    """The content of the only file of a name in the Trainer's last output of a key."""
+    outputs = work_dir / "pipeline" / "Trainer.cnn_small" / key
+    last = max(outputs.iterdir(), key=lambda path: int(path.name))
+    (file,) = last.rglob(name)
+    return json.loads(file.read_text())
+
+
+def _history(work_dir: pathlib.Path) -> dict[str, Any]:
+    return _trainer_file(work_dir, "model_run", "history.json")
+
+
+def _without_times(history: dict[str, Any]) -> dict[str, Any]:
+    values = json.loads(json.dumps(history))
+    for name in ("train_seconds", "resumed_epochs"):
+        del values[name]
+    for part in (*values["phases"], *values["epochs"]):
+        del part["seconds"]
+    return values
+
+
+@pytest.mark.timeout(1800)
+def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
+    corpus: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    config = tmp_path / "quick.toml"
+    config.write_text(CONFIG)
+    work = tmp_path / "broken"
+    typed = ("run", "-c", config, "-d", corpus, "-w", work)
+
+    process = _start(*typed)
+    _kill_after_an_epoch(process, work, 2)
+    assert _workers(work) == []
+    (state,) = (work / "checkpoints").glob("*.npz")
+    assert state.name.startswith("cnn_small-")
+    assert not (work / "results.json").exists()
+    # TensorBoard can look on while it trains.
+    assert list((work / "curves" / "cnn_small" / "train").iterdir())
+
+    output = _finish(_start(*typed))
+    history = _history(work)
+    done = history["resumed_epochs"]
+    assert 2 <= done < EPOCHS
+    assert f"cnn_small: goes on after epoch {done}, where an earlier run ended" in output
+    assert list((work / "checkpoints").iterdir()) == []
+
+    unbroken = tmp_path / "unbroken"
+    _finish(_start("run", "-c", config, "-d", corpus, "-w", unbroken))
+    expected = _history(unbroken)
+    assert expected["resumed_epochs"] == 0
+    assert len(expected["epochs"]) == EPOCHS
+    assert _without_times(history) == _without_times(expected)
+
+    # In processes and work folders of their own, the same seed gave the same model.
+    cards = [_trainer_file(folder, "model", "model_card.json") for folder in (work, unbroken)]
+    assert cards[0] == cards[1]
+    assert len(cards[0]["model_digest"]) == 64
+
+    # The curves are whole, and what the user is told to type finds them.
+    curves = work / "curves"
+    assert f"tensorboard --logdir {curves}" in output.replace("\n", "")
+    reader = EventAccumulator(str(curves / "cnn_small" / "train"))
+    reader.Reload()
+    assert [(event.step, event.value) for event in reader.Scalars("val_loss")] == [
+        (step, pytest.approx(epoch["val_loss"]))
+        for step, epoch in enumerate(history["epochs"], start=1)
+    ]
+    assert (curves / "cnn_small.png").read_bytes().startswith(b"\x89PNG")
+    assert (curves / "cnn_small.png").read_bytes() == (
+        unbroken / "curves" / "cnn_small.png"
+    ).read_bytes()

@@ -1,0 +1,85 @@
+"""What is refused before anything is decoded."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+
+import pytest
+
+from components.audio.params import AudioParams
+from components.datasets.corpus import Corpus
+from components.datasets.settings import SplitSettings
+from components.datasets.splits import SplitResult
+from components.datasets.track import Track
+from components.errors import UsageError
+from components.models.settings import ModelSettings, TrainingSettings
+from pipeline import preflight
+from pipeline.config import Config
+
+# Ten tracks of three clips; eight of them are for training.
+IDS = [f"t{number}" for number in range(10)]
+CORPUS = Corpus(
+    tracks=tuple(Track(name, f"{name}.mp3", "Rock") for name in IDS),
+    genres=("Folk", "Rock"),
+    splits=SplitResult(
+        SplitSettings(),
+        {name: "train" if number < 8 else "test" for number, name in enumerate(IDS)},
+    ),
+    rejects=(),
+    digest="",
+)
+AUDIO = AudioParams(clips_per_track=3)
+
+
+def _config(batch_size: int = 24, **model: int) -> Config:
+    return Config(
+        models={"crnn": ModelSettings(), "ffnn": ModelSettings(**model)},  # type: ignore[arg-type]
+        audio=AUDIO,
+        training=TrainingSettings(batch_size=batch_size),
+    )
+
+
+def test_a_batch_of_all_clips_is_just_possible() -> None:
+    preflight.check_batches(_config(24), CORPUS)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (_config(25), r"^training\.batch_size = 25: crnn .* the train split has 24; set it to 24 "),
+        (_config(8, batch_size=25), r"^models\.ffnn\.batch_size = 25: .* has 24;"),
+        (
+            _config(24, max_train_clips=10),
+            r"^training\.batch_size = 24: ffnn .*models\.ffnn\.max_train_clips leaves 10;",
+        ),
+        (_config(8, batch_size=11, max_train_clips=10), r"^models\.ffnn\.batch_size = 11: .* 10;"),
+    ],
+)
+def test_a_batch_larger_than_the_data_is_refused(config: Config, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        preflight.check_batches(config, CORPUS)
+
+
+def test_tracks_that_cannot_be_used_do_not_count() -> None:
+    preflight.check_batches(_config(21), CORPUS, {"t0", "t9"})
+    with pytest.raises(UsageError, match="has 21;"):
+        preflight.check_batches(_config(22), CORPUS, {"t0", "t9"})
+
+
+def test_clips_that_are_split_one_by_one_are_counted_so() -> None:
+    leaky = dataclasses.replace(CORPUS, splits=SplitResult(SplitSettings(), {}, leaky=True))
+    count = sum(leaky.split_of_clip(name, clip) == "train" for name in IDS for clip in range(3))
+    assert 0 < count < 30
+    preflight.check_batches(_config(count), leaky)
+    with pytest.raises(UsageError, match=f"has {count};"):
+        preflight.check_batches(_config(count + 1), leaky)
+
+
+def test_weights_that_are_not_there_are_refused(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "base.weights.h5"
+    config = Config(models={"vgg16": ModelSettings(weights=str(path))})
+    with pytest.raises(UsageError, match=r"models\.vgg16\.weights = .*no such file"):
+        preflight.check_weights(config)
+    path.touch()
+    preflight.check_weights(config)
