@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from components.audio.limits import DecodeLimits
 from components.audio.params import AudioParams
 from components.datasets.track import Reject, Track
+from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings
 from components.spectrogram_gen.rejects import duplicate_rejects
 
@@ -23,13 +24,19 @@ if TYPE_CHECKING:
 # Serialized tf.Example of one clip beside its spectrogram: ids, label, framing.
 EXAMPLE_OVERHEAD_BYTES = 256
 
-# float32 SavedModels in bytes (measured), and how many more copies of the candidate a run
-# keeps: the Selector's, the pushed one and its archive.
-MODEL_BYTES = {"ffnn": 24e6, "cnn_small": 1e6}
-OTHER_MODEL_BYTES = 100e6
+# Weights of networks whose number does not depend on the picture, for eight genres.
+PARAMETERS = {"cnn_small": 0.1e6, "crnn": 0.25e6, "resnet34": 21.3e6, "resnet50": 23.6e6}
+OTHER_PARAMETERS = 25e6
+VGG16_CONVOLUTIONS = 14.7e6
+WEIGHT_BYTES = 4
+# The graphs of a SavedModel's signatures, its card and curves beside the weights.
+GRAPH_BYTES = 3e6
+# How many more copies of the candidate a run keeps: the Selector's, the pushed one and its
+# archive.
 CANDIDATE_COPIES = 3
-# VGG16's dense layers grow with the picture: side in pixels (0: the spectrogram's own).
-VGG16_BYTES = ((48, 61e6), (64, 93e6), (128, 200e6), (1024, 560e6))
+# The state of a training: weights, Adam's two moments, the best weights; and the state of the
+# epoch before stays until the new one is whole.
+STATE_COPIES = 8
 BASE_BYTES = 50e6
 
 TIMED_TRACKS = 8
@@ -135,14 +142,29 @@ def examples_bytes(tracks: int, params: AudioParams) -> int:
 
 def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]) -> int:
     """About what a first run puts on the disk, so that it can stop before it begins."""
-    sizes = [_model_bytes(name, settings) for name, settings in models.items()]
-    kept = sum(sizes) + CANDIDATE_COPIES * max(sizes, default=0)
+    weights = [
+        WEIGHT_BYTES * parameters(name, settings, params) for name, settings in models.items()
+    ]
+    # Bases are kept twice: in the model, and as weights that another one may start from.
+    sizes = [
+        GRAPH_BYTES + size * (2 if NETWORKS[name].smallest_side_pixels else 1)
+        for name, size in zip(models, weights, strict=True)
+    ]
+    largest = max(sizes, default=0)
+    # Checkpoints are gone before the candidate is copied.
+    kept = sum(sizes) + max(CANDIDATE_COPIES * largest, STATE_COPIES * max(weights, default=0))
     # Twice: as examples, and in the clip store.
     return int(BASE_BYTES + 2 * examples_bytes(tracks, params) + kept)
 
 
-def _model_bytes(name: str, settings: ModelSettings) -> float:
+def parameters(name: str, settings: ModelSettings, params: AudioParams) -> float:
+    """About how many weights a network has."""
+    if name == "ffnn":
+        return 512 * params.n_mels * params.frames + 0.13e6
     if name == "vgg16":
-        side = settings.image_size or 128
-        return next((size for most, size in VGG16_BYTES if side <= most), VGG16_BYTES[-1][1])
-    return MODEL_BYTES.get(name, OTHER_MODEL_BYTES)
+        side = settings.image_size
+        height, width = (side, side) if side else (params.n_mels, params.frames)
+        features = (height // 32) * (width // 32) * 512
+        units = min(4096, features)  # as components.models.vgg16 makes its dense layers
+        return VGG16_CONVOLUTIONS + features * units + units * units
+    return PARAMETERS.get(name, OTHER_PARAMETERS)

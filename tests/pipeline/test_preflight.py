@@ -32,11 +32,11 @@ CORPUS = Corpus(
 AUDIO = AudioParams(clips_per_track=3)
 
 
-def _config(batch_size: int = 24, **model: int) -> Config:
+def _config(of_all: int, **model: int) -> Config:
     return Config(
         models={"crnn": ModelSettings(), "ffnn": ModelSettings(**model)},  # type: ignore[arg-type]
         audio=AUDIO,
-        training=TrainingSettings(batch_size=batch_size),
+        training=TrainingSettings(batch_size=of_all),
     )
 
 
