@@ -97,7 +97,7 @@ def _draw(figure: Any, history: Mapping[str, Any]) -> None:
     highest = [max(epoch["learning_rate"] for epoch in epochs[a:b]) for a, b in phases]
     if above := [value for value in highest if value]:
         # Phases differ by orders of magnitude, and each may fall to nothing at its end.
-        rate.set_yscale("log", nonpositive="clip")
+        rate.set_yscale("log", nonpositive="mask")
         rate.set_ylim(min(above) / _SHOWN_FALL, max(above) * 2)
     rate.set_xlabel("epoch")
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
