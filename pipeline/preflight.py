@@ -33,16 +33,16 @@ def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()
         for index in range(config.audio.clips_per_track)
     )
     for name, model in config.models.items():
-        table, size = f"models.{name}", model.batch_size
+        own = f"models.{name}.batch_size"
+        key, size = own, model.batch_size
         if size is None:
-            table, size = "training", config.training.batch_size
-        usable = min(clips, model.max_train_clips or clips)
+            key, size = "training.batch_size", config.training.batch_size
+        usable, why = clips, "that is the whole train split"
+        if 0 < model.max_train_clips < clips:
+            usable, why = model.max_train_clips, f"models.{name}.max_train_clips"
         if size > usable:
-            why = "the train split has"
-            if usable < clips:
-                why = f"models.{name}.max_train_clips leaves"
             raise UsageError(
-                f"{table}.batch_size = {size}: {name} would learn from fewer clips than that in "
-                f"all, as {why} {usable}; set it to {usable} or less (a quarter of it leaves "
-                "four steps an epoch), or add tracks"
+                f"{key} = {size}: larger than the {usable} clips that {name} would learn from "
+                f"({why}); set {key if usable == clips else own} to {usable} or less (a quarter of "
+                "that makes four steps an epoch), or add tracks"
             )

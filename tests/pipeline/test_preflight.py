@@ -47,13 +47,14 @@ def test_a_batch_of_all_clips_is_just_possible() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (_config(25), r"^training\.batch_size = 25: crnn .* the train split has 24; set it to 24 "),
-        (_config(8, batch_size=25), r"^models\.ffnn\.batch_size = 25: .* has 24;"),
+        (_config(25), r"^training\.batch_size = 25: .* 24 clips that crnn .*; set training\.batch"),
+        (_config(8, batch_size=25), r"^models\.ffnn\.batch_size = 25: .* 24 clips that ffnn "),
         (
             _config(24, max_train_clips=10),
-            r"^training\.batch_size = 24: ffnn .*models\.ffnn\.max_train_clips leaves 10;",
+            r"^training\.batch_size = 24: .* 10 clips that ffnn .*\(models\.ffnn\.max_train_clips\)"
+            r"; set models\.ffnn\.batch_size to 10 ",
         ),
-        (_config(8, batch_size=11, max_train_clips=10), r"^models\.ffnn\.batch_size = 11: .* 10;"),
+        (_config(8, batch_size=11, max_train_clips=10), r"^models\.ffnn\.batch_size = 11: .* 10 "),
     ],
 )
 def test_a_batch_larger_than_the_data_is_refused(config: Config, message: str) -> None:
@@ -63,7 +64,7 @@ def test_a_batch_larger_than_the_data_is_refused(config: Config, message: str) -
 
 def test_tracks_that_cannot_be_used_do_not_count() -> None:
     preflight.check_batches(_config(21), CORPUS, {"t0", "t9"})
-    with pytest.raises(UsageError, match="has 21;"):
+    with pytest.raises(UsageError, match="the 21 clips"):
         preflight.check_batches(_config(22), CORPUS, {"t0", "t9"})
 
 
@@ -72,7 +73,7 @@ def test_clips_that_are_split_one_by_one_are_counted_so() -> None:
     count = sum(leaky.split_of_clip(name, clip) == "train" for name in IDS for clip in range(3))
     assert 0 < count < 30
     preflight.check_batches(_config(count), leaky)
-    with pytest.raises(UsageError, match=f"has {count};"):
+    with pytest.raises(UsageError, match=f"the {count} clips"):
         preflight.check_batches(_config(count + 1), leaky)
 
 
