@@ -25,6 +25,8 @@ MAX_WEIGHTS_BYTES = 2 * 1024**3
 KERAS_SUFFIXES = (".weights.h5", ".h5", ".keras")
 DOWNLOAD_TIMEOUT_SECONDS = 30.0
 
+_NOT_LOADED = re.compile(r"A total of (\d+) objects could not be loaded\..*<\w+ name=(\w+)")
+
 
 class WeightsError(GenreflowError):
     """Starting weights cannot be had or do not fit. The text says what to do."""
@@ -87,7 +89,16 @@ def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
         # Of a .keras file this reads the weights alone: its configuration could name code.
         model.load_weights(path)
     except (ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
-        raise WeightsError(misfit(path, architecture, first_line(error))) from error
+        raise WeightsError(misfit(path, architecture, _plain(error))) from error
+
+
+def _plain(error: BaseException) -> str:
+    """Keras's reason, without its objects' representations."""
+    missing = _NOT_LOADED.match(str(error))
+    if missing:
+        count, name = missing.groups()
+        return f"{count} of its layers are not in the file as they have to be, {name} for one"
+    return first_line(error)
 
 
 def misfit(path: pathlib.Path, architecture: str, why: str) -> str:

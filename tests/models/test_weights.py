@@ -102,6 +102,28 @@ def test_weights_of_another_architecture_are_refused(suffix: str, tmp_path: path
         _vgg16(str(path))
 
 
+def test_the_layers_that_do_not_fit_are_counted_and_one_is_named(tmp_path: pathlib.Path) -> None:
+    network = _vgg16("none")
+    network.model.save_weights(tmp_path / "whole.weights.h5")  # the base is deeper in it
+    with pytest.raises(weights.WeightsError, match=r"fit vgg16: 13 of its layers .* block1_conv1 "):
+        _vgg16(str(tmp_path / "whole.weights.h5"))
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_a_file_with_a_head_for_any_number_of_classes_gives_its_base(
+    suffix: str, tmp_path: pathlib.Path
+) -> None:
+    keras.utils.set_random_seed(7)
+    settings = ModelSettings(image_size=32, weights=str(tmp_path / f"whole{suffix}"))
+    whole = keras.applications.ResNet50(weights=None, classes=10, input_shape=(32, 32, 3))
+    (whole.save if suffix == ".keras" else whole.save_weights)(settings.weights)
+    loaded = _convolutions(
+        registry.build("resnet50", settings, n_mels=16, frames=20, genres=3, seed=0)
+    )
+    for one, other in zip(loaded.weights, whole.weights[:-2], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_published_weights_of_another_architecture_are_refused(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "small.h5"
     inputs = keras.Input((8, 8, 3))
