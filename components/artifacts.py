@@ -21,3 +21,9 @@ class DataCheckResult(artifact.Artifact):  # type: ignore[misc]
     """`check.json`: what DataCheck looked at and found in order."""
 
     TYPE_NAME = "GenreflowDataCheck"
+
+
+class TuningResults(artifact.Artifact):  # type: ignore[misc]
+    """A search's `trials.json` (see components/tuner/outcome.py), `trials.csv`, `trials.png`."""
+
+    TYPE_NAME = "GenreflowTuningResults"

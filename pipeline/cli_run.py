@@ -22,6 +22,7 @@ from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
 from pipeline.display import LEGEND, RunDisplay, results_tables, shown, worth
 from pipeline.places import Places, claim, complete_versions
+from pipeline.tuning_table import TUNING_LEGEND, tuning_tables
 from pipeline.work_dir import WorkDir
 
 
@@ -91,6 +92,10 @@ def run(
     for table in results_tables(results):
         out.print(table)
     out.print(LEGEND, style="dim", highlight=False)
+    if config.tuned_networks:
+        for table in tuning_tables(results, work):
+            out.print(table)
+        out.print(TUNING_LEGEND, style="dim", highlight=False)
     for note in worth(results):
         out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, places, corpus, time.monotonic() - begun)
@@ -176,6 +181,8 @@ def _conclude(
     else:
         say("pushed     nothing, and no model was pushed before")
     say(f"results    {shown(work.root / 'results.json')}")
+    if work.tuning.is_dir():
+        say(f"tuning     {shown(work.tuning)}: tables and plots of all trials")
     say(f"left out   {shown(work.rejects)}")
     watch = shlex.join([program("tensorboard"), "--logdir", str(work.curves)])
     say(f"curves     {shown(work.curves)}, or {shown(watch)}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +19,7 @@ from components.models.registry import NETWORKS
 from components.predictions import metrics, table
 from components.trainer.event_log import FILE_PREFIX
 from components.trainer.history import CURVES_FILE, HISTORY_FILE
+from components.tuner.trials import FILES, JSON_FILE
 from pipeline.config import Config
 from pipeline.results import SCHEMA_VERSION
 
@@ -116,12 +119,34 @@ def _models(
         models[name] = {
             "parameters": history["parameters"],
             "train_seconds": history["train_seconds"],
+            **_tuning(record, name),
             **{
                 split: metrics.evaluate(part, genres).to_json()
                 for split, part in rows.groupby("split")
             },
         }
     return models
+
+
+def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
+    """What a search chose for a network; nothing for one that was not tuned."""
+    outputs = record.outputs(f"Tuner.{name}")
+    if not outputs:
+        return {}
+    found = _read_json(outputs, "results", JSON_FILE)
+    best = found["trials"][found["best"] - 1]
+    return {
+        "tuning": {
+            "values": found["values"],
+            "validation_loss": best["val_loss"],
+            "validation_clip_accuracy": best["val_accuracy"],
+            "best_trial": found["best"],
+            "trials": len(found["trials"]),
+            "failed": sum(trial["outcome"] == "failed" for trial in found["trials"]),
+            "algorithm": found["algorithm"],
+            "seconds": found["seconds"],
+        }
+    }
 
 
 def _read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
@@ -161,3 +186,19 @@ def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
     for path, content in wanted.items():
         if not path.is_file() or path.read_bytes() != content:
             artifact_files.write_bytes(str(path), content)
+
+
+def copy_tuning(config: Config, record: RunRecord, destination: pathlib.Path) -> None:
+    """Puts each search's results into a folder of its network's name, and takes away those
+    of networks that are tuned no more."""
+    for name in NETWORKS:
+        folder = destination / name
+        if name not in config.tuned_networks:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        source = record.outputs(f"Tuner.{name}")["results"].uri
+        for file in FILES:
+            content = artifact_files.read_bytes(os.path.join(source, file))
+            artifact_files.write_bytes(str(folder / file), content)
+    with contextlib.suppress(OSError):
+        destination.rmdir()  # if nothing is left in it

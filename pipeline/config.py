@@ -10,7 +10,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from components.audio.params import AudioParams
@@ -18,6 +18,7 @@ from components.datasets.settings import DatasetSettings, SplitSettings
 from components.gate.settings import GateSettings
 from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings, TrainingSettings
+from components.tuner.settings import PARAMETERS, TuningSettings
 from pipeline.beam_settings import BeamSettings
 from pipeline.storage_settings import StorageSettings
 
@@ -48,6 +49,7 @@ class Config:
     dataset: DatasetSettings = dataclasses.field(default_factory=DatasetSettings)
     split: SplitSettings = dataclasses.field(default_factory=SplitSettings)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
+    tuning: TuningSettings = dataclasses.field(default_factory=TuningSettings)
     gate: GateSettings = dataclasses.field(default_factory=GateSettings)
     beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)
     storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
@@ -79,6 +81,12 @@ class Config:
                         f"{picture[1]} pixels ([audio]: mel bands x frames), and this network "
                         f"needs {smallest} a side; set it to {smallest} or more"
                     )
+        yield from _tuning_problems(self.tuning, self.models)
+
+    @property
+    def tuned_networks(self) -> tuple[str, ...]:
+        """The networks whose values are searched for before they are trained."""
+        return self.tuning.networks if self.tuning.trials else ()
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values, defaults included, in the tables' order."""
@@ -102,6 +110,40 @@ def network_problems(names: Iterable[str]) -> Iterator[str]:
         near = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean models.{near[0]}? " if near else ""
         yield f"models.{name}: unknown network; {hint}there are: {', '.join(sorted(NETWORKS))}"
+
+
+def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]) -> Iterator[str]:
+    """What cannot be tuned: no network, no range, or what a network's own table fixes."""
+    if not tuning.networks:
+        if tuning != TuningSettings():
+            yield (
+                "tuning.networks: names no network to tune; name some of "
+                f"{', '.join(sorted(models))}, or take the [tuning] table out"
+            )
+        return
+    if len(set(tuning.networks)) != len(tuning.networks):
+        yield f"tuning.networks = {json.dumps(tuning.networks)}: names a network twice"
+    if not tuning.tuned():
+        yield (
+            "tuning: has nothing to choose from; give at least one of "
+            f"{', '.join(PARAMETERS)} a range, such as learning_rate = [0.0001, 0.01]"
+        )
+    for name in tuning.networks:
+        if name not in models:
+            near = difflib.get_close_matches(name, models, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            yield (
+                f"tuning.networks: {name!r} is not trained; {hint}there are: "
+                f"{', '.join(sorted(models))} (tables [models.NAME])"
+            )
+            continue
+        for parameter in tuning.tuned():
+            fixed = getattr(models[name], parameter)
+            if fixed is not None:
+                yield (
+                    f"tuning.{parameter}: models.{name}.{parameter} = {json.dumps(fixed)} fixes "
+                    "it; take one of the two out"
+                )
 
 
 def _model_problems(

@@ -34,6 +34,8 @@ SHOWN_MEASURES = {
     "val loss": "val_loss",
     "val acc": "val_accuracy",
 }
+# What may be tuned, as narrow columns name it.
+SHORT_NAMES = {"learning_rate": "rate", "batch_size": "batch", "dropout": "dropout", "l2": "L2"}
 UNITS = {"audio": "tracks", "predict": "clips", "training": "batches", "corpus": "tracks"}
 
 
@@ -146,6 +148,17 @@ class RunDisplay:
             if event.get(key) is not None
         )
         self._update(numbers, phase)
+
+    def _on_tuning(self, event: Mapping[str, Any]) -> None:
+        if "note" in event:
+            self._say(f"  [yellow]{shown(event['architecture'])}: {shown(event['note'])}[/]")
+            return
+        self._done, self._total, self._unit = event["done"], event["total"], "clips"
+        words = [f"{SHORT_NAMES[name]} {value:g}" for name, value in event["values"].items()]
+        if event["best"]:
+            number, loss = event["best"]
+            words.append(f"best {loss:.3f} (trial {number})")
+        self._update("  ".join(words), f"trial {event['trial']}/{event['trials']}")
 
     def _on_tick(self, event: Mapping[str, Any]) -> None:
         if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:

@@ -36,6 +36,7 @@ from components.gate.component import GenreGate
 from components.gate.serving_model import ServingModelStrategy
 from components.selector.component import Selector
 from components.spectrogram_gen.component import SpectrogramGen
+from components.tuner.component import Tuner
 from pipeline.beam_settings import pipeline_args
 from pipeline.config import Config
 
@@ -73,8 +74,8 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
     """The whole graph, one Trainer node for each network of the configuration.
 
     Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
-    DataCheck, Trainer.<architecture>, Selector, Evaluator, ServingModel (resolver),
-    GenreGate, Pusher.
+    DataCheck, Tuner.<architecture> (of those that are tuned), Trainer.<architecture>,
+    Selector, Evaluator, ServingModel (resolver), GenreGate, Pusher.
     """
     genres = facts.genres
     spectrograms = SpectrogramGen(
@@ -101,9 +102,12 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         leaky=facts.leaky,
         artists_apart=config.split.policy == "by_artist",
     )
-    trainers = {name: _trainer(config, name, genres, examples) for name in config.models}
-    for trainer in trainers.values():
-        trainer.add_upstream_node(check)
+    tuners = {name: _tuner(config, name, genres, examples) for name in config.tuned_networks}
+    trainers = {
+        name: _trainer(config, name, genres, examples, tuners.get(name)) for name in config.models
+    }
+    for node in (*tuners.values(), *trainers.values()):
+        node.add_upstream_node(check)
     selector = Selector(
         examples=examples,
         models={name: node.outputs["model"] for name, node in trainers.items()},
@@ -144,6 +148,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
             statistics,
             validator,
             check,
+            *tuners.values(),
             *trainers.values(),
             selector,
             evaluator,
@@ -157,7 +162,22 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
     )
 
 
-def _trainer(config: Config, name: str, genres: Sequence[str], examples: Any) -> Trainer:
+def _tuner(config: Config, name: str, genres: Sequence[str], examples: Any) -> Tuner:
+    return Tuner(
+        architecture=name,
+        examples=examples,
+        model=config.models[name],
+        training=config.training,
+        tuning=config.tuning,
+        audio=config.audio,
+        genres=genres,
+        weights_digest=weights_digest(config.models[name].weights),
+    ).with_id(f"Tuner.{name}")
+
+
+def _trainer(
+    config: Config, name: str, genres: Sequence[str], examples: Any, tuner: Tuner | None
+) -> Trainer:
     """One network's node. Its custom_config, which is part of TFX's cache key, holds
     that network's settings and what the data must agree with, nothing else."""
     return Trainer(
@@ -165,6 +185,7 @@ def _trainer(config: Config, name: str, genres: Sequence[str], examples: Any) ->
         examples=examples,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
+        hyperparameters=tuner.outputs["hyperparameters"] if tuner else None,
         custom_config={
             "architecture": name,
             "model": json.dumps(dataclasses.asdict(config.models[name]), sort_keys=True),

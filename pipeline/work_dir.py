@@ -67,6 +67,11 @@ class WorkDir:
         return self.root / "curves"
 
     @property
+    def tuning(self) -> pathlib.Path:
+        """The results of each search, in a folder for each network."""
+        return self.root / "tuning"
+
+    @property
     def clip_store(self) -> pathlib.Path:
         """Decoded clips, kept between runs; deleting it is safe."""
         return self.root / "cache"

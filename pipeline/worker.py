@@ -115,6 +115,7 @@ def run(request: Request) -> dict[str, Any]:
     )
     collect.copy_rejects(record, str(work_dir.rejects))
     collect.copy_curves(config, record, str(work_dir.curves))
+    collect.copy_tuning(config, record, work_dir.tuning)
     results.write_results(outcome, str(work_dir.root))
     progress.report("finished")
     return outcome

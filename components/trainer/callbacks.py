@@ -19,6 +19,10 @@ class TrainingError(GenreflowError):
     """Training cannot go on. The text says where it was and what to change."""
 
 
+class DivergedError(TrainingError):
+    """The loss is no longer a number: with these settings, training goes nowhere."""
+
+
 class Reporter(Protocol):
     """Takes progress as keyword fields, e.g. functools.partial(progress.report, "training").
 
@@ -120,7 +124,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
 
     def _check(self, means: dict[str, Any], name: str, where: str) -> None:
         if not math.isfinite(means[name]):
-            raise TrainingError(
+            raise DivergedError(
                 f"the loss became {means[name]} in {where} of phase {self._phase!r}; lower the "
                 f"learning rate (it was {self._learning_rate}), or look for damaged examples"
             )

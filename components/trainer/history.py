@@ -8,6 +8,7 @@ parameters      how many weights the model has
 train_seconds   of the training alone
 resumed_epochs  of these, done by an earlier run that was broken off
 settings        ResolvedSettings as plain values
+tuned           those of them that a Tuner found; {} without one
 data            {"dataset", "split", "audio"}: the tables that decide what was learned from
 genres          in label order
 clips           {"train": n, "validation": n} that were used
@@ -42,8 +43,8 @@ CURVES_FILE = "curves.png"
 SCHEMA_VERSION = 1
 
 _ON_THE_CARD = (
-    "architecture", "parameters", "settings", "data", "clips", "versions", "audio_hash",
-    "code_digest", "weights_digest",
+    "architecture", "parameters", "settings", "tuned", "data", "clips", "versions",
+    "audio_hash", "code_digest", "weights_digest",
 )  # fmt: skip
 
 
@@ -53,6 +54,7 @@ def record(
     architecture: str,
     parameters: int,
     settings: Mapping[str, Any],
+    tuned: Mapping[str, float],
     data: Mapping[str, Any],
     genres: Sequence[str],
     clips: Mapping[str, int],
@@ -69,6 +71,7 @@ def record(
         "train_seconds": round(history.train_seconds, 3),
         "resumed_epochs": history.resumed_epochs,
         "settings": dict(settings),
+        "tuned": dict(tuned),
         "data": dict(data),
         "genres": list(genres),
         "clips": dict(clips),

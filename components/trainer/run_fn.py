@@ -36,6 +36,7 @@ from components.trainer.export import export_saved_model
 from components.trainer.history import CURVES_FILE, HISTORY_FILE
 from components.trainer.settings import ResolvedSettings, resolve
 from components.trainer.training import TrainingHistory, train
+from components.trainer.tuned import Values, tuned_values, with_values
 
 BASE_FILE = "base.weights.h5"
 
@@ -53,6 +54,7 @@ class TrainerConfig:
     weights_digest: str
     synthetic: bool
     data: Mapping[str, Any]
+    tuned: Values = dataclasses.field(default_factory=dict)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> TrainerConfig:
@@ -96,16 +98,18 @@ def run_fn(fn_args: Any) -> None:
 
     Args:
       fn_args: TFX's FnArgs. Used: `train_files`, `eval_files` (file patterns of the train
-        and the validation split), `serving_model_dir`, `model_run_dir`, `custom_config`.
+        and the validation split), `serving_model_dir`, `model_run_dir`, `custom_config`,
+        `hyperparameters` (a Tuner's, or None).
 
     Raises:
-      ValueError: `custom_config` is not what TrainerConfig.parse takes.
+      ValueError: `custom_config` is not what TrainerConfig.parse takes, or
+        `hyperparameters` not what tuned_values takes.
       DataError: a split is empty, a genre has no training clips, a label fits no genre, a
         batch is larger than the train split, or the examples cannot be read.
       GenreflowError: the network cannot be built (NetworkError, WeightsError) or trained
         (TrainingError).
     """
-    config = TrainerConfig.parse(fn_args.custom_config)
+    config = _with_tuned(TrainerConfig.parse(fn_args.custom_config), fn_args.hyperparameters)
     for directory in (fn_args.serving_model_dir, fn_args.model_run_dir):
         # A repeated step inherits what the interrupted one left.
         if tf.io.gfile.exists(directory):
@@ -184,6 +188,11 @@ def _event_log(config: TrainerConfig, report: Reporter) -> Iterator[EventLog]:
         yield log
 
 
+def _with_tuned(config: TrainerConfig, hyperparameters: Mapping[str, Any] | None) -> TrainerConfig:
+    tuned = tuned_values(hyperparameters)
+    return dataclasses.replace(config, model=with_values(config.model, tuned), tuned=tuned)
+
+
 def _checkpoint(
     config: TrainerConfig, both: Sequence[splits.Split], settings: ResolvedSettings
 ) -> Checkpoint:
@@ -244,6 +253,7 @@ def _history(
         architecture=config.architecture,
         parameters=network.parameters,
         settings=settings.to_json(),
+        tuned=config.tuned,
         data={**config.data, "audio": config.audio.to_json()},
         genres=config.genres,
         clips={"train": len(train_split), "validation": len(validation_split)},

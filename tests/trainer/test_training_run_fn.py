@@ -80,6 +80,7 @@ def _fn_args(
         serving_model_dir=str(folder / "model" / "Format-Serving"),
         model_run_dir=str(folder / "model_run"),
         custom_config=config,
+        hyperparameters=None,
     )
 
 
@@ -109,6 +110,7 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     }  # fmt: skip
     assert [phase["phase"] for phase in history["phases"]] == ["train"]
     assert history["settings"]["batch_size"] == 8
+    assert history["tuned"] == {}
     assert history["genres"] == list(GENRES)
     assert set(history["versions"]) == {
         "genreflow", "python", "keras", "backend", "tensorflow", "numpy",
@@ -134,6 +136,23 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     assert card["versions"] == history["versions"]
     described = model.signatures["describe"]()
     assert json.loads(described["model_card"].numpy()) == card
+
+
+def test_what_a_tuner_found_is_what_it_trains_with_and_says(tmp_path: pathlib.Path) -> None:
+    fn_args = _fn_args(tmp_path, _config(epochs=1))
+    found = {"learning_rate": 0.002, "batch_size": 4, "dropout": 0.15}
+    fn_args.hyperparameters = {"space": [], "values": found}
+    run_fn.run_fn(fn_args)
+    history = _history(fn_args)
+    assert history["tuned"] == found
+    assert {name: history["settings"][name] for name in found} == found
+    card = pathlib.Path(fn_args.serving_model_dir, "assets/model_card.json").read_text()
+    assert json.loads(card)["tuned"] == found
+    assert json.loads(card)["settings"]["batch_size"] == 4
+
+    fn_args.hyperparameters = {"values": {"epochs": 3}}
+    with pytest.raises(ValueError, match="epochs = 3"):
+        run_fn.run_fn(fn_args)
 
 
 def _base_weights(fn_args: Any) -> pathlib.Path:

@@ -1,0 +1,264 @@
+"""Tuner's work: read the splits, search, and write what came of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components import artifact_files, progress
+from components.audio.params import AudioParams
+from components.errors import DataError
+from components.fresh_output import empty_outputs
+from components.models import registry
+from components.models.network import Network
+from components.models.settings import ModelSettings, TrainingSettings
+from components.trainer import splits
+from components.trainer.callbacks import Reporter
+from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
+from components.trainer.history import versions
+from components.trainer.settings import resolve
+from components.trainer.training import train
+from components.trainer.tuned import Values
+from components.tuner.outcome import Outcome
+from components.tuner.search import search
+from components.tuner.settings import TuningSettings
+from components.tuner.trainee import Trainee
+from components.tuner.trials import State, Trial, guessing_loss
+
+
+class Executor(BaseExecutor):  # type: ignore[misc]
+    """Writes the best values as TFX's HyperParameters, and the TuningResults."""
+
+    def Do(  # noqa: N802  TFX's name
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        self._log_startup(input_dict, output_dict, exec_properties)
+        empty_outputs(output_dict)
+        task = Task.parse(exec_properties)
+        patterns = [
+            [io_utils.all_files_pattern(uri)]
+            for split in ("train", "validation")
+            for uri in artifact_utils.get_split_uris(input_dict["examples"], split)
+        ]
+        outcome, files = run(task, patterns[0], patterns[1])
+        for key, contents in (
+            ("results", outcome.results()),
+            ("hyperparameters", outcome.hyperparameters()),
+        ):
+            folder = artifact_utils.get_single_instance(output_dict[key]).uri
+            for name, content in contents.items():
+                artifact_files.write_bytes(os.path.join(folder, name), content)
+        files.remove()
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """The node's parameters, parsed. `model` and `training` are as trial_tables made them."""
+
+    architecture: str
+    model: ModelSettings
+    training: TrainingSettings
+    tuning: TuningSettings
+    audio: AudioParams
+    genres: tuple[str, ...]
+    weights_digest: str
+    code_digest: str
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Task:
+        """From the node's parameters (see component.TunerSpec)."""
+        return cls(
+            architecture=values["architecture"],
+            model=ModelSettings(**json.loads(values["model"])),
+            training=TrainingSettings.from_json(json.loads(values["training"])),
+            tuning=TuningSettings.from_json(json.loads(values["tuning"])),
+            audio=AudioParams.from_json(json.loads(values["audio"])),
+            genres=tuple(json.loads(values["genres"])),
+            weights_digest=values["weights_digest"],
+            code_digest=values["code_digest"],
+        )
+
+
+def run(
+    task: Task, train_files: list[str], validation_files: list[str]
+) -> tuple[Outcome, StateFiles]:
+    """Searches; returns what came of it, and the state to remove once that is safe.
+
+    Args:
+      task: what to do.
+      train_files, validation_files: file patterns. The test split is no business of a search.
+
+    Raises:
+      GenreflowError: the examples cannot be used, the network cannot be built or trained, or
+        all trials failed.
+    """
+    with splits.opened(
+        train_files,
+        validation_files,
+        task.audio,
+        task.genres,
+        limit=task.model.max_train_clips,
+        seed=task.training.seed,
+    ) as both:
+        _check_batches(task, len(both[0]))
+        files = StateFiles.of(task, both)
+        watcher = _Watcher(task, len(both[0]))
+        trainee = Trainee(
+            task.training,
+            task.model,
+            registry.defaults(task.architecture),
+            both,
+            build=functools.partial(_build, task),
+            fit=functools.partial(train, scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE)),
+            report=watcher.reporter,
+            checkpoint=files.checkpoint,
+        )
+        trials = search(
+            task.tuning,
+            trainee,
+            guessing_loss=guessing_loss(len(task.genres)),
+            watcher=watcher,
+            state=State(files.state),
+        )
+    outcome = Outcome(
+        architecture=task.architecture,
+        genres=len(task.genres),
+        settings=task.tuning,
+        trials=trials,
+        clips={"train": len(both[0]), "validation": len(both[1])},
+        versions=_versions(),
+        audio_hash=task.audio.digest(),
+        code_digest=task.code_digest,
+    )
+    return outcome, files
+
+
+@dataclasses.dataclass(frozen=True)
+class StateFiles:
+    """The files of an unfinished search: its trials, and the state of the trial under way.
+
+    Named by what the search depends on, and so not found by another one; None keeps nothing.
+    """
+
+    stem: pathlib.Path | None
+
+    @classmethod
+    def of(cls, task: Task, both: tuple[splits.Split, splits.Split]) -> StateFiles:
+        """Those of a search, in the folder that the environment names."""
+        folder = os.environ.get(CHECKPOINTS_VARIABLE)
+        if not folder:
+            return cls(None)
+        depends_on = [
+            task.architecture,
+            dataclasses.asdict(task.model),
+            dataclasses.asdict(task.training),
+            dataclasses.asdict(task.tuning),
+            task.audio.digest(),
+            task.genres,
+            task.weights_digest,
+            task.code_digest,
+            _versions(),
+            [splits.digest(split) for split in both],
+        ]
+        key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
+        return cls(pathlib.Path(folder, f"tuner-{task.architecture}-{key}"))
+
+    @property
+    def state(self) -> pathlib.Path | None:
+        """Of the finished trials."""
+        return self.stem and self.stem.with_name(f"{self.stem.name}.json")
+
+    def checkpoint(self, number: int) -> Checkpoint:
+        """Of the trial of a number."""
+        return Checkpoint(self.stem and self.stem.with_name(f"{self.stem.name}-{number}.npz"))
+
+    def remove(self) -> None:
+        """Deletes them: the search is done."""
+        State(self.state).remove()
+
+
+class _Watcher:
+    """Tells whoever shows progress: the event "tuning" with `architecture` and either `note`,
+    a sentence, or `trial`, `trials`, `values`, `best` ([number, loss] or None so far), and
+    `done` of `total` clips, counted once in each epoch of each trial."""
+
+    def __init__(self, task: Task, clips: int) -> None:
+        self._architecture = task.architecture
+        self._trials, self._epochs, self._clips = task.tuning.trials, task.tuning.epochs, clips
+        self._values: Values = {}
+        self._best: Trial | None = None
+
+    def begins(self, number: int, values: Values, best: Trial | None) -> None:
+        self._values, self._best = values, best
+
+    def note(self, text: str) -> None:
+        progress.report("tuning", architecture=self._architecture, note=text)
+
+    def reporter(self, number: int) -> Reporter:
+        """What takes the progress of a trial's training."""
+
+        def report(**fields: Any) -> None:
+            if "note" in fields:
+                self.note(f"trial {number}: {fields['note']}")
+                return
+            epochs = (number - 1) * self._epochs
+            if fields["phase"] != "features":
+                epochs += fields["epoch"] - 1
+                epochs += fields["batch"] / fields["batches"] if fields["batches"] else 0
+            progress.report(
+                "tuning",
+                architecture=self._architecture,
+                trial=number,
+                trials=self._trials,
+                values=dict(self._values),
+                best=self._best and [self._best.number, self._best.val_loss],
+                done=int(epochs * self._clips),
+                total=self._trials * self._epochs * self._clips,
+            )
+
+        return report
+
+
+def _check_batches(task: Task, clips: int) -> None:
+    if task.tuning.batch_size:
+        largest, remedy = max(task.tuning.batch_size), "take it out of tuning.batch_size"
+    else:
+        largest = resolve(
+            task.training, task.model, registry.defaults(task.architecture)
+        ).batch_size
+        remedy = f"set models.{task.architecture}.batch_size to {clips} or less"
+    if largest > clips:
+        raise DataError(
+            f"{task.architecture} would be tuned on {clips} clips, fewer than one batch of "
+            f"{largest}: {remedy}, or tune on more clips (tuning.max_train_clips, more tracks)"
+        )
+
+
+def _build(task: Task, model: ModelSettings) -> Network:
+    return registry.build(
+        task.architecture,
+        model,
+        n_mels=task.audio.n_mels,
+        frames=task.audio.frames,
+        genres=len(task.genres),
+        seed=task.training.seed,
+    )
+
+
+def _versions() -> dict[str, str]:
+    names = ("keras-tuner", "scikit-learn", "scipy")
+    return {**versions(), **{name: importlib.metadata.version(name) for name in names}}
