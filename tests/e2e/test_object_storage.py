@@ -113,6 +113,8 @@ def test_everything_in_a_store_ends_as_on_a_disk(
     assert {path.name for path in work.iterdir()} >= {"metadata.sqlite", "results.json", "logs"}
     assert [p for p in work.rglob("*") if p.suffix in (".tfrecord", ".parquet", ".pb")] == []
     assert not list((work / "serving_models").rglob("*"))
+    assert (work / "curves" / "cnn_small.png").read_bytes().startswith(b"\x89PNG")
+    assert list((work / "curves" / "cnn_small" / "train").iterdir())
 
     # The same on local folders: what was read, and what of it could be used, is the same.
     local = tmp_path / "local"
