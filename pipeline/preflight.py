@@ -37,9 +37,16 @@ def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()
         key, size = own, model.batch_size
         if size is None:
             key, size = "training.batch_size", config.training.batch_size
+        limits = {f"models.{name}.max_train_clips": model.max_train_clips}
+        tuning = config.tuning
+        if name in config.tuned_networks and tuning.batch_size:
+            own = key = "tuning.batch_size"  # what it finds takes the place of the others
+            size = max(tuning.batch_size)
+            limits["tuning.max_train_clips"] = tuning.max_train_clips
         usable, why = clips, "that is the whole train split"
-        if 0 < model.max_train_clips < clips:
-            usable, why = model.max_train_clips, f"models.{name}.max_train_clips"
+        for limit, most in limits.items():
+            if 0 < most < usable:
+                usable, why = most, limit
         if size > usable:
             raise UsageError(
                 f"{key} = {size}: larger than the {usable} clips that {name} would learn from "

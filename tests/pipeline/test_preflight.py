@@ -14,6 +14,7 @@ from components.datasets.splits import SplitResult
 from components.datasets.track import Track
 from components.errors import UsageError
 from components.models.settings import ModelSettings, TrainingSettings
+from components.tuner.settings import TuningSettings
 from pipeline import preflight
 from pipeline.config import Config
 
@@ -60,6 +61,20 @@ def test_a_batch_of_all_clips_is_just_possible() -> None:
 def test_a_batch_larger_than_the_data_is_refused(config: Config, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         preflight.check_batches(config, CORPUS)
+
+
+def test_the_sizes_that_a_search_tries_are_looked_at_in_place_of_the_one_it_replaces() -> None:
+    def tuned(*sizes: int, **tuning: int) -> Config:
+        settings = TuningSettings(("ffnn", "crnn"), batch_size=sizes, **tuning)  # type: ignore[arg-type]
+        return dataclasses.replace(_config(500), tuning=settings)
+
+    preflight.check_batches(tuned(8, 24), CORPUS)
+    with pytest.raises(UsageError, match=r"^tuning\.batch_size = 25: .* the 24 clips"):
+        preflight.check_batches(tuned(25, 8), CORPUS)
+    with pytest.raises(UsageError, match=r"= 24: .* the 20 clips .*\(tuning\.max_train_clips\)"):
+        preflight.check_batches(tuned(8, 24, max_train_clips=20), CORPUS)
+    with pytest.raises(UsageError, match=r"^training\.batch_size = 500"):
+        preflight.check_batches(tuned(8, 24, trials=0), CORPUS)
 
 
 def test_tracks_that_cannot_be_used_do_not_count() -> None:
