@@ -29,6 +29,7 @@ CORE = [
     "librosa>=0.11,<0.12",
     "soundfile>=0.13",
     "soxr>=0.5",
+    "keras-tuner>=1.4.7,<1.5",
     "matplotlib>=3.9,<3.11",
     "annotated-types>=0.6",
     "pydantic>=2.10,<3",

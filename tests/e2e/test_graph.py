@@ -69,6 +69,64 @@ def test_compiling_is_deterministic_and_sees_a_change_of_the_data(tmp_path: path
     assert json_format.MessageToDict(_compiled(config, tmp_path, digest="d2")) != first
 
 
+TUNED = (
+    "tuning.networks=[cnn_small]",
+    "tuning.trials=3",
+    "tuning.learning_rate=[0.001,0.01]",
+)
+
+
+def test_a_network_is_tuned_before_it_is_trained_and_no_other_is(tmp_path: pathlib.Path) -> None:
+    config = load(shipped_config("demo"), TUNED)
+    nodes = {node.pipeline_node.node_info.id: node for node in _compiled(config, tmp_path).nodes}
+    assert [node for node in nodes if node.startswith("Tuner.")] == ["Tuner.cnn_small"]
+    tuner = nodes["Tuner.cnn_small"].pipeline_node
+    assert "DataCheck" in tuner.upstream_nodes
+    tuned, untuned = (nodes[f"Trainer.{n}"].pipeline_node for n in ("cnn_small", "ffnn"))
+    (channel,) = tuned.inputs.inputs["hyperparameters"].channels
+    assert channel.producer_node_query.id == "Tuner.cnn_small"
+    assert "hyperparameters" not in untuned.inputs.inputs
+    order = list(nodes)
+    assert order.index("Tuner.cnn_small") < order.index("Trainer.cnn_small")
+    assert tuner.execution_options.caching_options.enable_cache
+
+
+@pytest.mark.parametrize(
+    ("override", "changed"),
+    [
+        ("tuning.trials=4", {"Tuner.cnn_small"}),
+        ("tuning.dropout=[0.1,0.2]", {"Tuner.cnn_small"}),
+        # Another network's search is none of its business, nor what its trials do not use.
+        ("tuning.networks=[cnn_small,ffnn]", {"Tuner.ffnn", "Trainer.ffnn"}),
+        ("models.cnn_small.epochs=3", {"Trainer.cnn_small"}),
+        (
+            "training.clip_norm=2.0",
+            {"Tuner.cnn_small", "Trainer.cnn_small", "Trainer.ffnn", "Trainer.vgg16"},
+        ),
+        ("training.epochs=3", {"Trainer.cnn_small", "Trainer.ffnn", "Trainer.vgg16"}),
+        ("tuning.trials=0", {"Tuner.cnn_small", "Trainer.cnn_small"}),
+    ],
+)
+def test_a_change_to_the_search_changes_its_node_and_no_other(
+    override: str, changed: set[str], tmp_path: pathlib.Path
+) -> None:
+    """What TFX's cache compares: parameters and inputs. A Trainer whose Tuner ran anew has
+    another input without looking different here."""
+
+    def looks(*overrides: str) -> dict[str, tuple[str, str]]:
+        config = load(shipped_config("demo"), [*TUNED, *overrides])
+        return {
+            node.pipeline_node.node_info.id: (
+                str(node.pipeline_node.parameters),
+                str(node.pipeline_node.inputs.inputs.get("hyperparameters")),
+            )
+            for node in _compiled(config, tmp_path).nodes
+        }
+
+    before, after = looks(), looks(override)
+    assert {n for n in before | after if before.get(n) != after.get(n)} == changed
+
+
 def test_beam_options_reach_the_audio_stage(tmp_path: pathlib.Path) -> None:
     config = load(shipped_config("demo"), ["beam.runner=multi_processing", "beam.workers=3"])
     assert config.beam == BeamSettings(runner="multi_processing", workers=3)

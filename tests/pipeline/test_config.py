@@ -10,6 +10,7 @@ import pytest
 from components.audio.params import AudioParams
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.models.settings import ModelSettings, TrainingSettings
+from components.tuner.settings import TuningSettings
 from pipeline.config import Config
 
 FFNN = {"ffnn": ModelSettings()}
@@ -110,6 +111,7 @@ def test_json_holds_every_table_as_plain_values() -> None:
         "dataset",
         "split",
         "training",
+        "tuning",
         "gate",
         "beam",
         "storage",
@@ -126,3 +128,46 @@ def test_digest_depends_on_values_and_not_on_the_tables_order() -> None:
     assert len(Config(models=two).digest()) == 16
     changed = Config(models=two, training=TrainingSettings(epochs=21))
     assert changed.digest() != Config(models=two).digest()
+
+
+RATES = (1e-4, 1e-2)
+
+
+def test_only_the_networks_that_are_named_are_tuned() -> None:
+    models = {"ffnn": ModelSettings(), "cnn_small": ModelSettings()}
+    assert Config(models=models).tuned_networks == ()
+    tuning = TuningSettings(networks=("ffnn",), learning_rate=RATES)
+    assert Config(models=models, tuning=tuning).tuned_networks == ("ffnn",)
+    off = dataclasses.replace(tuning, trials=0)
+    assert Config(models=models, tuning=off).tuned_networks == ()
+
+
+@pytest.mark.parametrize(
+    ("tuning", "message"),
+    [
+        (TuningSettings(learning_rate=RATES), r"tuning\.networks: names no network .* ffnn"),
+        (TuningSettings(networks=("ffnn",)), r"tuning: has nothing to choose from; .*range"),
+        (
+            TuningSettings(networks=("fnn",), dropout=(0.1, 0.5)),
+            r"tuning\.networks: 'fnn' is not trained; did you mean 'ffnn'\? there are: ffnn",
+        ),
+        (TuningSettings(networks=("vgg16",), dropout=(0.1, 0.5)), r"'vgg16' is not trained; there"),
+        (TuningSettings(networks=("ffnn", "ffnn"), l2=(0.1, 0.5)), "names a network twice"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_told(tuning: TuningSettings, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Config(models=FFNN, tuning=tuning)
+
+
+@pytest.mark.parametrize("name", ["learning_rate", "batch_size", "dropout", "l2"])
+def test_a_value_cannot_be_both_fixed_and_tuned(name: str) -> None:
+    value = 16 if name == "batch_size" else 0.01
+    ranges = {name: (8, 16) if name == "batch_size" else (0.001, 0.1)}
+    models = {"ffnn": ModelSettings(**{name: value}), "cnn_small": ModelSettings()}  # type: ignore[arg-type]
+    tuning = TuningSettings(networks=("ffnn",), **ranges)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=rf"tuning\.{name}: models\.ffnn\.{name} = .* fixes it"):
+        Config(models=models, tuning=tuning)
+    # Of another network it may be fixed, and what [training] says is only a default.
+    other = dataclasses.replace(tuning, networks=("cnn_small",))
+    Config(models=models, tuning=other, training=TrainingSettings(batch_size=64))

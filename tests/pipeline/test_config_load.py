@@ -153,7 +153,9 @@ def test_an_augmentation_out_of_range_is_told_with_what_is_allowed(complaints: C
 def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:
     (line,) = complaints("[kubeflow]\nx = 1\n[models.ffnn]")
     assert "kubeflow: unknown table" in line
-    assert "(there are: models, audio, dataset, split, training, gate, beam, storage)" in line
+    assert (
+        "(there are: models, audio, dataset, split, training, tuning, gate, beam, storage)" in line
+    )
 
 
 def test_every_problem_is_told_at_once(complaints: Complain) -> None:
@@ -279,3 +281,29 @@ def test_what_is_loaded_is_what_to_json_gives_back(write: Write, tmp_path: pathl
         text = json.dumps(config.to_json())
         assert pydantic.TypeAdapter(Config).validate_json(text) == config
     assert all(field.name in config.to_json() for field in dataclasses.fields(Config))
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ('networks = ["ffnn"]', "tuning: has nothing to choose from; give at least one of"),
+        ('networks = ["ffnn"]\nl2 = []', "tuning: has nothing to choose from"),
+        (
+            'networks = ["ffnn"]\nlearning_rate = [0.01, 0.001]',
+            "[tuning] learning_rate = [0.01, 0.001]: is reversed; write learning_rate = "
+            "[0.001, 0.01]",
+        ),
+        ('networks = ["ffn"]\ndropout = [0, 0.5]', "'ffn' is not trained; did you mean 'ffnn'?"),
+        ('networks = ["ffnn"]\ndropout = [0, 1]', "dropout[1] = 1: must be a number at least 0"),
+        ('networks = ["ffnn"]\nlearning_rates = [0, 1]', "did you mean tuning.learning_rate?"),
+        ('networks = "ffnn"\nl2 = [0.1, 0.2]', 'networks = "ffnn": must be a list'),
+        ('networks = ["ffnn"]\nalgorithm = "grid"', 'must be one of "bayesian", "random"'),
+        ("trials = 3", "tuning.networks: names no network to tune; name some of ffnn"),
+    ],
+)
+def test_a_search_that_cannot_be_made_is_told_where_it_is_written(
+    complaints: Complain, table: str, message: str
+) -> None:
+    (line,) = complaints(f"[models.ffnn]\n[tuning]\n{table}")
+    assert "c.toml: " in line
+    assert message in line

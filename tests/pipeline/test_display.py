@@ -12,8 +12,9 @@ import pytest
 from rich.console import Console
 
 from components.predictions.metrics import Interval, SplitMetrics
-from pipeline import display
+from pipeline import display, tuning_table
 from pipeline.results import SCHEMA_FILE, SCHEMA_VERSION, read_results, write_results
+from pipeline.work_dir import WorkDir
 
 GENRES = ["Folk", "Ro\x1b[31mck"]
 
@@ -125,10 +126,107 @@ def test_a_rate_is_shown_once_it_means_something(monkeypatch: pytest.MonkeyPatch
     assert shown._rate() == pytest.approx(2.0)
 
 
+def _tuning_event(**changes: Any) -> dict[str, Any]:
+    return {
+        "event": "tuning",
+        "architecture": "ffnn",
+        "trial": 3,
+        "trials": 12,
+        "values": {"learning_rate": 0.00312, "batch_size": 32, "l2": 1.2e-05},
+        "best": [2, 1.23456],
+        "done": 2400,
+        "total": 12000,
+        **changes,
+    }
+
+
+def test_a_search_shows_its_trial_the_values_and_the_best_so_far(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    console = Console(file=io.StringIO(), width=200)
+    shown = display.RunDisplay(console)
+    shown({"event": "node_started", "node": "Tuner.ffnn", "index": 6, "total": 13})
+    shown(_tuning_event(trial=1, best=None, done=100))
+    clock[0] += 20
+    shown(_tuning_event())
+    shown(_tuning_event(note="trial 3 failed: \x1b[31mthe loss became nan"))
+    assert isinstance(console.file, io.StringIO)
+    line, note = console.file.getvalue().splitlines()[-2:]
+    for words in (
+        "[7/13] Tuner.ffnn", "trial 3/12", "2400/12000 clips", "115.0/s, about 83 s left",
+        "rate 0.00312", "batch 32", "L2 1.2e-05", "best 1.235 (trial 2)",
+    ):  # fmt: skip
+        assert words in line
+    assert "ffnn: trial 3 failed: \\x1b[31mthe loss" in note
+
+
 def test_results_are_validated_and_survive_the_file(tmp_path: pathlib.Path) -> None:
     write_results(_results(), str(tmp_path))
     assert read_results(str(tmp_path)) == _results()
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+
+
+TUNING = {
+    "values": {"learning_rate": 0.001, "batch_size": 16},
+    "validation_loss": 1.5,
+    "validation_clip_accuracy": 0.5,
+    "best_trial": 2,
+    "trials": 3,
+    "failed": 1,
+    "algorithm": "random",
+    "seconds": 12.5,
+}
+
+
+def _tuned(**changes: Any) -> dict[str, Any]:
+    results = _results()
+    model = {**results["models"]["ffnn"], "tuning": {**TUNING, **changes}}
+    return {**results, "models": {**results["models"], "ffnn": model}}
+
+
+def test_results_say_what_was_tuned(tmp_path: pathlib.Path) -> None:
+    write_results(_tuned(), str(tmp_path))
+    for change in ({"values": {}}, {"values": {"epochs": 3}}, {"best_trial": 0}, {"note": ""}):
+        with pytest.raises(jsonschema.ValidationError):
+            write_results(_tuned(**change), str(tmp_path))
+
+
+def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Path) -> None:
+    trials = [
+        {
+            "number": number,
+            "values": {"learning_rate": number / 1000, "batch_size": 16},
+            "outcome": outcome,
+            "epochs": 2,
+            "val_loss": None if outcome == "failed" else 2.0 - number / 10,
+            "val_accuracy": None if outcome == "failed" else number / 20,
+            "seconds": 3.2,
+        }
+        for number, outcome in enumerate(["done"] * 11 + ["repeated", "failed"], start=1)
+    ]
+    found = {
+        "architecture": "ffnn",
+        "values": {"batch_size": 16, "learning_rate": 0.012},
+        "best": 12,
+        "trials": trials,
+    }
+    work = WorkDir.at(tmp_path)
+    (work.tuning / "ffnn").mkdir(parents=True)
+    (work.tuning / "ffnn" / "trials.json").write_text(json.dumps(found))
+    (table,) = tuning_table.tuning_tables(_tuned(), work)
+    console = Console(file=io.StringIO(), width=80)
+    console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert "ffnn: the 10 best of 13 trials, 1 failed" in lines[0]
+    for name in ("trial", "rate", "batch", "epochs", "loss", "right"):
+        assert name in lines[2]
+    assert "dropout" not in lines[2]  # nothing was drawn for it
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[4:-1]]
+    assert [row[0] for row in rows] == ["12 *", "11", "10", "9", "8", "7", "6", "5", "4", "3"]
+    assert rows[0][1:] == ["0.012", "16", "repeated", "0.800", "60.0%", "3"]
 
 
 @pytest.mark.parametrize(
