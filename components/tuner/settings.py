@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from components.trainer.tuned import TUNABLE
+
 # In the order of every table and plot.
-PARAMETERS = ("learning_rate", "batch_size", "dropout", "l2")
+PARAMETERS = tuple(TUNABLE)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -115,7 +115,6 @@ def test_json_holds_every_table_as_plain_values() -> None:
         "gate",
         "beam",
         "storage",
-        "tuning",
     }
     assert values["dataset"]["genres"] == ["Rock", "Folk"]
     assert values["audio"]["n_mels"] == 128
