@@ -41,7 +41,7 @@ l2 = [1e-6, 1e-3]
 
 
 def _kill_in_trial(process: subprocess.Popen[str], work_dir: pathlib.Path, number: int) -> None:
-    for _ in range(6000):
+    for _ in range(6000):  # 10 minutes
         for log in (work_dir / "logs").glob("*.events.jsonl"):
             if f'"trial": {number},' in log.read_text():
                 for group in [*_workers(work_dir), process.pid]:
@@ -49,7 +49,7 @@ def _kill_in_trial(process: subprocess.Popen[str], work_dir: pathlib.Path, numbe
                 process.communicate()
                 return
         assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
+        time.sleep(0.1)
     raise AssertionError(f"never came to trial {number}")
 
 
