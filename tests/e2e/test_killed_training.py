@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pathlib
@@ -48,7 +49,7 @@ def _start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def _finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=900)
+    output, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, output
     assert "Traceback" not in output
     return output
@@ -71,18 +72,26 @@ def _kill_after_an_epoch(
     process: subprocess.Popen[str], work_dir: pathlib.Path, epoch: int
 ) -> None:
     """kill -9 for the command line and for all that it started, once an epoch's state is kept."""
-    for _ in range(6000):
-        for log in (work_dir / "logs").glob("*.events.jsonl"):
-            for line in log.read_text().splitlines():
-                # The state is kept between the end of an epoch and the next one's first batch.
-                if line.endswith("}") and json.loads(line).get("epoch", 0) > epoch:
-                    for group in [*_workers(work_dir), process.pid]:
-                        os.killpg(group, signal.SIGKILL)
-                    process.communicate()
-                    return
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.02)
-    raise AssertionError("no training came so far")
+    deadline = time.monotonic() + 900
+    try:
+        while not _has_passed(work_dir, epoch):
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline, "no training came so far"
+            time.sleep(0.02)
+    finally:
+        for group in [*_workers(work_dir), process.pid]:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+        process.wait()
+
+
+def _has_passed(work_dir: pathlib.Path, epoch: int) -> bool:
+    """Whether a later epoch's first batch was reported: the state is kept just before it."""
+    for log in (work_dir / "logs").glob("*.events.jsonl"):
+        for line in log.read_text().splitlines():
+            if line.endswith("}") and json.loads(line).get("epoch", 0) > epoch:
+                return True
+    return False
 
 
 def _trainer_file(work_dir: pathlib.Path, key: str, name: str) -> Any:
@@ -106,7 +115,7 @@ def _without_times(history: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
     corpus: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
