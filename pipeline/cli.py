@@ -154,6 +154,14 @@ def predict(
     _finish(cli_predict.predict, files, model_dir=model_dir, top=top or 0, json_output=json_output)
 
 
+@app.command()
+def devices() -> None:
+    """Print what training would use here (GPUs, precision), and what is missing for more."""
+    from pipeline import cli_devices
+
+    _finish(cli_devices.devices)
+
+
 def _finish(command: Any, *args: Any, **kwargs: Any) -> None:
     """Runs a command and turns its end into an exit status; no traceback for users."""
     from components.errors import GenreflowError, UsageError

@@ -17,6 +17,7 @@ from typing import Any
 
 from components.errors import GenreflowError
 from components.progress import EVENT_FILE_VARIABLE
+from pipeline import cuda
 from pipeline.config import Config
 from pipeline.results import read_results
 from pipeline.work_dir import WorkDir
@@ -86,6 +87,7 @@ def _worker(
 ) -> Iterator[subprocess.Popen[bytes]]:
     environment = {
         **os.environ,
+        **cuda.library_path(os.environ),
         EVENT_FILE_VARIABLE: str(events),
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1"),

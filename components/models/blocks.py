@@ -36,11 +36,16 @@ def convolution_block(
 
 
 def classifier(x: Any, genres: int, *, l2: float, seed: int) -> Any:
-    """Features `[batch, features]` to probabilities `[batch, genres]`."""
+    """Features `[batch, features]` to probabilities float32 `[batch, genres]`.
+
+    In float32 whatever the network's precision is: few numbers, and the loss is of their
+    logarithms.
+    """
     return layers.Dense(
         genres,
         activation="softmax",
         kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
         kernel_regularizer=keras.regularizers.L2(l2),
+        dtype="float32",
         name="probabilities",
     )(x)

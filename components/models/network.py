@@ -23,7 +23,7 @@ class Network:
 
     `model`: `mel_db` float32 `[batch, n_mels, frames]` in dB to probabilities float32
     `[batch, genres]`; it is `head(base(mel_db))` on the same layers. `base` ends at the
-    features and holds all preprocessing, so that it is exported too; its layer
+    float32 features and holds all preprocessing, so that it is exported too; its layer
     "convolutions" is what weights files hold. Networks without a base have None, and their
     `head` is `model`. `two_phase`: the base starts from trained weights, so that the head
     is trained on it first; a random base would only be a filter that nobody chose.

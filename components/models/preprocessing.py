@@ -1,6 +1,8 @@
 """From spectrograms to what pre-trained picture networks expect, inside the graph.
 
 Layers of Keras alone, so that they train on any backend and are exported with the model.
+All of them work in float32 whatever a network's precision is: bfloat16 would round
+levels near -80 dB to half a dB.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops
 
 from components.audio.colours import STEPS, STEPS_PER_DB, VIRIDIS
@@ -26,8 +29,13 @@ IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
 LEAST_VARIANCE_DB = 1e-3
 
 
+class _InFloat32(keras.layers.Layer):  # type: ignore[misc]
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"dtype": "float32", **kwargs})
+
+
 @keras.saving.register_keras_serializable("genreflow")
-class Standardise(keras.layers.Layer):  # type: ignore[misc]
+class Standardise(_InFloat32):
     """`mel_db` `[batch, n_mels, frames]` to mean 0 and deviation 1 of each clip.
 
     Decibels are relative to the clip's peak, which one loud moment decides; what is left
@@ -44,7 +52,7 @@ class Standardise(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("genreflow")
-class ColourMap(keras.layers.Layer):  # type: ignore[misc]
+class ColourMap(_InFloat32):
     """`mel_db` `[batch, n_mels, frames]` to pictures `[batch, n_mels, frames, 3]`.
 
     float32 whole numbers 0..255, equal to components.audio.colours.to_rgb: viridis,
@@ -62,10 +70,11 @@ class ColourMap(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("genreflow")
-class ResizePicture(keras.layers.Layer):  # type: ignore[misc]
+class ResizePicture(_InFloat32):
     """Pictures `[batch, height, width, channels]` to `[batch, side, side, channels]`.
 
-    Bilinear, antialiased where it shrinks.
+    Bilinear, antialiased where it shrinks: the values of keras.ops.image.resize. As two
+    matrix products, because TensorFlow's own operation cannot be compiled by XLA.
     """
 
     def __init__(self, side_pixels: int, **kwargs: Any) -> None:
@@ -73,13 +82,10 @@ class ResizePicture(keras.layers.Layer):  # type: ignore[misc]
         self.side_pixels = side_pixels
 
     def call(self, pictures: Any) -> Any:
-        return ops.image.resize(
-            pictures,
-            (self.side_pixels, self.side_pixels),
-            interpolation="bilinear",
-            antialias=True,
-            data_format="channels_last",
-        )
+        _, height, width, _ = pictures.shape
+        rows = ops.convert_to_tensor(_resampling(height, self.side_pixels))
+        columns = ops.convert_to_tensor(_resampling(width, self.side_pixels))
+        return ops.einsum("qw,bpwc->bpqc", columns, ops.einsum("ph,bhwc->bpwc", rows, pictures))
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return (input_shape[0], self.side_pixels, self.side_pixels, input_shape[-1])
@@ -89,7 +95,7 @@ class ResizePicture(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("genreflow")
-class ImageNetCentre(keras.layers.Layer):  # type: ignore[misc]
+class ImageNetCentre(_InFloat32):
     """RGB 0..255 to BGR minus IMAGENET_MEAN_BGR, not scaled: the VGG preprocessing."""
 
     def call(self, pictures: Any) -> Any:
@@ -101,7 +107,7 @@ class ImageNetCentre(keras.layers.Layer):  # type: ignore[misc]
 
 
 @keras.saving.register_keras_serializable("genreflow")
-class ImageNetStandard(keras.layers.Layer):  # type: ignore[misc]
+class ImageNetStandard(_InFloat32):
     """RGB 0..255 to IMAGENET_MEAN_RGB and IMAGENET_DEVIATION_RGB: PyTorch's preprocessing."""
 
     def call(self, pictures: Any) -> Any:
@@ -111,6 +117,20 @@ class ImageNetStandard(keras.layers.Layer):  # type: ignore[misc]
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape
+
+
+def _resampling(length: int, wanted: int) -> npt.NDArray[np.float32]:
+    """What each of `wanted` samples takes of `length`: float32 `[wanted, length]`, rows of
+    sum 1.
+
+    A triangle over the neighbours of each sample's centre; where it shrinks it is as much
+    wider, which is the antialiasing.
+    """
+    scale = length / wanted
+    centres = (np.arange(wanted) + 0.5) * scale - 0.5
+    distances = np.abs(centres[:, np.newaxis] - np.arange(length)) / max(scale, 1.0)
+    weights = np.maximum(0.0, 1.0 - distances)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
 
 
 def picture_shape(n_mels: int, frames: int, image_size: int) -> tuple[int, int, int]:

@@ -5,8 +5,10 @@ An architecture is one file with `build` and `DEFAULTS`, and one line here.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -36,7 +38,14 @@ NETWORKS: dict[str, Architecture] = {
 
 
 def build(
-    name: str, settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int
+    name: str,
+    settings: ModelSettings,
+    *,
+    n_mels: int,
+    frames: int,
+    genres: int,
+    seed: int,
+    dtype_policy: str = "float32",
 ) -> Network:
     """Builds a network with its starting weights, the same for the same seed.
 
@@ -46,6 +55,8 @@ def build(
       n_mels, frames: shape of one spectrogram.
       genres: number of classes.
       seed: fixes the random starting weights; Keras's global state is seeded too.
+      dtype_policy: Keras's name of the precision that it computes in ("mixed_bfloat16").
+        Weights, preprocessing, features and probabilities are float32 in each.
 
     Raises:
       ValueError: an unknown name.
@@ -56,10 +67,27 @@ def build(
     import keras
 
     keras.utils.set_random_seed(seed)
-    network: Network = module.build(
-        settings, n_mels=n_mels, frames=frames, genres=genres, seed=seed
-    )
+    with in_precision(dtype_policy):
+        network: Network = module.build(
+            settings, n_mels=n_mels, frames=frames, genres=genres, seed=seed
+        )
     return network
+
+
+@contextlib.contextmanager
+def in_precision(dtype_policy: str) -> Iterator[None]:
+    """Layers that are made inside it have the policy, unless they name their own.
+
+    Keras's global one for that long: layers of keras.applications take it from nowhere else.
+    """
+    import keras
+
+    outside = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(dtype_policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(outside)
 
 
 def defaults(name: str) -> Defaults:

@@ -45,7 +45,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
         weights.load(convolutions, path, architecture="resnet50")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     x = ImageNetCentre(name="centre")(picture(mel_db, settings.image_size))
-    features = layers.GlobalAveragePooling2D(name="mean")(convolutions(x))
+    features = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(convolutions(x))
     base = keras.Model(mel_db, features, name="base")
     head = dense_head(base, DEFAULTS, settings, genres=genres, seed=seed)
     return with_base(base, head, pretrained=settings.weights != "none")

@@ -60,7 +60,8 @@ class TrainingSettings:
     stays. `clip_norm`: the norm that all gradients together are cut to; 0 for no cut.
     `class_weights`: "balanced" counts the clips of rare genres more. `label_smoothing`:
     the share of each label that is spread over all genres. `patience`: epochs without a
-    lower validation loss after which a phase ends.
+    lower validation loss after which a phase ends. `precision`: "mixed" computes in 16 bits
+    and keeps the weights in 32; "auto" does so where every GPU has tensor cores for it.
     """
 
     epochs: Annotated[int, Ge(1), Le(10000)] = 20
@@ -75,6 +76,7 @@ class TrainingSettings:
     label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
     patience: Annotated[int, Ge(1)] = 5
     seed: int = 0
+    precision: Literal["auto", "float32", "mixed"] = "auto"
     augmentation: AugmentationSettings = dataclasses.field(default_factory=AugmentationSettings)
 
     @classmethod

@@ -51,7 +51,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
         weights.load(convolutions, path, architecture="vgg16")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     features = convolutions(ImageNetCentre(name="centre")(picture(mel_db, settings.image_size)))
-    base = keras.Model(mel_db, layers.Flatten(name="flatten")(features), name="base")
+    base = keras.Model(
+        mel_db, layers.Flatten(dtype="float32", name="flatten")(features), name="base"
+    )
     head = _head(base.output_shape[-1], settings, genres, seed)
     return with_base(base, head, pretrained=settings.weights != "none")
 

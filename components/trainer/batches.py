@@ -16,6 +16,33 @@ from components.trainer.augmentation import augment, mix
 NO_AUGMENTATION = AugmentationSettings()
 
 
+@dataclasses.dataclass(frozen=True)
+class Sharing:
+    """For batches that several replicas of a network share evenly; see `shared`.
+
+    `genre_weights`: float32 `[genres]`, what the clips of each genre count. `factor`: what
+    all weights are multiplied with; None for what makes each batch's mean right, which
+    is what its gradients need.
+    """
+
+    replicas: int
+    genre_weights: npt.NDArray[np.float32]
+    factor: float | None = None
+
+    def size(self, clips: int) -> int:
+        """How many clips a batch of so many is filled up to."""
+        return -(-clips // self.replicas) * self.replicas
+
+    @classmethod
+    def of_epoch(cls, replicas: int, clips: int, batch_size: int, genres: int) -> Sharing:
+        """For figures of a whole epoch, in which every clip counts alike: Keras takes the
+        mean over all that the batches hold, repeated clips among them."""
+        plain = cls(replicas, np.ones(genres, np.float32))
+        whole, rest = divmod(clips, batch_size)
+        filled = whole * plain.size(batch_size) + plain.size(rest)
+        return dataclasses.replace(plain, factor=filled / clips)
+
+
 class Source(Protocol):
     """Labelled inputs of a model, in memory or streamed. `labels`: int64 `[clips]`, one for
     each clip, in any order."""
@@ -32,6 +59,7 @@ class Source(Protocol):
         shuffle: tuple[int, int] | None = None,
         augmentation: AugmentationSettings = NO_AUGMENTATION,
         genres: int = 0,
+        sharing: Sharing | None = None,
     ) -> Any:
         """One epoch, as Keras's `fit` and `predict` take it.
 
@@ -42,6 +70,7 @@ class Source(Protocol):
           augmentation: applied to each clip, decided by `shuffle` too.
           genres: above 0, targets are float32 `[batch, genres]` in place of labels
             int64 `[batch]`.
+          sharing: see `shared`, which is then applied last.
         """
 
 
@@ -73,9 +102,17 @@ class Clips:
         shuffle: tuple[int, int] | None = None,
         augmentation: AugmentationSettings = NO_AUGMENTATION,
         genres: int = 0,
+        sharing: Sharing | None = None,
     ) -> Batches:
         """See Source."""
-        return Batches(self, batch_size, shuffle=shuffle, augmentation=augmentation, genres=genres)
+        return Batches(
+            self,
+            batch_size,
+            shuffle=shuffle,
+            augmentation=augmentation,
+            genres=genres,
+            sharing=sharing,
+        )
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
@@ -93,12 +130,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         shuffle: tuple[int, int] | None,
         augmentation: AugmentationSettings,
         genres: int,
+        sharing: Sharing | None = None,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._clips = clips
         self._batch_size = batch_size
         self._augmentation = augmentation
         self._genres = genres
+        self._sharing = sharing
         self._shuffle = shuffle
         self._order = np.arange(len(clips))
         if shuffle is not None:
@@ -107,7 +146,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __len__(self) -> int:
         return -(-len(self._clips) // self._batch_size)
 
-    def __getitem__(self, index: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    def __getitem__(self, index: int) -> tuple[npt.NDArray[Any], ...]:
         rows = self._order[index * self._batch_size : (index + 1) * self._batch_size]
         inputs = self._clips.inputs[rows]
         return varied_batch(
@@ -117,6 +156,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             self._shuffle,
             self._augmentation,
             self._genres,
+            self._sharing,
         )
 
 
@@ -127,17 +167,40 @@ def varied_batch(
     shuffle: tuple[int, int] | None,
     augmentation: AugmentationSettings,
     genres: int,
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any]]:
+    sharing: Sharing | None = None,
+) -> tuple[npt.NDArray[Any], ...]:
     """Batch `index` of an epoch, augmented, with labels or targets; see Source."""
     rng = np.random.default_rng([*_words(shuffle), int(index)])
     if augmentation.any:
         inputs = augment(inputs, augmentation, rng)
-    if not genres:
-        return inputs, labels
-    targets = np.eye(genres, dtype=np.float32)[labels]
-    if augmentation.mixup:
-        inputs, targets = mix(inputs, targets, augmentation.mixup, rng)
-    return inputs, targets
+    targets: npt.NDArray[Any] = labels
+    if genres:
+        targets = np.eye(genres, dtype=np.float32)[labels]
+        if augmentation.mixup:
+            inputs, targets = mix(inputs, targets, augmentation.mixup, rng)
+    if sharing is None:
+        return inputs, targets
+    return shared(inputs, targets, sharing.genre_weights[labels], sharing)
+
+
+def shared(
+    inputs: npt.NDArray[np.float32],
+    targets: npt.NDArray[Any],
+    weights: npt.NDArray[np.float32],
+    sharing: Sharing,
+) -> tuple[npt.NDArray[Any], ...]:
+    """A batch that divides evenly, with weights: inputs, targets, float32 `[batch]`.
+
+    Where its clips do not divide, the first of them are repeated with weight 0, and the
+    others weigh as much more as there are more: the mean over the replicas of each
+    replica's mean loss is then the mean over the clips. Without this the clips of a
+    smaller share would count more, and a replica without any would have no mean at all.
+    """
+    clips = len(inputs)
+    rows = np.arange(sharing.size(clips)) % clips
+    raised = weights[rows] * (sharing.factor or len(rows) / clips)
+    raised[clips:] = 0
+    return inputs[rows], targets[rows], raised.astype(np.float32)
 
 
 def _words(shuffle: tuple[int, int] | None) -> list[int]:

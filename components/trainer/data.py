@@ -16,7 +16,7 @@ from components.audio.stored import STORED_DTYPE
 from components.errors import DataError
 from components.examples import parser, reader
 from components.models.settings import AugmentationSettings
-from components.trainer.batches import NO_AUGMENTATION, Clips, varied_batch
+from components.trainer.batches import NO_AUGMENTATION, Clips, Sharing, varied_batch
 
 # Serialized examples of 22 kB: 46 MB, of which about three are in memory at a time. Shards
 # hold 256 clips of whole tracks, so a window mixes eight or more of them.
@@ -51,6 +51,7 @@ class Stream:
         shuffle: tuple[int, int] | None = None,
         augmentation: AugmentationSettings = NO_AUGMENTATION,
         genres: int = 0,
+        sharing: Sharing | None = None,
     ) -> tf.data.Dataset:
         """One epoch: `(mel_db, label)`, float32 `[batch, n_mels, frames]` and int64 `[batch]`
         or float32 `[batch, genres]`; see Source."""
@@ -63,26 +64,27 @@ class Stream:
             mel_db, label = parser.parse_stored(batch, self.params)
             return parser.from_stored(mel_db), label
 
-        def vary(
-            index: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]
-        ) -> tuple[tf.Tensor, tf.Tensor]:
+        def vary(index: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, ...]:
             mel_db, label = pair
-            varied, target = tf.numpy_function(
+            types = [tf.float32, tf.float32 if genres else tf.int64, tf.float32]
+            shapes = [mel_db.shape, [None, genres] if genres else [None], [None]]
+            parts = 2 if sharing is None else 3
+            varied = tf.numpy_function(
                 lambda *batch: varied_batch(  # type: ignore[call-arg]
-                    *batch, shuffle, augmentation, genres
+                    *batch, shuffle, augmentation, genres, sharing
                 ),
                 [mel_db, label, index],
-                [tf.float32, tf.float32 if genres else tf.int64],
+                types[:parts],
                 stateful=False,
             )
-            varied.set_shape(mel_db.shape)
-            target.set_shape([None, genres] if genres else [None])
-            return varied, target
+            for part, shape in zip(varied, shapes[:parts], strict=True):
+                part.set_shape(shape)
+            return tuple(varied)
 
         pairs = serialized.rebatch(batch_size).map(
             to_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
-        if augmentation.any or genres:
+        if augmentation.any or genres or sharing:
             pairs = pairs.enumerate().map(
                 lambda index, pair: vary(index, pair),
                 num_parallel_calls=tf.data.AUTOTUNE,

@@ -68,7 +68,8 @@ def cached_features(
         labels = np.empty(clips[name], np.int64)
         filled = 0
         for inputs, of_batch in _batches(source.batches(batch_size)):
-            made = base.predict_on_batch(inputs)
+            # Of several replicas each takes the whole batch, and their answers follow each other.
+            made = base.predict_on_batch(inputs)[: len(of_batch)]
             features[filled : filled + len(made)] = made
             labels[filled : filled + len(made)] = of_batch
             filled += len(made)

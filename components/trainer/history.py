@@ -13,6 +13,7 @@ data            {"dataset", "split", "audio"}: the tables that decide what was l
 genres          in label order
 clips           {"train": n, "validation": n} that were used
 input           "memory" (both splits fit) or "stream"; they are shuffled differently
+devices         {"gpus": names, "replicas": n, "jit_compile": whether XLA compiled the steps}
 phases          PhaseRecord of each phase, in order
 epochs          EpochRecord of each epoch, in order
 versions        of Genreflow, Python, Keras, its backend, TensorFlow and NumPy

@@ -27,10 +27,11 @@ from components.errors import DataError
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
-from components.trainer import data, history, splits
+from components.trainer import data, history, splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.curves import plot
+from components.trainer.devices import FLOAT32
 from components.trainer.event_log import CURVES_VARIABLE, EventLog
 from components.trainer.export import export_saved_model
 from components.trainer.history import CURVES_FILE, HISTORY_FILE
@@ -114,17 +115,13 @@ def run_fn(fn_args: Any) -> None:
         # A repeated step inherits what the interrupted one left.
         if tf.io.gfile.exists(directory):
             tf.io.gfile.rmtree(directory)
-    settings = resolve(config.training, config.model, registry.defaults(config.architecture))
+    gpus = tensorflow_devices.gpus()
+    settings = resolve(config.training, config.model, registry.defaults(config.architecture), gpus)
+    placed = functools.partial(tensorflow_devices.placed, gpus)
 
-    # Built before any example is read: weights that cannot be had end it at once.
-    network = registry.build(
-        config.architecture,
-        config.model,
-        n_mels=config.audio.n_mels,
-        frames=config.audio.frames,
-        genres=len(config.genres),
-        seed=settings.seed,
-    )
+    with placed():
+        # Built before any example is read: weights that cannot be had end it at once.
+        network = _network(config, settings, config.model, settings.precision)
     report = functools.partial(progress.report, "training", architecture=config.architecture)
     opened = splits.opened(
         fn_args.train_files,
@@ -134,7 +131,11 @@ def run_fn(fn_args: Any) -> None:
         limit=settings.max_train_clips,
         seed=settings.seed,
     )
-    with opened as (train_split, validation_split), _event_log(config, report) as log:
+    with (
+        opened as (train_split, validation_split),
+        _event_log(config, report) as log,
+        placed() as placement,
+    ):
         _check_batch(config.architecture, settings, len(train_split))
         checkpoint = _checkpoint(config, [train_split, validation_split], settings)
         trained = train(
@@ -146,9 +147,16 @@ def run_fn(fn_args: Any) -> None:
             on_epoch=log,
             checkpoint=checkpoint,
             scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE),
+            placement=placement,
         )
         events = log.files()
+    network = _served(config, settings, network)
     values = _history(config, settings, network, trained, train_split, validation_split)
+    values["devices"] = {
+        "gpus": [gpu.name for gpu in gpus],
+        "replicas": placement.replicas,
+        "jit_compile": placement.jit_compile,
+    }
     export_saved_model(
         network.model,
         fn_args.serving_model_dir,
@@ -164,6 +172,28 @@ def run_fn(fn_args: Any) -> None:
         artifact_files.write_bytes(os.path.join(fn_args.model_run_dir, name), content)
     _write_json(fn_args.model_run_dir, HISTORY_FILE, values)
     checkpoint.remove()
+
+
+def _network(
+    config: TrainerConfig, settings: ResolvedSettings, model: ModelSettings, dtype_policy: str
+) -> Network:
+    return registry.build(
+        config.architecture,
+        model,
+        n_mels=config.audio.n_mels,
+        frames=config.audio.frames,
+        genres=len(config.genres),
+        seed=settings.seed,
+        dtype_policy=dtype_policy,
+    )
+
+
+def _served(config: TrainerConfig, settings: ResolvedSettings, trained: Network) -> Network:
+    """The trained weights in a network that computes in float32 on one device: a server's
+    CPU has no 16-bit arithmetic to speak of, and must not need several devices."""
+    plain = _network(config, settings, dataclasses.replace(config.model, weights="none"), FLOAT32)
+    plain.model.set_weights(trained.model.get_weights())
+    return plain
 
 
 def _check_batch(architecture: str, settings: ResolvedSettings, clips: int) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.models.settings import AugmentationSettings
+from components.trainer.devices import Gpu, dtype_policy
 
 if TYPE_CHECKING:
     from components.models.network import Defaults
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 class ResolvedSettings:
     """The fields of TrainingSettings and ModelSettings, none of them open any more.
 
-    `learning_rate` is that of the first phase: of the head, or of a whole network.
+    `learning_rate` is that of the first phase: of the head, or of a whole network;
+    `precision` is Keras's name of a dtype policy ("float32", "mixed_bfloat16", ...).
     """
 
     epochs: int
@@ -31,6 +34,7 @@ class ResolvedSettings:
     label_smoothing: float
     patience: int
     seed: int
+    precision: str
     augmentation: AugmentationSettings
     dropout: float
     l2: float
@@ -44,9 +48,15 @@ class ResolvedSettings:
 
 
 def resolve(
-    training: TrainingSettings, model: ModelSettings, defaults: Defaults
+    training: TrainingSettings,
+    model: ModelSettings,
+    defaults: Defaults,
+    gpus: Sequence[Gpu] = (),
 ) -> ResolvedSettings:
-    """The network's own table first, then [training], then the architecture's defaults."""
+    """The network's own table first, then [training], then the architecture's defaults.
+
+    `gpus`: those that will train; they decide the precision.
+    """
     recommended = defaults.learning_rate
     if model.weights == "none":
         recommended = defaults.scratch_learning_rate
@@ -67,6 +77,7 @@ def resolve(
         label_smoothing=training.label_smoothing,
         patience=training.patience,
         seed=training.seed,
+        precision=dtype_policy(training.precision, gpus),
         augmentation=training.augmentation,
         dropout=defaults.dropout_of(model),
         l2=defaults.l2_of(model),

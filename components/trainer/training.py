@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.models.network import Network
-from components.trainer.batches import NO_AUGMENTATION, Source
+from components.trainer.batches import NO_AUGMENTATION, Sharing, Source
 from components.trainer.callbacks import (
     EpochRecord,
     EpochWatcher,
@@ -30,7 +30,9 @@ from components.trainer.callbacks import (
     no_watcher,
 )
 from components.trainer.checkpoints import Checkpoint, State, assign, values_of
+from components.trainer.devices import MIXED_FLOAT16, ONE_DEVICE, Placement
 from components.trainer.features import cached_features
+from components.trainer.metrics import shared_accuracy
 from components.trainer.settings import ResolvedSettings
 
 
@@ -66,16 +68,17 @@ def train(
     on_epoch: EpochWatcher = no_watcher,
     checkpoint: Checkpoint | None = None,
     scratch_dir: str | None = None,
+    placement: Placement = ONE_DEVICE,
 ) -> TrainingHistory:
     """Trains `network` in place and leaves it with the weights of its best epoch.
 
     Best is the lowest validation loss; a phase ends early after `settings.patience`
     epochs without a better one. The same seed, data and machine give the same weights
     on a CPU, also when the training was broken off and goes on from its checkpoint.
-    Adam, cross-entropy.
+    Adam, cross-entropy; with a loss scale where the network computes in float16.
 
     Args:
-      network: freshly built.
+      network: freshly built, in the precision that it trains in.
       train_data, validation_data: spectrograms in dB and their labels.
       settings: epochs, rates, patience, seed, ...
       report: takes the progress (see callbacks.Recorder).
@@ -83,6 +86,8 @@ def train(
       checkpoint: where the state is kept after every epoch, and found again. Who trained
         removes it once the result is safe.
       scratch_dir: see features.cached_features.
+      placement: on which devices; several replicas give the loss of one device, but each
+        normalises its own part of a batch.
 
     Raises:
       TrainingError: no clips, a label that the network has no output for, or a loss that
@@ -100,6 +105,7 @@ def train(
         report,
         on_epoch,
         checkpoint or Checkpoint(None),
+        placement,
     )
     if network.base is None or not network.two_phase:
         run.phase("train", network.model)
@@ -121,7 +127,7 @@ def train(
 def _train_head(network: Network, base: keras.Model, run: _Run, scratch_dir: str | None) -> None:
     base.trainable = False  # also puts its batch normalisation into inference mode
     network.head.trainable = True
-    base.jit_compile = _jit_compile()
+    base.jit_compile = run.jit_compile
     sources = {"train": run.train_data, "validation": run.validation_data}
     features = cached_features(
         base,
@@ -148,6 +154,7 @@ class _Run:
         report: Reporter,
         on_epoch: EpochWatcher,
         checkpoint: Checkpoint,
+        placement: Placement,
     ) -> None:
         self.network = network
         self.train_data = train_data
@@ -155,6 +162,9 @@ class _Run:
         self.settings = settings
         self.report = report
         self.on_epoch = on_epoch
+        # JAX is nothing without its compiler.
+        self.jit_compile = placement.jit_compile or keras.backend.backend() == "jax"
+        self._placement = placement
         self.phases: list[PhaseRecord] = []
         self.epochs: list[EpochRecord] = []
         self.seconds_before = 0.0
@@ -193,16 +203,23 @@ class _Run:
         genres = model.output_shape[-1]
         soft = genres if settings.label_smoothing or augmentation.mixup else 0
         steps = -(-len(train_data) // settings.batch_size)
+        weights = _class_weights(settings, train_data.labels, genres)
+        accuracy: Any = {"metrics": ["accuracy"]}
+        sharing = validation_sharing = None
+        if (replicas := self._placement.replicas) > 1:
+            each = np.array([(weights or {}).get(label, 1.0) for label in range(genres)])
+            weights, sharing = None, Sharing(replicas, each.astype(np.float32))
+            validation_sharing = Sharing.of_epoch(
+                replicas, len(validation_data), settings.batch_size, genres
+            )
+            accuracy = {"weighted_metrics": [shared_accuracy(soft > 0)]}
         model.compile(
-            optimizer=keras.optimizers.Adam(
-                _schedule(settings, rate, steps, epochs),
-                global_clipnorm=settings.clip_norm or None,
-            ),
+            optimizer=self._optimizer(model, _schedule(settings, rate, steps, epochs)),
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
             if soft
             else keras.losses.SparseCategoricalCrossentropy(),
-            metrics=["accuracy"],
-            jit_compile=_jit_compile(),
+            jit_compile=self.jit_compile,
+            **accuracy,
         )
         recorder = Recorder(name, epochs=epochs, learning_rate=rate, report=self.report)
         progress = self._resume(name, model)
@@ -213,12 +230,15 @@ class _Run:
                     shuffle=(settings.seed, progress.epoch),
                     augmentation=augmentation,
                     genres=soft,
+                    sharing=sharing,
                 ),
-                validation_data=validation_data.batches(settings.batch_size, genres=soft),
+                validation_data=validation_data.batches(
+                    settings.batch_size, genres=soft, sharing=validation_sharing
+                ),
                 shuffle=False,  # Keras would draw the order of the batches from global state
                 initial_epoch=progress.epoch,
                 epochs=progress.epoch + 1,
-                class_weight=_class_weights(settings, train_data.labels, genres),
+                class_weight=weights,
                 verbose=0,
                 callbacks=[recorder],
             )
@@ -237,6 +257,15 @@ class _Run:
                 seconds=sum(epoch.seconds for epoch in self.epochs if epoch.phase == name),
             )
         )
+
+    def _optimizer(self, model: keras.Model, rate: Any) -> keras.optimizers.Optimizer:
+        # Each replica's gradients are a share of the whole's, so is the norm they may have.
+        clip_norm = self.settings.clip_norm / self._placement.replicas
+        optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm or None)
+        if model.dtype_policy.name == MIXED_FLOAT16:
+            # Divides the scale out again before the gradients are cut.
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+        return self._placement.synchronise(optimizer)
 
     def _resume(self, name: PhaseName, model: keras.Model) -> _Progress:
         """Where the phase begins, or where an earlier run left it."""
@@ -348,11 +377,6 @@ def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
         yield layer
         if isinstance(layer, keras.Model):
             yield from _layers(layer)
-
-
-def _jit_compile() -> bool:
-    # TensorFlow has no XLA kernel for antialiased resizing; JAX has, and needs the compiler.
-    return bool(keras.backend.backend() == "jax")
 
 
 def _check(split: str, labels: npt.NDArray[np.int64], genres: int) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from components.audio import colours
 from components.audio.stored import from_stored
-from components.models import preprocessing
+from components.models import preprocessing, registry
 
 
 def _mel_db(seed: int = 0, shape: tuple[int, ...] = (2, 16, 20)) -> np.ndarray:
@@ -48,6 +48,25 @@ def test_shrinking_averages_and_keeps_orientation() -> None:
     assert (small[0, 1] < 50).all()
     # Antialiased: every pixel counts, so the mean stays.
     assert small.mean() == pytest.approx(100.0, rel=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(128, 87), (16, 20), (7, 64), (1, 3), (64, 64)])
+@pytest.mark.parametrize("side", [1, 32, 64, 100])
+def test_resizing_is_what_keras_and_tensorflow_do(shape: tuple[int, int], side: int) -> None:
+    pictures = np.random.default_rng(1).integers(0, 256, (2, *shape, 3)).astype(np.float32)
+    expected = keras.ops.image.resize(
+        pictures, (side, side), "bilinear", antialias=True, data_format="channels_last"
+    )
+    found = keras.ops.convert_to_numpy(preprocessing.ResizePicture(side)(pictures))
+    np.testing.assert_allclose(found, keras.ops.convert_to_numpy(expected), atol=2e-3)
+
+
+def test_preprocessing_stays_in_float32_under_any_policy() -> None:
+    mel_db = _mel_db()
+    expected = keras.ops.convert_to_numpy(preprocessing.picture(mel_db, 8))
+    with registry.in_precision("mixed_bfloat16"):
+        found = keras.ops.convert_to_numpy(preprocessing.picture(mel_db, 8))
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize(("image_size", "expected"), [(0, (16, 20, 3)), (40, (40, 40, 3))])

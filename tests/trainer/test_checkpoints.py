@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import io
+import itertools
 import pathlib
 from typing import Any
 
@@ -110,12 +111,20 @@ def _without_times(history: training.TrainingHistory) -> Any:
     return values
 
 
-@pytest.mark.parametrize("pretrained", [False, True])
-@pytest.mark.parametrize("killed_after", [1, 3, 4, 6])
+@pytest.mark.parametrize(
+    ("pretrained", "killed_after", "dtype_policy"),
+    [
+        *itertools.product([False, True], [1, 3, 4, 6], ["float32"]),
+        *itertools.product([True], [3, 6], ["mixed_bfloat16", "mixed_float16"]),
+    ],
+)
 def test_a_training_that_was_killed_ends_as_an_unbroken_one(
-    pretrained: bool, killed_after: int, tmp_path: pathlib.Path
+    pretrained: bool, killed_after: int, dtype_policy: str, tmp_path: pathlib.Path
 ) -> None:
-    # Dropout, a schedule, momentum in the optimiser: all of it has state.
+    # Dropout, a schedule, momentum in the optimiser, the loss scale: all of it has state.
+    def build() -> Network:
+        return noisy_with_base(pretrained=pretrained, dtype_policy=dtype_policy)
+
     chosen = settings(
         epochs=4 if pretrained else 7,
         fine_tune_epochs=3,
@@ -124,7 +133,7 @@ def test_a_training_that_was_killed_ends_as_an_unbroken_one(
         clip_norm=1.0,
         augmentation={"time_masks": 1, "mixup": 0.3},
     )
-    unbroken = noisy_with_base(pretrained=pretrained)
+    unbroken = build()
     expected = _train(unbroken, chosen)
 
     checkpoint = Checkpoint(tmp_path / "a.npz")
@@ -140,10 +149,8 @@ def test_a_training_that_was_killed_ends_as_an_unbroken_one(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("components.trainer.callbacks.REPORT_INTERVAL_SECONDS", 0.0)
         with pytest.raises(Killed):
-            _train(
-                noisy_with_base(pretrained=pretrained), chosen, checkpoint=checkpoint, report=kill
-            )
-    resumed = noisy_with_base(pretrained=pretrained)
+            _train(build(), chosen, checkpoint=checkpoint, report=kill)
+    resumed = build()
     history = _train(resumed, chosen, checkpoint=checkpoint)
     assert history.resumed_epochs == killed_after
     assert _without_times(history) == _without_times(expected)

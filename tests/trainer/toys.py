@@ -32,6 +32,7 @@ def settings(**changes: Any) -> ResolvedSettings:
         "label_smoothing": 0.0,
         "patience": 50,
         "seed": 3,
+        "precision": "float32",
         "augmentation": {},
         "dropout": 0.0,
         "l2": 0.0,
@@ -67,13 +68,24 @@ def plain(seed: int = 0) -> Network:
     return single_phase(keras.Model(mel_db, keras.layers.Dense(3, activation="softmax")(x)))
 
 
-def with_base(seed: int = 0, *, pretrained: bool = True, dropout: float = 0.0) -> Network:
+def with_base(
+    seed: int = 0,
+    *,
+    pretrained: bool = True,
+    dropout: float = 0.0,
+    dtype_policy: str = "float32",
+) -> Network:
     """A small network with batch normalisation nested in its base."""
     keras.utils.set_random_seed(seed)
+    with registry.in_precision(dtype_policy):
+        return _with_base(seed, pretrained, dropout)
+
+
+def _with_base(seed: int, pretrained: bool, dropout: float) -> Network:
     inner = keras.Sequential(
         [
             keras.Input((N_MELS, FRAMES)),
-            keras.layers.Rescaling(1 / 80, offset=1),
+            keras.layers.Rescaling(1 / 80, offset=1, dtype="float32"),
             keras.layers.Conv1D(8, 3, activation="relu"),
             keras.layers.BatchNormalization(momentum=0.5),
             keras.layers.Flatten(),
@@ -81,13 +93,15 @@ def with_base(seed: int = 0, *, pretrained: bool = True, dropout: float = 0.0) -
         name="inner",
     )
     mel_db = keras.Input((N_MELS, FRAMES))
-    base = keras.Model(mel_db, inner(mel_db), name="base")
+    features = keras.layers.Identity(dtype="float32")(inner(mel_db))
+    base = keras.Model(mel_db, features, name="base")
     features = keras.Input(base.output_shape[1:])
     dropped = keras.layers.Dropout(dropout, seed=seed)(features)
-    head = keras.Model(features, keras.layers.Dense(3, activation="softmax")(dropped), name="head")
+    probabilities = keras.layers.Dense(3, activation="softmax", dtype="float32")(dropped)
+    head = keras.Model(features, probabilities, name="head")
     return make_with_base(base, head, pretrained=pretrained)
 
 
-def noisy_with_base(*, pretrained: bool) -> Network:
+def noisy_with_base(*, pretrained: bool, dtype_policy: str = "float32") -> Network:
     """One whose dropout draws anew at every step."""
-    return with_base(pretrained=pretrained, dropout=0.4)
+    return with_base(pretrained=pretrained, dropout=0.4, dtype_policy=dtype_policy)

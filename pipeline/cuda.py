@@ -1,0 +1,102 @@
+"""NVIDIA's driver and CUDA libraries: what TensorFlow wants, and where it may lie. Light."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import csv
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+
+PATH_VARIABLE = "LD_LIBRARY_PATH"
+DRIVER = "libcuda.so.1"
+
+# What TensorFlow opens when it starts on a GPU, and the packages of `tensorflow[and-cuda]`
+# that bring it; the names' versions are those of CUDA 12 and cuDNN 8, which TensorFlow
+# 2.16 is built for. The driver comes with the system, never by pip.
+LIBRARIES: dict[str, str] = {
+    DRIVER: "",
+    "libcudart.so.12": "nvidia-cuda-runtime-cu12",
+    "libcublas.so.12": "nvidia-cublas-cu12",
+    "libcublasLt.so.12": "nvidia-cublas-cu12",
+    "libcufft.so.11": "nvidia-cufft-cu12",
+    "libcusolver.so.11": "nvidia-cusolver-cu12",
+    "libcusparse.so.12": "nvidia-cusparse-cu12",
+    "libcudnn.so.8": "nvidia-cudnn-cu12",
+}
+
+_NVIDIA_SMI_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A GPU as the driver lists it."""
+
+    name: str
+    memory_mib: str
+    capability: str
+    driver: str
+
+
+def cards() -> list[Card]:
+    """The GPUs that nvidia-smi lists; none where it is missing or fails."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = "--query-gpu=name,memory.total,compute_cap,driver_version"
+    try:
+        done = subprocess.run(
+            [program, query, "--format=csv,noheader,nounits"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_NVIDIA_SMI_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
+    return [Card(*row) for row in rows if len(row) == 4] if done.returncode == 0 else []
+
+
+def built_for() -> dict[str, str]:
+    """TensorFlow's version and the CUDA and cuDNN versions that it was built with: keys
+    "tensorflow", "cuda", "cudnn", without those that cannot be told. Does not import it."""
+    found = {}
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        found["tensorflow"] = importlib.metadata.version("tensorflow")
+    spec = importlib.util.find_spec("tensorflow")
+    for folder in spec.submodule_search_locations or [] if spec else []:
+        path = pathlib.Path(folder, "python", "platform", "build_info.py")
+        with contextlib.suppress(OSError, ValueError):
+            text = path.read_text(encoding="utf-8")
+            for name in ("cuda", "cudnn"):
+                value = re.search(rf"\('{name}_version', ('[^']*')\)", text)
+                if value:
+                    found[name] = ast.literal_eval(value.group(1))
+    return found
+
+
+def pip_folders() -> list[str]:
+    """The folders in which pip's nvidia packages keep their libraries, beside TensorFlow."""
+    spec = importlib.util.find_spec("tensorflow")
+    packages = spec.submodule_search_locations if spec else None
+    roots = {pathlib.Path(folder).parent / "nvidia" for folder in packages or []}
+    return sorted(str(path) for root in roots for path in root.glob("*/lib") if path.is_dir())
+
+
+def library_path(environment: Mapping[str, str]) -> dict[str, str]:
+    """LD_LIBRARY_PATH with pip's folders after what it holds: what a process that is to use
+    a GPU is started with, as TensorFlow itself does not look into them. Empty without any."""
+    folders = pip_folders()
+    if not folders:
+        return {}
+    before = [part for part in environment.get(PATH_VARIABLE, "").split(os.pathsep) if part]
+    return {PATH_VARIABLE: os.pathsep.join([*before, *folders])}
