@@ -227,6 +227,27 @@ def test_cycles_are_found_where_there_are_some() -> None:
     assert find_cycle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
+KERAS_ALONE = [
+    *within("components.models"),
+    *(
+        f"components.trainer.{name}"
+        for name in ("training", "batches", "callbacks", "features", "checkpoints", "metrics")
+    ),
+]
+
+
+def test_networks_and_training_need_keras_on_any_backend_and_no_tensorflow() -> None:
+    needed, new = set(), set(KERAS_ALONE)
+    assert new <= MODULES.keys()
+    while new:
+        needed |= new
+        targets = {found.target for module in new for found in IMPORTS[module]}
+        ours = {name for target in targets for name in (target, target.rpartition(".")[0])}
+        new = (ours & MODULES.keys()) - needed
+    shell = ("tensorflow", "tf_keras", "tensorflow_io", *BEAM)
+    assert offenders(sorted(needed), shell) == []
+
+
 LIGHT = [
     "pipeline.config",
     "pipeline.config_load",

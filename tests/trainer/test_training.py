@@ -10,9 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from components.models.settings import AugmentationSettings
+from components.models import registry
+from components.models.settings import AugmentationSettings, ModelSettings
 from components.trainer import callbacks, features, memory, training
 from components.trainer.batches import Clips
+from components.trainer.devices import Placement
 from tests.trainer import toys
 
 
@@ -382,3 +384,22 @@ def test_progress_is_not_sent_for_every_batch(monkeypatch: pytest.MonkeyPatch) -
     )
     # The first at once, then only what ends an epoch.
     assert [event["batch"] for event in events] == [1, 20, 20]
+
+
+def test_xla_compiles_a_whole_step_and_changes_nothing_but_rounding() -> None:
+    def run(jit_compile: bool) -> training.TrainingHistory:
+        # Colours, resizing, convolutions; the last batch is of another shape.
+        network = registry.build(
+            "vgg16", ModelSettings(image_size=32), n_mels=16, frames=20, genres=3, seed=1
+        )
+        return training.train(
+            network,
+            toys.clips(6, 1),
+            toys.clips(3, 2),
+            toys.settings(epochs=1, batch_size=4, learning_rate=1e-4, clip_norm=1.0),
+            placement=Placement(jit_compile=jit_compile),
+        )
+
+    compiled, plain = run(True).epochs[0], run(False).epochs[0]
+    assert compiled.loss == pytest.approx(plain.loss, rel=1e-2)
+    assert compiled.val_loss == pytest.approx(plain.val_loss, rel=1e-2)

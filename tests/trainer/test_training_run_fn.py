@@ -19,8 +19,10 @@ from components.audio.stored import to_stored
 from components.errors import DataError
 from components.examples import reader
 from components.examples.writer import Clip, serialize
+from components.models import registry
 from components.models.settings import ModelSettings, TrainingSettings
 from components.trainer import curves, data, memory, run_fn
+from components.trainer.settings import resolve
 
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
@@ -397,3 +399,48 @@ def test_a_wrong_custom_config_is_refused(
     with pytest.raises(ValueError, match=message):
         run_fn.run_fn(fn_args)
     assert _nothing_written(fn_args)
+
+
+def test_mixed_precision_trains_and_serves_in_float32(tmp_path: pathlib.Path) -> None:
+    config = _config("cnn_small", epochs=6)
+    config["training"] = config["training"].replace('"auto"', '"mixed"')
+    fn_args = _fn_args(tmp_path, config)
+    run_fn.run_fn(fn_args)
+    history = _history(fn_args)
+    assert history["settings"]["precision"] == "mixed_bfloat16"
+    assert history["devices"] == {"gpus": [], "replicas": 1, "jit_compile": False}
+
+    model = tf.saved_model.load(fn_args.serving_model_dir)
+    signature = model.signatures["serving_examples"]
+    functions = signature.graph.as_graph_def().library.function
+    types = {
+        value.type
+        for nodes in [signature.graph.as_graph_def().node, *(f.node_def for f in functions)]
+        for node in nodes
+        for value in node.attr.values()
+    }
+    assert tf.float32.as_datatype_enum in types
+    assert not types & {tf.bfloat16.as_datatype_enum, tf.float16.as_datatype_enum}
+    (serialized,) = reader.blocks(reader.find(fn_args.eval_files))
+    probabilities = signature(serialized)["probabilities"]
+    assert probabilities.dtype == tf.float32
+    # What was validated in 16 bits holds for what serves.
+    labels = next(iter(reader.labels(reader.find(fn_args.eval_files))))
+    loss = -np.log(probabilities.numpy()[np.arange(len(labels)), labels]).mean()
+    best = min(epoch["val_loss"] for epoch in history["epochs"])
+    # The recorded loss has the penalty of cnn_small's weights on top.
+    assert loss == pytest.approx(best, abs=0.15)
+
+
+def test_a_state_belongs_to_one_precision(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(run_fn.CHECKPOINTS_VARIABLE, str(tmp_path))
+    config = run_fn.TrainerConfig.parse(_config())
+    defaults = registry.defaults("ffnn")
+    paths = set()
+    for precision in ("float32", "mixed"):
+        training = dataclasses.replace(config.training, precision=precision)
+        settings = resolve(training, config.model, defaults)
+        paths.add(run_fn._checkpoint(config, [], settings)._path)
+    assert len(paths) == 2

@@ -1,0 +1,217 @@
+"""How fast the Trainer's networks train: on the processor, and on a GPU where there is one.
+
+    python benchmarks/train_speed.py [--clips 64] [--side 64] [--networks vgg16 cnn_small]
+
+Random spectrograms of the project's own size (what is in them does not matter), trained by
+components.trainer.training, in this order:
+
+- Cached features: VGG16's first phase on features that were computed once, and the same
+  phase with the frozen base run in every epoch, in one process on the same data. Seconds an
+  epoch: the median of the epochs after the first, which also builds the graph.
+- Each network trained whole: clips a second of such an epoch with its validation, and what
+  making its batches from memory takes alone, so that one sees which of the two waits.
+
+The second table is measured once for each device, in a process of its own: the processor
+without GPUs, and all GPUs, with the precision and compiler that training chooses there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+
+from components.audio.params import AudioParams
+from components.models.registry import NETWORKS
+from components.models.settings import ModelSettings, TrainingSettings
+from pipeline import cuda
+
+if TYPE_CHECKING:
+    from components.trainer.batches import Clips
+
+PARAMS = AudioParams()
+GENRES = 8
+# Of the reference study: training on its GPU took less than half of the processor's time.
+STUDY_RATIO = 0.5
+TARGET_CACHE_GAIN = 10.0
+
+
+def random_clips(count: int, seed: int) -> Clips:
+    """Stored spectrograms and labels."""
+    from components.audio.stored import to_stored
+    from components.trainer.batches import Clips
+
+    rng = np.random.default_rng(seed)
+    mel_db = rng.uniform(-80, 0, (count, PARAMS.n_mels, PARAMS.frames)).astype(np.float32)
+    return Clips(to_stored(mel_db), rng.integers(0, GENRES, count))
+
+
+def epoch_seconds(
+    name: str, options: argparse.Namespace, epochs: int, **changes: Any
+) -> list[float]:
+    """Seconds of each epoch after the first; `two_phase` for the first phase of two."""
+    from components.models import registry
+    from components.trainer import tensorflow_devices
+    from components.trainer.settings import resolve
+    from components.trainer.training import train
+
+    model = ModelSettings(image_size=options.side if NETWORKS[name].smallest_side_pixels else 0)
+    training = TrainingSettings(
+        epochs=epochs, fine_tune_epochs=0, batch_size=options.batch, patience=epochs
+    )
+    gpus = tensorflow_devices.gpus()
+    settings = resolve(training, model, registry.defaults(name), gpus)
+    with tensorflow_devices.placed(gpus) as placement:
+        network = registry.build(
+            name,
+            model,
+            n_mels=PARAMS.n_mels,
+            frames=PARAMS.frames,
+            genres=GENRES,
+            seed=1,
+            dtype_policy=settings.precision,
+        )
+        network = dataclasses.replace(network, **changes)
+        history = train(
+            network,
+            random_clips(options.clips, 1),
+            random_clips(options.validation_clips, 2),
+            settings,
+            placement=placement,
+        )
+    return [epoch.seconds for epoch in history.epochs][1:]
+
+
+def measure_cache(options: argparse.Namespace) -> dict[str, float]:
+    """Seconds an epoch of VGG16's first phase, with its features kept and without."""
+    from components.trainer import features, memory
+
+    kept = epoch_seconds("vgg16", options, 9, two_phase=True)
+    in_memory, on_disk = memory.cache_bytes, features.DISK_BYTES
+    memory.cache_bytes = lambda root="/": 0
+    features.DISK_BYTES = 0
+    try:
+        anew = epoch_seconds("vgg16", options, 4, two_phase=True)
+    finally:
+        memory.cache_bytes, features.DISK_BYTES = in_memory, on_disk
+    return {"kept": statistics.median(kept), "anew": statistics.median(anew)}
+
+
+def measure_network(name: str, options: argparse.Namespace) -> dict[str, float]:
+    """Milliseconds a clip: of an epoch, and of making its batches."""
+    clips = random_clips(options.clips, 1)
+    rounds = []
+    for epoch in range(3):
+        begun = time.perf_counter()
+        batches = clips.batches(options.batch, shuffle=(0, epoch))
+        for index in range(len(batches)):
+            batches[index]
+        rounds.append(time.perf_counter() - begun)
+    seconds = statistics.median(epoch_seconds(name, options, 3))
+    return {
+        "epoch_ms": 1000 * seconds / (options.clips + options.validation_clips),
+        "input_ms": 1000 * statistics.median(rounds) / options.clips,
+    }
+
+
+def on_device(device: str, options: argparse.Namespace) -> dict[str, Any]:
+    """What this program says in a process that sees the GPUs, or none."""
+    environment = {**os.environ, **(cuda.library_path(os.environ) if device == "gpu" else {})}
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+    arguments = [
+        f"--clips={options.clips}", f"--validation-clips={options.validation_clips}",
+        f"--side={options.side}", f"--batch={options.batch}", "--networks", *options.networks,
+    ]  # fmt: skip
+    found: dict[str, Any] = {}
+    command = [sys.executable, __file__, "--inside", *arguments]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                found.update(json.loads(line))
+                print(".", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+    if process.returncode:
+        sys.exit(f"the process on the {device} ended with status {process.returncode}")
+    return found
+
+
+def inside(options: argparse.Namespace) -> None:
+    """A line of JSON for each figure, as soon as it is known."""
+    from components.trainer import tensorflow_devices
+    from components.trainer.devices import dtype_policy
+
+    gpus = tensorflow_devices.gpus()
+    names = " + ".join(gpu.name for gpu in gpus) or "the processor"
+    print(json.dumps({"device": names, "precision": dtype_policy("auto", gpus)}), flush=True)
+    print(json.dumps({"cache": measure_cache(options)}), flush=True)
+    for name in options.networks:
+        print(json.dumps({name: measure_network(name, options)}), flush=True)
+
+
+def report(options: argparse.Namespace, cpu: dict[str, Any], gpu: dict[str, Any]) -> None:
+    print(
+        f"{options.clips} clips to train on and {options.validation_clips} to validate on, "
+        f"batches of {options.batch}, pictures of {options.side} pixels a side, "
+        f"{len(os.sched_getaffinity(0))} cores\n"
+    )
+    print("| VGG16, first phase | features kept, s an epoch | without, s an epoch | gain |")
+    print("|---|---|---|---|")
+    for found in filter(None, (cpu, gpu)):
+        kept, anew = found["cache"]["kept"], found["cache"]["anew"]
+        verdict = "" if anew / kept >= TARGET_CACHE_GAIN else f" (below {TARGET_CACHE_GAIN:.0f})"
+        print(f"| {found['device']} | {kept:.3f} | {anew:.3f} | {anew / kept:.1f}{verdict} |")
+    print("\n| network | processor, clips/s | input's share | GPU, clips/s | GPU's time / CPU's |")
+    print("|---|---|---|---|---|")
+    for name in options.networks:
+        slow = cpu[name]
+        share = slow["input_ms"] / slow["epoch_ms"]
+        row = f"| {name} | {1000 / slow['epoch_ms']:.1f} | {share:.1%} |"
+        if not gpu:
+            print(f"{row} | |")
+            continue
+        ratio = gpu[name]["epoch_ms"] / slow["epoch_ms"]
+        verdict = "" if ratio < STUDY_RATIO else f" (not below {STUDY_RATIO})"
+        print(f"{row} {1000 / gpu[name]['epoch_ms']:.1f} | {ratio:.2f}{verdict} |")
+    if gpu:
+        print(f"\nGPU: {gpu['device']}, {gpu['precision']}")
+    else:
+        print("\nNo GPU: `genreflow devices` says what is missing.")
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options.add_argument("--clips", type=int, default=64)
+    options.add_argument("--validation-clips", type=int, default=16)
+    options.add_argument(
+        "--side", type=int, default=64, help="of the pictures of networks with a base"
+    )
+    options.add_argument("--batch", type=int, default=16)
+    options.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=list(NETWORKS))
+    options.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    arguments = options.parse_args()
+    if arguments.inside:
+        inside(arguments)
+        return
+    cpu = on_device("cpu", arguments)
+    gpu = on_device("gpu", arguments) if cuda.cards() else {}
+    report(arguments, cpu, gpu)
+
+
+if __name__ == "__main__":
+    main()
