@@ -115,7 +115,8 @@ def _without_times(history: training.TrainingHistory) -> Any:
     ("pretrained", "killed_after", "dtype_policy"),
     [
         *itertools.product([False, True], [1, 3, 4, 6], ["float32"]),
-        *itertools.product([True], [3, 6], ["mixed_bfloat16", "mixed_float16"]),
+        (True, 6, "mixed_bfloat16"),
+        *itertools.product([True], [3, 6], ["mixed_float16"]),
     ],
 )
 def test_a_training_that_was_killed_ends_as_an_unbroken_one(

@@ -36,6 +36,7 @@ def found() -> dict[str, Any]:
     return results
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["clipped and weighted", "soft targets", "two phases"])
 def test_two_devices_train_what_one_does(found: dict[str, Any], case: str) -> None:
     result = found[case]
@@ -50,6 +51,7 @@ def test_two_devices_train_what_one_does(found: dict[str, Any], case: str) -> No
         assert together["loss"] == pytest.approx(alone["loss"], rel=0.03)
 
 
+@pytest.mark.slow
 def test_a_killed_training_on_two_devices_ends_as_an_unbroken_one(found: dict[str, Any]) -> None:
     result = found["float16"]
     assert result["resumed_epochs"] == 3
@@ -57,6 +59,7 @@ def test_a_killed_training_on_two_devices_ends_as_an_unbroken_one(found: dict[st
     assert result["same"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "stream"])
 def test_the_trainer_exports_what_two_devices_learned(found: dict[str, Any], kind: str) -> None:
     result = found[kind]
