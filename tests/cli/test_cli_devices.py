@@ -45,7 +45,9 @@ def test_here_it_names_what_is_missing_and_what_training_would_use(
     # Any library that loads will do for one that is found.
     ctypes.CDLL("libm.so.6")
     maps = pathlib.Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
-    whole = next(line.split()[-1] for line in maps if line.endswith("/libm.so.6"))
+    names = ("libm.so.6", "libm-")  # the latter before glibc 2.34
+    paths = [pathlib.Path(line.split()[-1]) for line in maps if "/" in line]
+    whole = next(path for path in paths if path.name.startswith(names))
     shutil.copy(whole, tmp_path / "libcublas.so.12")
     done = subprocess.run(
         [sys.executable, "-c", "from pipeline.cli import main; main()", "devices"],
