@@ -201,7 +201,7 @@ def main() -> None:
     options.add_argument(
         "--side", type=int, default=64, help="of the pictures of networks with a base"
     )
-    options.add_argument("--batch", type=int, default=16)
+    options.add_argument("--batch", type=int, default=TrainingSettings().batch_size)
     options.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=list(NETWORKS))
     options.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = options.parse_args()

@@ -48,7 +48,7 @@ def test_here_it_names_what_is_missing_and_what_training_would_use(
     names = ("libm.so.6", "libm-")  # the latter before glibc 2.34
     paths = [pathlib.Path(line.split()[-1]) for line in maps if "/" in line]
     whole = next(path for path in paths if path.name.startswith(names))
-    shutil.copy(whole, tmp_path / "libcublas.so.12")
+    shutil.copy(whole, tmp_path / "libcufft.so.11")
     done = subprocess.run(
         [sys.executable, "-c", "from pipeline.cli import main; main()", "devices"],
         cwd=ROOT,
@@ -61,14 +61,14 @@ def test_here_it_names_what_is_missing_and_what_training_would_use(
     assert "Traceback" not in done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert any("cores usable" in line for line in lines)
-    assert f"  ✓ libcublas.so.12  {tmp_path}/libcublas.so.12" in lines
+    assert f"  ✓ libcufft.so.11  {tmp_path}/libcufft.so.11" in lines
     (broken,) = [line for line in lines if line.startswith("  ✗ libcudnn.so.8")]
     assert "cannot be loaded" in broken
     assert "too short" in broken
-    if "  ✗ libcufft.so.11  not found" in lines:
+    if "  ✗ libcusparse.so.12  not found" in lines:
         (install,) = [line for line in lines if "tensorflow[and-cuda]==" in line]
-        assert "nvidia-cufft-cu12" in install
-        assert "nvidia-cublas-cu12" not in install
+        assert "nvidia-cusparse-cu12" in install
+        assert "nvidia-cufft-cu12" not in install
     assert f"{cuda.PATH_VARIABLE} ({tmp_path})" in done.stdout
     plan = lines[lines.index("Training would use") :]
     assert plan[1] == "  the processor"
