@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -107,8 +108,11 @@ def model_card(values: Mapping[str, Any], train_labels: npt.NDArray[np.int64]) -
     """
     counts = np.bincount(train_labels, minlength=len(values["genres"]))
     epoch = values["epochs"][kept_epoch(values)]
+    settings = values["settings"]
     return {
         **{key: values[key] for key in _ON_THE_CARD},
+        # Whoever asks the served model hears no folder of the machine that it was trained on.
+        "settings": {**settings, "weights": os.path.basename(settings["weights"])},
         "train_clips_per_genre": {
             genre: int(count) for genre, count in zip(values["genres"], counts, strict=True)
         },

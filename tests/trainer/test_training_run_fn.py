@@ -172,7 +172,11 @@ def test_a_base_that_was_trained_is_trained_on_in_two_phases(tmp_path: pathlib.P
     history = _history(transfer)
     assert [phase["phase"] for phase in history["phases"]] == ["head", "fine_tune"]
     assert history["clips"] == {"train": 6, "validation": 3}
+    assert history["settings"]["weights"] == str(_base_weights(scratch))
     assert _base_weights(transfer).is_file()
+    card = pathlib.Path(transfer.serving_model_dir, "assets/model_card.json").read_text()
+    assert json.loads(card)["settings"]["weights"] == "base.weights.h5"
+    assert str(tmp_path) not in card
 
 
 def test_a_state_is_kept_while_training_and_gone_after_it(
