@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
@@ -23,9 +23,10 @@ from components.fresh_output import empty_outputs
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import ModelSettings, TrainingSettings
-from components.trainer import splits
+from components.trainer import splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
+from components.trainer.devices import Gpu, dtype_policy
 from components.trainer.history import versions
 from components.trainer.settings import resolve
 from components.trainer.training import train
@@ -106,6 +107,7 @@ def run(
       GenreflowError: the examples cannot be used, the network cannot be built or trained, or
         all trials failed.
     """
+    gpus = tensorflow_devices.gpus()
     with splits.opened(
         train_files,
         validation_files,
@@ -115,7 +117,7 @@ def run(
         seed=task.training.seed,
     ) as both:
         _check_batches(task, len(both[0]))
-        files = StateFiles.of(task, both)
+        files = StateFiles.of(task, both, gpus)
         watcher = _Watcher(task, len(both[0]))
         trainee = Trainee(
             task.training,
@@ -123,9 +125,11 @@ def run(
             registry.defaults(task.architecture),
             both,
             build=functools.partial(_build, task),
+            placed=functools.partial(tensorflow_devices.placed, gpus),
             fit=functools.partial(train, scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE)),
             report=watcher.reporter,
             checkpoint=files.checkpoint,
+            gpus=gpus,
         )
         trials = search(
             task.tuning,
@@ -157,7 +161,9 @@ class StateFiles:
     stem: pathlib.Path | None
 
     @classmethod
-    def of(cls, task: Task, both: tuple[splits.Split, splits.Split]) -> StateFiles:
+    def of(
+        cls, task: Task, both: tuple[splits.Split, splits.Split], gpus: Sequence[Gpu]
+    ) -> StateFiles:
         """Those of a search, in the folder that the environment names."""
         folder = os.environ.get(CHECKPOINTS_VARIABLE)
         if not folder:
@@ -167,6 +173,7 @@ class StateFiles:
             dataclasses.asdict(task.model),
             dataclasses.asdict(task.training),
             dataclasses.asdict(task.tuning),
+            dtype_policy(task.training.precision, gpus),
             task.audio.digest(),
             task.genres,
             task.weights_digest,
@@ -248,7 +255,7 @@ def _check_batches(task: Task, clips: int) -> None:
         )
 
 
-def _build(task: Task, model: ModelSettings) -> Network:
+def _build(task: Task, model: ModelSettings, dtype_policy: str) -> Network:
     return registry.build(
         task.architecture,
         model,
@@ -256,6 +263,7 @@ def _build(task: Task, model: ModelSettings) -> Network:
         frames=task.audio.frames,
         genres=len(task.genres),
         seed=task.training.seed,
+        dtype_policy=dtype_policy,
     )
 
 

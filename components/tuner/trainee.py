@@ -4,7 +4,8 @@ split. Keras alone: no TFX, no TensorFlow."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import keras
@@ -15,6 +16,7 @@ from components.models.settings import ModelSettings, TrainingSettings
 from components.trainer.batches import Source
 from components.trainer.callbacks import DivergedError, Reporter
 from components.trainer.checkpoints import Checkpoint
+from components.trainer.devices import Gpu, Placement
 from components.trainer.settings import ResolvedSettings, resolve
 from components.trainer.training import TrainingHistory
 from components.trainer.tuned import TUNABLE, Values, with_values
@@ -37,6 +39,7 @@ class Fit(Protocol):
         *,
         report: Reporter,
         checkpoint: Checkpoint,
+        placement: Placement,
     ) -> TrainingHistory: ...
 
 
@@ -67,10 +70,12 @@ class Trainee:
         defaults: Defaults,
         splits: tuple[Source, Source],
         *,
-        build: Callable[[ModelSettings], Network],
+        build: Callable[[ModelSettings, str], Network],
+        placed: Callable[[], AbstractContextManager[Placement]],
         fit: Fit,
         report: Callable[[int], Reporter],
         checkpoint: Callable[[int], Checkpoint],
+        gpus: Sequence[Gpu] = (),
     ) -> None:
         """Initializes it.
 
@@ -78,16 +83,21 @@ class Trainee:
           training, model: what trial_tables made of the tables.
           defaults: the architecture's.
           splits: the train and the validation split.
-          build: makes the network from its table, with its starting weights.
+          build: makes the network from its table and Keras's name of its precision, with
+            its starting weights.
+          placed: a trial builds, trains and measures inside of it.
           fit: trains it.
           report: makes what takes the progress of the trial of a number.
           checkpoint: makes where the state of the trial of a number is kept.
+          gpus: those that train.
         """
         self._training = training
         self._model = model
         self._defaults = defaults
         self._train_split, self._validation_split = splits
         self._build = build
+        self._placed = placed
+        self._gpus = gpus
         self._fit = fit
         self._report = report
         self._checkpoint = checkpoint
@@ -101,27 +111,30 @@ class Trainee:
         """Trains with the values; see components.tuner.search.Trainee."""
         # Else the graphs of all trials stay in memory.
         keras.utils.clear_session()
-        network = self._build(with_values(self._model, values))
         settings = self._resolved(values)
         checkpoint = self._checkpoint(number)
-        try:
-            history = self._fit(
-                network,
-                self._train_split,
-                self._validation_split,
-                settings,
-                report=self._report(number),
-                checkpoint=checkpoint,
-            )
-        except DivergedError:
-            checkpoint.remove()
-            raise
-        loss, accuracy = measure(network.model, self._validation_split, settings.batch_size)
+        with self._placed() as placement:
+            network = self._build(with_values(self._model, values), settings.precision)
+            try:
+                history = self._fit(
+                    network,
+                    self._train_split,
+                    self._validation_split,
+                    settings,
+                    report=self._report(number),
+                    checkpoint=checkpoint,
+                    placement=placement,
+                )
+            except DivergedError:
+                checkpoint.remove()
+                raise
+            loss, accuracy = measure(network.model, self._validation_split, settings.batch_size)
         checkpoint.remove()
         return Measured(len(history.epochs), loss, accuracy, history.train_seconds)
 
     def _resolved(self, values: Values) -> ResolvedSettings:
-        return resolve(self._training, with_values(self._model, values), self._defaults)
+        model = with_values(self._model, values)
+        return resolve(self._training, model, self._defaults, self._gpus)
 
 
 def measure(model: keras.Model, source: Source, batch_size: int) -> tuple[float, float]:
@@ -132,7 +145,9 @@ def measure(model: keras.Model, source: Source, batch_size: int) -> tuple[float,
     """
     loss = right = clips = 0.0
     for inputs, labels in _batches(source.batches(batch_size)):
-        probabilities = np.asarray(model.predict_on_batch(inputs), np.float64)
+        # Of several replicas each takes the whole batch, and their answers follow each other.
+        answers = model.predict_on_batch(inputs)[: len(labels)]
+        probabilities = np.asarray(answers, np.float64)
         of_labels = probabilities[np.arange(len(labels)), labels]
         loss -= float(np.log(np.clip(of_labels, _LEAST_PROBABILITY, 1.0)).sum())
         right += int((probabilities.argmax(axis=1) == labels).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -16,6 +17,7 @@ from components.models.settings import ModelSettings, TrainingSettings
 from components.trainer.batches import Clips
 from components.trainer.callbacks import DivergedError, no_report
 from components.trainer.checkpoints import Checkpoint
+from components.trainer.devices import ONE_DEVICE
 from components.trainer.training import train
 from components.tuner.settings import TuningSettings
 from components.tuner.trainee import Trainee, measure, trial_tables
@@ -35,7 +37,8 @@ def _trainee(
     fit: Any = train,
     training: TrainingSettings = TRAINING,
 ) -> Trainee:
-    def build(model: ModelSettings) -> Network:
+    def build(model: ModelSettings, dtype_policy: str) -> Network:
+        assert dtype_policy == "float32"
         if built is not None:
             built.append(model)
         return network()
@@ -47,6 +50,7 @@ def _trainee(
         Defaults(dropout=0.5, l2=1e-4),
         (toys.clips(24, 0), toys.clips(9, 1)),
         build=build,
+        placed=lambda: contextlib.nullcontext(ONE_DEVICE),
         fit=fit,
         report=lambda number: no_report,
         checkpoint=lambda number: Checkpoint(folder and folder / f"{number}.npz"),
