@@ -41,7 +41,7 @@ from components.audio.stored import to_stored
 from components.examples import parser, reader
 from components.examples.writer import Clip, serialize
 from components.trainer import data
-from components.trainer.batches import Batches
+from components.trainer.batches import Clips
 
 PARAMS = AudioParams()
 BATCH = 64
@@ -79,33 +79,34 @@ def ways(folder: pathlib.Path) -> dict[str, Callable[[], Iterable[object]]]:
     patterns = [f"{folder}/*"]
     records = tf.data.TFRecordDataset(sorted(str(path) for path in folder.iterdir())).batch(BATCH)
     one_by_one = records.map(lambda batch: parser.parse(batch, PARAMS)).prefetch(2)
-    made: dict[str, Iterable[object]] = {}
+    made: dict[str, object] = {}
 
-    def kept(name: str, make: Callable[[], Iterable[object]]) -> Callable[[], Iterable[object]]:
+    def kept(name: str, make: Callable[[], object]) -> object:
         # The labels that a stream reads beforehand, and loading, are not part of an epoch.
-        def batches() -> Iterable[object]:
-            if name not in made:
-                made[name] = make()
-            return made[name]
-
-        return batches
+        if name not in made:
+            made[name] = make()
+        return made[name]
 
     def from_memory() -> Iterable[object]:
-        batches = kept("from memory", lambda: Batches(load(), BATCH, shuffle_seed=1))()
-        assert isinstance(batches, Batches)
-        batches.on_epoch_end()
+        clips = kept("clips", load)
+        assert isinstance(clips, Clips)
+        batches = clips.batches(BATCH, shuffle=(1, 0))
         return (batches[index] for index in range(len(batches)))
 
-    def load() -> data.Clips:
+    def streamed(shuffle: tuple[int, int] | None = None) -> Iterable[object]:
+        stream = kept("stream", lambda: data.stream(patterns, PARAMS))
+        assert isinstance(stream, data.Stream)
+        with stream.readable():
+            yield from stream.batches(BATCH, shuffle=shuffle)
+
+    def load() -> Clips:
         return data.load(patterns, PARAMS)
 
     return {
         "floor": lambda: records,
         "one by one": lambda: one_by_one,
-        "stream": kept("stream", lambda: data.stream(patterns, PARAMS, BATCH).batches),
-        "shuffled stream": kept(
-            "shuffled", lambda: data.stream(patterns, PARAMS, BATCH, shuffle_seed=1).batches
-        ),
+        "stream": streamed,
+        "shuffled stream": lambda: streamed((1, 0)),
         "labels": lambda: reader.labels(reader.find(patterns)),
         "load": lambda: (load(),),
         "from memory": from_memory,
