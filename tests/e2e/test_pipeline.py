@@ -78,7 +78,7 @@ def _artifact(first: Finished, node: str, key: str) -> pathlib.Path:
 
 def test_a_run_trains_every_network_and_pushes_the_best_on_validation(first: Finished) -> None:
     results = first.results
-    assert set(results["models"]) == {"ffnn", "cnn_small", "vgg16"}
+    assert set(results["models"]) == {"ffnn", "cnn_small", "crnn", "vgg16"}
     validation = {
         name: model["validation"]["track_accuracy"]["value"]
         for name, model in results["models"].items()
