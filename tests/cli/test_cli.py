@@ -46,7 +46,8 @@ def folder(tmp_path: pathlib.Path) -> pathlib.Path:
 def config(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "folder.toml"
     path.write_text(
-        '[dataset]\nkind = "folder"\n[split]\npolicy = "by_track"\n[models.cnn_small]\n'
+        '[dataset]\nkind = "folder"\n[split]\npolicy = "by_track"\n'
+        "[training]\nbatch_size = 4\n[models.cnn_small]\n"
     )
     return path
 
