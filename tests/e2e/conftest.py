@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
@@ -38,10 +39,15 @@ def run_pipeline() -> RunPipeline:
         *overrides: str,
         config: str = "fma_small",
         genres: tuple[str, ...] = (),
+        networks: tuple[str, ...] = (),
     ) -> dict[str, Any]:
+        """`networks`: of those of the configuration; all by default."""
         from components.datasets.corpus import load_corpus
 
         settings = with_data_dir(load(shipped_config(config), overrides), str(data_dir))
+        if networks:
+            models = {name: settings.models[name] for name in networks}
+            settings = dataclasses.replace(settings, models=models)
         work = WorkDir.at(work_dir)
         work.create()
         facts = facts_of(load_corpus(settings.dataset, settings.split))

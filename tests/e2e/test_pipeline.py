@@ -249,12 +249,9 @@ def test_a_split_by_clip_is_marked_as_leaky_and_wav_files_are_exported(
         corpus,
         "training.epochs=1",
         "gate.floor=0.0",
-        "models.cnn_small.epochs=1",
-        *(f'models.{name}.weights="none"' for name in ("vgg16", "resnet34", "resnet50")),
-        *(f"models.{name}.image_size=32" for name in ("vgg16", "resnet34", "resnet50")),
-        "training.fine_tune_epochs=1",
         'dataset.export_wav="clips"',
         config="study",
+        networks=("ffnn",),
     )
     assert results["leaky"]
     assert sum(results["counts"]["clips"].values()) == 64
