@@ -13,8 +13,8 @@ import json
 import os
 import pathlib
 import zipfile
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -83,26 +83,34 @@ class Checkpoint:
             for name, group in state.arrays.items()
             for index, values in enumerate(group)
         }
-        temporary = self._path.with_name(f".{self._path.name}.tmp")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-                np.savez(file, **{_META: text}, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            return f"{self._path.parent}: {error.strerror or error}"
-        return None
+        text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+        return replace_whole(self._path, lambda file: np.savez(file, **{_META: text}, **arrays))
 
     def remove(self) -> None:
         """Deletes the file: the training is done."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
+
+
+def replace_whole(path: pathlib.Path, write: Callable[[BinaryIO], object]) -> str | None:
+    """Writes a file, making its folder; returns why it could not, and then the one before stays.
+
+    Whoever finds the file finds all of it, also after a power failure.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        return f"{path.parent}: {error.strerror or error}"
+    return None
 
 
 def values_of(variables: Sequence[Any]) -> Arrays:

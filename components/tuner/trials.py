@@ -13,6 +13,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from components.trainer.checkpoints import replace_whole
 from components.tuner.settings import PARAMETERS
 
 TRIALS_SCHEMA_VERSION = 1
@@ -103,20 +104,9 @@ class State:
         """Replaces the file; returns why it could not, and then the one before stays."""
         if self._path is None:
             return None
-        temporary = self._path.with_name(f".{self._path.name}.tmp")
         values = {"layout": _STATE_LAYOUT, "trials": [trial.to_json() for trial in trials]}
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w", encoding="utf-8") as file:
-                file.write(json.dumps(values, allow_nan=False))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            return f"{self._path.parent}: {error.strerror or error}"
-        return None
+        content = json.dumps(values, allow_nan=False).encode()
+        return replace_whole(self._path, lambda file: file.write(content))
 
     def remove(self) -> None:
         """Deletes the file: the search is done."""
