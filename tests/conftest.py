@@ -38,6 +38,12 @@ hypothesis.settings.load_profile("genreflow")
 DATA_VARIABLE = "GENREFLOW_DATA"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_arguments() -> None:
+    """TFX's Beam executors parse sys.argv, and take pytest's -v for a flag of their own."""
+    del sys.argv[1:]
+
+
 @pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
     """The folder of real audio that GENREFLOW_DATA names; the test is skipped without it."""
