@@ -40,6 +40,9 @@ CORE = [
     "filelock>=3",
     "boto3>=1.35",  # our own and Beam's reading and writing of s3://
     "safetensors>=0.5",  # ResNet34 from timm
+    "skops>=0.16",  # scikit-learn models, stored without pickle
+    "xgboost-cpu>=3.0,<4",  # never beside xgboost, which is the same with 700 MB of CUDA
+    "jinja2>=3.1",  # the report
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]
 
@@ -75,6 +78,7 @@ setup(
             "mypy==2.4.1",
             "pip-audit>=2.7",
             "moto[server]>=5.1",  # the S3 server that the tests talk to
+            "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this
         ],
     },
     entry_points={"console_scripts": ["genreflow=pipeline.cli:main"]},
