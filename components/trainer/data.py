@@ -15,6 +15,7 @@ from components.audio.params import AudioParams
 from components.audio.stored import STORED_DTYPE
 from components.errors import DataError
 from components.examples import parser, reader
+from components.examples.subset import balanced_subset
 from components.models.settings import AugmentationSettings
 from components.trainer.batches import NO_AUGMENTATION, Clips, Sharing, varied_batch
 
@@ -170,21 +171,6 @@ def held_bytes(patterns: Sequence[str], params: AudioParams, *, limit: int = 0) 
     """The most that `load` would keep in memory. Raises DataError."""
     clips = _most_clips(reader.find(patterns), params)
     return (min(clips, limit) if limit else clips) * params.mel_bytes
-
-
-def balanced_subset(labels: npt.NDArray[np.int64], limit: int, seed: int) -> npt.NDArray[np.int64]:
-    """Positions of at most `limit` examples, ascending: as many of each label as can be.
-
-    Every label gives one example in turn, in an order drawn from the seed, until the
-    limit is reached; labels that run out leave their turns to the others.
-    """
-    shuffled = np.random.default_rng(seed % 2**64).permutation(len(labels))
-    turn = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        of_label = shuffled[labels[shuffled] == label]
-        turn[of_label] = np.arange(len(of_label))
-    by_turn = shuffled[np.argsort(turn[shuffled], kind="stable")]
-    return np.sort(by_turn[:limit])
 
 
 def _most_clips(files: reader.Files, params: AudioParams) -> int:

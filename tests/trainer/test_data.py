@@ -20,6 +20,7 @@ from components.audio.params import AudioParams
 from components.audio.stored import STORED_DTYPE, from_stored, to_stored
 from components.errors import DataError
 from components.examples import reader
+from components.examples.subset import balanced_subset
 from components.examples.writer import Clip, serialize
 from components.models.settings import AugmentationSettings
 from components.trainer import data
@@ -137,7 +138,7 @@ def test_every_epoch_holds_every_clip_once_in_an_order_of_its_own(
         expected = list(range(clips))
         if limit:
             labels = np.arange(clips) % 3
-            expected = data.balanced_subset(labels, limit, seed).tolist()
+            expected = balanced_subset(labels, limit, seed).tolist()
         for epoch in epochs:
             assert sorted(epoch) == expected
         if len(expected) > 6:
@@ -327,7 +328,7 @@ def test_a_file_that_shrank_after_its_labels_were_read_is_told(patterns: list[st
 def test_a_balanced_subset_takes_from_each_label_in_turn(
     labels: list[int], limit: int, seed: int
 ) -> None:
-    chosen = data.balanced_subset(np.array(labels, np.int64), limit, seed).tolist()
+    chosen = balanced_subset(np.array(labels, np.int64), limit, seed).tolist()
     assert chosen == sorted(set(chosen))
     assert len(chosen) == min(limit, len(labels))
     there = collections.Counter(labels)
@@ -340,9 +341,9 @@ def test_a_balanced_subset_takes_from_each_label_in_turn(
 
 def test_the_seed_decides_which_clips_a_subset_takes() -> None:
     labels = np.arange(300) % 3
-    first = data.balanced_subset(labels, 30, 0)
-    np.testing.assert_array_equal(first, data.balanced_subset(labels, 30, 0))
-    assert not np.array_equal(first, data.balanced_subset(labels, 30, 1))
+    first = balanced_subset(labels, 30, 0)
+    np.testing.assert_array_equal(first, balanced_subset(labels, 30, 0))
+    assert not np.array_equal(first, balanced_subset(labels, 30, 1))
     # Spread over the whole split, not its beginning.
     assert first[0] < 60
     assert first[-1] > 240
