@@ -27,3 +27,16 @@ class TuningResults(artifact.Artifact):  # type: ignore[misc]
     """A search's `trials.json` (see components/tuner/outcome.py), `trials.csv`, `trials.png`."""
 
     TYPE_NAME = "GenreflowTuningResults"
+
+
+class BaselineModels(artifact.Artifact):  # type: ignore[misc]
+    """The classical models and their `features.skops`, described by `baselines.json`
+    (see components/baselines/store.py)."""
+
+    TYPE_NAME = "GenreflowBaselineModels"
+
+
+class Report(artifact.Artifact):  # type: ignore[misc]
+    """`index.html`, which needs no other file, and its plots in `plots/`."""
+
+    TYPE_NAME = "GenreflowReport"
