@@ -14,33 +14,10 @@ import numpy.typing as npt
 
 Probabilities = npt.NDArray[np.floating[Any]]
 
-NETWORKS, BASELINES = "ensemble_networks", "ensemble_baselines"
-ALL, WEIGHTED = "ensemble_all", "ensemble_weighted"
-ENSEMBLES = (NETWORKS, BASELINES, ALL, WEIGHTED)
-
-# A yardstick and no opinion: its constant answer would only flatten an average.
-NO_OPINION = frozenset({"dummy"})
-
 # A model that gives the true genre no chance at all must not make the likelihood zero.
 _LEAST_PROBABILITY = 1e-9
 _TOLERANCE = 1e-10
 _MOST_ROUNDS = 100_000
-
-
-def members_of(networks: Sequence[str], baselines: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which models each ensemble is made of, in sorted order; one of a single model is none.
-
-    `dummy` is in no ensemble. `ensemble_all` and `ensemble_weighted` have the same members.
-    """
-    opinions = sorted(set(baselines) - NO_OPINION)
-    every = tuple(sorted(networks)) + tuple(opinions)
-    found = {
-        NETWORKS: tuple(sorted(networks)),
-        BASELINES: tuple(opinions),
-        ALL: every,
-        WEIGHTED: every,
-    }
-    return {name: members for name, members in found.items() if len(members) > 1}
 
 
 def average(

@@ -1,7 +1,8 @@
-"""Selector: predictions of every network, and the candidate chosen on validation."""
+"""Ensembler: predictions of every model, their averages, and the candidate."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 
@@ -10,22 +11,28 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import Predictions
+from components.artifacts import BaselineModels, Predictions
 from components.code_digest import code_digest
+from components.ensemble.executor import Executor
+from components.ensemble.settings import EnsembleSettings
 from components.models.registry import NETWORKS
-from components.selector.executor import Executor
 
 
-class SelectorSpec(types.ComponentSpec):  # type: ignore[misc]
+class EnsemblerSpec(types.ComponentSpec):  # type: ignore[misc]
     """One optional pair of inputs for each network of the registry: a union of channels
     would lose their names and order."""
 
     PARAMETERS = {
         "genres": ExecutionParameter(type=str),
+        "audio_hash": ExecutionParameter(type=str),
+        "ensemble": ExecutionParameter(type=str),
+        "synthetic": ExecutionParameter(type=int),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "baselines": ChannelParameter(type=BaselineModels, optional=True),
+        "baseline_predictions": ChannelParameter(type=Predictions, optional=True),
         **{
             f"model_{name}": ChannelParameter(type=standard_artifacts.Model, optional=True)
             for name in NETWORKS
@@ -37,14 +44,17 @@ class SelectorSpec(types.ComponentSpec):  # type: ignore[misc]
     }
     OUTPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
+        "average": ChannelParameter(type=standard_artifacts.Model),
         "predictions": ChannelParameter(type=Predictions),
     }
 
 
-class Selector(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `model` (the candidate) and `predictions` (of all, on validation and test)."""
+class Ensembler(base_component.BaseComponent):  # type: ignore[misc]
+    """Outputs `model` (the candidate: the best on validation of the networks and their
+    average), `average` (of the networks; empty where there is one alone) and `predictions`
+    (of all models on validation and test, and `selection.json`)."""
 
-    SPEC_CLASS = SelectorSpec
+    SPEC_CLASS = EnsemblerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
@@ -53,7 +63,12 @@ class Selector(base_component.BaseComponent):  # type: ignore[misc]
         examples: types.BaseChannel,
         models: Mapping[str, types.BaseChannel],
         runs: Mapping[str, types.BaseChannel],
+        baselines: types.BaseChannel | None,
+        baseline_predictions: types.BaseChannel | None,
+        settings: EnsembleSettings,
         genres: Sequence[str],
+        audio_hash: str,
+        synthetic: bool,
     ) -> None:
         """Initializes the component.
 
@@ -61,15 +76,25 @@ class Selector(base_component.BaseComponent):  # type: ignore[misc]
           examples: SpectrogramGen's.
           models: for each network name its Trainer's `model`.
           runs: for each network name its Trainer's `model_run` (with history.json).
+          baselines, baseline_predictions: BaselineTrainer's outputs; None without them.
+          settings: the [ensemble] table.
           genres: in label order.
+          audio_hash: of the parameters that all of these were made with.
+          synthetic: whether the audio was made by a program; the average's card says so.
         """
+        given = {"baselines": baselines, "baseline_predictions": baseline_predictions}
         super().__init__(
-            spec=SelectorSpec(
+            spec=EnsemblerSpec(
                 genres=json.dumps(list(genres)),
-                code_digest=code_digest("selector", "predictions", "examples"),
+                audio_hash=audio_hash,
+                ensemble=json.dumps(dataclasses.asdict(settings), sort_keys=True),
+                synthetic=int(synthetic),
+                code_digest=code_digest("ensemble", "predictions", "examples", "export", "audio"),
                 examples=examples,
                 model=types.Channel(type=standard_artifacts.Model),
+                average=types.Channel(type=standard_artifacts.Model),
                 predictions=types.Channel(type=Predictions),
+                **{key: channel for key, channel in given.items() if channel is not None},
                 **{f"model_{name}": channel for name, channel in models.items()},
                 **{f"run_{name}": channel for name, channel in runs.items()},
             )

@@ -139,6 +139,22 @@ def labels(files: Files) -> list[npt.NDArray[np.int64]]:
     return [np.concatenate([np.empty(0, np.int64), *of_file]) for of_file in found]
 
 
+def track_ids(files: Files) -> list[str]:
+    """The ids of the tracks that have clips in the files, sorted. Reads them once as a whole.
+
+    Raises DataError.
+    """
+    feature = {schema.TRACK_ID: tf.io.FixedLenFeature([], tf.string)}
+    batches = (
+        blocks(files)
+        .rebatch(CHECK_CLIPS)
+        .map(lambda batch: tf.unique(tf.io.parse_example(batch, feature)[schema.TRACK_ID]).y)
+    )
+    with readable(files):
+        found = {name for batch in batches.as_numpy_iterator() for name in batch}
+    return sorted(name.decode() for name in found)
+
+
 def size_on_disk(serialized: tf.Tensor) -> tf.Tensor:
     """Bytes that these records, string `[batch]`, take in a file without compression; int64."""
     sizes = tf.strings.length(serialized) + RECORD_FRAME_BYTES

@@ -18,6 +18,8 @@ from components import artifact_files
 from components.errors import DataError
 
 FILE_NAME = "predictions.parquet"
+# Beside it: the candidate and what was chosen on validation (components.ensemble.executor).
+SELECTION_FILE = "selection.json"
 KEYS = ("model", "split", "track_id", "artist_id", "clip_index", "label")
 
 

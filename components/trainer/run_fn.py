@@ -24,9 +24,11 @@ import tensorflow as tf
 from components import artifact_files, progress
 from components.audio.params import AudioParams
 from components.errors import DataError
+from components.examples import reader
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
+from components.predictions.seen import seen_json
 from components.trainer import data, history, splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
@@ -166,6 +168,12 @@ def run_fn(fn_args: Any) -> None:
             **history.model_card(values, train_split.labels),
             "synthetic": config.synthetic,
         },
+        seen=seen_json(
+            {
+                "train": reader.track_ids(reader.find(fn_args.train_files)),
+                "validation": reader.track_ids(reader.find(fn_args.eval_files)),
+            }
+        ),
     )
     _write_base(network, fn_args.model_run_dir)
     for name, content in {CURVES_FILE: plot(values), **events}.items():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.ensemble import averages
+from components.ensemble.members import members_of
 
 
 def _probabilities(seed: int, rows: int = 20, genres: int = 4) -> np.ndarray:
@@ -15,7 +16,7 @@ def _probabilities(seed: int, rows: int = 20, genres: int = 4) -> np.ndarray:
 
 
 def test_the_members_of_each_ensemble() -> None:
-    found = averages.members_of(["vgg16", "crnn"], ["svm", "dummy", "knn"])
+    found = members_of(["vgg16", "crnn"], ["svm", "dummy", "knn"])
     assert found == {
         "ensemble_networks": ("crnn", "vgg16"),
         "ensemble_baselines": ("knn", "svm"),
@@ -36,7 +37,7 @@ def test_the_members_of_each_ensemble() -> None:
 def test_one_model_is_no_ensemble(
     networks: list[str], baselines: list[str], expected: set[str]
 ) -> None:
-    assert set(averages.members_of(networks, baselines)) == expected
+    assert set(members_of(networks, baselines)) == expected
 
 
 def test_the_plain_mean_and_a_weighted_one() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from components.selector.select import choose
+from components.ensemble.select import choose
 
 
 def test_the_best_on_validation_is_chosen() -> None:

@@ -21,6 +21,7 @@ from components.audio.params import AudioParams
 from components.audio.stored import from_stored, to_stored
 from components.audio.windows import whole_clips
 from components.examples.writer import Clip, serialize
+from components.export.serving_module import CLIPS_AT_ONCE
 from components.models import registry
 from components.models.settings import ModelSettings
 from components.trainer import export
@@ -182,7 +183,7 @@ def test_longer_waveforms_are_averaged_over_whole_clips(
     np.testing.assert_allclose(from_waveform(signatures, waveform), mean, atol=1e-4)
 
 
-@pytest.mark.parametrize("clips", [export.CLIPS_AT_ONCE, export.CLIPS_AT_ONCE + 1, 50])
+@pytest.mark.parametrize("clips", [CLIPS_AT_ONCE, CLIPS_AT_ONCE + 1, 50])
 def test_any_number_of_clips_goes_through_in_chunks(
     signatures: Exported, network: keras.Model, clips: int
 ) -> None:

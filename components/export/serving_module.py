@@ -1,0 +1,176 @@
+"""What a served model answers: four signatures around a network. No Keras.
+
+serving_default    waveform float32 [batch, samples]
+serving_wav        audio string [batch], 16-bit PCM WAV files
+serving_examples   examples string [batch], serialized tf.Examples
+describe           nothing in; genres, rates, hash, model card
+
+The first three return `probabilities` float32 [batch, genres] and `genres` string of
+the same shape, so that a client needs no file beside the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from components.audio import mel_graph
+from components.audio.params import DYNAMIC_RANGE_DB, LARGEST_SAMPLE, AudioParams
+from components.examples import parser, schema
+
+# Clips that go through the network at once, so that an hour-long waveform needs no
+# more memory than half a minute does.
+CLIPS_AT_ONCE = 16
+
+
+def pictures(params: AudioParams) -> tf.TensorSpec:
+    """What a network takes: spectrograms in dB."""
+    return tf.TensorSpec([None, params.n_mels, params.frames], tf.float32, name="mel_db")
+
+
+class ServingModule(tf.Module):  # type: ignore[misc]
+    """The four signatures around one network.
+
+    Attributes:
+      network: float32 `[batch, n_mels, frames]` in dB to probabilities `[batch, genres]`;
+        the one traced function that all signatures call, so the graph holds it once. A
+        loaded SavedModel has it too, which is how models become members of another.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        variables: Sequence[Any],
+        params: AudioParams,
+        genres: Sequence[str],
+        card_json: str,
+    ) -> None:
+        """Initializes the module.
+
+        Args:
+          network: a tf.function with the input signature of `pictures(params)`.
+          variables: those that it uses.
+          params: of the spectrograms.
+          genres: in label order.
+          card_json: what `describe` answers.
+        """
+        super().__init__(name="genreflow")
+        # The variables alone are tracked, no Keras objects: the SavedModel then holds no
+        # Python class names and nothing of the optimizer.
+        self.model_variables = list(variables)
+        self._params = params
+        self._genres = list(genres)
+        self._card_json = card_json
+        self.network = network
+
+    def signatures(self) -> dict[str, Any]:
+        """Name to tf.function with its input signature, as tf.saved_model.save takes it."""
+        waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
+        audio = tf.TensorSpec([None], tf.string, name="audio")
+        examples = tf.TensorSpec([None], tf.string, name="examples")
+        return {
+            "serving_default": tf.function(self.waveform, input_signature=[waveform]),
+            "serving_wav": tf.function(self.wav, input_signature=[audio]),
+            "serving_examples": tf.function(self.examples, input_signature=[examples]),
+            "describe": tf.function(self.describe, input_signature=[]),
+        }
+
+    def waveform(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Mono float32 `[batch, samples]` at the model's rate, at least one clip long."""
+        rate = self._params.sample_rate_hz
+        sound = tf.reduce_all(tf.abs(waveform) <= LARGEST_SAMPLE)  # false for NaN too
+        checks = [
+            tf.debugging.Assert(
+                sound, ["waveform: samples are not finite, or far beyond full scale (1.0)"]
+            ),
+            self._assert_one_clip(tf.shape(waveform)[1], f"waveform at {rate} Hz"),
+        ]
+        with tf.control_dependencies(checks):
+            waveform = tf.identity(waveform)
+        return self._answer(self._track_probabilities(waveform))
+
+    def wav(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
+        """16-bit PCM WAV files, string `[batch]`, each of its own length and channels."""
+        rate = self._params.sample_rate_hz
+
+        def one(wav_bytes: tf.Tensor) -> tf.Tensor:
+            # All channels, then their mean: desired_channels=1 would keep only the left.
+            channels, wav_rate = tf.audio.decode_wav(wav_bytes)
+            checks = [
+                tf.debugging.Assert(
+                    tf.equal(wav_rate, rate),
+                    [f"audio: the model takes WAV files at {rate} Hz; this one has", wav_rate],
+                ),
+                self._assert_one_clip(tf.shape(channels)[0], f"audio at {rate} Hz"),
+            ]
+            with tf.control_dependencies(checks):
+                mono = tf.reduce_mean(channels, axis=1)
+            return self._track_probabilities(mono[tf.newaxis])[0]
+
+        spec = tf.TensorSpec([len(self._genres)], tf.float32)
+        return self._answer(tf.map_fn(one, audio, fn_output_signature=spec))
+
+    def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Serialized tf.Examples, string `[batch]`; only `mel_db` is read."""
+        parsed = tf.io.parse_example(
+            examples, {schema.MEL_DB: tf.io.FixedLenFeature([], tf.string)}
+        )
+        mel_db = parser.decode_mel(parsed[schema.MEL_DB], self._params)
+        in_range = tf.reduce_all((mel_db >= -DYNAMIC_RANGE_DB) & (mel_db <= 0.0))
+        check = tf.debugging.Assert(in_range, ["examples: mel_db holds values outside [-80, 0] dB"])
+        with tf.control_dependencies([check]):
+            mel_db = tf.identity(mel_db)
+        return self._answer(_in_chunks(self.network, mel_db, len(self._genres)))
+
+    def describe(self) -> dict[str, tf.Tensor]:
+        """What the model is: constants."""
+        return {
+            "genres": tf.constant(self._genres),
+            "sample_rate_hz": tf.constant(self._params.sample_rate_hz, tf.int64),
+            "clip_samples": tf.constant(self._params.clip_samples, tf.int64),
+            "audio_params": tf.constant(self._params.digest()),
+            "model_card": tf.constant(self._card_json),
+        }
+
+    def _assert_one_clip(self, samples: tf.Tensor, what: str) -> tf.Operation:
+        clip_samples = self._params.clip_samples
+        return tf.debugging.Assert(
+            samples >= clip_samples,
+            [f"{what}: shorter than one clip, which needs {clip_samples} samples; got", samples],
+        )
+
+    def _track_probabilities(self, waveform: tf.Tensor) -> tf.Tensor:
+        """`[batch, samples]` to `[batch, genres]`: the mean over each row's whole clips."""
+        clip_samples, genres = self._params.clip_samples, len(self._genres)
+        rows, clips = tf.shape(waveform)[0], tf.shape(waveform)[1] // clip_samples
+        flat = tf.reshape(waveform[:, : clips * clip_samples], [rows * clips, clip_samples])
+        probabilities = _in_chunks(self._clip_probabilities, flat, genres)
+        return tf.reduce_mean(tf.reshape(probabilities, [rows, clips, genres]), axis=1)
+
+    def _clip_probabilities(self, clips: tf.Tensor) -> tf.Tensor:
+        mel_db = mel_graph.log_mel(clips, self._params)
+        return self.network(mel_graph.stored_rounding(mel_db))
+
+    def _answer(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
+        names = tf.tile(tf.constant([self._genres]), [tf.shape(probabilities)[0], 1])
+        return {"probabilities": probabilities, "genres": names}
+
+
+def _in_chunks(function: Any, rows: tf.Tensor, outputs: int) -> tf.Tensor:
+    """`function` over slices of at most CLIPS_AT_ONCE rows; float32 `[rows, outputs]`."""
+    total = tf.shape(rows)[0]
+
+    def body(start: tf.Tensor, done: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        chunk = function(rows[start : start + CLIPS_AT_ONCE])
+        return start + CLIPS_AT_ONCE, tf.concat([done, chunk], axis=0)
+
+    _, probabilities = tf.while_loop(
+        lambda start, _: start < total,
+        body,
+        [tf.constant(0), tf.zeros([0, outputs], tf.float32)],
+        shape_invariants=[tf.TensorShape([]), tf.TensorShape([None, outputs])],
+        parallel_iterations=1,
+    )
+    return probabilities
