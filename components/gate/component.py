@@ -11,7 +11,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import Predictions
+from components.artifacts import BaselineModels, Predictions
 from components.code_digest import code_digest
 from components.gate.executor import Executor
 from components.gate.settings import GateSettings
@@ -29,6 +29,8 @@ class GenreGateSpec(types.ComponentSpec):  # type: ignore[misc]
         "model": ChannelParameter(type=standard_artifacts.Model),
         "predictions": ChannelParameter(type=Predictions),
         "evaluation": ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "examples": ChannelParameter(type=standard_artifacts.Examples),
+        "baselines": ChannelParameter(type=BaselineModels, optional=True),
         "serving_model": ChannelParameter(type=standard_artifacts.PushedModel, optional=True),
     }
     OUTPUTS = {"blessing": ChannelParameter(type=standard_artifacts.ModelBlessing)}
@@ -46,28 +48,34 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
         model: types.BaseChannel,
         predictions: types.BaseChannel,
         evaluation: types.BaseChannel,
+        examples: types.BaseChannel,
         serving_model: types.BaseChannel,
         settings: GateSettings,
         genres: Sequence[str],
+        baselines: types.BaseChannel | None = None,
     ) -> None:
         """Initializes the component.
 
         Args:
-          model: the Selector's candidate.
-          predictions: the Selector's.
+          model: the Ensembler's candidate.
+          predictions: the Ensembler's.
           evaluation: the Evaluator's; the gate decides only on what was evaluated.
+          examples: SpectrogramGen's.
           serving_model: the last pushed model, or nothing (ServingModelStrategy).
           settings: the [gate] table.
           genres: in label order.
+          baselines: BaselineTrainer's models; None where none are trained.
         """
         super().__init__(
             spec=GenreGateSpec(
                 gate=json.dumps(dataclasses.asdict(settings), sort_keys=True),
                 genres=json.dumps(list(genres)),
-                code_digest=code_digest("gate", "predictions"),
+                code_digest=code_digest("gate", "predictions", "examples"),
                 model=model,
                 predictions=predictions,
                 evaluation=evaluation,
+                examples=examples,
+                baselines=baselines,
                 serving_model=serving_model,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
             )

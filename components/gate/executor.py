@@ -10,12 +10,17 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import artifact_files
+from components import artifact_files, progress
+from components.errors import DataError
 from components.fresh_output import empty_outputs
-from components.gate import rules
+from components.gate import evidence, scores
+from components.gate.against_serving import compare_with_serving
+from components.gate.comparison import Comparison
+from components.gate.decide import ENSEMBLE_ALL, decide
 from components.gate.model_digest import read_model_digest
+from components.gate.outcome import Decision
 from components.gate.settings import GateSettings
-from components.predictions import metrics, table
+from components.predictions import table
 
 
 class Executor(BaseExecutor):  # type: ignore[misc]
@@ -29,31 +34,105 @@ class Executor(BaseExecutor):  # type: ignore[misc]
     ) -> None:
         self._log_startup(input_dict, output_dict, exec_properties)
         empty_outputs(output_dict)
-        model = artifact_utils.get_single_instance(input_dict["model"])
-        predictions = artifact_utils.get_single_instance(input_dict["predictions"])
+        single = artifact_utils.get_single_instance
+        model, predictions = single(input_dict["model"]), single(input_dict["predictions"])
+        examples = single(input_dict["examples"])
+        baselines = next(iter(input_dict.get("baselines") or []), None)
         serving = next(iter(input_dict.get("serving_model") or []), None)
-        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         settings = GateSettings(**json.loads(exec_properties["gate"]))
         genres = json.loads(exec_properties["genres"])
 
-        rows = table.read_table(predictions.uri)
-        candidate = model.get_string_custom_property("architecture")
-        test = rows[(rows["model"] == candidate) & (rows["split"] == "test")]
-        measured = metrics.evaluate(test, genres)
-        decision = rules.Decision(
-            (
-                rules.absolute_floor(settings, measured.track_accuracy, len(genres)),
-                rules.already_serving(
-                    read_model_digest(path_utils.serving_model_dir(model.uri)),
-                    read_model_digest(serving.uri) if serving else None,
-                    serving.get_string_custom_property("pushed_version") if serving else "",
-                ),
-            )
+        candidate = evidence.read_model(path_utils.serving_model_dir(model.uri))
+        selection = evidence.read_selection(predictions.uri)
+        name = model.get_string_custom_property("architecture")
+        evidence.check_selection(selection, candidate, name, genres)
+        others = {selection.best_baseline or "", ENSEMBLE_ALL} & selection.models
+        found = scores.read_scores(
+            table.read_table(predictions.uri),
+            evidence.read_test_clips(examples.uri),
+            genres,
+            [name, *sorted(others)],
         )
-        blessing.set_int_custom_property("blessed", int(decision.blessed))
-        blessing.set_int_custom_property("current_model_id", model.id)
-        blessing.set_string_custom_property("current_model", model.uri)
-        text = json.dumps({"candidate": candidate, **decision.to_json()}, indent=2)
-        artifact_files.write_text(os.path.join(blessing.uri, "decision.json"), text)
-        marker = "BLESSED" if decision.blessed else "NOT_BLESSED"
-        artifact_files.write_text(os.path.join(blessing.uri, marker), "")
+        decision = decide(
+            settings,
+            genres,
+            found,
+            name,
+            best_baseline=selection.best_baseline,
+            against_serving=_against_serving(
+                serving, settings, found, name, candidate, examples.uri
+            ),
+            audio_hashes={
+                "candidate": candidate.audio_hash,
+                "examples": examples.get_string_custom_property("audio_hash"),
+                "predictions": selection.audio_hash,
+                **({"baselines": evidence.read_baselines_hash(baselines.uri)} if baselines else {}),
+            },
+            candidate_digest=candidate.digest,
+            serving_digest=_digest(serving) if serving else None,
+            serving_version=_version(serving) if serving else "",
+        )
+        _write(
+            single(output_dict["blessing"]),
+            model,
+            decision,
+            {
+                "candidate": name,
+                "candidate_digest": candidate.digest,
+                "test_digest": scores.split_digest(found.track_ids),
+            },
+        )
+
+
+def _against_serving(
+    serving: Any,
+    settings: GateSettings,
+    found: scores.Scores,
+    name: str,
+    candidate: evidence.ExportedModel,
+    examples_uri: str,
+) -> Comparison | str | None:
+    if not serving:
+        return None
+    if not settings.holds_serving:
+        return "not compared with the serving model"  # which would have to predict
+    return compare_with_serving(
+        found,
+        name,
+        candidate,
+        saved_model=serving.uri,
+        version=_version(serving),
+        examples_uri=examples_uri,
+        resamples=settings.resamples,
+        advance=_advance,
+    )
+
+
+def _version(serving: Any) -> str:
+    return str(serving.get_string_custom_property("pushed_version"))
+
+
+def _digest(serving: Any) -> str:
+    """Which model serves; "" for one that does not say, or whose card is gone."""
+    try:
+        return read_model_digest(serving.uri)
+    except DataError:
+        return ""
+
+
+def _advance(add: int) -> None:
+    progress.report("progress", stage="predict", detail="the serving model on test", add=add)
+
+
+def _write(blessing: Any, model: Any, decision: Decision, facts: dict[str, str]) -> None:
+    """The artifact's properties, `decision.json`, and TFX's own marker."""
+    blessing.set_int_custom_property("blessed", int(decision.blessed))
+    blessing.set_int_custom_property("current_model_id", model.id)
+    blessing.set_string_custom_property("current_model", model.uri)
+    # What results.json counts the uses of a test split by.
+    for key in ("test_digest", "candidate_digest"):
+        blessing.set_string_custom_property(key, facts[key])
+    text = json.dumps({**facts, **decision.to_json()}, indent=2)
+    artifact_files.write_text(os.path.join(blessing.uri, "decision.json"), text)
+    marker = "BLESSED" if decision.blessed else "NOT_BLESSED"
+    artifact_files.write_text(os.path.join(blessing.uri, marker), "")

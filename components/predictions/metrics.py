@@ -14,23 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.predictions.interval import Interval as Interval
 from components.predictions.table import by_track, probability_columns
 
 RESAMPLES = 2000
 SEED = 20170101
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-    """A value with its 95 % bootstrap interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def to_json(self) -> dict[str, float]:
-        """Rounded to 6 places, so that text is the same on every machine."""
-        return {key: round(number, 6) for key, number in dataclasses.asdict(self).items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,8 +9,9 @@ import pytest
 from components.errors import DataError
 from components.gate import rules
 from components.gate.model_digest import read_model_digest
+from components.gate.outcome import Decision
 from components.gate.settings import GateSettings
-from components.predictions.metrics import Interval
+from components.predictions.interval import Interval
 
 MEASURED = Interval(0.5, 0.4, 0.6)
 
@@ -44,9 +45,9 @@ def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
     passed = rules.already_serving("a", None, "")
     off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED, 8)
     failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED, 8)
-    assert rules.Decision((passed, off)).blessed
-    assert not rules.Decision((passed, failed)).blessed
-    assert rules.Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
+    assert Decision((passed, off)).blessed
+    assert not Decision((passed, failed)).blessed
+    assert Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
 
 
 def test_the_digest_comes_from_the_models_card(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,83 @@
+"""The candidate against the model that serves, on test tracks which that one never saw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from components.errors import DataError
+from components.gate import evidence
+from components.gate.comparison import Comparison, compare
+from components.gate.scores import TEST, Scores, read_scores
+from components.inert import inert
+from components.predictions import table
+from components.predictions.predict import predict_split
+from components.predictions.seen import read_seen, track_digest
+
+NAME = "the serving model"
+
+
+def compare_with_serving(
+    scores: Scores,
+    name: str,
+    candidate: evidence.ExportedModel,
+    *,
+    saved_model: str,
+    version: str,
+    examples_uri: str,
+    resamples: int,
+    advance: Callable[[int], None],
+) -> Comparison | str:
+    """Compares, or says why the model that serves cannot be compared with.
+
+    Whatever is wrong with that model is no error: it is the reason why a rule fails, and
+    the run goes on.
+
+    Args:
+      scores: of the candidate on the test split.
+      name: the candidate's there.
+      candidate: what it is.
+      saved_model: folder of the model that serves.
+      version: its version, for the text.
+      examples_uri: root of the Examples artifact whose test split `scores` is of.
+      resamples: how often groups are drawn.
+      advance: called with the number of clips predicted since the last call.
+    """
+    other = f"{NAME} (version {inert(version)})" if version else NAME
+    try:
+        serving = evidence.read_model(saved_model)
+        seen = read_seen(saved_model)
+    except DataError as error:
+        return f"{other} does not say what it is ({error})"
+    if serving.digest == candidate.digest:
+        ours = scores.right[name]
+        return compare(other, ours, ours, scores.groups, resamples=resamples)
+    if serving.genres != candidate.genres:
+        listed = ", ".join(map(inert, serving.genres))
+        return f"{other} knows other genres ({listed})"
+    if serving.audio_hash != candidate.audio_hash:
+        return f"{other} hears with other audio parameters ({inert(serving.audio_hash)})"
+    problem = evidence.signature_problem(saved_model, len(candidate.genres))
+    if problem:
+        return f"{other} has {problem}"
+    unseen = np.array([track_digest(track) not in seen for track in scores.track_ids])
+    if not unseen.any():
+        return f"{other} was trained or chosen on every one of the {len(unseen)} test tracks"
+    try:
+        clips, probabilities = predict_split(saved_model, examples_uri, TEST, advance)
+        rows = table.make_table(NAME, TEST, clips, probabilities, candidate.genres)
+    except (tf.errors.OpError, FileNotFoundError, DataError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return f"{other} cannot predict these examples ({inert(reason)})"
+    theirs = read_scores(rows, clips, candidate.genres, [NAME])
+    if not unseen.all():
+        other += f", which saw the other {int((~unseen).sum())}"
+    return compare(
+        other,
+        scores.right[name][unseen],
+        theirs.right[NAME][unseen],
+        scores.groups[unseen],
+        resamples=resamples,
+    )

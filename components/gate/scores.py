@@ -1,0 +1,145 @@
+"""How far models are right on each test track, from a predictions table that was checked.
+
+The gate decides on what it has seen to be in order: probabilities, of this run's genres,
+of the examples' very test clips. No TFX.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.errors import DataError
+from components.inert import inert
+from components.predictions import resampling
+from components.predictions.interval import Interval
+from components.predictions.rightness import right_by_track
+from components.predictions.table import probability_columns
+
+TEST = "test"
+CLIP_KEYS = ("track_id", "artist_id", "clip_index", "label")
+_SUM_TOLERANCE = 1e-3  # as components.predictions.table refuses it
+_DIGEST_DIGITS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """The test tracks, sorted by id, and for each model how far it is right on each.
+
+    `labels`, `groups` (resampling.groups_of) and each of `right` are `[tracks]`.
+    """
+
+    track_ids: tuple[str, ...]
+    labels: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    right: Mapping[str, npt.NDArray[np.float64]]
+
+    def recall(
+        self, model: str, genres: Sequence[str], resamples: int
+    ) -> dict[str, Interval | None]:
+        """For each genre the share of its tracks that are right; None without a track."""
+        of_genre = {genre: self.labels == label for label, genre in enumerate(genres)}
+        return {
+            genre: resampling.share(self.right[model][mask], self.groups[mask], resamples=resamples)
+            if mask.any()
+            else None
+            for genre, mask in of_genre.items()
+        }
+
+    def tracks(self, genres: Sequence[str]) -> dict[str, int]:
+        """For each genre the number of its tracks."""
+        counts = np.bincount(self.labels, minlength=len(genres))
+        return {genre: int(count) for genre, count in zip(genres, counts, strict=True)}
+
+
+def split_digest(track_ids: Iterable[str]) -> str:
+    """16 hex digits that tell one test split from another."""
+    text = json.dumps(sorted(track_ids))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
+
+
+def read_scores(
+    table: pd.DataFrame, clips: pd.DataFrame, genres: Sequence[str], models: Iterable[str]
+) -> Scores:
+    """Scores of some models on the test split.
+
+    Args:
+      table: the predictions of all models on all splits.
+      clips: the examples' test clips: track_id, artist_id, clip_index, label.
+      genres: in label order.
+      models: whose scores are wanted; every one must be in the table.
+
+    Raises:
+      DataError: the table is of other genres, has what is no probability, lacks a model,
+        or is not of exactly these clips.
+    """
+    check_probabilities(table, genres)
+    wanted = _in_order(clips)
+    labels = wanted["label"].to_numpy()
+    if len(labels) and not ((labels >= 0) & (labels < len(genres))).all():
+        raise DataError(f"the test examples have labels outside the {len(genres)} genres")
+    right: dict[str, npt.NDArray[np.float64]] = {}
+    tracks = None
+    for model in dict.fromkeys(models):
+        rows = table[(table["model"] == model) & (table["split"] == TEST)]
+        if rows.empty:
+            raise DataError(f"the predictions have no test rows of {inert(model)}: run it again")
+        _check_clips(model, _in_order(rows), wanted)
+        tracks = right_by_track(rows, genres)
+        right[model] = tracks["right"].to_numpy()
+    if tracks is None:
+        raise DataError("no model is named whose predictions are wanted")
+    return Scores(
+        tuple(tracks["track_id"]),
+        tracks["label"].to_numpy(),
+        resampling.groups_of(tracks["artist_id"].tolist(), tracks["track_id"].tolist()),
+        right,
+    )
+
+
+def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
+    """Raises DataError unless every row has probabilities of exactly these genres."""
+    columns = probability_columns(genres)
+    found = [str(column) for column in table.columns if str(column).startswith("p_")]
+    if found != columns:
+        raise DataError(
+            f"the predictions are of the genres {_named(found)}, this run's are "
+            f"{_named(columns)}: they are another run's; run it again"
+        )
+    values = table[columns].to_numpy(dtype=float)
+    # Stated positively, so that NaN fails.
+    sound = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= _SUM_TOLERANCE)
+    if not sound.all():
+        first = table.iloc[int(np.argmin(sound))]
+        raise DataError(
+            f"{int((~sound).sum())} predictions are not probabilities (not finite, negative, or "
+            f"not adding up to 1); the first is of model {inert(str(first['model']))}, split "
+            f"{inert(str(first['split']))}, track {inert(str(first['track_id']))}"
+        )
+
+
+def _check_clips(model: str, rows: pd.DataFrame, wanted: pd.DataFrame) -> None:
+    if rows.equals(wanted):
+        return
+    found, expected = set(rows["track_id"]), set(wanted["track_id"])
+    raise DataError(
+        f"the predictions of {inert(model)} are not of this run's test clips: {len(rows)} rows "
+        f"of {len(found)} tracks, the examples have {len(wanted)} of {len(expected)}, and "
+        f"{len(found & expected)} tracks are in both (else clips, artists or labels differ); "
+        "they are another run's: run it again"
+    )
+
+
+def _in_order(clips: pd.DataFrame) -> pd.DataFrame:
+    keys = clips[list(CLIP_KEYS)].astype({"clip_index": "int64", "label": "int64"})
+    return keys.sort_values(["track_id", "clip_index"], kind="stable", ignore_index=True)
+
+
+def _named(columns: Iterable[str]) -> str:
+    return ", ".join(inert(column.removeprefix("p_")) for column in columns)
