@@ -36,7 +36,7 @@ SEED = 20170101
 CONFIDENCE = 0.95
 # Groups drawn at a time: a block's draws and weights take 12 bytes each, so about 25 MB.
 _BLOCK_DRAWS = 1 << 21
-_EXTREME_TRACKS = 0.5
+EXTREME_TRACKS = 0.5
 
 
 def groups_of(artist_id: Sequence[str], track_id: Sequence[str]) -> Integers:
@@ -68,7 +68,7 @@ def share(
     values = _checked(right, groups)
     sample = _Sample(values, np.asarray(groups), (0.0, 1.0))
     means = sample.resampled(resamples, np.random.default_rng(seed))
-    return _interval(float(values.mean()), means, sample.effective_groups, (0.0, 1.0))
+    return expanded_interval(float(values.mean()), means, sample.effective_groups, (0.0, 1.0))
 
 
 def paired_difference(
@@ -94,7 +94,7 @@ def paired_difference(
     difference = _checked(right_a, groups) - _checked(right_b, groups)
     sample = _Sample(difference, np.asarray(groups), (-1.0, 1.0))
     means = sample.resampled(resamples, np.random.default_rng(seed))
-    return _interval(float(difference.mean()), means, sample.effective_groups, (-1.0, 1.0))
+    return expanded_interval(float(difference.mean()), means, sample.effective_groups, (-1.0, 1.0))
 
 
 def unpaired_difference(
@@ -127,7 +127,7 @@ def unpaired_difference(
     ]
     fewest = min(side.effective_groups for side in sides)
     value = float(values[0].mean() - values[1].mean())
-    return _interval(value, means[0] - means[1], fewest, (-1.0, 1.0))
+    return expanded_interval(value, means[0] - means[1], fewest, (-1.0, 1.0))
 
 
 class _Sample:
@@ -137,7 +137,7 @@ class _Sample:
         _, group = np.unique(groups, return_inverse=True)
         sizes = np.bincount(group).astype(float)
         self.effective_groups = float(sizes.sum() ** 2 / (sizes**2).sum())
-        ends = np.full(2, _EXTREME_TRACKS)
+        ends = np.full(2, EXTREME_TRACKS)
         sums = np.bincount(group, weights=values)
         self.sizes = np.concatenate([sizes, ends])
         # Each draw counts twice, the half tracks the one and the other way round: as they
@@ -155,14 +155,18 @@ class _Sample:
         """The mean over tracks of each resample, `[2 * resamples]`."""
         statistics = np.column_stack([self.sums, self.sizes])
         totals = np.concatenate(
-            [weights @ statistics for weights in _weights(len(statistics), resamples, generator)]
+            [
+                weights @ statistics
+                for weights in drawn_weights(len(statistics), resamples, generator)
+            ]
         )
         means: Floats = (totals[:, :2] / totals[:, 2:]).ravel()
         return means
 
 
-def _weights(groups: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """How often each group is drawn in each resample: blocks of `[some resamples, groups]`."""
+def drawn_weights(groups: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
+    """How often each group is drawn in each resample: blocks of `[some resamples, groups]`,
+    so that memory does not grow with the number of resamples."""
     rows = max(1, _BLOCK_DRAWS // groups)
     for start in range(0, resamples, rows):
         some = min(rows, resamples - start)
@@ -172,11 +176,18 @@ def _weights(groups: int, resamples: int, generator: np.random.Generator) -> Ite
         yield counts.reshape(some, groups).astype(float)
 
 
-def _interval(
+def expanded_interval(
     value: float, means: Floats, effective_groups: float, bounds: tuple[float, float]
 ) -> Interval:
-    """The expanded percentile interval; all that is possible where one group says nothing
-    of how much groups differ."""
+    """The expanded percentile interval of resampled means.
+
+    Args:
+      value: the mean itself, which the interval always holds.
+      means: of the resamples, `[resamples]`.
+      effective_groups: how many groups of equal size would say as much. Below 2 nothing is
+        known of how much groups differ: the interval is all of `bounds`.
+      bounds: the least and the most that is possible.
+    """
     if effective_groups < 2:
         return Interval(value, *bounds)
     tail = (1 - CONFIDENCE) / 2
