@@ -65,7 +65,11 @@ setup(
     python_requires=">=3.10,<3.11",
     packages=PACKAGES,
     include_package_data=True,
-    package_data={"configs": ["*.toml"], "pipeline": ["*.json"]},
+    package_data={
+        "components.report": ["templates/*"],
+        "configs": ["*.toml"],
+        "pipeline": ["*.json"],
+    },
     install_requires=CORE,
     extras_require={
         "kubeflow": ["tfx[kfp]==1.16.*", "kfp==2.5.0"],

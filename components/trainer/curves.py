@@ -14,6 +14,10 @@ PHASE_NAMES = {"train": "training", "head": "head", "fine_tune": "fine-tuning"}
 
 _SIZE_INCHES = (8.0, 8.5)
 _DOTS_PER_INCH = 100
+# For a column of text, at the resolution of a phone.
+_NARROW_INCHES = (4.6, 5.6)
+_NARROW_DOTS_PER_INCH = 200
+_NARROW_FONT_POINTS = 8.5
 _TRAIN, _VALIDATION, _RATE, _KEPT = "tab:blue", "tab:orange", "tab:green", "tab:red"
 # How far below a phase's highest rate the panel goes.
 _SHOWN_FALL = 100
@@ -31,7 +35,7 @@ def kept_epoch(history: Mapping[str, Any]) -> int:
     return [(epoch["phase"], epoch["epoch"]) for epoch in history["epochs"]].index(wanted)
 
 
-def plot(history: Mapping[str, Any]) -> bytes:
+def plot(history: Mapping[str, Any], *, narrow: bool = False) -> bytes:
     """A PNG of three panels over the epochs of all phases: loss, accuracy, learning rate.
 
     Phases are named, with a line between them, and the epoch whose weights were kept is
@@ -40,6 +44,7 @@ def plot(history: Mapping[str, Any]) -> bytes:
     Args:
       history: as `components.trainer.history.record` makes it: `architecture`, `phases`
         and at least one of `epochs` are used.
+      narrow: for a column of text, without the title, which such a page has as text.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -48,9 +53,15 @@ def plot(history: Mapping[str, Any]) -> bytes:
     # Whatever the user's matplotlibrc says, and without pyplot's global state.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
+        size, dots = _SIZE_INCHES, _DOTS_PER_INCH
+        if narrow:
+            size, dots = _NARROW_INCHES, _NARROW_DOTS_PER_INCH
+            matplotlib.rcParams["font.size"] = _NARROW_FONT_POINTS
+        figure = Figure(figsize=size, dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         _draw(figure, history)
+        if not narrow:
+            figure.suptitle(_title(history))
         png = io.BytesIO()
         figure.savefig(png, format="png", metadata={"Software": None})
     return png.getvalue()
@@ -109,7 +120,11 @@ def _draw(figure: Any, history: Mapping[str, Any]) -> None:
             axes.axvline(start + 0.5, color="black", linestyle="--", linewidth=1)
     if len(phases) > 1:
         _name_phases(loss, phases, epochs)
-    figure.suptitle(
+
+
+def _title(history: Mapping[str, Any]) -> str:
+    epochs, kept = history["epochs"], kept_epoch(history)
+    return (
         f"{history['architecture']}: {epochs[kept]['val_accuracy']:.1%} of validation clips right "
         f"after epoch {kept + 1} of {len(epochs)}"
     )

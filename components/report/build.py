@@ -1,0 +1,199 @@
+"""From what the parts of a run said to the page and its plots."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.audio.params import AudioParams
+from components.errors import DataError
+from components.predictions.table import probability_columns
+from components.report import card, gallery, matrices, measures, mistakes, plots, spectrograms
+from components.report.calibration import Reliability, reliability
+from components.report.drawing import Picture, plot_names
+from components.report.gallery import StoredTrack
+from components.report.measures import ModelMeasures
+from components.report.mistakes import HardTrack
+from components.report.page import Page, render
+from components.report.sources import Sources
+
+Key = tuple[str, str, int]
+"""A clip: split, track id, clip index."""
+
+ReadMels = Callable[[Mapping[Key, str]], Mapping[Key, npt.NDArray[np.float32]]]
+"""Clips, each with the file that holds it, to float32 `[n_mels, frames]` in dB."""
+
+# With fewer test tracks the intervals are so wide that the page says so.
+FEW_TEST_TRACKS = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """The page, and its plots by file name."""
+
+    html: str
+    plots: Mapping[str, bytes]
+
+
+def build(
+    sources: Sources, tracks: Sequence[StoredTrack], read_mels: ReadMels, params: AudioParams
+) -> Report:
+    """Makes the report.
+
+    Args:
+      sources: what the run's parts wrote.
+      tracks: what the examples hold (components.report.stored_clips.survey).
+      read_mels: reads the few spectrograms that are shown.
+      params: what the examples were made with.
+
+    Raises:
+      DataError: the predictions have no test rows of the candidate, or name tracks that the
+        examples do not hold.
+    """
+    models = measures.measure(sources.predictions, sources.genres, sources.selection)
+    tested = [model for model in models if "test" in model.splits]
+    if sources.candidate not in {model.name for model in tested}:
+        raise DataError(f"no predictions of the candidate {sources.candidate} on the test split")
+    test = sources.predictions[sources.predictions["split"] == "test"]
+    hard = mistakes.hardest_tracks(test, sources.candidate, sources.genres)
+    chosen = gallery.choose(tracks, len(sources.genres))
+    classes = gallery.class_counts(tracks, sources.genres)
+    calibrations = {
+        model.name: _reliability(test[test["model"] == model.name], sources.genres)
+        for model in tested
+    }
+    pictures = [
+        plots.accuracies(tested, sources.candidate, 1 / len(sources.genres)),
+        plots.counts(classes),
+        spectrograms.scale(),
+        *_matrices(tested, sources),
+        *_calibrations(calibrations, sources.candidate),
+        *(plots.learning_curves(name, run) for name, run in sources.histories.items()),
+        *_spectrograms(sources, tracks, hard, chosen, read_mels, params),
+    ]
+    if sources.baselines:
+        pictures.append(plots.scree(sources.baselines["pca"]["explained_variance_ratio"]))
+    candidate = next(model for model in models if model.name == sources.candidate)
+    page = Page(
+        genres=sources.genres,
+        plot_key=_plot_key(sources.genres),
+        notes=_notes(sources, candidate),
+        dataset=card.dataset_name(sources.data),
+        decision=sources.decision,
+        selection=sources.selection,
+        summary=sources.summary,
+        models=models,
+        candidate=candidate,
+        scores={
+            model.name: measures.genre_scores(model.splits["test"].confusion, sources.genres)
+            for model in tested
+        },
+        pairs=mistakes.confused_pairs(candidate.splits["test"].confusion, sources.genres),
+        hard=hard,
+        gallery=chosen,
+        classes=classes,
+        rejects=sources.rejects,
+        histories=sources.histories,
+        baselines=sources.baselines,
+        calibration_errors={name: found.ece for name, found in calibrations.items()},
+        card=card.make(
+            sources.card,
+            sources.data,
+            candidate=candidate.name,
+            members=list(sources.selection.get("members", {}).get(candidate.name, [])),
+            parameters=candidate.parameters,
+            clip_seconds=params.clip_seconds,
+            leaky=bool(sources.summary["leaky"]),
+        ),
+        audio=params,
+        pictures={picture.name: picture for picture in pictures},
+    )
+    return Report(render(page), {f"{picture.name}.png": picture.png for picture in pictures})
+
+
+def _notes(sources: Sources, candidate: ModelMeasures) -> list[str]:
+    """What must be known before any number is read."""
+    notes = []
+    if sources.data["dataset"]["kind"] == "synthetic":
+        notes.append(
+            "The data is synthetic: made by this program, not recorded. No number here says "
+            "anything about real music."
+        )
+    if sources.summary["leaky"]:
+        notes.append(
+            "The split leaks: clips of one track lie in training and in test (split.policy = "
+            "by_clip), as in the reference study. The numbers are too good; they say how well "
+            "tracks are recognised, not genres."
+        )
+    tracks = candidate.splits["test"].tracks
+    if tracks < FEW_TEST_TRACKS:
+        notes.append(
+            f"There are only {tracks} test tracks: look at the intervals, not at the numbers, "
+            "before you call one model better than another."
+        )
+    return notes
+
+
+def _plot_key(genres: Sequence[str]) -> list[tuple[str, str]]:
+    """Names in plots that are not the genre's own, with the genre."""
+    return [
+        (shown, genre)
+        for shown, genre in zip(plot_names(genres), genres, strict=True)
+        if shown != genre and not shown.endswith("…")
+    ]
+
+
+def _reliability(rows: pd.DataFrame, genres: Sequence[str]) -> Reliability:
+    return reliability(rows[probability_columns(genres)].to_numpy(), rows["label"].to_numpy())
+
+
+def _matrices(tested: Iterable[ModelMeasures], sources: Sources) -> Iterable[Picture]:
+    for model in tested:
+        yield matrices.confusion(
+            f"confusion_{model.name}",
+            model.name,
+            model.splits["test"].confusion,
+            sources.genres,
+            large=model.name == sources.candidate,
+        )
+
+
+def _calibrations(found: Mapping[str, Reliability], candidate: str) -> Iterable[Picture]:
+    for name, values in found.items():
+        yield plots.calibration(f"calibration_{name}", name, values, large=name == candidate)
+
+
+def _spectrograms(
+    sources: Sources,
+    tracks: Iterable[StoredTrack],
+    hard: Sequence[HardTrack],
+    chosen: Sequence[Sequence[StoredTrack]],
+    read_mels: ReadMels,
+    params: AudioParams,
+) -> Iterable[Picture]:
+    """The hardest tracks' as hard_01, ..., the gallery's as gallery_<label>_1, ..."""
+    named: dict[str, tuple[Key, str]] = {
+        f"gallery_{label:02d}_{place}": (
+            (track.split, track.track_id, track.first_clip),
+            track.file,
+        )
+        for label, of_genre in enumerate(chosen)
+        for place, track in enumerate(of_genre, start=1)
+    }
+    files = {track.track_id: track.file for track in tracks if track.split == "test"}
+    for place, one in enumerate(hard, start=1):
+        if one.track_id not in files:
+            raise DataError(
+                f"track {one.track_id} has predictions but no test examples: they are of "
+                "different runs"
+            )
+        key = ("test", one.track_id, one.clip_index)
+        named[f"hard_{place:02d}"] = (key, files[one.track_id])
+    mels = read_mels(dict(named.values()))
+    for name, (key, _) in named.items():
+        what = f"clip {key[2]} of track {key[1]}"
+        yield spectrograms.spectrogram(name, mels[key], params, what)

@@ -1,0 +1,86 @@
+"""Confusion matrices as pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from components.report.drawing import WIDTH_INCHES, Picture, draw, plot_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Counts are written into cells up to so many genres; beyond, colour alone would fit.
+_MOST_NUMBERED = 16
+_DARK = 0.55  # a cell this full takes white digits
+_SMALL_INCHES = 3.1
+
+
+def confusion(
+    name: str, model: str, counts: Sequence[Sequence[int]], genres: Sequence[str], *, large: bool
+) -> Picture:
+    """Tracks by their genre (rows) and by the one that the model names (columns).
+
+    Colours are shares of the row, so that large genres do not outshine small ones; digits are
+    tracks.
+
+    Args:
+      name: of the picture's file.
+      model: whose it is.
+      counts: `[true][predicted]`.
+      genres: in label order.
+      large: the candidate's, or one of many.
+    """
+    table = np.array(counts)
+    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    numbered = len(genres) <= _MOST_NUMBERED
+    names = plot_names(genres, longest=14 if large else 10)
+    size = 7.5 if large else 6.5
+    if len(genres) > 12:
+        size *= 12 / len(genres)
+
+    def paint(figure: Figure) -> None:
+        axes = figure.subplots()
+        image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
+        axes.set_xticks(range(len(genres)), names, rotation=90, fontsize=size)
+        axes.set_yticks(range(len(genres)), names, fontsize=size)
+        for side in ("left", "bottom"):
+            axes.spines[side].set_visible(False)
+        # Lines between the cells, which tell empty ones apart.
+        edges = np.arange(1, len(genres)) - 0.5
+        axes.set_xticks(edges, minor=True)
+        axes.set_yticks(edges, minor=True)
+        axes.tick_params(which="both", length=0)
+        axes.grid(which="minor", color="white", linewidth=1, alpha=1)
+        if large:
+            axes.set_xlabel("named")
+            axes.set_ylabel("true genre")
+            bar = figure.colorbar(image, ax=axes, location="top", fraction=0.04, pad=0.02)
+            bar.set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
+            bar.set_label("share of the genre's tracks")
+            outline: Any = bar.outline  # whose stub says less than it is
+            outline.set_visible(False)
+        if numbered:
+            for true, row in enumerate(table):
+                for predicted, count in enumerate(row):
+                    if count:
+                        axes.text(
+                            predicted,
+                            true,
+                            str(count),
+                            ha="center",
+                            va="center",
+                            fontsize=size,
+                            color="white" if share[true, predicted] > _DARK else "black",
+                        )
+
+    inches = WIDTH_INCHES if large else _SMALL_INCHES
+    right, total = int(np.trace(table)), int(table.sum())
+    return Picture(
+        name,
+        draw(paint, width=inches, height=inches * (1.12 if large else 1), cropped=True),
+        f"Confusion matrix of {model} on the test split: {right} of {total} tracks lie on the "
+        "diagonal",
+    )

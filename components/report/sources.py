@@ -1,0 +1,106 @@
+"""Reads the files that the report is made of, wherever their artifacts lie."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from components import artifact_files
+from components.errors import DataError
+from components.predictions import table
+from components.trainer.history import HISTORY_FILE
+
+MOST_REJECTS = 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Sources:
+    """What the parts of a run said, as they wrote it.
+
+    `predictions`: the table of all models; `selection`: selection.json; `decision`:
+    decision.json; `summary`: the examples' summary.json; `rejects`: the first MOST_REJECTS
+    rows of rejects.csv; `histories`: history.json by network; `baselines`: baselines.json,
+    None without them; `card`: the candidate's model_card.json; `data`: {"dataset", "split"},
+    the settings that decided what was learned from. `genres` in label order.
+    """
+
+    genres: tuple[str, ...]
+    predictions: pd.DataFrame
+    selection: Mapping[str, Any]
+    decision: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    rejects: tuple[Mapping[str, str], ...]
+    histories: Mapping[str, Mapping[str, Any]]
+    baselines: Mapping[str, Any] | None
+    card: Mapping[str, Any]
+    data: Mapping[str, Any]
+
+    @property
+    def candidate(self) -> str:
+        return str(self.selection["candidate"])
+
+
+def read(
+    *,
+    genres: tuple[str, ...],
+    data: Mapping[str, Any],
+    predictions: str,
+    runs: Mapping[str, str],
+    baselines: str | None,
+    rejects: str,
+    blessing: str,
+    saved_model: str,
+) -> Sources:
+    """Reads everything but the spectrograms.
+
+    Args:
+      genres: in label order.
+      data: see Sources.
+      predictions, rejects, blessing: the artifacts' uris.
+      runs: the Trainers' ModelRun uris by network.
+      baselines: uri of the BaselineModels, or None.
+      saved_model: folder of the candidate's SavedModel.
+
+    Raises:
+      DataError: the predictions are of other genres, or a model in them has no kind.
+    """
+    selection = _json(predictions, "selection.json")
+    rows = table.read_table(predictions)
+    expected = table.probability_columns(genres)
+    columns = [column for column in rows.columns if column not in table.KEYS]
+    if columns != expected:
+        raise DataError(
+            f"{predictions}: the predictions' genres are {columns}, not {expected}: they are of "
+            "another run"
+        )
+    unknown = sorted(set(rows["model"].unique()) - set(selection["kinds"]))
+    if unknown:
+        raise DataError(f"{predictions}: selection.json does not say what {unknown[0]} is")
+    return Sources(
+        genres=genres,
+        predictions=rows,
+        selection=selection,
+        decision=_json(blessing, "decision.json"),
+        summary=_json(rejects, "summary.json"),
+        rejects=_first_rejects(artifact_files.read_text(os.path.join(rejects, "rejects.csv"))),
+        histories={name: _json(uri, HISTORY_FILE) for name, uri in sorted(runs.items())},
+        baselines=None if baselines is None else _json(baselines, "baselines.json"),
+        card=_json(os.path.join(saved_model, "assets"), "model_card.json"),
+        data=data,
+    )
+
+
+def _first_rejects(text: str) -> tuple[Mapping[str, str], ...]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    return tuple(dict(row) for row, _ in zip(rows, range(MOST_REJECTS), strict=False))
+
+
+def _json(folder: str, name: str) -> Any:
+    return json.loads(artifact_files.read_text(os.path.join(folder, name)))
