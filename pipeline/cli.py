@@ -155,6 +155,46 @@ def predict(
 
 
 @app.command()
+def compare(
+    work_dirs: Annotated[
+        list[str],
+        typer.Argument(help="Work folders of finished runs, two or more.", metavar="WORK_DIR..."),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", metavar="NAME", help="Look at this model of each run [default: candidates]."
+        ),
+    ] = "",
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    csv_file: Annotated[
+        str, typer.Option("--csv", metavar="FILE", help="Also write all numbers to this file.")
+    ] = "",
+) -> None:
+    """Put finished runs side by side, with the differences to the first and their intervals."""
+    from pipeline import cli_compare
+
+    _finish(cli_compare.compare, work_dirs, model=model, json_output=json_output, csv_file=csv_file)
+
+
+@app.command()
+def report(
+    work_dir: WorkDirOption = DEFAULT_WORK_DIR,
+    open_it: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--open/--no-open",
+            help="Show it in a browser [default: at a terminal with a display].",
+        ),
+    ] = None,
+) -> None:
+    """Print where the last run's report is, and show it."""
+    from pipeline import cli_report
+
+    _finish(cli_report.report, work_dir, wanted=open_it)
+
+
+@app.command()
 def devices() -> None:
     """Print what training would use here (GPUs, precision), and what is missing for more."""
     from pipeline import cli_devices

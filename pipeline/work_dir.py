@@ -11,6 +11,9 @@ from collections.abc import Iterator
 
 from components.errors import UsageError
 
+# Of the report.
+PAGE = "index.html"
+
 
 class WorkDirError(UsageError):
     """The work folder cannot be used."""
@@ -70,6 +73,11 @@ class WorkDir:
     def tuning(self) -> pathlib.Path:
         """The results of each search, in a folder for each network."""
         return self.root / "tuning"
+
+    @property
+    def report(self) -> pathlib.Path:
+        """The page `index.html` and its plots."""
+        return self.root / "report"
 
     @property
     def clip_store(self) -> pathlib.Path:

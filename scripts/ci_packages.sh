@@ -2,7 +2,7 @@
 # Installs the Debian packages that building and testing need, where a program is missing.
 # The one list of them: PROGRAM:PACKAGE.
 set -eu
-needed="make:make git:git flock:util-linux"
+needed="make:make git:git flock:util-linux chromium:chromium"
 
 missing=""
 for entry in $needed; do
