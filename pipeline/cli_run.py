@@ -23,7 +23,7 @@ from pipeline.config_load import load, shipped_config
 from pipeline.display import LEGEND, RunDisplay, results_tables, shown, worth
 from pipeline.places import Places, claim, complete_versions
 from pipeline.tuning_table import TUNING_LEGEND, tuning_tables
-from pipeline.work_dir import WorkDir
+from pipeline.work_dir import PAGE, WorkDir
 
 
 def read_config(name: str, overrides: Sequence[str]) -> Config:
@@ -173,6 +173,12 @@ def _conclude(
     for rule in gate["rules"]:  # type: ignore[attr-defined]
         mark = {"pass": "[green]✓[/]", "fail": "[yellow]✗[/]", "off": "-"}[rule["outcome"]]
         say(f"  {mark} {rule['id']}: {shown(rule['text'])}")
+    if results["test_split_uses"] > 1:  # type: ignore[operator]
+        say(
+            f"[dim]  these test tracks have judged {results['test_split_uses']} candidates in "
+            "this work folder: choose by validation, or the best of many will only be the "
+            "luckiest[/]"
+        )
     serves = complete_versions(places.models)
     if version:
         say(f"pushed     {shown(join(places.models, str(version)))}")
@@ -180,6 +186,7 @@ def _conclude(
         say(f"pushed     nothing; {shown(join(places.models, serves[-1]))} stays")
     else:
         say("pushed     nothing, and no model was pushed before")
+    say(f"report     {shown(work.report / PAGE)}")
     say(f"results    {shown(work.root / 'results.json')}")
     if work.tuning.is_dir():
         say(f"tuning     {shown(work.tuning)}: tables and plots of all trials")
@@ -193,8 +200,8 @@ def _conclude(
         say(f"next       {shown(shlex.join(command))}")
     else:
         say(
-            "next       see which tracks are few or hard above, train longer "
-            "(--set training.epochs=...), or lower gate.floor if that model is good enough"
+            "next       see which tracks are few or hard in the report, train longer "
+            "(--set training.epochs=...), or change [gate] if that model is good enough"
         )
 
 

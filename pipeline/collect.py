@@ -1,12 +1,9 @@
-"""After the graph: reads ML Metadata and the artifacts, and writes results.json."""
+"""After the graph: reads ML Metadata and the artifacts; what results.json holds."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pathlib
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,16 +12,14 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from components import artifact_files
-from components.models.registry import NETWORKS
 from components.predictions import metrics, table
-from components.trainer.event_log import FILE_PREFIX
-from components.trainer.history import CURVES_FILE, HISTORY_FILE
-from components.tuner.trials import FILES, JSON_FILE
+from components.tuner.trials import JSON_FILE
 from pipeline.config import Config
 from pipeline.results import SCHEMA_VERSION
 
 RUN_CONTEXT = "pipeline_run"
 NODE_CONTEXT = "node"
+BLESSING = "ModelBlessing"
 COUNTS = ("tracks_listed", "tracks_read", "tracks_decoded", "tracks", "clips", "rejects")
 
 
@@ -50,6 +45,16 @@ class RunRecord:
 
     def _type_name(self, context: Any) -> str:
         return context.type or self._store.get_context_types_by_id([context.type_id])[0].name
+
+    def candidates_judged(self, test_digest: str) -> int:
+        """How many different candidates gates of this work folder have judged on the same
+        test tracks: the more, the less a lucky one means."""
+        judged = {
+            blessing.custom_properties["candidate_digest"].string_value
+            for blessing in self._store.get_artifacts_by_type(BLESSING)
+            if blessing.custom_properties["test_digest"].string_value == test_digest
+        }
+        return len(judged)
 
     def outputs(self, node: str) -> dict[str, Any]:
         """The node's output artifacts by key; {} for a node that did not run."""
@@ -85,10 +90,11 @@ def collect(
       genres: in label order.
       node_seconds: for each node `{"outcome", "seconds"}`, as the runner heard it.
     """
-    data = _read_json(record.outputs("SpectrogramGen"), "rejects", "summary.json")
-    selector = record.outputs("Selector")
-    selection = _read_json(selector, "predictions", "selection.json")
-    decision = _read_json(record.outputs("GenreGate"), "blessing", "decision.json")
+    data = read_json(record.outputs("SpectrogramGen"), "rejects", "summary.json")
+    ensembler = record.outputs("Ensembler")
+    selection = read_json(ensembler, "predictions", table.SELECTION_FILE)
+    decision = read_json(record.outputs("GenreGate"), "blessing", "decision.json")
+    predictions = table.read_table(ensembler["predictions"].uri)
     pushed = record.outputs("Pusher").get("pushed_model")
     version = (pushed and pushed.custom_properties["pushed_version"].string_value) or None
     return {
@@ -101,31 +107,45 @@ def collect(
         "leaky": bool(data["leaky"]),
         "audio_hash": config.audio.digest(),
         "counts": {key: data[key] for key in COUNTS},
-        "models": _models(config, record, table.read_table(selector["predictions"].uri), genres),
+        "models": _models(record, selection, predictions, genres),
         "candidate": selection["candidate"],
+        "best_baseline": selection["best_baseline"],
+        "ensembles": {"members": selection["members"], "weights": selection["weights"]},
+        **_principal_components(record),
         "gate": {key: decision[key] for key in ("blessed", "rules")},
+        "test_split_uses": record.candidates_judged(decision["test_digest"]),
         "pushed_version": version,
         "nodes": {node: dict(values) for node, values in node_seconds.items()},
     }
 
 
 def _models(
-    config: Config, record: RunRecord, predictions: pd.DataFrame, genres: list[str]
+    record: RunRecord, selection: Mapping[str, Any], predictions: pd.DataFrame, genres: list[str]
 ) -> dict[str, Any]:
+    """Every model's numbers: networks, baselines, ensembles."""
     models = {}
-    for name in config.models:
-        history = _read_json(record.outputs(f"Trainer.{name}"), "model_run", HISTORY_FILE)
+    for name, kind in selection["kinds"].items():
         rows = predictions[predictions["model"] == name]
         models[name] = {
-            "parameters": history["parameters"],
-            "train_seconds": history["train_seconds"],
+            "kind": kind,
+            "parameters": selection["parameters"][name],
+            "train_seconds": selection["train_seconds"][name],
             **_tuning(record, name),
             **{
-                split: metrics.evaluate(part, genres).to_json()
+                str(split): metrics.evaluate(part, genres).to_json()
                 for split, part in rows.groupby("split")
             },
         }
     return models
+
+
+def _principal_components(record: RunRecord) -> dict[str, Any]:
+    """How much of the spectrograms the baselines see; nothing without baselines."""
+    outputs = record.outputs("BaselineTrainer")
+    if not outputs:
+        return {}
+    found = read_json(outputs, "baselines", "baselines.json")["pca"]
+    return {"pca": {"components": found["components"], "explained_variance": found["total"]}}
 
 
 def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
@@ -133,7 +153,7 @@ def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
     outputs = record.outputs(f"Tuner.{name}")
     if not outputs:
         return {}
-    found = _read_json(outputs, "results", JSON_FILE)
+    found = read_json(outputs, "results", JSON_FILE)
     best = found["trials"][found["best"] - 1]
     return {
         "tuning": {
@@ -149,56 +169,6 @@ def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
     }
 
 
-def _read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
+def read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
+    """A JSON file of one of a node's output artifacts."""
     return json.loads(artifact_files.read_text(os.path.join(outputs[key].uri, name)))
-
-
-def copy_rejects(record: RunRecord, destination: str) -> None:
-    """Puts the run's list of rejects where people look for it."""
-    source = os.path.join(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
-    artifact_files.write_bytes(destination, artifact_files.read_bytes(source))
-
-
-def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
-    """Makes a folder show the curves of this run's networks, and of no others.
-
-    `<network>.png`, and TensorBoard's files in `<network>/<phase>/`. Those that are right
-    already, as a network's that was just trained, stay as they are: TensorBoard may be
-    reading them.
-    """
-    root = pathlib.Path(folder)
-    wanted: dict[pathlib.Path, bytes] = {}
-    for name in config.models:
-        outputs = record.outputs(f"Trainer.{name}")
-        run = outputs["model_run"].uri
-        picture = artifact_files.read_bytes(os.path.join(run, CURVES_FILE))
-        wanted[root / f"{name}.png"] = picture
-        for phase in _read_json(outputs, "model_run", HISTORY_FILE)["phases"]:
-            for source in artifact_files.matching(
-                os.path.join(run, phase["phase"]), f"{FILE_PREFIX}*"
-            ):
-                target = root / name / phase["phase"] / source.rpartition("/")[2]
-                wanted[target] = artifact_files.read_bytes(source)
-    for name in NETWORKS:
-        for path in (*root.glob(f"{name}.png"), *root.glob(f"{name}/*/{FILE_PREFIX}*")):
-            if path not in wanted:
-                path.unlink()
-    for path, content in wanted.items():
-        if not path.is_file() or path.read_bytes() != content:
-            artifact_files.write_bytes(str(path), content)
-
-
-def copy_tuning(config: Config, record: RunRecord, destination: pathlib.Path) -> None:
-    """Puts each search's results into a folder of its network's name, and takes away those
-    of networks that are tuned no more."""
-    for name in NETWORKS:
-        folder = destination / name
-        if name not in config.tuned_networks:
-            shutil.rmtree(folder, ignore_errors=True)
-            continue
-        source = record.outputs(f"Tuner.{name}")["results"].uri
-        for file in FILES:
-            content = artifact_files.read_bytes(os.path.join(source, file))
-            artifact_files.write_bytes(str(folder / file), content)
-    with contextlib.suppress(OSError):
-        destination.rmdir()  # if nothing is left in it

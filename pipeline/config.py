@@ -14,7 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from components.audio.params import AudioParams
+from components.baselines.settings import BaselineSettings
 from components.datasets.settings import DatasetSettings, SplitSettings
+from components.ensemble.members import ALL, members_of
+from components.ensemble.settings import EnsembleSettings
 from components.gate.settings import GateSettings
 from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings, TrainingSettings
@@ -50,6 +53,8 @@ class Config:
     split: SplitSettings = dataclasses.field(default_factory=SplitSettings)
     training: TrainingSettings = dataclasses.field(default_factory=TrainingSettings)
     tuning: TuningSettings = dataclasses.field(default_factory=TuningSettings)
+    baselines: BaselineSettings = dataclasses.field(default_factory=BaselineSettings)
+    ensemble: EnsembleSettings = dataclasses.field(default_factory=EnsembleSettings)
     gate: GateSettings = dataclasses.field(default_factory=GateSettings)
     beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)
     storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
@@ -82,6 +87,22 @@ class Config:
                         f"needs {smallest} a side; set it to {smallest} or more"
                     )
         yield from _tuning_problems(self.tuning, self.models)
+        yield from self._gate_problems()
+
+    def _gate_problems(self) -> Iterator[str]:
+        """Rules that could only ever refuse: there would be nothing to compare with."""
+        if self.gate.beats_baseline and not self.baselines.models:
+            yield (
+                "gate.beats_baseline = true: baselines.models is empty, so there is none to "
+                "beat; name some, or set gate.beats_baseline = false"
+            )
+        if self.gate.holds_ensemble and ALL not in members_of(
+            list(self.models), list(self.baselines.models)
+        ):
+            yield (
+                "gate.holds_ensemble = true: a single model has no average to hold against; "
+                "train another, or set gate.holds_ensemble = false"
+            )
 
     @property
     def tuned_networks(self) -> tuple[str, ...]:

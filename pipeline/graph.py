@@ -29,12 +29,14 @@ from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import PushedModel
 
+from components.baselines.component import BaselineTrainer
 from components.code_digest import code_digest
 from components.data_check.component import DataCheck
+from components.ensemble.component import Ensembler
 from components.examples import schema
 from components.gate.component import GenreGate
 from components.gate.serving_model import ServingModelStrategy
-from components.selector.component import Selector
+from components.report.component import Report
 from components.spectrogram_gen.component import SpectrogramGen
 from components.tuner.component import Tuner
 from pipeline.beam_settings import pipeline_args
@@ -74,8 +76,9 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
     """The whole graph, one Trainer node for each network of the configuration.
 
     Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
-    DataCheck, Tuner.<architecture> (of those that are tuned), Trainer.<architecture>,
-    Selector, Evaluator, ServingModel (resolver), GenreGate, Pusher.
+    DataCheck, BaselineTrainer (if there are baselines), Tuner.<architecture> (of those that
+    are tuned), Trainer.<architecture>, Ensembler, Evaluator, ServingModel (resolver),
+    GenreGate, Pusher, Report.
     """
     genres = facts.genres
     spectrograms = SpectrogramGen(
@@ -102,21 +105,30 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         leaky=facts.leaky,
         artists_apart=config.split.policy == "by_artist",
     )
+    baselines = _baselines(config, genres, examples)
     tuners = {name: _tuner(config, name, genres, examples) for name in config.tuned_networks}
     trainers = {
         name: _trainer(config, name, genres, examples, tuners.get(name)) for name in config.models
     }
-    for node in (*tuners.values(), *trainers.values()):
+    for node in (*baselines, *tuners.values(), *trainers.values()):
         node.add_upstream_node(check)
-    selector = Selector(
+    classical = baselines[0].outputs if baselines else {}
+    runs = {name: node.outputs["model_run"] for name, node in trainers.items()}
+    ensembler = Ensembler(
         examples=examples,
         models={name: node.outputs["model"] for name, node in trainers.items()},
-        runs={name: node.outputs["model_run"] for name, node in trainers.items()},
+        runs=runs,
+        baselines=classical.get("baselines"),
+        baseline_predictions=classical.get("predictions"),
+        settings=config.ensemble,
         genres=genres,
+        audio_hash=config.audio.digest(),
+        synthetic=config.dataset.kind == "synthetic",
     )
+    candidate, predictions = ensembler.outputs["model"], ensembler.outputs["predictions"]
     evaluator = Evaluator(
         examples=examples,
-        model=selector.outputs["model"],
+        model=candidate,
         example_splits=["test"],
         eval_config=evaluation_config(genres),
     )
@@ -125,19 +137,33 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         pushed_model=Channel(type=PushedModel),
     ).with_id(SERVING_MODEL)
     gate = GenreGate(
-        model=selector.outputs["model"],
-        predictions=selector.outputs["predictions"],
+        model=candidate,
+        predictions=predictions,
         evaluation=evaluator.outputs["evaluation"],
+        examples=examples,
+        baselines=classical.get("baselines"),
         serving_model=serving.outputs["pushed_model"],
         settings=config.gate,
         genres=genres,
     )
     pusher = Pusher(
-        model=selector.outputs["model"],
+        model=candidate,
         model_blessing=gate.outputs["blessing"],
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.models)
         ),
+    )
+    report = Report(
+        predictions=predictions,
+        runs=runs,
+        rejects=spectrograms.outputs["rejects"],
+        blessing=gate.outputs["blessing"],
+        examples=examples,
+        model=candidate,
+        baselines=classical.get("baselines"),
+        genres=genres,
+        audio=config.audio,
+        data=_data_settings(config),
     )
     return tfx_pipeline.Pipeline(
         pipeline_name=PIPELINE_NAME,
@@ -148,18 +174,31 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
             statistics,
             validator,
             check,
+            *baselines,
             *tuners.values(),
             *trainers.values(),
-            selector,
+            ensembler,
             evaluator,
             serving,
             gate,
             pusher,
+            report,
         ],
         enable_cache=True,
         # What follows the audio stage is small: processes would only cost their imports.
         beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
     )
+
+
+def _baselines(config: Config, genres: Sequence[str], examples: Any) -> list[BaselineTrainer]:
+    """The one node of all classical models, or none."""
+    if not config.baselines.models:
+        return []
+    return [
+        BaselineTrainer(
+            examples=examples, settings=config.baselines, audio=config.audio, genres=genres
+        )
+    ]
 
 
 def _tuner(config: Config, name: str, genres: Sequence[str], examples: Any) -> Tuner:
@@ -196,7 +235,9 @@ def _trainer(
             "synthetic": config.dataset.kind == "synthetic",
             "data": json.dumps(_data_settings(config), sort_keys=True),
             "weights_digest": weights_digest(config.models[name].weights),
-            "code_digest": code_digest("trainer", "models", "audio", "examples"),
+            "code_digest": code_digest(
+                "trainer", "models", "audio", "examples", "export", "predictions/seen.py"
+            ),
         },
     ).with_id(f"Trainer.{name}")
 

@@ -7,7 +7,7 @@ import os
 import pathlib
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "results.json"
 SCHEMA_FILE = pathlib.Path(__file__).with_name("results_schema.json")
 

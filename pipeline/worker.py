@@ -73,7 +73,7 @@ def run(request: Request) -> dict[str, Any]:
 
     from components import tensorflow_files
     from components.trainer.event_log import CURVES_VARIABLE
-    from pipeline import collect, graph, node_runner, results
+    from pipeline import collect, graph, node_runner, outputs, results
 
     tensorflow_files.prepare(given.pipeline_root, given.models)
     facts = graph.DataFacts(**{**request.facts, "genres": tuple(request.facts["genres"])})
@@ -113,9 +113,7 @@ def run(request: Request) -> dict[str, Any]:
         genres=list(facts.genres),
         node_seconds=node_seconds,
     )
-    collect.copy_rejects(record, str(work_dir.rejects))
-    collect.copy_curves(config, record, str(work_dir.curves))
-    collect.copy_tuning(config, record, work_dir.tuning)
+    outputs.put(config, record, outcome, work_dir)
     results.write_results(outcome, str(work_dir.root))
     progress.report("finished")
     return outcome

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.predictions.interval import Interval as Interval
+from components.predictions.rightness import rightness
 from components.predictions.table import by_track, probability_columns
 
 RESAMPLES = 2000
@@ -25,8 +26,10 @@ SEED = 20170101
 class SplitMetrics:
     """One model on one split.
 
-    `recall` holds for each genre the share of its tracks that were found (None where
-    it has none); `confusion` counts tracks, `[true][predicted]`.
+    Accuracies count a tie as what guessing among its genres reaches
+    (components.predictions.rightness); `confusion`, and what follows from it, takes the
+    first of them in label order. `recall` holds for each genre the share of its tracks that
+    were found (None where it has none); `confusion` counts tracks, `[true][predicted]`.
     """
 
     clip_accuracy: Interval
@@ -53,12 +56,6 @@ class SplitMetrics:
         }
 
 
-def accuracy(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Share on the diagonal: `[..., genres, genres]` to `[...]`."""
-    total = confusion.sum(axis=(-2, -1))
-    return np.trace(confusion, axis1=-2, axis2=-1) / np.maximum(total, 1)
-
-
 def macro_f1(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Mean F1 over the genres that occur (true or predicted): `[..., g, g]` to `[...]`."""
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
@@ -80,29 +77,21 @@ def evaluate(
     columns = probability_columns(genres)
     tracks = by_track(table, genres)
     position = pd.Series(range(len(tracks)), index=tracks["track_id"])
-    clip_confusion = _confusion_by_group(
-        position[table["track_id"]].to_numpy(),
-        table["label"].to_numpy(),
-        table[columns].to_numpy().argmax(axis=1),
-        len(tracks),
-        len(genres),
-    )
-    track_confusion = _confusion_by_group(
-        np.arange(len(tracks)),
-        tracks["label"].to_numpy(),
-        tracks[columns].to_numpy().argmax(axis=1),
-        len(tracks),
-        len(genres),
-    )
+    of_track = position[table["track_id"]].to_numpy()
+    clips_right = rightness(table[columns].to_numpy(), table["label"].to_numpy())
+    tracks_right = rightness(tracks[columns].to_numpy(), tracks["label"].to_numpy())
+    right = np.bincount(of_track, clips_right, minlength=len(tracks))
+    clips = np.bincount(of_track, minlength=len(tracks))
+    confusion = np.zeros((len(tracks), len(genres), len(genres)))
+    predicted = tracks[columns].to_numpy().argmax(axis=1)
+    confusion[np.arange(len(tracks)), tracks["label"].to_numpy(), predicted] = 1
     weights = _resample_weights(len(tracks), resamples)
-    clips = clip_confusion.sum(axis=0)
-    whole = track_confusion.sum(axis=0)
-    clip_resampled = np.tensordot(weights, clip_confusion, axes=1)
-    track_resampled = np.tensordot(weights, track_confusion, axes=1)
+    whole = confusion.sum(axis=0)
+    track_resampled = np.tensordot(weights, confusion, axes=1)
     found, total = np.diagonal(whole), whole.sum(axis=1)
     return SplitMetrics(
-        clip_accuracy=_interval(accuracy(clips), accuracy(clip_resampled)),
-        track_accuracy=_interval(accuracy(whole), accuracy(track_resampled)),
+        clip_accuracy=_interval(clips_right.mean(), (weights @ right) / (weights @ clips)),
+        track_accuracy=_interval(tracks_right.mean(), (weights @ tracks_right) / len(tracks)),
         macro_f1=_interval(macro_f1(whole), macro_f1(track_resampled)),
         recall={
             genre: float(found[i] / total[i]) if total[i] else None
@@ -112,18 +101,6 @@ def evaluate(
         clips=len(table),
         tracks=len(tracks),
     )
-
-
-def _confusion_by_group(
-    group: npt.NDArray[np.int64],
-    true: npt.NDArray[np.int64],
-    predicted: npt.NDArray[np.int64],
-    groups: int,
-    genres: int,
-) -> npt.NDArray[np.float64]:
-    counts = np.zeros((groups, genres, genres))
-    np.add.at(counts, (group, true, predicted), 1)
-    return counts
 
 
 def _resample_weights(tracks: int, resamples: int) -> npt.NDArray[np.float64]:

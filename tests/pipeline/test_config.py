@@ -8,7 +8,9 @@ import json
 import pytest
 
 from components.audio.params import AudioParams
+from components.baselines.settings import BaselineSettings
 from components.datasets.settings import DatasetSettings, SplitSettings
+from components.gate.settings import GateSettings
 from components.models.settings import ModelSettings, TrainingSettings
 from components.tuner.settings import TuningSettings
 from pipeline.config import Config
@@ -112,6 +114,8 @@ def test_json_holds_every_table_as_plain_values() -> None:
         "split",
         "training",
         "tuning",
+        "baselines",
+        "ensemble",
         "gate",
         "beam",
         "storage",
@@ -170,3 +174,20 @@ def test_a_value_cannot_be_both_fixed_and_tuned(name: str) -> None:
     # Of another network it may be fixed, and what [training] says is only a default.
     other = dataclasses.replace(tuning, networks=("cnn_small",))
     Config(models=models, tuning=other, training=TrainingSettings(batch_size=64))
+
+
+def test_a_gate_that_could_only_refuse_is_refused_itself() -> None:
+    """Rules that compare need something to compare with; switched off they need nothing."""
+    models = {"ffnn": ModelSettings()}
+    none = BaselineSettings(models=())
+    with pytest.raises(
+        ValueError, match=r"gate\.beats_baseline = true: baselines\.models is empty"
+    ):
+        Config(models=models, baselines=none, gate=GateSettings(holds_ensemble=False))
+    with pytest.raises(ValueError, match=r"gate\.holds_ensemble = true: a single model"):
+        Config(models=models, baselines=none, gate=GateSettings(beats_baseline=False))
+    with pytest.raises(ValueError, match=r"gate\.holds_ensemble"):
+        Config(models=models, baselines=BaselineSettings(models=("dummy",)))
+    Config(models=models, baselines=BaselineSettings(models=("dummy", "svm")))
+    off = GateSettings(beats_baseline=False, holds_ensemble=False)
+    assert Config(models=models, baselines=none, gate=off).gate == off

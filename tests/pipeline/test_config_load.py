@@ -154,7 +154,8 @@ def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:
     (line,) = complaints("[kubeflow]\nx = 1\n[models.ffnn]")
     assert "kubeflow: unknown table" in line
     assert (
-        "(there are: models, audio, dataset, split, training, tuning, gate, beam, storage)" in line
+        "(there are: models, audio, dataset, split, training, tuning, baselines, ensemble, gate, "
+        "beam, storage)" in line
     )
 
 

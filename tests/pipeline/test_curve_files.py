@@ -11,7 +11,7 @@ import pytest
 
 from components import artifact_files
 from components.models.settings import ModelSettings
-from pipeline import collect
+from pipeline import outputs
 from pipeline.config import Config
 
 FILE = "events.out.tfevents.0000000001.genreflow"
@@ -52,7 +52,7 @@ def _files(folder: pathlib.Path) -> dict[str, str]:
 
 def _copy(runs: dict[str, str], artifacts: str, folder: pathlib.Path) -> None:
     config = Config(models={name: ModelSettings() for name in runs})
-    collect.copy_curves(config, Record(artifacts, runs), str(folder))  # type: ignore[arg-type]
+    outputs.copy_curves(config, Record(artifacts, runs), str(folder))  # type: ignore[arg-type]
 
 
 def test_the_folder_shows_the_networks_of_the_run_and_no_others(

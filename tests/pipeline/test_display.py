@@ -28,6 +28,7 @@ def _metrics(value: float) -> dict[str, Any]:
 
 def _results(**changes: Any) -> dict[str, Any]:
     model = {
+        "kind": "network",
         "parameters": 1234567,
         "train_seconds": 61.0,
         "validation": _metrics(0.625),
@@ -51,8 +52,21 @@ def _results(**changes: Any) -> dict[str, Any]:
             "clips": per_split,
             "rejects": {"too_short": 1},
         },
-        "models": {"ffnn": model, "cnn_small": {**model, "parameters": 10}},
+        "models": {
+            "ffnn": model,
+            "cnn_small": {**model, "parameters": 10},
+            "gradient_boosting": {**model, "kind": "baseline", "parameters": None},
+            "ensemble_baselines": {
+                **model,
+                "kind": "ensemble",
+                "parameters": None,
+                "train_seconds": None,
+            },
+        },
         "candidate": "cnn_small",
+        "best_baseline": "gradient_boosting",
+        "ensembles": {"members": {"ensemble_baselines": ["knn", "svm"]}, "weights": {}},
+        "test_split_uses": 1,
         "gate": {
             "blessed": True,
             "rules": [
@@ -77,6 +91,9 @@ def test_the_tables_hold_the_numbers_and_mark_the_candidate() -> None:
     text = _printed(_results())
     assert "cnn_small *" in text
     assert "ffnn *" not in text
+    assert "gradient_boosting +" in text
+    assert "mean of baselines" in text
+    assert "None" not in text
     assert "50.0%" in text
     assert "40 to 60" in text
     assert "62.5%" in text

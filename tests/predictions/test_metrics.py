@@ -82,6 +82,17 @@ def test_a_single_track_has_an_interval_of_no_width() -> None:
     assert metrics.evaluate(rows, GENRES).track_accuracy == metrics.Interval(1.0, 1.0, 1.0)
 
 
+def test_a_tie_counts_as_guessing_among_its_genres() -> None:
+    """Whatever the label order: a model without an opinion gets what guessing gets."""
+    frame = _clips([(f"t{label}", label) for label in range(3)], 2)
+    rows = table.make_table("m", "test", frame, np.full((6, 3), 1 / 3, np.float32), GENRES)
+    found = metrics.evaluate(rows, GENRES)
+    assert found.track_accuracy.value == pytest.approx(1 / 3)
+    assert found.clip_accuracy.value == pytest.approx(1 / 3)
+    alone = metrics.evaluate(rows[rows["label"] == 0], GENRES)
+    assert alone.track_accuracy.value == pytest.approx(1 / 3)
+
+
 def test_tables_survive_the_file(tmp_path: object) -> None:
     rows = _random_table(tracks=5, clips=2, seed=1)
     table.write_table(rows, str(tmp_path))
