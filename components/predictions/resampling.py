@@ -23,7 +23,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy import special
 
 from components.predictions.interval import Interval
@@ -48,7 +47,9 @@ def groups_of(artist_id: Sequence[str], track_id: Sequence[str]) -> Integers:
         f"artist {artist}" if artist else f"track {track}"
         for artist, track in zip(artist_id, track_id, strict=True)
     ]
-    return np.asarray(pd.factorize(np.array(names, dtype=object), sort=True)[0], dtype=np.int64)
+    # Python's own comparison: pandas and NumPy take names that differ in a NUL for equal.
+    number = {name: index for index, name in enumerate(sorted(set(names)))}
+    return np.array([number[name] for name in names], dtype=np.int64)
 
 
 def share(
