@@ -78,13 +78,21 @@ def write_examples(folder: pathlib.Path, some: Sequence[Track]) -> pathlib.Path:
     return folder
 
 
+def seen(train: Sequence[str], validation: Sequence[str]) -> dict[str, list[str]]:
+    """What a model's seen_tracks.json holds."""
+    return {
+        split: sorted(map(track_digest, ids))
+        for split, ids in (("train", train), ("validation", validation))
+    }
+
+
 def write_assets(folder: pathlib.Path, digest: str = "candidate-digest", **changes: Any) -> None:
     """The files by which an exported model says what it is; None leaves one out."""
     assets: dict[str, Any] = {
         "genres.json": list(GENRES),
         "audio_params.json": {"digest": AUDIO, "params": PARAMS.to_json()},
         "model_card.json": {"model_digest": digest},
-        "seen_tracks.json": {"train": [track_digest("other")], "validation": []},
+        "seen_tracks.json": seen(["other"], []),
     }
     assets.update({f"{name}.json": content for name, content in changes.items()})
     (folder / "assets").mkdir(parents=True, exist_ok=True)
@@ -114,13 +122,13 @@ def write_oracle(
     wrong: Sequence[str] = (),
     *,
     signature: str = "serving_examples",
-    genres: int = len(GENRES),
+    outputs: int = len(GENRES),
     fill: float = 0.0,
     **assets: Any,
 ) -> pathlib.Path:
     """A model that serves, right but for the tracks named."""
     told = {t.track_id: (t.label + (t.track_id in wrong)) % len(GENRES) for t in some}
-    module = Oracle(told, genres, fill)
+    module = Oracle(told, outputs, fill)
     spec = tf.TensorSpec([None], tf.string, name="examples")
     function = tf.function(module.examples, input_signature=[spec])
     tf.saved_model.save(module, str(folder), signatures={signature: function})
