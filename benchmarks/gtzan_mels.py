@@ -1,4 +1,4 @@
-"""Every network, the classical recipe and an SVM on real music, under one protocol.
+"""Every network, classical model and ensemble on real music, under one protocol.
 
     GENREFLOW_DATA=... taskset -c 0 python benchmarks/gtzan_mels.py --networks cnn_small crnn
 
@@ -12,10 +12,15 @@ the first N. A split chooses its epoch and the SVM its C on the validation tenth
 "--choose" is for comparing settings: the test folds (the first three) are left out of it
 altogether; it trains on five of the others and validates on the last two.
 
+The SVM looks at each band's mean and deviation over a track's three seconds. The other classical
+models are the project's baselines with their default settings, on 15 principal components of
+clips: its random forest is the reference study's recipe. Ensembles average the single models.
+
 Each network has the same "--budget" of processor seconds for its training: its epochs, and
 with them the fall of the learning rate, are what fits into it. Give the program one core
 (taskset), and the time does not depend on what else runs. 95 % intervals are bootstraps by
-group of tracks; "minus SVM" is the paired difference.
+group of tracks; "minus ..." is the paired difference to that model. "--save FOLDER" keeps what each
+network says of each clip, and takes it from there when the program is run again.
 
 On a machine with a GPU and JAX: KERAS_BACKEND=jax.
 """
@@ -26,130 +31,88 @@ import argparse
 import json
 import pathlib
 import sys
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks import gtzan_models as models  # noqa: E402
 from benchmarks.mels import (  # noqa: E402
     FOLDS,
     Floats,
     Tracks,
     by_track,
-    clips_of,
-    fit,
     fold_of,
     folder,
     interval,
     load_tracks,
-    predicted,
     shown,
 )
 
 TEST_FOLDS = 3
 CHOOSING_FOLDS = (8, 9)
-SVM, FOREST = "SVM on band means and deviations", "PCA 15 + random forest"
+FOREST = "random_forest"
 
 
-def run_svm(tracks: Tracks, train: Any, validation: Any, test: Any, seed: int) -> dict[str, Any]:
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
-    # Standardised: on decibels below the peak it gets 0.04 to 0.08 less.
-    features = np.concatenate([tracks.standard.mean(axis=2), tracks.standard.std(axis=2)], axis=1)
-    begun = time.process_time()
-    models = []
-    for c in (0.3, 1.0, 3.0, 10.0, 30.0):
-        model = make_pipeline(StandardScaler(), SVC(C=c)).fit(features[train], tracks.labels[train])
-        models.append((model.score(features[validation], tracks.labels[validation]), -c, model))
-    best = max(models, key=lambda found: found[:2])
-    seconds = time.process_time() - begun
-    return {
-        "predicted": best[2].predict(features[test]),
-        "validation": best[0],
-        "seconds": seconds,
-        "parameters": None,
-    }
+def splits_of(tracks: Tracks, arguments: argparse.Namespace) -> list[models.Split]:
+    """The splits that are pooled; with --choose the one that no test track is in."""
+    fold = fold_of(tracks, 0)
+    if arguments.choose:
+        unused, validation = fold < TEST_FOLDS, np.isin(fold, CHOOSING_FOLDS)
+        return [models.Split(0, ~(unused | validation), validation, np.zeros_like(unused))]
+    found = []
+    for number in range(arguments.splits):
+        test, validation = fold == number, fold == (number + 1) % FOLDS
+        found.append(models.Split(number, ~(test | validation), validation, test))
+    return found
 
 
-def run_forest(tracks: Tracks, train: Any, validation: Any, test: Any, seed: int) -> dict[str, Any]:
-    from sklearn.decomposition import PCA
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.pipeline import make_pipeline
-
-    from components.audio.stored import from_stored
-
-    def flat(chosen: Any) -> tuple[Floats, npt.NDArray[np.int64]]:
-        clips = clips_of(tracks, chosen)
-        return from_stored(clips.inputs).reshape(len(clips), -1), clips.labels
-
-    begun = time.process_time()
-    model = make_pipeline(
-        PCA(15, random_state=seed), RandomForestClassifier(300, random_state=seed)
-    ).fit(*flat(train))
-    seconds = time.process_time() - begun
-    right = by_track(model.predict_proba(flat(validation)[0])) == tracks.labels[validation]
-    return {
-        "predicted": by_track(model.predict_proba(flat(test)[0])),
-        "validation": right.mean(),
-        "seconds": seconds,
-        "parameters": None,
-    }
-
-
-def network_runner(name: str, arguments: argparse.Namespace) -> Callable[..., dict[str, Any]]:
-    def run(tracks: Tracks, train: Any, validation: Any, test: Any, seed: int) -> dict[str, Any]:
-        from components.models import registry
-        from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
-
-        sized = registry.NETWORKS[name].smallest_side_pixels
-        clips = {
-            split: clips_of(tracks, chosen)
-            for split, chosen in (("train", train), ("validation", validation), ("test", test))
-        }
-        network, history, seconds = fit(
-            name,
-            clips,
-            genres=len(tracks.genres),
-            model=ModelSettings(image_size=arguments.image_size if sized else 0, **arguments.model),
-            training=TrainingSettings(
-                seed=seed,
-                augmentation=AugmentationSettings(**arguments.augmentation),
-                **arguments.training,
-            ),
-            budget=arguments.budget,
-        )
-        if arguments.verbose:
-            for record in history.epochs:
-                print(
-                    f"  {record.epoch:3d} {record.loss:.3f} {record.accuracy:.3f} "
-                    f"{record.val_loss:.3f} {record.val_accuracy:.3f}",
-                    file=sys.stderr,
-                )
-        right = predicted(network, clips["validation"]) == tracks.labels[validation]
-        return {
-            "predicted": predicted(network, clips["test"]),
-            "validation": right.mean(),
-            "seconds": seconds,
-            "parameters": network.parameters,
-            "epochs": len(history.epochs),
-            "best_epoch": history.phases[0].best_epoch,
-            "loss": history.phases[0].best_val_loss,
-        }
-
-    return run
+def row(
+    name: str,
+    found: list[models.Answers],
+    splits: list[models.Split],
+    tracks: Tracks,
+    rights: dict[str, Floats],
+) -> str:
+    """A model's cells; `rights` of the models before it, by test track, gets its own."""
+    validated = np.concatenate(
+        [
+            by_track(answers.validation) == tracks.labels[split.validation]
+            for answers, split in zip(found, splits, strict=True)
+        ]
+    )
+    parameters, loss = found[0].parameters, ""
+    if found[0].loss is not None:
+        loss = f" (loss {np.mean([answers.loss for answers in found]):.3f})"
+    cells = [name, "" if parameters is None else f"{parameters:,}", f"{validated.mean():.3f}{loss}"]
+    if tested := [split.test for split in splits if split.test.any()]:
+        right = np.concatenate(
+            [
+                by_track(answers.test) == tracks.labels[test]
+                for answers, test in zip(found, tested, strict=True)
+            ]
+        ).astype(np.float32)
+        groups = np.concatenate([tracks.groups[test] for test in tested])
+        cells.append(shown(*interval(right, groups)))
+        for other in (models.SVM, FOREST):
+            difference = other in rights and other != name
+            cells.append(shown(*interval(right - rights[other], groups)) if difference else "")
+        rights[name] = right
+    seconds = f"{np.mean([answers.seconds for answers in found]):.0f}"
+    if found[0].epochs is not None:
+        best = ", ".join(str(answers.best_epoch) for answers in found)
+        seconds += f" ({found[0].epochs} epochs, best {best})"
+    return f"| {' | '.join([*cells, seconds])} |"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--networks", nargs="*", default=["ffnn", "cnn_small", "crnn"])
-    parser.add_argument("--no-baselines", action="store_true", help="networks alone")
+    parser.add_argument(
+        "--no-baselines", action="store_true", help="the networks and the SVM alone"
+    )
     parser.add_argument("--splits", type=int, default=TEST_FOLDS)
     parser.add_argument("--budget", type=float, default=300.0, help="processor seconds a training")
     parser.add_argument("--image-size", type=int, default=64)
@@ -157,46 +120,43 @@ def main() -> None:
     parser.add_argument("--model", type=json.loads, default={}, help="JSON of [models.*]")
     parser.add_argument("--augmentation", type=json.loads, default={}, help="JSON")
     parser.add_argument("--choose", action="store_true", help="settings by, on validation")
+    parser.add_argument("--save", type=pathlib.Path, help="folder of the networks' answers")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     tracks = load_tracks(folder())
-    fold = fold_of(tracks, 0)
-    runners: dict[str, Callable[..., dict[str, Any]]] = {SVM: run_svm}
-    if not arguments.no_baselines:
-        runners[FOREST] = run_forest
-    runners |= {name: network_runner(name, arguments) for name in arguments.networks}
-    splits = [(fold == k, fold == (k + 1) % FOLDS) for k in range(arguments.splits)]
-    if arguments.choose:
-        splits = [(fold < TEST_FOLDS, np.isin(fold, CHOOSING_FOLDS))]
-    tested = np.any([test for test, _ in splits], axis=0)
+    splits = splits_of(tracks, arguments)
     rights: dict[str, Floats] = {}
-    print("| model | parameters | validation | test | minus SVM | training, s |")
-    print("|---|---|---|---|---|---|")
-    for name, run in runners.items():
-        right = np.zeros(len(fold), np.float32)
-        found = []
-        for seed, (test, validation) in enumerate(splits):
-            result = run(tracks, ~(test | validation), validation, test, seed)
-            right[test] = result["predicted"] == tracks.labels[test]
-            found.append(result)
-        rights[name] = right[tested]
-        validated = np.mean([result["validation"] for result in found])
-        cells = [name, _count(found[0]["parameters"]), f"{validated:.3f}", "", ""]
-        if not arguments.choose:
-            groups = tracks.groups[tested]
-            cells[3] = shown(*interval(rights[name], groups))
-            cells[4] = shown(*interval(rights[name] - rights[SVM], groups))
-        cells.append(f"{np.mean([result['seconds'] for result in found]):.0f}")
-        if "epochs" in found[0]:
-            loss = np.mean([result["loss"] for result in found])
-            best = ", ".join(str(result["best_epoch"]) for result in found)
-            cells[2] += f" (loss {loss:.3f})"
-            cells[5] += f" ({found[0]['epochs']} epochs, best {best})"
-        print(f"| {' | '.join(cells)} |", flush=True)
+    test = "" if arguments.choose else " test | minus SVM | minus random_forest |"
+    print(f"| model | parameters | validation |{test} training, s |")
+    print(f"|---|---|---|{'---|' * test.count('|')}---|", flush=True)
 
+    def show(name: str, found: list[models.Answers]) -> None:
+        print(row(name, found, splits, tracks, rights), flush=True)
 
-def _count(parameters: int | None) -> str:
-    return "" if parameters is None else f"{parameters:,}"
+    show(models.SVM, [models.svm(tracks, split) for split in splits])
+    classical: dict[str, list[models.Answers]] = {}
+    if not arguments.no_baselines:
+        for split in splits:
+            for name, answers in models.baselines(tracks, split):
+                classical.setdefault(name, []).append(answers)
+        # The forest first: the others are compared with it.
+        for name in sorted(classical, key=lambda name: name != FOREST):
+            show(name, classical[name])
+    networks: dict[str, list[models.Answers]] = {}
+    for name in arguments.networks:
+        networks[name] = [models.network(name, tracks, split, arguments) for split in splits]
+        show(name, networks[name])
+    averaged: dict[str, list[Any]] = {}
+    for index, split in enumerate(splits):
+        made = models.ensembles(
+            {name: found[index] for name, found in networks.items()},
+            {name: found[index] for name, found in classical.items()},
+            tracks.labels[split.validation],
+        )
+        for name, answers in made:
+            averaged.setdefault(name, []).append(answers)
+    for name, found in averaged.items():
+        show(name, found)
 
 
 if __name__ == "__main__":
