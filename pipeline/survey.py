@@ -31,7 +31,7 @@ VGG16_CONVOLUTIONS = 14.7e6
 WEIGHT_BYTES = 4
 # The graphs of a SavedModel's signatures, its card and curves beside the weights.
 GRAPH_BYTES = 3e6
-# How many more copies of the candidate a run keeps: the Selector's, the pushed one and its
+# How many more copies of the candidate a run keeps: the Ensembler's, the pushed one and its
 # archive.
 CANDIDATE_COPIES = 3
 # The state of a training: weights, Adam's two moments, the best weights; and the state of the
@@ -150,9 +150,15 @@ def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]
         GRAPH_BYTES + size * (2 if NETWORKS[name].smallest_side_pixels else 1)
         for name, size in zip(models, weights, strict=True)
     ]
-    largest = max(sizes, default=0)
+    # The mean of the networks holds the weights of all, and may be the candidate.
+    average = GRAPH_BYTES * len(sizes) + sum(weights) if len(sizes) > 1 else 0.0
+    largest = max([*sizes, average])
     # Checkpoints are gone before the candidate is copied.
-    kept = sum(sizes) + max(CANDIDATE_COPIES * largest, STATE_COPIES * max(weights, default=0))
+    kept = (
+        sum(sizes)
+        + average
+        + max(CANDIDATE_COPIES * largest, STATE_COPIES * max(weights, default=0))
+    )
     # Twice: as examples, and in the clip store.
     return int(BASE_BYTES + 2 * examples_bytes(tracks, params) + kept)
 

@@ -89,6 +89,7 @@ def _load(name: str) -> types.ModuleType:
     return module
 
 
+_load("typed")
 _s3_server = _load("s3_server")
 s3_port, s3_proxy, s3, bucket = (
     _s3_server.s3_port, _s3_server.s3_proxy, _s3_server.s3, _s3_server.bucket,

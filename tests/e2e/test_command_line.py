@@ -3,46 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
+from typed import QUICK, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
-CONFIG = """
-[dataset]
-kind = "fma"
-[split]
-policy = "official"
-[gate]
-floor = 0.0
-[training]
-epochs = 1
-[models.cnn_small]
-"""
 
 
 @pytest.fixture
 def config(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "quick.toml"
-    path.write_text(CONFIG)
+    path.write_text(QUICK)
     return path
-
-
-def _start(*arguments: str | pathlib.Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [GENREFLOW, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "COLUMNS": "100"},
-    )
 
 
 def _processes_of(work_dir: pathlib.Path) -> list[str]:
@@ -75,7 +51,7 @@ def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
     work = tmp_path / "w"
     typed = ("run", "-c", config, "-d", corpus, "-w", work, "--require-blessing")
 
-    process = _start(*typed)
+    process = start(*typed)
     _wait_for(work, '"SpectrogramGen"', process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
@@ -85,7 +61,7 @@ def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
     assert _processes_of(work) == []
     assert not (work / "results.json").exists()
 
-    process = _start(*typed)
+    process = start(*typed)
     _wait_for(work, '"Trainer.cnn_small"', process)
     process.kill()
     process.wait()
@@ -95,7 +71,7 @@ def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
         time.sleep(0.1)
     assert _processes_of(work) == []
 
-    process = _start(*typed)
+    process = start(*typed)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "SpectrogramGen" in output
@@ -107,7 +83,7 @@ def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
     assert f"genreflow predict {corpus}" in output.replace("\n", "")
 
     # The same again: already serving, which --require-blessing reports as status 3.
-    process = _start(*typed)
+    process = start(*typed)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
     assert "already_serving" in output

@@ -51,7 +51,7 @@ def test_every_shipped_configuration_compiles_to_a_trainer_for_each_network(
     order = list(nodes)
     for trainer in (n for n in nodes if n.startswith("Trainer.")):
         # Nothing trains before the data is known to be in order.
-        assert order.index("DataCheck") < order.index(trainer) < order.index("Selector")
+        assert order.index("DataCheck") < order.index(trainer) < order.index("Ensembler")
         assert "DataCheck" in nodes[trainer].pipeline_node.upstream_nodes
     caching = {
         n: node.pipeline_node.execution_options.caching_options.enable_cache

@@ -8,24 +8,21 @@ import os
 import pathlib
 import signal
 import subprocess
-import sys
 import time
 from typing import Any
 
 import pytest
+from typed import OPEN_GATE, finish, start, workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
 EPOCHS = 8
 # Dropout, augmentation, a schedule and a moving average: all of it has a state.
-CONFIG = f"""
+CONFIG = f"""{OPEN_GATE}
 [dataset]
 kind = "fma"
 [split]
 policy = "official"
-[gate]
-floor = 0.0
 [training]
 epochs = {EPOCHS}
 batch_size = 8
@@ -35,37 +32,6 @@ time_masks = 1
 mixup = 0.2
 [models.cnn_small]
 """
-
-
-def _start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [GENREFLOW, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "COLUMNS": "100"},
-        start_new_session=True,
-    )
-
-
-def _finish(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=1200)
-    assert process.returncode == 0, output
-    assert "Traceback" not in output
-    return output
-
-
-def _workers(work_dir: pathlib.Path) -> list[int]:
-    """Processes that the command line started for a work folder."""
-    found = []
-    for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if b"pipeline.worker" in words and str(work_dir).encode() in b" ".join(words):
-            found.append(int(path.parent.name))
-    return found
 
 
 def _kill_after_an_epoch(
@@ -79,7 +45,7 @@ def _kill_after_an_epoch(
             assert time.monotonic() < deadline, "no training came so far"
             time.sleep(0.02)
     finally:
-        for group in [*_workers(work_dir), process.pid]:
+        for group in [*workers(work_dir), process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         process.wait()
@@ -126,16 +92,16 @@ def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
     work = tmp_path / "broken"
     typed = ("run", "-c", config, "-d", corpus, "-w", work)
 
-    process = _start(*typed)
+    process = start(*typed)
     _kill_after_an_epoch(process, work, 2)
-    assert _workers(work) == []
+    assert workers(work) == []
     (state,) = (work / "checkpoints").glob("*.npz")
     assert state.name.startswith("cnn_small-")
     assert not (work / "results.json").exists()
     # TensorBoard can look on while it trains.
     assert list((work / "curves" / "cnn_small" / "train").iterdir())
 
-    output = _finish(_start(*typed))
+    output = finish(start(*typed))
     history = _history(work)
     done = history["resumed_epochs"]
     assert 2 <= done < EPOCHS
@@ -143,7 +109,7 @@ def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
     assert list((work / "checkpoints").iterdir()) == []
 
     unbroken = tmp_path / "unbroken"
-    _finish(_start("run", "-c", config, "-d", corpus, "-w", unbroken))
+    finish(start("run", "-c", config, "-d", corpus, "-w", unbroken))
     expected = _history(unbroken)
     assert expected["resumed_epochs"] == 0
     assert len(expected["epochs"]) == EPOCHS

@@ -7,26 +7,14 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 import s3_server
+from typed import GENREFLOW, QUICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
-CONFIG = """
-[dataset]
-kind = "fma"
-[split]
-policy = "official"
-[gate]
-floor = 0.0
-[training]
-epochs = 1
-[models.cnn_small]
-"""
 ALWAYS_RUN = {"ServingModel", "Pusher"}
 
 
@@ -76,7 +64,7 @@ def test_everything_in_a_store_ends_as_on_a_disk(
         if path.is_file():
             s3.upload_file(str(path), bucket, f"data/{path.relative_to(corpus).as_posix()}")
     config = tmp_path / "quick.toml"
-    config.write_text(CONFIG)
+    config.write_text(QUICK)
     work = tmp_path / "w"
     run = (
         "run", "-c", config, "-d", f"s3://{bucket}/data", "-w", work,

@@ -28,9 +28,16 @@ QUICK = (
     "training.fine_tune_epochs=1",
     'models.vgg16.weights="none"',
     "models.vgg16.image_size=32",
+    'baselines.models=["dummy","knn","random_forest"]',
+    "baselines.random_forest.n_estimators=10",
     "gate.floor=0.0",
+    "gate.beats_baseline=false",
+    "gate.holds_ensemble=false",
+    "gate.holds_serving=false",
+    "gate.recall_floor=0.0",
 )
-ALWAYS_RUN = {"GenreGate", "Pusher", "ServingModel"}
+ALWAYS_RUN = {"GenreGate", "Pusher", "Report", "ServingModel"}
+NETWORKS = {"ffnn", "cnn_small", "crnn", "vgg16"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,10 +85,18 @@ def _artifact(first: Finished, node: str, key: str) -> pathlib.Path:
 
 def test_a_run_trains_every_network_and_pushes_the_best_on_validation(first: Finished) -> None:
     results = first.results
-    assert set(results["models"]) == {"ffnn", "cnn_small", "crnn", "vgg16"}
+    kinds = {name: model["kind"] for name, model in results["models"].items()}
+    assert kinds == {
+        **dict.fromkeys(NETWORKS, "network"),
+        **dict.fromkeys(("dummy", "knn", "random_forest"), "baseline"),
+        **dict.fromkeys(
+            ("ensemble_networks", "ensemble_baselines", "ensemble_all", "ensemble_weighted"),
+            "ensemble",
+        ),
+    }
     validation = {
-        name: model["validation"]["track_accuracy"]["value"]
-        for name, model in results["models"].items()
+        name: results["models"][name]["validation"]["track_accuracy"]["value"]
+        for name in (*NETWORKS, "ensemble_networks")
     }
     assert validation[results["candidate"]] == max(validation.values())
     assert results["gate"]["blessed"]
@@ -109,7 +124,7 @@ def test_tfma_measures_what_the_predictions_table_says(first: Finished) -> None:
     import tensorflow_model_analysis as tfma
 
     evaluation = tfma.load_eval_result(str(_artifact(first, "Evaluator", "evaluation")))
-    rows = table.read_table(str(_artifact(first, "Selector", "predictions")))
+    rows = table.read_table(str(_artifact(first, "Ensembler", "predictions")))
     test = rows[(rows["model"] == first.results["candidate"]) & (rows["split"] == "test")]
     genres = first.results["genres"]
     right = test[table.probability_columns(genres)].to_numpy().argmax(1) == test["label"]
@@ -159,7 +174,7 @@ def test_predictions_of_the_pushed_model_equal_the_evaluation_on_the_same_clips(
     from serving.local import LocalModel
 
     model = LocalModel(first.work_dir / "serving_models" / "genreflow")
-    rows = table.read_table(str(_artifact(first, "Selector", "predictions")))
+    rows = table.read_table(str(_artifact(first, "Ensembler", "predictions")))
     rows = rows[(rows["model"] == first.results["candidate"]) & (rows["split"] == "test")]
     track_id = rows["track_id"].iloc[0]
     path = first.data_dir / "fma_small" / f"{int(track_id):06d}"[:3] / f"{int(track_id):06d}.mp3"
@@ -247,8 +262,8 @@ def test_a_split_by_clip_is_marked_as_leaky_and_wav_files_are_exported(
     results = run_pipeline(
         tmp_path / "w",
         corpus,
-        "training.epochs=1",
-        "gate.floor=0.0",
+        *QUICK[:1],
+        *QUICK[4:],
         'dataset.export_wav="clips"',
         config="study",
         networks=("ffnn",),

@@ -12,21 +12,11 @@ import time
 from typing import Any
 
 import pytest
-
-from tests.e2e.test_killed_training import _finish, _start, _workers
+from typed import QUICK, finish, start, workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-CONFIG = """
-[dataset]
-kind = "fma"
-[split]
-policy = "official"
-[gate]
-floor = 0.0
-[training]
-epochs = 1
-[models.cnn_small]
+CONFIG = f"""{QUICK}
 [models.ffnn]
 [tuning]
 networks = ["cnn_small"]
@@ -44,7 +34,7 @@ def _kill_in_trial(process: subprocess.Popen[str], work_dir: pathlib.Path, numbe
     for _ in range(6000):  # 10 minutes
         for log in (work_dir / "logs").glob("*.events.jsonl"):
             if f'"trial": {number},' in log.read_text():
-                for group in [*_workers(work_dir), process.pid]:
+                for group in [*workers(work_dir), process.pid]:
                     os.killpg(group, signal.SIGKILL)
                 process.communicate()
                 return
@@ -76,12 +66,12 @@ def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
     work = tmp_path / "w"
     typed = ("run", "-c", config, "-d", corpus, "-w", work)
 
-    process = _start(*typed)
+    process = start(*typed)
     _kill_in_trial(process, work, 2)
     assert any(path.suffix == ".json" for path in (work / "checkpoints").iterdir())
     assert not (work / "tuning").exists()
 
-    output = _finish(_start(*typed))
+    output = finish(start(*typed))
     assert "cnn_small: goes on after trial 1, where an earlier run ended" in output
     assert _trained_trials(work) == [2, 3]
     assert list((work / "checkpoints").iterdir()) == []
@@ -108,7 +98,7 @@ def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
     assert _history(work, "ffnn")["tuned"] == {}
 
     # Another search: it and its network's training run, and nothing else that trains.
-    output = _finish(_start(*typed, "--set", "tuning.seed=1"))
+    output = finish(start(*typed, "--set", "tuning.seed=1"))
     nodes = json.loads((work / "results.json").read_text())["nodes"]
     assert nodes["Tuner.cnn_small"]["outcome"] == nodes["Trainer.cnn_small"]["outcome"] == "done"
     assert nodes["Trainer.ffnn"]["outcome"] == nodes["SpectrogramGen"]["outcome"] == "cached"
@@ -119,7 +109,7 @@ def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
     assert rates.isdisjoint(float(row["learning_rate"]) for row in rows)
 
     # Without a search its results are gone too, and the network trains as [training] says.
-    output = _finish(_start(*typed, "--set", "tuning.trials=0"))
+    output = finish(start(*typed, "--set", "tuning.trials=0"))
     assert not (work / "tuning").exists()
     assert "tuning     " not in output
     assert _history(work, "cnn_small")["tuned"] == {}

@@ -92,11 +92,11 @@ def test_a_defect_names_the_log(
         monkeypatch,
         tmp_path,
         """
-        report("failed", node="Selector", message=None, detail="KeyError: 'x'")
+        report("failed", node="Ensembler", message=None, detail="KeyError: 'x'")
         sys.exit(1)
         """,
     )
-    with pytest.raises(local_runner.RunFailed, match=r"Selector: KeyError: 'x'\n.*defect.*\.log"):
+    with pytest.raises(local_runner.RunFailed, match=r"Ensembler: KeyError: 'x'\n.*defect.*\.log"):
         _run(work)
 
 
