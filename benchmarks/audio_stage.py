@@ -148,7 +148,7 @@ def _without_info_frame(content: bytes) -> bytes:
 
 def ways(files: list[pathlib.Path], isolated: Decoder) -> dict[str, Callable[[pathlib.Path], None]]:
     """What is compared, by name."""
-    found = {"usual script": _usual_script}
+    found: dict[str, Callable[[pathlib.Path], None]] = {"usual script": _usual_script}
     if importlib.util.find_spec("tensorflow_io"):
         found["tf.data with tensorflow-io"] = _tf_data(files)
     return {

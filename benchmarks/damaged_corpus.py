@@ -25,6 +25,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import soundfile
 
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
@@ -87,7 +88,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
     def content(data: bytes) -> Callable[[pathlib.Path], object]:
         return lambda path: path.write_bytes(data)
 
-    def audio(samples: np.ndarray, **options: str) -> Callable[[pathlib.Path], object]:
+    def audio(samples: npt.NDArray[np.float64], **options: str) -> Callable[[pathlib.Path], object]:
         return lambda path: soundfile.write(path, samples, rate_hz, **options)
 
     def patched(data: bytes, at: int, value: bytes) -> bytes:

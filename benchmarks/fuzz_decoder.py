@@ -30,7 +30,7 @@ from components.audio.decode import DecodeError
 from components.audio.params import AudioParams
 
 PARAMS = AudioParams(clip_seconds=0.5, clips_per_track=2)
-FORMATS = (
+FORMATS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("wav", "WAV", {"subtype": "PCM_16"}),
     ("wav", "WAV", {"subtype": "FLOAT"}),
     ("au", "AU", {"subtype": "PCM_16"}),

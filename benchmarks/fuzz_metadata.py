@@ -28,11 +28,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[0]))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-import hostile_metadata as hostile
-
+from benchmarks import hostile_metadata as hostile
 from components.datasets import text
 from components.datasets.corpus import Corpus, list_tracks, split_listing
 from components.datasets.errors import SplitError

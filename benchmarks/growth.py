@@ -186,7 +186,7 @@ def _write_corpus(folder: pathlib.Path, tracks: int) -> None:
             rows.writerow([name, f"genre {index % 8}"])
 
 
-def _one_run(folder: pathlib.Path, tracks: int, runner: str) -> None:
+def _one_run(folder: pathlib.Path, tracks: int, runner: Any) -> None:
     """Runs the executor on `tracks` tracks in this process."""
     import unittest.mock
 

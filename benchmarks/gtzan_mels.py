@@ -84,8 +84,8 @@ def row(
         ]
     )
     parameters, loss = found[0].parameters, ""
-    if found[0].loss is not None:
-        loss = f" (loss {np.mean([answers.loss for answers in found]):.3f})"
+    if losses := [answers.loss for answers in found if answers.loss is not None]:
+        loss = f" (loss {np.mean(losses):.3f})"
     cells = [name, "" if parameters is None else f"{parameters:,}", f"{validated.mean():.3f}{loss}"]
     if tested := [split.test for split in splits if split.test.any()]:
         right = np.concatenate(

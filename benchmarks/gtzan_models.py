@@ -128,8 +128,14 @@ def baselines(tracks: Tracks, split: Split) -> Iterator[tuple[str, Answers]]:
         begun = time.process_time()
         model = fit_model(name, learned, labels, len(tracks.genres), settings)
         seconds = time.process_time() - begun
-        answers = (probabilities(model, found, len(tracks.genres)) for found in (validation, test))
-        yield name, Answers(*answers, seconds)
+        yield (
+            name,
+            Answers(
+                probabilities(model, validation, len(tracks.genres)),
+                probabilities(model, test, len(tracks.genres)),
+                seconds,
+            ),
+        )
 
 
 def settings_of(arguments: argparse.Namespace) -> str:

@@ -298,8 +298,9 @@ def main() -> None:
     print("| stored as | step at -80 dB | pixels that differ | largest difference | beyond 1e-4 |")
     print("|---|---|---|---|---|")
     for name, coding in CODINGS.items():
-        ends = np.array([-DYNAMIC_RANGE_DB, -DYNAMIC_RANGE_DB + 0.5], np.float32)
-        grid = np.unique(coding.rounded(np.linspace(*ends, 500_001, dtype=np.float32)))
+        lowest = -DYNAMIC_RANGE_DB
+        fine = np.linspace(lowest, lowest + 0.5, 500_001, dtype=np.float32)
+        grid = np.unique(coding.rounded(fine))
         flips = np.mean(coding.rounded(by_librosa) != coding.rounded(by_graph))
         everything = np.concatenate(worst[name])
         print(
