@@ -23,11 +23,11 @@ import importlib.metadata
 import json
 import os
 import platform
-import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 from components import artifact_files
+from components.baselines import archive
 from components.baselines.models import Model, Xgboost
 from components.baselines.settings import BASELINES, BaselineSettings
 from components.baselines.train import Baselines
@@ -36,10 +36,6 @@ from components.errors import DataError
 SCHEMA_VERSION = 1
 JSON_FILE = "baselines.json"
 FEATURES_FILE = "features.skops"
-
-# What skops does not know by itself and these models need. A constant: a file's own list of
-# what it holds (skops.io.get_untrusted_types) would let the file decide.
-TRUSTED_TYPES = ("sklearn.tree._tree.Tree",)
 
 # A file may hold any object that is trusted; these are what may stand under a name.
 _CLASSES = {
@@ -70,14 +66,12 @@ def save(
       clips: how many there were in each split.
       code_digest: of the code that trained.
     """
-    import skops.io
-
     files = {}
     for name, thing in ((FEATURES_FILE, baselines.features), *_by_file(baselines)):
         content = (
             bytes(thing.booster.save_raw("json"))
             if isinstance(thing, Xgboost)
-            else skops.io.dumps(thing)
+            else archive.dumps(thing)
         )
         files[name] = _digest(content)
         artifact_files.write_bytes(os.path.join(directory, name), content)
@@ -184,21 +178,8 @@ def _model(directory: str, name: str, files: Mapping[str, str], width: int, genr
 
 def _skops(directory: str, name: str, files: Mapping[str, str], kind: str) -> Any:
     """The object in a file, which must be of scikit-learn's class `kind`."""
-    import skops.io
-    from skops.io.exceptions import UntrustedTypesFoundException
-
     path = os.path.join(directory, name)
-    content = _checked(path, files)
-    try:
-        found = skops.io.loads(content, trusted=list(TRUSTED_TYPES))
-    except UntrustedTypesFoundException as error:
-        raise DataError(
-            f"{path}: refused, as it holds objects that no baseline is made of ({error}); "
-            f"it was not written by this program"
-        ) from error
-    # What a file that is no whole archive, or not of skops' form, ends in.
-    except (zipfile.BadZipFile, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise DataError(f"{path}: damaged, or no model ({error!r}); {_AGAIN}") from error
+    found = archive.loads(_checked(path, files), path)
     if type(found).__name__ != kind or not type(found).__module__.startswith("sklearn."):
         raise DataError(f"{path}: holds a {type(found).__name__}, not a {kind}; {_AGAIN}")
     return found
