@@ -30,6 +30,7 @@ from benchmarks import mels  # noqa: E402
 from benchmarks.transfer import base_of, target  # noqa: E402
 
 BATCH = 32
+PARTS = ("head", "base", "all")
 
 
 def main() -> None:
@@ -37,6 +38,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="*", default=["resnet34", "resnet50"])
     parser.add_argument("--head-epochs", type=int, default=12)
     parser.add_argument("--epochs", type=int, default=5, help="of the whole network")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="of the table")
+    parser.add_argument("--rates", nargs="*", type=float, default=[1e-4, 1e-3, 1e-2])
     parser.add_argument("--pretraining", type=float, default=600.0, help="processor seconds")
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--keep", type=pathlib.Path, default=pathlib.Path("benchmark-bases"))
@@ -50,30 +53,46 @@ def main() -> None:
         file = base_of(
             name, arguments.keep, side=arguments.image_size, budget=arguments.pretraining
         )
-        for batch_statistics in (False, True):
-            for wrong in (False, True):
-                network = _network(name, arguments.image_size, str(file))
-                model = _scaled_only(network) if wrong else network.model
-                _freeze(network.base, batch_statistics=batch_statistics)
-                statistics = "of the batch" if batch_statistics else "stored"
-                pictures = "0..1" if wrong else "right"
-                said = f"statistics {statistics}, pictures {pictures}"
-                said = _fit(model, clips, said, epochs=arguments.head_epochs, rate=1e-3)
-                _print(name, "head", said)
-        for rate in (1e-4, 1e-3, 1e-2):
-            network = _network(name, arguments.image_size, str(file))
-            _freeze(network.base, batch_statistics=False)
-            _fit(network.model, clips, "", epochs=arguments.head_epochs, rate=1e-3)
-            _unfreeze(network)
-            said = _fit(network.model, clips, f"rate {rate}", epochs=arguments.epochs, rate=rate)
-            _print(name, "base, after the head", said)
-        for momentum in (0.99, 0.9):
-            network = _network(name, arguments.image_size, "none")
-            for layer in _norms(network.base):
-                layer.momentum = momentum
-            said = f"momentum {momentum}"
-            said = _fit(network.model, clips, said, epochs=arguments.epochs, rate=1e-3)
-            _print(name, "all, from random weights", said)
+        if "head" in arguments.parts:
+            _heads(name, str(file), clips, arguments)
+        if "base" in arguments.parts:
+            _second_phases(name, str(file), clips, arguments)
+        if "all" in arguments.parts:
+            _from_random_weights(name, clips, arguments)
+
+
+def _heads(name: str, file: str, clips: dict[str, Any], arguments: argparse.Namespace) -> None:
+    for batch_statistics in (False, True):
+        for wrong in (False, True):
+            network = _network(name, arguments.image_size, file)
+            model = _scaled_only(network) if wrong else network.model
+            _freeze(network.base, batch_statistics=batch_statistics)
+            statistics = "of the batch" if batch_statistics else "stored"
+            pictures = "0..1" if wrong else "right"
+            said = f"statistics {statistics}, pictures {pictures}"
+            _print(name, "head", _fit(model, clips, said, epochs=arguments.head_epochs, rate=1e-3))
+
+
+def _second_phases(
+    name: str, file: str, clips: dict[str, Any], arguments: argparse.Namespace
+) -> None:
+    for rate in arguments.rates:
+        network = _network(name, arguments.image_size, file)
+        _freeze(network.base, batch_statistics=False)
+        _fit(network.model, clips, "", epochs=arguments.head_epochs, rate=1e-3)
+        _unfreeze(network)
+        said = _fit(network.model, clips, f"rate {rate}", epochs=arguments.epochs, rate=rate)
+        _print(name, "base, after the head", said)
+
+
+def _from_random_weights(name: str, clips: dict[str, Any], arguments: argparse.Namespace) -> None:
+    for momentum in (0.99, 0.9):
+        network = _network(name, arguments.image_size, "none")
+        for layer in _norms(network.base):
+            layer.momentum = momentum
+        said = f"momentum {momentum}"
+        said = _fit(network.model, clips, said, epochs=arguments.epochs, rate=1e-3)
+        _print(name, "all, from random weights", said)
 
 
 def _print(name: str, part: str, said: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import math
+import operator
 import os
 import shutil
 import tempfile
@@ -76,6 +78,55 @@ def cached_features(
             progress.advance()
         found[name] = Clips(features, labels)
     return found
+
+
+class KeptFeatures:
+    """The features of one frozen base, for several trainings: computed by the first of them,
+    and anew by one whose base or clips are not the same.
+
+    A search's trials have their own batch sizes, and the bits of a feature may depend on how
+    many clips went through the base at once. With one size for all, a trial gets the same
+    features whether an earlier one has computed them or this one does.
+    """
+
+    def __init__(self, batch_size: int) -> None:
+        """`batch_size`: clips that go through the base at once, whoever trains."""
+        self._batch_size = batch_size
+        self._base = ""
+        self._sources: list[Source] = []
+        self._found: dict[str, Clips] | None = None
+
+    def of(
+        self,
+        base: keras.Model,
+        sources: dict[str, Source],
+        *,
+        scratch_dir: str | None,
+        report: Reporter,
+    ) -> dict[str, Clips] | None:
+        """See cached_features."""
+        base_digest = _digest(base)
+        same = self._base == base_digest and len(self._sources) == len(sources)
+        same = same and all(map(operator.is_, self._sources, sources.values()))
+        if self._found is None or not same:
+            self._found = None  # before its successor takes as much memory again
+            self._found = cached_features(
+                base,
+                sources,
+                batch_size=self._batch_size,
+                scratch_dir=scratch_dir,
+                report=report,
+            )
+            self._base, self._sources = base_digest, list(sources.values())
+        return self._found
+
+
+def _digest(base: keras.Model) -> str:
+    """Of all weights, and of the precision that they compute in."""
+    found = hashlib.sha256(base.dtype_policy.name.encode())
+    for array in base.get_weights():
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
 
 
 def _on_disk(shape: tuple[int, ...], folder: str) -> npt.NDArray[np.float32]:

@@ -31,7 +31,7 @@ from components.trainer.callbacks import (
 )
 from components.trainer.checkpoints import Checkpoint, State, assign, values_of
 from components.trainer.devices import MIXED_FLOAT16, ONE_DEVICE, Placement
-from components.trainer.features import cached_features
+from components.trainer.features import KeptFeatures
 from components.trainer.metrics import shared_accuracy
 from components.trainer.settings import ResolvedSettings
 
@@ -68,6 +68,7 @@ def train(
     on_epoch: EpochWatcher = no_watcher,
     checkpoint: Checkpoint | None = None,
     scratch_dir: str | None = None,
+    kept_features: KeptFeatures | None = None,
     placement: Placement = ONE_DEVICE,
 ) -> TrainingHistory:
     """Trains `network` in place and leaves it with the weights of its best epoch.
@@ -86,6 +87,8 @@ def train(
       checkpoint: where the state is kept after every epoch, and found again. Who trained
         removes it once the result is safe.
       scratch_dir: see features.cached_features.
+      kept_features: what keeps a frozen base's features for further trainings on the same
+        data; None keeps them for this one.
       placement: on which devices; several replicas give the loss of one device, but each
         normalises its own part of a batch.
 
@@ -111,7 +114,8 @@ def train(
         run.phase("train", network.model)
     else:
         if not run.is_done("head"):
-            _train_head(network, network.base, run, scratch_dir)
+            kept_features = kept_features or KeptFeatures(settings.batch_size)
+            _train_head(network, network.base, run, kept_features, scratch_dir)
         if settings.fine_tune_epochs:
             _free_base(network.base, network.head)
             run.phase("fine_tune", network.model)
@@ -124,18 +128,18 @@ def train(
     )
 
 
-def _train_head(network: Network, base: keras.Model, run: _Run, scratch_dir: str | None) -> None:
+def _train_head(
+    network: Network,
+    base: keras.Model,
+    run: _Run,
+    kept_features: KeptFeatures,
+    scratch_dir: str | None,
+) -> None:
     base.trainable = False  # also puts its batch normalisation into inference mode
     network.head.trainable = True
     base.jit_compile = run.jit_compile
     sources = {"train": run.train_data, "validation": run.validation_data}
-    features = cached_features(
-        base,
-        sources,
-        batch_size=run.settings.batch_size,
-        scratch_dir=scratch_dir,
-        report=run.report,
-    )
+    features = kept_features.of(base, sources, scratch_dir=scratch_dir, report=run.report)
     if features is None:
         run.phase("head", network.model)
     else:

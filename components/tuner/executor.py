@@ -27,6 +27,7 @@ from components.trainer import splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.devices import Gpu, dtype_policy
+from components.trainer.features import KeptFeatures
 from components.trainer.history import versions
 from components.trainer.settings import resolve
 from components.trainer.training import train
@@ -126,7 +127,11 @@ def run(
             both,
             build=functools.partial(_build, task),
             placed=functools.partial(tensorflow_devices.placed, gpus),
-            fit=functools.partial(train, scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE)),
+            fit=functools.partial(
+                train,
+                scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE),
+                kept_features=KeptFeatures(min(_batch_sizes(task))),
+            ),
             report=watcher.reporter,
             checkpoint=files.checkpoint,
             gpus=gpus,
@@ -241,18 +246,23 @@ class _Watcher:
 
 
 def _check_batches(task: Task, clips: int) -> None:
-    if task.tuning.batch_size:
-        largest, remedy = max(task.tuning.batch_size), "take it out of tuning.batch_size"
-    else:
-        largest = resolve(
-            task.training, task.model, registry.defaults(task.architecture)
-        ).batch_size
-        remedy = f"set models.{task.architecture}.batch_size to {clips} or less"
+    largest = max(_batch_sizes(task))
+    remedy = (
+        "take it out of tuning.batch_size"
+        if task.tuning.batch_size
+        else f"set models.{task.architecture}.batch_size to {clips} or less"
+    )
     if largest > clips:
         raise DataError(
             f"{task.architecture} would be tuned on {clips} clips, fewer than one batch of "
             f"{largest}: {remedy}, or tune on more clips (tuning.max_train_clips, more tracks)"
         )
+
+
+def _batch_sizes(task: Task) -> Sequence[int]:
+    """Those that trials may have."""
+    defaults = registry.defaults(task.architecture)
+    return task.tuning.batch_size or (resolve(task.training, task.model, defaults).batch_size,)
 
 
 def _build(task: Task, model: ModelSettings, dtype_policy: str) -> Network:

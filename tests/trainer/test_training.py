@@ -103,6 +103,53 @@ def test_cached_features_train_the_head_as_the_whole_model_would(
         np.testing.assert_allclose(one, other, atol=1e-4)
 
 
+def _phases_reported(report: list[str]) -> list[str]:
+    return [name for index, name in enumerate(report) if [name] != report[index - 1 : index]]
+
+
+def test_kept_features_are_computed_once_for_all_trainings_and_change_nothing() -> None:
+    train_clips, validation_clips = toys.clips(24, 1), toys.clips(6, 2)
+    kept = features.KeptFeatures(batch_size=8)
+    alone, sharing, seen = [], [], []
+    for rate in (1e-2, 1e-3):
+        settings = toys.settings(fine_tune_epochs=0, learning_rate=rate)
+        for networks, keeper in ((alone, None), (sharing, kept)):
+            network = toys.with_base()
+            report: list[str] = []
+            training.train(
+                network,
+                train_clips,
+                validation_clips,
+                settings,
+                kept_features=keeper,
+                report=lambda report=report, **fields: report.append(fields["phase"]),
+            )
+            networks.append(_weights(network.model))
+            seen.append(_phases_reported(report))
+    assert sharing == alone
+    assert sharing[0] != sharing[1]
+    assert seen == [["features", "head"], ["features", "head"], ["features", "head"], ["head"]]
+
+
+@pytest.mark.parametrize("changed", ["weights", "clips", "nothing"])
+def test_kept_features_are_those_of_the_base_and_the_clips(changed: str) -> None:
+    clips, other = {"train": toys.clips(8, 1)}, {"train": toys.clips(8, 2)}
+    kept = features.KeptFeatures(batch_size=3)
+    base = toys.with_base().base
+    assert base is not None
+    options: dict[str, Any] = {"scratch_dir": None, "report": callbacks.no_report}
+    first = kept.of(base, clips, **options)
+    if changed == "weights":
+        base.set_weights([2 * value for value in base.get_weights()])
+    given = other if changed == "clips" else clips
+    second = kept.of(base, given, **options)
+    assert first is not None
+    assert second is not None
+    assert (second is first) == (changed == "nothing")
+    expected = np.asarray(base(given["train"].inputs.astype(np.float32)))
+    np.testing.assert_allclose(second["train"].inputs, expected, atol=1e-5)
+
+
 def test_features_on_disk_leave_no_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
