@@ -139,7 +139,7 @@ def _genre_tables(found: Comparison) -> Iterator[Table]:
         cells = []
         for genre in found.genres:
             recall, total = test["recall"][genre], sum(test["confusion"][run.genres.index(genre)])
-            cells.append("no track" if recall is None else f"{100 * recall:.0f} of {total}")
+            cells.append("no track" if recall is None else f"{recall:.0%} of {total}")
         values[LETTERS[number]] = cells
     differences = {
         f"{LETTERS[pair.run]} - A": [
@@ -148,7 +148,7 @@ def _genre_tables(found: Comparison) -> Iterator[Table]:
         for pair in found.pairs
     }
     which = ", ".join(f"{LETTERS[n]} {name}" for n, name in enumerate(found.chosen))
-    title = f"Found of each genre's test tracks, % ({which})"
+    title = f"Found of each genre's test tracks ({which})"
     yield from _side_by_side(title, {"genre": list(found.genres)}, values, differences)
 
 

@@ -14,8 +14,7 @@ from components.predictions import metrics, table
 from pipeline.results import SCHEMA_VERSION, write_results
 
 CLIPS = 2
-# Of the names that tests use; others are networks.
-KINDS = {"knn": "baseline", "svm": "baseline", "ensemble_networks": "ensemble"}
+BASELINES = ("knn", "svm", "random_forest")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +107,7 @@ def write_run(
         },
         "models": {
             name: {
-                "kind": KINDS.get(name, "network"),
+                "kind": _kind(name),
                 "parameters": 1000,
                 "train_seconds": 1.0,
                 **{
@@ -134,3 +133,9 @@ def write_run(
     }
     write_results(results, str(folder))
     return folder
+
+
+def _kind(model: str) -> str:
+    if model.startswith("ensemble_"):
+        return "ensemble"
+    return "baseline" if model in BASELINES else "network"
