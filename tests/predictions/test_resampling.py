@@ -52,7 +52,7 @@ def of_size(tracks: int, size: int) -> Integers:
 
 
 def of_geometric_sizes(tracks: int, rng: np.random.Generator) -> Integers:
-    """Artists of one to twenty tracks, as in FMA small: most of few, some of many."""
+    """Artists of one to twenty tracks: most of few, some of many."""
     sizes = np.minimum(rng.geometric(0.2, size=tracks), 20)
     return np.repeat(np.arange(tracks), sizes)[:tracks]
 

@@ -1,0 +1,298 @@
+"""What the gate's statistics are worth: coverage, false blessings, power, time.
+
+    python benchmarks/gate_power.py [--trials 2000] [--seed 0]
+
+Simulated test splits: eight genres, 20 points above to 20 points below the mean accuracy.
+Models' answers are correlated, as some tracks are hard for all, and tracks of an artist
+come out alike: each model has a normal score for every track, of which a share (`likeness`)
+is its artist's, and is right where the score is below the quantile of its accuracy for the
+genre. Between models both parts are correlated (`CORRELATION`). Intervals are of 1,000
+resamples here, and the gate's own functions and rules are what is called.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import pathlib
+import resource
+import sys
+import time
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+import numpy.typing as npt
+from scipy import special
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from components.gate import rules
+from components.gate.comparison import Comparison, compare
+from components.gate.settings import GateSettings
+from components.predictions import resampling
+from components.predictions.interval import Interval
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+RESAMPLES = 1000
+OFFSETS = np.array([0.2, 0.15, 0.1, 0.05, -0.05, -0.1, -0.15, -0.2])  # of each genre's accuracy
+BASELINE_ACCURACY = 0.50
+SIZES = (64, 200, 800)
+GAINS = (0.0, 0.05, 0.10, 0.15)
+MARGINS = (0.0, 0.02, 0.05)
+MODELS = ("candidate", "baseline", "ensemble", "serving")
+# Of the scores. The average of all models has the candidate in it; what serves is its
+# like, of an earlier training.
+CORRELATION = np.array(
+    [
+        [1.0, 0.5, 0.85, 0.7],
+        [0.5, 1.0, 0.7, 0.5],
+        [0.85, 0.7, 1.0, 0.75],
+        [0.7, 0.5, 0.75, 1.0],
+    ]
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """A test split: so many tracks, by artists of `artist_tracks` each (0: of one to twenty,
+    geometrically distributed with mean five), with that much likeness."""
+
+    tracks: int
+    artist_tracks: int = 1
+    likeness: float = 0.0
+
+    def groups(self, rng: np.random.Generator) -> Integers:
+        """For each track its artist, `[tracks]`."""
+        if self.artist_tracks:
+            return np.arange(self.tracks) // self.artist_tracks
+        sizes = np.minimum(rng.geometric(0.2, size=self.tracks), 20)
+        return np.repeat(np.arange(self.tracks), sizes)[: self.tracks]
+
+    def __str__(self) -> str:
+        if self.artist_tracks == 1:
+            return f"{self.tracks} tracks, no artists known"
+        size = f"of {self.artist_tracks}" if self.artist_tracks else "of 1 to 20"
+        return f"{self.tracks} tracks, artists {size} tracks, likeness {self.likeness}"
+
+
+def simulate(
+    design: Design, accuracy: Mapping[str, float], groups: Integers, rng: np.random.Generator
+) -> tuple[dict[str, Floats], Integers]:
+    """For each model 1 where it is right, `[tracks]`; and each track's genre."""
+    names = list(accuracy)
+    places = [MODELS.index(name) for name in names]
+    factor = np.linalg.cholesky(CORRELATION[np.ix_(places, places)])
+    artists = int(groups.max()) + 1
+    own = factor @ rng.standard_normal((len(names), design.tracks))
+    common = (factor @ rng.standard_normal((len(names), artists)))[:, groups]
+    score = np.sqrt(1 - design.likeness) * own + np.sqrt(design.likeness) * common
+    genre = rng.permutation(np.arange(design.tracks) % len(OFFSETS))
+    right = {
+        name: (row < special.ndtri(np.clip(accuracy[name] + OFFSETS[genre], 0, 1))).astype(float)
+        for name, row in zip(names, score, strict=True)
+    }
+    return right, genre
+
+
+def trials(
+    count: int, design: Design, accuracy: Mapping[str, float], seed: int
+) -> Iterator[tuple[dict[str, Floats], Integers, Integers]]:
+    """Simulated splits: right or not for each model, genres, artists."""
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        groups = design.groups(rng)
+        right, genre = simulate(design, accuracy, groups, rng)
+        yield right, genre, groups
+
+
+def plain_percentile(difference: Floats, groups: Integers) -> tuple[float, float]:
+    """The interval that the gate would have without what resampling.py adds."""
+    sums, sizes = np.bincount(groups, difference), np.bincount(groups)
+    statistics = np.column_stack([sums, sizes])
+    rng = np.random.default_rng(resampling.SEED)
+    (totals,) = [w @ statistics for w in resampling.drawn_weights(len(sums), RESAMPLES, rng)]
+    low, high = np.percentile(totals[:, 0] / totals[:, 1], [2.5, 97.5])
+    return float(low), float(high)
+
+
+def print_coverage(count: int, seed: int) -> None:
+    """How often intervals hold the true difference, and how often equal models are told apart."""
+    print("| test split | accuracies | coverage | plain percentile | equal models blessed |")
+    print("|---|---|---|---|---|")
+    designs = [
+        (Design(64), 0.5),
+        (Design(64, 4, 0.4), 0.5),
+        (Design(64, 8, 0.4), 0.5),
+        (Design(64, 0, 0.4), 0.5),
+        (Design(200), 0.5),
+        (Design(200, 0, 0.4), 0.5),
+        (Design(800), 0.5),
+        (Design(800, 0, 0.4), 0.5),
+        (Design(64), 0.75),
+        (Design(64, 4, 0.4), 0.75),
+    ]
+    for design, base in designs:
+        gain = 0.05
+        accuracy = {"candidate": base + gain, "baseline": base}
+        covered = plain = 0
+        for right, _, groups in trials(count, design, accuracy, seed):
+            a, b = right["candidate"], right["baseline"]
+            found = resampling.paired_difference(a, b, groups, resamples=RESAMPLES)
+            covered += found.low - 1e-9 <= gain <= found.high + 1e-9
+            low, high = plain_percentile(a - b, groups)
+            plain += low - 1e-9 <= gain <= high + 1e-9
+        equal = {"candidate": base, "baseline": base}
+        blessed = sum(
+            beats(right, groups, 0.0) for right, _, groups in trials(count, design, equal, seed + 1)
+        )
+        print(
+            f"| {design} | {base + gain:.2f}, {base:.2f} | {covered / count:.1%} | "
+            f"{plain / count:.1%} | {blessed / count:.1%} |",
+            flush=True,
+        )
+
+
+def beats(right: Mapping[str, Floats], groups: Integers, margin: float) -> bool:
+    """Whether rule beats_baseline passes."""
+    found = compared(right, "baseline", groups, RESAMPLES)
+    return rules.beats_baseline(GateSettings(baseline_margin=margin), found).outcome == "pass"
+
+
+def compared(
+    right: Mapping[str, Floats], other: str, groups: Integers, resamples: int
+) -> Comparison:
+    """The candidate against another; one resample where the interval is not looked at."""
+    return compare(other, right["candidate"], right[other], groups, resamples=resamples)
+
+
+def print_power(count: int, seed: int) -> None:
+    """How often beats_baseline passes, by the true gain, the margin and the test split."""
+    head = " | ".join(f"{100 * gain:.0f} points" for gain in GAINS)
+    print(f"| test split | margin | {head} |")
+    print("|---|---|" + "---|" * len(GAINS))
+    designs = [Design(size) for size in SIZES] + [Design(size, 0, 0.4) for size in SIZES]
+    for design in designs:
+        passed = np.zeros((len(MARGINS), len(GAINS)))
+        for column, gain in enumerate(GAINS):
+            accuracy = {"candidate": BASELINE_ACCURACY + gain, "baseline": BASELINE_ACCURACY}
+            for right, _, groups in trials(count, design, accuracy, seed):
+                found = compared(right, "baseline", groups, RESAMPLES)
+                for row, margin in enumerate(MARGINS):
+                    settings = GateSettings(baseline_margin=margin)
+                    passed[row, column] += rules.beats_baseline(settings, found).outcome == "pass"
+        for margin, row in zip(MARGINS, passed / count, strict=True):
+            shares = " | ".join(f"{share:.0%}" for share in row)
+            print(f"| {design} | {margin} | {shares} |", flush=True)
+
+
+def print_all_rules(count: int, seed: int) -> None:
+    """How often each rule passes, and all of them, with the defaults."""
+    ids = ("absolute_floor", "beats_baseline", "holds_ensemble", "holds_serving", "genre_recall")
+    print(f"| test tracks | true gain | {' | '.join(ids)} | all |")
+    print("|---|---|" + "---|" * (len(ids) + 1))
+    settings = GateSettings()
+    for size in SIZES:
+        for gain in GAINS[1:]:
+            ours = BASELINE_ACCURACY + gain
+            accuracy = {
+                "candidate": ours, "baseline": BASELINE_ACCURACY, "ensemble": ours, "serving": ours,
+            }  # fmt: skip
+            passed = np.zeros(len(ids) + 1)
+            for right, genre, groups in trials(count, Design(size), accuracy, seed):
+                outcomes = [
+                    rules.absolute_floor(settings, _known(right["candidate"]), len(OFFSETS)),
+                    rules.beats_baseline(settings, compared(right, "baseline", groups, RESAMPLES)),
+                    rules.holds_ensemble(settings, compared(right, "ensemble", groups, 1)),
+                    rules.holds_serving(settings, compared(right, "serving", groups, 1)),
+                    rules.genre_recall(
+                        settings,
+                        {
+                            str(g): _known(right["candidate"][genre == g])
+                            for g in range(len(OFFSETS))
+                        },
+                        {str(g): int((genre == g).sum()) for g in range(len(OFFSETS))},
+                    ),
+                ]
+                assert tuple(rule.id for rule in outcomes) == ids
+                each = [rule.outcome == "pass" for rule in outcomes]
+                passed += [*each, all(each)]
+            shares = " | ".join(f"{share:.0%}" for share in passed / count)
+            print(f"| {size} | {100 * gain:.0f} points | {shares} |", flush=True)
+
+
+def _known(right: Floats) -> Interval:
+    """A share whose interval is not looked at."""
+    share = float(right.mean())
+    return Interval(share, share, share)
+
+
+def print_tolerance(count: int, seed: int) -> None:
+    """A candidate against what serves: by the estimate, as the gate does, or by the interval."""
+    tolerance = GateSettings().serving_tolerance
+    print("| test tracks | candidate | passes by the estimate | passes if proven by the interval |")
+    print("|---|---|---|---|")
+    for size in SIZES:
+        for loss in (0.0, 0.02, 0.05, 0.10):
+            accuracy = {"candidate": 0.6 - loss, "serving": 0.6}
+            estimate = proven = 0
+            for right, _, groups in trials(count, Design(size), accuracy, seed):
+                found = compared(right, "serving", groups, RESAMPLES)
+                estimate += rules.holds_serving(GateSettings(), found).outcome == "pass"
+                proven += found.difference.low > -tolerance
+            shown = f"{100 * loss:.0f} points worse" if loss else "as good"
+            print(
+                f"| {size} | {shown} | {estimate / count:.0%} | {proven / count:.0%} |", flush=True
+            )
+
+
+def print_times(repeats: int = 5) -> None:
+    """Seconds of one comparison, and the process' peak memory."""
+    print("| tracks | resamples | seconds (median) |")
+    print("|---|---|---|")
+    rng = np.random.default_rng(0)
+    for tracks in (64, 200, 800, 8000):
+        a, b = rng.random((2, tracks)) < 0.5
+        seconds = []
+        for _ in range(repeats):
+            begun = time.monotonic()
+            resampling.paired_difference(a, b, np.arange(tracks), resamples=10_000)
+            seconds.append(time.monotonic() - begun)
+        print(f"| {tracks} | 10,000 | {float(np.median(seconds)):.2f} |", flush=True)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"\nPeak memory of the process: {peak:.0f} MB.")
+
+
+def print_correlations(seed: int) -> None:
+    """What the scores' correlations mean for right and wrong answers."""
+    accuracy = dict.fromkeys(MODELS, 0.6)
+    right, _ = simulate(Design(200_000), accuracy, np.arange(200_000), np.random.default_rng(seed))
+    for name in MODELS[1:]:
+        both = float(np.corrcoef(right["candidate"], right[name])[0, 1])
+        apart = float((right["candidate"] != right[name]).mean())
+        print(f"- candidate and {name}: correlation {both:.2f}; {apart:.0%} of tracks differ")
+
+
+def main() -> None:
+    """Prints all tables, in Markdown."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--trials", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    print("Time of one comparison\n")
+    print_times()
+    print("\nRight and wrong at an accuracy of 0.6\n")
+    print_correlations(arguments.seed)
+    print("\nCoverage of the 95 % interval\n")
+    print_coverage(arguments.trials, arguments.seed)
+    print("\nHow often beats_baseline passes, by the true gain over a baseline of 0.50\n")
+    print_power(arguments.trials, arguments.seed)
+    print("\nHow often each rule passes with the defaults\n")
+    print_all_rules(arguments.trials, arguments.seed)
+    print("\nWhat holding against the model that serves lets pass\n")
+    print_tolerance(arguments.trials, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()
