@@ -85,7 +85,7 @@ def make(
     """The card's content.
 
     Args:
-      card: the candidate's model_card.json; an average's lacks what only a network has.
+      card: the candidate's model_card.json; an average's has its members' as `members`.
       data: the settings that decided what was learned from.
       candidate: its name.
       members: of what it is the average; [] for a single network.
@@ -107,15 +107,22 @@ def make(
     ):  # fmt: skip
         if card.get(key):
             rows.append((name, str(card[key])))
-    rows += [
-        (f"Version of {name}", str(version))
-        for name, version in sorted(dict(card.get("versions") or {}).items())
-    ]
+    cards: Mapping[str, Any] = card.get("members") or {"": card}
+    versions = {
+        (name, str(version))
+        for one in cards.values()
+        for name, version in dict(one.get("versions") or {}).items()
+    }
+    rows += [(f"Version of {name}", version) for name, version in sorted(versions)]
     return Card(
         rows=rows,
-        settings=sorted(_flat(card.get("settings") or {})),
+        settings=[
+            (f"{member}: {name}" if member else name, value)
+            for member, one in sorted(cards.items())
+            for name, value in sorted(_flat(one.get("settings") or {}))
+        ],
         licence=licence(data),
-        limits=_limits(card, clip_seconds, leaky),
+        limits=_limits(next(iter(cards.values())), clip_seconds, leaky),
     )
 
 

@@ -42,7 +42,8 @@ def confusion(
         size *= 12 / len(genres)
 
     def paint(figure: Figure) -> None:
-        axes = figure.subplots()
+        # Cut to what is drawn afterwards: a layout that is solved would cost half the time.
+        axes = figure.add_axes((0.3, 0.3, 0.7, 0.7) if not large else (0.25, 0.22, 0.75, 0.64))
         image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="equal")
         axes.set_xticks(range(len(genres)), names, rotation=90, fontsize=size)
         axes.set_yticks(range(len(genres)), names, fontsize=size)
@@ -57,7 +58,7 @@ def confusion(
         if large:
             axes.set_xlabel("named")
             axes.set_ylabel("true genre")
-            bar = figure.colorbar(image, ax=axes, location="top", fraction=0.04, pad=0.02)
+            bar = figure.colorbar(image, ax=axes, location="top", fraction=0.03, pad=0.02)
             bar.set_ticks([0, 0.5, 1], labels=["0%", "50%", "100%"])
             bar.set_label("share of the genre's tracks")
             outline: Any = bar.outline  # whose stub says less than it is
@@ -80,7 +81,7 @@ def confusion(
     right, total = int(np.trace(table)), int(table.sum())
     return Picture(
         name,
-        draw(paint, width=inches, height=inches * (1.12 if large else 1), cropped=True),
+        draw(paint, width=inches, height=inches * 1.25, layout=None, cropped=True),
         f"Confusion matrix of {model} on the test split: {right} of {total} tracks lie on the "
         "diagonal",
     )

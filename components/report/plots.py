@@ -66,15 +66,24 @@ def accuracies(models: Sequence[ModelMeasures], candidate: str, chance: float) -
 
 def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Picture:
     """A reliability diagram: the share that is right over the probability that was given."""
+    width, height = (drawing.WIDTH_INCHES, 4.4) if large else (2.6, 2.9)
+    edges = {
+        "left": 0.6 / width,
+        "right": 1 - 0.2 / width,
+        "bottom": 0.42 / height,
+        "top": 1 - 0.1 / height,
+    }
 
     def paint(figure: Figure) -> None:
-        top, bottom = figure.subplots(2, sharex=True, height_ratios=(4, 1))
+        top, bottom = figure.subplots(
+            2, sharex=True, height_ratios=(4, 1), gridspec_kw={"hspace": 0.08, **edges}
+        )
         top.plot([0, 1], [0, 1], color="black", linestyle="--", linewidth=1, zorder=3)
         some = found.counts > 0
-        edges = np.arange(len(found.counts)) / len(found.counts)
+        left = np.arange(len(found.counts)) / len(found.counts)
         bin_width = 1 / len(found.counts)
         top.bar(
-            edges[some] + bin_width / 2,
+            left[some] + bin_width / 2,
             found.accuracy[some],
             width=bin_width * 0.92,
             color=drawing.BLUE,
@@ -89,14 +98,13 @@ def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Pi
         _percent(top, "y")
         top.set_ylabel("right")
         top.grid()
-        bottom.bar(edges + bin_width / 2, found.counts, width=bin_width * 0.92, color=drawing.GREY)
+        bottom.bar(left + bin_width / 2, found.counts, width=bin_width * 0.92, color=drawing.GREY)
         bottom.set_ylabel("clips")
         bottom.set_xlabel("probability of the genre that is named")
         _percent(bottom, "x")
         if not large:
             bottom.set_xlabel("probability given")
 
-    width, height = (drawing.WIDTH_INCHES, 4.4) if large else (2.6, 2.9)
     points = ", ".join(
         f"{confidence:.0%} given {accuracy:.0%} right"
         for confidence, accuracy, count in zip(
@@ -106,7 +114,8 @@ def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Pi
     )
     return Picture(
         name,
-        draw(paint, width=width, height=height),
+        # Labels of known size: no layout needs to be solved.
+        draw(paint, width=width, height=height, layout=None),
         f"Reliability diagram of {model}, expected calibration error {found.ece:.1%}: {points}",
     )
 
