@@ -116,6 +116,10 @@ def probabilities(model: Model, features: Floats, genres: int) -> Floats:
 def _fit_xgboost(
     features: Floats, labels: Labels, genres: int, values: dict[str, Any], seed: int, jobs: int
 ) -> Xgboost:
+    # Read by OpenMP when XGBoost loads it. Its threads meet thousands of times a second, and by
+    # default wait for each other by spinning: with another program on a core, a second of work
+    # takes minutes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xgboost
 
     rounds = values.pop("n_estimators")
