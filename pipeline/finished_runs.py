@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from components.errors import DataError, UsageError
+from components.gate.scores import check_probabilities
 from components.predictions.table import FILE_NAME as PREDICTIONS_FILE
 from components.predictions.table import KEYS, by_track, probability_columns, read_table
 from pipeline import results as results_file
@@ -192,23 +193,16 @@ def _read_predictions(folder: str, path: str, genres: Sequence[str]) -> pd.DataF
         raise DataError(
             f"{path}: is damaged, this is no Parquet file ({str(error)[:200]}); {RUN_AGAIN}"
         ) from error
-    columns = probability_columns(genres)
-    missing = [name for name in (*KEYS, *columns) if name not in table.columns]
+    missing = [name for name in KEYS if name not in table.columns]
     if missing:
-        raise DataError(
-            f"{path}: has no column {', '.join(missing)}; it is damaged, or of a run with other "
-            f"genres; {RUN_AGAIN}"
-        )
-    numbers = [table[name].dtype for name in ("label", *columns)]
-    if not (numbers[0].kind in "iu" and all(dtype.kind == "f" for dtype in numbers[1:])):
+        raise DataError(f"{path}: is damaged, it has no column {missing[0]}; {RUN_AGAIN}")
+    answers = [table[name].dtype.kind for name in table.columns if str(name).startswith("p_")]
+    if table["label"].dtype.kind not in "iu" or set(answers) - {"f"}:
         raise DataError(f"{path}: is damaged, its labels or probabilities are none; {RUN_AGAIN}")
-    # A mean over clips would leave a NaN out without a word.
-    if not np.isfinite(table[columns].to_numpy()).all():
-        row = int(np.flatnonzero(~np.isfinite(table[columns].to_numpy()).all(axis=1))[0])
-        raise DataError(
-            f"{path}: a probability of model {table['model'].iloc[row]}, track "
-            f"{table['track_id'].iloc[row]}, is no number; {RUN_AGAIN}"
-        )
+    try:
+        check_probabilities(table, genres)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
     if not table["label"].between(0, len(genres) - 1).all():
         raise DataError(f"{path}: has labels beyond the {len(genres)} genres; {RUN_AGAIN}")
     return table

@@ -374,14 +374,19 @@ def test_a_probability_that_is_no_number_is_refused(root: pathlib.Path) -> None:
         return table
 
     folder = _table_changed(_write(root / "a", _rights(0, 0.6)), change)
-    with pytest.raises(DataError, match=r"model crnn, track t003, is no number"):
+    with pytest.raises(DataError, match=r"not finite.*model crnn, split test, track t003"):
         read_run(folder)
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda table: table.drop(columns="p_Pop"), "has no column p_Pop"),
+        (
+            lambda table: table.drop(columns="p_Pop"),
+            "of the genres Folk, Rock, this run's are Folk, Pop, Rock",
+        ),
+        (lambda table: table.drop(columns="clip_index"), "it has no column clip_index"),
+        (lambda table: table.assign(p_Pop=table["p_Pop"] + 1), "not adding up to 1"),
         (lambda table: table.assign(label="Pop"), "its labels or probabilities are none"),
         (lambda table: table.assign(p_Pop="much"), "its labels or probabilities are none"),
         (lambda table: table.assign(label=table["label"] + 1), "has labels beyond the 3 genres"),
