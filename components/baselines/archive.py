@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,6 +27,14 @@ TRUSTED_TYPES = ("sklearn.tree._tree.Tree",)
 _SCHEMA = "schema.json"
 # The earliest time that a zip file can hold.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
+
+# What an archive that is not whole, or not of skops' form, ends in: of zip files, of arrays'
+# headers, and of a schema that says anything.
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, EOFError, SyntaxError,
+    LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError,
+    RuntimeError,  # too deep, encrypted, or compressed in a way that nobody knows
+)  # fmt: skip
 
 
 def dumps(thing: Any) -> bytes:
@@ -72,8 +83,7 @@ def loads(content: bytes, path: str) -> Any:
             f"{path}: refused, as it holds objects that no baseline is made of ({error}); "
             "it was not written by this program"
         ) from error
-    # What an archive that is not whole, or not of skops' form, ends in.
-    except (zipfile.BadZipFile, LookupError, ValueError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DataError(
             f"{path}: damaged, or no model ({error!r}); train the baselines again"
         ) from error

@@ -107,7 +107,7 @@ def describe(directory: str) -> dict[str, Any]:
     path = os.path.join(directory, JSON_FILE)
     try:
         found = json.loads(_read(path))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: damaged ({error}); {_AGAIN}") from error
     version = found.get("schema_version") if isinstance(found, dict) else None
     if version != SCHEMA_VERSION:
@@ -187,6 +187,7 @@ def _skops(directory: str, name: str, files: Mapping[str, str], kind: str) -> An
 
 def _booster(directory: str, files: Mapping[str, str]) -> tuple[Xgboost, tuple[int, int]]:
     import xgboost
+    from xgboost.core import XGBoostError
 
     path = os.path.join(directory, file_name("xgboost"))
     content = _checked(path, files)
@@ -196,7 +197,7 @@ def _booster(directory: str, files: Mapping[str, str]) -> tuple[Xgboost, tuple[i
         booster.load_model(bytearray(content))
         learner = json.loads(booster.save_config())["learner"]
         genres = int(learner["learner_model_param"]["num_class"])
-    except (ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:
+    except (LookupError, ValueError, TypeError, RecursionError, XGBoostError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(f"{path}: damaged, or no model ({reason}); {_AGAIN}") from error
     return Xgboost(booster), (int(booster.num_features()), genres)

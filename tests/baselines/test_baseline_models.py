@@ -27,8 +27,8 @@ from tests.baselines.baseline_toys import GENRES, toy
 QUICK = BaselineSettings(
     pca_components=4,
     jobs=1,
-    random_forest=RandomForestSettings(n_estimators=20),
-    gradient_boosting=GradientBoostingSettings(n_estimators=10),
+    random_forest=RandomForestSettings(n_estimators=10),
+    gradient_boosting=GradientBoostingSettings(n_estimators=8),
     xgboost=XgboostSettings(n_estimators=10),
 )
 

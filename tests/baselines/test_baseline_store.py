@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import pathlib
+import shutil
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -33,10 +36,17 @@ def _save(fitted: train.Baselines, folder: str) -> None:
     store.save(fitted, folder, audio_hash="0123456789abcdef", clips=CLIPS, code_digest="c0de")
 
 
+@pytest.fixture(scope="module")
+def original(fitted: train.Baselines, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    folder = tmp_path_factory.mktemp("original")
+    _save(fitted, str(folder))
+    return folder
+
+
 @pytest.fixture
-def saved(fitted: train.Baselines, tmp_path: pathlib.Path) -> pathlib.Path:
-    _save(fitted, str(tmp_path / "baselines"))
-    return tmp_path / "baselines"
+def saved(original: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
+    """A copy that a test may damage."""
+    return pathlib.Path(shutil.copytree(original, tmp_path / "baselines"))
 
 
 def _rewrite(folder: pathlib.Path, name: str, content: bytes) -> None:
@@ -172,6 +182,29 @@ def test_a_file_that_was_cut_is_refused_even_with_a_digest_that_fits(
 
 
 @pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("schema.json", "[" * 100_000),
+        ("schema.json", "[]"),
+        ("schema.json", "{}"),
+        ("schema.json", '{"__class__": "Pipeline", "__module__": "sklearn.pipeline"}'),
+        ("0.npy", "\x93NUMPY\x01\x00v\x00{'descr': (((((("),
+        ("0.npy", "no array"),
+    ],
+)
+def test_an_archive_that_says_anything_is_told(saved: pathlib.Path, name: str, text: str) -> None:
+    with zipfile.ZipFile(saved / "features.skops") as made:
+        members = {member: made.read(member) for member in made.namelist()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archived:
+        for member, content in {**members, name: text.encode("latin-1")}.items():
+            archived.writestr(member, content)
+    _rewrite(saved, "features.skops", out.getvalue())
+    with pytest.raises(DataError, match=r"features\.skops: damaged, or no model"):
+        store.load(str(saved))
+
+
+@pytest.mark.parametrize(
     "change",
     [
         {"genres": None},
@@ -189,7 +222,9 @@ def test_a_description_of_another_form_is_told(saved: pathlib.Path, change: dict
         store.load(str(saved))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "3", '{"schema_version": 2}', "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "3", "[" * 100_000, '{"schema_version": 2}', "\udcff"]
+)
 def test_a_damaged_description_is_told(saved: pathlib.Path, text: str) -> None:
     (saved / "baselines.json").write_bytes(text.encode("utf-8", "surrogateescape"))
     with pytest.raises(DataError, match=r"baselines\.json"):
@@ -206,6 +241,9 @@ def test_a_missing_file_is_told(
     with pytest.raises(DataError, match=r"baselines\.json: is missing"):
         store.load(folder)
     _save(fitted, folder)
-    artifact_files.remove(f"{folder}/knn.skops")
+    if place == "remote":
+        artifact_files.remove(f"{folder}/knn.skops")
+    else:
+        (tmp_path / "b" / "knn.skops").unlink()
     with pytest.raises(DataError, match=r"knn\.skops: is missing"):
         store.load(folder)
