@@ -188,6 +188,25 @@ def test_one_artist_says_nothing_of_how_much_artists_differ() -> None:
     assert share([1.0], [0]) == Interval(1, 0, 1)
 
 
+def test_one_artist_with_nearly_all_tracks_says_hardly_more() -> None:
+    """Kish's effective number: (60 + 1 + 1)^2 / (60^2 + 1 + 1) = 1.07 artists."""
+    groups = np.array([0] * 60 + [1, 2])
+    right = np.arange(62) % 3 > 0
+    found = paired_difference(right, ~right, groups, resamples=FEW)
+    assert (found.low, found.high) == (-1, 1)
+    even = paired_difference(right, ~right, np.arange(62) % 6, resamples=FEW)
+    assert even.high - even.low < 2
+
+
+def test_runs_that_came_out_alike_on_other_tracks_are_still_two_samples() -> None:
+    """The two intervals' widths add as independent errors do, in squares."""
+    right = np.arange(200) % 2 == 0
+    one = share(right, np.arange(200), resamples=4000)
+    both = unpaired_difference(right, np.arange(200), right, np.arange(200), resamples=4000)
+    assert both.value == 0
+    assert both.high - both.low == pytest.approx(math.sqrt(2) * (one.high - one.low), rel=0.08)
+
+
 def test_parts_of_a_track_count() -> None:
     found = paired_difference([0.5, 1, 0, 1 / 3] * 10, [0.0] * 40, np.arange(40), resamples=FEW)
     assert found.value == pytest.approx((0.5 + 1 + 1 / 3) / 4)
