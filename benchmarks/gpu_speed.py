@@ -125,7 +125,7 @@ def torch_network(name: str, height: int, width: int) -> Any:
             else:
                 layers.append(nn.MaxPool2d(2))
         features = 512 * (height // 32) * (width // 32)
-        units = min(4096, features)
+        units = 512
         dense = [
             nn.Flatten(),
             nn.Linear(features, units), nn.ReLU(inplace=True), nn.Dropout(0.5),

@@ -28,6 +28,7 @@ EXAMPLE_OVERHEAD_BYTES = 256
 PARAMETERS = {"cnn_small": 0.1e6, "crnn": 0.25e6, "resnet34": 21.3e6, "resnet50": 23.6e6}
 OTHER_PARAMETERS = 25e6
 VGG16_CONVOLUTIONS = 14.7e6
+VGG16_HEAD_UNITS = 512  # as components.models.vgg16 has it, which needs Keras
 WEIGHT_BYTES = 4
 # The graphs of a SavedModel's signatures, its card and curves beside the weights.
 GRAPH_BYTES = 3e6
@@ -171,6 +172,5 @@ def parameters(name: str, settings: ModelSettings, params: AudioParams) -> float
         side = settings.image_size
         height, width = (side, side) if side else (params.n_mels, params.frames)
         features = (height // 32) * (width // 32) * 512
-        units = min(4096, features)  # as components.models.vgg16 makes its dense layers
-        return VGG16_CONVOLUTIONS + features * units + units * units
+        return VGG16_CONVOLUTIONS + VGG16_HEAD_UNITS * (features + VGG16_HEAD_UNITS)
     return PARAMETERS.get(name, OTHER_PARAMETERS)

@@ -25,7 +25,10 @@ PRETRAINED = weights.Pretrained(
     digest="6d6bbae143d832006294945121d1f1fc",
 )
 
-ORIGINAL_HEAD_UNITS = 4096
+# Width of the first two dense layers. The original's 4,096 belong to 1,000 classes: at 128 x 87
+# they are 34 million weights of a head for ten genres, and moving these is what an epoch on
+# cached features then spends its time on (docs/networks.md has what the width does).
+HEAD_UNITS = 512
 
 # Centred pixels spread over about this much; without pre-trained weights the first
 # kernel is made so much smaller, and signals keep a deviation of about 1 throughout.
@@ -58,22 +61,13 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     return with_base(base, head, pretrained=settings.weights != "none")
 
 
-def head_units(features: int) -> int:
-    """Width of the first two dense layers: the original 4,096, never above their input.
-
-    At 224 pixels the input is 25,088 features, at 128 mels x 87 frames 4,096, at 64
-    pixels 2,048, at 32 to 63 pixels 512: a wide head on few features only overfits.
-    """
-    return min(ORIGINAL_HEAD_UNITS, features)
-
-
 def _head(features: int, settings: ModelSettings, genres: int, seed: int) -> keras.Model:
     dropout, l2 = DEFAULTS.dropout_of(settings), DEFAULTS.l2_of(settings)
     inputs = keras.Input((features,), name="features")
     x = inputs
     for index, name in enumerate(("fc1", "fc2"), start=1):
         x = layers.Dense(
-            head_units(features),
+            HEAD_UNITS,
             activation="relu",
             kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
             kernel_regularizer=keras.regularizers.L2(l2),

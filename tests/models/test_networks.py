@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from components.models import registry, vgg16
+from components.models import registry
 from components.models.network import Defaults, Network
 from components.models.settings import ModelSettings
 
@@ -108,16 +108,14 @@ def test_vgg16_has_thirteen_convolutions_and_three_dense_layers() -> None:
     assert _dense_and_conv(network.head) == (3, 0)
 
 
-def test_vgg16_keeps_the_original_head_at_the_spectrograms_own_size() -> None:
-    network = registry.build("vgg16", ModelSettings(), n_mels=128, frames=87, genres=8, seed=0)
-    assert network.head.input_shape == (None, 4096)
+@pytest.mark.parametrize(("image_size", "features"), [(0, 4096), (32, 512), (64, 2048)])
+def test_vgg16_has_dense_layers_of_512_whatever_the_picture(image_size: int, features: int) -> None:
+    network = registry.build(
+        "vgg16", ModelSettings(image_size=image_size), n_mels=128, frames=87, genres=8, seed=0
+    )
+    assert network.head.input_shape == (None, features)
     widths = [layer.units for layer in network.head.layers if isinstance(layer, layers.Dense)]
-    assert widths == [4096, 4096, 8]
-
-
-@pytest.mark.parametrize(("features", "units"), [(512, 512), (2048, 2048), (25088, 4096)])
-def test_vgg16_head_is_never_wider_than_its_input(features: int, units: int) -> None:
-    assert vgg16.head_units(features) == units
+    assert widths == [512, 512, 8]
 
 
 def test_vgg16_from_scratch_starts_with_signals_of_about_unit_size() -> None:

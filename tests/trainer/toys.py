@@ -74,17 +74,19 @@ def with_base(
     pretrained: bool = True,
     dropout: float = 0.0,
     dtype_policy: str = "float32",
+    n_mels: int = N_MELS,
+    frames: int = FRAMES,
 ) -> Network:
     """A small network with batch normalisation nested in its base."""
     keras.utils.set_random_seed(seed)
     with registry.in_precision(dtype_policy):
-        return _with_base(seed, pretrained, dropout)
+        return _with_base(seed, pretrained, dropout, (n_mels, frames))
 
 
-def _with_base(seed: int, pretrained: bool, dropout: float) -> Network:
+def _with_base(seed: int, pretrained: bool, dropout: float, shape: tuple[int, int]) -> Network:
     inner = keras.Sequential(
         [
-            keras.Input((N_MELS, FRAMES)),
+            keras.Input(shape),
             keras.layers.Rescaling(1 / 80, offset=1, dtype="float32"),
             keras.layers.Conv1D(8, 3, activation="relu"),
             keras.layers.BatchNormalization(momentum=0.5),
@@ -92,7 +94,7 @@ def _with_base(seed: int, pretrained: bool, dropout: float) -> Network:
         ],
         name="inner",
     )
-    mel_db = keras.Input((N_MELS, FRAMES))
+    mel_db = keras.Input(shape)
     features = keras.layers.Identity(dtype="float32")(inner(mel_db))
     base = keras.Model(mel_db, features, name="base")
     features = keras.Input(base.output_shape[1:])

@@ -12,10 +12,13 @@ import pytest
 from components.artifacts import TuningResults
 from components.audio.params import AudioParams
 from components.errors import DataError
+from components.models.network import Network
 from components.models.settings import ModelSettings, TrainingSettings
+from components.trainer import features
 from components.tuner import executor
 from components.tuner.settings import TuningSettings
 from components.tuner.trainee import trial_tables
+from tests.trainer import toys
 from tests.trainer.test_training_run_fn import GENRES, PARAMS, _write
 
 TUNING = TuningSettings(
@@ -151,6 +154,27 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
     ]
     assert _without_seconds(found) == _without_seconds(unbroken)
     assert list(checkpoints.iterdir()) == []
+
+
+def test_a_frozen_bases_features_are_computed_once_for_all_trials(
+    examples: Any, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(task: Any, model: ModelSettings, dtype_policy: str) -> Network:
+        return toys.with_base(n_mels=PARAMS.n_mels, frames=PARAMS.frames)
+
+    monkeypatch.setattr(executor, "_build", build)
+    passes: list[int] = []
+    compute = features.cached_features
+
+    def counted(*args: Any, **options: Any) -> Any:
+        passes.append(options["batch_size"])
+        return compute(*args, **options)
+
+    monkeypatch.setattr(features, "cached_features", counted)
+    found = _trials(_do(examples, tmp_path, _properties()))
+    assert len({trial["val_loss"] for trial in found["trials"]}) == 3
+    # Of the smallest batch that any trial may have.
+    assert passes == [4]
 
 
 def test_progress_counts_the_clips_of_all_trials(
