@@ -274,6 +274,12 @@ def results_tables(results: Mapping[str, Any]) -> list[Table]:
 KINDS = ("network", "ensemble", "baseline")
 
 
+def _shown_name(model: str) -> str:
+    if model == "ensemble_weighted":
+        return "weighted mean"
+    return model.replace("ensemble_", "mean of ")
+
+
 def _models_table(results: Mapping[str, Any]) -> Table:
     table = _table("Models, accuracy by track", results)
     for column in ("model", "valid.", "test", "95 %", "F1", "size", "train"):
@@ -286,7 +292,7 @@ def _models_table(results: Mapping[str, Any]) -> Table:
             accuracy = test["track_accuracy"]
             seconds = model["train_seconds"]
             table.add_row(
-                name.replace("ensemble_", "mean of ") + marks.get(name, ""),
+                _shown_name(name) + marks.get(name, ""),
                 f"{model['validation']['track_accuracy']['value']:.1%}",
                 f"{accuracy['value']:.1%}",
                 f"{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}",

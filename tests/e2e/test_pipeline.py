@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import json
 import os
 import pathlib
@@ -143,6 +144,42 @@ def test_tfma_measures_what_the_predictions_table_says(first: Finished) -> None:
         assert theirs == pytest.approx(mine.mean(), abs=1e-6)
 
 
+def test_the_work_folder_holds_the_report_and_the_predictions_of_all_models(
+    first: Finished,
+) -> None:
+    results = first.results
+    rows = table.read_table(str(first.work_dir))
+    assert set(rows["model"]) == set(results["models"])
+    clips = results["counts"]["clips"]
+    sizes = rows.groupby(["model", "split"]).size().unstack()
+    assert (sizes["validation"] == clips["validation"]).all()
+    assert (sizes["test"] == clips["test"]).all()
+
+    page = (first.work_dir / "report" / "index.html").read_text(encoding="utf-8")
+    for text in (*results["nodes"], *results["models"], results["pushed_version"]):
+        assert text in page, text
+    for rule in results["gate"]["rules"]:
+        assert html.escape(rule["text"], quote=True).replace("&#x27;", "&#39;") in page
+    plots = {path.name for path in (first.work_dir / "report" / "plots").iterdir()}
+    made = {path.name for path in (_artifact(first, "Report", "report") / "plots").iterdir()}
+    assert plots == made != set()
+    shown = CliRunner().invoke(app, ["report", "--work-dir", str(first.work_dir)])
+    assert shown.exit_code == 0
+    assert "index.html" in shown.output
+
+
+def test_a_weighted_average_is_that_of_the_weights_in_the_results(first: Finished) -> None:
+    import numpy as np
+
+    weights = first.results["ensembles"]["weights"]
+    assert sum(weights.values()) == pytest.approx(1)
+    rows = table.read_table(str(first.work_dir)).sort_values(["split", "track_id", "clip_index"])
+    columns = table.probability_columns(first.results["genres"])
+    of = {name: found[columns].to_numpy() for name, found in rows.groupby("model")}
+    expected = sum(share * of[name] for name, share in weights.items())
+    np.testing.assert_allclose(of["ensemble_weighted"], expected, atol=1e-5)
+
+
 def test_predict_names_the_genres_of_a_song_of_the_corpus(first: Finished) -> None:
     song = sorted((first.data_dir / "fma_small").rglob("*.mp3"))[1]
     models = first.work_dir / "serving_models" / "genreflow"
@@ -211,6 +248,28 @@ def test_a_version_that_somebody_deleted_is_pushed_again(
     again = run_pipeline(first.work_dir, first.data_dir, *QUICK)
     assert again["gate"]["blessed"]
     assert _versions(first.work_dir) == [again["pushed_version"]]
+
+
+def test_a_gate_with_every_rule_on_says_of_each_how_it_came_out(
+    first: Finished, run_pipeline: RunPipeline
+) -> None:
+    """An epoch on 16 tracks beats nothing; and nothing is trained anew to find that out."""
+    again = run_pipeline(first.work_dir, first.data_dir, *QUICK[:6])
+    assert {n for n, v in again["nodes"].items() if v["outcome"] == "done"} <= ALWAYS_RUN
+    rules = {rule["id"]: rule for rule in again["gate"]["rules"]}
+    assert list(rules) == [
+        "absolute_floor", "beats_baseline", "holds_ensemble", "holds_serving", "genre_recall",
+        "audio_hash", "already_serving",
+    ]  # fmt: skip
+    assert rules["audio_hash"]["outcome"] == "pass"
+    # Two test tracks cannot show that one model is better than another.
+    assert rules["beats_baseline"]["outcome"] == "fail"
+    assert again["best_baseline"] in rules["beats_baseline"]["text"]
+    assert not again["gate"]["blessed"]
+    assert again["pushed_version"] is None
+    assert again["test_split_uses"] == 1  # the same candidate on the same tracks
+    page = (first.work_dir / "report" / "index.html").read_text(encoding="utf-8")
+    assert html.escape(rules["beats_baseline"]["text"]).replace("&#x27;", "&#39;") in page
 
 
 def test_one_changed_file_runs_the_audio_stage_and_a_floor_refuses_the_push(
