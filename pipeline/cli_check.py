@@ -69,6 +69,7 @@ def check_data(
         write_csv(rejects_csv, rejects)
         out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
     try:
+        preflight.check_weights(config)
         if problem:
             raise problem
         check_fraction(rejects, len(rejects) + total - len(bad), config.dataset.max_reject_fraction)

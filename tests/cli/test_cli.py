@@ -308,6 +308,7 @@ def test_weights_that_are_not_there_are_refused_at_once(
     [
         ("audio.clip_seconds=31", ("8 of 8", "too_short")),
         ("dataset.max_reject_fraction=0.1", ("1 of 8", "undecodable")),
+        ('models.vgg16.weights="/no/such.h5"', ("/no/such.h5", "no such file")),
     ],
 )
 def test_check_data_says_so_when_a_run_would_stop(
