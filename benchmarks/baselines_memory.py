@@ -81,6 +81,7 @@ def write(folder: pathlib.Path, clips: dict[str, int]) -> None:
 def work(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
     """What BaselineTrainer does; prints its figures as JSON."""
     from components.baselines import executor, reading, store, train
+    from components.trainer.memory import cache_bytes
 
     settings = BaselineSettings(models=models, jobs=jobs)  # type: ignore[arg-type]
     begins: list[tuple[str, float]] = []
@@ -90,7 +91,7 @@ def work(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
 
     before = peak_gigabytes()
     begin("reading")
-    split = reading.read_split(str(folder), "train", PARAMS, held_bytes=executor.cache_bytes())
+    split = reading.read_split(str(folder), "train", PARAMS, held_bytes=cache_bytes())
     baselines = train.fit(split.blocks, split.labels, GENRES, settings, begin)
     clips = {"train": len(split.clips)}
     del split

@@ -75,7 +75,8 @@ def tested(
     mel_db: Floats, labels: Labels, fold: Labels, genres: tuple[str, ...], seed: int
 ) -> dict[str, npt.NDArray[np.bool_]]:
     """For each model which clips are right, bool `[clips]`, each tested in its own fold."""
-    right = {name: np.zeros(len(labels), bool) for name in BASELINES}
+    right: dict[str, npt.NDArray[np.bool_]] = {}
+    right |= {name: np.zeros(len(labels), bool) for name in BASELINES}
     settings = BaselineSettings(seed=seed, jobs=1)
     for number in range(FOLDS):
         test = fold == number

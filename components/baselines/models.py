@@ -15,6 +15,9 @@ Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
 
+CLIPS_PER_THREAD = 5000
+
+
 class Model(Protocol):
     """What a fitted model can do; its labels are 0 to genres - 1, all of them."""
 
@@ -35,9 +38,13 @@ class Xgboost:
         return np.asarray(self.booster.predict(xgboost.DMatrix(features, nthread=1)))
 
 
-def cores(jobs: int) -> int:
-    """How many threads `jobs` of [baselines] means here: 0 for every core that may be used."""
-    return jobs or len(os.sched_getaffinity(0))
+def threads(jobs: int, clips: int) -> int:
+    """How many threads `jobs` of [baselines] means: for 0, no more than there is work for.
+
+    Threads that wait for each other at every split of a small tree take tens of times the
+    time of one, on a machine that does anything else. Answers do not depend on it.
+    """
+    return jobs or min(len(os.sched_getaffinity(0)), 1 + clips // CLIPS_PER_THREAD)
 
 
 def fit_model(
@@ -52,7 +59,7 @@ def fit_model(
       genres: how many there are, two or more.
       settings: the [baselines] table.
     """
-    values, seed, jobs = settings.of_model(name), settings.seed, cores(settings.jobs)
+    values, seed, jobs = settings.of_model(name), settings.seed, threads(settings.jobs, len(labels))
     if name == "xgboost":
         return _fit_xgboost(features, labels, genres, values, seed, jobs)
     model: Any

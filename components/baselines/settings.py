@@ -93,7 +93,8 @@ class BaselineSettings:
     train split alone.
 
     Hyper-parameters have the names of scikit-learn and XGBoost. `seed` decides every draw;
-    `jobs` are the threads of those models that can use several, 0 for all cores there are.
+    `jobs` are the threads of those models that can use several, 0 for what there is work and
+    cores for.
 
     Raises:
       ValueError: a model is named twice.

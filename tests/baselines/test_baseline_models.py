@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from components.baselines import train
-from components.baselines.models import cores, probabilities
+from components.baselines.models import CLIPS_PER_THREAD, probabilities, threads
 from components.baselines.settings import (
     BASELINES,
     BaselineName,
@@ -224,6 +225,9 @@ def test_progress_names_each_model_in_turn() -> None:
     ]  # fmt: skip
 
 
-def test_no_jobs_means_every_core() -> None:
-    assert cores(3) == 3
-    assert cores(0) >= 1
+def test_no_jobs_means_as_many_threads_as_there_is_work_and_cores_for() -> None:
+    there = len(os.sched_getaffinity(0))
+    assert threads(3, 10) == 3
+    assert threads(0, 10) == 1
+    assert threads(0, 10**9) == there
+    assert threads(0, CLIPS_PER_THREAD) == min(2, there)
