@@ -55,7 +55,7 @@ class RandomForestSettings:
 
     n_estimators: Annotated[int, Ge(1), Le(10000)] = 300
     max_depth: Annotated[int, Ge(1), Le(1000)] | None = None
-    min_samples_leaf: Annotated[int, Ge(1), Le(10000)] = 2
+    min_samples_leaf: Annotated[int, Ge(1), Le(10000)] = 4
 
 
 @dataclasses.dataclass(frozen=True)
