@@ -60,7 +60,10 @@ def plot(history: Mapping[str, Any], *, narrow: bool = False) -> bytes:
         figure = Figure(figsize=size, dpi=dots, layout="constrained")
         FigureCanvasAgg(figure)
         _draw(figure, history)
-        if not narrow:
+        if narrow:
+            for axes in figure.axes:
+                axes.minorticks_off()  # which would blur into a line
+        else:
             figure.suptitle(_title(history))
         png = io.BytesIO()
         figure.savefig(png, format="png", metadata={"Software": None})

@@ -17,12 +17,40 @@ from components.audio.stored import to_stored
 from components.datasets.track import SPLITS
 from components.examples.writer import Clip, serialize
 from components.predictions import metrics, table
+from components.report import sources
+from components.report.sources import Sources
 from components.spectrogram_gen.rejects import COLUMNS
 
 GENRES = (
     "Blues", "Classical", "Country", "Disco", "Experimental Electronic Improvisation", "Hip-Hop",
     "International", "Jazz", "Metal", "Reggae",
 )  # fmt: skip
+# Each tries something: an element, an attribute, an entity, a formula of a spreadsheet, a
+# formula of matplotlib, a terminal's escapes, text that runs backwards, letters that no plot
+# has, a name that fills the page, and the name of a template's expression.
+HOSTILE = (
+    "<script>document.title='pwned'</script>",
+    '"><img src=x onerror="document.title=\'pwned\'">',
+    "&lt;b&gt;</style></table>",
+    '=HYPERLINK("http://example.org";"click")',
+    "$\\frac{1}{$ $\\undefined$",
+    "\x1b[2J\x1b]0;pwned\x07\n<!--/run:timings-->",
+    "\u202erock\u202c",
+    "日本の音楽",
+    "W" * 100,
+    "{{ page }}{% raw %}",
+)
+HOSTILE_SUFFIX = "\"><svg/onload=document.title='pwned'>{{1}}$\x1b[31m"
+HOSTILE_REJECTS = tuple(
+    {
+        "track_id": f"{start}{number}<iframe src=x>",
+        "genre": "<h1>Folk",
+        "reason": "undecodable",
+        "detail": "@SUM(1)\x07</td></tr></table><form action=x>",
+        "uri": "javascript:document.title='pwned'",
+    }
+    for number, start in enumerate("=+-@")
+)
 NETWORKS = ("cnn_small", "crnn", "ffnn", "resnet34", "resnet50", "vgg16")
 BASELINES = (
     "dummy", "gradient_boosting", "knn", "logistic", "random_forest", "svm", "xgboost",
@@ -64,6 +92,42 @@ class Artifacts:
             "dataset": {"kind": "gtzan", "fma_subset": "small", "max_tracks": 0},
             "split": {"policy": "by_track", "seed": 1},
         }
+
+
+@dataclasses.dataclass(frozen=True)
+class Rendered:
+    """A report and what it was made of."""
+
+    made: Artifacts
+    html: str
+    plots: Mapping[str, bytes]
+
+
+def render(made: Artifacts, *, data: Mapping[str, Any] | None = None) -> Rendered:
+    """The report of these artifacts."""
+    from components.report import build, stored_clips
+
+    report = build.build(
+        read(made, data=data),
+        stored_clips.survey(made.folder("examples")),
+        lambda wanted: stored_clips.read_mels(wanted, made.params),
+        made.params,
+    )
+    return Rendered(made, report.html, report.plots)
+
+
+def read(made: Artifacts, *, data: Mapping[str, Any] | None = None) -> Sources:
+    """What the report reads of them."""
+    return sources.read(
+        genres=made.genres,
+        data=data or made.data,
+        predictions=made.folder("predictions"),
+        runs=made.runs,
+        baselines=made.baselines,
+        rejects=made.folder("rejects"),
+        blessing=made.folder("blessing"),
+        saved_model=made.saved_model,
+    )
 
 
 def write(
@@ -115,7 +179,7 @@ def write(
         {
             "architecture": candidate,
             "parameters": 123456,
-            "settings": {"epochs": 30, "learning_rate": 1e-3, "weights": "none"},
+            "settings": {"epochs": 30, "learning_rate": 1e-3, "weights": f"none{suffix}"},
             "audio_hash": params.digest(),
             "versions": {"keras": "3.12.4"},
             "train_clips_per_genre": {genre: 80 for genre in genres},
