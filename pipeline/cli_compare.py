@@ -208,6 +208,10 @@ def notes(found: Comparison) -> Iterator[str]:
         marked = [LETTERS[n] for n, run in enumerate(found.runs) if run.results[word]]
         if marked:
             yield f"{', '.join(marked)}: {meaning}"
+    ids = [run.results["run_id"] for run in found.runs]
+    for run_id in sorted({one for one in ids if ids.count(one) > 1}):
+        same = [LETTERS[number] for number, one in enumerate(ids) if one == run_id]
+        yield f"{', '.join(same)}: one and the same run, {run_id}, in several folders"
     if any(found.other_genres):
         only = [
             f"{LETTERS[number]} also has {', '.join(others)}"
@@ -242,15 +246,18 @@ def conclusions(found: Comparison) -> Iterator[str]:
 
 def _how(pair: Pair) -> str:
     this, first = pair.tested
+    artists = f", {pair.groups[0]} artists" if pair.by == "artist" else ""
     if pair.paired and pair.common == this == first:
-        return f"paired by {pair.by}, the same {pair.common} test tracks"
+        return f"paired by {pair.by}, the same {pair.common} test tracks{artists}"
     if pair.paired:
         return (
-            f"paired by {pair.by}, over the {pair.common} test tracks in common "
+            f"paired by {pair.by}, over the {pair.common} test tracks in common{artists} "
             f"(of {this} in {LETTERS[pair.run]} and {first} in A)"
         )
     few = f"only {pair.common} test tracks in common" if pair.common else "no test track in common"
-    return f"{few}, so two independent samples of {this} and {first} tracks, by {pair.by}"
+    if pair.by == "artist":
+        artists = f" ({pair.groups[0]} and {pair.groups[1]} artists)"
+    return f"{few}, so two independent samples of {this} and {first} tracks{artists}"
 
 
 def _outcome(difference: Difference, *, same_genres: bool) -> str:

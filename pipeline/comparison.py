@@ -55,7 +55,8 @@ class Pair:
     """A run against the first one.
 
     `tested` counts the test tracks of this run and of the first; `common` those of both, the
-    same id and genre; `conflicting` the ids whose genres differ. `recall` holds the
+    same id and genre; `conflicting` the ids whose genres differ; `groups` what is drawn of
+    each, artists (a track whose artist is unknown is one) or tracks. `recall` holds the
     differences of the genres that both runs have tracks of, between the chosen models.
     """
 
@@ -65,6 +66,7 @@ class Pair:
     conflicting: int
     paired: bool
     by: Literal["artist", "track"]
+    groups: tuple[int, int]
     chosen: Difference
     models: Mapping[str, Difference]
     recall: Mapping[str, Interval]
@@ -201,6 +203,7 @@ def _pair(
         conflicting=len(merged) - len(same),
         paired=paired,
         by="artist" if by_artist else "track",
+        groups=(len(np.unique(this.groups)), len(np.unique(other.groups))),
         chosen=(
             found[model]
             if model == against

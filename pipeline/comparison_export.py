@@ -52,6 +52,7 @@ def as_json(found: Comparison, letters: str) -> dict[str, Any]:
                 "to": letters[0],
                 "paired": pair.paired,
                 "by": pair.by,
+                "groups": list(pair.groups),
                 "tested": list(pair.tested),
                 "common": pair.common,
                 "conflicting": pair.conflicting,

@@ -2,7 +2,9 @@
 
 F1 is no mean over tracks, so what each group adds to a genre's counts is resampled, and the
 scores are computed from the counts of each resample. The two half tracks, which one model
-has right and the other wrong and the other way round, are spread evenly over the genres.
+has right and the other wrong and the other way round, move a score as they would move a mean
+over tracks: as tracks of some genre they would make up all of one whose only artist was not
+drawn.
 """
 
 from __future__ import annotations
@@ -115,7 +117,7 @@ def unpaired_f1_difference(
 
 
 class _Side:
-    """One model's counts by group, with the two half tracks."""
+    """One model's counts by group, and the two half tracks after them."""
 
     def __init__(self, answers: Answers, groups: npt.ArrayLike) -> None:
         counts = answers.counts()
@@ -123,22 +125,19 @@ class _Side:
         if not len(counts) or labels.shape != (len(counts),):
             raise ValueError(f"{len(counts)} answers and groups {labels.shape}: not one a track")
         _, group = np.unique(labels, return_inverse=True)
-        sizes = np.bincount(group)
-        self.effective_groups = float(sizes.sum() ** 2 / (sizes**2).sum())
+        self._sizes = np.bincount(group).astype(float)
+        self.effective_groups = float(self._sizes.sum() ** 2 / (self._sizes**2).sum())
         self.value = float(macro_f1(counts.sum(axis=0)))
-        by_group = np.zeros((len(sizes), *counts.shape[1:]))
-        np.add.at(by_group, group, counts)
-        # Over the genres that have tracks: another one must not become a part of the mean.
-        present = counts[:, 1].any(axis=0)
-        even = EXTREME_TRACKS * present / present.sum()
-        right, wrong = np.stack([even, even, even]), np.stack([0 * even, even, even])
-        self.rows = len(sizes) + 2
-        self._shape = counts.shape[1:]
-        self._sums = {
-            True: np.concatenate([by_group, [right, wrong]]).reshape(self.rows, -1),
-            False: np.concatenate([by_group, [wrong, right]]).reshape(self.rows, -1),
-        }
+        self._sums = np.zeros((len(self._sizes), *counts.shape[1:]))
+        np.add.at(self._sums, group, counts)
+        self.rows = len(self._sizes) + 2
 
     def scores(self, weights: Floats, first: bool) -> Floats:
         """Macro F1 of each resample; `first`: the first half track is the one that is right."""
-        return macro_f1((weights @ self._sums[first]).reshape(len(weights), *self._shape))
+        drawn = weights[:, :-2]
+        tracks = drawn @ self._sizes
+        counts = drawn @ self._sums.reshape(len(self._sums), -1)
+        halves = EXTREME_TRACKS * weights[:, -2:]
+        score = macro_f1(counts.reshape(len(weights), *self._sums.shape[1:]))
+        right = halves[:, 0 if first else 1]
+        return np.asarray((tracks * score + right) / (tracks + halves.sum(axis=1)))

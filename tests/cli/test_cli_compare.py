@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 from typing import Any
@@ -110,6 +111,15 @@ def test_what_the_numbers_are_worth_is_said(tmp_path: pathlib.Path) -> None:
     assert "audio parameters differ" not in plain
 
 
+def test_copies_of_one_run_are_called_so(tmp_path: pathlib.Path) -> None:
+    folders = [_write(tmp_path / name, 0.5, run_id=f"r{n}") for n, name in enumerate("ab")]
+    shutil.copytree(folders[0], tmp_path / "c")
+    assert "A, C: one and the same run, r0, in several folders" in _lines(
+        _compare(*folders, tmp_path / "c", columns=160)
+    )
+    assert "one and the same run" not in _lines(_compare(*folders, columns=160))
+
+
 def test_other_genres_and_tracks_are_told_in_words(tmp_path: pathlib.Path) -> None:
     others = ["blues", "Rock", "Pop", "metal"]
     a = _write(tmp_path / "a", 0.5)
@@ -134,13 +144,14 @@ def test_tracks_in_common_are_counted_in_words(tmp_path: pathlib.Path) -> None:
     a = write_run(tmp_path / "a", GENRES, tracks[:50])
     b = write_run(tmp_path / "b", GENRES, tracks[20:])
     assert (
-        "B - A: paired by artist, over the 30 test tracks in common (of 40 in B and 50 in A)"
-        in _lines(_compare(a, b))
+        "B - A: paired by artist, over the 30 test tracks in common, 20 artists "
+        "(of 40 in B and 50 in A)" in _lines(_compare(a, b))
     )
     few = write_run(tmp_path / "few", GENRES, tracks[46:])
-    assert "B - A: only 4 test tracks in common, so two independent samples of 14 and 50" in _lines(
-        _compare(a, few)
-    )
+    assert (
+        "B - A: only 4 test tracks in common, so two independent samples of 14 and 50 tracks "
+        "(14 and 20 artists)"
+    ) in _lines(_compare(a, few))
 
 
 def test_names_from_outside_cannot_act(tmp_path: pathlib.Path) -> None:
