@@ -31,9 +31,9 @@ _OWN = (
 _NAMES = {
     "fma": "Free Music Archive (FMA)",
     "gtzan": "GTZAN",
-    "folder": "a folder of your own, a folder for each genre",
-    "manifest": "a manifest of your own",
-    "synthetic": "a synthetic corpus",
+    "folder": "Folders of your own, one for each genre",
+    "manifest": "A manifest of your own",
+    "synthetic": "Synthetic corpus",
 }
 
 INTENDED_USE = (
@@ -61,7 +61,7 @@ def dataset_name(data: Mapping[str, Any]) -> str:
     """The data in words, with the subset where there are several."""
     dataset = data.get("dataset", {})
     kind = str(dataset.get("kind", ""))
-    name = _NAMES.get(kind, kind or "unknown data")
+    name = _NAMES.get(kind, kind or "Unknown data")
     if kind == "fma" and dataset.get("fma_subset"):
         name += f", subset {dataset['fma_subset']}"
     return name

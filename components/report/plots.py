@@ -50,7 +50,7 @@ def accuracies(models: Sequence[ModelMeasures], candidate: str, chance: float) -
         axes.invert_yaxis()
         axes.set_xlim(-0.02, 1.02)
         _percent(axes, "x")
-        axes.set_xlabel("test tracks that are right, with 95 % interval")
+        axes.set_xlabel("test tracks that are right, with 95% interval")
         axes.grid(axis="x")
         figure.legend(loc="outside lower center", ncols=4, columnspacing=1.0, handletextpad=0.3)
 
@@ -60,7 +60,7 @@ def accuracies(models: Sequence[ModelMeasures], candidate: str, chance: float) -
     return Picture(
         "accuracy",
         draw(paint, height=_RULE + _ROW_INCHES * len(measured)),
-        f"Test track accuracy of all models with 95 % intervals: {best}; guessing {chance:.0%}",
+        f"Test track accuracy of all models with 95% intervals: {best}; guessing {chance:.0%}",
     )
 
 
@@ -96,7 +96,7 @@ def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Pi
         top.set_ylim(0, 1)
         top.set_xlim(0, 1)
         _percent(top, "y")
-        top.set_ylabel("right")
+        top.set_ylabel("share that is right" if large else "right")
         top.grid()
         bottom.bar(left + bin_width / 2, found.counts, width=bin_width * 0.92, color=drawing.GREY)
         bottom.set_ylabel("clips")

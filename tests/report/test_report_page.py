@@ -146,10 +146,11 @@ def test_the_decision_comes_first_with_every_rule_in_words(hostile: Rendered) ->
     assert parsed.all("section")[0].attributes["id"] == "decision"
     text = " ".join(parsed.by_id("decision").text.split())
     assert "Not blessed: crnn is not pushed" in text
-    assert "✗ failed Beats the best baseline beats_baseline +6.2 points, 95 % interval" in text
-    assert "+1.2 points to +11.3 points" in text
+    assert "✗ failed Beats the best baseline beats_baseline svm is right on" in text
+    assert "Measured: +6.2 points, 95% interval +1.2 points to +11.3 points" in text
     assert "\u2013 switched off Holds against the average of all models holds_ensemble" in text
-    assert "✓ passed Reaches the floor, and more than guessing absolute_floor 72.5%" in text
+    assert "✓ passed Reaches the floor, and more than guessing absolute_floor 72.5% of" in text
+    assert "Measured: 72.5%, 95% interval 61.0% to 82.0%" in text
     decision = json.loads(
         pathlib.Path(hostile.made.folder("blessing"), "decision.json").read_text()
     )
