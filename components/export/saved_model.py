@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from components.audio.params import AudioParams
 from components.export.serving_module import ServingModule
+from components.export.warmup import write_warmup
 from components.predictions.seen import SEEN_ASSET
 from components.storage import objects
 from components.storage.uri import is_remote
@@ -62,14 +63,14 @@ def write_saved_model(
     if "://" in directory:
         with tempfile.TemporaryDirectory(prefix="genreflow-export-") as scratch:
             local = pathlib.Path(scratch, "model")
-            _write(module, local, assets)
+            _write(module, local, assets, params)
             _publish(local, directory)
         return
     target = pathlib.Path(directory).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".export-", dir=target.parent) as scratch:
         local = pathlib.Path(scratch, "model")
-        _write(module, local, assets)
+        _write(module, local, assets, params)
         local.rename(target)
 
 
@@ -80,11 +81,14 @@ def _card_json(model_card: Mapping[str, Any]) -> str:
         raise ValueError(f"model card is not JSON: {error}") from error
 
 
-def _write(module: ServingModule, local: pathlib.Path, assets: Mapping[str, str]) -> None:
+def _write(
+    module: ServingModule, local: pathlib.Path, assets: Mapping[str, str], params: AudioParams
+) -> None:
     tf.saved_model.save(module, str(local), signatures=module.signatures())
     (local / "assets").mkdir(exist_ok=True)
     for name, text in assets.items():
         (local / "assets" / name).write_text(text, encoding="utf-8")
+    write_warmup(local, params)
     # It holds a random id; without it the same weights give the same files.
     (local / "fingerprint.pb").unlink(missing_ok=True)
 

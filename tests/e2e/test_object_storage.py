@@ -64,7 +64,7 @@ def test_everything_in_a_store_ends_as_on_a_disk(
         if path.is_file():
             s3.upload_file(str(path), bucket, f"data/{path.relative_to(corpus).as_posix()}")
     config = tmp_path / "quick.toml"
-    config.write_text(QUICK)
+    config.write_text(QUICK + "[models.ffnn]\n")  # two networks: their mean lies there too
     work = tmp_path / "w"
     run = (
         "run", "-c", config, "-d", f"s3://{bucket}/data", "-w", work,
@@ -97,9 +97,11 @@ def test_everything_in_a_store_ends_as_on_a_disk(
     pushed = [e.path for e in s3_proxy.requests("PUT", serving) if e.status == 200]
     assert len(pushed) >= 5
     assert [path for path in pushed if path.endswith("saved_model.pb")] == pushed[-1:]
-    # Nothing of the run but metadata, logs and caches is on the disk.
+    # Nothing of the run but metadata, logs, caches and what people read is on the disk.
     assert {path.name for path in work.iterdir()} >= {"metadata.sqlite", "results.json", "logs"}
-    assert [p for p in work.rglob("*") if p.suffix in (".tfrecord", ".parquet", ".pb")] == []
+    tables = [p for p in work.rglob("*") if p.suffix in (".tfrecord", ".parquet", ".pb")]
+    assert tables == [work / "predictions.parquet"]
+    assert version in (work / "report" / "index.html").read_text()
     assert not list((work / "serving_models").rglob("*"))
     assert (work / "curves" / "cnn_small.png").read_bytes().startswith(b"\x89PNG")
     assert list((work / "curves" / "cnn_small" / "train").iterdir())

@@ -68,6 +68,41 @@ def write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int = 8
     return str(path)
 
 
+def test_an_average_of_models_may_be_loaded_as_one_of_them(
+    exported: pathlib.Path, model: LocalModel, tmp_path: pathlib.Path
+) -> None:
+    """Its graph holds those of its members, and nothing that is not on the list."""
+    from components.ensemble.export import export_average
+
+    other = tmp_path / "other"
+    export.export_saved_model(
+        keras.Sequential(
+            [
+                keras.Input((PARAMS.n_mels, PARAMS.frames)),
+                keras.layers.Flatten(),
+                keras.layers.Dense(3, activation="softmax", kernel_initializer="zeros"),
+            ]
+        ),
+        str(other),
+        params=PARAMS,
+        genres=GENRES,
+        model_card={"parameters": 1},
+        seen={"train": [], "validation": []},
+    )
+    again = tmp_path / "again"
+    shutil.copytree(other, again)
+    export_average(
+        {"one": str(other), "two": str(again)},
+        str(tmp_path / "models" / "1"),
+        name="ensemble_networks",
+        genres=GENRES,
+        model_card={},
+    )
+    average = LocalModel(tmp_path / "models")
+    windows = sound(3 * CLIP).reshape(3, CLIP)
+    np.testing.assert_allclose(average.predict_windows(windows), 1 / 3, atol=1e-6)
+
+
 def test_the_model_says_what_it_is(model: LocalModel, exported: pathlib.Path) -> None:
     assert model.path == exported
     assert model.genres == GENRES

@@ -139,6 +139,7 @@ def test_the_assets_lie_beside_the_graph_and_no_id_is_left(folder: pathlib.Path)
         "assets/genres.json",
         "assets/audio_params.json",
         "assets/model_card.json",
+        "assets.extra/tf_serving_warmup_requests",
     }
     assets = {p.stem: json.loads(p.read_text("utf-8")) for p in (folder / "assets").iterdir()}
     assert assets["genres"] == list(GENRES)

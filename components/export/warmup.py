@@ -1,0 +1,71 @@
+"""Requests that TensorFlow Serving answers before a new version takes traffic.
+
+The first request of each signature is slow: graphs are optimised and memory is taken. A
+server that finds `assets.extra/tf_serving_warmup_requests` in a version answers the requests
+in it while the version is loading (TensorFlow Serving, "SavedModel Warmup").
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from components.audio.params import AudioParams
+from components.audio.stored import to_stored
+from components.examples.writer import Clip, serialize
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+MODEL_NAME = "genreflow"
+# One clip, and as many as a song of half a minute has at 2 seconds each.
+BATCHES = (1, 15)
+# An even tone: a spectrogram of silence would take other ways through the graph.
+TONE_HZ, TONE_AMPLITUDE = 440.0, 0.3
+
+
+def warmup_inputs(params: AudioParams, batch: int) -> dict[str, Mapping[str, Any]]:
+    """What each signature is asked, as its inputs by name; `batch` clips at once."""
+    times = np.arange(params.clip_samples) / params.sample_rate_hz
+    tone = (TONE_AMPLITUDE * np.sin(2 * np.pi * TONE_HZ * times)).astype(np.float32)
+    wav = tf.audio.encode_wav(tone[:, np.newaxis], params.sample_rate_hz).numpy()
+    mel_db = np.full((params.n_mels, params.frames), -40.0, np.float32)
+    mel_db[params.n_mels // 2] = 0.0
+    example = serialize(Clip("", "", "", 0, 0, 0.0, to_stored(mel_db)), params)
+    return {
+        "serving_default": {"waveform": np.tile(tone, (batch, 1))},
+        "serving_wav": {"audio": np.array([wav] * batch, object)},
+        "serving_examples": {"examples": np.array([example] * batch, object)},
+        "describe": {},
+    }
+
+
+def warmup_records(params: AudioParams) -> Sequence[bytes]:
+    """Serialized PredictionLogs: each signature with each of BATCHES, the same bytes each time."""
+    from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
+
+    records = []
+    for batch in BATCHES:
+        for signature, inputs in warmup_inputs(params, batch).items():
+            if not inputs and batch != BATCHES[0]:
+                continue  # what takes no input has no batch
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name = MODEL_NAME
+            request.model_spec.signature_name = signature
+            for name, values in inputs.items():
+                request.inputs[name].CopyFrom(tf.make_tensor_proto(values))
+            log = prediction_log_pb2.PredictionLog()
+            log.predict_log.request.CopyFrom(request)
+            records.append(log.SerializeToString(deterministic=True))
+    return records
+
+
+def write_warmup(saved_model: pathlib.Path, params: AudioParams) -> None:
+    """Adds the requests to a SavedModel on a local disk."""
+    path = saved_model / WARMUP_FILE
+    path.parent.mkdir(exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for record in warmup_records(params):
+            writer.write(record)
