@@ -140,6 +140,8 @@ def print_coverage(count: int, seed: int) -> None:
         (Design(64), 0.95),
         (Design(64, 4, 0.4), 0.95),
         (Design(200, 0, 0.4), 0.95),
+        (Design(64, 8, 0.8), 0.5),
+        (Design(64, 4, 0.8), 0.9),
     ]
     for design, base in designs:
         accuracy = {"candidate": base + 0.05, "baseline": base}
