@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import fnmatch
+import json
 import os
 import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from components.storage import objects
 from components.storage.uri import is_remote
@@ -99,6 +101,16 @@ def read_bytes(path: str) -> bytes:
 def read_text(path: str) -> str:
     """A file's content, in UTF-8."""
     return read_bytes(path).decode()
+
+
+def read_json(folder: str, name: str) -> Any:
+    """The content of a JSON file in a folder.
+
+    Raises:
+      FileNotFoundError, components.storage.errors.ObjectMissing: it is not there.
+      ValueError: it is no JSON.
+    """
+    return json.loads(read_text(os.path.join(folder, name)))
 
 
 def matching(folder: str, pattern: str) -> list[str]:

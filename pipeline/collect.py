@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -171,4 +169,4 @@ def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
 
 def read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
     """A JSON file of one of a node's output artifacts."""
-    return json.loads(artifact_files.read_text(os.path.join(outputs[key].uri, name)))
+    return artifact_files.read_json(outputs[key].uri, name)

@@ -51,7 +51,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             if key.startswith("model_") and value
         }
         histories = {
-            name: _read_json(_uri(input_dict, f"run_{name}"), "history.json")
+            name: artifact_files.read_json(_uri(input_dict, f"run_{name}"), "history.json")
             for name in saved_models
         }
         networks = sorted(saved_models)
@@ -97,7 +97,7 @@ def _baselines(
     """What baselines.json says of each baseline, and their predictions; nothing without them."""
     if not input_dict.get("baselines"):
         return {}, None
-    found = _read_json(_uri(input_dict, "baselines"), "baselines.json")
+    found = artifact_files.read_json(_uri(input_dict, "baselines"), "baselines.json")
     if found["genres"] != list(genres) or found["audio_hash"] != audio_hash:
         raise DataError("the baselines were trained for other genres or audio parameters")
     return found["models"], table.read_table(_uri(input_dict, "baseline_predictions"))
@@ -108,7 +108,9 @@ def _predictions(
 ) -> list[pd.DataFrame]:
     tables = []
     for name, saved_model in saved_models.items():
-        if _read_json(os.path.join(saved_model, "assets"), "genres.json") != list(genres):
+        if artifact_files.read_json(os.path.join(saved_model, "assets"), "genres.json") != list(
+            genres
+        ):
             raise DataError(f"model {name} was trained for other genres than {list(genres)}")
         for split in SPLITS:
             clips, probabilities = predict_split(
@@ -169,7 +171,3 @@ def _selection(
 
 def _uri(input_dict: dict[str, list[Any]], key: str) -> str:
     return str(artifact_utils.get_single_instance(input_dict[key]).uri)
-
-
-def _read_json(folder: str, name: str) -> Any:
-    return json.loads(artifact_files.read_text(os.path.join(folder, name)))

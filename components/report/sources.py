@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -71,7 +70,7 @@ def read(
     Raises:
       DataError: the predictions are of other genres, or a model in them has no kind.
     """
-    selection = _json(predictions, "selection.json")
+    selection = artifact_files.read_json(predictions, "selection.json")
     rows = table.read_table(predictions)
     expected = table.probability_columns(genres)
     columns = [column for column in rows.columns if column not in table.KEYS]
@@ -87,12 +86,16 @@ def read(
         genres=genres,
         predictions=rows,
         selection=selection,
-        decision=_json(blessing, "decision.json"),
-        summary=_json(rejects, "summary.json"),
+        decision=artifact_files.read_json(blessing, "decision.json"),
+        summary=artifact_files.read_json(rejects, "summary.json"),
         rejects=_first_rejects(artifact_files.read_text(os.path.join(rejects, "rejects.csv"))),
-        histories={name: _json(uri, HISTORY_FILE) for name, uri in sorted(runs.items())},
-        baselines=None if baselines is None else _json(baselines, "baselines.json"),
-        card=_json(os.path.join(saved_model, "assets"), "model_card.json"),
+        histories={
+            name: artifact_files.read_json(uri, HISTORY_FILE) for name, uri in sorted(runs.items())
+        },
+        baselines=None
+        if baselines is None
+        else artifact_files.read_json(baselines, "baselines.json"),
+        card=artifact_files.read_json(os.path.join(saved_model, "assets"), "model_card.json"),
         data=data,
     )
 
@@ -100,7 +103,3 @@ def read(
 def _first_rejects(text: str) -> tuple[Mapping[str, str], ...]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     return tuple(dict(row) for row, _ in zip(rows, range(MOST_REJECTS), strict=False))
-
-
-def _json(folder: str, name: str) -> Any:
-    return json.loads(artifact_files.read_text(os.path.join(folder, name)))
