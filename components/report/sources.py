@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from components.predictions import table
 from components.trainer.history import HISTORY_FILE
 
 MOST_REJECTS = 50
+_MODEL_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,8 @@ def read(
       saved_model: folder of the candidate's SavedModel.
 
     Raises:
-      DataError: the predictions are of other genres, or a model in them has no kind.
+      DataError: the predictions are of other genres, or a model in them has no kind or no
+        proper name.
     """
     selection = artifact_files.read_json(predictions, "selection.json")
     rows = table.read_table(predictions)
@@ -79,9 +82,11 @@ def read(
             f"{predictions}: the predictions' genres are {columns}, not {expected}: they are of "
             "another run"
         )
-    unknown = sorted(set(rows["model"].unique()) - set(selection["kinds"]))
-    if unknown:
-        raise DataError(f"{predictions}: selection.json does not say what {unknown[0]} is")
+    for name in sorted(rows["model"].unique()):
+        if not re.fullmatch(_MODEL_NAME, name):  # they name the plots' files
+            raise DataError(f"{predictions}: {name!r} is no name of a model")
+        if name not in selection["kinds"]:
+            raise DataError(f"{predictions}: selection.json does not say what {name} is")
     return Sources(
         genres=genres,
         predictions=rows,

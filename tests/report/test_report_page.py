@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import io
 import itertools
 import json
 import pathlib
 import re
+import shutil
 from collections import Counter
 
 import pandas as pd
@@ -179,6 +181,8 @@ def test_warnings_stand_before_the_numbers(small: plausible.Artifacts) -> None:
     synthetic = {"dataset": {"kind": "synthetic"}, "split": {"policy": "official"}}
     html = plausible.render(small, data=synthetic).html
     assert html.index("The data is synthetic") < html.index("The rules of the gate")
+    # And once more for those who come by a link to the table alone.
+    assert "The data is synthetic" in Parsed(html).by_id("models").text
     assert "There are only 6 test tracks" in html
     assert "The split leaks" not in html
 
@@ -288,9 +292,25 @@ def test_predictions_of_another_run_are_refused(
         ensembles=(),
         tracks={"train": 1, "validation": 1, "test": 1},
     )
-    mixed = plausible.dataclasses.replace(other, genres=small.genres)
+    mixed = dataclasses.replace(other, genres=small.genres)
     with pytest.raises(DataError, match="another run"):
         plausible.read(mixed)
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [("../../etc/x", "no name of a model"), ("svm2", "does not say what svm2 is")],
+)
+def test_a_model_of_another_name_than_the_selection_has_is_refused(
+    small: plausible.Artifacts, tmp_path: pathlib.Path, column: str, words: str
+) -> None:
+    shutil.copytree(small.root, tmp_path / "copy")
+    made = dataclasses.replace(small, root=tmp_path / "copy")
+    path = pathlib.Path(made.folder("predictions"), "predictions.parquet")
+    rows = pd.read_parquet(path)
+    rows.assign(model=rows["model"].replace("svm", column)).to_parquet(path)
+    with pytest.raises(DataError, match=words):
+        plausible.read(made)
 
 
 def test_the_digest_of_the_templates_sees_every_file(
