@@ -50,7 +50,7 @@ def compare_with_serving(
         serving = evidence.read_model(saved_model)
         seen = read_seen(saved_model)
     except DataError as error:
-        return f"{other} does not say what it is ({error})"
+        return f"{other} does not say what it is ({inert(str(error))})"
     if serving.digest == candidate.digest:
         ours = scores.right[name]
         return compare(other, ours, ours, scores.groups, resamples=resamples)

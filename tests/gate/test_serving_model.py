@@ -61,7 +61,7 @@ class Runs:
             {"push_destination": json.dumps(destination)},
         )
         for artifact in (blessing, infra_blessing, pushed):
-            self._publish(artifact)
+            self.publish(artifact)
         return digest
 
     def serving(self) -> str | None:
@@ -80,7 +80,7 @@ class Runs:
         pathlib.Path(artifact.uri).mkdir()
         return artifact
 
-    def _publish(self, artifact: Any) -> None:
+    def publish(self, artifact: Any) -> None:
         artifact.type_id = self.store.put_artifact_type(artifact.artifact_type, can_add_fields=True)
         self.store.put_artifacts([artifact.mlmd_artifact])
 
@@ -121,3 +121,16 @@ def test_a_version_that_someone_deleted_serves_nobody(runs: Runs) -> None:
     assert runs.serving() == first
     shutil.rmtree(versions[0])
     assert runs.serving() is None
+
+
+def test_what_is_marked_as_not_pushed_does_not_serve_whatever_lies_at_its_destination(
+    runs: Runs,
+) -> None:
+    first = runs.run(gate=True)
+    (version,) = (runs.folder / "serving").iterdir()
+    refused = PushedModel()
+    refused.uri = str(runs.folder / "refused")
+    refused.set_int_custom_property("pushed", 0)
+    refused.set_string_custom_property("pushed_destination", str(version))
+    runs.publish(refused)
+    assert runs.serving() == first
