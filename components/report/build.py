@@ -11,6 +11,7 @@ import pandas as pd
 
 from components.audio.params import AudioParams
 from components.errors import DataError
+from components.inert import inert
 from components.predictions.table import probability_columns
 from components.report import card, gallery, matrices, measures, mistakes, plots, spectrograms
 from components.report.calibration import Reliability, reliability
@@ -126,8 +127,8 @@ def _notes(sources: Sources, candidate: ModelMeasures) -> list[str]:
     if sources.summary["leaky"]:
         notes.append(
             "The split leaks: clips of one track lie in training and in test (split.policy = "
-            "by_clip), as in the reference study. The numbers are too good; they say how well "
-            "tracks are recognised, not genres."
+            "by_clip). The numbers are too good; they say how well tracks are recognised, not "
+            "genres."
         )
     tracks = candidate.splits["test"].tracks
     if tracks < FEW_TEST_TRACKS:
@@ -143,7 +144,7 @@ def _plot_key(genres: Sequence[str]) -> list[tuple[str, str]]:
     return [
         (shown, genre)
         for shown, genre in zip(plot_names(genres), genres, strict=True)
-        if shown != genre and not shown.endswith("…")
+        if shown != inert(genre) and not shown.endswith("…")
     ]
 
 

@@ -36,7 +36,7 @@ def spectrogram(
     ]
 
     def paint(figure: Figure) -> None:
-        axes = figure.add_axes((0.16, 0.19, 0.81, 0.77))
+        axes = figure.add_axes((0.16, 0.19, 0.79, 0.77))
         extent = (0.0, params.clip_seconds, 0.0, float(params.n_mels))
         axes.imshow(rgb, extent=extent, aspect="auto", interpolation="nearest")
         axes.set_yticks(
