@@ -430,7 +430,7 @@ def test_on_a_store_without_renames_the_graph_comes_last(
 
     monkeypatch.setattr(tf.io.gfile, "GFile", noting)
     export.export_saved_model(network, url, params=PARAMS, genres=GENRES, model_card={})
-    assert len(written) == 6
+    assert len(written) == 7
     assert written[-1] == "saved_model.pb"
     model = tf.saved_model.load(url)
     assert from_waveform(dict(model.signatures), sound(CLIP)[np.newaxis]).shape == (1, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import types
@@ -131,6 +132,13 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     best = min(history["epochs"], key=lambda epoch: epoch["val_loss"])
     assert card["kept"] == {"phase": "train", "epoch": best["epoch"]}
     assert card["validation"]["clip_accuracy"] == best["val_accuracy"]
+    seen = json.loads(
+        (pathlib.Path(fn_args.serving_model_dir) / "assets/seen_tracks.json").read_text()
+    )
+    assert seen == {
+        split: sorted(hashlib.sha256(str(n).encode()).hexdigest()[:16] for n in range(count))
+        for split, count in history["clips"].items()
+    }
     # What it takes to make the same model again.
     assert card["settings"] == history["settings"]
     assert card["settings"]["seed"] == 0
