@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
+
+# A shell that starts the tests in its background has them ignore Ctrl-C, and so would whatever
+# they start: what is typed here is in the foreground.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
 
