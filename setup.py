@@ -43,6 +43,13 @@ CORE = [
     "skops>=0.16",  # scikit-learn models, stored without pickle
     "xgboost-cpu>=3.0,<4",  # never beside xgboost, which is the same with 700 MB of CUDA
     "jinja2>=3.1",  # the report
+    "grpcio>=1.48,<2",
+    "grpcio-health-checking>=1.48,<2",
+    "grpcio-reflection>=1.48,<2",
+    "fastapi>=0.115,<1",  # the local server's REST
+    "uvicorn>=0.30,<1",
+    "prometheus-client>=0.20,<1",
+    "requests>=2.32",  # the client's REST
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]
 
@@ -82,6 +89,8 @@ setup(
             "mypy==2.4.1",
             "pip-audit>=2.7",
             "moto[server]>=5.1",  # the S3 server that the tests talk to
+            "kubernetes-validate>=1.30",  # the manifests, against Kubernetes' own schemas
+            "schemathesis>=4",  # hostile REST requests
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this
         ],
     },
