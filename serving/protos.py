@@ -1,0 +1,82 @@
+"""TensorFlow Serving's protobuf modules and gRPC stubs, without TensorFlow's own start.
+
+`tensorflow_serving.apis` imports `tensorflow.core.framework.tensor_pb2` and its like: plain
+generated files, but their package is TensorFlow, which takes ten seconds to import and most
+of a gigabyte. A client needs none of it. So while they are imported here, an empty package
+stands in whose path is TensorFlow's folder; afterwards it is taken away again, and whoever
+imports TensorFlow later gets the real one, which finds these modules loaded.
+
+Import the protobuf modules from here, not from `tensorflow_serving`, wherever TensorFlow may
+not have been imported.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import types
+
+
+def _stand_in() -> types.ModuleType | None:
+    """An empty `tensorflow` package, or None where the real one is loaded already."""
+    if "tensorflow" in sys.modules:
+        return None
+    spec = importlib.util.find_spec("tensorflow")
+    if spec is None or spec.submodule_search_locations is None:
+        raise ModuleNotFoundError("tensorflow is not installed; its protobuf modules are needed")
+    package = types.ModuleType("tensorflow")
+    package.__path__ = list(spec.submodule_search_locations)
+    package.__spec__ = spec
+    return package
+
+
+_package = _stand_in()
+if _package is not None:
+    sys.modules["tensorflow"] = _package
+try:
+    from tensorflow.core.example import example_pb2
+    from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow_serving.apis import (
+        classification_pb2,
+        get_model_metadata_pb2,
+        get_model_status_pb2,
+        inference_pb2,
+        input_pb2,
+        model_management_pb2,
+        model_pb2,
+        model_service_pb2_grpc,
+        predict_pb2,
+        prediction_service_pb2_grpc,
+        regression_pb2,
+        status_pb2,
+    )
+    from tensorflow_serving.config import (
+        file_system_storage_path_source_pb2,
+        model_server_config_pb2,
+    )
+finally:
+    if _package is not None:
+        del sys.modules["tensorflow"]
+
+__all__ = [
+    "classification_pb2",
+    "example_pb2",
+    "file_system_storage_path_source_pb2",
+    "get_model_metadata_pb2",
+    "get_model_status_pb2",
+    "inference_pb2",
+    "input_pb2",
+    "meta_graph_pb2",
+    "model_management_pb2",
+    "model_pb2",
+    "model_server_config_pb2",
+    "model_service_pb2_grpc",
+    "predict_pb2",
+    "prediction_service_pb2_grpc",
+    "regression_pb2",
+    "status_pb2",
+    "tensor_pb2",
+    "tensor_shape_pb2",
+    "types_pb2",
+]
