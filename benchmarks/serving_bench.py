@@ -1,0 +1,105 @@
+"""What the serving benchmarks share: models to serve, servers to ask, and statistics.
+
+The weights are random: what a request costs does not depend on them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from components.audio.params import AudioParams  # noqa: E402
+from serving.protos import predict_pb2  # noqa: E402
+from serving.tensors import to_proto  # noqa: E402
+
+MODEL_NAME = "genreflow"
+PARAMS = AudioParams()
+GENRES = ("Blues", "Classical", "Country", "Disco", "Hiphop", "Jazz", "Metal", "Pop", "Rock")
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+MESSAGE_BYTES = 64 << 20
+START_SECONDS = 300
+
+
+def export(architecture: str, version: pathlib.Path, seed: int = 1) -> None:
+    """Exports a network as the pipeline does, in this process (imports TensorFlow)."""
+    from components.models import registry
+    from components.models.settings import ModelSettings
+    from components.trainer.export import export_saved_model
+
+    network = registry.build(
+        architecture,
+        ModelSettings(weights="none"),
+        n_mels=PARAMS.n_mels,
+        frames=PARAMS.frames,
+        genres=len(GENRES),
+        seed=seed,
+    )
+    export_saved_model(
+        network.model,
+        str(version),
+        params=PARAMS,
+        genres=GENRES,
+        model_card={"architecture": architecture},
+    )
+
+
+@contextlib.contextmanager
+def server(models: pathlib.Path, *options: str) -> Iterator[dict[str, Any]]:
+    """A server in a process of its own; what its ready file says."""
+    ready = models.parent / f"ready-{os.getpid()}.json"
+    ready.unlink(missing_ok=True)
+    command = [
+        sys.executable, "-m", "serving.server", "--model-dir", str(models), "--port", "0",
+        "--rest-port", "0", "--ready-file", str(ready), *options,
+    ]  # fmt: skip
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + START_SECONDS
+        while not ready.exists():
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the server did not start: {' '.join(command)}")
+            time.sleep(0.05)
+        yield json.loads(ready.read_text(encoding="utf-8"))
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def predict_request(signature: str, **inputs: npt.ArrayLike) -> Any:
+    """A PredictRequest; its arrays go as raw bytes."""
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = MODEL_NAME
+    request.model_spec.signature_name = signature
+    for name, values in inputs.items():
+        request.inputs[name].CopyFrom(to_proto(values))
+    return request
+
+
+def song(seconds: float = 30, seed: int = 0) -> npt.NDArray[np.float32]:
+    """float32 `[windows, clip_samples]`: chords with noise, cut as the client cuts a file."""
+    rng = np.random.default_rng(seed)
+    samples = int(seconds * PARAMS.sample_rate_hz) // PARAMS.clip_samples * PARAMS.clip_samples
+    times = np.arange(samples) / PARAMS.sample_rate_hz
+    chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in rng.uniform(80, 2000, 4))
+    sound = 0.15 * chord + rng.normal(0, 0.05, samples)
+    return sound.astype(np.float32).reshape(-1, PARAMS.clip_samples)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """In milliseconds, of seconds."""
+    return float(np.percentile(values, percent)) * 1000

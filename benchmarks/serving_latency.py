@@ -1,0 +1,187 @@
+"""What a server costs beside a call in process, and what batching brings.
+
+    python benchmarks/serving_latency.py [--architectures ffnn cnn_small vgg16]
+        [--songs 30] [--seconds 10] [--clients 1 8 32]
+
+First table: one 30-second song (15 windows in one request), p50 of the same SavedModel called
+in this process and through `genreflow serve` over gRPC, in turns, so that whatever else the
+machine does touches both; "ratio" is through the server over in process.
+
+Second table: so many clients at once, each with one clip a request and the next as soon as
+the answer is there: requests a second, p50 and p99, with and without batching. The clients
+are threads of one process of their own, which send bytes that are ready; they share the
+machine's cores with the server. The two servers are asked in turns, three times each; the
+figures are of all rounds together.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import Any
+
+import grpc
+import numpy as np
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.serving_bench import (  # noqa: E402
+    MESSAGE_BYTES,
+    PREDICT,
+    export,
+    percentile,
+    predict_request,
+    server,
+    song,
+)
+
+ROUNDS = 3
+OPTIONS = [
+    ("grpc.max_receive_message_length", MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MESSAGE_BYTES),
+]
+
+
+def _raw_call(address: str, own_connection: bool = False) -> tuple[Any, Any]:
+    options = [*OPTIONS, ("grpc.use_local_subchannel_pool", int(own_connection))]
+    channel = grpc.insecure_channel(address, options=options)
+    return channel, channel.unary_unary(PREDICT)
+
+
+def one_song(models: pathlib.Path, songs: int) -> tuple[list[float], list[float]]:
+    """Seconds of each call, in process and through the server."""
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(str(models / "1"))
+    signature = loaded.signatures["serving_default"]
+    windows = song()
+    direct, through = [], []
+    with server(models) as ready:
+        channel, call = _raw_call(f"127.0.0.1:{ready['port']}")
+        with channel:
+            for turn in range(songs + 2):
+                begun = time.perf_counter()
+                answer = signature(waveform=tf.constant(windows))["probabilities"].numpy()
+                between = time.perf_counter()
+                request = predict_request("serving_default", waveform=windows)
+                call(request.SerializeToString(), timeout=120)
+                ended = time.perf_counter()
+                if turn >= 2:  # both are warm
+                    direct.append(between - begun)
+                    through.append(ended - between)
+    assert answer.shape[0] == len(windows)
+    return direct, through
+
+
+def load(address: str, clients: int, seconds: float) -> dict[str, Any]:
+    """Asks a server from many threads; seconds of each request, and how long it all took."""
+    bodies = [
+        predict_request("serving_default", waveform=row[np.newaxis]).SerializeToString()
+        for row in song(seed=clients)
+    ]
+    taken: list[list[float]] = [[] for _ in range(clients)]
+    failed: list[str] = []
+    stop = threading.Event()
+
+    def client(number: int) -> None:
+        channel, call = _raw_call(address, own_connection=True)
+        with channel:
+            turn = number
+            while not stop.is_set():
+                begun = time.perf_counter()
+                try:
+                    call(bodies[turn % len(bodies)], timeout=120)
+                except grpc.RpcError as error:
+                    failed.append(str(error.code()))
+                    continue
+                taken[number].append(time.perf_counter() - begun)
+                turn += 1
+
+    threads = [threading.Thread(target=client, args=(n,)) for n in range(clients)]
+    begun = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    time.sleep(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    elapsed = time.perf_counter() - begun
+    return {"elapsed": elapsed, "taken": list(itertools.chain(*taken)), "failed": failed}
+
+
+def load_elsewhere(port: int, clients: int, seconds: float) -> dict[str, Any]:
+    """`load` in a process of its own."""
+    command = [sys.executable, __file__, "--load", f"127.0.0.1:{port}", str(clients), str(seconds)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def clients_table(architecture: str, models: pathlib.Path, arguments: argparse.Namespace) -> None:
+    with server(models, "--batching") as batched, server(models, "--no-batching") as plain:
+        ports = {"batched": batched["port"], "one by one": plain["port"]}
+        for clients in arguments.clients:
+            rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in ports}
+            for port in ports.values():
+                load_elsewhere(port, clients, 2)  # warm
+            for _ in range(ROUNDS):
+                for name, port in ports.items():
+                    rounds[name].append(load_elsewhere(port, clients, arguments.seconds))
+            rates = {}
+            for name, results in rounds.items():
+                taken = [second for result in results for second in result["taken"]]
+                failed = sum(len(result["failed"]) for result in results)
+                rates[name] = len(taken) / sum(result["elapsed"] for result in results)
+                ratio = f"{rates['batched'] / rates[name]:.2f}" if name != "batched" else ""
+                print(
+                    f"| {architecture} | {clients} | {name} | {rates[name]:.1f} | "
+                    f"{percentile(taken, 50):.1f} | {percentile(taken, 99):.1f} | {failed} | "
+                    f"{ratio} |",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--architectures", nargs="+", default=["ffnn", "cnn_small", "vgg16"])
+    parser.add_argument("--songs", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.load:
+        address, clients, seconds = arguments.load
+        print(json.dumps(load(address, int(clients), float(seconds))))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        models = {name: pathlib.Path(folder, name, "genreflow") for name in arguments.architectures}
+        for name, path in models.items():
+            export(name, path / "1")
+        print("| network | in process p50, ms | through the server p50, ms | ratio |")
+        print("|---|---|---|---|")
+        for name, path in models.items():
+            direct, through = one_song(path, arguments.songs)
+            ratio = statistics.median(through) / statistics.median(direct)
+            print(
+                f"| {name} | {percentile(direct, 50):.1f} | {percentile(through, 50):.1f} | "
+                f"{ratio:.2f} |",
+                flush=True,
+            )
+        print(
+            "\n| network | clients | requests | a second | p50, ms | p99, ms | failed | "
+            "batched / one by one |"
+        )
+        print("|---|---|---|---|---|---|---|---|")
+        for name, path in models.items():
+            clients_table(name, path, arguments)
+
+
+if __name__ == "__main__":
+    main()
