@@ -35,6 +35,6 @@ env: ## Make .venv where it is missing or stale
 	@scripts/setup_env.sh
 
 clean: ## Delete .venv, caches and what runs left here
-	@rm -rf .venv .venv.lock .venv-setup.log build dist *.egg-info \
+	@rm -rf .venv .venv.lock .venv-setup.log .tools build dist *.egg-info \
 	    .pytest_cache .hypothesis .mypy_cache .ruff_cache genreflow-work genreflow-demo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

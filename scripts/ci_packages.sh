@@ -1,18 +1,61 @@
 #!/bin/sh
-# Installs the Debian packages that building and testing need, where a program is missing.
-# The one list of them: PROGRAM:PACKAGE.
+# Installs what building and testing need beside .venv, where it is missing.
+#
+# Debian's packages: the one list of them, PROGRAM:PACKAGE. And, for the conformance tests,
+# clients that are not ours: grpcurl, which Go builds (a minute), and the npm packages of
+# tests/conformance/node. Both go into .tools, which git ignores and `make clean` deletes.
+# Where they cannot be fetched this warns and goes on: with CI=true the tests that need them
+# then fail and name this script.
 set -eu
-needed="make:make git:git flock:util-linux chromium:chromium"
+cd "$(dirname "$0")/.."
+needed="make:make git:git flock:util-linux chromium:chromium curl:curl go:golang-go
+    node:nodejs npm:npm"
+# Built by Debian 12's Go 1.19 too.
+grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
 
 missing=""
 for entry in $needed; do
     command -v "${entry%%:*}" >/dev/null || missing="$missing ${entry#*:}"
 done
-[ -z "$missing" ] && exit 0
+if [ -n "$missing" ]; then
+    echo "Installing$missing ..."
+    as_root=""
+    [ "$(id -u)" -eq 0 ] || as_root=sudo
+    $as_root apt-get update -qq
+    # shellcheck disable=SC2086  # a list of words
+    DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends \
+        $missing
+fi
 
-echo "Installing$missing ..."
-as_root=""
-[ "$(id -u)" -eq 0 ] || as_root=sudo
-$as_root apt-get update -qq
-# shellcheck disable=SC2086  # a list of words
-DEBIAN_FRONTEND=noninteractive $as_root apt-get install -qq -y --no-install-recommends $missing
+warn() { # warn WHAT: its log is shown
+    echo "$1 could not be installed; the tests that need it will fail. The end of the log:" >&2
+    tail -n 10 "$log" | sed 's/^/  /' >&2
+}
+
+# The marks .tools/grpcurl and .tools/node/package-lock.json say what is there, and are
+# written last.
+install_grpcurl() {
+    [ "$(cat .tools/grpcurl 2>/dev/null)" = "$grpcurl" ] && [ -x .tools/bin/grpcurl ] && return
+    echo "Building grpcurl ..."
+    # Without cgo no C compiler is needed.
+    CGO_ENABLED=0 GOBIN="$(pwd)/.tools/bin" go install -trimpath "$grpcurl" >"$log" 2>&1 &&
+        echo "$grpcurl" >.tools/grpcurl || warn grpcurl
+}
+
+install_node_packages() {
+    from=tests/conformance/node
+    to=.tools/node
+    cmp -s $from/package-lock.json $to/package-lock.json && [ -d $to/node_modules ] && return
+    echo "Installing the npm packages of $from ..."
+    rm -rf $to $to.new
+    mkdir -p $to.new
+    cp $from/package.json $from/package-lock.json $to.new/
+    # No script of a package is run: none is needed.
+    (cd $to.new && npm ci --ignore-scripts --no-audit --no-fund) >"$log" 2>&1 &&
+        mv $to.new $to || warn "The npm packages of $from"
+}
+
+mkdir -p .tools
+log=.tools/install.log
+install_grpcurl
+install_node_packages

@@ -10,6 +10,7 @@ import shutil
 import sys
 import types
 from collections.abc import Callable
+from typing import NoReturn
 
 # Before anything imports TensorFlow: quiet, on the processor, without rounding that
 # depends on how it was compiled.
@@ -36,6 +37,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("genreflow")
 
 DATA_VARIABLE = "GENREFLOW_DATA"
+# Programs for tests that are no Debian packages; scripts/ci_packages.sh puts them there.
+TOOLS = pathlib.Path(__file__).resolve().parent.parent / ".tools"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -60,20 +63,43 @@ def real_data() -> pathlib.Path:
 def requires_program() -> Callable[[str, str], str]:
     """`requires_program(program, package)`: the program's path.
 
-    Where it is missing the test is skipped, naming the Debian package that has it; in
-    continuous integration, which installs them, it fails.
+    It is looked for on PATH and in .tools/bin. Where it is missing the test is skipped,
+    naming the Debian package that has it (or, for one with a slash in its name, what
+    scripts/ci_packages.sh builds); in continuous integration, which installs them, it fails.
     """
     return find_program
 
 
 def find_program(program: str, package: str) -> str:
-    path = shutil.which(program)
-    if path is None:
-        reason = f"needs {program}: apt install {package}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{reason} (add it to scripts/ci_packages.sh)")
-        pytest.skip(reason)
-    return path
+    path = os.environ.get("PATH", os.defpath)
+    found = shutil.which(program, path=os.pathsep.join([path, str(TOOLS / "bin")]))
+    if found is None:
+        is_debian = "/" not in package
+        raise_missing(
+            f"{program}: apt install {package}" if is_debian else f"{program} ({package})"
+        )
+    return found
+
+
+@pytest.fixture(scope="session")
+def requires_npm_packages() -> Callable[..., pathlib.Path]:
+    """`requires_npm_packages(*names)`: the node_modules of .tools/node; as requires_program."""
+    return find_npm_packages
+
+
+def find_npm_packages(*names: str) -> pathlib.Path:
+    modules = TOOLS / "node" / "node_modules"
+    missing = [name for name in names if not (modules / name / "package.json").is_file()]
+    if missing:
+        raise_missing(f"the npm packages {', '.join(missing)}")
+    return modules
+
+
+def raise_missing(what: str) -> NoReturn:
+    """Skips the test, or fails it where everything should be installed."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"needs {what}; scripts/ci_packages.sh should have installed it")
+    pytest.skip(f"needs {what} (scripts/ci_packages.sh installs all)")
 
 
 def _load(name: str) -> types.ModuleType:
