@@ -20,8 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components import progress
-from components.errors import GenreflowError
-from components.storage.errors import StorageError, scrubbed
+from pipeline import failures
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +40,12 @@ def main(path: str) -> int:
         run(request)
     except BaseException as error:
         traceback.print_exc()
-        cause = _user_error(error) or _storage_error(error)
+        cause = failures.mendable(error)
         progress.report(
             "failed",
             node=getattr(error, "node", None),
             message=str(cause) if cause else None,
-            detail=None if cause else _one_line(error),
+            detail=None if cause else failures.one_line(error),
         )
         return 1
     return 0
@@ -156,38 +155,6 @@ def _check_starting_weights(config: Any, facts: Any) -> None:
                 genres=len(facts.genres),
                 seed=config.training.seed,
             )
-
-
-def _user_error(error: BaseException | None) -> GenreflowError | None:
-    """The cause that a user can mend, wherever in the chain it is."""
-    while error is not None:
-        if isinstance(error, GenreflowError):
-            return error
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _storage_error(error: BaseException | None) -> StorageError | None:
-    """What an object store did to TensorFlow, Beam or botocore, in words; None otherwise."""
-    while error is not None:
-        module = type(error).__module__
-        text = str(error)
-        by_tensorflow = module.startswith("tensorflow.") and "s3://" in text
-        by_client = module.startswith(("botocore.", "apache_beam.io.aws."))
-        # Beam hands on the text of what its workers raise.
-        by_beam = "S3ClientError" in text or ("BeamIOError" in text and "s3://" in text)
-        if by_tensorflow or by_client or by_beam:
-            lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]
-            return StorageError(f"the object store failed: {scrubbed(lines[-1])}")
-        error = error.__cause__ or error.__context__
-    return None
-
-
-def _one_line(error: BaseException) -> str:
-    while error.__cause__ is not None:
-        error = error.__cause__
-    first = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {first[:300]}"
 
 
 def _die_with_parent() -> None:
