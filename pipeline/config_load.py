@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import importlib.resources
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.inert import inert
@@ -60,6 +61,25 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     parsed = [parse_override(text) for text in overrides]
     apply_overrides(values, parsed)
     return _validate(values, source, parsed)
+
+
+def from_values(values: dict[str, Any], changes: Mapping[str, Any]) -> Config:
+    """A configuration from what `Config.to_json` gave, with changes, validated as a file is.
+
+    Args:
+      values: the tables; not changed.
+      changes: keys such as "training.epochs" to values.
+
+    Raises:
+      ConfigError: anything is wrong; one line for every problem.
+    """
+    parsed = [
+        Override(f"{key}={json.dumps(value)}", tuple(key.split(".")), value)
+        for key, value in changes.items()
+    ]
+    merged = copy.deepcopy(values)
+    apply_overrides(merged, parsed)
+    return _validate(merged, "the configuration", parsed)
 
 
 def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from hypothesis import given
 
 from pipeline.config import Config
 from pipeline.config_errors import ConfigError
-from pipeline.config_load import load, shipped_config
+from pipeline.config_load import from_values, load, shipped_config
 from pipeline.config_overrides import parse_override
 
 SHIPPED = ["demo", "fma_medium", "fma_small", "folder", "gtzan", "study"]
@@ -308,3 +308,21 @@ def test_a_search_that_cannot_be_made_is_told_where_it_is_written(
     (line,) = complaints(f"[models.ffnn]\n[tuning]\n{table}")
     assert "c.toml: " in line
     assert message in line
+
+
+def test_a_configuration_survives_json_and_takes_changes() -> None:
+    config = load(shipped_config("demo"))
+    assert from_values(config.to_json(), {}) == config
+    changed = from_values(config.to_json(), {"training.epochs": 99})
+    assert changed.training.epochs == 99
+    assert changed.models == config.models
+
+
+def test_every_wrong_change_is_told_by_its_key() -> None:
+    values = load(shipped_config("demo")).to_json()
+    with pytest.raises(ConfigError) as told:
+        from_values(values, {"training.epocs": 3, "gate.floor": "x"})
+    lines = str(told.value).splitlines()
+    assert len(lines) == 2
+    assert "did you mean training.epochs" in lines[0]
+    assert "gate.floor" in lines[1]
