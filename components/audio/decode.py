@@ -89,15 +89,31 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
         return mono, int(audio.samplerate)
 
 
+class _InOrderFile(soundfile.SoundFile):  # type: ignore[misc]
+    """Read from its start to its end: soundfile seeks after every read where it can, and
+    seeks in mp3 are not exact."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 @contextlib.contextmanager
-def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
+def opened(
+    path: str | pathlib.Path, *, longest_seconds: float | None = None, in_order: bool = False
+) -> Iterator[soundfile.SoundFile]:
     """Opens an audio file, its header checked; what libsndfile raises becomes DecodeError.
+
+    Args:
+      path: the audio file.
+      longest_seconds: a header that claims more is not trusted; None is MAX_SECONDS.
+      in_order: it will be read in blocks, each by its number of samples, and never sought in.
 
     Raises:
       DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_long or
         truncated; on opening or from what is read inside.
     """
     path = pathlib.Path(path)
+    most_seconds = MAX_SECONDS if longest_seconds is None else longest_seconds
     try:
         if not path.is_file():
             raise DecodeError("missing_file", _what_instead(path))
@@ -107,7 +123,7 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
         measured = with_length(path)
         # Bytes: names that are not UTF-8 open too.
         source = io.BytesIO(measured) if measured else os.fsencode(path)
-        with soundfile.SoundFile(source) as audio:
+        with (_InOrderFile if in_order else soundfile.SoundFile)(source) as audio:
             # libsndfile takes a file of any content named .au for headerless u-law.
             if audio.format == "RAW":
                 raise DecodeError("undecodable", "Format not recognised.")
@@ -117,11 +133,11 @@ def opened(path: str | pathlib.Path) -> Iterator[soundfile.SoundFile]:
                     f"its header says {audio.samplerate} Hz; "
                     f"{LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz are read",
                 )
-            if audio.frames > MAX_SECONDS * audio.samplerate:
+            if audio.frames > most_seconds * audio.samplerate:
                 raise DecodeError(
                     "too_long",
                     f"{audio.frames / audio.samplerate:.0f} s; "
-                    f"at most {MAX_SECONDS:.0f} s are read",
+                    f"at most {most_seconds:.0f} s are read",
                 )
             _check_not_cut(audio)
             yield audio

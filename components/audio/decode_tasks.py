@@ -7,7 +7,7 @@ so that both give the same bytes. Nothing here may import more than decoding nee
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from components.audio.clips import clip_starts
 from components.audio.decode import audio_digest, opened, resample
 from components.audio.decode import decode as decode_file
 from components.audio.params import AudioParams
+from components.audio.streaming import Part, parts
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,6 +62,41 @@ def decode(path: str, rate_hz: int) -> Answer:
     return Answer({"seconds": seconds}, resample(samples, file_rate_hz, rate_hz))
 
 
+def part(path: str, rate_hz: int, part_samples: int, index: int) -> Answer:
+    """Part `index` of the recording (components.audio.streaming.parts).
+
+    A process that gave the part before goes on where it stopped; one that did not (because
+    that other one died) begins at the start, so the answer is the same.
+    """
+    global _stream
+    asked = (path, rate_hz, part_samples)
+    if _stream is None or _stream.asked != asked or _stream.index != index:
+        _stream = _Stream(asked, 0, parts(*asked))
+        for _ in range(index):
+            next(_stream.parts)
+        _stream.index = index
+    stream, _stream = _stream, None  # what fails is not gone on with
+    found = next(stream.parts)
+    if len(found.samples) == part_samples:
+        stream.index += 1
+        _stream = stream
+    values = {"seconds": found.seconds, "claimed_seconds": found.claimed_seconds}
+    return Answer(values, found.samples)
+
+
+@dataclasses.dataclass(eq=False)
+class _Stream:
+    """A recording that is being read: what was asked for, and the part that comes next."""
+
+    asked: tuple[str, int, int]
+    index: int
+    parts: Iterator[Part]
+
+
+# Of the process that decodes, which does one thing at a time.
+_stream: _Stream | None = None
+
+
 def header(path: str) -> Answer:
     """`frames` (samples a channel) and `rate_hz`, as the header says; decodes no audio."""
     with opened(path) as audio:
@@ -91,6 +127,7 @@ def write_wav(path: str, destination: str) -> Answer:
 TASKS: dict[str, Callable[..., Answer]] = {
     "read_clips": read_clips,
     "decode": decode,
+    "part": part,
     "header": header,
     "digest": digest,
     "write_wav": write_wav,

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 import math
 import os
 import pathlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,6 +22,7 @@ from components.audio.clip_reader import TrackClips
 from components.audio.decode import MAX_SECONDS
 from components.audio.decode_tasks import TASKS, Answer
 from components.audio.params import AudioParams
+from components.audio.streaming import LONGEST_SECONDS, Part, parts
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Decoder")
@@ -75,6 +77,23 @@ class Decoder(abc.ABC):
         most = math.ceil((MAX_SECONDS + 1) * rate_hz)
         return self._ask("decode", path, {"rate_hz": rate_hz}, most, _recording)
 
+    def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+        """The same samples as those of decode, part by part; up to a day of them.
+
+        Nothing else may be asked before the last part has come, or it is begun anew.
+
+        Args:
+          path: the audio file.
+          rate_hz: what it is resampled to.
+          part_samples: length of each part; the last one alone is shorter, and may be empty.
+        """
+        arguments = {"rate_hz": rate_hz, "part_samples": part_samples}
+        for index in itertools.count():
+            part = self._ask("part", path, {**arguments, "index": index}, part_samples, _part)
+            yield part
+            if len(part.samples) < part_samples:
+                return
+
     def header(self, path: str | pathlib.Path) -> tuple[int, int]:
         """(samples a channel, rate in Hz) as the file's header says; decodes no audio."""
         return self._ask("header", path, {}, 0, _header)
@@ -124,7 +143,14 @@ class Decoder(abc.ABC):
 
 
 class InProcessDecoder(Decoder):
-    """Decodes in this process: a crash or hang of native code is one of the process."""
+    """Decodes in this process: a crash or hang of native code is one of the process.
+
+    Several threads may share it.
+    """
+
+    def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+        """As Decoder.stream; several recordings may be read at once."""
+        yield from parts(_absolute(path), rate_hz, part_samples)
 
     def _answer(
         self,
@@ -159,6 +185,13 @@ def _recording(answer: Answer) -> Recording:
     if not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(f"a recording of {seconds} s")
     return Recording(answer.samples, float(seconds))
+
+
+def _part(answer: Answer) -> Part:
+    seconds, claimed = answer.values["seconds"], answer.values["claimed_seconds"]
+    if not 0 <= seconds <= claimed <= LONGEST_SECONDS:
+        raise ValueError(f"{seconds} of {claimed} s")
+    return Part(answer.samples, float(seconds), float(claimed))
 
 
 def _header(answer: Answer) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from components.audio.decode import EXTENSIONS, DecodeError
 from components.audio.decode_tasks import Answer
 from components.audio.decoder import Decoder
+from components.audio.streaming import Part
 from components.datasets.track import Track
 from components.errors import DataError, GenreflowError
 from components.storage import objects
@@ -159,6 +160,11 @@ class FetchingDecoder(Decoder):
 
     def __init__(self, inner: Decoder, fetcher: Fetcher) -> None:
         self._inner, self._fetcher = inner, fetcher
+
+    def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+        """As Decoder.stream; the object is fetched once."""
+        with self._fetcher.local(os.fspath(path)) as local:
+            yield from self._inner.stream(local, rate_hz, part_samples)
 
     def _ask(
         self,
