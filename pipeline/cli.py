@@ -43,7 +43,7 @@ SetOption = Annotated[
     ),
 ]
 RequireBlessingOption = Annotated[
-    bool, typer.Option("--require-blessing", help="Exit with 3 when the gate does not bless.")
+    bool, typer.Option("--require-blessing", help="Exit with 3 when the candidate is refused.")
 ]
 
 

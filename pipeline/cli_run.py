@@ -10,7 +10,8 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 
@@ -20,8 +21,9 @@ from components.storage.uri import is_remote, join, place
 from pipeline import local_runner, preflight, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
-from pipeline.display import LEGEND, RunDisplay, results_tables, shown, worth
+from pipeline.display import LEGEND, RunDisplay, results_tables, shown, verdict, worth
 from pipeline.places import Places, claim, complete_versions
+from pipeline.results import blessed
 from pipeline.tuning_table import TUNING_LEGEND, tuning_tables
 from pipeline.work_dir import PAGE, WorkDir
 
@@ -65,6 +67,7 @@ def run(
     begun = time.monotonic()
     config = with_data_dir(read_config(name, overrides), data_dir)
     preflight.check_weights(config)
+    preflight.check_engine(config)
     work = WorkDir.at(work_dir)
     places = Places.of(config.storage, work)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
@@ -99,7 +102,7 @@ def run(
     for note in worth(results):
         out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, places, corpus, time.monotonic() - begun)
-    return EXIT_NOT_BLESSED if require_blessing and not results["gate"]["blessed"] else 0
+    return EXIT_NOT_BLESSED if require_blessing and not blessed(results) else 0
 
 
 def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
@@ -156,24 +159,21 @@ def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places
 
 def _conclude(
     out: Console,
-    results: dict[str, object],
+    results: Mapping[str, Any],
     work: WorkDir,
     places: Places,
     corpus: Corpus,
     seconds: float,
 ) -> None:
-    """Where things are, why the gate decided as it did, and what to do next."""
-    gate: dict[str, object] = results["gate"]  # type: ignore[assignment]
+    """Where things are, why it was decided so, and what to do next."""
     version = results["pushed_version"]
 
     def say(text: str) -> None:
         out.print(text, highlight=False, soft_wrap=True)
 
-    say("[green]blessed[/]" if gate["blessed"] else "[yellow]not blessed[/]")
-    for rule in gate["rules"]:  # type: ignore[attr-defined]
-        mark = {"pass": "[green]✓[/]", "fail": "[yellow]✗[/]", "off": "-"}[rule["outcome"]]
-        say(f"  {mark} {rule['id']}: {shown(rule['text'])}")
-    if results["test_split_uses"] > 1:  # type: ignore[operator]
+    for line in verdict(results):
+        say(line)
+    if results["test_split_uses"] > 1:
         say(
             f"[dim]  these test tracks have judged {results['test_split_uses']} candidates in "
             "this work folder: choose by validation, or the best of many will only be the "
@@ -195,7 +195,12 @@ def _conclude(
     say(f"curves     {shown(work.curves)}, or {shown(watch)}")
     say(f"logs       {shown(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
-    if serves:
+    if results["gate"]["blessed"] and not blessed(results):
+        say(
+            "next       what serves the model, or its files, are at fault and not its accuracy: "
+            "see the reason above and the log, mend it, and run again"
+        )
+    elif serves:
         command = [program(), "predict", _song(corpus, work), "--model-dir", places.models]
         say(f"next       {shown(shlex.join(command))}")
     else:

@@ -11,6 +11,7 @@ from ml_metadata.proto import metadata_store_pb2
 
 from components import artifact_files
 from components.predictions import metrics, table
+from components.serving_check import outcome
 from components.tuner.trials import JSON_FILE
 from pipeline.config import Config
 from pipeline.results import SCHEMA_VERSION
@@ -111,6 +112,7 @@ def collect(
         "ensembles": {"members": selection["members"], "weights": selection["weights"]},
         **_principal_components(record),
         "gate": {key: decision[key] for key in ("blessed", "rules")},
+        "serving_check": _serving_check(record),
         "test_split_uses": record.candidates_judged(decision["test_digest"]),
         "pushed_version": version,
         "nodes": {node: dict(values) for node, values in node_seconds.items()},
@@ -135,6 +137,14 @@ def _models(
             },
         }
     return models
+
+
+def _serving_check(record: RunRecord) -> Any:
+    """How the candidate did on a server."""
+    outputs = record.outputs("ServingCheck")
+    if not outputs:
+        return outcome.OFF.to_json()
+    return read_json(outputs, "infra_blessing", outcome.FILE_NAME)
 
 
 def _principal_components(record: RunRecord) -> dict[str, Any]:

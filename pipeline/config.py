@@ -21,6 +21,7 @@ from components.ensemble.settings import EnsembleSettings
 from components.gate.settings import GateSettings
 from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings, TrainingSettings
+from components.serving_check.settings import ServingSettings
 from components.tuner.settings import PARAMETERS, TuningSettings
 from pipeline.beam_settings import BeamSettings
 from pipeline.storage_settings import StorageSettings
@@ -56,6 +57,7 @@ class Config:
     baselines: BaselineSettings = dataclasses.field(default_factory=BaselineSettings)
     ensemble: EnsembleSettings = dataclasses.field(default_factory=EnsembleSettings)
     gate: GateSettings = dataclasses.field(default_factory=GateSettings)
+    serving: ServingSettings = dataclasses.field(default_factory=ServingSettings)
     beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)
     storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
 

@@ -42,6 +42,7 @@ UNITS = {
     "training": "batches",
     "corpus": "tracks",
     "baselines": "steps",
+    "serving": "signatures",
 }
 
 
@@ -245,6 +246,31 @@ def worth(results: Mapping[str, Any]) -> list[str]:
     if results["leaky"]:
         notes.append("leaky split: clips of one track are on both sides, the numbers are too good")
     return notes
+
+
+# How a rule of the gate, or the server's trial, came out.
+_MARKS = {
+    "pass": "[green]✓[/]",
+    "passed": "[green]✓[/]",
+    "fail": "[yellow]✗[/]",
+    "failed": "[yellow]✗[/]",
+    "off": "-",
+}
+
+
+def verdict(results: Mapping[str, Any]) -> list[str]:
+    """Whether the candidate is blessed and why, in rich's markup: a line for each rule of the
+    gate, and one for its trial on a server if there was one."""
+    gate, served = results["gate"], results["serving_check"]
+    if served["outcome"] == "failed":
+        lines = ["[yellow]blessed by the gate, refused by ServingCheck[/]"]
+    else:
+        lines = ["[green]blessed[/]" if gate["blessed"] else "[yellow]not blessed[/]"]
+    for rule in gate["rules"]:
+        lines.append(f"  {_MARKS[rule['outcome']]} {rule['id']}: {shown(rule['text'])}")
+    if served["outcome"] != "skipped":
+        lines.append(f"  {_MARKS[served['outcome']]} ServingCheck: {shown(served['text'])}")
+    return lines
 
 
 def _table(text: str, results: Mapping[str, Any]) -> Table:

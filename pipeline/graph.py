@@ -37,6 +37,7 @@ from components.examples import schema
 from components.gate.component import GenreGate
 from components.gate.serving_model import ServingModelStrategy
 from components.report.component import Report
+from components.serving_check.component import ServingCheck
 from components.spectrogram_gen.component import SpectrogramGen
 from components.tuner.component import Tuner
 from pipeline.beam_settings import pipeline_args
@@ -44,6 +45,7 @@ from pipeline.config import Config
 
 PIPELINE_NAME = "genreflow"
 PUSHER = "Pusher"
+SERVING_CHECK = "ServingCheck"
 SERVING_MODEL = "ServingModel"
 
 
@@ -78,7 +80,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
     Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
     DataCheck, BaselineTrainer (if there are baselines), Tuner.<architecture> (of those that
     are tuned), Trainer.<architecture>, Ensembler, Evaluator, ServingModel (resolver),
-    GenreGate, Pusher, Report.
+    GenreGate, ServingCheck (unless it is switched off), Pusher, Report.
     """
     genres = facts.genres
     spectrograms = SpectrogramGen(
@@ -146,9 +148,11 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         settings=config.gate,
         genres=genres,
     )
+    served = _serving_check(config, candidate, gate.outputs["blessing"], examples, predictions)
     pusher = Pusher(
         model=candidate,
         model_blessing=gate.outputs["blessing"],
+        infra_blessing=served[0].outputs["infra_blessing"] if served else None,
         push_destination=pusher_pb2.PushDestination(
             filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.models)
         ),
@@ -181,6 +185,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
             evaluator,
             serving,
             gate,
+            *served,
             pusher,
             report,
         ],
@@ -240,6 +245,23 @@ def _trainer(
             ),
         },
     ).with_id(f"Trainer.{name}")
+
+
+def _serving_check(
+    config: Config, candidate: Any, blessing: Any, examples: Any, predictions: Any
+) -> list[ServingCheck]:
+    """The node that serves the candidate before it is pushed, or none."""
+    if not config.serving.check:
+        return []
+    return [
+        ServingCheck(
+            model=candidate,
+            blessing=blessing,
+            examples=examples,
+            predictions=predictions,
+            settings=config.serving,
+        )
+    ]
 
 
 def _data_settings(config: Config) -> dict[str, Any]:
@@ -316,10 +338,12 @@ def compile_ir(pipeline: tfx_pipeline.Pipeline) -> Any:
     """The pipeline as TFX's intermediate representation, ready for the launcher.
 
     The Pusher is never taken from the cache: the gate has already said whether the
-    candidate serves, and a version that someone deleted must be pushed again.
+    candidate serves, and a version that someone deleted must be pushed again. Nor is
+    ServingCheck: what it tries is also the server that is installed now, and a refusal because
+    that was slow or missing must not stay.
     """
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id == PUSHER:
+        if node.pipeline_node.node_info.id in (PUSHER, SERVING_CHECK):
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir

@@ -52,6 +52,7 @@ def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.P
         artifact_files.read_text(os.path.join(source, PAGE)),
         nodes=outcome["nodes"],
         pushed_version=outcome["pushed_version"],
+        serving_check=outcome["serving_check"],
     )
     plots = artifact_files.matching(os.path.join(source, PLOTS), "*.png")
     names = {path.rpartition("/")[2] for path in plots}

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 from collections.abc import Collection
 
 from components.datasets.corpus import Corpus
 from components.errors import UsageError
 from pipeline.config import Config
+
+TENSORFLOW_SERVING = "tensorflow_model_server"
 
 
 def check_weights(config: Config) -> None:
@@ -15,6 +18,18 @@ def check_weights(config: Config) -> None:
     for name, model in config.models.items():
         if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
             raise UsageError(f"models.{name}.weights = {model.weights!r}: there is no such file")
+
+
+def check_engine(config: Config) -> None:
+    """Raises UsageError for a server that the candidate shall be tried on and that is not here."""
+    serving = config.serving
+    needed = serving.check and serving.engine == "tensorflow-serving"
+    if needed and shutil.which(TENSORFLOW_SERVING) is None:
+        raise UsageError(
+            f'serving.engine = "tensorflow-serving": there is no {TENSORFLOW_SERVING} on the '
+            'PATH; install it, or set serving.engine = "auto", which takes the local server '
+            "where it is missing"
+        )
 
 
 def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()) -> None:

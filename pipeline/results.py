@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 SCHEMA_VERSION = 2
 FILE_NAME = "results.json"
 SCHEMA_FILE = pathlib.Path(__file__).with_name("results_schema.json")
+
+
+def blessed(results: Mapping[str, Any]) -> bool:
+    """Whether nothing keeps the candidate from being pushed: neither the gate nor ServingCheck."""
+    served = results.get("serving_check", {})  # earlier runs have none
+    return bool(results["gate"]["blessed"]) and served.get("outcome") != "failed"
 
 
 def write_results(results: dict[str, Any], work_dir: str) -> str:

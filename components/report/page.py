@@ -108,7 +108,11 @@ def render(page: Page) -> str:
 
 
 def with_run(
-    html: str, *, nodes: Mapping[str, Mapping[str, Any]], pushed_version: str | None
+    html: str,
+    *,
+    nodes: Mapping[str, Mapping[str, Any]],
+    pushed_version: str | None,
+    serving_check: Mapping[str, Any] | None = None,
 ) -> str:
     """The page with what is known after the graph alone.
 
@@ -117,11 +121,18 @@ def with_run(
       nodes: for each node `{"outcome": "done" | "cached", "seconds": float}`, as in
         results.json.
       pushed_version: the version that the run pushed, or None.
+      serving_check: how the candidate did on a server, as in results.json; None where that is
+        not known.
 
     Raises:
       ValueError: `html` is no report.
     """
-    known = {"nodes": nodes, "pushed_version": pushed_version, "known": True}
+    known = {
+        "nodes": nodes,
+        "pushed_version": pushed_version,
+        "served": serving_check,
+        "known": True,
+    }
     for part in _RUN_PARTS:
         begin, end = f"<!--run:{part}-->", f"<!--/run:{part}-->"
         before, found, rest = html.partition(begin)

@@ -57,7 +57,24 @@ def test_every_shipped_configuration_compiles_to_a_trainer_for_each_network(
         n: node.pipeline_node.execution_options.caching_options.enable_cache
         for n, node in nodes.items()
     }
-    assert [n for n, cached in caching.items() if not cached] == ["Pusher"]
+    assert [n for n, cached in caching.items() if not cached] == ["ServingCheck", "Pusher"]
+
+
+def _pusher_inputs(*overrides: str, tmp_path: pathlib.Path) -> dict[str, str]:
+    """What the Pusher reads, and of which node it is."""
+    config = load(shipped_config("demo"), overrides)
+    nodes = {node.pipeline_node.node_info.id: node for node in _compiled(config, tmp_path).nodes}
+    inputs = nodes["Pusher"].pipeline_node.inputs.inputs
+    return {name: of.channels[0].producer_node_query.id for name, of in inputs.items()}
+
+
+def test_the_pusher_needs_the_blessing_of_the_gate_and_that_of_a_server(
+    tmp_path: pathlib.Path,
+) -> None:
+    both = {"model_blessing": "GenreGate", "infra_blessing": "ServingCheck"}
+    assert _pusher_inputs(tmp_path=tmp_path) == {"model": "Ensembler", **both}
+    without = _pusher_inputs("serving.check=false", tmp_path=tmp_path)
+    assert without == {"model": "Ensembler", "model_blessing": "GenreGate"}
 
 
 def test_compiling_is_deterministic_and_sees_a_change_of_the_data(tmp_path: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ from typed import GENREFLOW, QUICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-ALWAYS_RUN = {"ServingModel", "Pusher"}
+ALWAYS_RUN = {"ServingModel", "ServingCheck", "Pusher"}
 
 
 class Typist:

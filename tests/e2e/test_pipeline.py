@@ -37,7 +37,7 @@ QUICK = (
     "gate.holds_serving=false",
     "gate.recall_floor=0.0",
 )
-ALWAYS_RUN = {"GenreGate", "Pusher", "Report", "ServingModel"}
+ALWAYS_RUN = {"GenreGate", "Pusher", "Report", "ServingCheck", "ServingModel"}
 NETWORKS = {"ffnn", "cnn_small", "crnn", "vgg16"}
 
 

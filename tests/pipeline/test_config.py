@@ -117,6 +117,7 @@ def test_json_holds_every_table_as_plain_values() -> None:
         "baselines",
         "ensemble",
         "gate",
+        "serving",
         "beam",
         "storage",
     }

@@ -155,7 +155,7 @@ def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:
     assert "kubeflow: unknown table" in line
     assert (
         "(there are: models, audio, dataset, split, training, tuning, baselines, ensemble, gate, "
-        "beam, storage)" in line
+        "serving, beam, storage)" in line
     )
 
 

@@ -1,0 +1,111 @@
+"""Test clips to ask about, and what the trainer's predictions say of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import hashlib
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from components.examples import parser, reader, schema
+from components.inert import inert
+from components.predictions.table import probability_columns
+from components.serving_check.outcome import CheckFailed
+
+TEST = "test"
+_BATCH = 256
+Key = tuple[str, int]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class KnownClips:
+    """Clips with what is expected of them, in the same order.
+
+    `names` for people; `examples` serialized tf.Examples, object `[clips]`; `expected`
+    float32 `[clips, genres]`.
+    """
+
+    names: tuple[str, ...]
+    examples: npt.NDArray[np.object_]
+    expected: npt.NDArray[np.float32]
+
+
+def read_test_clips(
+    table: pd.DataFrame, candidate: str, genres: Sequence[str], examples_uri: str, count: int
+) -> KnownClips:
+    """At most `count` clips of the test split, always the same ones.
+
+    Args:
+      table: the Ensembler's predictions.
+      candidate: the model's name there.
+      genres: in label order.
+      examples_uri: root of the Examples artifact.
+      count: at least 1.
+
+    Raises:
+      CheckFailed: the table has no test rows of that model, or other genres, or rows of clips
+        that the examples do not hold.
+      components.errors.DataError: the examples cannot be read.
+    """
+    columns = probability_columns(genres)
+    rows = table[(table["model"] == candidate) & (table["split"] == TEST)]
+    if rows.empty or not set(columns) <= set(table.columns):
+        raise CheckFailed(
+            f"the predictions have no test rows of {inert(candidate)} for the genres "
+            f"{', '.join(map(inert, genres))}"
+        )
+    keys = list(zip(rows[schema.TRACK_ID], rows[schema.CLIP_INDEX].astype(int), strict=True))
+    chosen = choose(keys, count)
+    serialized = _read(examples_uri, set(chosen))
+    for key in chosen:
+        if key not in serialized:
+            raise CheckFailed(f"the examples do not hold {_name(key)}, which was predicted")
+    by_key = dict(zip(keys, rows[columns].to_numpy(np.float32), strict=True))
+    return KnownClips(
+        tuple(map(_name, chosen)),
+        np.array([serialized[key] for key in chosen], object),
+        np.stack([by_key[key] for key in chosen]),
+    )
+
+
+def choose(keys: Sequence[Key], count: int) -> list[Key]:
+    """At most `count` clips, from as many tracks as there are: one of each in turn.
+
+    Which ones follows from hashes of their names, so that the same data gives the same clips
+    and more data changes few of them.
+    """
+    by_track: dict[str, list[Key]] = {}
+    for key in sorted(set(keys), key=_rank):
+        by_track.setdefault(key[0], []).append(key)
+    turns = [(turn, _rank(of[0]), key) for of in by_track.values() for turn, key in enumerate(of)]
+    return [key for _, _, key in sorted(turns)[:count]]
+
+
+def _rank(key: Key) -> bytes:
+    return hashlib.sha256(f"{key[0]}\0{key[1]}".encode()).digest()
+
+
+def _name(key: Key) -> str:
+    return f"clip {key[1]} of test track {inert(key[0])}"
+
+
+def _read(examples_uri: str, wanted: set[Key]) -> dict[Key, bytes]:
+    files = reader.find([os.path.join(glob.escape(examples_uri), f"Split-{TEST}", "*")])
+    found: dict[Key, bytes] = {}
+    with reader.readable(files):
+        for batch in reader.blocks(files).rebatch(_BATCH).prefetch(2):
+            parsed = parser.parse_keys(batch)
+            tracks = parsed[schema.TRACK_ID].numpy()
+            indices = parsed[schema.CLIP_INDEX].numpy()
+            for row, (track, index) in enumerate(zip(tracks, indices, strict=True)):
+                key = (track.decode("utf-8"), int(index))
+                if key in wanted:
+                    found[key] = batch[row].numpy()
+            if len(found) == len(wanted):
+                break
+    return found

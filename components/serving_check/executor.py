@@ -1,0 +1,138 @@
+"""ServingCheck's work: serve the candidate, ask it, write the blessing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import tempfile
+from typing import Any
+
+from absl import logging
+from tfx.components.util import model_utils
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components import artifact_files, progress
+from components.fresh_output import empty_outputs
+from components.gate.evidence import read_selection
+from components.predictions import table
+from components.serving_check import candidate, server_process
+from components.serving_check.check import SIGNATURES, check_server
+from components.serving_check.client import Client
+from components.serving_check.clips import KnownClips, read_test_clips
+from components.serving_check.outcome import FILE_NAME, CheckFailed, Outcome
+from components.serving_check.settings import ServingSettings
+
+# What TFX's own InfraValidator writes.
+MARKERS = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
+
+
+class Executor(BaseExecutor):  # type: ignore[misc]
+    """Writes the InfraBlessing and, into its folder, `serving_check.json`."""
+
+    def Do(  # noqa: N802  TFX's name
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        self._log_startup(input_dict, output_dict, exec_properties)
+        empty_outputs(output_dict)
+        single = artifact_utils.get_single_instance
+        blessing = single(output_dict["infra_blessing"])
+        settings = ServingSettings(**json.loads(exec_properties["serving"]))
+        if model_utils.is_model_blessed(single(input_dict["blessing"])):
+            outcome = _try(
+                path_utils.serving_model_dir(single(input_dict["model"]).uri),
+                single(input_dict["predictions"]).uri,
+                single(input_dict["examples"]).uri,
+                settings,
+                blessing.uri,
+            )
+        else:
+            outcome = Outcome("skipped", "the gate did not bless the candidate: nothing to serve")
+        _write(blessing, outcome)
+
+
+def _try(
+    saved_model: str,
+    predictions_uri: str,
+    examples_uri: str,
+    settings: ServingSettings,
+    output_uri: str,
+) -> Outcome:
+    """Whatever is wrong with the candidate or its server is an outcome; files of the run that
+    cannot be read are errors."""
+    name = read_selection(predictions_uri).candidate
+    rows = table.read_table(predictions_uri)
+    try:
+        assets = candidate.read_assets(saved_model)
+        clips = read_test_clips(rows, name, assets.genres, examples_uri, settings.examples)
+    except CheckFailed as failure:
+        return Outcome("failed", str(failure))
+    # Beside the model, where that can be linked.
+    beside = None if "://" in output_uri else output_uri
+    with tempfile.TemporaryDirectory(prefix=".served-", dir=beside) as scratch:
+        return _serve(saved_model, assets, clips, settings, pathlib.Path(scratch))
+
+
+def _serve(
+    saved_model: str,
+    assets: candidate.Assets,
+    clips: KnownClips,
+    settings: ServingSettings,
+    scratch: pathlib.Path,
+) -> Outcome:
+    models = candidate.lay_out(saved_model, scratch)
+    _tell("starting a server", 0)
+    try:
+        with (
+            server_process.running(
+                models,
+                scratch,
+                engine=settings.engine,
+                start_seconds=settings.start_seconds,
+            ) as server,
+            Client(server.host, server.port, server.rest_port, settings.request_seconds) as client,
+        ):
+            checks = tuple(
+                check_server(
+                    client,
+                    assets,
+                    clips,
+                    settings.tolerance,
+                    lambda signature: _tell(signature, SIGNATURES.index(signature)),
+                )
+            )
+            # Why it does not answer, if it died of a request.
+            died = server.last_words()
+            engine = server.engine
+    except CheckFailed as failure:
+        return Outcome("failed", str(failure))
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        reason = f"{failed[0].signature}: {failed[0].text}" + (f" ({died})" if died else "")
+        return Outcome("failed", reason, engine, checks)
+    largest = max(check.largest_difference or 0.0 for check in checks)
+    requests = sum(check.requests for check in checks)
+    text = (
+        f"{requests} requests of {len(checks)} signatures were answered as they must be; "
+        f"probabilities differ by at most {largest:.1g} (serving.tolerance = "
+        f"{settings.tolerance:g})"
+    )
+    return Outcome("passed", text, engine, checks)
+
+
+def _tell(detail: str, done: int) -> None:
+    progress.report("progress", stage="serving", detail=detail, done=done, total=len(SIGNATURES))
+
+
+def _write(blessing: Any, outcome: Outcome) -> None:
+    """The artifact's property, which the Pusher obeys, `serving_check.json`, TFX's marker."""
+    logging.info("ServingCheck %s: %s", outcome.outcome, outcome.text)
+    blessing.set_int_custom_property("blessed", int(outcome.blessed))
+    text = json.dumps(outcome.to_json(), indent=2)
+    artifact_files.write_text(os.path.join(blessing.uri, FILE_NAME), text)
+    artifact_files.write_text(os.path.join(blessing.uri, MARKERS[outcome.blessed]), "")
