@@ -31,3 +31,13 @@ def not_found(message: str) -> ServingError:
 def unavailable(message: str) -> ServingError:
     """UNAVAILABLE: the same request may succeed later."""
     return ServingError(grpc.StatusCode.UNAVAILABLE, message)
+
+
+def failed_precondition(message: str) -> ServingError:
+    """FAILED_PRECONDITION: the server's state, not the request's form, is in the way."""
+    return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)
+
+
+def deadline_exceeded(message: str) -> ServingError:
+    """DEADLINE_EXCEEDED."""
+    return ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, message)
