@@ -5,9 +5,10 @@ What is measured is what would be served: the exported graph, not the Keras mode
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,7 @@ def predict_split(
     files = reader.find([os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")])
     keys: list[pd.DataFrame] = []
     probabilities: list[npt.NDArray[np.float32]] = []
-    with reader.readable(files):
+    with reader.readable(files), _whole_float32():
         for batch in reader.blocks(files).rebatch(BATCH).prefetch(2):
             outputs = signature(examples=batch)
             probabilities.append(outputs["probabilities"].numpy())
@@ -50,6 +51,19 @@ def predict_split(
     if not keys:
         raise DataError(f"the {split} split has no clips: {files}")
     return pd.concat(keys, ignore_index=True), np.concatenate(probabilities)
+
+
+@contextlib.contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Without TensorFloat-32: GPUs would multiply with 10 bits of each number, and a server
+    without one would seem to answer differently (ServingCheck)."""
+    experimental = tf.config.experimental
+    before = experimental.tensor_float_32_execution_enabled()
+    experimental.enable_tensor_float_32_execution(False)
+    try:
+        yield
+    finally:
+        experimental.enable_tensor_float_32_execution(before)
 
 
 def _keys(batch: tf.Tensor) -> pd.DataFrame:
