@@ -118,6 +118,8 @@ def _load(name: str) -> types.ModuleType:
 _load("typed")
 _toys = _load("serving_toys")
 toy_models = _toys.toy_models
+_serving_server = _load("serving_server")
+server, servers = _serving_server.server, _serving_server.servers
 _s3_server = _load("s3_server")
 s3_port, s3_proxy, s3, bucket = (
     _s3_server.s3_port, _s3_server.s3_proxy, _s3_server.s3, _s3_server.bucket,

@@ -118,21 +118,12 @@ class ServeOptions:
         )
 
     def model_config(self) -> ModelConfig:
-        """The model of --model-dir; a folder that is one version is served as that one alone.
-
-        Raises:
-          OptionError: the folder is a model, but not named by a version's number.
-        """
+        """The model of --model-dir. A folder that is one version is served as that one alone."""
         folder = pathlib.Path(self.model_dir).absolute()
-        if not (folder / SAVED_MODEL).is_file():
-            return ModelConfig(self.model_name, folder, parse_policy(self.policy))
-        if not VERSION_NAME.fullmatch(folder.name):
-            raise OptionError(
-                f"{self.model_dir}: this is one model, in a folder that is not named by a "
-                "version's number; move it to <folder>/1 and serve <folder>"
-            )
-        only = VersionPolicy("specific", versions=(int(folder.name),))
-        return ModelConfig(self.model_name, folder.parent, only)
+        if (folder / SAVED_MODEL).is_file() and VERSION_NAME.fullmatch(folder.name):
+            only = VersionPolicy("specific", versions=(int(folder.name),))
+            return ModelConfig(self.model_name, folder.parent, only)
+        return ModelConfig(self.model_name, folder, parse_policy(self.policy))
 
 
 def parse_policy(text: str) -> VersionPolicy:
