@@ -31,6 +31,8 @@ _ENUMS = {np.dtype(dtype): enum for enum, (dtype, _) in _NUMBERS.items()}
 
 # A shape of a few bytes may ask for any amount of memory.
 LARGEST_TENSOR_BYTES = 1 << 30
+# NumPy's own limit.
+MOST_DIMENSIONS = 32
 
 
 class TensorError(ValueError):
@@ -80,9 +82,15 @@ def to_array(proto: Any, largest_bytes: int = LARGEST_TENSOR_BYTES) -> npt.NDArr
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if any(size < 0 for size in shape):
         raise TensorError(f"its shape {list(shape)} has a negative size")
+    if len(shape) > MOST_DIMENSIONS:
+        raise TensorError(
+            f"its shape has {len(shape)} dimensions; at most {MOST_DIMENSIONS} are taken"
+        )
     total = math.prod(shape)
+    # NumPy multiplies the other sizes also where one is 0, and they may be any.
+    span = math.prod(size for size in shape if size)
     if proto.dtype == types_pb2.DT_STRING:
-        _check_size(total * np.dtype(object).itemsize, shape, largest_bytes)
+        _check_size(span * np.dtype(object).itemsize, shape, largest_bytes)
         return _filled(list(proto.string_val), shape, total, np.dtype(object))
     if proto.dtype not in _NUMBERS:
         known = proto.dtype in types_pb2.DataType.values()
@@ -90,7 +98,7 @@ def to_array(proto: Any, largest_bytes: int = LARGEST_TENSOR_BYTES) -> npt.NDArr
         raise TensorError(f"its element type {name} is not taken")
     number, field = _NUMBERS[proto.dtype]
     dtype = np.dtype(number)
-    _check_size(total * dtype.itemsize, shape, largest_bytes)
+    _check_size(span * dtype.itemsize, shape, largest_bytes)
     if proto.tensor_content:
         if len(proto.tensor_content) != total * dtype.itemsize:
             raise TensorError(

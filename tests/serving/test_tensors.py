@@ -75,6 +75,10 @@ def proto(dtype: int, shape: list[int], **values: Any) -> Any:
         (proto(types_pb2.DT_FLOAT, [1 << 40], float_val=[0]), "at most"),
         (proto(types_pb2.DT_STRING, [1 << 40], string_val=[b""]), "at most"),
         (proto(types_pb2.DT_FLOAT, [1 << 62, 1 << 62], float_val=[0]), "at most"),
+        (proto(types_pb2.DT_FLOAT, [0, 1 << 62]), "at most"),
+        (proto(types_pb2.DT_STRING, [1 << 62, 4, 0]), "at most"),
+        (proto(types_pb2.DT_FLOAT, [1] * 33, float_val=[1]), "33 dimensions; at most 32"),
+        (proto(types_pb2.DT_STRING, [0] * 64), "64 dimensions"),
         (proto(types_pb2.DT_INT8, [1], int_val=[300]), "does not fit"),
         (proto(types_pb2.DT_COMPLEX64, [1], scomplex_val=[1, 2]), "DT_COMPLEX64"),
         (proto(0, []), "DT_INVALID"),
@@ -84,6 +88,19 @@ def proto(dtype: int, shape: list[int], **values: Any) -> Any:
 def test_what_is_no_tensor_is_refused(bad: Any, words: str) -> None:
     with pytest.raises(TensorError, match=words):
         to_array(bad)
+
+
+@given(st.binary(max_size=64), st.lists(st.integers(-1, 2**63 - 1), max_size=40), st.data())
+def test_a_tensor_that_lies_is_read_or_refused(content: bytes, sizes: list[int], data: Any) -> None:
+    bad = proto(data.draw(st.integers(0, 130)), sizes, tensor_content=content)
+    bad.float_val.extend(data.draw(st.lists(st.floats(width=32), max_size=3)))
+    bad.int_val.extend(data.draw(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=3)))
+    bad.string_val.extend(data.draw(st.lists(st.binary(max_size=3), max_size=3)))
+    try:
+        read = to_array(bad, largest_bytes=1 << 16)
+    except TensorError:
+        return
+    assert list(read.shape) == sizes
 
 
 def test_a_shape_of_unknown_rank_is_refused() -> None:
