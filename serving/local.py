@@ -2,42 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.decode import DecodeError
-from components.audio.decoder import Decoder, InProcessDecoder
+from components.audio.decoder import Decoder
 from components.audio.params import AudioParams
-from components.audio.windows import whole_clips
 from serving import model_files
 from serving.model_files import ModelFolderError
-
-# Windows sent to the model in one call, so that a long file needs no more memory.
-WINDOWS_PER_CALL = 16
+from serving.prediction import GenreModel
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model says about one file.
-
-    `seconds`: length of the whole recording. `windows`: how many clips were cut from it,
-    one after the other; a shorter tail is not looked at. `probabilities`: genre to mean
-    over the windows, most probable first, equal ones in label order.
-    `window_probabilities`: float32 `[windows, genres]`, in time and label order.
-    """
-
-    path: str
-    seconds: float
-    windows: int
-    probabilities: dict[str, float]
-    window_probabilities: npt.NDArray[np.float32]
-
-
-class LocalModel:
+class LocalModel(GenreModel):
     """An exported model, loaded in this process. Takes seconds to make (TensorFlow)."""
 
     def __init__(self, path: str | pathlib.Path, decoder: Decoder | None = None) -> None:
@@ -50,12 +28,14 @@ class LocalModel:
         Raises:
           ModelFolderError: not a model, half copied, not as it says it is, or unsafe.
         """
-        self._decoder = decoder or InProcessDecoder()
+        super().__init__(decoder)
         self.path = model_files.resolve_version(path)
         assets = model_files.read_assets(self.path)
         model_files.check_graph(self.path)
-        self.genres: tuple[str, ...] = assets.genres
+        self.genres = assets.genres
         self.params: AudioParams = assets.params
+        self.sample_rate_hz = assets.params.sample_rate_hz
+        self.clip_samples = assets.params.clip_samples
         self.model_card = assets.model_card
         self._model, self._signature = _load(self.path)
         self._check_description(assets)
@@ -65,33 +45,10 @@ class LocalModel:
         import tensorflow as tf  # seconds to import
 
         answers = [np.zeros((0, len(self.genres)), np.float32)]
-        for start in range(0, len(windows), WINDOWS_PER_CALL):
-            batch = tf.constant(windows[start : start + WINDOWS_PER_CALL])
+        for start in range(0, len(windows), self.windows_per_call):
+            batch = tf.constant(windows[start : start + self.windows_per_call])
             answers.append(self._signature(waveform=batch)["probabilities"].numpy())
         return np.concatenate(answers)
-
-    def predict_file(self, path: str | pathlib.Path) -> Prediction:
-        """Decodes a file (mp3, wav, au, flac, ogg), cuts it into clips and asks the model.
-
-        Raises:
-          DecodeError: the file is not audio that can be used, or is shorter than one clip
-            ("too_short").
-        """
-        recording = self._decoder.decode(path, self.params.sample_rate_hz)
-        try:
-            windows = whole_clips(recording.samples, self.params)
-        except ValueError as error:
-            raise DecodeError("too_short", str(error)) from error
-        matrix = self.predict_windows(windows)
-        mean = matrix.mean(axis=0, dtype=np.float64)
-        order = np.argsort(-mean, kind="stable")
-        return Prediction(
-            path=str(path),
-            seconds=recording.seconds,
-            windows=len(windows),
-            probabilities={self.genres[index]: float(mean[index]) for index in order},
-            window_probabilities=matrix,
-        )
 
     def _check_description(self, assets: model_files.ModelAssets) -> None:
         """The graph's own description against the files beside it."""

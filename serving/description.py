@@ -1,0 +1,153 @@
+"""What a model at a server says it is, held against what a model can be.
+
+The other side may be any program: everything here is checked before it is used, so that a
+lie costs a message and nothing more.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+SIGNATURE = "describe"
+
+# Bounds of components.audio.params.AudioParams, and what no set of genres comes near.
+_LEAST_RATE_HZ, _MOST_RATE_HZ = 4000, 192_000
+_LEAST_CLIP_SAMPLES, _MOST_CLIP_SECONDS = 64, 120
+_MOST_GENRES, _MOST_GENRE_BYTES = 1000, 1000
+_MOST_CARD_BYTES = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{16}", re.ASCII)
+_SUM_TOLERANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelDescription:
+    """A served model.
+
+    `version`: that answered, where the protocol tells (gRPC). `genres`: in label order.
+    `sample_rate_hz`, `clip_samples`: of one window. `audio_params`: hash of all audio
+    parameters. `model_card`: JSON values.
+    """
+
+    version: int | None
+    genres: tuple[str, ...]
+    sample_rate_hz: int
+    clip_samples: int
+    audio_params: str
+    model_card: Mapping[str, Any]
+
+    def takes_the_same(self, other: ModelDescription) -> bool:
+        """Whether windows for one are windows for the other, and the answers have the same
+        meaning."""
+        return self._contract() == other._contract()
+
+    def _contract(self) -> tuple[object, ...]:
+        return self.genres, self.sample_rate_hz, self.clip_samples, self.audio_params
+
+
+def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> ModelDescription:
+    """What the outputs of `describe` say.
+
+    Raises:
+      ValueError: one is missing or cannot be; the message says which and why.
+    """
+    rate_hz = _integer(outputs, "sample_rate_hz")
+    if not _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ:
+        raise ValueError(f"sample_rate_hz is {rate_hz}")
+    clip_samples = _integer(outputs, "clip_samples")
+    if not _LEAST_CLIP_SAMPLES <= clip_samples <= _MOST_CLIP_SECONDS * rate_hz:
+        raise ValueError(f"clip_samples is {clip_samples} at {rate_hz} Hz")
+    digest = _text(outputs, "audio_params", 16)
+    if not _DIGEST.fullmatch(digest):
+        raise ValueError("audio_params is not a hash of 16 hex digits")
+    return ModelDescription(
+        version=version,
+        genres=_genres(outputs),
+        sample_rate_hz=rate_hz,
+        clip_samples=clip_samples,
+        audio_params=digest,
+        model_card=_card(outputs),
+    )
+
+
+def check_probabilities(
+    outputs: Mapping[str, npt.NDArray[Any]], rows: int, genres: tuple[str, ...]
+) -> npt.NDArray[np.float32]:
+    """The answer of serving_default, float32 `[rows, genres]`.
+
+    Raises:
+      ValueError: it is not a row of probabilities for each window, or of other genres.
+    """
+    matrix, names = _output(outputs, "probabilities"), _output(outputs, "genres")
+    if matrix.dtype.kind not in "fi" or matrix.shape != (rows, len(genres)):
+        raise ValueError(
+            f"probabilities are {matrix.dtype} {list(matrix.shape)} for {rows} windows of "
+            f"{len(genres)} genres"
+        )
+    if names.shape != matrix.shape or names.dtype.kind != "O":
+        raise ValueError(f"genres are {names.dtype} {list(names.shape)}")
+    expected = np.array([name.encode() for name in genres], object)
+    if not (names == expected).all():
+        raise ValueError("its genres are not those that describe named")
+    # Negated, so that NaN fails too.
+    if (
+        not ((matrix >= 0) & (matrix <= 1)).all()
+        or not (np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) <= _SUM_TOLERANCE).all()
+    ):
+        raise ValueError("the numbers are no probabilities: each row must add up to 1")
+    return matrix.astype(np.float32)
+
+
+def _output(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
+    if name not in outputs:
+        raise ValueError(f"no output {name!r}")
+    return outputs[name]
+
+
+def _integer(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> int:
+    value = _output(outputs, name)
+    if value.shape != () or value.dtype.kind != "i":
+        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not a whole number")
+    return int(value)
+
+
+def _text(outputs: Mapping[str, npt.NDArray[Any]], name: str, most_bytes: int) -> str:
+    value = _output(outputs, name)
+    if value.shape != () or value.dtype.kind != "O":
+        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not a text")
+    return _decoded(value.item(), name, most_bytes)
+
+
+def _genres(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+    value = _output(outputs, "genres")
+    if value.ndim != 1 or value.dtype.kind != "O" or not 1 <= len(value) <= _MOST_GENRES:
+        raise ValueError(f"genres is {value.dtype} {list(value.shape)}, not a list of names")
+    names = tuple(_decoded(name, "a genre", _MOST_GENRE_BYTES) for name in value)
+    if len(set(names)) != len(names) or not all(names):
+        raise ValueError("genres are not distinct names")
+    return names
+
+
+def _card(outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Any]:
+    try:
+        card = json.loads(_text(outputs, "model_card", _MOST_CARD_BYTES))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"model_card is not JSON ({error})") from error
+    if not isinstance(card, dict):
+        raise ValueError("model_card is not a JSON object")
+    return card
+
+
+def _decoded(value: object, name: str, most_bytes: int) -> str:
+    if not isinstance(value, bytes) or len(value) > most_bytes:
+        raise ValueError(f"{name} is not a text of at most {most_bytes} bytes")
+    try:
+        return value.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name} is not UTF-8") from error
