@@ -283,7 +283,7 @@ def status_response(handlers: Handlers, spec: Spec, entrypoint: Any) -> Any:
         status = response.model_version_status.add()
         status.version = found.version
         status.state = found.state.value
-        status.status.error_code = found.code
+        status.status.error_code = found.code.value[0]
         status.status.error_message = found.message
     return response
 

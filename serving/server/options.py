@@ -10,6 +10,7 @@ import dataclasses
 import pathlib
 
 from serving.model_files import SAVED_MODEL, VERSION_NAME
+from serving.server.model_config import MODEL_NAME_PATTERN
 from serving.server.settings import MODEL_NAME, Batching, ModelConfig, VersionPolicy
 
 ENGINES = ("genreflow", "tensorflow-serving", "auto")
@@ -85,10 +86,10 @@ class ServeOptions:
             raise OptionError(
                 "give the models by --model-dir or by --model-config-file, one of the two"
             )
-        if not _is_name(self.model_name):
+        if not MODEL_NAME_PATTERN.fullmatch(self.model_name):
             raise OptionError(
-                f"--model-name {self.model_name!r}: a name is 1 to 128 printable characters "
-                "without / and :"
+                f"--model-name {self.model_name[:130]!r}: letters, digits, '_', '-' and '.' make a "
+                "name, and the first is a letter or a digit"
             )
         _check_range("--port", self.port, 0, 65535)
         _check_range("--rest-port", self.rest_port, NO_REST, 65535)
@@ -145,10 +146,6 @@ def parse_policy(text: str) -> VersionPolicy:
     except ValueError:
         pass
     raise OptionError(f"--policy {text}: it is latest:N, all or specific:V,V; for example latest:2")
-
-
-def _is_name(name: str) -> bool:
-    return 0 < len(name) <= 128 and name.isprintable() and not set("/:") & set(name)
 
 
 def _check_range(option: str, value: float, least: float, most: float) -> None:

@@ -6,7 +6,6 @@ taken, after links have been followed.
 
 from __future__ import annotations
 
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -15,12 +14,13 @@ import grpc
 
 from serving.protos import model_server_config_pb2
 from serving.server.errors import ServingError, invalid
+from serving.server.model_config import validate
 from serving.server.options import OptionError
 from serving.server.settings import ModelConfig, VersionPolicy
 
 PLATFORM = "tensorflow"
 LARGEST_FILE_BYTES = 1 << 20
-MOST_MODELS, LONGEST_NAME = 256, 128
+LONGEST_QUOTE = 128
 
 
 def read_config_file(path: str) -> list[ModelConfig]:
@@ -64,16 +64,9 @@ def to_models(config: Any) -> list[ModelConfig]:
             "ServerModelConfig type not supported by HandleReloadConfigRequest. "
             "Only ModelConfigList is currently supported"
         )
-    entries = config.model_config_list.config
-    if len(entries) > MOST_MODELS:
-        raise invalid(f"{len(entries)} models listed; at most {MOST_MODELS} are served")
-    models: dict[str, ModelConfig] = {}
-    for entry in entries:
-        model = _to_model(entry)
-        if model.name in models:
-            raise invalid(f"Illegal to list model {model.name} multiple times in config list")
-        models[model.name] = model
-    return list(models.values())
+    models = [_to_model(entry) for entry in config.model_config_list.config]
+    validate(models)
+    return models
 
 
 def within_roots(models: Sequence[ModelConfig], roots: Sequence[pathlib.Path]) -> list[ModelConfig]:
@@ -100,12 +93,7 @@ def within_roots(models: Sequence[ModelConfig], roots: Sequence[pathlib.Path]) -
 
 
 def _to_model(entry: Any) -> ModelConfig:
-    name = entry.name
-    if not name or len(name) > LONGEST_NAME or not name.isprintable() or set("/:") & set(name):
-        raise invalid(
-            f"model name {name[:LONGEST_NAME]!r}: a name is 1 to {LONGEST_NAME} printable "
-            "characters without / and :"
-        )
+    name = entry.name[:LONGEST_QUOTE]
     if entry.model_type not in (
         model_server_config_pb2.MODEL_TYPE_UNSPECIFIED,
         model_server_config_pb2.TENSORFLOW,
@@ -118,13 +106,10 @@ def _to_model(entry: Any) -> ModelConfig:
         )
     if entry.model_platform not in ("", PLATFORM):
         raise invalid(f"model {name}: its platform must be {PLATFORM!r}")
-    if "\0" in entry.base_path or not os.path.isabs(entry.base_path):
-        raise invalid(
-            f"Expected model {name} to have an absolute path; got base_path()="
-            f"{entry.base_path[:200]!r}"
-        )
+    if "\0" in entry.base_path:
+        raise invalid(f"model {name}: its base_path holds a NUL character")
     return ModelConfig(
-        name=name,
+        name=entry.name,
         base_path=pathlib.Path(entry.base_path),
         policy=_to_policy(name, entry.model_version_policy),
         labels=dict(entry.version_labels),

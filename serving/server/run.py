@@ -161,7 +161,7 @@ def _introduction(settings: app.ServerSettings, server: app.Server) -> Iterator[
         yield f"  REST  {scheme}://{app.address(settings.host, server.rest_port)}/v1/models/{name}"
     client = "" if name == "genreflow" else f" --model-name {shlex.quote(name)}"
     if settings.tls is not None:
-        client += f" --tls-ca {settings.tls.client_ca_path or 'CA.pem'}"
+        client += " --tls --ca-cert CA.pem"
     yield "try it:"
     yield f"  genreflow predict song.mp3 --server {grpc_address}{client}"
     if server.rest_port != NO_REST:
