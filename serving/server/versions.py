@@ -13,7 +13,7 @@ import pathlib
 import re
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from serving.model_files import SAVED_MODEL, VARIABLES_INDEX, VERSION_NAME
 from serving.server.settings import VersionPolicy
@@ -72,13 +72,16 @@ def list_versions(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
     return {int(name): base_path / name for name in reversed(numbered)}
 
 
-def wanted(found: Sequence[int], policy: VersionPolicy) -> list[int]:
-    """Those of the complete versions that are to be served, ascending."""
-    if policy.kind == "all":
-        return sorted(found)
+def in_order(found: Iterable[int], policy: VersionPolicy) -> list[int]:
+    """Those that the policy can mean, the first choice first."""
     if policy.kind == "specific":
-        return sorted(set(found) & set(policy.versions))
-    return sorted(found)[-policy.count :]
+        found = set(found) & set(policy.versions)
+    return sorted(found, reverse=True)
+
+
+def most(policy: VersionPolicy) -> float:
+    """How many of them are served."""
+    return policy.count if policy.kind == "latest" else float("inf")
 
 
 def look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
