@@ -138,8 +138,9 @@ def check_graph(version: pathlib.Path) -> None:
       ModelFolderError: `saved_model.pb` is not a SavedModel, or its graph holds an
         operation or object that is not on this module's lists.
     """
-    from google.protobuf.message import DecodeError  # TensorFlow takes seconds
-    from tensorflow.core.protobuf import saved_model_pb2
+    from google.protobuf.message import DecodeError
+
+    from serving.protos import saved_model_pb2  # a tenth of a second, and the CLI imports this
 
     saved = saved_model_pb2.SavedModel()
     try:

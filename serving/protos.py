@@ -36,7 +36,7 @@ if _package is not None:
 try:
     from tensorflow.core.example import example_pb2
     from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
-    from tensorflow.core.protobuf import meta_graph_pb2
+    from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
     from tensorflow_serving.apis import (
         classification_pb2,
         get_model_metadata_pb2,
@@ -79,6 +79,7 @@ __all__ = [
     "prediction_service_pb2",
     "prediction_service_pb2_grpc",
     "regression_pb2",
+    "saved_model_pb2",
     "status_pb2",
     "tensor_pb2",
     "tensor_shape_pb2",

@@ -242,10 +242,13 @@ class _Probe:
 
     def serves(self, name: str) -> bool:
         """Raises EngineError where every version of the model has failed to load."""
+        # It opens its port only after all models are available (server.cc). With TLS this has to
+        # do, as it may want a certificate of clients, which is not here; without, a channel that
+        # never sees a closed port has no reason to wait ever longer between its attempts.
+        if not _accepts(self._port):
+            return False
         if self._channel is None:
-            # It may want a certificate of clients, which is not here. But it opens its port
-            # only after all models are available (server.cc).
-            return _accepts(self._port)
+            return True
         import grpc
 
         from serving.protos import get_model_status_pb2, model_service_pb2_grpc
