@@ -46,7 +46,7 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
     from components.datasets.corpus import load_corpus
     from components.spectrogram_gen.rejects import check_fraction
     from pipeline import preflight
-    from pipeline.facts import facts_of, with_data_dir
+    from pipeline.data import facts_of, with_data_dir
 
     prepared.check_shared_root(pipeline_root)
     url = metadata_url.parse(metadata)
@@ -124,7 +124,7 @@ def effective_config(given: str, overrides: str, data_dir: str) -> Config:
       UsageError: any of it is not right; one line for every problem.
     """
     from pipeline.config_load import from_values
-    from pipeline.facts import with_data_dir
+    from pipeline.data import with_data_dir
 
     values = _json_object(given, "--config")
     changes = _json_object(overrides or "{}", "the run's parameter overrides")

@@ -16,8 +16,9 @@ from components.errors import GenreflowError, UsageError
 from components.spectrogram_gen.rejects import check_fraction, write_csv
 from pipeline import preflight, survey
 from pipeline.beam_settings import pipeline_args
-from pipeline.cli_run import read_config, with_data_dir
+from pipeline.cli_run import read_config
 from pipeline.config import Config
+from pipeline.data import with_data_dir
 from pipeline.display import RunDisplay, shown
 from pipeline.quiet import quiet_stderr
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import dataclasses
 import os
 import pathlib
 import shlex
@@ -17,10 +16,11 @@ from rich.console import Console
 
 from components.datasets.corpus import Corpus, load_corpus
 from components.spectrogram_gen.rejects import check_fraction
-from components.storage.uri import is_remote, join, place
+from components.storage.uri import join
 from pipeline import local_runner, preflight, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
+from pipeline.data import facts_of, with_data_dir
 from pipeline.display import LEGEND, RunDisplay, results_tables, shown, verdict, worth
 from pipeline.places import Places, claim, complete_versions
 from pipeline.results import blessed
@@ -34,18 +34,6 @@ def read_config(name: str, overrides: Sequence[str]) -> Config:
     if not path.suffix and not path.exists() and path.name == name:
         path = shipped_config(name)
     return load(path, overrides)
-
-
-def with_data_dir(config: Config, data_dir: str) -> Config:
-    """The configuration with --data-dir in place of its own: an absolute path, or an s3:// URI.
-
-    Raises:
-      UriError: a URI of another scheme, or a bad one.
-    """
-    chosen = place(data_dir or config.dataset.data_dir, "the data folder")
-    if chosen and not is_remote(chosen):
-        chosen = str(pathlib.Path(chosen).expanduser().absolute())
-    return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, data_dir=chosen))
 
 
 def run(
@@ -127,16 +115,6 @@ def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
             "seconds": time.monotonic() - begun,
         }
     )
-
-
-def facts_of(corpus: Corpus) -> dict[str, object]:
-    """What the graph needs to know of the data (pipeline.graph.DataFacts), as JSON values."""
-    return {
-        "genres": list(corpus.genres),
-        "manifest_digest": corpus.digest,
-        "tracks": len(corpus.tracks),
-        "leaky": corpus.leaky,
-    }
 
 
 def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places: Places) -> None:

@@ -29,6 +29,7 @@ from tfx.proto import pusher_pb2, trainer_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import PushedModel
 
+from components import artifact_files
 from components.baselines.component import BaselineTrainer
 from components.code_digest import code_digest
 from components.data_check.component import DataCheck
@@ -39,6 +40,7 @@ from components.gate.serving_model import ServingModelStrategy
 from components.report.component import Report
 from components.serving_check.component import ServingCheck
 from components.spectrogram_gen.component import SpectrogramGen
+from components.storage.uri import join
 from components.tuner.component import Tuner
 from pipeline.beam_settings import pipeline_args
 from pipeline.config import Config
@@ -324,14 +326,14 @@ def evaluation_config(genres: Sequence[str]) -> tfma.EvalConfig:
 
 
 def write_schema(config: Config, genres: Sequence[str], directory: str) -> str:
-    """Writes the examples' schema, named by its digest, so that the cache sees a change."""
+    """Writes the examples' schema, named by its digest, so that the cache sees a change.
+
+    `directory` is a local path or a URI."""
     text = schema.tfmd_schema_text(genres, config.audio)
-    path = pathlib.Path(directory, f"schema-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pbtxt")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-    return str(path)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    path = join(directory, f"schema-{digest}.pbtxt")
+    artifact_files.write_text(path, text)
+    return path
 
 
 def compile_ir(pipeline: tfx_pipeline.Pipeline) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pipeline import worker
-from pipeline.cli_run import facts_of, with_data_dir
 from pipeline.config_load import load, shipped_config
+from pipeline.data import facts_of, with_data_dir
 from pipeline.work_dir import WorkDir
 
 RunPipeline = Callable[..., dict[str, Any]]
