@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components import artifact_files
@@ -39,6 +39,12 @@ def write(node_id: str, outputs: Mapping[str, Any], path: str) -> None:
     html = _PAGES[node_id](outputs)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     artifact_files.write_text(path, html)
+
+
+def write_text(path: str, title: str, lines: Sequence[str]) -> None:
+    """Writes a page of a title and some lines."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    artifact_files.write_text(path, _table(title, [], [], *map(inert, lines)))
 
 
 def has_page(node_id: str) -> bool:

@@ -1,0 +1,196 @@
+"""The last step of a run, whether it went well or not: results where people look for them.
+
+    python -m kubeflow.finish --run-id ID --pipeline-root ROOT --metadata URL --status JSON \
+        --page PATH
+
+Kubeflow runs it as the exit handler. It reads ML Metadata and writes into ROOT/runs/ID/ what a
+local run has in its work folder: results.json, report/, rejects.csv, predictions.parquet,
+curves/, tuning/. Of a run that failed it writes `failed.json` with the state of every node.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components import artifact_files
+from components.errors import GenreflowError, UsageError
+from components.inert import inert
+from components.storage import objects
+from components.storage.uri import is_remote, join
+from kubeflow import metadata_url, pages, prepared
+from kubeflow.metadata_url import MetadataUrl
+from kubeflow.prepared import Prepared
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+FAILED_FILE = "failed.json"
+
+
+def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str, Any]:
+    """Collects a run whose nodes all completed.
+
+    Args:
+      pipeline: what the first step wrote.
+      url: ML Metadata's.
+      page: a local path for the report; "" for none.
+
+    Returns:
+      What results.json holds.
+
+    Raises:
+      MetadataUnreachable: the metadata store does not answer.
+      LookupError: a node did not complete.
+    """
+    import pydantic
+
+    from components import tensorflow_files
+    from pipeline import collect, graph, outputs, results
+    from pipeline.config import Config
+    from pipeline.work_dir import PAGE, WorkDir
+
+    tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
+    connection = metadata_url.connection_config(url, os.environ)
+    metadata_url.check_reachable(url, connection)
+    config = pydantic.TypeAdapter(Config).validate_json(json.dumps(pipeline.config))
+    record = collect.RunRecord(connection, graph.PIPELINE_NAME, pipeline.run_id)
+    lacking = sorted(name for name, node in node_states(pipeline, record).items() if not node["ok"])
+    if lacking:
+        raise LookupError(f"these nodes did not complete: {', '.join(lacking)}")
+    outcome = collect.collect(
+        config,
+        record,
+        run_id=pipeline.run_id,
+        genres=pipeline.facts["genres"],
+        node_seconds={
+            name: {"outcome": node["outcome"], "seconds": node["seconds"]}
+            for name, node in node_states(pipeline, record).items()
+        },
+    )
+    with tempfile.TemporaryDirectory(prefix="genreflow-results-") as scratch:
+        work_dir = WorkDir.at(scratch)
+        outputs.put(config, record, outcome, work_dir)
+        results.write_results(outcome, scratch)
+        if page:
+            pathlib.Path(page).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(work_dir.report / PAGE, page)
+        _publish(scratch, prepared.run_folder(pipeline.pipeline_root, pipeline.run_id))
+    return outcome
+
+
+def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
+    """For each node of the graph, in order: `ok`, `outcome` (done, cached, or the state's name
+    in ML Metadata) and `seconds` between its first and its last entry there."""
+    from ml_metadata.proto import metadata_store_pb2
+
+    states = metadata_store_pb2.Execution.State
+    outcomes = {states.COMPLETE: "done", states.CACHED: "cached"}
+    found = {}
+    for node in pipeline.ir["nodes"]:
+        name = node["pipelineNode"]["nodeInfo"]["id"]
+        execution = record.executions.get(name)
+        state = execution.last_known_state if execution else states.UNKNOWN
+        times = (
+            (execution.create_time_since_epoch, execution.last_update_time_since_epoch)
+            if execution
+            else (0, 0)
+        )
+        found[name] = {
+            "ok": state in outcomes,
+            "outcome": outcomes.get(state, states.Name(state) if execution else "not started"),
+            "seconds": round(max(0, times[1] - times[0]) / 1000, 3),
+        }
+    return found
+
+
+def _publish(folder: str, destination: str) -> None:
+    """Copies files, results.json last: whoever sees it finds the rest."""
+    if is_remote(destination):
+        objects.upload_folder(folder, destination, last="results.json")
+        return
+    files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
+    files.sort(key=lambda path: path.name == "results.json")
+    for path in files:
+        target = join(destination, path.relative_to(folder).as_posix())
+        artifact_files.write_bytes(target, path.read_bytes())
+
+
+def _tell_failure(pipeline: Prepared, url: MetadataUrl, status: Mapping[str, Any]) -> None:
+    """Writes failed.json and says which node it was."""
+    from pipeline import collect, graph
+
+    connection = metadata_url.connection_config(url, os.environ)
+    metadata_url.check_reachable(url, connection)
+    try:
+        record = collect.RunRecord(connection, graph.PIPELINE_NAME, pipeline.run_id)
+        nodes = node_states(pipeline, record)
+    except LookupError:  # no node had begun
+        nodes = {}
+    folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
+    text = json.dumps({"status": dict(status), "nodes": nodes}, indent=2)
+    artifact_files.write_text(join(folder, FAILED_FILE), text)
+    for name, node in nodes.items():
+        if not node["ok"]:
+            _say(f"{name}: {node['outcome']}; its step's log says why")
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="kubeflow.finish", description="Ends a run.")
+    parser.add_argument("--run-id", required=True)
+    parser.add_argument("--pipeline-root", required=True)
+    parser.add_argument("--metadata", required=True, help="URL of ML Metadata's database")
+    parser.add_argument("--status", default="{}", help="Kubeflow's PipelineTaskFinalStatus")
+    parser.add_argument("--page", default="", help="where to write the report")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the step; returns its exit status: 0 also for a failed run that was told of."""
+    given = parse_arguments(arguments)
+    try:
+        url = metadata_url.parse(given.metadata)
+        status = json.loads(given.status)
+        if not isinstance(status, dict):
+            raise UsageError("--status: a JSON object is needed")
+        path = join(prepared.run_folder(given.pipeline_root, given.run_id), prepared.FILE)
+        pipeline = prepared.read(path)
+        if status.get("state", "SUCCEEDED") != "SUCCEEDED":
+            _say(f"the run ended in state {status['state']}")
+            _tell_failure(pipeline, url, status)
+            if given.page:
+                pages.write_text(given.page, "The run failed", [f"state {status['state']}"])
+            return 0
+        outcome = finish(pipeline, url, page=given.page)
+    except UsageError as error:
+        _say(str(error))
+        return EXIT_USAGE
+    except GenreflowError as error:
+        _say(str(error))
+        return EXIT_FAILED
+    verdict = "blessed" if outcome["gate"]["blessed"] else "not blessed"
+    version = outcome["pushed_version"]
+    _say(
+        f"{outcome['candidate']}: {verdict}; "
+        + (f"pushed as {join(pipeline.models, str(version))}" if version else "nothing pushed")
+    )
+    _say(f"results are in {prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)}")
+    return 0
+
+
+def _say(text: str) -> None:
+    for line in text.splitlines():
+        print(f"genreflow: {inert(line)}", flush=True)
+
+
+if __name__ == "__main__":
+    exit_status = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Native libraries may abort while they are torn down, after all work is done.
+    os._exit(exit_status)
