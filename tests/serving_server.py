@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
 import pytest
+
+from serving.server.settings import ModelConfig
 
 MOST_BYTES = 128 << 20
 # A loaded machine may be ten times as slow; nothing passes because of this.
@@ -64,11 +67,31 @@ def start_server(model_dir: str | pathlib.Path, **options: Any) -> RunningServer
     server = Server(settings, events.append)
     try:
         server.load(DEADLINE_S)
+        _wait_for_newest(server, settings.models)
         server.start()
     except BaseException:
         server.stop(0)
         raise
     return RunningServer(server.port, server.rest_port, events, server)
+
+
+def _wait_for_newest(server: Any, models: Sequence[ModelConfig]) -> None:
+    """Files that were written a moment ago may still be being copied, so a server that finds
+    older ones begins with those; tests want to know which version answers."""
+    end = time.monotonic() + DEADLINE_S
+    for model in models:
+        complete = sorted(
+            int(path.parent.parent.name)
+            for path in model.base_path.glob("*/variables/variables.index")
+            if (path.parent.parent / "saved_model.pb").is_file()
+        )
+        policy = model.policy
+        wanted = complete[-policy.count :] if policy.kind == "latest" else complete
+        while time.monotonic() < end:
+            states = {s.version: s.state.name for s in server.manager.status(model.name)}
+            if all(states.get(version) in ("AVAILABLE", "END") for version in wanted):
+                break
+            time.sleep(0.02)
 
 
 @pytest.fixture(scope="session")

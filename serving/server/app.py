@@ -90,7 +90,12 @@ class ServerSettings:
 
 
 class Server:
-    """`load`, `start`, and at last `stop`, which may be called at any time."""
+    """`load`, `start`, and at last `stop`, which may be called at any time.
+
+    Attributes:
+      manager: the models.
+      port, rest_port: where requests are taken, known after `start`; -1 for no REST.
+    """
 
     def __init__(self, settings: ServerSettings, on_event: Callable[[str], None]) -> None:
         """Makes everything; nothing runs yet.
@@ -106,14 +111,14 @@ class Server:
         self._settings = settings
         self._on_event = on_event
         self._metrics = Metrics()
-        self._manager = ModelManager(
+        self.manager = ModelManager(
             settings.models,
             batching=settings.batching,
             limits=settings.limits,
             poll_seconds=settings.poll_seconds,
             on_event=self._happened,
         )
-        handlers = Handlers(self._manager, settings.limits, self._metrics, settings.reloads)
+        handlers = Handlers(self.manager, settings.limits, self._metrics, settings.reloads)
         self._metrics.show_versions(handlers.available_versions)
         self._health = grpc_services.Health(handlers.available)
         self._grpc = grpc_services.make_server(
@@ -137,8 +142,8 @@ class Server:
           ModelFolderError: one cannot be loaded.
         """
         self._loaded = True
-        self._manager.start()
-        self._manager.wait_until_available(timeout_s)
+        self.manager.start()
+        self.manager.wait_until_available(timeout_s)
 
     def start(self) -> None:
         """Takes requests from now on; `port` and `rest_port` are then known.
@@ -182,7 +187,7 @@ class Server:
         self._rest.close()
         if self._loaded:
             self._loaded = False
-            self._manager.stop()
+            self.manager.stop()
 
     def _happened(self, words: str) -> None:
         self._on_event(words)

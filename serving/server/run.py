@@ -9,6 +9,7 @@ import pathlib
 import shlex
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -41,6 +42,7 @@ def serve(
       OptionError: an option cannot be used.
       ModelFolderError: a model cannot be loaded.
     """
+    _quiet_tensorflow()
     settings = app.ServerSettings.of(options, os.environ.get(KEY_VARIABLE))
     app.check_ports(settings)
     _clear(options.ready_file)
@@ -67,6 +69,12 @@ def serve(
             _clear(options.ready_file)
         say(f"stopped; {server.answered} requests answered")
     return 0
+
+
+def _quiet_tensorflow() -> None:
+    """Before it is imported: its remarks on the processor are not for who serves a model."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 
 
 class _EndedError(Exception):
