@@ -44,8 +44,20 @@ def file_descriptor_set() -> Any:
         add(module.DESCRIPTOR)
     whole = descriptor_pb2.FileDescriptorSet()
     for file in found.values():
-        file.CopyToProto(whole.file.add())
+        written = whole.file.add()
+        file.CopyToProto(written)
+        for message in written.message_type:
+            _name_in_json(message)
     return whole
+
+
+def _name_in_json(message: Any) -> None:
+    """Adds the fields' names in JSON (modelSpec), as protoc does and Python's modules do not."""
+    for field in message.field:
+        first, *more = field.name.split("_")
+        field.json_name = first + "".join(part[:1].upper() + part[1:] for part in more)
+    for nested in message.nested_type:
+        _name_in_json(nested)
 
 
 def write(path: pathlib.Path) -> None:

@@ -62,6 +62,22 @@ def test_what_metadata_answers_in_an_any_can_be_unpacked(pool: Any) -> None:
     assert pool.FindMessageTypeByName("tensorflow.serving.SignatureDefMap")
 
 
+def test_json_has_the_names_that_protobuf_itself_gives() -> None:
+    from google.protobuf import json_format
+
+    request = protos.predict_pb2.PredictRequest(output_filter=["genres"])
+    request.model_spec.signature_name = "describe"
+    request.inputs["x"].tensor_content = b"1"
+    message = json_format.MessageToDict(request)
+    named = {
+        field.json_name
+        for file in protoset.file_descriptor_set().file
+        for declared in file.message_type
+        for field in declared.field
+    }
+    assert set(message) | set(message["modelSpec"]) | set(message["inputs"]["x"]) <= named
+
+
 def test_the_file_is_the_same_every_time(tmp_path: pathlib.Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     protoset.write(first)
