@@ -119,12 +119,11 @@ def serve(
             batching=batching is not None,
             tls=tls is not None,
         )
-        with _Child(words, options.grace_seconds) as child:
+        with _ready_file(options) as ready, _Child(words, options.grace_seconds) as child:
             if _wait_until_serving(child, models, port, tls is not None, start_seconds):
                 where = f"gRPC at port {port}" + (f", REST at port {rest_port}" * bool(rest_port))
                 say(f"TensorFlow Serving ({BINARY}, pid {child.pid}): {where}")
-                if options.ready_file:
-                    _write_ready(options, port, rest_port, child.pid)
+                ready(port, rest_port, child.pid)
             return child.wait()
 
 
@@ -144,7 +143,7 @@ class _Child:
             self._words,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
+            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
         )
         self.pid = self._process.pid
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -332,13 +331,30 @@ def _accepts(port: int) -> bool:
         return False
 
 
-def _write_ready(options: ServeOptions, port: int, rest_port: int, pid: int) -> None:
+@contextlib.contextmanager
+def _ready_file(options: ServeOptions) -> Iterator[Callable[[int, int, int], None]]:
+    """What writes it, given ports and pid. It is there only while something serves."""
     host = "127.0.0.1" if options.host in ("0.0.0.0", "::") else options.host
-    told = {"engine": ENGINE, "host": host, "port": port, "rest_port": rest_port, "pid": pid}
-    target = pathlib.Path(options.ready_file)
-    temporary = target.with_name(f".{target.name}.{pid}")
-    temporary.write_text(json.dumps(told), encoding="utf-8")
-    temporary.replace(target)
+    target = pathlib.Path(options.ready_file) if options.ready_file else None
+
+    def write(port: int, rest_port: int, pid: int) -> None:
+        if target is None:
+            return
+        told = {"engine": ENGINE, "host": host, "port": port, "rest_port": rest_port, "pid": pid}
+        temporary = target.with_name(f".{target.name}.{pid}")
+        try:
+            temporary.write_text(json.dumps(told), encoding="utf-8")
+            temporary.replace(target)
+        except OSError as error:
+            raise EngineError(f"--ready-file {target}: {error.strerror}") from error
+
+    if target is not None:
+        target.unlink(missing_ok=True)
+    try:
+        yield write
+    finally:
+        if target is not None:
+            target.unlink(missing_ok=True)
 
 
 _HOW_TO_GET_IT = (

@@ -320,6 +320,7 @@ def test_it_serves_and_says_so_and_stops_when_told(
     started: Callable[..., tuple[subprocess.Popen[str], dict[str, Any]]],
     stand_in: StandIn,
     toy_models: pathlib.Path,
+    tmp_path: pathlib.Path,
 ) -> None:
     process, ready = started(batching=True, poll_seconds=3)
     told = stand_in.told
@@ -344,6 +345,7 @@ def test_it_serves_and_says_so_and_stops_when_told(
     assert "describe is not answered" in errors
     assert not is_running(told["pid"])
     assert not pathlib.Path(told["flags"]["model_config_file"]).parent.exists()
+    assert not (tmp_path / "ready.json").exists()
 
 
 def test_ctrl_c_stops_it_too(
@@ -472,6 +474,14 @@ def test_a_server_without_the_key_that_was_asked_for_does_not_start(
         serve(toy_models)
     assert "secret" not in str(caught.value)
     assert not (stand_in.folder / "told").exists()
+
+
+def test_a_ready_file_that_cannot_be_written_ends_it(
+    stand_in: StandIn, toy_models: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(EngineError, match=r"--ready-file .*No such file or directory"):
+        serve(toy_models, ready_file=str(tmp_path / "nowhere" / "ready"))
+    assert not is_running(stand_in.told["pid"])
 
 
 def test_a_port_that_is_taken_is_refused(stand_in: StandIn, toy_models: pathlib.Path) -> None:
