@@ -52,6 +52,8 @@ def parse(server: str, *, rest: bool = False, tls: bool = False) -> Address:
     Raises:
       SettingsError: it is none of these.
     """
+    if not server.isprintable():  # urlsplit would pass over line breaks
+        raise SettingsError(f"{server!r}: not an address; {_FORMS}")
     scheme, separator, rest_of_it = server.partition("://")
     if separator and scheme not in ("http", "https"):
         raise SettingsError(f"{server!r}: {scheme}:// is not known; {_FORMS}")

@@ -27,6 +27,7 @@ PROBE_SECONDS = 2.0
 # What an HTTP/2 client says first (RFC 9113, 3.4), with an empty SETTINGS frame.
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
 _SETTINGS_TYPE = 4
+_GET = b"GET / HTTP/1.0\r\n\r\n"
 # How a TLS alert and a handshake begin (RFC 8446, 5.1).
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 
@@ -44,14 +45,19 @@ class Found:
 def probe(address: Address) -> Found:
     """Connects and looks at what comes back; takes a few seconds at most."""
     try:
-        start = _first_bytes(address)
+        start = _first_bytes(address, _PREFACE)
     except OSError as error:
         return Found("nothing", error.strerror or str(error) or type(error).__name__)
     if start.startswith(b"HTTP/"):
         return Found("http")
     if len(start) >= 4 and start[3] == _SETTINGS_TYPE:
         return Found("http2")
-    if start.startswith(_TLS_RECORDS) or _shakes_hands(address):
+    if start.startswith(_TLS_RECORDS):
+        return Found("tls")
+    with contextlib.suppress(OSError):  # some web servers know no HTTP/2 at all
+        if _first_bytes(address, _GET).startswith(b"HTTP/"):
+            return Found("http")
+    if _shakes_hands(address):
         return Found("tls")
     return Found("unknown")
 
@@ -95,11 +101,11 @@ def unreachable(address: Address, tls: Tls | None, said: str) -> ServerError | N
     return None
 
 
-def _first_bytes(address: Address) -> bytes:
+def _first_bytes(address: Address, said: bytes) -> bytes:
     with socket.create_connection((address.host, address.port), PROBE_SECONDS) as connection:
         connection.settimeout(PROBE_SECONDS)
         with contextlib.suppress(OSError):  # closed, reset or silent: then there is no answer
-            connection.sendall(_PREFACE)
+            connection.sendall(said)
             return connection.recv(64)
     return b""
 
@@ -126,25 +132,24 @@ def _refusal(address: Address, tls: Tls) -> str | None:
             context.load_cert_chain(tls.client_cert, tls.client_key)
     except OSError as error:
         raise SettingsError(f"a file of TLS cannot be used: {error}") from error
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols(["http/1.1" if address.rest else "h2"])
+    given = "another" if tls.client_cert is not None else "a"
+    wants = f"it may want {given} client certificate (--client-cert, --client-key)"
     try:
         with (
             socket.create_connection((address.host, address.port), PROBE_SECONDS) as connection,
             context.wrap_socket(connection, server_hostname=address.host) as secure,
         ):
-            secure.sendall(_PREFACE)
-            secure.recv(64)  # with TLS 1.3 a client's certificate is refused only now
+            secure.sendall(_GET if address.rest else _PREFACE)
+            if not secure.recv(64):  # with TLS 1.3 a client's certificate is refused only now
+                return f"the server closes the connection; {wants}"
     except ssl.SSLCertVerificationError as error:
         return (
             f"the server's certificate is not trusted ({error.verify_message}); give the "
             "authority that signed it with --ca-cert, and the host by the name that it has there"
         )
     except ssl.SSLError as error:
-        given = "another" if tls.client_cert is not None else "a"
-        return (
-            f"the server breaks TLS off ({error.reason or error}); it may want {given} client "
-            "certificate (--client-cert, --client-key)"
-        )
+        return f"the server breaks TLS off ({error.reason or error}); {wants}"
     except OSError:
         return None
     return None

@@ -120,6 +120,7 @@ _toys = _load("serving_toys")
 toy_models = _toys.toy_models
 _scripted_serving = _load("scripted_serving")
 scripted, scripted_rest = _scripted_serving.scripted, _scripted_serving.scripted_rest
+tls_files = _load("tls_files").tls_files
 _serving_server = _load("serving_server")
 server, servers = _serving_server.server, _serving_server.servers
 _s3_server = _load("s3_server")

@@ -192,6 +192,11 @@ class _Rest(http.server.BaseHTTPRequestHandler):
         """Says nothing."""
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *connection: object) -> None:
+        """A client that has gone is no error of a test."""
+
+
 def _plain(array: npt.NDArray[Any]) -> Any:
     if array.dtype.kind != "O":
         return array.tolist()
@@ -223,7 +228,7 @@ def serve_grpc(
 def serve_rest(told: Scripted) -> http.server.ThreadingHTTPServer:
     """Starts it on a free port, which `told.port` then names."""
     handler = type("Handler", (_Rest,), {"told": told})
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     told.port = server.server_address[1]
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server
