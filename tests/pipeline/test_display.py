@@ -13,7 +13,7 @@ from rich.console import Console
 
 from components.predictions.metrics import Interval, SplitMetrics
 from pipeline import display, tuning_table
-from pipeline.results import SCHEMA_FILE, SCHEMA_VERSION, read_results, write_results
+from pipeline.results import SCHEMA_FILE, SCHEMA_VERSION, blessed, read_results, write_results
 from pipeline.work_dir import WorkDir
 
 GENRES = ["Folk", "Ro\x1b[31mck"]
@@ -77,6 +77,66 @@ def _results(**changes: Any) -> dict[str, Any]:
         "nodes": {"Pusher": {"outcome": "done", "seconds": 1.5}},
         **changes,
     }
+
+
+PASSED: dict[str, Any] = {
+    "blessed": True,
+    "engine": "genreflow",
+    "outcome": "passed",
+    "text": "18 requests were answered",
+    "checks": [
+        {
+            "signature": "serving_wav",
+            "requests": 3,
+            "largest_difference": 3e-7,
+            "outcome": "passed",
+            "text": "t",
+        }
+    ],
+}
+
+
+def _served(outcome: str, text: str, *, gate: bool = True) -> dict[str, Any]:
+    check = {**PASSED, "outcome": outcome, "blessed": outcome == "passed", "text": text}
+    results = _results(serving_check=check)
+    return {**results, "gate": {**results["gate"], "blessed": gate}}
+
+
+@pytest.mark.parametrize(
+    ("results", "lines", "pushable"),
+    [
+        (_served("passed", "all"), ["blessed", "  ✓ a: t", "  ✓ ServingCheck: all"], True),
+        (
+            _served("failed", "wrong \x1b[31manswer"),
+            [
+                "blessed by the gate, refused by ServingCheck",
+                "  ✓ a: t",
+                "  ✗ ServingCheck: wrong \\x1b[31manswer",
+            ],
+            False,
+        ),
+        (_served("skipped", "", gate=False), ["not blessed", "  ✓ a: t"], False),
+        (
+            _served("off", "switched off", gate=True),
+            ["blessed", "  ✓ a: t", "  - ServingCheck: switched off"],
+            True,
+        ),
+    ],
+)
+def test_the_verdict_names_whoever_refused_and_why(
+    results: dict[str, Any], lines: list[str], pushable: bool
+) -> None:
+    console = Console(file=io.StringIO(), width=160)
+    for line in display.verdict(results):
+        console.print(line, highlight=False, soft_wrap=True)
+    assert isinstance(console.file, io.StringIO)
+    assert console.file.getvalue().splitlines() == lines
+    assert blessed(results) is pushable
+
+
+def test_results_of_earlier_versions_have_no_check_on_a_server() -> None:
+    assert blessed(_results())
+    assert not blessed(_results(gate={"blessed": False, "rules": []}))
 
 
 def _printed(results: dict[str, Any]) -> str:
@@ -183,6 +243,8 @@ def test_results_are_validated_and_survive_the_file(tmp_path: pathlib.Path) -> N
     write_results(_results(), str(tmp_path))
     assert read_results(str(tmp_path)) == _results()
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
+    write_results(_results(serving_check=PASSED), str(tmp_path))
+    assert read_results(str(tmp_path))["serving_check"] == PASSED
 
 
 TUNING = {
@@ -254,6 +316,9 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
         {"candidate": None},
         {"counts": {}},
         {"gate": {"blessed": True, "rules": []}},
+        {"serving_check": {**PASSED, "outcome": "perhaps"}},
+        {"serving_check": {"outcome": "off"}},
+        {"serving_check": {**PASSED, "checks": [{**PASSED["checks"][0], "requests": -1}]}},
     ],
 )
 def test_results_that_break_the_schema_are_not_written(

@@ -14,6 +14,7 @@ from components.datasets.splits import SplitResult
 from components.datasets.track import Track
 from components.errors import UsageError
 from components.models.settings import ModelSettings, TrainingSettings
+from components.serving_check.settings import ServingSettings
 from components.tuner.settings import TuningSettings
 from pipeline import preflight
 from pipeline.config import Config
@@ -99,3 +100,21 @@ def test_weights_that_are_not_there_are_refused(tmp_path: pathlib.Path) -> None:
         preflight.check_weights(config)
     path.touch()
     preflight.check_weights(config)
+
+
+def test_a_server_that_must_be_tried_and_is_not_there_ends_the_run_before_it_begins(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def check(**settings: object) -> None:
+        serving = ServingSettings(**settings)  # type: ignore[arg-type]
+        preflight.check_engine(Config(models={"ffnn": ModelSettings()}, serving=serving))
+
+    monkeypatch.setenv("PATH", str(tmp_path))
+    check()
+    check(engine="genreflow")
+    check(engine="tensorflow-serving", check=False)
+    with pytest.raises(UsageError, match="no tensorflow_model_server on the PATH"):
+        check(engine="tensorflow-serving")
+    program = tmp_path / "tensorflow_model_server"
+    program.touch(0o755)
+    check(engine="tensorflow-serving")

@@ -253,6 +253,30 @@ def test_what_only_the_runner_knows_is_filled_in_once_or_again(small_report: Ren
     assert again == page_lib.with_run(small_report.html, nodes=NODES, pushed_version=None)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("passed", "✓ A server answered for it (ServingCheck, genreflow): <i>words</i>."),
+        ("failed", "✗ Refused by ServingCheck: <i>words</i>."),
+        ("off", "ServingCheck is <i>words</i>."),
+        ("skipped", ""),
+    ],
+)
+def test_how_the_candidate_did_on_a_server_is_told_beside_what_was_pushed(
+    small_report: Rendered, outcome: str, words: str
+) -> None:
+    served = {"outcome": outcome, "engine": "genreflow", "text": "<i>words</i>"}
+    filled = page_lib.with_run(
+        small_report.html, nodes=NODES, pushed_version=None, serving_check=served
+    )
+    parsed = Parsed(filled)
+    assert parsed.wrong == []
+    text = " ".join(parsed.by_id("decision").text.split())
+    assert words in text
+    assert ("ServingCheck" in text) == bool(words)
+    assert "Nothing was pushed." in text
+
+
 def test_a_page_that_is_no_report_is_not_filled_in() -> None:
     with pytest.raises(ValueError, match="no report"):
         page_lib.with_run("<p>", nodes={}, pushed_version=None)
