@@ -87,6 +87,8 @@ def _wait_for_newest(server: Any, models: Sequence[ModelConfig]) -> None:
         )
         policy = model.policy
         wanted = complete[-policy.count :] if policy.kind == "latest" else complete
+        if policy.kind == "specific":
+            wanted = [version for version in complete if version in policy.versions]
         while time.monotonic() < end:
             states = {s.version: s.state.name for s in server.manager.status(model.name)}
             if all(states.get(version) in ("AVAILABLE", "END") for version in wanted):

@@ -108,6 +108,11 @@ def _to_model(entry: Any) -> ModelConfig:
         raise invalid(f"model {name}: its platform must be {PLATFORM!r}")
     if "\0" in entry.base_path:
         raise invalid(f"model {name}: its base_path holds a NUL character")
+    if not entry.base_path.startswith("/"):
+        raise invalid(
+            f"Expected model {name} to have an absolute path or URI; got base_path()="
+            f"{entry.base_path[:LONGEST_QUOTE]}"
+        )
     return ModelConfig(
         name=entry.name,
         base_path=pathlib.Path(entry.base_path),
