@@ -1,0 +1,288 @@
+"""Docker's compose files and TensorFlow Serving's configuration, without Docker: the configuration
+by the real protos, or by their fields where Python has none; the compose files by what they say;
+the health check by running it against a server."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shutil
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import (
+    descriptor_pb2,
+    descriptor_pool,
+    message_factory,
+    text_format,
+    wrappers_pb2,
+)
+
+from serving import protos
+from serving.protos import model_server_config_pb2
+from serving.server.reload_config import to_models
+from serving.server.settings import MODEL_NAME, Batching, ModelConfig
+from serving.tensorflow_serving_command import METRICS_PATH, command, config_files
+
+SERVING = pathlib.Path(protos.__file__).parent
+FIELD = descriptor_pb2.FieldDescriptorProto
+
+
+def read(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load((SERVING / name).read_text())
+    return content
+
+
+@pytest.fixture(scope="module")
+def service() -> dict[str, Any]:
+    services = read("docker-compose.yml")["services"]
+    assert list(services) == ["serving"]
+    content: dict[str, Any] = services["serving"]
+    return content
+
+
+def messages() -> dict[str, Any]:
+    """BatchingParameters and MonitoringConfig, field by field from session_bundle_config.proto
+    and monitoring_config.proto of TensorFlow Serving 2.16; tensorflow-serving-api has no modules
+    of them."""
+    file = descriptor_pb2.FileDescriptorProto(
+        name="configs.proto", package="tensorflow.serving", syntax="proto3",
+        dependency=["google/protobuf/wrappers.proto"],
+    )  # fmt: skip
+    batching = file.message_type.add(name="BatchingParameters")
+    for number, name in enumerate(
+        ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"), 1
+    ):
+        batching.field.add(
+            name=name, number=number, type=FIELD.TYPE_MESSAGE, label=FIELD.LABEL_OPTIONAL,
+            type_name=".google.protobuf.Int64Value",
+        )  # fmt: skip
+    for name, number, kind in (
+        ("allowed_batch_sizes", 6, FIELD.LABEL_REPEATED),
+        ("pad_variable_length_inputs", 7, FIELD.LABEL_OPTIONAL),
+    ):
+        scalar = FIELD.TYPE_INT64 if kind == FIELD.LABEL_REPEATED else FIELD.TYPE_BOOL
+        batching.field.add(name=name, number=number, type=scalar, label=kind)
+    prometheus = file.message_type.add(name="PrometheusConfig")
+    for number, (name, scalar) in enumerate(
+        (("enable", FIELD.TYPE_BOOL), ("path", FIELD.TYPE_STRING)), 1
+    ):
+        prometheus.field.add(name=name, number=number, type=scalar, label=FIELD.LABEL_OPTIONAL)
+    file.message_type.add(name="MonitoringConfig").field.add(
+        name="prometheus_config", number=1, type=FIELD.TYPE_MESSAGE, label=FIELD.LABEL_OPTIONAL,
+        type_name=".tensorflow.serving.PrometheusConfig",
+    )  # fmt: skip
+    pool = descriptor_pool.DescriptorPool()
+    wrappers = descriptor_pb2.FileDescriptorProto()
+    wrappers_pb2.DESCRIPTOR.CopyToProto(wrappers)
+    pool.Add(wrappers)
+    pool.Add(file)
+    factory = message_factory.MessageFactory(pool)
+    return {
+        name: factory.GetPrototype(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
+        for name in ("BatchingParameters", "MonitoringConfig")
+    }
+
+
+def parsed(text: str, name: str) -> Any:
+    return text_format.Parse(text, messages()[name]())
+
+
+# The configuration
+
+
+def test_the_models_are_those_that_a_run_pushes() -> None:
+    text = (SERVING / "config" / "models.config").read_text()
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path) == (MODEL_NAME, f"/models/{MODEL_NAME}")
+    assert model.model_platform == "tensorflow"
+    assert model.model_version_policy.latest.num_versions == 1
+    # And our server reads the same file.
+    assert to_models(config) == [ModelConfig(MODEL_NAME, pathlib.Path("/models/genreflow"))]
+
+
+def test_the_example_with_labels_in_its_comments_is_one() -> None:
+    text = (SERVING / "config" / "models.config").read_text()
+    spoken = re.findall(r"^ +#   (.*\})$", text, re.MULTILINE)
+    assert len(spoken) == 3
+    without = re.sub(r"latest \{.*\}", spoken[0], text)
+    shown = without.replace("    }\n  }\n}", f"    }}\n{spoken[1]} {spoken[2]}\n  }}\n}}")
+    config = text_format.Parse(shown, model_server_config_pb2.ModelServerConfig())
+    (model,) = config.model_config_list.config
+    assert sorted(model.version_labels.values()) == list(
+        model.model_version_policy.specific.versions
+    )
+
+
+def test_batching_is_as_our_server_batches() -> None:
+    text = (SERVING / "config" / "batching.config").read_text()
+    batching, ours = parsed(text, "BatchingParameters"), Batching()
+    assert batching.max_batch_size.value == ours.max_batch_size
+    assert batching.batch_timeout_micros.value == ours.batch_timeout_s * 1e6
+    assert batching.max_enqueued_batches.value == ours.max_enqueued_batches
+    assert batching.num_batch_threads.value >= 1
+    assert not batching.pad_variable_length_inputs
+
+
+def test_metrics_are_on() -> None:
+    text = (SERVING / "config" / "monitoring.config").read_text()
+    config = parsed(text, "MonitoringConfig").prometheus_config
+    assert (config.enable, config.path) == (True, METRICS_PATH)
+
+
+def test_what_the_engine_writes_is_of_the_same_protos() -> None:
+    written = config_files([], Batching(max_batch_size=3, batch_timeout_s=0.5), None)
+    batching = parsed(written["batching.config"], "BatchingParameters")
+    assert batching.max_batch_size.value == 3
+    assert batching.batch_timeout_micros.value == 500_000
+    assert parsed(written["monitoring.config"], "MonitoringConfig").prometheus_config.enable
+
+
+def test_an_unknown_field_would_be_seen() -> None:
+    with pytest.raises(text_format.ParseError):
+        parsed("max_batch_sizes { value: 3 }", "BatchingParameters")
+
+
+# Compose
+
+
+def test_it_serves_the_line_of_tensorflow_that_models_are_exported_with(
+    service: dict[str, Any],
+) -> None:
+    import importlib.metadata
+
+    line = ".".join(importlib.metadata.version("tensorflow").split(".")[:2])
+    assert re.fullmatch(rf"tensorflow/serving:{re.escape(line)}\.\d+", service["image"])
+
+
+def test_it_is_told_what_the_engine_tells_the_binary(service: dict[str, Any]) -> None:
+    assert service["entrypoint"] == ["/usr/bin/tensorflow_model_server"]
+    flags = [word.partition("=")[0] for word in service["command"]]
+    assert len(set(flags)) == len(flags)
+    known = command("", pathlib.Path("/config"), port=8500, rest_port=8501, poll_seconds=5)[1:]
+    retries = {"--max_num_load_retries=1", "--load_retry_interval_micros=1000000"}
+    # A container tries again by itself, and looks at its configuration again too.
+    assert set(service["command"]) ^ set(known) == {
+        *retries, "--model_config_file_poll_wait_seconds=60",
+    }  # fmt: skip
+
+
+def test_only_this_machine_reaches_it(service: dict[str, Any]) -> None:
+    targets = set()
+    for port in service["ports"]:
+        address, published, target = re.fullmatch(r"([\d.]+):\$\{\w+:-(\d+)\}:(\d+)", port).groups()
+        assert address == "127.0.0.1"
+        assert published == target
+        targets.add(f"={target}")
+    told = [word for word in service["command"] if word.startswith(("--port", "--rest_api_port"))]
+    assert {word[word.index("=") :] for word in told} == targets
+
+
+def test_it_can_do_little(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "network_mode", "pid", "environment"} & service.keys()
+    users = re.fullmatch(r"\$\{GENREFLOW_UID:-(\d+)\}:\$\{GENREFLOW_GID:-(\d+)\}", service["user"])
+    assert users
+    assert all(int(user) > 0 for user in users.groups())
+    assert all(volume["read_only"] for volume in service["volumes"])
+    assert {"cpus", "memory", "pids"} == service["deploy"]["resources"]["limits"].keys()
+    assert service["init"] is True  # process 1 would not hear SIGTERM
+
+
+def test_the_folders_are_where_the_configuration_says(service: dict[str, Any]) -> None:
+    models, config = service["volumes"]
+    assert models["target"] == "/models"
+    assert config["target"] == "/config"
+    assert (SERVING / config["source"]).resolve() == SERVING / "config"
+    for word in service["command"]:
+        _, _, value = word.partition("=")
+        if value.startswith("/config/"):
+            assert (SERVING / "config" / value.removeprefix("/config/")).is_file()
+    # Nobody said which models: better no start than an empty folder.
+    assert models["source"].startswith("${GENREFLOW_MODELS:?")
+    assert not any(volume["bind"]["create_host_path"] for volume in service["volumes"])
+
+
+def test_the_variants_change_one_thing_each(service: dict[str, Any]) -> None:
+    batching = read("docker-compose.batching.yml")["services"]["serving"]
+    assert batching == {
+        "command": [
+            *service["command"],
+            "--enable_batching=true",
+            "--batching_parameters_file=/config/batching.config",
+            "--enable_model_warmup=false",
+        ]
+    }
+    gpu = read("docker-compose.gpu.yml")["services"]["serving"]
+    assert gpu.keys() == {"image", "deploy"}
+    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+
+
+@pytest.mark.parametrize("variant", ["", "gpu", "batching"])
+def test_compose_itself_takes_it(
+    variant: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    docker = shutil.which("docker")
+    if (
+        docker is None
+        or subprocess.run(
+            [docker, "compose", "version"], capture_output=True, check=False
+        ).returncode
+    ):
+        pytest.skip("needs docker with its compose plugin (no engine)")
+    monkeypatch.setenv("GENREFLOW_MODELS", str(tmp_path))
+    names = ["docker-compose.yml"] + ([f"docker-compose.{variant}.yml"] if variant else [])
+    words = [word for name in names for word in ("-f", str(SERVING / name))]
+    done = subprocess.run(
+        [docker, "compose", *words, "config"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (404, False), (500, False)])
+def test_the_health_check_hears_what_rest_says(
+    service: dict[str, Any], status: int, healthy: bool
+) -> None:
+    import http.server
+    import threading
+
+    asked = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert _check(service, server.server_address[1]) == healthy
+        server.shutdown()
+    assert asked == ["/v1/models/genreflow/metadata"]
+
+
+def test_the_health_check_fails_where_nobody_listens(service: dict[str, Any]) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        assert not _check(service, taken.getsockname()[1])
+
+
+def _check(service: dict[str, Any], port: int) -> bool:
+    shell, *words = service["healthcheck"]["test"]
+    assert shell == "CMD"
+    assert words[:2] == ["bash", "-c"]
+    # As compose reads it: two dollars are one. The port is another one here.
+    script = words[2].replace("$$", "$").replace("/127.0.0.1/8501", f"/127.0.0.1/{port}")
+    done = subprocess.run([*words[:2], script], capture_output=True, timeout=60, check=False)
+    return done.returncode == 0
