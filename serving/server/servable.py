@@ -115,13 +115,18 @@ class Servable:
             return {name: value.numpy() for name, value in function(**given).items()}
         except tf.errors.OpError as error:
             raise failures.to_serving_error(error.error_code, error.message) from error
+        except UnicodeDecodeError as error:
+            # A message that quotes bytes of the request: TensorFlow cannot make its own error.
+            text = error.object.decode("utf-8", "replace")
+            raise failures.to_serving_error(tf.errors.INVALID_ARGUMENT, text) from error
 
     def _warm_up(self) -> None:
         """Raises ModelFolderError, as TensorFlow Serving then loads no such version either."""
         for number, (signature, inputs) in enumerate(read_warmup(self.path)):
             try:
                 key = checking.signature_key(signature, self.signatures)
-                checking.check_inputs(self.signatures[key], inputs, self._limits)
+                # The model's own requests are not held against the limits for those of others.
+                checking.check_inputs(self.signatures[key], inputs, Limits())
                 self._run(key, inputs)
             except ServingError as error:
                 raise ModelFolderError(

@@ -64,7 +64,7 @@ def list_versions(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
         if (base_path / SAVED_MODEL).is_file():
             name = base_path.resolve().name
             return {int(name) if VERSION_NAME.fullmatch(name) else 1: base_path}
-        names = sorted(entry.name for entry in os.scandir(base_path) if entry.is_dir())
+        names = sorted(entry.name for entry in base_path.iterdir() if _is_folder(entry))
     except OSError as error:
         raise NoFolderError(f"{base_path}: {error.strerror or error}") from error
     # Of 1 and 01 the shorter one counts: it is sorted last.
@@ -99,6 +99,15 @@ def look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
         return _look_at(number, path, inside)
     except OSError as error:  # gone, or being replaced: it is looked at again
         return Version(number, path, lacking=f"{error.filename} ({error.strerror})")
+    except RuntimeError:  # how Python 3.10 tells of links in a circle
+        return Version(number, path, refused=f"{path.name} holds a link that leads to itself")
+
+
+def _is_folder(path: pathlib.Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # one entry that cannot be read hides no others
+        return False
 
 
 def _look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
