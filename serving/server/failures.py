@@ -7,7 +7,9 @@ sentence in the middle is about the request.
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Iterator
 
 import grpc
 
@@ -19,12 +21,11 @@ _NUMBERED = re.compile(r"\(\d+\) +[A-Z_]+: *")
 _FURNITURE = re.compile(
     r"Graph execution error|Detected at node |<stack traces unavailable>|Stack trace for op "
     r"|\d+ root error\(s\) found|\d+ successful operations|\d+ derived errors ignored"
-    r"|\[\[|Function call stack|\[Op:|File \""
+    r"|\[\[|Function call stack|\[Op:|File \"|Hint: "
 )
-_NODES = re.compile(r"\s*(\[\[.*|\{\{.*|\[Op:.*)$", re.DOTALL)
+_NODE_BEFORE = re.compile(r"^(\{\{[^{}]*\}\}\s*)+")
+_NODES_AFTER = re.compile(r"\s*(\[\[.*|\{\{.*|\[Op:.*)$", re.DOTALL)
 _ASSERTION = re.compile(r"assertion failed: *")
-# TensorFlow prints what an Assert was given as `[text] [5]`.
-_PRINTED = re.compile(r"\[([^\[\]]*)\]")
 _LONGEST = 500
 
 
@@ -40,12 +41,20 @@ def to_serving_error(code: int, text: str) -> ServingError:
 
 
 def sentence(text: str) -> str:
-    """The line of TensorFlow's report that says what was wrong; "" if there is none."""
-    for line in text.splitlines():
-        stripped = _NUMBERED.sub("", line.strip(), count=1)
-        if stripped and not _FURNITURE.match(stripped):
-            return _printable(_assertion(_NODES.sub("", stripped)))
+    """The sentence of TensorFlow's report that says what was wrong; "" if there is none. It
+    may quote bytes of the request, line ends among them."""
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        first = _NODE_BEFORE.sub("", _NUMBERED.sub("", line.strip(), count=1))
+        if first and not _FURNITURE.match(first):
+            more = itertools.takewhile(_goes_on, lines[index + 1 :])
+            whole = "\n".join([first, *more]).strip()
+            return _printable(_assertion(_NODES_AFTER.sub("", whole)))
     return ""
+
+
+def _goes_on(line: str) -> bool:
+    return not _FURNITURE.match(line.strip()) and not _NUMBERED.match(line.strip())
 
 
 def _assertion(line: str) -> str:
@@ -53,7 +62,21 @@ def _assertion(line: str) -> str:
     if not _ASSERTION.match(line):
         return line
     rest = _ASSERTION.sub("", line, count=1)
-    return " ".join(_PRINTED.findall(rest)) or rest
+    return " ".join(_bracketed(rest)) or rest
+
+
+def _bracketed(text: str) -> Iterator[str]:
+    """What an Assert was given, which TensorFlow prints as `[text] [5]`; a text may have
+    brackets of its own."""
+    depth = start = 0
+    for index, letter in enumerate(text):
+        if letter == "[":
+            depth += 1
+            start = index + 1 if depth == 1 else start
+        elif letter == "]" and depth:
+            depth -= 1
+            if not depth:
+                yield text[start:index]
 
 
 def _printable(text: str) -> str:

@@ -21,7 +21,8 @@ CODES = frozenset(
         grpc.StatusCode.UNIMPLEMENTED,
     }
 )
-LONGEST_MESSAGE = 1000
+# TensorFlow Serving cuts longer ones off after 1024.
+LONGEST_MESSAGE = 1024 + len("...TRUNCATED")
 
 # What TensorFlow, Python and this machine add where an error is passed on as it is.
 CLUTTER = (
