@@ -8,6 +8,7 @@ import os
 import pathlib
 import shlex
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -48,7 +49,7 @@ def serve(
     _clear(options.ready_file)
     for model in settings.models:
         say(f"loading {model.name} {_versions(model.base_path)}from {model.base_path}")
-    for line in _warnings(settings):
+    for line in cautions(settings):
         warn(line)
     with _signals() as ends:
         server = app.Server(settings, say)
@@ -64,7 +65,7 @@ def serve(
             say(f"stopping: {settings.grace_seconds:g} s for the requests in work")
             _stop(server, settings.grace_seconds, ends)
         except _EndedError:
-            server.stop(0)
+            _leave(say)
         finally:
             _clear(options.ready_file)
         say(f"stopped; {server.answered} requests answered")
@@ -121,6 +122,15 @@ def _interrupted_by(ends: _Ends) -> Iterator[None]:
         ends.raise_at_once = False
 
 
+def _leave(say: Say) -> None:
+    """Ends the process at once. The thread that loads cannot be told to stop, and nobody who
+    typed Ctrl-C wants to wait for it; nothing was begun that has to be finished."""
+    say("stopped before anything was served")
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 def _stop(server: app.Server, grace_seconds: float, ends: _Ends) -> None:
     """Stops in a thread, so that a second signal can end the waiting."""
     stopping = threading.Thread(target=server.stop, args=(grace_seconds,), daemon=True)
@@ -141,7 +151,8 @@ def _versions(base_path: pathlib.Path) -> str:
     return f"version {max(found, key=int)} " if found else ""
 
 
-def _warnings(settings: app.ServerSettings) -> Iterator[str]:
+def cautions(settings: app.ServerSettings) -> Iterator[str]:
+    """What is said of an address that others can reach, and that is not guarded."""
     if app.is_loopback(settings.host):
         return
     if settings.tls is None:
