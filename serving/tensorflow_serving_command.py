@@ -91,9 +91,10 @@ def command(
         f"--file_system_poll_wait_seconds={max(1, math.ceil(poll_seconds))}",
         # A label may name a version that is still loading.
         "--allow_version_labels_for_unavailable_models=true",
-        # The default is to try five times, a minute apart, before saying why.
-        "--max_num_load_retries=1",
-        "--load_retry_interval_micros=1000000",
+        # It takes every numbered folder for complete, one too that is still being copied: that
+        # loads at one of these attempts, over five minutes.
+        "--max_num_load_retries=30",
+        "--load_retry_interval_micros=10000000",
     ]
     if batching:
         words += [

@@ -204,8 +204,8 @@ def test_it_is_told_ports_and_files(tmp_path: pathlib.Path) -> None:
         "monitoring_config_file": f"{tmp_path}/monitoring.config",
         "file_system_poll_wait_seconds": "1",  # whole seconds; 0 would be once and never again
         "allow_version_labels_for_unavailable_models": "true",
-        "max_num_load_retries": "1",
-        "load_retry_interval_micros": "1000000",
+        "max_num_load_retries": "30",
+        "load_retry_interval_micros": "10000000",
     }
 
 
