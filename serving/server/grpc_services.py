@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 import grpc
 import numpy as np
 import numpy.typing as npt
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
@@ -229,6 +230,38 @@ class _KeyCheck(grpc.ServerInterceptor):  # type: ignore[misc]
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
+class _Parsing(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Refuses bytes that are no message of the method's type. gRPC by itself calls that an
+    INTERNAL error, and logs a traceback each time."""
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Any],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Any:
+        handler = continuation(handler_call_details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        unreadable = object()
+
+        def read(sent: bytes) -> Any:
+            try:
+                return handler.request_deserializer(sent)
+            except DecodeError:
+                return unreadable
+
+        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+            if request is unreadable:
+                context.abort(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    "the request cannot be parsed: its bytes are no message of the type that "
+                    f"{handler_call_details.method} takes",
+                )
+            return handler.unary_unary(request, context)
+
+        return grpc.unary_unary_rpc_method_handler(answer, read, handler.response_serializer)
+
+
 def make_server(
     handlers: Handlers, health_service: Health, limits: Limits, key: ApiKey | None
 ) -> grpc.Server:
@@ -236,7 +269,7 @@ def make_server(
     threads = limits.concurrent + SPARE_THREADS
     server = grpc.server(
         futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
-        interceptors=[] if key is None else [_KeyCheck(key)],
+        interceptors=[*([] if key is None else [_KeyCheck(key)]), _Parsing()],
         options=[
             ("grpc.max_receive_message_length", limits.message_bytes),
             ("grpc.max_send_message_length", limits.message_bytes),
@@ -304,10 +337,11 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
 
 
 def shortened(message: str) -> str:
-    """A message as long as TensorFlow Serving's may be."""
-    if len(message) <= LONGEST_MESSAGE:
-        return message
-    return message[:LONGEST_MESSAGE] + "...TRUNCATED"
+    """A message as long as TensorFlow Serving's may be, in which nothing acts on a terminal:
+    it may quote the request."""
+    shown = message[: LONGEST_MESSAGE + 1]
+    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
+    return shown if len(shown) <= LONGEST_MESSAGE else shown[:LONGEST_MESSAGE] + "...TRUNCATED"
 
 
 def _timeout(context: grpc.ServicerContext) -> float | None:

@@ -31,7 +31,7 @@ LABELS = {"stable": 1, "canary": 2}
 MAX_MESSAGE_MB, MAX_WAVEFORM_SECONDS = 8, 60
 # An answer that takes longer counts as none.
 DEADLINE_S = 30.0
-START_S = 180.0
+START_S = 300.0
 
 
 @dataclasses.dataclass(frozen=True)

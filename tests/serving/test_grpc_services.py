@@ -102,6 +102,24 @@ def test_predict_is_the_models_own_answer_for_each_version(
         assert answer.model_spec.version.value == version
 
 
+@pytest.mark.parametrize("sent", [b"\xff", b"\x0a\x7f", b"\x0a\x03\x0a\x01\xff"])
+def test_bytes_that_are_no_message_are_the_caller_s_fault(
+    channel: grpc.Channel, sent: bytes
+) -> None:
+    for method in ("Predict", "GetModelMetadata"):
+        path = f"/{grpc_services.PREDICTION_SERVICE}/{method}"
+        code, words = failure(channel.unary_unary(path), sent)
+        assert code is grpc.StatusCode.INVALID_ARGUMENT
+        assert f"no message of the type that {path} takes" in words
+
+
+def test_what_a_message_quotes_acts_on_no_terminal(prediction: Any) -> None:
+    _, words = failure(prediction.Predict, predict_request(name="\x1b[2J\r\n\u202e"))
+    assert words == "Servable not found for request: Latest(\\x1b[2J\\x0d\\x0a\\x202e)"
+    _, words = failure(prediction.Predict, predict_request(name="n" * 5000))
+    assert len(words) < 1100
+
+
 def test_a_waveform_as_typed_values_is_the_same_as_its_bytes(prediction: Any) -> None:
     by_bytes = prediction.Predict(predict_request(2))
     request = predict_request(2)
