@@ -28,8 +28,9 @@ POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
 # How much of what a server printed is told.
 LAST_BYTES, LAST_LINES, LAST_LETTERS = 8192, 4, 600
-# A key would make the server ask for it: this one answers on the loopback alone.
-_NOT_INHERITED = ("GENREFLOW_API_KEY",)
+# A key of the server's would make it ask for it, and this one answers on the loopback alone;
+# keys to object storage are nothing that a model's server needs.
+_NOT_INHERITED = ("GENREFLOW_API_KEY", "AWS_")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +110,7 @@ def last_lines(log: pathlib.Path) -> str:
 
 def _environment() -> dict[str, str]:
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    inherited = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(_NOT_INHERITED)}
     return {
         **inherited,
         "PYTHONPATH": os.pathsep.join(paths),

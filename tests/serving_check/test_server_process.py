@@ -149,16 +149,18 @@ def test_how_a_server_ended_while_it_was_asked_is_known(tmp_path: pathlib.Path, 
         assert server.last_words() == "the server ended with status 9; it said: out of memory"
 
 
-def test_the_servers_key_and_gpus_are_not_handed_on(
+def test_keys_and_gpus_are_not_handed_on(
     tmp_path: pathlib.Path,
     program,  # type: ignore[no-untyped-def]
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GENREFLOW_API_KEY", "a secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
     program("""
-        names = ("GENREFLOW_API_KEY", "CUDA_VISIBLE_DEVICES", "TF_ENABLE_ONEDNN_OPTS")
+        names = ("GENREFLOW_API_KEY", "AWS_SECRET_ACCESS_KEY", "CUDA_VISIBLE_DEVICES",
+                 "TF_ENABLE_ONEDNN_OPTS")
         print(json.dumps([os.environ.get(name) for name in names]), os.getcwd(), flush=True)
         import components.audio.params  # as from anywhere
         ready()
@@ -166,7 +168,7 @@ def test_the_servers_key_and_gpus_are_not_handed_on(
     """)
     with _running(tmp_path):
         told = (tmp_path / "scratch" / "server.log").read_text()
-    assert told.strip() == f'[null, "-1", "0"] {tmp_path / "scratch"}'
+    assert told.strip() == f'[null, null, "-1", "0"] {tmp_path / "scratch"}'
 
 
 def test_a_server_ends_with_whoever_started_it(tmp_path: pathlib.Path) -> None:
