@@ -24,6 +24,7 @@ from components.models.settings import ModelSettings, TrainingSettings
 from components.serving_check.settings import ServingSettings
 from components.tuner.settings import PARAMETERS, TuningSettings
 from pipeline.beam_settings import BeamSettings
+from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.storage_settings import StorageSettings
 
 # Datasets whose metadata can place a track in a split.
@@ -60,6 +61,7 @@ class Config:
     serving: ServingSettings = dataclasses.field(default_factory=ServingSettings)
     beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)
     storage: StorageSettings = dataclasses.field(default_factory=StorageSettings)
+    kubeflow: KubeflowSettings = dataclasses.field(default_factory=KubeflowSettings)
 
     def __post_init__(self) -> None:
         problems = list(self._problems())

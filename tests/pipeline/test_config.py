@@ -120,6 +120,7 @@ def test_json_holds_every_table_as_plain_values() -> None:
         "serving",
         "beam",
         "storage",
+        "kubeflow",
     }
     assert values["dataset"]["genres"] == ["Rock", "Folk"]
     assert values["audio"]["n_mels"] == 128

@@ -151,11 +151,11 @@ def test_an_augmentation_out_of_range_is_told_with_what_is_allowed(complaints: C
 
 
 def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:
-    (line,) = complaints("[kubeflow]\nx = 1\n[models.ffnn]")
-    assert "kubeflow: unknown table" in line
+    (line,) = complaints("[vertex]\nx = 1\n[models.ffnn]")
+    assert "vertex: unknown table" in line
     assert (
         "(there are: models, audio, dataset, split, training, tuning, baselines, ensemble, gate, "
-        "serving, beam, storage)" in line
+        "serving, beam, storage, kubeflow)" in line
     )
 
 

@@ -1,0 +1,357 @@
+"""The graph as a pipeline of Kubeflow Pipelines: one container step for each node.
+
+Kubeflow sees steps, their order, what they may take, and their pages. Artifacts, caching and
+lineage stay TFX's, by ML Metadata (kubeflow.run_node), so Kubeflow's own cache is off. The
+first step, kubeflow.prepare, reads the data; the exit handler, kubeflow.finish, collects
+results. The same configuration gives the same file.
+"""
+
+# kfp reads the annotations of the components below as objects, so they are no strings here.
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from components.errors import UsageError
+from components.storage.uri import is_remote, place
+from kubeflow import metadata_url, pages
+from kubeflow.names import step_names
+from pipeline.config import Config
+from pipeline.kubeflow_settings import DEFAULT, KubeflowSettings, StepResources
+
+PIPELINE_NAME = "genreflow"
+PREPARE, FINISH = "prepare", "finish"
+STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+PASSWORD_KEY = "password"
+# host[:port]/path[:tag][@digest], as container engines read it.
+_IMAGE = re.compile(
+    r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
+    r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?",
+    re.ASCII,
+)
+# Genres stand in for those that only the data can tell; no step depends on them.
+_UNKNOWN_GENRES = ("a", "b")
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A node: its id, its step's name, the ids of the nodes before it."""
+
+    node_id: str
+    name: str
+    upstream: tuple[str, ...]
+
+
+def check(config: Config, settings: KubeflowSettings) -> None:
+    """What can be known to be wrong before anything runs.
+
+    Raises:
+      UsageError: one line for every problem.
+    """
+    problems: list[str] = []
+
+    def must(right: bool, problem: str) -> None:
+        if not right:
+            problems.append(problem)
+
+    must(
+        bool(settings.image),
+        "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2; "
+        "`make image` builds it",
+    )
+    must(
+        not settings.image or bool(_IMAGE.fullmatch(settings.image)),
+        f"kubeflow.image = {settings.image!r}: no reference of an image",
+    )
+    volume = settings.volume_path.rstrip("/")
+    on_volume = settings.volume_claim and _below(settings.pipeline_root, volume)
+    try:
+        place(settings.pipeline_root, "kubeflow.pipeline_root")
+    except UsageError as error:
+        problems.append(str(error))
+    else:
+        must(
+            is_remote(settings.pipeline_root) or bool(on_volume),
+            f"kubeflow.pipeline_root = {settings.pipeline_root!r}: not shared between steps; "
+            f"give an s3:// URI, or set kubeflow.volume_claim and a folder below {volume}",
+        )
+    problems.extend(_metadata_problems(settings, volume))
+    must(
+        config.dataset.kind != "synthetic" or bool(on_volume) or bool(config.dataset.data_dir),
+        'dataset.kind = "synthetic": its songs are made on the volume; set kubeflow.volume_claim '
+        "and a pipeline root on it",
+    )
+    for name, model in config.models.items():
+        local = model.weights not in ("none", "imagenet")
+        must(
+            not local or bool(settings.volume_claim and _below(model.weights, volume)),
+            f"models.{name}.weights = {model.weights!r}: must lie on the volume, below {volume}",
+        )
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _metadata_problems(settings: KubeflowSettings, volume: str) -> list[str]:
+    try:
+        url = metadata_url.parse(settings.metadata)
+    except UsageError as error:
+        return [f"kubeflow.metadata: {error}"]
+    if url.kind == "mysql" and not settings.metadata_secret:
+        return [
+            "kubeflow.metadata_secret: no Secret is named; MySQL's password is taken from its "
+            f"key {PASSWORD_KEY!r}"
+        ]
+    if url.kind == "sqlite" and not (settings.volume_claim and _below(url.path, volume)):
+        return [
+            f"kubeflow.metadata = {settings.metadata!r}: SQLite's file must lie on the volume that "
+            f"kubeflow.volume_claim names, below {volume}"
+        ]
+    return []
+
+
+def _below(path: str, folder: str) -> bool:
+    return os.path.normpath(path).startswith(f"{folder}/")
+
+
+def steps_of(config: Config) -> list[Step]:
+    """The graph's nodes in an order in which they can run. Imports TFX.
+
+    Raises:
+      UsageError: names that Kubernetes refuses.
+    """
+    from pipeline import graph
+
+    ir = graph.compile_ir(
+        graph.create_pipeline(
+            config,
+            graph.DataFacts(_UNKNOWN_GENRES, manifest_digest="", tracks=1, leaky=False),
+            graph.Places("/root", "/models", "", "/schema.pbtxt"),
+        )
+    )
+    nodes = [node.pipeline_node for node in ir.nodes]
+    names = step_names([PREPARE, FINISH, *(node.node_info.id for node in nodes)])
+    return [
+        Step(node.node_info.id, names[node.node_info.id], tuple(sorted(node.upstream_nodes)))
+        for node in nodes
+    ]
+
+
+def check_resources(settings: KubeflowSettings, steps: list[Step]) -> None:
+    """Refuses resources for what is no node: a typing error would cost a night.
+
+    Raises:
+      UsageError: one line for every unknown key.
+    """
+    known = {DEFAULT, PREPARE, FINISH}
+    for step in steps:
+        known |= {step.node_id, step.node_id.split(".", 1)[0]}
+    unknown = sorted(settings.resources.keys() - known)
+    if unknown:
+        raise UsageError(
+            "\n".join(
+                f"kubeflow.resources.{key}: no such node; there are: {', '.join(sorted(known))}"
+                for key in unknown
+            )
+        )
+
+
+def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) -> list[Step]:
+    """Writes the pipeline as KFP v2 IR, whole or not at all.
+
+    Args:
+      config: the configuration that the run gets; its run-time parameters may change it.
+      settings: where it runs.
+      output: path of the YAML file.
+
+    Returns:
+      The steps of nodes, in order.
+
+    Raises:
+      UsageError: what can be known to be wrong.
+    """
+    check(config, settings)
+    steps = steps_of(config)
+    check_resources(settings, steps)
+    import kfp
+
+    target = pathlib.Path(output)
+    if target.suffix not in (".yaml", ".yml"):
+        raise UsageError(f"{output}: the file's name must end in .yaml")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.stem}.tmp.yaml")
+    try:
+        kfp.compiler.Compiler().compile(_pipeline(config, settings, steps), str(temporary))
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return steps
+
+
+def _pipeline(config: Config, settings: KubeflowSettings, steps: list[Step]) -> Any:
+    from kfp import dsl
+
+    config_json = json.dumps(config.to_json(), sort_keys=True)
+    run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
+    components = {step.node_id: _node_component(step, settings) for step in steps}
+    prepare, finish = _prepare_component(settings), _finish_component(settings)
+
+    def genreflow(
+        data_dir: str = config.dataset.data_dir,
+        overrides: str = "{}",
+        push_destination: str = config.storage.push_destination,
+        pipeline_root: str = settings.pipeline_root,
+    ) -> None:
+        last = finish(run_id=run_id, pipeline_root=pipeline_root)
+        _confine(last, FINISH, "Finish", settings)
+        with dsl.ExitHandler(last, name="run"):
+            first = prepare(
+                config=config_json,
+                run_id=run_id,
+                pipeline_root=pipeline_root,
+                data_dir=data_dir,
+                overrides=overrides,
+                push_destination=push_destination,
+            )
+            _confine(first, PREPARE, "Prepare", settings)
+            tasks: dict[str, Any] = {}
+            for step in steps:
+                task = components[step.node_id](run_id=run_id, pipeline_root=pipeline_root)
+                task.after(first, *(tasks[node] for node in step.upstream))
+                _confine(task, step.node_id, step.node_id, settings)
+                tasks[step.node_id] = task
+
+    description = "Audio to a judged and pushed model of music genres."
+    return dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
+
+
+def _component(name: str, function: Callable[..., Any]) -> Any:
+    from kfp import dsl
+
+    function.__name__ = name
+    function.__doc__ = None
+    return dsl.container_component(function)
+
+
+def _prepare_component(settings: KubeflowSettings) -> Any:
+    from kfp import dsl
+
+    def prepare(
+        config: str,
+        run_id: str,
+        pipeline_root: str,
+        data_dir: str,
+        overrides: str,
+        push_destination: str,
+    ) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=settings.image,
+            command=["python", "-m", "kubeflow.prepare"],
+            args=[
+                "--config", config, "--run-id", run_id, "--pipeline-root", pipeline_root,
+                "--metadata", settings.metadata, "--data-dir", data_dir,
+                "--overrides", overrides, "--push-destination", push_destination,
+            ],
+        )  # fmt: skip
+
+    return _component(PREPARE, prepare)
+
+
+def _node_component(step: Step, settings: KubeflowSettings) -> Any:
+    from kfp import dsl
+
+    def arguments(run_id: str, pipeline_root: str) -> list[str]:
+        return [
+            "--node-id", step.node_id,
+            "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
+            "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
+        ]  # fmt: skip
+
+    command = ["python", "-m", "kubeflow.run_node"]
+
+    def plain(run_id: str, pipeline_root: str) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=settings.image, command=command, args=arguments(run_id, pipeline_root)
+        )
+
+    def with_page(run_id: str, pipeline_root: str, page: dsl.Output[dsl.HTML]) -> dsl.ContainerSpec:
+        args = [*arguments(run_id, pipeline_root), "--page", page.path]
+        return dsl.ContainerSpec(image=settings.image, command=command, args=args)
+
+    return _component(step.name, with_page if pages.has_page(step.node_id) else plain)
+
+
+def _finish_component(settings: KubeflowSettings) -> Any:
+    from kfp import dsl
+
+    def finish(
+        run_id: str,
+        pipeline_root: str,
+        status: dsl.PipelineTaskFinalStatus,
+        page: dsl.Output[dsl.HTML],
+    ) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=settings.image,
+            command=["python", "-m", "kubeflow.finish"],
+            args=[
+                "--run-id", run_id, "--pipeline-root", pipeline_root,
+                "--metadata", settings.metadata, "--status", status, "--page", page.path,
+            ],
+        )  # fmt: skip
+
+    return _component(FINISH, finish)
+
+
+def _confine(task: Any, key: str, shown: str, settings: KubeflowSettings) -> None:
+    """What a step may take, how often it is tried, and what it finds in its container."""
+    resources = settings.resources_of(key)
+    task.set_display_name(shown)
+    task.set_caching_options(False)
+    if settings.retries:
+        task.set_retry(
+            settings.retries, backoff_duration=f"{settings.retry_seconds}s", backoff_factor=2.0
+        )
+    if resources.cpu:
+        task.set_cpu_limit(resources.cpu)
+    if resources.memory:
+        task.set_memory_limit(resources.memory)
+    if resources.gpus:
+        task.set_accelerator_type(resources.gpu_resource)
+        task.set_accelerator_limit(resources.gpus)
+    for name, value in sorted(settings.environment.items()):
+        task.set_env_variable(name, value)
+    task.platform_config["kubernetes"] = kubernetes_config(settings, resources)
+
+
+def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:
+    """KFP's KubernetesExecutorConfig message as JSON: volume, secrets, nodes, time limit.
+
+    The package that writes it, kfp-kubernetes, needs a newer protobuf than TFX 1.16 allows from
+    the version on that knows time limits.
+    """
+    hours = resources.timeout_hours or settings.timeout_hours
+    config: dict[str, Any] = {"activeDeadlineSeconds": str(round(hours * 3600))}
+    if settings.volume_claim:
+        config["pvcMount"] = [
+            {"constant": settings.volume_claim, "mountPath": settings.volume_path}
+        ]
+    secrets = []
+    if settings.storage_secret:
+        secrets.append((settings.storage_secret, {name: name for name in STORAGE_VARIABLES}))
+    if settings.metadata_secret:
+        secrets.append((settings.metadata_secret, {PASSWORD_KEY: metadata_url.PASSWORD_VARIABLE}))
+    if secrets:
+        config["secretAsEnv"] = [
+            {
+                "secretName": secret,
+                "keyToEnv": [
+                    {"secretKey": key, "envVar": variable} for key, variable in keys.items()
+                ],
+            }
+            for secret, keys in secrets
+        ]
+    if resources.node_selector:
+        config["nodeSelector"] = {"labels": dict(sorted(resources.node_selector.items()))}
+    return config

@@ -1,0 +1,101 @@
+"""The [kubeflow] table: where a run's steps run and what they may take. Holds no secrets."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+# Kubernetes' resource quantities, without the forms that nobody types (exponents).
+_QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
+# An RFC 1123 subdomain, which names of Kubernetes' objects are.
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
+_LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,315}[A-Za-z0-9])?", re.ASCII)
+_LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+_SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "ACCESS_KEY", "API_KEY")
+DEFAULT = "default"
+
+
+@dataclasses.dataclass(frozen=True)
+class StepResources:
+    """What one step takes.
+
+    `cpu`, `memory`: limits as Kubernetes writes them ("2", "500m"; "8Gi"); "" for none.
+    `gpus`: of the extended resource `gpu_resource`. `node_selector`: labels of the nodes that
+    it may run on. `timeout_hours`: 0 takes kubeflow.timeout_hours.
+    """
+
+    cpu: str = ""
+    memory: str = ""
+    gpus: Annotated[int, Ge(0), Le(16)] = 0
+    gpu_resource: str = "nvidia.com/gpu"
+    node_selector: dict[str, str] = dataclasses.field(default_factory=dict)
+    timeout_hours: Annotated[float, Ge(0), Le(720)] = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cpu", "memory"):
+            value = getattr(self, name)
+            if value and not _QUANTITY.fullmatch(value):
+                raise ValueError(f'{name} = "{value}": no quantity such as "2", "500m" or "8Gi"')
+        if not _LABEL_KEY.fullmatch(self.gpu_resource):
+            raise ValueError(f'gpu_resource = "{self.gpu_resource}": no name of a resource')
+        for key, value in self.node_selector.items():
+            if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
+                raise ValueError(f'node_selector: "{key}" = "{value}" is no label of Kubernetes')
+
+
+@dataclasses.dataclass(frozen=True)
+class KubeflowSettings:
+    """What `genreflow kubeflow` compiles for.
+
+    `image`: what every step runs; --image replaces it. `pipeline_root`: a folder of the volume,
+    or an s3:// URI. `metadata`: ML Metadata's database, mysql://user@host:3306/name, or
+    sqlite:///path on the volume. `volume_claim`: a PersistentVolumeClaim that every step mounts
+    at `volume_path` ("" for none; several steps run at once, so ReadWriteMany). `storage_secret`:
+    a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, where the service account is not
+    enough. `metadata_secret`: a Secret with the key `password`. `environment`: further variables
+    of every step, such as AWS_ENDPOINT_URL_S3; none that is secret. `retries`, `retry_seconds`:
+    how often a failed step is tried again, and the wait before, which doubles. `resources`: by
+    "default", a node's id ("Trainer.vgg16"), or what stands before its dot ("Trainer").
+    """
+
+    image: str = ""
+    pipeline_root: str = ""
+    metadata: str = ""
+    volume_claim: str = ""
+    volume_path: str = "/genreflow"
+    storage_secret: str = ""
+    metadata_secret: str = ""
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)
+    retries: Annotated[int, Ge(0), Le(10)] = 2
+    retry_seconds: Annotated[int, Ge(0), Le(3600)] = 60
+    timeout_hours: Annotated[float, Gt(0), Le(720)] = 24.0
+    resources: dict[str, StepResources] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("volume_claim", "storage_secret", "metadata_secret"):
+            value = getattr(self, name)
+            if value and not _NAME.fullmatch(value):
+                raise ValueError(
+                    f'{name} = "{value}": no name that Kubernetes takes (lower case, digits, "-")'
+                )
+        if not self.volume_path.startswith("/") or self.volume_path == "/":
+            raise ValueError(f'volume_path = "{self.volume_path}": an absolute path is needed')
+        for key in self.environment:
+            if not _VARIABLE.fullmatch(key):
+                raise ValueError(f'environment: "{key}" is no name of a variable')
+            if any(word in key for word in _SECRET_WORDS):
+                raise ValueError(
+                    f'environment: "{key}" looks like a secret, and would be stored in the '
+                    "pipeline for all to read; put it into the Secret that storage_secret names"
+                )
+
+    def resources_of(self, node_id: str) -> StepResources:
+        """Those of a node: its own, else its kind's, else the default."""
+        for key in (node_id, node_id.split(".", 1)[0], DEFAULT):
+            if key in self.resources:
+                return self.resources[key]
+        return StepResources()

@@ -1,0 +1,79 @@
+"""The [kubeflow] table: what Kubernetes would refuse is refused here, and no secret is taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from components.errors import UsageError
+from kubeflow.names import step_names
+from pipeline.kubeflow_settings import KubeflowSettings, StepResources
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"volume_claim": "My_Claim"}, "volume_claim"),
+        ({"storage_secret": "-a"}, "storage_secret"),
+        ({"metadata_secret": "a b"}, "metadata_secret"),
+        ({"volume_path": "relative"}, "absolute path"),
+        ({"volume_path": "/"}, "absolute path"),
+        ({"environment": {"lower": "x"}}, "no name of a variable"),
+        ({"environment": {"AWS_SECRET_ACCESS_KEY": "x"}}, "looks like a secret"),
+        ({"environment": {"MY_TOKEN": "x"}}, "looks like a secret"),
+    ],
+)
+def test_what_a_cluster_would_refuse_or_show_to_all_is_refused(
+    values: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        KubeflowSettings(**values)
+
+
+@pytest.mark.parametrize("quantity", ["2", "500m", "1.5", "8Gi", "512M", ""])
+def test_quantities_are_kubernetes_own(quantity: str) -> None:
+    assert StepResources(cpu=quantity, memory=quantity).memory == quantity
+
+
+@pytest.mark.parametrize("quantity", ["two", "8 Gi", "-1", "8GB", "1e3", "8gi"])
+def test_what_is_no_quantity_is_refused(quantity: str) -> None:
+    with pytest.raises(ValueError, match="no quantity"):
+        StepResources(memory=quantity)
+
+
+def test_labels_of_nodes_are_checked() -> None:
+    StepResources(node_selector={"cloud.google.com/gke-accelerator": "nvidia-l4"})
+    with pytest.raises(ValueError, match="no label"):
+        StepResources(node_selector={"a b": "c"})
+    with pytest.raises(ValueError, match="no label"):
+        StepResources(node_selector={"a": "c d"})
+
+
+def test_a_node_takes_its_own_resources_then_its_kinds_then_the_default() -> None:
+    own, kind, default = (StepResources(cpu=cpu) for cpu in ("1", "2", "3"))
+    settings = KubeflowSettings(
+        resources={"Trainer.vgg16": own, "Trainer": kind, "default": default}
+    )
+    assert settings.resources_of("Trainer.vgg16") == own
+    assert settings.resources_of("Trainer.ffnn") == kind
+    assert settings.resources_of("Pusher") == default
+    assert KubeflowSettings().resources_of("Pusher") == StepResources()
+
+
+def test_steps_are_named_as_kubernetes_takes_them() -> None:
+    assert step_names(["Trainer.cnn_small", "GenreGate"]) == {
+        "Trainer.cnn_small": "trainer-cnn-small",
+        "GenreGate": "genregate",
+    }
+
+
+def test_two_nodes_never_become_one_step() -> None:
+    with pytest.raises(UsageError, match=r"'Trainer\.a_b' and 'Trainer\.a\.b'"):
+        step_names(["Trainer.a_b", "Trainer.a.b"])
+
+
+@pytest.mark.parametrize("node", ["...", "x" * 41])
+def test_a_name_that_kubernetes_refuses_is_refused(node: str) -> None:
+    with pytest.raises(UsageError, match="no name for a step"):
+        step_names([node])
