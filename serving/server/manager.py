@@ -1,15 +1,14 @@
-"""Loads and unloads the versions of models while requests go on.
+"""The models of a server, each with versions that come and go while requests go on.
 
-One thread looks at the folders, loads what is new and lets go of what is no longer wanted: in
-that order, so that a model that was available stays so. A version that is let go takes no new
-requests, and is freed when the last request that holds it is done.
+One thread looks at the folders, loads and frees (`loader.py`). A request leases a version, which
+then stays loaded until the request is done.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import gc
+import functools
 import pathlib
 import threading
 import time
@@ -18,14 +17,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import grpc
 
 from serving.model_files import ModelFolderError
-from serving.server import model_config, versions
+from serving.server import model_config
 from serving.server.errors import ServingError, failed_precondition, invalid, not_found
-from serving.server.model_state import Entry, Loaded, Model, State, VersionStatus
+from serving.server.loader import Loader, in_words, prepare
+from serving.server.model_state import Loaded, Model, State, VersionStatus
 from serving.server.servable import Servable
 from serving.server.settings import Batching, Limits, ModelConfig
 
-# A folder in which nothing has changed for so long is not being copied into.
-QUIET_SECONDS = 2.0
 # How long a reload request may wait for its models.
 RELOAD_TIMEOUT_S = 600.0
 # Removed models whose last states are still told.
@@ -49,6 +47,7 @@ class ModelManager:
         limits: Limits,
         poll_seconds: float = 1.0,
         on_event: Callable[[str], None] = _ignore,
+        on_batch: Callable[[str, int], None] | None = None,
     ) -> None:
         """Makes the manager; nothing is read or loaded before `start`.
 
@@ -58,20 +57,20 @@ class ModelManager:
           limits: what one request may ask for.
           poll_seconds: time between two looks at the folders.
           on_event: told in words what happens, from the manager's own thread.
+          on_batch: told the model and the rows of each run of joined requests, from any.
 
         Raises:
           ServingError: INVALID_ARGUMENT, a name that is none or is there twice.
         """
         model_config.validate(configs)
-        self._batching, self._limits = batching, limits
         self._poll_seconds, self._on_event = poll_seconds, on_event
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
+        make = functools.partial(Servable, batching=batching, limits=limits, on_batch=on_batch)
+        self._loader = Loader(self._changed, make, on_event)
         self._reloading = threading.Lock()
         self._models = {config.name: Model(config) for config in configs}
-        self._retired: list[tuple[Entry, Loaded, str]] = []
         self._wake = threading.Event()
-        self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="serving-models", daemon=True)
 
     def start(self) -> None:
@@ -81,14 +80,14 @@ class ModelManager:
     def stop(self) -> None:
         """Ends the thread and lets every version go; those still in use when their request
         is done. A version that is being loaded is waited for."""
-        self._stopped.set()
+        self._loader.stopped.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join()
         with self._lock:
             for model in self._models.values():
-                self._retire(model, model.served())
-        self._free_retired()
+                self._loader.retire(model, model.served())
+        self._loader.free_retired()
 
     def wait_until_available(self, timeout_s: float) -> None:
         """Waits until each model has a version that takes requests.
@@ -109,13 +108,23 @@ class ModelManager:
                         raise ModelFolderError(
                             f"model {model.config.name}: the label {label} names version "
                             f"{number}, which is not served; versions "
-                            f"{_list(model.served())} are"
+                            f"{in_words(model.served())} are"
                         )
 
     def models(self) -> tuple[str, ...]:
         """Names of the models in the list, in its order."""
         with self._lock:
             return tuple(name for name, model in self._models.items() if not model.is_removed)
+
+    def waiting(self) -> int:
+        """Requests, to all versions together, that wait for their turn in a batch."""
+        with self._lock:
+            return sum(
+                entry.loaded.servable.waiting
+                for model in self._models.values()
+                for entry in model.entries.values()
+                if entry.loaded is not None
+            )
 
     @contextlib.contextmanager
     def lease(
@@ -139,11 +148,11 @@ class ModelManager:
         finally:
             with self._lock:
                 loaded.leases -= 1
-                is_last = not loaded.leases and any(loaded is one for _, one, _ in self._retired)
+                is_last = not loaded.leases and self._loader.is_retired(loaded)
             if is_last:
                 self._wake.set()
-                if self._stopped.is_set():
-                    self._free_retired()
+                if self._loader.stopped.is_set():
+                    self._loader.free_retired()
 
     def status(
         self, name: str, version: int | None = None, label: str | None = None
@@ -254,7 +263,7 @@ class ModelManager:
             model.is_removed, model.chosen = True, []
             self._models[name] = model
         for model in before.values():
-            self._retire(model, model.served())
+            self._loader.retire(model, model.served())
         return tuple(changed)
 
     def _await(self, names: Sequence[str], timeout_s: float) -> Mapping[str, str]:
@@ -268,16 +277,17 @@ class ModelManager:
                 left_s = until - time.monotonic()
                 if not waiting or any(failures.values()):
                     return {name: words for name, words in failures.items() if words}
-                if left_s <= 0 or self._stopped.is_set():
+                if left_s <= 0 or self._loader.stopped.is_set():
                     return dict.fromkeys(failures, f"not available after {timeout_s:g} s")
                 self._changed.wait(min(left_s, 1.0))
 
     # The thread
 
     def _work(self) -> None:
-        while not self._stopped.is_set():
+        while not self._loader.stopped.is_set():
             self._wake.clear()
             try:
+                prepare()
                 self._poll()
             except Exception as error:
                 # Whatever a file system, or who listens to events, came up with: the
@@ -290,166 +300,13 @@ class ModelManager:
         with self._lock:
             models = [model for model in self._models.values() if not model.is_removed]
         for model in models:
-            if self._stopped.is_set():
+            if self._loader.stopped.is_set():
                 return
-            self._poll_model(model)
-            self._free_retired()
-        self._free_retired()
-
-    def _poll_model(self, model: Model) -> None:
-        with self._lock:
-            config, polls = model.config, model.polls
-        try:
-            found = versions.list_versions(config.base_path)
-        except versions.NoFolderError as error:
-            with self._changed:
-                if model.config is config:
-                    model.chosen, model.problem, model.is_waiting = [], str(error), False
-                    model.polls = polls + 1
-                    self._changed.notify_all()
-            return
-        chosen = self._choose(model, config, found)
-        for number in chosen:
-            if not self._stopped.is_set() and not model.is_removed:
-                self._load(model, number, found[number])
-        with self._changed:
-            if model.config is not config or model.is_removed:
-                return  # another list meanwhile: looked at anew
-            model.chosen = chosen
-            superfluous = model.superfluous()
-            self._retire(model, superfluous)
-            model.forget_old()
-            model.polls = polls + 1
-            self._changed.notify_all()
-
-    def _choose(
-        self, model: Model, config: ModelConfig, found: Mapping[int, pathlib.Path]
-    ) -> list[int]:
-        """The versions to serve, the first choice first. Those that are incomplete, or are
-        being written, are passed over."""
-        order = versions.in_order(found, config.policy)
-        chosen: list[int] = []
-        looked: dict[int, versions.Version] = {}
-        problem = _none_there(config, order)
-        is_waiting = False
-        for number in order:
-            if len(chosen) >= versions.most(config.policy):
-                break
-            entry = model.entries.get(number)
-            if entry and entry.loaded and entry.loaded.servable.path == found[number]:
-                chosen.append(number)
-                continue
-            look = versions.look_at(number, found[number], config.base_path)
-            looked[number] = look
-            settled = look.is_settled(model.looked.get(number), QUIET_SECONDS)
-            if look.refused or (settled and not look.lacking):
-                chosen.append(number)
-                continue
-            is_waiting |= not settled
-            problem = problem or (
-                f"{look.path}: half a model: {look.lacking} is missing; wait for the copy, or "
-                "copy it again"
-            )
-            if not (entry and entry.loaded):
-                with self._lock:
-                    model.entry(number).become(State.START)
-        with self._lock:
-            model.looked, model.problem, model.is_waiting = looked, problem, is_waiting
-            for number in chosen:
-                model.entry(number)
-        return chosen
-
-    def _load(self, model: Model, number: int, path: pathlib.Path) -> None:
-        """Loads a version, unless it is loaded or the same files failed before."""
-        entry, look = model.entry(number), model.looked.get(number)
-        if look is None or entry.failed == look.fingerprint:
-            return
-        name = model.config.name
-        with self._lock:
-            if entry.loaded is None:
-                entry.become(State.LOADING)
-            entry.failed = None
-        self._on_event(f"{name}: loading version {number}")
-        started = time.monotonic()
-        try:
-            if look.refused:
-                raise ModelFolderError(f"{path}: refused: {look.refused}")
-            servable = Servable(name, number, path, batching=self._batching, limits=self._limits)
-        except Exception as error:
-            # ModelFolderError, but TensorFlow may raise anything for a damaged file, and the
-            # other versions are to be served on.
-            self._failed(model, entry, look, error)
-            return
-        after = versions.look_at(number, path, model.config.base_path)
-        if after.fingerprint != look.fingerprint:
-            # It may be a mixture of two models; the next look finds it unsettled.
-            with self._lock:
-                if entry.loaded is None:
-                    entry.become(State.START)
-            return
-        with self._changed:
-            if entry.loaded is not None:  # from another folder
-                self._retire(model, [number])
-            entry.loaded = Loaded(servable)
-            entry.become(State.AVAILABLE)
-            self._changed.notify_all()
-        seconds = time.monotonic() - started
-        self._on_event(f"{name}: serving version {number} (loaded in {seconds:.1f} s)")
-
-    def _failed(self, model: Model, entry: Entry, look: versions.Version, error: Exception) -> None:
-        words = str(error) if isinstance(error, ModelFolderError) else repr(error)
-        with self._changed:
-            entry.failed = look.fingerprint
-            if entry.loaded is None:
-                entry.become(State.END, grpc.StatusCode.FAILED_PRECONDITION, words)
-            self._changed.notify_all()
-        self._on_event(f"{model.config.name}: version {entry.number} failed: {words}")
-
-    # Letting go
-
-    def _retire(self, model: Model, numbers: Sequence[int]) -> None:
-        """Versions take no more requests. The lock is held."""
-        for number in numbers:
-            entry = model.entries[number]
-            assert entry.loaded is not None
-            self._retired.append((entry, entry.loaded, model.config.name))
-            entry.loaded = None
-            entry.become(State.UNLOADING)
-
-    def _free_retired(self) -> None:
-        """Frees the memory of those that no request holds any more."""
-        with self._lock:
-            free = [one for one in self._retired if not one[1].leases]
-            self._retired = [one for one in self._retired if one[1].leases]
-        events = []
-        for entry, loaded, name in free:
-            loaded.servable.close()
-            events.append(f"{name}: version {loaded.servable.version} let go")
-            with self._lock:
-                if entry.state is State.UNLOADING and entry.loaded is None:
-                    entry.become(State.END)
-        if free:
-            del free, entry, loaded
-            gc.collect()
-        for event in events:
-            self._on_event(event)
-
-
-def _none_there(config: ModelConfig, order: Sequence[int]) -> str:
-    if order:
-        return ""
-    if config.policy.kind == "specific":
-        return f"{config.base_path}: none of the versions {_list(config.policy.versions)} is there"
-    return (
-        f"{config.base_path}: no model in it: neither saved_model.pb nor a version folder such "
-        "as 1/"
-    )
+            self._loader.poll(model)
+            self._loader.free_retired()
+        self._loader.free_retired()
 
 
 def _without_path(words: str, base_path: pathlib.Path, name: str) -> str:
     """Others need not know where the files of this machine are."""
     return words.replace(str(base_path), name)
-
-
-def _list(numbers: Sequence[int]) -> str:
-    return ", ".join(str(number) for number in numbers) or "none"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -36,6 +36,7 @@ class Servable:
         *,
         batching: Batching | None = None,
         limits: Limits | None = None,
+        on_batch: Callable[[str, int], None] | None = None,
     ) -> None:
         """Checks the files, loads the model and answers its warm-up requests. Takes seconds.
 
@@ -43,6 +44,7 @@ class Servable:
           name, version, path: see the attributes.
           batching: how requests are joined; None runs each alone.
           limits: what one request may ask for.
+          on_batch: told the model's name and the rows of each run of joined requests.
 
         Raises:
           ModelFolderError: not a model, unsafe, damaged, or its warm-up requests fail.
@@ -54,7 +56,8 @@ class Servable:
         self.signatures: Mapping[str, Any] = _signatures(path)
         self._model = _load(path)
         self._functions: dict[str, Any] = dict(self._model.signatures)
-        self._batcher = Batcher(self._run, batching) if batching else None
+        self._on_batch = on_batch
+        self._batcher = Batcher(self._run_joined, batching) if batching else None
         self._batched = {
             key
             for key, definition in self.signatures.items()
@@ -103,6 +106,16 @@ class Servable:
         it collects garbage: TensorFlow's objects refer to each other."""
         self._functions = {}
         self._model = None
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return self._batcher.waiting if self._batcher else 0
+
+    def _run_joined(self, key: str, inputs: Arrays) -> Outputs:
+        if self._on_batch is not None:
+            self._on_batch(self.name, max(len(values) for values in inputs.values()))
+        return self._run(key, inputs)
 
     def _run(self, key: str, inputs: Arrays) -> Outputs:
         import tensorflow as tf  # seconds to import

@@ -22,7 +22,7 @@ from serving_toys import clips
 
 from serving.model_files import ModelFolderError
 from serving.protos import get_model_status_pb2
-from serving.server import manager as manager_module
+from serving.server import versions
 from serving.server.errors import ServingError
 from serving.server.manager import ModelManager, State, VersionStatus
 from serving.server.servable import Servable
@@ -506,7 +506,7 @@ def test_other_peoples_exceptions_do_not_end_the_polling(
         raise ZeroDivisionError("in the thread itself")
 
     with monkeypatch.context() as patch:
-        patch.setattr(manager_module.versions, "list_versions", broken)
+        patch.setattr(versions, "list_versions", broken)
         wait_for(lambda: looks[0] > 2)
     assert any("in the thread itself" in line for line in running.said)
     publish(3)
