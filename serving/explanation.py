@@ -47,7 +47,7 @@ def explained(
     """
     where, words = address.shown, failure.detail
     match failure.code:
-        case "UNAVAILABLE":
+        case "UNAVAILABLE" | "CANCELLED":  # the latter by a server that stops
             return unreachable(address, tls, words) or UnreachableError(
                 f"{where}: the server cannot answer now ({words}); try again later"
             )
