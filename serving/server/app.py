@@ -117,8 +117,10 @@ class Server:
             limits=settings.limits,
             poll_seconds=settings.poll_seconds,
             on_event=self._happened,
+            on_batch=self._metrics.batch,
         )
         handlers = Handlers(self.manager, settings.limits, self._metrics, settings.reloads)
+        self._metrics.show_queue(self.manager.waiting)
         self._metrics.show_versions(handlers.available_versions)
         self._health = grpc_services.Health(handlers.available)
         self._grpc = grpc_services.make_server(

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from serving.model_files import SAVED_MODEL, VERSION_NAME
+from serving.model_files import SAVED_MODEL, VERSION_NAME, ModelFolderError
 from serving.server import app
 from serving.server.options import NO_REST, OptionError, ServeOptions
 from serving.server.security import KEY_HEADER, KEY_VARIABLE
@@ -44,14 +44,14 @@ def serve(
       ModelFolderError: a model cannot be loaded.
     """
     _quiet_tensorflow()
-    settings = app.ServerSettings.of(options, os.environ.get(KEY_VARIABLE))
-    app.check_ports(settings)
-    _clear(options.ready_file)
-    for model in settings.models:
-        say(f"loading {model.name} {_versions(model.base_path)}from {model.base_path}")
-    for line in cautions(settings):
-        warn(line)
     with _signals() as ends:
+        settings = app.ServerSettings.of(options, os.environ.get(KEY_VARIABLE))
+        app.check_ports(settings)
+        _clear(options.ready_file)
+        for model in settings.models:
+            say(f"loading {model.name} {_versions(model.base_path)}from {model.base_path}")
+        for line in cautions(settings):
+            warn(line)
         server = app.Server(settings, say)
         try:
             with loading(), _interrupted_by(ends):
@@ -66,6 +66,9 @@ def serve(
             _stop(server, settings.grace_seconds, ends)
         except _EndedError:
             _leave(say)
+        except (OptionError, ModelFolderError):
+            server.stop(0)
+            raise
         finally:
             _clear(options.ready_file)
         say(f"stopped; {server.answered} requests answered")

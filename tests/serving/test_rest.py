@@ -333,6 +333,19 @@ def test_metrics_count_requests_by_model_method_and_status(
     assert found[":genreflow:serving:requests_in_work"] == 0
 
 
+def test_metrics_show_what_ran_together_and_what_waits(
+    servers: Callable[..., RunningServer], toy_models: pathlib.Path
+) -> None:
+    running = servers(toy_models, batching=True)
+    assert post(running, f"{MODEL}:predict", {"instances": clips(3).tolist()})[0] == 200
+    assert post(running, f"{MODEL}:predict", {"instances": clips(2).tolist()})[0] == 200
+    found = series(running)
+    batch = ":tensorflow:serving:batching_session:processed_batch_size_{}"
+    assert found[batch.format('sum{model_name="genreflow"}')] == 5
+    assert found[batch.format('count{model_name="genreflow"}')] == 2
+    assert found[":tensorflow:serving:batching_session:queued_requests"] == 0
+
+
 def test_no_request_can_make_series_of_its_own(
     servers: Callable[..., RunningServer], toy_models: pathlib.Path
 ) -> None:
