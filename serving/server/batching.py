@@ -27,8 +27,8 @@ from serving.server.settings import Batching
 Arrays = Mapping[str, npt.NDArray[Any]]
 Outputs = dict[str, npt.NDArray[Any]]
 
-# Measured on two cores with the small networks: a second run at the same time fills the gaps
-# of the first (30 % more clips a second); a third adds nothing.
+# A second run at the same time fills the gaps in which the first uses one core alone; on two
+# cores a third adds nothing.
 RUNS_AT_ONCE = 2
 # Inputs joined in one run, so that thirty-two long recordings do not take the memory of all.
 LARGEST_BATCH_BYTES = 64 << 20

@@ -147,6 +147,9 @@ class Loader:
                 self.retire(model, [number])
             entry.loaded = Loaded(servable)
             entry.become(State.AVAILABLE)
+            if model.is_removed:  # by a reload, meanwhile
+                self.retire(model, [number])
+                return
             self._changed.notify_all()
         seconds = time.monotonic() - started
         self._on_event(f"{name}: serving version {number} (loaded in {seconds:.1f} s)")

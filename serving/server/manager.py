@@ -67,7 +67,7 @@ class ModelManager:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         make = functools.partial(Servable, batching=batching, limits=limits, on_batch=on_batch)
-        self._loader = Loader(self._changed, make, on_event)
+        self._loader = Loader(self._changed, make, self._tell)
         self._reloading = threading.Lock()
         self._models = {config.name: Model(config) for config in configs}
         self._wake = threading.Event()
@@ -259,11 +259,10 @@ class ModelManager:
                 changed.append(config.name)
             model.config, model.is_removed = config, False
             self._models[config.name] = model
-        for name, model in list(before.items())[-MOST_REMOVED:]:
-            model.is_removed, model.chosen = True, []
-            self._models[name] = model
         for model in before.values():
+            model.is_removed, model.chosen = True, []
             self._loader.retire(model, model.served())
+        self._models |= dict(list(before.items())[-MOST_REMOVED:])
         return tuple(changed)
 
     def _await(self, names: Sequence[str], timeout_s: float) -> Mapping[str, str]:
@@ -290,11 +289,15 @@ class ModelManager:
                 prepare()
                 self._poll()
             except Exception as error:
-                # Whatever a file system, or who listens to events, came up with: the
-                # versions that are served must not be the last ones for ever.
-                with contextlib.suppress(Exception):
-                    self._on_event(f"looking for versions failed: {error!r}; trying again")
+                # Whatever a file system came up with: the versions that are served must not
+                # be the last ones for ever.
+                self._tell(f"looking for versions failed: {error!r}; trying again")
             self._wake.wait(self._poll_seconds)
+
+    def _tell(self, words: str) -> None:
+        # A listener may raise anything (its terminal is gone); no version waits for that.
+        with contextlib.suppress(Exception):
+            self._on_event(words)
 
     def _poll(self) -> None:
         with self._lock:

@@ -647,6 +647,47 @@ def test_reload_fails_with_the_reason_and_without_paths(
     assert running.manager.models() == ("genreflow", "none")
 
 
+def test_a_model_that_is_removed_while_it_loads_is_freed(
+    run: Any, publish: Any, root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(1)
+    may_load, real, made = threading.Event(), Servable.__init__, []
+
+    def slow(self: Servable, *arguments: Any, **settings: Any) -> None:
+        assert may_load.wait(SOON_S)
+        real(self, *arguments, **settings)
+        made.append(weakref.ref(self._model))
+
+    monkeypatch.setattr(Servable, "__init__", slow)
+    running = run(wait=False)
+    wait_for(lambda: running.states() == {1: State.LOADING})
+    running.manager.reload([])
+    may_load.set()
+    wait_for(lambda: running.states() == {1: State.END})
+    gc.collect()
+    assert made[0]() is None
+    assert refused(C.NOT_FOUND, lease(running, "genreflow"))
+
+
+def test_a_listener_that_fails_keeps_no_version_from_being_served(
+    run: Any, publish: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(1)
+
+    def broken(words: str) -> None:
+        raise BrokenPipeError(words)
+
+    running = Running([ModelConfig("genreflow", publish(2).parent)], None)
+    monkeypatch.setattr(running.manager, "_on_event", broken)
+    running.manager.start()
+    try:
+        running.manager.wait_until_available(SOON_S)
+        publish(3)
+        wait_for(lambda: running.states() == {2: State.END, 3: State.AVAILABLE})
+    finally:
+        running.manager.stop()
+
+
 def test_an_empty_list_unloads_everything(run: Any, publish: Any) -> None:
     publish(1)
     running = run()
