@@ -324,7 +324,7 @@ def status_response(handlers: Handlers, spec: Spec, entrypoint: Any) -> Any:
 def _answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
     """The response of `work`, or its error as a status."""
     if not context.is_active():
-        return None  # nobody waits any more
+        context.abort(grpc.StatusCode.CANCELLED, "nobody waits for the answer any more")
     try:
         return work()
     except ServingError as error:

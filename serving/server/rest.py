@@ -7,10 +7,11 @@ outside the API is 404 with a JSON body; and bodies have a limit (413) and a tim
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -89,6 +90,7 @@ class Rest:
         self._largest_bytes = limits.message_bytes
         self._limit = limits.concurrent
         self._free = threading.BoundedSemaphore(limits.concurrent)
+        self._bodies = _Bodies(limits.concurrent * limits.message_bytes)
         self._parsing = threading.BoundedSemaphore(PARSED_AT_ONCE)
         self._threads = futures.ThreadPoolExecutor(
             limits.concurrent + SPARE_THREADS, thread_name_prefix="rest"
@@ -208,24 +210,54 @@ class Rest:
                 raise
 
     async def _with_body(self, request: Request, work: Callable[[bytes], bytes]) -> Response:
-        """Reads the body and answers with what `work` makes of it."""
-        if not self._free.acquire(blocking=False):
-            raise unavailable(f"{self._limit} requests are in work, as many as are taken; retry")
-        try:
-            body = await _read(request, self._largest_bytes)
+        """Reads the body and answers with what `work` makes of it. Only then does the request
+        take a place, so that those whose bodies never arrive keep none from others."""
+        with self._bodies.hold() as take:
+            try:
+                body = await _read(request, self._largest_bytes, take)
+            except (asyncio.TimeoutError, TimeoutError):
+                return _error(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} seconds")
             if body is None:
                 return _error(
                     413, f"the body is larger than {self._largest_bytes} bytes, which are taken"
                 )
-            answer = await self._run(lambda: work(body))
-        except (asyncio.TimeoutError, TimeoutError):
-            return _error(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} seconds")
-        finally:
-            self._free.release()
+            if not self._free.acquire(blocking=False):
+                raise unavailable(
+                    f"{self._limit} requests are in work, as many as are taken; retry"
+                )
+            try:
+                answer = await self._run(lambda: work(body))
+            finally:
+                self._free.release()
         return Response(answer, media_type="application/json")
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class _Bodies:
+    """The memory for all bodies that are arriving or in work. For one event loop alone."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[Callable[[int], None]]:
+        """Yields what takes a number of bytes, or raises ServingError UNAVAILABLE; all are
+        given back at the end."""
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if size > self._left:
+                raise unavailable("other requests take all memory that there is for bodies; retry")
+            self._left -= size
+            held += size
+
+        try:
+            yield take
+        finally:
+            self._left += held
 
 
 class _KeyCheck:
@@ -269,8 +301,8 @@ def _malformed(request: Request) -> ServingError:
     return invalid(f"Malformed request: {request.method} {request.url.path}")
 
 
-async def _read(request: Request, largest_bytes: int) -> bytes | None:
-    """The body; None where it is too large.
+async def _read(request: Request, largest_bytes: int, take: Callable[[int], None]) -> bytes | None:
+    """The body; None where it is too large. `take` is told of each part's bytes first.
 
     Raises:
       TimeoutError: it does not arrive in time.
@@ -283,9 +315,10 @@ async def _read(request: Request, largest_bytes: int) -> bytes | None:
     async def read() -> bytes | None:
         body = bytearray()
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > largest_bytes:
+            if len(body) + len(chunk) > largest_bytes:
                 return None
+            take(len(chunk))
+            body += chunk
         return bytes(body)
 
     return await asyncio.wait_for(read(), BODY_TIMEOUT_S)

@@ -32,7 +32,7 @@ CLUTTER = (
     "Original stack trace",
     "{{node",
     "{{function_node",
-    "[[",
+    "[[{{",
     "[Op:",
     "assertion failed",
     "site-packages",

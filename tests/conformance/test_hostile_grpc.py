@@ -265,12 +265,13 @@ def test_each_hostile_reload_is_answered(ours: Served, direct: Direct, count: in
         (f"{MODELS}HandleReloadConfigRequest", mutated(whole, chance, [whole]))
         for _ in range(count)
     ]
-    # What is refused must not name a folder; what is taken may have removed any model.
+    # UNKNOWN is TensorFlow Serving's code for a model that could not be loaded.
+    codes = CODES | {grpc.StatusCode.UNKNOWN}
     given: collections.Counter[str] = collections.Counter()
     try:
         for call in calls:
             code, message = ask(ours, call)
-            assert code in CODES, (code, message, call[1].hex())
+            assert code in codes, (code, message, call[1].hex())
             assert code == grpc.StatusCode.OK or message.isprintable()
             given[code.name] += 1
     finally:

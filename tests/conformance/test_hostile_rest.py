@@ -205,7 +205,7 @@ def assert_all_are_answered(
 
 def test_each_of_some_hostile_requests_is_answered(ours: Served, direct: Direct) -> None:
     given = assert_all_are_answered(ours, hostile_requests(FEW, seed=1))
-    assert given["POST", 200] > FEW / 50
+    assert given["POST", 200] > 5
     assert given["POST", 400] > FEW / 4
     assert_healthy(ours, direct)
 
@@ -221,7 +221,7 @@ def test_each_of_ten_thousand_hostile_requests_is_answered(ours: Served, direct:
     assert_healthy(ours, direct)
 
 
-@pytest.mark.parametrize("examples", [15, pytest.param(300, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [5, pytest.param(200, marks=pytest.mark.slow)])
 def test_the_api_is_as_its_own_description_says(
     ours: Served, direct: Direct, examples: int
 ) -> None:
@@ -252,7 +252,7 @@ def exchange(served: Served, sent: bytes) -> bytes:
     """What the server says to bytes; then nothing more is sent."""
     received = b""
     with socket.create_connection(("127.0.0.1", served.rest_port), timeout=DEADLINE_S) as link:
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):  # it may have been closed already
             link.sendall(sent)
             link.shutdown(socket.SHUT_WR)
         with contextlib.suppress(ConnectionError):
