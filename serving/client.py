@@ -28,7 +28,9 @@ from serving.client_errors import (
     CallFailed,
     ClientError,
     ModelChangedError,
+    NoDescriptionError,
     NotAGenreModelError,
+    RefusedError,
     SettingsError,
 )
 from serving.description import ModelDescription
@@ -43,6 +45,7 @@ TIMEOUT_S = 60.0
 ATTEMPTS = 5
 BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
 _LEAST_TIMEOUT_S = 0.001
+_PREDICTED = ("probabilities", "genres")
 
 T = TypeVar("T")
 
@@ -115,6 +118,15 @@ class GenreClient(GenreModel):
           NotAGenreModelError: it cannot say, or what it says cannot be.
           ClientError: as predict_windows.
         """
+        try:
+            return self._described()
+        except NoDescriptionError:
+            found = self._inferred()
+            if found is None:
+                raise
+            return found
+
+    def _described(self) -> ModelDescription:
         names = ("genres", "sample_rate_hz", "clip_samples", "audio_params", "model_card")
         answer = self._ask(description.SIGNATURE, {}, names)
         try:
@@ -123,6 +135,28 @@ class GenreClient(GenreModel):
             raise NotAGenreModelError(
                 f"{self.address.shown}: {self._spec.shown} is not a genreflow model: what its "
                 f"signature {description.SIGNATURE} says cannot be ({error})"
+            ) from error
+
+    def _inferred(self) -> ModelDescription | None:
+        """Over REST: from how the model refuses a waveform that is too short, and answers one
+        window. Its card stays unknown. None for a model that does neither in these words."""
+        one_sample = np.zeros((1, 1), np.float32)
+        try:
+            self._ask("", {"waveform": one_sample}, _PREDICTED)
+            return None
+        except RefusedError as error:
+            window = description.window_of(str(error))
+        if window is None:
+            return None
+        rate_hz, clip_samples = window
+        silence = np.zeros((1, clip_samples), np.float32)
+        answer = self._ask("", {"waveform": silence}, _PREDICTED)
+        try:
+            return description.inferred(answer.outputs, rate_hz, clip_samples)
+        except ValueError as error:
+            raise NotAGenreModelError(
+                f"{self.address.shown}: {self._spec.shown} is not a genreflow model: its answer "
+                f"makes no sense ({error})"
             ) from error
 
     def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -142,7 +176,7 @@ class GenreClient(GenreModel):
         answers = [np.zeros((0, len(self.genres)), np.float32)]
         for start in range(0, len(windows), self.windows_per_call):
             batch = windows[start : start + self.windows_per_call]
-            answer = self._ask("", {"waveform": batch}, ("probabilities", "genres"))
+            answer = self._ask("", {"waveform": batch}, _PREDICTED)
             if answer.version != self.description.version:
                 self._look_again()
             try:

@@ -24,6 +24,10 @@ _MOST_GENRES, _MOST_GENRE_BYTES = 1000, 1000
 _MOST_CARD_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SUM_TOLERANCE = 1e-3
+# Of components/export/serving_module.py, which every exported model has in its graph.
+_TOO_SHORT = re.compile(
+    r"waveform at ([0-9]{1,6}) Hz: shorter than one clip, which needs ([0-9]{1,8}) samples"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +36,7 @@ class ModelDescription:
 
     `version`: that answered, where the protocol tells (gRPC). `genres`: in label order.
     `sample_rate_hz`, `clip_samples`: of one window. `audio_params`: hash of all audio
-    parameters. `model_card`: JSON values.
+    parameters, and `model_card`: JSON values; both empty where only `inferred` could be known.
     """
 
     version: int | None
@@ -58,11 +62,9 @@ def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> Model
       ValueError: one is missing or cannot be; the message says which and why.
     """
     rate_hz = _integer(outputs, "sample_rate_hz")
-    if not _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ:
-        raise ValueError(f"sample_rate_hz is {rate_hz}")
     clip_samples = _integer(outputs, "clip_samples")
-    if not _LEAST_CLIP_SAMPLES <= clip_samples <= _MOST_CLIP_SECONDS * rate_hz:
-        raise ValueError(f"clip_samples is {clip_samples} at {rate_hz} Hz")
+    if not _is_window(rate_hz, clip_samples):
+        raise ValueError(f"clip_samples is {clip_samples} at sample_rate_hz {rate_hz}")
     digest = _text(outputs, "audio_params", 16)
     if not _DIGEST.fullmatch(digest):
         raise ValueError("audio_params is not a hash of 16 hex digits")
@@ -74,6 +76,32 @@ def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> Model
         audio_params=digest,
         model_card=_card(outputs),
     )
+
+
+def window_of(words: str) -> tuple[int, int] | None:
+    """(sample rate in Hz, clip samples) that a model names as it refuses a waveform of less
+    than one clip; None where these are not its words, or cannot be."""
+    found = _TOO_SHORT.search(words)
+    if not found:
+        return None
+    rate_hz, clip_samples = int(found[1]), int(found[2])
+    return (rate_hz, clip_samples) if _is_window(rate_hz, clip_samples) else None
+
+
+def inferred(
+    outputs: Mapping[str, npt.NDArray[Any]], rate_hz: int, clip_samples: int
+) -> ModelDescription:
+    """What an answer of serving_default to one window tells of the model.
+
+    Raises:
+      ValueError: it cannot be.
+    """
+    rows = _output(outputs, "genres")
+    if rows.ndim != 2 or len(rows) != 1:
+        raise ValueError(f"genres is {rows.dtype} {list(rows.shape)}, not one row of names")
+    genres = _genres({"genres": rows[0]})
+    check_probabilities(outputs, 1, genres)
+    return ModelDescription(None, genres, rate_hz, clip_samples, "", {})
 
 
 def check_probabilities(
@@ -102,6 +130,13 @@ def check_probabilities(
     ):
         raise ValueError("the numbers are no probabilities: each row must add up to 1")
     return matrix.astype(np.float32)
+
+
+def _is_window(rate_hz: int, clip_samples: int) -> bool:
+    return (
+        _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ
+        and _LEAST_CLIP_SAMPLES <= clip_samples <= _MOST_CLIP_SECONDS * rate_hz
+    )
 
 
 def _output(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:

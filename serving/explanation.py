@@ -14,6 +14,7 @@ from serving.client_errors import (
     KeyRefusedError,
     ModelNotFoundError,
     ModelNotReadyError,
+    NoDescriptionError,
     NotAGenreModelError,
     RefusedError,
     TooLargeError,
@@ -116,7 +117,7 @@ def _not_found(where: str, words: str, spec: ModelSpec, states: States) -> Clien
 def _no_description(where: str, words: str, spec: ModelSpec, *, rest: bool) -> NotAGenreModelError:
     # TensorFlow Serving's REST takes no request for a signature without inputs.
     if rest and words.startswith("Failed to get input map"):
-        return NotAGenreModelError(
+        return NoDescriptionError(
             f"{where}: over REST this server does not let a model describe itself ({words}); "
             "ask it by gRPC (--server HOST:8500)"
         )

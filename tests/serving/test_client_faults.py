@@ -314,12 +314,51 @@ def test_a_model_without_a_description_is_none_of_ours(told: Scripted, code: str
         GenreClient(where(told))
 
 
-def test_a_rest_that_takes_no_signature_without_inputs_says_what_to_do(
-    scripted_rest: Scripted,
+NO_INPUTS = "Failed to get input map for signature: describe"
+TOO_SHORT = "waveform at {} Hz: shorter than one clip, which needs {} samples; got 1"
+
+
+def test_where_rest_lets_no_model_describe_itself_its_answers_do(scripted_rest: Scripted) -> None:
+    """As TensorFlow Serving, whose REST takes no signature without inputs."""
+    scripted_rest.script = [
+        lambda handler: (400, {"error": NO_INPUTS}),
+        lambda handler: (400, {"error": "assertion failed: " + TOO_SHORT.format(8000, CLIP)}),
+    ]
+    with GenreClient(f"http://127.0.0.1:{scripted_rest.port}") as client:
+        assert (client.genres, client.sample_rate_hz, client.clip_samples) == (GENRES, 8000, CLIP)
+        assert (client.model_card, client.description.audio_params) == ({}, "")
+        assert client.predict_windows(clips(2)).shape == (2, 3)
+    short, silent = (inputs["waveform"] for _, inputs, _ in scripted_rest.requests[1:3])
+    assert (short.shape, silent.shape) == ((1, 1), (1, CLIP))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["no", "", TOO_SHORT.format(0, 0), TOO_SHORT.format(8000, 1), TOO_SHORT.format(999999, 99999),
+     TOO_SHORT.format(8000, 99999999), TOO_SHORT.format("9" * 50, "9" * 50)],
+)  # fmt: skip
+def test_a_model_whose_words_are_others_says_what_to_do(
+    scripted_rest: Scripted, words: str
 ) -> None:
-    words = "Failed to get input map for signature: describe"
-    scripted_rest.script = [lambda handler: (400, {"error": words})]
-    with pytest.raises(errors.NotAGenreModelError, match="ask it by gRPC"):
+    scripted_rest.script = [
+        lambda handler: (400, {"error": NO_INPUTS}),
+        lambda handler: (400, {"error": words}),
+    ]
+    with pytest.raises(errors.NoDescriptionError, match="ask it by gRPC"):
+        GenreClient(f"http://127.0.0.1:{scripted_rest.port}")
+    assert len(scripted_rest.requests) == 2
+
+
+@pytest.mark.parametrize("names", [[[b"a", b"a", b"b"]], [[b"a", b"b"]], [b"a", b"b", b"c"]])
+def test_an_answer_that_tells_nonsense_of_its_model(
+    scripted_rest: Scripted, names: list[Any]
+) -> None:
+    scripted_rest.script = [
+        lambda handler: (400, {"error": NO_INPUTS}),
+        lambda handler: (400, {"error": TOO_SHORT.format(8000, CLIP)}),
+    ]
+    scripted_rest.change = lambda outputs: {**outputs, "genres": np.array(names, object)}
+    with pytest.raises(errors.NotAGenreModelError, match="its answer makes no sense"):
         GenreClient(f"http://127.0.0.1:{scripted_rest.port}")
 
 
