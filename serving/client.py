@@ -54,7 +54,9 @@ class GenreClient(GenreModel):
     """A model at a server.
 
     What was predicted of one recording may come from two versions where the server takes up a
-    new one meanwhile; from one that takes other audio or knows other genres it never does.
+    new one meanwhile. One that knows other genres, or takes other audio, is an error instead;
+    over REST other audio goes unnoticed where the server lets no model describe itself, as
+    TensorFlow Serving: name a version there.
 
     Attributes:
       description: what the model said of itself, last.
@@ -139,7 +141,11 @@ class GenreClient(GenreModel):
 
     def _inferred(self) -> ModelDescription | None:
         """Over REST: from how the model refuses a waveform that is too short, and answers one
-        window. Its card stays unknown. None for a model that does neither in these words."""
+        window. Its card stays unknown. None for a model that does neither in these words.
+
+        Asked once for each client: at a server that batches, a waveform of another length costs
+        the requests that it meets there.
+        """
         one_sample = np.zeros((1, 1), np.float32)
         try:
             self._ask("", {"waveform": one_sample}, _PREDICTED)
@@ -206,7 +212,7 @@ class GenreClient(GenreModel):
         samples: int,
         matrices: list[npt.NDArray[np.float32]],
     ) -> Prediction:
-        if self.address.rest:
+        if self.address.rest and self.description.audio_params:
             self._look_again()  # REST does not tell the version
         return super()._prediction(path, seconds, samples, matrices)
 

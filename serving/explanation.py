@@ -121,6 +121,11 @@ def _no_description(where: str, words: str, spec: ModelSpec, *, rest: bool) -> N
             f"{where}: over REST this server does not let a model describe itself ({words}); "
             "ask it by gRPC (--server HOST:8500)"
         )
+    if "at least one input tensor" in words:  # its batching, for all signatures alike
+        return NotAGenreModelError(
+            f"{where}: this server batches, and so does not let a model describe itself "
+            f"({words}); ask a server that does not batch"
+        )
     return NotAGenreModelError(
         f"{where}: {spec.shown} is not a genreflow model: it has no signature "
         f"{description.SIGNATURE} ({words}); correct --model-name, or export the model again"

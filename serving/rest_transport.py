@@ -1,6 +1,6 @@
 """Requests by TensorFlow Serving's REST: JSON over HTTP.
 
-Some ten times the bytes of gRPC, so for where only HTTP gets through.
+Some three times the bytes of gRPC, so for where only HTTP gets through.
 """
 
 from __future__ import annotations

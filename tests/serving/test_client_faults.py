@@ -327,7 +327,9 @@ def test_where_rest_lets_no_model_describe_itself_its_answers_do(scripted_rest: 
     with GenreClient(f"http://127.0.0.1:{scripted_rest.port}") as client:
         assert (client.genres, client.sample_rate_hz, client.clip_samples) == (GENRES, 8000, CLIP)
         assert (client.model_card, client.description.audio_params) == ({}, "")
-        assert client.predict_windows(clips(2)).shape == (2, 3)
+        sound = np.zeros(2 * CLIP, np.float32)
+        assert client.predict_waveform(sound, 8000).windows == 2
+    assert len(scripted_rest.requests) == 4  # a short waveform is sent once, not for each file
     short, silent = (inputs["waveform"] for _, inputs, _ in scripted_rest.requests[1:3])
     assert (short.shape, silent.shape) == ((1, 1), (1, CLIP))
 
@@ -360,6 +362,14 @@ def test_an_answer_that_tells_nonsense_of_its_model(
     scripted_rest.change = lambda outputs: {**outputs, "genres": np.array(names, object)}
     with pytest.raises(errors.NotAGenreModelError, match="its answer makes no sense"):
         GenreClient(f"http://127.0.0.1:{scripted_rest.port}")
+
+
+def test_a_server_that_batches_is_no_model_of_another_kind(scripted: Scripted) -> None:
+    words = "Batching Run() must have at least one input tensor"
+    scripted.script = [lambda context: context.abort(grpc.StatusCode.INVALID_ARGUMENT, words)]
+    with pytest.raises(errors.NotAGenreModelError, match="ask a server that does not batch"):
+        GenreClient(f"127.0.0.1:{scripted.port}")
+    assert len(scripted.requests) == 1  # nothing of another shape went into its batches
 
 
 # Time and size
