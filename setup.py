@@ -50,6 +50,7 @@ CORE = [
     "uvicorn>=0.30,<1",
     "prometheus-client>=0.20,<1",
     "requests>=2.32",  # the client's REST
+    "tenacity>=8.3",  # and when it asks again
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]
 
