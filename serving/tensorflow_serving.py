@@ -106,8 +106,9 @@ def serve(
     for line in _warnings(options, port, rest_port, tls):
         say(line)
     batching = options.batching_settings()
-    with tempfile.TemporaryDirectory(prefix="genreflow-serving-") as name:
-        folder = pathlib.Path(name)  # 0700: it may hold a private key
+    scratch = tempfile.TemporaryDirectory(prefix="genreflow-serving-")
+    with scratch:
+        folder = pathlib.Path(scratch.name)  # 0700: it may hold a private key
         for file_name, text in config_files(models, batching, tls).items():
             (folder / file_name).write_text(text, encoding="utf-8")
         words = command(
@@ -120,7 +121,9 @@ def serve(
             tls=tls is not None,
         )
         with _ready_file(options) as ready, _Child(words, options.grace_seconds) as child:
-            if _wait_until_serving(child, models, port, tls is not None, start_seconds):
+            probe = _Probe(port, rest_port, tls is not None)
+            if _wait_until_serving(child, models, probe, start_seconds):
+                scratch.cleanup()  # all is read by now, and this process may end by SIGKILL
                 where = f"gRPC at port {port}" + (f", REST at port {rest_port}" * bool(rest_port))
                 say(f"TensorFlow Serving ({BINARY}, pid {child.pid}): {where}")
                 ready(port, rest_port, child.pid)
@@ -194,12 +197,12 @@ class _Child:
 
 
 def _wait_until_serving(
-    child: _Child, models: Sequence[ModelConfig], port: int, tls: bool, start_seconds: float
+    child: _Child, models: Sequence[ModelConfig], probe: _Probe, start_seconds: float
 ) -> bool:
     """False where it was told to stop before."""
     deadline = time.monotonic() + start_seconds
-    with _Probe(port, tls) as probe:
-        missing = [model.name for model in models]
+    missing = [model.name for model in models]
+    with probe:
         while not child.told_to_stop:
             ended = child.ended()
             if ended is not None:
@@ -207,9 +210,11 @@ def _wait_until_serving(
                     f"{BINARY} ended {ended} before it served {', '.join(missing)}; its own "
                     "words above say why"
                 )
-            missing = [name for name in missing if not probe.serves(name)]
+            missing = [model.name for model in models if not probe.serves(model.name)]
             if not missing:
-                return True
+                if probe.answers_rest():
+                    return True
+                missing = ["REST"]
             if time.monotonic() > deadline:
                 raise EngineError(
                     f"{BINARY} did not serve {', '.join(missing)} within {start_seconds:g} "
@@ -222,8 +227,8 @@ def _wait_until_serving(
 class _Probe:
     """Asks the server which versions are available."""
 
-    def __init__(self, port: int, tls: bool) -> None:
-        self._port, self._tls = port, tls
+    def __init__(self, port: int, rest_port: int, tls: bool) -> None:
+        self._port, self._rest_port, self._tls = port, rest_port, tls
         self._channel: grpc.Channel | None = None
 
     def __enter__(self) -> _Probe:
@@ -238,6 +243,10 @@ class _Probe:
     def __exit__(self, *_: object) -> None:
         if self._channel is not None:
             self._channel.close()
+
+    def answers_rest(self) -> bool:
+        """Also where there is to be no REST. It is the last thing to start (server.cc)."""
+        return not self._rest_port or _accepts(self._rest_port)
 
     def serves(self, name: str) -> bool:
         """Raises EngineError where every version of the model has failed to load."""
