@@ -184,13 +184,19 @@ def _introduction(settings: app.ServerSettings, server: app.Server) -> Iterator[
     client = "" if name == "genreflow" else f" --model-name {shlex.quote(name)}"
     if settings.tls is not None:
         client += " --tls --ca-cert CA.pem"
+        if settings.tls.client_ca is not None:
+            client += " --client-cert CERT.pem --client-key KEY.pem"
+    if settings.api_key is not None:
+        client += " --api-key-file FILE"
     yield "try it:"
     yield f"  genreflow predict song.mp3 --server {grpc_address}{client}"
     if server.rest_port != NO_REST:
         header = "" if settings.api_key is None else f"-H '{KEY_HEADER}: ...' "
-        insecure = "" if settings.tls is None else "--cacert CA.pem "
+        encrypted = "" if settings.tls is None else "--cacert CA.pem "
+        if settings.tls is not None and settings.tls.client_ca is not None:
+            encrypted += "--cert CERT.pem --key KEY.pem "
         url = f"{scheme}://{app.address(shown, server.rest_port)}/v1/models/{name}"
-        yield f"  curl {insecure}{header}{url}"
+        yield f"  curl {encrypted}{header}{url}"
     yield "stop it: Ctrl-C"
 
 

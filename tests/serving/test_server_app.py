@@ -214,7 +214,7 @@ def test_a_process_says_when_it_is_ready_and_ends_in_order(
         process.kill()
     assert process.returncode == 0
     assert out.endswith("stopped; 2 requests answered\n")
-    assert f"genreflow predict song.mp3 --server 127.0.0.1:{ready['port']}" in out
+    assert f"predict song.mp3 --server 127.0.0.1:{ready['port']} --api-key-file FILE\n" in out
     assert f"curl -H 'x-api-key: ...' {url}" in out
     assert err == ""
     assert KEY not in out
