@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +13,7 @@ from components import artifact_files
 from components.errors import UsageError
 from components.inert import inert
 from pipeline.display import KINDS, shown
+from pipeline.results import blessed
 
 if TYPE_CHECKING:
     from components.predictions.interval import Interval
@@ -98,12 +99,18 @@ def _facts(found: Comparison) -> Table:
             "blessed" if results["gate"]["blessed"] else "not blessed" for results in all_results
         ],
         "test split uses": [str(results["test_split_uses"]) for results in all_results],
-        "pushed": [results["pushed_version"] or "nothing" for results in all_results],
+        "pushed": [results["pushed_version"] or _not_pushed(results) for results in all_results],
         "configuration": [results["config_digest"] for results in all_results],
     }
     for name, cells in rows.items():
         table.add_row(name, *map(shown, cells))
     return table
+
+
+def _not_pushed(results: Mapping[str, Any]) -> str:
+    """What stands for a version: nothing, and whose refusal that is where it is not the gate's."""
+    refused = results["gate"]["blessed"] and not blessed(results)
+    return "nothing (ServingCheck)" if refused else "nothing"
 
 
 def _measure_tables(found: Comparison, measure: str) -> Iterator[Table]:

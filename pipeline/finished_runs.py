@@ -59,6 +59,11 @@ class _Gate:
 
 
 @dataclasses.dataclass
+class _ServingCheck:
+    outcome: str
+
+
+@dataclasses.dataclass
 class _Results:
     schema_version: int
     run_id: str
@@ -74,6 +79,7 @@ class _Results:
     gate: _Gate
     test_split_uses: int
     pushed_version: str | None
+    serving_check: _ServingCheck | None = None  # earlier runs have none
 
 
 @dataclasses.dataclass(frozen=True)

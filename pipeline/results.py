@@ -15,8 +15,8 @@ SCHEMA_FILE = pathlib.Path(__file__).with_name("results_schema.json")
 
 def blessed(results: Mapping[str, Any]) -> bool:
     """Whether nothing keeps the candidate from being pushed: neither the gate nor ServingCheck."""
-    served = results.get("serving_check", {})  # earlier runs have none
-    return bool(results["gate"]["blessed"]) and served.get("outcome") != "failed"
+    served = results.get("serving_check") or {"outcome": "off"}  # earlier runs have none
+    return bool(results["gate"]["blessed"]) and served["outcome"] != "failed"
 
 
 def write_results(results: dict[str, Any], work_dir: str) -> str:

@@ -68,6 +68,19 @@ def test_the_verdict_is_what_the_interval_says(
     assert _lines(_compare(*folders)).endswith(f"of macro F1: {verdict}")
 
 
+def test_a_run_whose_candidate_no_server_could_serve_says_so(tmp_path: pathlib.Path) -> None:
+    check = {"blessed": False, "engine": None, "outcome": "failed", "text": "t", "checks": []}
+    a = _write(tmp_path / "a", 0.5, pushed_version=None, serving_check=check)
+    b = _write(tmp_path / "b", 0.5, serving_check={**check, "outcome": "passed", "blessed": True})
+    text = _lines(_compare(a, b, columns=160))
+    assert "│ pushed │ nothing (ServingCheck) │ 17 │" in text
+    damaged = json.loads((a / "results.json").read_text()) | {"serving_check": "no"}
+    (a / "results.json").write_text(json.dumps(damaged))
+    result = _compare(a, b)
+    assert result.exit_code == 1
+    assert "is damaged, serving_check" in " ".join(result.output.split())
+
+
 def test_two_runs_fit_into_eighty_columns(tmp_path: pathlib.Path) -> None:
     names = ["crnn", "gradient_boosting", "random_forest", "ensemble_baselines"]
     genres = ["Electronic", "Experimental", "Folk", "Hip-Hop", "Instrumental", "International"]
