@@ -63,6 +63,13 @@ def test_more_blocks_than_one_and_every_channel_count(
         np.testing.assert_array_equal(np.concatenate([p.samples for p in found]), whole)
 
 
+def test_a_file_is_never_sought_in(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In mp3 that is not exact, and soundfile does it after every read."""
+    soundfile.write(tmp_path / "a.mp3", noise(3 * 44100), 44100)
+    monkeypatch.setattr(soundfile.SoundFile, "seek", lambda *_: pytest.fail("sought"))
+    assert sum(len(part.samples) for part in streaming.parts(tmp_path / "a.mp3", 8000, 999))
+
+
 def test_progress_is_told_in_seconds_of_the_file(decoder: Decoder, tmp_path: pathlib.Path) -> None:
     soundfile.write(tmp_path / "a.wav", noise(10 * 44100), 44100)
     found = joined(decoder, tmp_path / "a.wav", 22050, 2 * 22050)
