@@ -9,15 +9,12 @@ at the start are checked before they are loaded; what appears later, it loads un
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import dataclasses
 import json
 import os
 import pathlib
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +26,7 @@ from serving.server.reload_config import read_config_file
 from serving.server.security import KEY_VARIABLE, Tls, read_tls
 from serving.server.settings import ModelConfig
 from serving.tensorflow_serving_command import check_models, command, config_files
+from serving.tensorflow_serving_process import Child
 
 if TYPE_CHECKING:
     import grpc
@@ -43,7 +41,6 @@ POLL_SECONDS = 0.2
 # Options that only a server of ours has. They may stay at their defaults.
 _OURS_ALONE = ("model_root", "allow_reload", "max_message_mb", "max_waveform_seconds",
                "max_concurrent")  # fmt: skip
-_PR_SET_PDEATHSIG = 1
 
 
 class EngineError(OptionError):
@@ -120,7 +117,7 @@ def serve(
             batching=batching is not None,
             tls=tls is not None,
         )
-        with _ready_file(options) as ready, _Child(words, options.grace_seconds) as child:
+        with _ready_file(options) as ready, Child(words, options.grace_seconds) as child:
             probe = _Probe(port, rest_port, tls is not None)
             if _wait_until_serving(child, models, probe, start_seconds):
                 scratch.cleanup()  # all is read by now, and this process may end by SIGKILL
@@ -130,74 +127,8 @@ def serve(
             return child.wait()
 
 
-class _Child:
-    """The running server. Signals to this process are handed on to it as SIGTERM; it is gone
-    when this process is, whatever ended that."""
-
-    def __init__(self, words: Sequence[str], grace_seconds: float) -> None:
-        self._words, self._grace_seconds = words, grace_seconds
-        self._told_at: float | None = None
-        self._handlers: dict[int, object] = {}
-
-    def __enter__(self) -> _Child:
-        libc = ctypes.CDLL(None)  # before the fork, where little is allowed
-        # A session of its own: Ctrl-C reaches it once, through here.
-        self._process = subprocess.Popen(
-            self._words,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
-        )
-        self.pid = self._process.pid
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._handlers[number] = signal.signal(number, self._tell)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self._told_at = self._told_at or time.monotonic()
-            self._process.terminate()
-            self.wait()
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    @property
-    def told_to_stop(self) -> bool:
-        return self._told_at is not None
-
-    def ended(self) -> str | None:
-        """How it ended, in words; None while it runs."""
-        code = self._process.poll()
-        if code is None:
-            return None
-        return f"with status {code}" if code >= 0 else f"by {signal.Signals(-code).name}"
-
-    def pause(self, seconds: float) -> None:
-        """Sleeps, shorter where it ends meanwhile."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(seconds)
-
-    def wait(self) -> int:
-        """Until it has ended: the exit status to hand on. It is killed where it does not
-        end within the grace after it was told to."""
-        while self._process.poll() is None:
-            self.pause(POLL_SECONDS)
-            told = self._told_at
-            if told is not None and time.monotonic() > told + self._grace_seconds:
-                self._process.kill()
-        if self.told_to_stop:
-            return 0
-        code = self._process.returncode
-        return code if code >= 0 else 128 - code
-
-    def _tell(self, *_: object) -> None:
-        if self._told_at is None:
-            self._told_at = time.monotonic()
-        self._process.terminate()
-
-
 def _wait_until_serving(
-    child: _Child, models: Sequence[ModelConfig], probe: _Probe, start_seconds: float
+    child: Child, models: Sequence[ModelConfig], probe: _Probe, start_seconds: float
 ) -> bool:
     """False where it was told to stop before."""
     deadline = time.monotonic() + start_seconds
