@@ -10,8 +10,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -73,6 +74,23 @@ def test_without_the_key_nothing_but_health_is_answered(
         health = health_pb2_grpc.HealthStub(channel)
         assert health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status == 1
         assert status_of(channel, metadata=(("x-api-key", KEY),)).model_version_status
+
+
+def test_who_has_no_key_cannot_hold_a_thread_with_a_call_that_never_sends_its_message(
+    servers: Callable[..., RunningServer], toy_models: pathlib.Path
+) -> None:
+    running = servers(toy_models, api_key=KEY)
+    done = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        done.wait(DEADLINE_S)
+        yield from ()
+
+    with running.channel() as channel:
+        call = channel.stream_unary("/tensorflow.serving.PredictionService/Predict")
+        code = failure(call, nothing(), timeout=DEADLINE_S)
+        done.set()
+    assert code is grpc.StatusCode.UNAUTHENTICATED
 
 
 def test_rest_takes_the_key_as_a_header_for_every_path(
