@@ -101,6 +101,7 @@ def test_a_run_trains_every_network_and_pushes_the_best_on_validation(first: Fin
     }
     assert validation[results["candidate"]] == max(validation.values())
     assert results["gate"]["blessed"]
+    assert results["serving_check"]["outcome"] == "passed"
     assert _versions(first.work_dir) == [results["pushed_version"]]
     pushed = first.work_dir / "serving_models" / "genreflow" / results["pushed_version"]
     assert json.loads((pushed / "assets" / "genres.json").read_text()) == results["genres"]
@@ -240,13 +241,26 @@ def test_unchanged_runs_come_from_the_cache_and_push_one_version_in_all(
     assert _versions(first.work_dir) == [first.results["pushed_version"]]
 
 
-def test_a_version_that_somebody_deleted_is_pushed_again(
+def test_a_version_that_somebody_deleted_is_pushed_again_but_not_past_a_server_that_refuses(
     first: Finished, run_pipeline: RunPipeline
 ) -> None:
     for version in _versions(first.work_dir):
         shutil.rmtree(first.work_dir / "serving_models" / "genreflow" / version)
+    # No two front ends agree that well.
+    refused = run_pipeline(first.work_dir, first.data_dir, *QUICK, "serving.tolerance=1e-12")
+    assert refused["gate"]["blessed"]
+    assert refused["serving_check"]["outcome"] == "failed"
+    reason = refused["serving_check"]["text"]
+    assert "where serving.tolerance allows 1e-12" in reason
+    assert refused["pushed_version"] is None
+    assert _versions(first.work_dir) == []
+    page = (first.work_dir / "report" / "index.html").read_text(encoding="utf-8")
+    shown = html.escape(reason).replace("&#x27;", "&#39;")
+    assert f"Refused by ServingCheck: {shown}" in page
+
     again = run_pipeline(first.work_dir, first.data_dir, *QUICK)
     assert again["gate"]["blessed"]
+    assert again["serving_check"]["blessed"]
     assert _versions(first.work_dir) == [again["pushed_version"]]
 
 
