@@ -37,6 +37,19 @@ def served(
     assert status == 0 or not server.is_ours, server.log.read_text()[-3000:]
 
 
+@pytest.fixture
+def ours(served: Served) -> Iterator[Served]:
+    """The same server where it is ours, for what only ours promises; afterwards it must still
+    run, and have printed no traceback."""
+    if not served.is_ours:
+        pytest.skip("promised by our server alone")
+    before = served.log.stat().st_size
+    yield served
+    assert served.process.poll() is None
+    printed = served.log.read_bytes()[before:].decode(errors="replace")
+    assert "Traceback" not in printed, printed[-3000:]
+
+
 @pytest.fixture(scope="session")
 def direct(toy_models: pathlib.Path) -> Direct:
     """`direct(version, signature, **inputs)`: the outputs, computed by TensorFlow alone."""

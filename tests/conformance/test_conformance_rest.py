@@ -219,6 +219,7 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("regress", f"{MODEL_PATH}:regress", {"examples": [{"x": 1.5}]}, 400,
      "Expected regression signature method_name"),
     ("unknown method", f"{MODEL_PATH}:guess", ONE, 400, "Malformed request"),
+    ("predict by GET", PREDICT_PATH, None, 400, "Malformed request"),
     ("no method", MODEL_PATH, ONE, 400, "Malformed request"),
     ("status of an unknown model", "/v1/models/nobody", None, 404,
      "Could not find any versions of model nobody"),

@@ -19,7 +19,6 @@ from tests.conformance.hostile import assert_clear
 from tests.conformance.served import (
     LABELS,
     MODEL,
-    OURS,
     SWAPPED,
     Served,
     configuration,
@@ -211,16 +210,9 @@ def test_a_bad_reload_changes_nothing(
             assert spec.version.value == version
 
 
-@pytest.fixture
-def ours(restored: Served) -> Served:
-    if restored.engine != OURS:
-        pytest.skip("TensorFlow Serving promises nothing here")
-    return restored
-
-
 @pytest.mark.parametrize("kind", ["missing", "empty", "file", "outside", "dots", "link"])
 def test_a_reload_to_a_folder_that_cannot_be_served_is_refused(
-    ours: Served, toy_models: pathlib.Path, tmp_path: pathlib.Path, kind: str
+    ours: Served, restored: Served, toy_models: pathlib.Path, tmp_path: pathlib.Path, kind: str
 ) -> None:
     """TensorFlow Serving would wait for a version for ever, and takes any folder."""
     shutil.copytree(toy_models, tmp_path / "elsewhere")

@@ -20,7 +20,6 @@ from tests.conformance.served import (
     DEADLINE_S,
     MAX_MESSAGE_MB,
     MAX_WAVEFORM_SECONDS,
-    OURS,
     Served,
     curl,
     predict_request,
@@ -29,13 +28,6 @@ from tests.conformance.served import (
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 RATE = PARAMS.sample_rate_hz
 MOST_SAMPLES = MAX_WAVEFORM_SECONDS * RATE
-
-
-@pytest.fixture
-def ours(served: Served) -> Served:
-    if served.engine != OURS:
-        pytest.skip("what TensorFlow Serving says to nonsense is its own affair")
-    return served
 
 
 def refusal(served: Served, request: Any, code: grpc.StatusCode = INVALID) -> str:

@@ -21,7 +21,7 @@ from serving_toys import CLIP, clips
 
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear, mutated
-from tests.conformance.served import DEADLINE_S, OURS, Served
+from tests.conformance.served import DEADLINE_S, Served
 from tests.conformance.test_hostile_grpc import FEW, GROWTH_BYTES, MANY, assert_healthy
 
 AT_ONCE = 8
@@ -42,13 +42,6 @@ PATHS = (
     PREDICT,
 )
 METHODS = ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", "NOBODY")
-
-
-@pytest.fixture
-def ours(served: Served) -> Served:
-    if served.engine != OURS:
-        pytest.skip("what TensorFlow Serving says to nonsense is its own affair")
-    return served
 
 
 Request = tuple[str, str, bytes, dict[str, str]]
