@@ -71,6 +71,8 @@ def explained(
             return _too_large(where, words)
         case "RESOURCE_EXHAUSTED" if "larger than max" in words or "too large" in words.lower():
             return _too_large(where, words)
+        case "INVALID_ARGUMENT" if spec.label is not None and "version label" in words:
+            return _not_found(where, words, spec, states)
         case "NOT_FOUND":
             return _not_found(where, words, spec, states)
         case "UNIMPLEMENTED":
@@ -110,7 +112,7 @@ def _not_found(where: str, words: str, spec: ModelSpec, states: States) -> Clien
             f"{where}: {spec.shown} is still being loaded (versions: {listed}); try again soon"
         )
     return ModelNotFoundError(
-        f"{where}: no {spec.shown} to answer ({words}); the server's versions: {listed}"
+        f"{where}: {spec.shown} is not there to answer ({words}); the server's versions: {listed}"
     )
 
 

@@ -85,6 +85,8 @@ def test_an_older_version_can_be_asked_and_an_unknown_one_is_refused(
     )
     with pytest.raises(errors.ModelNotFoundError, match=r"1 \(AVAILABLE\), 2 \(AVAILABLE\)"):
         GenreClient(address, model_version=9)
+    with pytest.raises(errors.ModelNotFoundError, match=r"labelled 'canary'.*1 \(AVAILABLE\)"):
+        GenreClient(address, version_label="canary")
     with pytest.raises(errors.ModelNotFoundError, match="no model 'other'"):
         GenreClient(address, model_name="other")
 
