@@ -205,13 +205,15 @@ class _HttpThread:
 
         import uvicorn
 
+        from serving.server.http_protocol import TimedHttp
+
         tls = settings.tls
         mutual = tls is not None and bool(tls.client_ca_path)
         self._listener = listener
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=TimedHttp,
                 ws="none",
                 lifespan="off",
                 log_config=None,

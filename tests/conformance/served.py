@@ -145,6 +145,10 @@ def start(engine: str, root: pathlib.Path, folder: pathlib.Path) -> Served:
         time.sleep(0.05)
     said = json.loads(ready.read_text())
     served = Served(engine, process, said["port"], said["rest_port"], root, log)
+    # Ready means that each model has a version, and a label needs its own.
+    while served.states(MODEL) != dict.fromkeys(LABELS.values(), "AVAILABLE"):
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.05)
     served.reload(configuration(root, LABELS))
     return served
 

@@ -24,7 +24,7 @@ from serving_toys import CLIP, GENRES, PARAMS, clips
 
 from serving import tensors
 from serving.protos import predict_pb2, prediction_service_pb2_grpc
-from serving.server import rest
+from serving.server import http_protocol, rest
 
 MODEL = "/v1/models/genreflow"
 METRICS = "/monitoring/prometheus/metrics"
@@ -235,6 +235,37 @@ def test_a_body_that_lies_about_its_length_is_no_crash(
         nonsense.sendall(b"\x16\x03\x01\x00\xff no HTTP\r\n\r\n")
         assert nonsense.recv(100).startswith(b"HTTP/1.1 400")
     assert get(small, MODEL)[0] == 200
+
+
+@pytest.mark.parametrize("sent", ["", "GET /v1", f"GET {MODEL} HTTP/1.1\r\nhost: x\r\nx-half"])
+def test_a_head_that_does_not_arrive_ends_the_connection(
+    small: RunningServer, monkeypatch: pytest.MonkeyPatch, sent: str
+) -> None:
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.2)
+    whole = f"GET {MODEL} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
+    # As the first request, or after one that was answered.
+    for before in (b"", whole) if sent else (b"",):
+        with socket.create_connection(("127.0.0.1", small.rest_port), timeout=DEADLINE_S) as half:
+            half.sendall(before)
+            if before:
+                assert half.recv(1 << 16).startswith(b"HTTP/1.1 200")
+            half.sendall(sent.encode())
+            while half.recv(1 << 16):  # the rest of an answer; then its end
+                pass
+
+
+def test_a_slow_request_that_arrives_in_time_is_answered(
+    small: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time is for the head alone: an answer, and a pause between requests, may take more."""
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.5)
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", small.rest_port)) as kept:
+        for _ in range(3):
+            kept.request("GET", MODEL)
+            answer = kept.getresponse()
+            assert answer.status == 200
+            answer.read()
+            time.sleep(0.7)
 
 
 def test_requests_beyond_the_limit_are_503_and_the_others_answered(
