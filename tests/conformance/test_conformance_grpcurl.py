@@ -76,7 +76,9 @@ def test_a_prediction(ask: Callable[..., Any], direct: Direct) -> None:
 
 
 def test_what_the_model_says_of_itself(ask: Callable[..., Any]) -> None:
-    answer = ask(PREDICT, {"modelSpec": {"name": MODEL, "signatureName": "describe"}})
+    query = {"dtype": "DT_STRING", "tensorShape": {"dim": [{"size": 1}]}, "stringVal": [""]}
+    spec = {"name": MODEL, "signatureName": "describe"}
+    answer = ask(PREDICT, {"modelSpec": spec, "inputs": {"query": query}})
     outputs = answer["outputs"]
     assert outputs["sample_rate_hz"]["int64Val"] == [str(PARAMS.sample_rate_hz)]
     assert outputs["clip_samples"]["int64Val"] == [str(CLIP)]

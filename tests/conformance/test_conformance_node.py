@@ -112,7 +112,10 @@ def test_samples_as_bytes_and_a_label_and_a_filter_are_taken(ask: Ask, direct: D
 
 
 def test_what_the_model_says_of_itself_arrives(ask: Ask) -> None:
-    request = {"model_spec": {"name": MODEL, "signature_name": "describe"}}
+    shape = {"dim": [{"size": 1}]}
+    query = {"dtype": "DT_STRING", "tensor_shape": shape, "string_val": [""]}
+    spec = {"name": MODEL, "signature_name": "describe"}
+    request = {"model_spec": spec, "inputs": entries({"query": query})}
     (answer,) = ask(("PredictionService", "Predict", request))
     assert answer["code"] == "OK", answer["details"]
     outputs = from_entries(answer["response"]["outputs"])

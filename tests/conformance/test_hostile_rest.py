@@ -57,7 +57,7 @@ def valid_bodies() -> list[bytes]:
             {"inputs": {"waveform": [SOUND]}, "signature_name": "serving_default"},
             {"signature_name": "serving_wav", "instances": [{"b64": some}]},
             {"signature_name": "serving_examples", "inputs": {"examples": [{"b64": some}]}},
-            {"signature_name": "describe", "inputs": {}},
+            {"signature_name": "describe", "inputs": {"query": [""]}},
             {"examples": [{"x": 1.5, "y": [1, 2], "z": {"b64": some}}]},
         )
     ]
