@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,7 @@ from components.serving_check import candidate, check, server_process, sounds
 from components.serving_check.client import Client
 from components.serving_check.clips import KnownClips, read_test_clips
 from components.serving_check.executor import Executor
+from components.serving_check.outcome import CheckFailed
 from components.serving_check.settings import ServingSettings
 from tests.serving_check import served_inputs as made
 
@@ -236,10 +238,16 @@ def test_wav_files_that_hold_other_samples_are_refused(
     assert served.failure().startswith("serving_wav: tone: ")
 
 
-def test_a_request_that_takes_too_long_is_a_reason(served: Served) -> None:
-    with Client(served.server.host, served.server.port, 1, 1e-4) as hurried:
-        told = served.failure(client=hurried)
-    assert told.startswith("describe: GetModelStatus: the server answered DEADLINE_EXCEEDED")
+def test_a_server_that_hangs_is_a_reason(served: Served) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        with Client("127.0.0.1", port, port, 0.5) as patient:
+            told = served.failure(client=patient)
+            assert told.startswith(
+                "describe: GetModelStatus: the server answered DEADLINE_EXCEEDED"
+            )
+            with pytest.raises(CheckFailed, match="REST: no answer"):
+                patient.rest_predict("serving_examples", [])
 
 
 def test_a_candidate_whose_predictions_are_not_its_own_is_refused(
