@@ -47,13 +47,14 @@ CLUTTER = (
 )
 
 
-def assert_clear(message: str, *more_clutter: str) -> None:
-    """A message for whoever asked: there, short, harmless, and not about this machine."""
+def assert_clear(message: str, *more_clutter: str, sent: str = "") -> None:
+    """A message for whoever asked: there, short, harmless, and not about this machine. It may
+    quote what was sent."""
     assert message.strip()
     assert len(message) <= LONGEST_MESSAGE, message
     assert message.isprintable(), message
     for part in (*CLUTTER, *more_clutter):
-        assert part not in message, message
+        assert part not in message or part in sent, message
 
 
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x12)
