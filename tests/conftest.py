@@ -116,6 +116,7 @@ def _load(name: str) -> types.ModuleType:
 
 
 _load("typed")
+_load("kubeflow_backend")
 _toys = _load("serving_toys")
 toy_models = _toys.toy_models
 _scripted_serving = _load("scripted_serving")
