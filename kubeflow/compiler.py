@@ -59,8 +59,7 @@ def check(config: Config, settings: KubeflowSettings) -> None:
 
     must(
         bool(settings.image),
-        "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2; "
-        "`make image` builds it",
+        "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2",
     )
     must(
         not settings.image or bool(_IMAGE.fullmatch(settings.image)),

@@ -429,6 +429,37 @@ def devices() -> None:
     _finish(cli_devices.devices)
 
 
+kubeflow_app = typer.Typer(
+    help="The same pipeline on Kubeflow Pipelines.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(kubeflow_app, name="kubeflow")
+
+
+@kubeflow_app.command("compile")
+def kubeflow_compile(
+    config: ConfigOption,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
+    ] = "pipeline.yaml",
+    image: Annotated[
+        str, typer.Option("--image", help="What every step runs [default: kubeflow.image].")
+    ] = "",
+    data_dir: DataDirOption = "",
+    overrides: SetOption = None,
+) -> None:
+    """Write the pipeline as a file that Kubeflow Pipelines runs."""
+    from pipeline import cli_kubeflow
+
+    _finish(
+        cli_kubeflow.compile_pipeline,
+        config,
+        image=image,
+        output=output,
+        data_dir=data_dir,
+        overrides=overrides or [],
+    )
+
+
 def _finish(command: Any, *args: Any, **kwargs: Any) -> None:
     """Runs a command and turns its end into an exit status; no traceback for users."""
     from components.errors import GenreflowError, UsageError
