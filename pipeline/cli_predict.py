@@ -215,8 +215,7 @@ def _print(
     failed = 0
     try:
         for path, outcome in work.outcomes(files):
-            card = model.model_card
-            synthetic = bool(card.get("synthetic")) if card else None  # not told over REST
+            synthetic = bool(model.model_card.get("synthetic"))
             if isinstance(outcome, str):
                 failed += 1
                 print(f"genreflow: {inert(path)}: {inert(outcome)}", file=sys.stderr)

@@ -17,9 +17,9 @@ _BAR_CHARACTERS = 30
 
 
 def as_json(
-    prediction: Prediction, top: int, *, timeline: bool, synthetic: bool | None
+    prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
 ) -> dict[str, object]:
-    """One element of the JSON list; `top` is 0 for all genres; `synthetic` None is unknown."""
+    """One element of the JSON list; `top` is 0 for all genres."""
     values: dict[str, object] = {
         "file": prediction.path,
         "seconds": round(prediction.seconds, 3),
@@ -31,7 +31,7 @@ def as_json(
 
 
 def show(
-    out: Console, prediction: Prediction, top: int, *, timeline: bool, synthetic: bool | None
+    out: Console, prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
 ) -> None:
     """A headline and a table; `top` is 0 for all genres."""
     out.print(

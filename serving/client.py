@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,7 @@ from serving.client_errors import (
     CallFailed,
     ClientError,
     ModelChangedError,
-    NoDescriptionError,
     NotAGenreModelError,
-    RefusedError,
     SettingsError,
 )
 from serving.description import ModelDescription
@@ -54,9 +52,7 @@ class GenreClient(GenreModel):
     """A model at a server.
 
     What was predicted of one recording may come from two versions where the server takes up a
-    new one meanwhile. One that knows other genres, or takes other audio, is an error instead;
-    over REST other audio goes unnoticed where the server lets no model describe itself, as
-    TensorFlow Serving: name a version there.
+    new one meanwhile. One that knows other genres, or takes other audio, is an error instead.
 
     Attributes:
       description: what the model said of itself, last.
@@ -120,49 +116,14 @@ class GenreClient(GenreModel):
           NotAGenreModelError: it cannot say, or what it says cannot be.
           ClientError: as predict_windows.
         """
-        try:
-            return self._described()
-        except NoDescriptionError:
-            found = self._inferred()
-            if found is None:
-                raise
-            return found
-
-    def _described(self) -> ModelDescription:
         names = ("genres", "sample_rate_hz", "clip_samples", "audio_params", "model_card")
-        answer = self._ask(description.SIGNATURE, {}, names)
+        answer = self._ask(description.SIGNATURE, description.QUERY, names)
         try:
             return description.parse(answer.outputs, answer.version)
         except ValueError as error:
             raise NotAGenreModelError(
                 f"{self.address.shown}: {self._spec.shown} is not a genreflow model: what its "
                 f"signature {description.SIGNATURE} says cannot be ({error})"
-            ) from error
-
-    def _inferred(self) -> ModelDescription | None:
-        """Over REST: from how the model refuses a waveform that is too short, and answers one
-        window. Its card stays unknown. None for a model that does neither in these words.
-
-        Asked once for each client: at a server that batches, a waveform of another length costs
-        the requests that it meets there.
-        """
-        one_sample = np.zeros((1, 1), np.float32)
-        try:
-            self._ask("", {"waveform": one_sample}, _PREDICTED)
-            return None
-        except RefusedError as error:
-            window = description.window_of(str(error))
-        if window is None:
-            return None
-        rate_hz, clip_samples = window
-        silence = np.zeros((1, clip_samples), np.float32)
-        answer = self._ask("", {"waveform": silence}, _PREDICTED)
-        try:
-            return description.inferred(answer.outputs, rate_hz, clip_samples)
-        except ValueError as error:
-            raise NotAGenreModelError(
-                f"{self.address.shown}: {self._spec.shown} is not a genreflow model: its answer "
-                f"makes no sense ({error})"
             ) from error
 
     def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -212,7 +173,7 @@ class GenreClient(GenreModel):
         samples: int,
         matrices: list[npt.NDArray[np.float32]],
     ) -> Prediction:
-        if self.address.rest and self.description.audio_params:
+        if self.address.rest:
             self._look_again()  # REST does not tell the version
         return super()._prediction(path, seconds, samples, matrices)
 
@@ -229,7 +190,7 @@ class GenreClient(GenreModel):
     def _ask(
         self,
         signature: str,
-        inputs: Mapping[str, npt.NDArray[np.float32]],
+        inputs: Mapping[str, npt.NDArray[Any]],
         outputs: Sequence[str],
     ) -> Answer:
         """One request, repeated where that may help."""

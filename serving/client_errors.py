@@ -49,11 +49,6 @@ class NotAGenreModelError(ServerError):
     """The model at the server is none of Genreflow's."""
 
 
-class NoDescriptionError(NotAGenreModelError):
-    """The protocol does not let the model describe itself: TensorFlow Serving's REST takes no
-    request for a signature without inputs."""
-
-
 class RequestError(ClientError):
     """This request failed; others may succeed."""
 

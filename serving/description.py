@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 SIGNATURE = "describe"
+# One question, whose text no model looks at.
+QUERY: Mapping[str, npt.NDArray[Any]] = {"query": np.array([b""], object)}
 
 # Bounds of components.audio.params.AudioParams, and what no set of genres comes near.
 _LEAST_RATE_HZ, _MOST_RATE_HZ = 4000, 192_000
@@ -24,10 +26,6 @@ _MOST_GENRES, _MOST_GENRE_BYTES = 1000, 1000
 _MOST_CARD_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SUM_TOLERANCE = 1e-3
-# Of components/export/serving_module.py, which every exported model has in its graph.
-_TOO_SHORT = re.compile(
-    r"waveform at ([0-9]{1,6}) Hz: shorter than one clip, which needs ([0-9]{1,8}) samples"
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,7 @@ class ModelDescription:
 
     `version`: that answered, where the protocol tells (gRPC). `genres`: in label order.
     `sample_rate_hz`, `clip_samples`: of one window. `audio_params`: hash of all audio
-    parameters, and `model_card`: JSON values; both empty where only `inferred` could be known.
+    parameters. `model_card`: JSON values.
     """
 
     version: int | None
@@ -56,14 +54,17 @@ class ModelDescription:
 
 
 def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> ModelDescription:
-    """What the outputs of `describe` say.
+    """What the outputs of `describe` say, asked with QUERY: one row.
 
     Raises:
       ValueError: one is missing or cannot be; the message says which and why.
     """
     rate_hz = _integer(outputs, "sample_rate_hz")
     clip_samples = _integer(outputs, "clip_samples")
-    if not _is_window(rate_hz, clip_samples):
+    if (
+        not _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ
+        or not _LEAST_CLIP_SAMPLES <= clip_samples <= _MOST_CLIP_SECONDS * rate_hz
+    ):
         raise ValueError(f"clip_samples is {clip_samples} at sample_rate_hz {rate_hz}")
     digest = _text(outputs, "audio_params", 16)
     if not _DIGEST.fullmatch(digest):
@@ -76,32 +77,6 @@ def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> Model
         audio_params=digest,
         model_card=_card(outputs),
     )
-
-
-def window_of(words: str) -> tuple[int, int] | None:
-    """(sample rate in Hz, clip samples) that a model names as it refuses a waveform of less
-    than one clip; None where these are not its words, or cannot be."""
-    found = _TOO_SHORT.search(words)
-    if not found:
-        return None
-    rate_hz, clip_samples = int(found[1]), int(found[2])
-    return (rate_hz, clip_samples) if _is_window(rate_hz, clip_samples) else None
-
-
-def inferred(
-    outputs: Mapping[str, npt.NDArray[Any]], rate_hz: int, clip_samples: int
-) -> ModelDescription:
-    """What an answer of serving_default to one window tells of the model.
-
-    Raises:
-      ValueError: it cannot be.
-    """
-    rows = _output(outputs, "genres")
-    if rows.ndim != 2 or len(rows) != 1:
-        raise ValueError(f"genres is {rows.dtype} {list(rows.shape)}, not one row of names")
-    genres = _genres({"genres": rows[0]})
-    check_probabilities(outputs, 1, genres)
-    return ModelDescription(None, genres, rate_hz, clip_samples, "", {})
 
 
 def check_probabilities(
@@ -132,13 +107,6 @@ def check_probabilities(
     return matrix.astype(np.float32)
 
 
-def _is_window(rate_hz: int, clip_samples: int) -> bool:
-    return (
-        _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ
-        and _LEAST_CLIP_SAMPLES <= clip_samples <= _MOST_CLIP_SECONDS * rate_hz
-    )
-
-
 def _output(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
     if name not in outputs:
         raise ValueError(f"no output {name!r}")
@@ -147,23 +115,24 @@ def _output(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[A
 
 def _integer(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> int:
     value = _output(outputs, name)
-    if value.shape != () or value.dtype.kind != "i":
-        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not a whole number")
-    return int(value)
+    if value.shape != (1,) or value.dtype.kind != "i":
+        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not one whole number")
+    return int(value[0])
 
 
 def _text(outputs: Mapping[str, npt.NDArray[Any]], name: str, most_bytes: int) -> str:
     value = _output(outputs, name)
-    if value.shape != () or value.dtype.kind != "O":
-        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not a text")
-    return _decoded(value.item(), name, most_bytes)
+    if value.shape != (1,) or value.dtype.kind != "O":
+        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not one text")
+    return _decoded(value[0], name, most_bytes)
 
 
 def _genres(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
     value = _output(outputs, "genres")
-    if value.ndim != 1 or value.dtype.kind != "O" or not 1 <= len(value) <= _MOST_GENRES:
-        raise ValueError(f"genres is {value.dtype} {list(value.shape)}, not a list of names")
-    names = tuple(_decoded(name, "a genre", _MOST_GENRE_BYTES) for name in value)
+    is_row = value.ndim == 2 and len(value) == 1 and 1 <= value.shape[1] <= _MOST_GENRES
+    if not is_row or value.dtype.kind != "O":
+        raise ValueError(f"genres is {value.dtype} {list(value.shape)}, not one row of names")
+    names = tuple(_decoded(name, "a genre", _MOST_GENRE_BYTES) for name in value[0])
     if len(set(names)) != len(names) or not all(names):
         raise ValueError("genres are not distinct names")
     return names

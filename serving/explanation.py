@@ -14,7 +14,6 @@ from serving.client_errors import (
     KeyRefusedError,
     ModelNotFoundError,
     ModelNotReadyError,
-    NoDescriptionError,
     NotAGenreModelError,
     RefusedError,
     TooLargeError,
@@ -80,7 +79,10 @@ def explained(
                 f"{where}: what answers there is no TensorFlow Serving ({words}); correct --server"
             )
         case "INVALID_ARGUMENT" | "FAILED_PRECONDITION" if signature == description.SIGNATURE:
-            return _no_description(where, words, spec, rest=address.rest)
+            return NotAGenreModelError(
+                f"{where}: {spec.shown} is not a genreflow model: it answers no signature "
+                f"{signature} ({words}); correct --model-name, or export the model again"
+            )
         case "BAD_ANSWER":
             return BadAnswerError(f"{where}: the answer makes no sense: {words}")
     return RefusedError(f"{where}: {spec.shown} did not answer: {words} ({failure.code})")
@@ -113,22 +115,4 @@ def _not_found(where: str, words: str, spec: ModelSpec, states: States) -> Clien
         )
     return ModelNotFoundError(
         f"{where}: {spec.shown} is not there to answer ({words}); the server's versions: {listed}"
-    )
-
-
-def _no_description(where: str, words: str, spec: ModelSpec, *, rest: bool) -> NotAGenreModelError:
-    # TensorFlow Serving's REST takes no request for a signature without inputs.
-    if rest and words.startswith("Failed to get input map"):
-        return NoDescriptionError(
-            f"{where}: over REST this server does not let a model describe itself ({words}); "
-            "ask it by gRPC (--server HOST:8500)"
-        )
-    if "at least one input tensor" in words:  # its batching, for all signatures alike
-        return NotAGenreModelError(
-            f"{where}: this server batches, and so does not let a model describe itself "
-            f"({words}); ask a server that does not batch"
-        )
-    return NotAGenreModelError(
-        f"{where}: {spec.shown} is not a genreflow model: it has no signature "
-        f"{description.SIGNATURE} ({words}); correct --model-name, or export the model again"
     )

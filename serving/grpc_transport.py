@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import grpc
-import numpy as np
 import numpy.typing as npt
 
 from serving.address import Address
@@ -67,7 +67,7 @@ class GrpcTransport:
         self,
         spec: ModelSpec,
         signature: str,
-        inputs: Mapping[str, npt.NDArray[np.float32]],
+        inputs: Mapping[str, npt.NDArray[Any]],
         outputs: Sequence[str],
         timeout_s: float,
     ) -> Answer:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from components.audio.decoder import Decoder
 from components.audio.params import AudioParams
-from serving import model_files
+from serving import description, model_files
 from serving.model_files import ModelFolderError
 from serving.prediction import GenreModel
 
@@ -52,20 +52,20 @@ class LocalModel(GenreModel):
 
     def _check_description(self, assets: model_files.ModelAssets) -> None:
         """The graph's own description against the files beside it."""
+        import tensorflow as tf  # seconds to import
+
         try:
-            said = {
-                name: value.numpy() for name, value in self._model.signatures["describe"]().items()
-            }
-            graph = (
-                tuple(name.decode() for name in said["genres"]),
-                int(said["sample_rate_hz"]),
-                int(said["clip_samples"]),
-                said["audio_params"].decode(),
+            answer = self._model.signatures[description.SIGNATURE](
+                **{name: tf.constant(values) for name, values in description.QUERY.items()}
             )
-        except (KeyError, AttributeError, TypeError, ValueError) as error:
+            outputs = {name: np.asarray(value.numpy()) for name, value in answer.items()}
+            said = description.parse(outputs, None)
+        except (KeyError, AttributeError, TypeError, ValueError, tf.errors.OpError) as error:
             raise ModelFolderError(
-                f"{self.path}: its describe signature is not that of a genreflow model"
+                f"{self.path}: its describe signature is not that of a genreflow model "
+                f"({error}); export the model again"
             ) from error
+        graph = (said.genres, said.sample_rate_hz, said.clip_samples, said.audio_params)
         files = (
             assets.genres,
             assets.params.sample_rate_hz,

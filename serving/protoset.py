@@ -7,8 +7,8 @@ that a client needs, though: as a FileDescriptorSet, `grpcurl -protoset` and grp
 generates code from them.
 
     python -m serving.protoset genreflow.protoset
-    grpcurl -plaintext -protoset genreflow.protoset -d '{"model_spec": {"name": "genreflow",
-      "signature_name": "describe"}}' 127.0.0.1:8500 tensorflow.serving.PredictionService/Predict
+    grpcurl -plaintext -protoset genreflow.protoset -d '{"model_spec": {"name": "genreflow"}}' \\
+      127.0.0.1:8500 tensorflow.serving.ModelService/GetModelStatus
 """
 
 from __future__ import annotations

@@ -232,11 +232,6 @@ def _warnings(options: ServeOptions, port: int, rest_port: int, tls: Tls | None)
         )
     if tls is not None and options.rest_port != NO_REST:
         yield "note: TensorFlow Serving encrypts gRPC alone, so REST is off"
-    if options.batching:
-        yield (
-            "note: with batching TensorFlow Serving refuses requests without inputs, so that "
-            "describe is not answered, and versions are not warmed up"
-        )
     defaults = {field.name: field.default for field in dataclasses.fields(ServeOptions)}
     unused = [name for name in _OURS_ALONE if getattr(options, name) != defaults[name]]
     if unused:

@@ -100,9 +100,6 @@ def command(
         words += [
             "--enable_batching=true",
             f"--batching_parameters_file={folder / 'batching.config'}",
-            # Its batching refuses requests without inputs (batching_util.h), such as that for
-            # `describe` in the warm-up file, and then the version does not load.
-            "--enable_model_warmup=false",
         ]
     if tls:
         words.append(f"--ssl_config_file={folder / 'ssl.config'}")

@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from serving.client_errors import SettingsError
@@ -84,7 +83,7 @@ class Transport(Protocol):
         self,
         spec: ModelSpec,
         signature: str,
-        inputs: Mapping[str, npt.NDArray[np.float32]],
+        inputs: Mapping[str, npt.NDArray[Any]],
         outputs: Sequence[str],
         timeout_s: float,
     ) -> Answer:

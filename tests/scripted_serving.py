@@ -7,6 +7,7 @@ GenreModel may take its place. Loaded by conftest.py.
 
 from __future__ import annotations
 
+import base64
 import concurrent.futures
 import http.server
 import json
@@ -53,7 +54,7 @@ class Scripted:
 
     `script`: one entry for each Predict to come: None to answer, or a function of the call's
     context that raises by context.abort (gRPC) or returns (status, body) (REST).
-    `describe`, `states`: what it says. `change`: of the outputs of serving_default.
+    `describe`, `states`: what it says, to one question. `change`: of serving_default's outputs.
     What a test reads: `requests`, as (signature, inputs, outputs wanted), `headers` of each.
     """
 
@@ -65,11 +66,11 @@ class Scripted:
         self.states = {7: 30}  # AVAILABLE
         self.change: Callable[[Arrays], Arrays] = lambda outputs: outputs
         self.describe: Arrays = {
-            "genres": np.array([name.encode() for name in self.model.genres], object),
-            "sample_rate_hz": np.array(self.model.sample_rate_hz, np.int64),
-            "clip_samples": np.array(self.model.clip_samples, np.int64),
-            "audio_params": np.array(PARAMS.digest().encode(), object),
-            "model_card": np.array(json.dumps(dict(self.model.model_card)).encode(), object),
+            "genres": np.array([[name.encode() for name in self.model.genres]], object),
+            "sample_rate_hz": np.array([self.model.sample_rate_hz], np.int64),
+            "clip_samples": np.array([self.model.clip_samples], np.int64),
+            "audio_params": np.array([PARAMS.digest().encode()], object),
+            "model_card": np.array([json.dumps(dict(self.model.model_card)).encode()], object),
         }
         self.requests: list[tuple[str, Arrays, tuple[str, ...]]] = []
         self.headers: list[dict[str, str]] = []
@@ -169,7 +170,7 @@ class _Rest(http.server.BaseHTTPRequestHandler):
         told = self.told
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         signature = body["signature_name"]
-        inputs = {name: np.array(value, np.float32) for name, value in body["inputs"].items()}
+        inputs = {name: _array(value) for name, value in body["inputs"].items()}
         told.requests.append((signature, inputs, ()))
         told.headers.append({key.lower(): value for key, value in self.headers.items()})
         step = told.next_step()
@@ -195,6 +196,13 @@ class _Rest(http.server.BaseHTTPRequestHandler):
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *connection: object) -> None:
         """A client that has gone is no error of a test."""
+
+
+def _array(value: list[Any]) -> npt.NDArray[Any]:
+    """An input as JSON has it: numbers, or bytes as {"b64": text}."""
+    if isinstance(value[0], dict):
+        return np.array([base64.b64decode(one["b64"]) for one in value], object)
+    return np.array(value, np.float32)
 
 
 def _plain(array: npt.NDArray[Any]) -> Any:

@@ -3,10 +3,12 @@
 serving_default    waveform float32 [batch, samples]
 serving_wav        audio string [batch], 16-bit PCM WAV files
 serving_examples   examples string [batch], serialized tf.Examples
-describe           nothing in; genres, rates, hash, model card
+describe           query string [batch]; genres, rates, hash, model card
 
 The first three return `probabilities` float32 [batch, genres] and `genres` string of
-the same shape, so that a client needs no file beside the answer.
+the same shape, so that a client needs no file beside the answer. What `query` holds is not
+looked at; it is there because TensorFlow Serving asks no signature without inputs over REST,
+nor at all while it batches, where a batch also needs a row of each output for each row asked.
 """
 
 from __future__ import annotations
@@ -70,11 +72,12 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
         audio = tf.TensorSpec([None], tf.string, name="audio")
         examples = tf.TensorSpec([None], tf.string, name="examples")
+        query = tf.TensorSpec([None], tf.string, name="query")
         return {
             "serving_default": tf.function(self.waveform, input_signature=[waveform]),
             "serving_wav": tf.function(self.wav, input_signature=[audio]),
             "serving_examples": tf.function(self.examples, input_signature=[examples]),
-            "describe": tf.function(self.describe, input_signature=[]),
+            "describe": tf.function(self.describe, input_signature=[query]),
         }
 
     def waveform(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -124,14 +127,15 @@ class ServingModule(tf.Module):  # type: ignore[misc]
             mel_db = tf.identity(mel_db)
         return self._answer(_in_chunks(self.network, mel_db, len(self._genres)))
 
-    def describe(self) -> dict[str, tf.Tensor]:
-        """What the model is: constants."""
+    def describe(self, query: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What the model is, once for each of the questions, string `[batch]`: constants."""
+        rows = tf.shape(query)
         return {
-            "genres": tf.constant(self._genres),
-            "sample_rate_hz": tf.constant(self._params.sample_rate_hz, tf.int64),
-            "clip_samples": tf.constant(self._params.clip_samples, tf.int64),
-            "audio_params": tf.constant(self._params.digest()),
-            "model_card": tf.constant(self._card_json),
+            "genres": self._genre_rows(rows[0]),
+            "sample_rate_hz": tf.fill(rows, tf.constant(self._params.sample_rate_hz, tf.int64)),
+            "clip_samples": tf.fill(rows, tf.constant(self._params.clip_samples, tf.int64)),
+            "audio_params": tf.fill(rows, self._params.digest()),
+            "model_card": tf.fill(rows, self._card_json),
         }
 
     def _assert_one_clip(self, samples: tf.Tensor, what: str) -> tf.Operation:
@@ -154,8 +158,12 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         return self.network(mel_graph.stored_rounding(mel_db))
 
     def _answer(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
-        names = tf.tile(tf.constant([self._genres]), [tf.shape(probabilities)[0], 1])
+        names = self._genre_rows(tf.shape(probabilities)[0])
         return {"probabilities": probabilities, "genres": names}
+
+    def _genre_rows(self, rows: tf.Tensor) -> tf.Tensor:
+        """String `[rows, genres]`."""
+        return tf.tile(tf.constant([self._genres]), [rows, 1])
 
 
 def _in_chunks(function: Any, rows: tf.Tensor, outputs: int) -> tf.Tensor:

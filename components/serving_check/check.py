@@ -101,10 +101,11 @@ def _describe(trial: Trial, assets: Assets) -> str:
     lacking = set(SIGNATURES) - trial.client.signatures()
     if lacking:
         raise CheckFailed(f"GetModelMetadata: no signature {', '.join(sorted(lacking))}")
-    answer = trial.client.predict(DESCRIBE, {})
+    answer = trial.client.predict(DESCRIBE, {"query": np.array([b""], object)})
     check_model(answer, DESCRIBE)
     try:
-        outputs = {name: value.tolist() for name, value in answer.outputs.items()}
+        rows = {name: value.tolist() for name, value in answer.outputs.items()}
+        outputs = {name: row for name, (row,) in rows.items()}  # of one question
         said = {
             "genres": [name.decode() for name in outputs["genres"]],
             "sample_rate_hz": outputs["sample_rate_hz"],

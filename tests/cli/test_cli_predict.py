@@ -228,7 +228,7 @@ def test_what_a_server_says_cannot_act_on_the_terminal(
 ) -> None:
     evil = "\x1b]0;pwned\x07[bold]x"
     names = [evil.encode(), b"Rock", b"Jazz"]
-    scripted.describe["genres"] = np.array(names, object)
+    scripted.describe["genres"] = np.array([names], object)
     scripted.change = lambda outputs: {
         **outputs, "genres": np.array([names] * len(outputs["genres"]), object)
     }  # fmt: skip

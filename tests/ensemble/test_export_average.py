@@ -97,8 +97,9 @@ def test_its_answers_are_the_mean_of_its_members(
 def test_it_describes_itself_and_its_members(
     members: dict[str, str], average: pathlib.Path
 ) -> None:
-    described = tf.saved_model.load(str(average)).signatures["describe"]()
-    card = json.loads(described["model_card"].numpy())
+    model = tf.saved_model.load(str(average))
+    described = model.signatures["describe"](query=tf.constant([""]))
+    card = json.loads(described["model_card"].numpy()[0])
     assert card["architecture"] == "ensemble_networks"
     assert card["synthetic"] is True
     assert card["parameters"] == 21

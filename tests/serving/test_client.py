@@ -64,6 +64,8 @@ def test_the_model_describes_itself(client: GenreClient, told: Scripted) -> None
     assert client.description.version == (None if client.address.rest else 7)
     assert client.describe() == client.description
     assert [name for name, _, _ in told.requests] == ["describe", "describe"]
+    for _, inputs, _ in told.requests:
+        assert {name: values.tolist() for name, values in inputs.items()} == {"query": [b""]}
 
 
 # What it sends and makes of the answers
@@ -189,7 +191,7 @@ def test_a_new_version_of_the_same_kind_is_taken_up(scripted: Scripted) -> None:
     with GenreClient(f"127.0.0.1:{scripted.port}") as client:
         client.predict_windows(clips(1))
         scripted.version = 8
-        scripted.describe["model_card"] = np.array(b'{"architecture": "newer"}', object)
+        scripted.describe["model_card"] = np.array([b'{"architecture": "newer"}'], object)
         client.predict_windows(clips(1))
         assert (client.description.version, client.model_card["architecture"]) == (8, "newer")
         client.predict_windows(clips(1))
@@ -200,10 +202,10 @@ def test_a_new_version_of_the_same_kind_is_taken_up(scripted: Scripted) -> None:
 @pytest.mark.parametrize(
     ("output", "value"),
     [
-        ("genres", np.array([b"Rock", b"Folk", b"Jazz"], object)),
-        ("sample_rate_hz", np.array(16000, np.int64)),
-        ("clip_samples", np.array(CLIP // 2, np.int64)),
-        ("audio_params", np.array(b"0" * 16, object)),
+        ("genres", np.array([[b"Rock", b"Folk", b"Jazz"]], object)),
+        ("sample_rate_hz", np.array([16000], np.int64)),
+        ("clip_samples", np.array([CLIP // 2], np.int64)),
+        ("audio_params", np.array([b"0" * 16], object)),
     ],
 )
 def test_a_model_of_another_kind_is_not_mixed_in(

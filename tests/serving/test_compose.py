@@ -213,7 +213,6 @@ def test_the_variants_change_one_thing_each(service: dict[str, Any]) -> None:
             *service["command"],
             "--enable_batching=true",
             "--batching_parameters_file=/config/batching.config",
-            "--enable_model_warmup=false",
         ]
     }
     gpu = read("docker-compose.gpu.yml")["services"]["serving"]

@@ -147,10 +147,11 @@ def test_a_bad_output_filter_is_refused(prediction: Any) -> None:
     )
 
 
-def test_the_signature_without_inputs_answers(prediction: Any) -> None:
+def test_the_model_says_what_it_is(prediction: Any) -> None:
     request = predict_pb2.PredictRequest()
     request.model_spec.name = "genreflow"
     request.model_spec.signature_name = "describe"
+    request.inputs["query"].CopyFrom(tensors.to_proto(np.array([b""], object)))
     outputs = prediction.Predict(request).outputs
     assert list(outputs["genres"].string_val) == [genre.encode() for genre in GENRES]
     assert list(outputs["clip_samples"].int64_val) == [CLIP]

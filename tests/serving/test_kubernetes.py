@@ -387,7 +387,6 @@ def test_the_batching_variant_adds_flags_alone() -> None:
         *plain["args"],
         "--enable_batching=true",
         "--batching_parameters_file=/config/batching.config",
-        "--enable_model_warmup=false",
     ]
     assert {**batching, "args": []} == {**plain, "args": []}
 

@@ -86,6 +86,27 @@ def test_a_wav_file_is_sent_as_base64(server: RunningServer) -> None:
     np.testing.assert_allclose(got, np.repeat(over_grpc(server, 1, 2), 2, axis=0), atol=1e-3)
 
 
+def test_the_model_says_what_it_is_in_rows_and_columns(server: RunningServer) -> None:
+    path, asked = f"{MODEL}:predict", {"signature_name": "describe"}
+    status, by_column = post(server, path, {**asked, "inputs": ["", "what?"]})
+    assert status == 200
+    outputs = by_column["outputs"]
+    cards = [json.loads(card) for card in outputs.pop("model_card")]
+    assert [card["architecture"] for card in cards] == ["toy", "toy"]
+    assert outputs == {
+        "genres": [list(GENRES)] * 2,
+        "sample_rate_hz": [PARAMS.sample_rate_hz] * 2,
+        "clip_samples": [CLIP] * 2,
+        "audio_params": [PARAMS.digest()] * 2,
+    }
+    for instances in ([""], [{"query": ""}]):
+        status, by_row = post(server, path, {**asked, "instances": instances})
+        assert status == 200
+        (row,) = by_row["predictions"]
+        assert json.loads(row.pop("model_card")) == cards[0]
+        assert row == {name: values[0] for name, values in outputs.items()}
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "words"),
     [
@@ -110,7 +131,7 @@ def test_a_wav_file_is_sent_as_base64(server: RunningServer) -> None:
             f"{MODEL}:predict",
             {"signature_name": "describe", "inputs": {}},
             400,
-            "Failed to get input map for signature: describe",
+            "Missing named input: query in 'inputs' object.",
         ),
         ("/v1/models/blues:predict", {"inputs": [1]}, 404, "Servable not found"),
         (f"{MODEL}/versions/9:predict", {"inputs": [1]}, 404, "Specific(genreflow, 9)"),

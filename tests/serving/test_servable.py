@@ -83,12 +83,13 @@ def test_it_answers_what_the_model_alone_answers(servable: Servable, by_hand: An
 def test_all_four_signatures_answer(servable: Servable) -> None:
     for signature, inputs in warmup_inputs(PARAMS, 2).items():
         answer = servable.predict(signature, dict(inputs))
+        assert {len(values) for values in answer.values()} == {2}
         if signature != "describe":
             assert answer["probabilities"].shape == (2, 3)
-    described = servable.predict("describe", {})
-    assert described["genres"].tolist() == [genre.encode() for genre in GENRES]
-    assert int(described["sample_rate_hz"]) == PARAMS.sample_rate_hz
-    assert int(described["clip_samples"]) == CLIP
+    described = servable.predict("describe", {"query": np.array([b"", b"?"], object)})
+    assert described["genres"].tolist() == [[genre.encode() for genre in GENRES]] * 2
+    assert described["sample_rate_hz"].tolist() == [PARAMS.sample_rate_hz] * 2
+    assert described["clip_samples"].tolist() == [CLIP] * 2
 
 
 def test_no_rows_get_no_answers(servable: Servable, batched: Servable) -> None:
@@ -150,9 +151,9 @@ ONE = np.zeros((1, CLIP), np.float32)
         ),
         (
             "describe",
-            {"x": ONE},
-            "input size does not match signature: 1!=0 len({x}) != len({}). "
-            "Sent extra: {x}. Missing but required: {}.",
+            {},
+            "input size does not match signature: 0!=1 len({}) != len({query}). "
+            "Sent extra: {}. Missing but required: {query}.",
         ),
         (
             "",
@@ -306,7 +307,18 @@ def test_only_signatures_with_an_open_first_dimension_are_batched(servable: Serv
         "serving_default",
         "serving_wav",
         "serving_examples",
+        "describe",
     }
+    whole = servable.signatures["describe"]
+    for change in (
+        lambda definition: definition.ClearField("inputs"),
+        lambda definition: definition.outputs["genres"].tensor_shape.ClearField("dim"),
+        lambda definition: setattr(definition.outputs["genres"].tensor_shape.dim[0], "size", 1),
+        lambda definition: setattr(definition.inputs["query"].tensor_shape, "unknown_rank", True),
+    ):
+        other = type(whole).FromString(whole.SerializeToString())
+        change(other)
+        assert not can_be_batched(other)
 
 
 def test_a_deadline_that_is_over_is_told(servable: Servable, batched: Servable) -> None:
@@ -432,10 +444,8 @@ def test_all_warmup_requests_are_run_before_it_serves(
 
     monkeypatch.setattr(Servable, "_run", noting)
     Servable("genreflow", 1, path)
-    names = ["serving_default", "serving_wav", "serving_examples"]
-    assert sorted(ran) == sorted(
-        [(name, [rows]) for name in names for rows in (1, 15)] + [("describe", [])]
-    )
+    names = ["serving_default", "serving_wav", "serving_examples", "describe"]
+    assert sorted(ran) == sorted((name, [rows]) for name in names for rows in (1, 15))
 
 
 def test_a_model_without_warmup_requests_serves(copy: pathlib.Path) -> None:

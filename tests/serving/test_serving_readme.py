@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import soundfile
+import typer
 from serving_server import RunningServer, start_server
 from serving_toys import CLIP, GENRES, PARAMS, clips
 
+from pipeline import cli
 from serving import protos
-from serving.server.options import ServeOptions
 from serving.tensorflow_serving_command import METRICS_PATH
 
 SERVING = pathlib.Path(protos.__file__).parent
@@ -69,7 +70,7 @@ def run(
 
 
 def test_there_are_commands_of_both_kinds() -> None:
-    assert len(commands("curl")) == 4
+    assert len(commands("curl")) == 5
     assert len(commands("grpcurl")) == 5
 
 
@@ -77,9 +78,10 @@ def test_the_curl_lines_work(
     run: Callable[[str], str], requires_program: Callable[[str, str], str]
 ) -> None:
     requires_program("curl", "curl")
-    status, metadata, predicted, metrics = [run(line) for line in commands("curl")]
+    status, metadata, described, predicted, metrics = [run(line) for line in commands("curl")]
     assert '"AVAILABLE"' in status
     assert "serving_wav" in metadata
+    assert f'"clip_samples":{CLIP}' in described
     assert all(genre in predicted for genre in GENRES)
     assert '"probabilities"' in predicted
     assert ":tensorflow:serving:request_count" in metrics
@@ -110,12 +112,17 @@ def test_the_python_lines_work(server: RunningServer, run: Callable[[str], str])
 
 
 def test_options_and_files_that_it_names_exist() -> None:
-    fields = {name.replace("_", "-") for name in ServeOptions.__dataclass_fields__}
-    theirs = {"enable-batching", "server", "wait", "descriptor-set-in", "help", "enable_batching",
-              "descriptor_set_in", "engine"}  # fmt: skip
+    commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+    ours = {
+        name.removeprefix("--")
+        for command in (commands["serve"], commands["predict"])
+        for option in command.params
+        for name in option.opts
+    }
+    theirs = {"wait", "descriptor_set_in", "help"}
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z_-]+)", TEXT))
-    assert "allow-reload" in named
-    assert named - theirs - fields == set()
+    assert {"allow-reload", "timeline"} < named
+    assert named - theirs == named & ours
     for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
         assert (SERVING / link).exists(), link
     for path in set(re.findall(r"(?<=[ `])serving/[\w./-]+\w", TEXT)):

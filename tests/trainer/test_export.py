@@ -109,7 +109,7 @@ def test_the_signatures_are_exactly_those_of_the_design(signatures: Exported) ->
         "serving_default": {"waveform": (tf.float32, 2)},
         "serving_wav": {"audio": (tf.string, 1)},
         "serving_examples": {"examples": (tf.string, 1)},
-        "describe": {},
+        "describe": {"query": (tf.string, 1)},
     }
     for name in ("serving_default", "serving_wav", "serving_examples"):
         outputs = signatures[name].structured_outputs  # type: ignore[attr-defined]
@@ -117,17 +117,32 @@ def test_the_signatures_are_exactly_those_of_the_design(signatures: Exported) ->
             "probabilities": (tf.float32, [None, 3]),
             "genres": (tf.string, [None, 3]),
         }
+    outputs = signatures["describe"].structured_outputs  # type: ignore[attr-defined]
+    assert {key: (spec.dtype, spec.shape.as_list()) for key, spec in outputs.items()} == {
+        "genres": (tf.string, [None, 3]),
+        "sample_rate_hz": (tf.int64, [None]),
+        "clip_samples": (tf.int64, [None]),
+        "audio_params": (tf.string, [None]),
+        "model_card": (tf.string, [None]),
+    }
 
 
-def test_describe_needs_no_audio(signatures: Exported) -> None:
-    said = {name: value.numpy() for name, value in signatures["describe"]().items()}
-    card = json.loads(said.pop("model_card"))
-    assert len(card.pop("model_digest")) == 64
-    assert card == {"architecture": "test", "note": "naïve"}
-    assert [name.decode() for name in said.pop("genres")] == list(GENRES)
+@pytest.mark.parametrize("questions", [[], [""], ["what?", b"\xff\0", ""]])
+def test_describe_says_the_same_to_every_question(
+    signatures: Exported, questions: list[str | bytes]
+) -> None:
+    answer = signatures["describe"](query=tf.constant(questions, tf.string))
+    said = {name: value.numpy().tolist() for name, value in answer.items()}
+    rows = len(questions)
+    cards = [json.loads(card) for card in said.pop("model_card")]
+    assert [len(card.pop("model_digest")) for card in cards] == [64] * rows
+    assert cards == [{"architecture": "test", "note": "naïve"}] * rows
     assert said == {
-        "sample_rate_hz": 8000, "clip_samples": CLIP, "audio_params": PARAMS.digest().encode()
-    }  # fmt: skip
+        "genres": [[name.encode() for name in GENRES]] * rows,
+        "sample_rate_hz": [8000] * rows,
+        "clip_samples": [CLIP] * rows,
+        "audio_params": [PARAMS.digest().encode()] * rows,
+    }
 
 
 def test_the_assets_lie_beside_the_graph_and_no_id_is_left(folder: pathlib.Path) -> None:

@@ -144,8 +144,8 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     assert card["settings"]["seed"] == 0
     assert card["data"] == {**DATA, "audio": PARAMS.to_json()}
     assert card["versions"] == history["versions"]
-    described = model.signatures["describe"]()
-    assert json.loads(described["model_card"].numpy()) == card
+    described = model.signatures["describe"](query=tf.constant([""]))
+    assert json.loads(described["model_card"].numpy()[0]) == card
 
 
 def test_what_a_tuner_found_is_what_it_trains_with_and_says(tmp_path: pathlib.Path) -> None:
