@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from serving import model_files
 from serving.model_files import ModelFolderError
 from serving.server.security import Tls
-from serving.server.settings import Batching, ModelConfig
+from serving.server.settings import Batching, Limits, ModelConfig
 
 METRICS_PATH = "/monitoring/prometheus/metrics"
 
@@ -116,7 +116,11 @@ def config_files(
     }
     if batching is not None:
         files["batching.config"] = (
-            f"max_batch_size {{ value: {batching.max_batch_size} }}\n"
+            # It refuses a request of more rows than max_batch_size, and cuts one up that has
+            # more than fit into a run: then windows of a song, and the warm-up, always pass.
+            f"max_batch_size {{ value: {Limits().rows} }}\n"
+            f"max_execution_batch_size {{ value: {batching.max_batch_size} }}\n"
+            "enable_large_batch_splitting { value: true }\n"
             f"batch_timeout_micros {{ value: {round(batching.batch_timeout_s * 1e6)} }}\n"
             f"max_enqueued_batches {{ value: {batching.max_enqueued_batches} }}\n"
             f"num_batch_threads {{ value: {os.cpu_count() or 1} }}\n"

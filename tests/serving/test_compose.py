@@ -23,7 +23,7 @@ from google.protobuf import (
 from serving import protos
 from serving.protos import model_server_config_pb2
 from serving.server.reload_config import to_models
-from serving.server.settings import MODEL_NAME, Batching, ModelConfig
+from serving.server.settings import MODEL_NAME, Batching, Limits, ModelConfig
 from serving.tensorflow_serving_command import METRICS_PATH, command, config_files
 
 SERVING = pathlib.Path(protos.__file__).parent
@@ -46,18 +46,21 @@ def service() -> dict[str, Any]:
 def messages() -> dict[str, Any]:
     """BatchingParameters and MonitoringConfig, field by field from session_bundle_config.proto
     and monitoring_config.proto of TensorFlow Serving 2.16; tensorflow-serving-api has no modules
-    of them."""
+    of them. The text form knows no numbers, which need not be theirs."""
     file = descriptor_pb2.FileDescriptorProto(
         name="configs.proto", package="tensorflow.serving", syntax="proto3",
         dependency=["google/protobuf/wrappers.proto"],
     )  # fmt: skip
     batching = file.message_type.add(name="BatchingParameters")
-    for number, name in enumerate(
-        ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads"), 1
-    ):
+    for name, number, wrapper in (
+        ("max_batch_size", 1, "Int64Value"), ("batch_timeout_micros", 2, "Int64Value"),
+        ("max_enqueued_batches", 3, "Int64Value"), ("num_batch_threads", 4, "Int64Value"),
+        ("enable_large_batch_splitting", 8, "BoolValue"),
+        ("max_execution_batch_size", 9, "Int64Value"),
+    ):  # fmt: skip
         batching.field.add(
             name=name, number=number, type=FIELD.TYPE_MESSAGE, label=FIELD.LABEL_OPTIONAL,
-            type_name=".google.protobuf.Int64Value",
+            type_name=f".google.protobuf.{wrapper}",
         )  # fmt: skip
     for name, number, kind in (
         ("allowed_batch_sizes", 6, FIELD.LABEL_REPEATED),
@@ -120,7 +123,9 @@ def test_the_example_with_labels_in_its_comments_is_one() -> None:
 def test_batching_is_as_our_server_batches() -> None:
     text = (SERVING / "config" / "batching.config").read_text()
     batching, ours = parsed(text, "BatchingParameters"), Batching()
-    assert batching.max_batch_size.value == ours.max_batch_size
+    assert batching.max_execution_batch_size.value == ours.max_batch_size
+    assert batching.max_batch_size.value == Limits().rows
+    assert batching.enable_large_batch_splitting.value
     assert batching.batch_timeout_micros.value == ours.batch_timeout_s * 1e6
     assert batching.max_enqueued_batches.value == ours.max_enqueued_batches
     assert batching.num_batch_threads.value >= 1
@@ -136,7 +141,10 @@ def test_metrics_are_on() -> None:
 def test_what_the_engine_writes_is_of_the_same_protos() -> None:
     written = config_files([], Batching(max_batch_size=3, batch_timeout_s=0.5), None)
     batching = parsed(written["batching.config"], "BatchingParameters")
-    assert batching.max_batch_size.value == 3
+    assert batching.max_execution_batch_size.value == 3
+    # One request of a client, or of the warm-up file, may have more rows than a run.
+    assert batching.max_batch_size.value == Limits().rows
+    assert batching.enable_large_batch_splitting.value
     assert batching.batch_timeout_micros.value == 500_000
     assert parsed(written["monitoring.config"], "MonitoringConfig").prometheus_config.enable
 

@@ -264,7 +264,7 @@ def test_the_models_are_listed_as_its_own_proto_has_them() -> None:
 def test_batching_is_written_in_its_units() -> None:
     batching = Batching(max_batch_size=8, batch_timeout_s=0.0015, max_enqueued_batches=5)
     text = config_files([], batching, None)["batching.config"]
-    assert "max_batch_size { value: 8 }" in text
+    assert "max_execution_batch_size { value: 8 }" in text
     assert "batch_timeout_micros { value: 1500 }" in text
     assert "max_enqueued_batches { value: 5 }" in text
 
