@@ -13,6 +13,9 @@ from components.datasets.synthesis import write_corpus
 from kubeflow import compiler
 from pipeline.config_load import load
 
+# A process for each step, each with TFX's import.
+pytestmark = [pytest.mark.slow, pytest.mark.e2e]
+
 SMALLEST = """
 [dataset]
 kind = "fma"
