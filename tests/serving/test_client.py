@@ -8,13 +8,14 @@ import pathlib
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 import soundfile
 from scripted_serving import FormulaModel, Scripted, serve_grpc
+from serving_server import RunningServer
 from serving_toys import CLIP, GENRES, PARAMS, clips
 
 from components.audio.decode import DecodeError
@@ -244,6 +245,21 @@ def test_the_server_and_this_process_say_the_same(toy: LocalModel, tmp_path: pat
     np.testing.assert_allclose(there.window_probabilities, here.window_probabilities, atol=1e-5)
     assert there.probabilities == pytest.approx(here.probabilities, abs=1e-5)
     assert np.ptp(here.window_probabilities, axis=0).max() > 0.05
+
+
+@pytest.mark.parametrize("batching", [False, True])
+def test_our_server_tells_the_same_over_both_protocols(
+    toy: LocalModel, servers: Callable[..., RunningServer], batching: bool
+) -> None:
+    running = servers(toy.path.parent, batching=batching)
+    for address in (f"127.0.0.1:{running.port}", running.url):
+        with GenreClient(address) as client:
+            assert (client.genres, client.model_card) == (toy.genres, toy.model_card)
+            assert (client.sample_rate_hz, client.clip_samples) == (RATE, CLIP)
+            assert client.description.audio_params == PARAMS.digest()
+            np.testing.assert_allclose(
+                client.predict_windows(clips(17)), toy.predict_windows(clips(17)), atol=1e-6
+            )
 
 
 # Time
