@@ -279,11 +279,15 @@ def serve(
         float, typer.Option("--poll-seconds", help="How often to look for new versions.")
     ] = 1.0,
     batching: Annotated[
-        bool, typer.Option("--batching/--no-batching", help="Run requests of equal shapes as one.")
-    ] = False,
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--batching/--no-batching",
+            help="Run requests of equal shapes as one [default: with Genreflow's own server].",
+        ),
+    ] = None,
     max_batch_size: Annotated[
         int, typer.Option("--max-batch-size", help="Rows in one such run.")
-    ] = 32,
+    ] = 16,
     batch_timeout_ms: Annotated[
         float, typer.Option("--batch-timeout-ms", help="How long a request waits for others.")
     ] = 2.0,

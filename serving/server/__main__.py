@@ -29,7 +29,7 @@ def parse(arguments: Sequence[str]) -> ServeOptions:
     for field in dataclasses.fields(ServeOptions):
         default: Any = field.default
         kind: dict[str, Any] = {"type": type(default)}
-        if isinstance(default, bool):
+        if str(field.type).startswith("bool"):
             kind = {"action": argparse.BooleanOptionalAction}
         parser.add_argument(f"--{field.name.replace('_', '-')}", default=default, **kind)
     parser.add_argument(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 
-from serving.server.options import ServeOptions
+from serving.server.options import ENGINES, ServeOptions
 from serving.server.run import Loading, Say
 
 
@@ -20,7 +21,8 @@ def serve(
     from serving import tensorflow_serving
 
     if tensorflow_serving.use_it(options):
-        return tensorflow_serving.serve(options, say=warn)
+        theirs = dataclasses.replace(options, engine=tensorflow_serving.ENGINE)
+        return tensorflow_serving.serve(theirs, say=warn)
     from serving.server import run
 
-    return run.serve(options, say, warn, loading)
+    return run.serve(dataclasses.replace(options, engine=ENGINES[0]), say, warn, loading)

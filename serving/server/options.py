@@ -36,7 +36,9 @@ class ServeOptions:
       model_root: the only folder that a reload request may take models from; "" for the
         folders that are served from the start.
       allow_reload: take reload requests although others can reach the address.
-      batching: run requests of equal shapes together.
+      batching: run requests of equal shapes together. None is yes for Genreflow's own server,
+        where nobody waits for others unless they are there, and no for TensorFlow Serving, as
+        by its own default.
       max_batch_size: rows in one such run.
       batch_timeout_ms: how long the first of them waits for others.
       poll_seconds: how often the folders are looked at for versions.
@@ -60,8 +62,8 @@ class ServeOptions:
     rest_port: int = 8501
     model_root: str = ""
     allow_reload: bool = False
-    batching: bool = False
-    max_batch_size: int = 32
+    batching: bool | None = None
+    max_batch_size: int = Batching.max_batch_size
     batch_timeout_ms: float = 2.0
     poll_seconds: float = 1.0
     policy: str = "latest:1"
@@ -112,7 +114,7 @@ class ServeOptions:
 
     def batching_settings(self) -> Batching | None:
         """None where requests run one by one."""
-        if not self.batching:
+        if self.batching is False or (self.batching is None and self.engine != ENGINES[0]):
             return None
         return Batching(
             max_batch_size=self.max_batch_size, batch_timeout_s=self.batch_timeout_ms / 1000

@@ -48,7 +48,7 @@ class Batching:
     others. `max_enqueued_batches`: full batches that may wait before requests are refused.
     """
 
-    max_batch_size: int = 32
+    max_batch_size: int = 16
     batch_timeout_s: float = 0.002
     max_enqueued_batches: int = 16
 

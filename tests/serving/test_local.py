@@ -110,7 +110,9 @@ def test_the_model_says_what_it_is(model: LocalModel, exported: pathlib.Path) ->
     assert model.model_card["architecture"] == "test"
 
 
-@pytest.mark.parametrize("clips", [1, 2, prediction.WINDOWS_PER_CALL, prediction.WINDOWS_PER_CALL + 1])
+@pytest.mark.parametrize(
+    "clips", [1, 2, prediction.WINDOWS_PER_CALL, prediction.WINDOWS_PER_CALL + 1]
+)
 @pytest.mark.parametrize("tail", [0, 1, CLIP - 1])
 def test_a_file_is_the_mean_of_its_windows(
     model: LocalModel, tmp_path: pathlib.Path, clips: int, tail: int

@@ -82,6 +82,7 @@ def test_the_module_takes_the_same_options_as_words() -> None:
     assert parse(words) == ServeOptions(
         model_dir="m",
         port=0,
+        batching=False,
         batch_timeout_ms=1.5,
         allow_reload=True,
         policy="all",
@@ -89,8 +90,12 @@ def test_the_module_takes_the_same_options_as_words() -> None:
     )
 
 
-def test_batching_is_off_unless_it_is_asked_for() -> None:
-    assert ServeOptions(model_dir="m").batching_settings() is None
+def test_our_server_batches_unless_told_not_to_and_tensorflow_serving_only_if_told() -> None:
+    assert ServeOptions(model_dir="m").batching_settings() == Batching()
+    assert ServeOptions(model_dir="m", batching=False).batching_settings() is None
+    theirs = ServeOptions(model_dir="m", engine="tensorflow-serving")
+    assert theirs.batching_settings() is None
+    assert dataclasses.replace(theirs, batching=True).batching_settings() == Batching()
     on = ServeOptions(model_dir="m", batching=True, max_batch_size=8, batch_timeout_ms=3)
     assert on.batching_settings() == dataclasses.replace(
         Batching(), max_batch_size=8, batch_timeout_s=0.003

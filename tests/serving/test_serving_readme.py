@@ -117,7 +117,7 @@ def test_options_and_files_that_it_names_exist() -> None:
         name.removeprefix("--")
         for command in (commands["serve"], commands["predict"])
         for option in command.params
-        for name in option.opts
+        for name in (*option.opts, *option.secondary_opts)
     }
     theirs = {"wait", "descriptor_set_in", "help"}
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z_-]+)", TEXT))
