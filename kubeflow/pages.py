@@ -82,6 +82,21 @@ def _selection(outputs: Mapping[str, Any]) -> str:
     )
 
 
+def _served(outputs: Mapping[str, Any]) -> str:
+    from components.serving_check.outcome import FILE_NAME
+
+    found = artifact_files.read_json(outputs["infra_blessing"].uri, FILE_NAME)
+    return _table(
+        f"On a server: {found['outcome']}",
+        ["signature", "requests", "outcome", "what was seen"],
+        [
+            [check["signature"], str(check["requests"]), check["outcome"], check["text"]]
+            for check in found["checks"]
+        ],
+        inert(found["text"]),
+    )
+
+
 def _table(title: str, header: list[str], rows: list[list[str]], *lines: str) -> str:
     import jinja2
 
@@ -98,4 +113,5 @@ _PAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "Ensembler": _selection,
     "GenreGate": _decision,
     "Report": _report,
+    "ServingCheck": _served,
 }
