@@ -16,7 +16,7 @@ from rich.console import Console
 
 from components.datasets.corpus import Corpus, load_corpus
 from components.spectrogram_gen.rejects import check_fraction
-from components.storage.uri import join
+from components.storage.uri import is_remote, join
 from pipeline import local_runner, preflight, survey
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
@@ -181,6 +181,9 @@ def _conclude(
     elif serves:
         command = [program(), "predict", _song(corpus, work), "--model-dir", places.models]
         say(f"next       {shown(shlex.join(command))}")
+        if not is_remote(places.models):
+            serve = [program(), "serve", "--model-dir", places.models]
+            say(f"or         {shown(shlex.join(serve))}")
     else:
         say(
             "next       see which tracks are few or hard in the report, train longer "
