@@ -105,8 +105,9 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
         if _lacking(root / name) is None:
             _refuse_links_out(root / name, root, given)
             return (root / name).resolve()
+    verb = "is" if len(names) == 1 else "are"
     raise ModelFolderError(
-        f"{given}: no complete version: {', '.join(sorted(names))} half copied or empty "
+        f"{given}: no complete version: {', '.join(sorted(names))} {verb} half copied or empty "
         f"({SAVED_MODEL} or {VARIABLES_INDEX} is missing); wait for the copy, or copy again"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import ipaddress
 import pathlib
 import socket
@@ -285,6 +286,11 @@ def bind(host: str, port: int, option: str) -> socket.socket:
             raise
     except (OSError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
+        if _is_about_host(error):
+            raise OptionError(
+                f"--host {host}: cannot listen there ({why}); give an address of this machine, or "
+                "0.0.0.0 for every one"
+            ) from error
         raise _not_bound(host, port, option, why) from error
     return made
 
@@ -300,6 +306,12 @@ def check_ports(settings: ServerSettings) -> None:
         ports.append((settings.rest_port, "--rest-port"))
     for port, option in ports:
         bind(settings.host, port, option).close()
+
+
+def _is_about_host(error: Exception) -> bool:
+    """Whether another port would not help."""
+    unknown = isinstance(error, socket.gaierror | UnicodeError)
+    return unknown or getattr(error, "errno", None) == errno.EADDRNOTAVAIL
 
 
 def _not_bound(host: str, port: int, option: str, why: str) -> OptionError:

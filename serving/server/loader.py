@@ -11,7 +11,7 @@ import gc
 import pathlib
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
 
@@ -85,7 +85,7 @@ class Loader:
         order = versions.in_order(found, config.policy)
         chosen: list[int] = []
         looked: dict[int, versions.Version] = {}
-        problem = _none_there(config, order)
+        problem = _none_there(config, order, found)
         is_waiting = False
         for number in order:
             if len(chosen) >= versions.most(config.policy):
@@ -210,12 +210,13 @@ def prepare() -> None:
     gc.freeze()
 
 
-def _none_there(config: ModelConfig, order: Sequence[int]) -> str:
+def _none_there(config: ModelConfig, order: Sequence[int], found: Iterable[int]) -> str:
     if order:
         return ""
     if config.policy.kind == "specific":
         return (
-            f"{config.base_path}: none of the versions {in_words(config.policy.versions)} is there"
+            f"{config.base_path}: none of the versions {in_words(config.policy.versions)} is "
+            f"there; there: {in_words(sorted(found))}"
         )
     return (
         f"{config.base_path}: no model in it: neither saved_model.pb nor a version folder such "

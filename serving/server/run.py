@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import sys
 import threading
@@ -15,9 +16,10 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 
 from serving.model_files import SAVED_MODEL, VERSION_NAME, ModelFolderError
-from serving.server import app
+from serving.server import app, versions
 from serving.server.options import NO_REST, OptionError, ServeOptions
 from serving.server.security import KEY_HEADER, KEY_VARIABLE
+from serving.server.settings import ModelConfig
 
 Say = Callable[[str], None]
 Loading = Callable[[], contextlib.AbstractContextManager[object]]
@@ -47,9 +49,10 @@ def serve(
     with _signals() as ends:
         settings = app.ServerSettings.of(options, os.environ.get(KEY_VARIABLE))
         app.check_ports(settings)
+        _check_ready(options.ready_file)
         _clear(options.ready_file)
         for model in settings.models:
-            say(f"loading {model.name} {_versions(model.base_path)}from {model.base_path}")
+            say(f"loading {model.name} {_versions(model)}from {model.base_path}")
         for line in cautions(settings):
             warn(line)
         server = app.Server(settings, say)
@@ -62,7 +65,7 @@ def serve(
             if options.ready_file:
                 _write_ready(options.ready_file, settings, server)
             ends.first.wait()
-            say(f"stopping: {settings.grace_seconds:g} s for the requests in work")
+            say(f"stopping: up to {settings.grace_seconds:g} s for the requests in work")
             _stop(server, settings.grace_seconds, ends)
         except _EndedError:
             _leave(say)
@@ -144,14 +147,16 @@ def _stop(server: app.Server, grace_seconds: float, ends: _Ends) -> None:
         server.stop(0)
 
 
-def _versions(base_path: pathlib.Path) -> str:
+def _versions(model: ModelConfig) -> str:
     """ "version 3 " where it is plain which will be served."""
     found = [
-        entry.parent.name
-        for entry in base_path.glob(f"*/{SAVED_MODEL}")
+        int(entry.parent.name)
+        for entry in model.base_path.glob(f"*/{SAVED_MODEL}")
         if VERSION_NAME.fullmatch(entry.parent.name)
     ]
-    return f"version {max(found, key=int)} " if found else ""
+    wanted = versions.in_order(found, model.policy)
+    is_one = min(len(wanted), versions.most(model.policy)) == 1
+    return f"version {wanted[0]} " if is_one else ""
 
 
 def cautions(settings: app.ServerSettings) -> Iterator[str]:
@@ -189,7 +194,7 @@ def _introduction(settings: app.ServerSettings, server: app.Server) -> Iterator[
     if settings.api_key is not None:
         client += " --api-key-file FILE"
     yield "try it:"
-    yield f"  genreflow predict song.mp3 --server {grpc_address}{client}"
+    yield f"  {_program()} predict song.mp3 --server {grpc_address}{client}"
     if server.rest_port != NO_REST:
         header = "" if settings.api_key is None else f"-H '{KEY_HEADER}: ...' "
         encrypted = "" if settings.tls is None else "--cacert CA.pem "
@@ -198,6 +203,24 @@ def _introduction(settings: app.ServerSettings, server: app.Server) -> Iterator[
         url = f"{scheme}://{app.address(shown, server.rest_port)}/v1/models/{name}"
         yield f"  curl {encrypted}{header}{url}"
     yield "stop it: Ctrl-C"
+
+
+def _program() -> str:
+    """How the client can be typed: by its name where the shell finds it, else where it lies."""
+    beside = pathlib.Path(sys.executable).with_name("genreflow")
+    is_found = shutil.which("genreflow") or not beside.is_file()
+    return "genreflow" if is_found else shlex.quote(str(beside))
+
+
+def _check_ready(path: str) -> None:
+    """Tells of a folder that is not there before the models are loaded, which takes long.
+
+    Raises:
+      OptionError: the file could not be written.
+    """
+    folder = pathlib.Path(path).parent
+    if path and not folder.is_dir():
+        raise OptionError(f"--ready-file {path}: there is no folder {folder}; make it first")
 
 
 def _write_ready(path: str, settings: app.ServerSettings, server: app.Server) -> None:

@@ -280,7 +280,7 @@ def test_folders_without_a_model_say_what_they_lack(
         with pytest.raises(ModelFolderError, match=message):
             model_files.resolve_version(path)
     (copy / "saved_model.pb").unlink()
-    with pytest.raises(ModelFolderError, match=r"no complete version: 1 .*saved_model\.pb"):
+    with pytest.raises(ModelFolderError, match=r"no complete version: 1 is .*saved_model\.pb"):
         model_files.resolve_version(copy.parent)
     with pytest.raises(ModelFolderError, match=r"half a model: saved_model\.pb is missing"):
         model_files.resolve_version(copy)

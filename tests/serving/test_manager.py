@@ -245,7 +245,7 @@ def test_a_start_without_a_model_says_what_is_missing(
     assert "1: half a model: saved_model.pb is missing" in start(root)
     publish(3)
     specific = VersionPolicy("specific", versions=(7, 8))
-    assert "none of the versions 7, 8 is there" in start(root, policy=specific)
+    assert "none of the versions 7, 8 is there; there: 1, 3" in start(root, policy=specific)
     (root / "3" / "saved_model.pb").write_bytes(b"\xff\xff")
     assert "3/saved_model.pb: not a SavedModel" in start(root)
 

@@ -261,6 +261,9 @@ def test_what_cannot_be_served_ends_with_2_and_the_reason_before_anything_is_loa
             (arguments(tmp_path / "none"), "no such folder"),
             (arguments(tmp_path), "no model in it"),
             (arguments(toy_models, "--port", port), f"--port {port}: cannot listen"),
+            (arguments(toy_models, "--host", "192.0.2.1"), "--host 192.0.2.1: cannot listen"),
+            (arguments(toy_models, "--host", "a.invalid"), "--host a.invalid: cannot listen"),
+            (arguments(toy_models, "--ready-file", tmp_path / "no" / "f"), f"folder {tmp_path}/no"),
             (arguments(toy_models, "--policy", "some"), "--policy some"),
             (arguments(toy_models, "--colour", "red"), "--colour"),
         ):
