@@ -66,7 +66,9 @@ def parse(server: str, *, rest: bool = False, tls: bool = False) -> Address:
         raise SettingsError(f"{server!r}: {error}; {_FORMS}") from error
     if parts.username is not None or parts.password is not None:
         raise SettingsError("the server's address holds a user or password; use an API key")
-    if not host or parts.path.strip("/") or parts.query or parts.fragment or not _is_host(host):
+    if host and parts.path.strip("/"):
+        raise SettingsError(f"{server!r}: an address ends with the port, no path; {_FORMS}")
+    if not host or parts.query or parts.fragment or not _is_host(host):
         raise SettingsError(f"{server!r}: not an address; {_FORMS}")
     if port is None and separator:
         port = 443 if scheme == "https" else 80

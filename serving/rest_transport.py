@@ -106,6 +106,8 @@ class RestTransport:
                 data=body,
                 headers={"Content-Type": "application/json"} if body else {},
                 timeout=timeout_s,
+                # Given here it holds; the session's own gives way to REQUESTS_CA_BUNDLE.
+                verify=None if self._tls.ca_cert is None else str(self._tls.ca_cert),
                 allow_redirects=False,  # the key would go along
                 stream=True,
             ) as response:
@@ -148,8 +150,6 @@ def _session(address: Address, tls: Tls, headers: Mapping[str, str]) -> requests
     session.trust_env = not address.is_loopback
     session.auth = _no_auth
     session.headers.update(headers)
-    if tls.ca_cert is not None:
-        session.verify = str(tls.ca_cert)
     if tls.client_cert is not None:
         session.cert = (str(tls.client_cert), str(tls.client_key))
     return session

@@ -22,6 +22,7 @@ from tls_files import TlsFiles, write_tls_files
 from serving import client as client_module
 from serving import client_errors as errors
 from serving import description, diagnosis
+from serving.address import Address
 from serving.client import GenreClient
 from serving.transport import Tls
 
@@ -537,6 +538,19 @@ def test_an_encrypted_connection(
     assert encrypted.headers[-1]["x-api-key"] == encrypted_rest.headers[-1]["x-api-key"]
 
 
+def test_the_authority_that_is_given_holds_whatever_bundle_the_environment_names(
+    encrypted_rest: Scripted,
+    tls_files: TlsFiles,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Address, "is_loopback", False)  # as of a host that is not this machine
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(write_tls_files(tmp_path).ca))
+    with GenreClient(f"https://127.0.0.1:{encrypted_rest.port}", tls=Tls(tls_files.ca)) as client:
+        assert client.predict_windows(clips(2)).shape == (2, 3)
+
+
 def test_encryption_on_one_side_alone(
     encrypted: Scripted, encrypted_rest: Scripted, told: Scripted, tls_files: TlsFiles
 ) -> None:
@@ -623,6 +637,13 @@ def test_what_is_no_address_says_what_one_is(server: str) -> None:
     with pytest.raises(errors.SettingsError) as caught:
         parse(server)
     assert ":p@" not in str(caught.value)
+
+
+def test_the_url_of_a_model_as_the_server_prints_it_is_told_to_be_too_long() -> None:
+    from serving.address import parse
+
+    with pytest.raises(errors.SettingsError, match="ends with the port, no path"):
+        parse("http://127.0.0.1:8501/v1/models/genreflow")
 
 
 def test_encryption_and_http_contradict_each_other() -> None:
