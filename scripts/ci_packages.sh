@@ -1,17 +1,19 @@
 #!/bin/sh
 # Installs what building and testing need beside .venv, where it is missing.
 #
-# Debian's packages: the one list of them, PROGRAM:PACKAGE. And, for the conformance tests,
-# clients that are not ours: grpcurl, which Go builds (a minute), and the npm packages of
-# tests/conformance/node. Both go into .tools, which git ignores and `make clean` deletes.
+# Debian's packages: the one list of them, PROGRAM:PACKAGE. And what Go builds (a minute or two):
+# grpcurl, a client that is not ours, for the conformance tests, as are the npm packages of
+# tests/conformance/node; and kustomize, which puts manifests together (Debian's kubectl is too
+# old). These go into .tools, which git ignores and `make clean` deletes.
 # Where they cannot be fetched this warns and goes on: with CI=true the tests that need them
 # then fail and name this script.
 set -eu
 cd "$(dirname "$0")/.."
 needed="make:make git:git flock:util-linux chromium:chromium curl:curl go:golang-go
-    node:nodejs npm:npm"
+    node:nodejs npm:npm docker-compose:docker-compose"
 # Built by Debian 12's Go 1.19 too.
 grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
+kustomize=sigs.k8s.io/kustomize/kustomize/v4@v4.5.7
 
 missing=""
 for entry in $needed; do
@@ -32,14 +34,13 @@ warn() { # warn WHAT: its log is shown
     tail -n 10 "$log" | sed 's/^/  /' >&2
 }
 
-# The marks .tools/grpcurl and .tools/node/package-lock.json say what is there, and are
-# written last.
-install_grpcurl() {
-    [ "$(cat .tools/grpcurl 2>/dev/null)" = "$grpcurl" ] && [ -x .tools/bin/grpcurl ] && return
-    echo "Building grpcurl ..."
+# The marks .tools/NAME and .tools/node/package-lock.json say what is there, and are written last.
+install_by_go() { # install_by_go NAME MODULE
+    [ "$(cat ".tools/$1" 2>/dev/null)" = "$2" ] && [ -x ".tools/bin/$1" ] && return
+    echo "Building $1 ..."
     # Without cgo no C compiler is needed.
-    CGO_ENABLED=0 GOBIN="$(pwd)/.tools/bin" go install -trimpath "$grpcurl" >"$log" 2>&1 &&
-        echo "$grpcurl" >.tools/grpcurl || warn grpcurl
+    CGO_ENABLED=0 GOBIN="$(pwd)/.tools/bin" go install -trimpath "$2" >"$log" 2>&1 &&
+        echo "$2" >".tools/$1" || warn "$1"
 }
 
 install_node_packages() {
@@ -57,5 +58,6 @@ install_node_packages() {
 
 mkdir -p .tools
 log=.tools/install.log
-install_grpcurl
+install_by_go grpcurl "$grpcurl"
+install_by_go kustomize "$kustomize"
 install_node_packages

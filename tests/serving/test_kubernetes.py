@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import copy
 import pathlib
-import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema
@@ -26,6 +25,7 @@ FOLDER = SERVING / "kubernetes"
 # unhealthyPodEvictionPolicy is there since 1.27; the newest is the newest with a schema.
 VERSIONS = ("1.29", "1.37")
 IMAGE = "tensorflow/serving:2.16.1"
+Rendered = Callable[[str], list[dict[str, Any]]]
 NAME = {"app.kubernetes.io/name": "genreflow-serving"}
 
 # KServe's own types are in no schema at hand: these are the fields of InferenceService
@@ -127,15 +127,19 @@ def one(kind: str, among: list[dict[str, Any]]) -> dict[str, Any]:
     return found[0]
 
 
-def rendered(folder: str) -> list[dict[str, Any]]:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("needs kubectl (1.27 or newer), which puts overlays together")
-    done = subprocess.run(
-        [kubectl, "kustomize", str(FOLDER / folder)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return documents(done.stdout)
+@pytest.fixture(scope="module")
+def rendered(requires_program: Callable[[str, str], str]) -> Rendered:
+    """Folder to manifests: an overlay put together, as `kubectl apply -k` does it."""
+    kustomize = requires_program("kustomize", "sigs.k8s.io/kustomize/kustomize")
+
+    def build(folder: str) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [kustomize, "build", str(FOLDER / folder)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return documents(done.stdout)
+
+    return build
 
 
 def container(among: list[dict[str, Any]]) -> dict[str, Any]:
@@ -171,7 +175,7 @@ def test_each_object_is_as_kubernetes_has_it(document: dict[str, Any], version: 
 
 @pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("folder", ["base", "overlays/gpu", "overlays/batching"])
-def test_what_is_put_together_is_too(folder: str, version: str) -> None:
+def test_what_is_put_together_is_too(folder: str, version: str, rendered: Rendered) -> None:
     for document in rendered(folder):
         kubernetes_validate.validate(document, version, strict=True)
 
@@ -370,7 +374,7 @@ def test_no_file_holds_a_secret_or_an_unpinned_image() -> None:
 # The overlays
 
 
-def test_the_gpu_variant_asks_for_one_and_changes_the_image_alone() -> None:
+def test_the_gpu_variant_asks_for_one_and_changes_the_image_alone(rendered: Rendered) -> None:
     plain, gpu = container(rendered("base")), container(rendered("overlays/gpu"))
     assert gpu["image"] == f"{IMAGE}-gpu"
     for side in ("requests", "limits"):
@@ -381,7 +385,7 @@ def test_the_gpu_variant_asks_for_one_and_changes_the_image_alone() -> None:
     assert {key: gpu[key] for key in kept} == {key: plain[key] for key in kept}
 
 
-def test_the_batching_variant_adds_flags_alone() -> None:
+def test_the_batching_variant_adds_flags_alone(rendered: Rendered) -> None:
     plain, batching = container(rendered("base")), container(rendered("overlays/batching"))
     assert batching["args"] == [
         *plain["args"],
@@ -391,7 +395,7 @@ def test_the_batching_variant_adds_flags_alone() -> None:
     assert {**batching, "args": []} == {**plain, "args": []}
 
 
-def test_a_changed_configuration_is_a_new_config_map() -> None:
+def test_a_changed_configuration_is_a_new_config_map(rendered: Rendered) -> None:
     objects = rendered("base")
     config_map = one("ConfigMap", objects)
     name = config_map["metadata"]["name"]
