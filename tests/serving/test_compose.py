@@ -239,7 +239,7 @@ def test_compose_itself_takes_it(
     requires_program: Callable[[str, str], str],
 ) -> None:
     """By the plugin of docker where it is there, else by Debian's docker-compose, which is older
-    than one of the keys; neither needs an engine to read files."""
+    than two of the keys; neither needs an engine to read files."""
     names = ["docker-compose.yml"] + ([f"docker-compose.{variant}.yml"] if variant else [])
     folder = tmp_path / "serving"
     shutil.copytree(SERVING / "config", folder / "config")
@@ -253,7 +253,7 @@ def test_compose_itself_takes_it(
         compose = [requires_program("docker-compose", "docker-compose")]
     for name in names:
         text = (SERVING / name).read_text(encoding="utf-8")
-        newer = re.compile(r"^ +bind:\n +create_host_path: false\n", re.MULTILINE)
+        newer = re.compile(r"^name:.*\n|^ +bind:\n +create_host_path: false\n", re.MULTILINE)
         (folder / name).write_text(text if has_plugin else newer.sub("", text), encoding="utf-8")
     monkeypatch.setenv("GENREFLOW_MODELS", str(tmp_path))
     words = [word for name in names for word in ("-f", str(folder / name))]
