@@ -212,21 +212,26 @@ def _print(
 
     out = Console()
     answers = []
-    failed = 0
+    done = failed = 0
     try:
         for path, outcome in work.outcomes(files):
             synthetic = bool(model.model_card.get("synthetic"))
             if isinstance(outcome, str):
                 failed += 1
                 print(f"genreflow: {inert(path)}: {inert(outcome)}", file=sys.stderr)
-            elif json_output:
+                continue
+            done += 1
+            if json_output:
                 answers.append(as_json(outcome, top, timeline=timeline, synthetic=synthetic))
             else:
                 show(out, outcome, top, timeline=timeline, synthetic=synthetic)
     except ClientError as error:
-        raise GenreflowError(str(error)) from error
+        left = f"; {done} of {len(files)} files were answered before" if len(files) > 1 else ""
+        raise GenreflowError(f"{error}{left}") from error
     finally:
         if json_output:
             # ASCII: names that are not UTF-8 pass too. What was done, where a server left.
             print(json.dumps(answers, indent=2))
+    if failed and len(files) > 1:
+        print(f"genreflow: {done} of {len(files)} files answered, {failed} not", file=sys.stderr)
     return 1 if failed else 0

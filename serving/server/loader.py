@@ -106,8 +106,13 @@ class Loader:
                 "copy it again"
             )
             if not (entry and entry.loaded):
+                words = f"half a model: {look.lacking} is missing" if settled else ""
                 with self._lock:
-                    model.entry(number).become(State.START)
+                    waiting = model.entry(number)
+                    is_news = words not in ("", waiting.message)
+                    waiting.become(State.START, message=words)
+                if is_news:
+                    self._on_event(f"{config.name}: version {number} waits: {words}")
         with self._lock:
             model.looked, model.problem, model.is_waiting = looked, problem, is_waiting
             for number in chosen:

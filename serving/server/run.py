@@ -45,7 +45,7 @@ def serve(
       OptionError: an option cannot be used.
       ModelFolderError: a model cannot be loaded.
     """
-    _quiet_tensorflow()
+    _quiet_libraries()
     with _signals() as ends:
         settings = app.ServerSettings.of(options, os.environ.get(KEY_VARIABLE))
         app.check_ports(settings)
@@ -78,9 +78,11 @@ def serve(
     return 0
 
 
-def _quiet_tensorflow() -> None:
-    """Before it is imported: its remarks on the processor are not for who serves a model."""
+def _quiet_libraries() -> None:
+    """Before they start: TensorFlow's remarks on the processor are not for who serves a model;
+    and gRPC would print lines for each connection that is no TLS, as often as anyone likes."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     warnings.filterwarnings("ignore", category=FutureWarning, module="google")
 
 

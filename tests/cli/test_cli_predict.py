@@ -261,6 +261,7 @@ def test_a_bad_file_costs_itself_alone(server: str, tmp_path: pathlib.Path) -> N
         "genreflow: gone.wav: there is no such file (missing_file)",
         f"genreflow: {short}: 0.25 s of audio: the model needs at least 0.25 s "
         f"({CLIP} samples at 8000 Hz) (too_short)",
+        "genreflow: 2 of 5 files answered, 3 not",
     ]
 
 
@@ -298,6 +299,7 @@ def test_a_server_that_leaves_ends_the_run_and_what_was_done_is_kept(
     assert [answer["file"] for answer in json.loads(result.stdout)] == files[:1]
     (line,) = result.stderr.splitlines()
     assert "nothing answers there (Connection refused)" in line
+    assert line.endswith("; 1 of 4 files were answered before")
     assert len(told.sizes) == 2  # and no file after it was tried
 
 

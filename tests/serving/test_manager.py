@@ -391,10 +391,13 @@ def test_a_half_copied_version_is_loaded_once_it_is_complete(
         content = path.read_bytes()
         if path is files[-1]:
             wait_for(lambda: running.states().get(2) is State.START)
+            wait_for(lambda: any("half a model" in line for line in running.said))
         copied.write_bytes(content)
     wait_for(lambda: running.serves(2))
     np.testing.assert_allclose(running.ask(), answers[2], atol=1e-5)
     assert not any("failed" in line for line in running.said)
+    (told,) = {line for line in running.said if "half a model" in line}
+    assert "version 2 waits: half a model: variables/variables.data" in told
 
 
 def test_weights_that_arrive_slowly_cost_an_attempt_and_nothing_else(
