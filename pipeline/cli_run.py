@@ -18,6 +18,7 @@ from components.datasets.corpus import Corpus, load_corpus
 from components.spectrogram_gen.rejects import check_fraction
 from components.storage.uri import is_remote, join
 from pipeline import local_runner, preflight, survey
+from pipeline.cli_exit import EXIT_NOT_BLESSED
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
 from pipeline.data import facts_of, with_data_dir
@@ -49,8 +50,6 @@ def run(
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
-    from pipeline.cli import EXIT_NOT_BLESSED
-
     console, out = Console(stderr=True), Console()
     begun = time.monotonic()
     config = with_data_dir(read_config(name, overrides), data_dir)
