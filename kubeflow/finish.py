@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components import artifact_files
-from components.errors import GenreflowError, UsageError
+from components.errors import DataError, GenreflowError, UsageError
 from components.inert import inert
 from components.storage import objects
 from components.storage.uri import is_remote, join
@@ -46,7 +46,7 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
 
     Raises:
       MetadataUnreachable: the metadata store does not answer.
-      LookupError: a node did not complete.
+      DataError: a node did not complete.
     """
     import pydantic
 
@@ -62,7 +62,7 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
     record = collect.RunRecord(connection, graph.PIPELINE_NAME, pipeline.run_id)
     lacking = sorted(name for name, node in node_states(pipeline, record).items() if not node["ok"])
     if lacking:
-        raise LookupError(f"these nodes did not complete: {', '.join(lacking)}")
+        raise DataError(f"these nodes did not complete: {', '.join(lacking)}")
     outcome = collect.collect(
         config,
         record,
@@ -159,13 +159,17 @@ def main(arguments: Sequence[str]) -> int:
         if not isinstance(status, dict):
             raise UsageError("--status: a JSON object is needed")
         path = join(prepared.run_folder(given.pipeline_root, given.run_id), prepared.FILE)
-        pipeline = prepared.read(path)
-        if status.get("state", "SUCCEEDED") != "SUCCEEDED":
-            _say(f"the run ended in state {status['state']}")
-            _tell_failure(pipeline, url, status)
+        state = str(status.get("state", "SUCCEEDED"))
+        if state != "SUCCEEDED":
+            _say(f"the run ended in state {state}")
             if given.page:
-                pages.write_text(given.page, "The run failed", [f"state {status['state']}"])
+                pages.write_text(given.page, "The run failed", [f"state {state}"])
+            if not artifact_files.matching(os.path.dirname(path), prepared.FILE):
+                _say("no node had begun: the log of the step Prepare says why")
+                return 0
+            _tell_failure(prepared.read(path), url, status)
             return 0
+        pipeline = prepared.read(path)
         outcome = finish(pipeline, url, page=given.page)
     except UsageError as error:
         _say(str(error))

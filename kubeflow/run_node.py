@@ -20,13 +20,14 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from components.errors import GenreflowError, UsageError
+from components.errors import UsageError
 from components.inert import inert
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow import metadata_url, prepared
 from kubeflow.metadata_url import MetadataUrl
 from kubeflow.prepared import Prepared
+from pipeline import failures
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -135,13 +136,12 @@ def main(arguments: Sequence[str]) -> int:
             )
         print(f"genreflow: {given.node_id}: begins (importing TFX, some 20 s)", flush=True)
         outcome = run(given.node_id, pipeline, url, page=given.page)
-    except UsageError as error:
-        return _failed(given.node_id, str(error), EXIT_USAGE)
-    except GenreflowError as error:
-        return _failed(given.node_id, str(error), EXIT_FAILED)
-    except Exception as error:  # the step's log is where anybody will look
-        traceback.print_exc()
-        return _failed(given.node_id, f"{type(error).__name__}: {error}", EXIT_FAILED)
+    except Exception as error:  # a node may raise anything; its step's log is where people look
+        cause = failures.mendable(error)
+        if cause is None:
+            traceback.print_exc()
+        status = EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+        return _failed(given.node_id, str(cause) if cause else failures.one_line(error), status)
     seconds = time.monotonic() - begun
     print(f"genreflow: {given.node_id}: {outcome}, {seconds:.1f} s", flush=True)
     return 0

@@ -11,6 +11,7 @@ from rich.console import Console
 from pipeline.cli_run import read_config
 from pipeline.data import with_data_dir
 from pipeline.display import shown
+from pipeline.quiet import quiet_stderr
 
 
 def compile_pipeline(
@@ -30,8 +31,7 @@ def compile_pipeline(
     compiler.check(config, settings)  # before the seconds that TFX takes
     if data_dir:
         config = with_data_dir(config, data_dir)
-    console = Console(stderr=True)
-    with console.status("compiling (importing TFX, some 20 s)"):
+    with quiet_stderr() as console, console.status("compiling (importing TFX, some 20 s)"):
         steps = compiler.compile_pipeline(config, settings, output)
     out = Console()
     out.print(
