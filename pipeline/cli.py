@@ -8,8 +8,9 @@ from typing import Annotated, Optional
 
 import typer
 
-from pipeline import cli_serving
+from pipeline import cli_kubeflow, cli_serving
 from pipeline.cli_exit import EXIT_INTERRUPTED, finish
+from pipeline.cli_options import ConfigOption, DataDirOption, SetOption
 
 app = typer.Typer(
     name="genreflow",
@@ -23,25 +24,8 @@ app = typer.Typer(
 
 DEFAULT_WORK_DIR = "./genreflow-work"
 
-ConfigOption = Annotated[
-    str, typer.Option("--config", "-c", help="TOML file, or the name of a shipped one (demo).")
-]
-DataDirOption = Annotated[
-    str,
-    typer.Option(
-        "--data-dir",
-        "-d",
-        help="The data set's folder, a path or s3://bucket/folder [default: as configured].",
-    ),
-]
 WorkDirOption = Annotated[
     str, typer.Option("--work-dir", "-w", help="Where everything is written and cached.")
-]
-SetOption = Annotated[
-    Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="Override, e.g. training.epochs=3; repeatable."
-    ),
 ]
 RequireBlessingOption = Annotated[
     bool, typer.Option("--require-blessing", help="Exit with 3 when the candidate is refused.")
@@ -182,35 +166,7 @@ def devices() -> None:
     finish(cli_devices.devices)
 
 
-kubeflow_app = typer.Typer(
-    help="The same pipeline on Kubeflow Pipelines.", no_args_is_help=True, rich_markup_mode=None
-)
-app.add_typer(kubeflow_app, name="kubeflow")
-
-
-@kubeflow_app.command("compile")
-def kubeflow_compile(
-    config: ConfigOption,
-    output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
-    ] = "pipeline.yaml",
-    image: Annotated[
-        str, typer.Option("--image", help="What every step runs [default: kubeflow.image].")
-    ] = "",
-    data_dir: DataDirOption = "",
-    overrides: SetOption = None,
-) -> None:
-    """Write the pipeline as a file that Kubeflow Pipelines runs."""
-    from pipeline import cli_kubeflow
-
-    finish(
-        cli_kubeflow.compile_pipeline,
-        config,
-        image=image,
-        output=output,
-        data_dir=data_dir,
-        overrides=overrides or [],
-    )
+app.add_typer(cli_kubeflow.app, name="kubeflow")
 
 
 def main() -> None:
