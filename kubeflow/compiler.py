@@ -57,14 +57,7 @@ def check(config: Config, settings: KubeflowSettings) -> None:
         if not right:
             problems.append(problem)
 
-    must(
-        bool(settings.image),
-        "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2",
-    )
-    must(
-        not settings.image or bool(_IMAGE.fullmatch(settings.image)),
-        f"kubeflow.image = {settings.image!r}: no reference of an image",
-    )
+    problems.extend(image_problems(settings))
     volume = settings.volume_path.rstrip("/")
     on_volume = settings.volume_claim and _below(settings.pipeline_root, volume)
     try:
@@ -95,6 +88,18 @@ def check(config: Config, settings: KubeflowSettings) -> None:
 
 def _metadata_problems(settings: KubeflowSettings, volume: str) -> list[str]:
     try:
+def image_problems(settings: KubeflowSettings) -> list[str]:
+    """What is wrong with the image's name."""
+    if not settings.image:
+        return [
+            "no image: give --image (or kubeflow.image), such as "
+            "registry.example.org/genreflow:1.2"
+        ]
+    if not _IMAGE.fullmatch(settings.image):
+        return [f"kubeflow.image = {settings.image!r}: no reference of an image"]
+    return []
+
+
         url = metadata_url.parse(settings.metadata)
     except UsageError as error:
         return [f"kubeflow.metadata: {error}"]

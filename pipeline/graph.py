@@ -76,13 +76,22 @@ class Places:
     schema_file: str
 
 
-def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pipeline.Pipeline:
+def create_pipeline(
+    config: Config, facts: DataFacts, places: Places, *, resolves_serving: bool = True
+) -> tfx_pipeline.Pipeline:
     """The whole graph, one Trainer node for each network of the configuration.
 
     Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
     DataCheck, BaselineTrainer (if there are baselines), Tuner.<architecture> (of those that
     are tuned), Trainer.<architecture>, Ensembler, Evaluator, ServingModel (resolver),
     GenreGate, ServingCheck (unless it is switched off), Pusher, Report.
+
+    Args:
+      config: the whole configuration.
+      facts: of its data.
+      places: where the run puts things.
+      resolves_serving: whether whatever runs the graph can run a resolver strategy of ours. Else
+        there is no node ServingModel, and the gate knows of no model that serves.
     """
     genres = facts.genres
     spectrograms = SpectrogramGen(
@@ -136,17 +145,14 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
         example_splits=["test"],
         eval_config=evaluation_config(genres),
     )
-    serving = Resolver(
-        strategy_class=ServingModelStrategy,
-        pushed_model=Channel(type=PushedModel),
-    ).with_id(SERVING_MODEL)
+    serving = [_serving_model()] if resolves_serving else []
     gate = GenreGate(
         model=candidate,
         predictions=predictions,
         evaluation=evaluator.outputs["evaluation"],
         examples=examples,
         baselines=classical.get("baselines"),
-        serving_model=serving.outputs["pushed_model"],
+        serving_model=serving[0].outputs["pushed_model"] if serving else None,
         settings=config.gate,
         genres=genres,
     )
@@ -185,7 +191,7 @@ def create_pipeline(config: Config, facts: DataFacts, places: Places) -> tfx_pip
             *trainers.values(),
             ensembler,
             evaluator,
-            serving,
+            *serving,
             gate,
             *served,
             pusher,
@@ -247,6 +253,14 @@ def _trainer(
             ),
         },
     ).with_id(f"Trainer.{name}")
+
+
+def _serving_model() -> Resolver:
+    """The node that finds the last pushed model."""
+    return Resolver(
+        strategy_class=ServingModelStrategy,
+        pushed_model=Channel(type=PushedModel),
+    ).with_id(SERVING_MODEL)
 
 
 def _serving_check(

@@ -49,7 +49,7 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
         predictions: types.BaseChannel,
         evaluation: types.BaseChannel,
         examples: types.BaseChannel,
-        serving_model: types.BaseChannel,
+        serving_model: types.BaseChannel | None,
         settings: GateSettings,
         genres: Sequence[str],
         baselines: types.BaseChannel | None = None,
@@ -61,7 +61,8 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
           predictions: the Ensembler's.
           evaluation: the Evaluator's; the gate decides only on what was evaluated.
           examples: SpectrogramGen's.
-          serving_model: the last pushed model, or nothing (ServingModelStrategy).
+          serving_model: the last pushed model, or nothing (ServingModelStrategy); None where
+            nothing can look for it.
           settings: the [gate] table.
           genres: in label order.
           baselines: BaselineTrainer's models; None where none are trained.
