@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from typing import Annotated
 
 import typer
@@ -14,25 +15,42 @@ app = typer.Typer(
 )
 
 
+class Target(enum.Enum):
+    """What the pipeline is compiled for."""
+
+    KUBEFLOW = "kubeflow"
+    VERTEX = "vertex"
+
+
 @app.command("compile")
 def compile_(
     config: ConfigOption,
     output: Annotated[
-        str, typer.Option("--output", "-o", metavar="FILE", help="The file to write.")
-    ] = "pipeline.yaml",
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write [default: pipeline.yaml, or pipeline.json for vertex].",
+        ),
+    ] = "",
     image: Annotated[
         str, typer.Option("--image", help="What every step runs [default: kubeflow.image].")
     ] = "",
+    target: Annotated[
+        Target, typer.Option("--target", help="Kubeflow Pipelines, or Vertex AI Pipelines.")
+    ] = Target.KUBEFLOW,
     data_dir: DataDirOption = "",
     overrides: SetOption = None,
 ) -> None:
-    """Write the pipeline as a file that Kubeflow Pipelines runs."""
+    """Write the pipeline as a file that Kubeflow Pipelines or Vertex AI runs."""
     from pipeline import cli_kubeflow_compile
 
     finish(
         cli_kubeflow_compile.compile_pipeline,
         config,
         image=image,
+        target=target.value,
         output=output,
         data_dir=data_dir,
         overrides=overrides or [],
