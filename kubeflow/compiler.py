@@ -17,12 +17,14 @@ from typing import Any
 
 from components.errors import UsageError
 from components.storage.uri import is_remote, place
+from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
+from components.trainer.history import CURVES_VARIABLE
 from kubeflow import metadata_url, pages
 from kubeflow.names import step_names
 from pipeline.config import Config
 from pipeline.kubeflow_settings import DEFAULT, KubeflowSettings, StepResources
+from pipeline.places import PIPELINE_NAME
 
-PIPELINE_NAME = "genreflow"
 PREPARE, FINISH = "prepare", "finish"
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PASSWORD_KEY = "password"
@@ -86,8 +88,6 @@ def check(config: Config, settings: KubeflowSettings) -> None:
         raise UsageError("\n".join(problems))
 
 
-def _metadata_problems(settings: KubeflowSettings, volume: str) -> list[str]:
-    try:
 def image_problems(settings: KubeflowSettings) -> list[str]:
     """What is wrong with the image's name."""
     if not settings.image:
@@ -100,6 +100,8 @@ def image_problems(settings: KubeflowSettings) -> list[str]:
     return []
 
 
+def _metadata_problems(settings: KubeflowSettings, volume: str) -> list[str]:
+    try:
         url = metadata_url.parse(settings.metadata)
     except UsageError as error:
         return [f"kubeflow.metadata: {error}"]
@@ -126,7 +128,10 @@ def steps_of(config: Config) -> list[Step]:
     Raises:
       UsageError: names that Kubernetes refuses.
     """
-    from pipeline import graph
+    from pipeline.startup import quick_imports
+
+    with quick_imports():
+        from pipeline import graph
 
     ir = graph.compile_ir(
         graph.create_pipeline(
@@ -324,9 +329,25 @@ def _confine(task: Any, key: str, shown: str, settings: KubeflowSettings) -> Non
     if resources.gpus:
         task.set_accelerator_type(resources.gpu_resource)
         task.set_accelerator_limit(resources.gpus)
-    for name, value in sorted(settings.environment.items()):
+    for name, value in sorted(environment_of(settings).items()):
         task.set_env_variable(name, value)
     task.platform_config["kubernetes"] = kubernetes_config(settings, resources)
+
+
+def environment_of(settings: KubeflowSettings) -> dict[str, str]:
+    """The variables of every step.
+
+    On a volume, unfinished trainings are kept between attempts, so that a retry goes on after
+    the last epoch, and TensorBoard can look on.
+    """
+    kept = {}
+    if settings.volume_claim:
+        folder = settings.volume_path.rstrip("/")
+        kept = {
+            CHECKPOINTS_VARIABLE: f"{folder}/checkpoints",
+            CURVES_VARIABLE: f"{folder}/curves",
+        }
+    return {**kept, **settings.environment}
 
 
 def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:

@@ -50,16 +50,15 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
     """
     import pydantic
 
-    from components import tensorflow_files
-    from pipeline import collect, graph, outputs, results
+    from pipeline import collect, outputs, results
     from pipeline.config import Config
+    from pipeline.places import PIPELINE_NAME
     from pipeline.work_dir import PAGE, WorkDir
 
-    tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(pipeline.config))
-    record = collect.RunRecord(connection, graph.PIPELINE_NAME, pipeline.run_id)
+    record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
     lacking = sorted(name for name, node in node_states(pipeline, record).items() if not node["ok"])
     if lacking:
         raise DataError(f"these nodes did not complete: {', '.join(lacking)}")
@@ -123,12 +122,13 @@ def _publish(folder: str, destination: str) -> None:
 
 def _tell_failure(pipeline: Prepared, url: MetadataUrl, status: Mapping[str, Any]) -> None:
     """Writes failed.json and says which node it was."""
-    from pipeline import collect, graph
+    from pipeline import collect
+    from pipeline.places import PIPELINE_NAME
 
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
     try:
-        record = collect.RunRecord(connection, graph.PIPELINE_NAME, pipeline.run_id)
+        record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
         nodes = node_states(pipeline, record)
     except LookupError:  # no node had begun
         nodes = {}

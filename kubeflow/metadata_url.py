@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import socket
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,7 @@ from components.errors import GenreflowError, UsageError
 
 PASSWORD_VARIABLE = "GENREFLOW_METADATA_PASSWORD"
 _MYSQL_PORT = 3306
+_PROBE_SECONDS = 10.0
 _NAME = re.compile(r"[A-Za-z0-9_$-]+", re.ASCII)
 _FORMS = "mysql://user@host:3306/database or sqlite:///folder/metadata.sqlite"
 
@@ -78,25 +80,31 @@ def connection_config(url: MetadataUrl, environment: Mapping[str, str]) -> Any:
     Raises:
       UsageError: MySQL's password is not in the environment, or SQLite's folder cannot be made.
     """
-    from tfx.orchestration import metadata  # tens of seconds
+    # TFX has the same in functions, behind tens of seconds of imports.
+    from ml_metadata.proto import metadata_store_pb2
 
     if url.kind == "sqlite":
         try:
             os.makedirs(os.path.dirname(url.path), exist_ok=True)
         except OSError as error:
             raise UsageError(f"{url}: its folder cannot be made ({error.strerror})") from error
-        return metadata.sqlite_metadata_connection_config(url.path)
+        sqlite = metadata_store_pb2.SqliteMetadataSourceConfig
+        return metadata_store_pb2.ConnectionConfig(
+            sqlite=sqlite(filename_uri=url.path, connection_mode=sqlite.READWRITE_OPENCREATE)
+        )
     if PASSWORD_VARIABLE not in environment:
         raise UsageError(
             f"{url}: no password: the variable {PASSWORD_VARIABLE} is not set; add it to the "
             "Secret that kubeflow.metadata_secret names"
         )
-    return metadata.mysql_metadata_connection_config(
-        host=url.host,
-        port=url.port,
-        database=url.path,
-        username=url.user,
-        password=environment[PASSWORD_VARIABLE],
+    return metadata_store_pb2.ConnectionConfig(
+        mysql=metadata_store_pb2.MySQLDatabaseConfig(
+            host=url.host,
+            port=url.port,
+            database=url.path,
+            user=url.user,
+            password=environment[PASSWORD_VARIABLE],
+        )
     )
 
 
@@ -114,11 +122,24 @@ def check_reachable(url: MetadataUrl, connection: Any) -> None:
     # The first three are what the C++ library makes of a refused connection, a bad password and
     # a database that is not there; RuntimeError is its wrapping of the rest.
     except (errors.InternalError, errors.UnavailableError, errors.NotFoundError, RuntimeError) as e:
-        raise MetadataUnreachable(
-            f"{url}: ML Metadata cannot be reached ({_first_line(e)}); is the database running, "
-            "and may this pod reach it?"
-        ) from e
+        raise MetadataUnreachable(f"{url}: ML Metadata cannot be used: {_diagnosis(url, e)}") from e
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _diagnosis(url: MetadataUrl, error: BaseException) -> str:
+    """Why, and what to do; the library's own words do not tell a wrong password from a server
+    that is down."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+    if url.kind == "sqlite":
+        return f"{said}; is it a file of SQLite, on a volume that may be written?"
+    try:
+        socket.create_connection((url.host, url.port), timeout=_PROBE_SECONDS).close()
+    except OSError as refusal:
+        return (
+            f"nothing answers at {url.host}:{url.port} ({refusal.strerror or refusal}); is the "
+            "database running, and may this pod reach it (network policies)?"
+        )
+    return (
+        f"the server answers, and refuses ({said}); are the user, the database and the password "
+        f"in {PASSWORD_VARIABLE} right? A user of MySQL 8 must be identified with "
+        "mysql_native_password, the only way that ML Metadata's library knows"
+    )

@@ -79,10 +79,13 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
 def _compile(
     config: Config, facts: Mapping[str, Any], pipeline_root: str, models: str
 ) -> dict[str, Any]:
-    from google.protobuf import json_format
+    from pipeline.startup import quick_imports
 
-    from components import tensorflow_files
-    from pipeline import graph
+    with quick_imports():
+        from google.protobuf import json_format
+
+        from components import tensorflow_files
+        from pipeline import graph
 
     tensorflow_files.prepare(pipeline_root, models)
     known = graph.DataFacts(**{**facts, "genres": tuple(facts["genres"])})

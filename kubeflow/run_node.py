@@ -49,15 +49,19 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
       MetadataUnreachable: the metadata store does not answer.
       Exception: whatever the node raises.
     """
-    from google.protobuf import json_format
-    from tfx.dsl.compiler import constants
-    from tfx.orchestration.local import runner_utils
-    from tfx.orchestration.portable import runtime_parameter_utils
-    from tfx.proto.orchestration import pipeline_pb2
+    from pipeline import startup
 
-    from components import tensorflow_files
-    from kubeflow import pages
-    from pipeline import collect, node_runner
+    startup.defer("tfx.components")
+    with startup.quick_imports():
+        from google.protobuf import json_format
+        from tfx.dsl.compiler import constants
+        from tfx.orchestration.local import runner_utils
+        from tfx.orchestration.portable import runtime_parameter_utils
+        from tfx.proto.orchestration import pipeline_pb2
+
+        from components import tensorflow_files
+        from kubeflow import pages
+        from pipeline import collect, node_runner
 
     tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
     ir = json_format.ParseDict(pipeline.ir, pipeline_pb2.Pipeline())

@@ -13,8 +13,7 @@ from components import artifact_files
 from components.models.registry import NETWORKS
 from components.predictions import table
 from components.report.page import with_run
-from components.trainer.event_log import FILE_PREFIX
-from components.trainer.history import CURVES_FILE, HISTORY_FILE
+from components.trainer.history import CURVES_FILE, EVENTS_PREFIX, HISTORY_FILE
 from components.tuner.trials import FILES
 from pipeline.collect import RunRecord, read_json
 from pipeline.config import Config
@@ -87,12 +86,12 @@ def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
         wanted[root / f"{name}.png"] = picture
         for phase in read_json(outputs, "model_run", HISTORY_FILE)["phases"]:
             for source in artifact_files.matching(
-                os.path.join(run, phase["phase"]), f"{FILE_PREFIX}*"
+                os.path.join(run, phase["phase"]), f"{EVENTS_PREFIX}*"
             ):
                 target = root / name / phase["phase"] / source.rpartition("/")[2]
                 wanted[target] = artifact_files.read_bytes(source)
     for name in NETWORKS:
-        for path in (*root.glob(f"{name}.png"), *root.glob(f"{name}/*/{FILE_PREFIX}*")):
+        for path in (*root.glob(f"{name}.png"), *root.glob(f"{name}/*/{EVENTS_PREFIX}*")):
             if path not in wanted:
                 path.unlink()
     for path, content in wanted.items():

@@ -15,6 +15,7 @@ from components.storage.uri import is_remote, join, place
 from pipeline.storage_settings import StorageSettings
 from pipeline.work_dir import WorkDir
 
+PIPELINE_NAME = "genreflow"
 MODEL_NAME = "genreflow"
 SAVED_MODEL = "saved_model.pb"
 OWNER_FILE = "genreflow-owner.txt"

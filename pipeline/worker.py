@@ -21,6 +21,7 @@ from typing import Any
 
 from components import progress
 from pipeline import failures
+from pipeline.startup import quick_imports
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,18 +62,19 @@ def run(request: Request) -> dict[str, Any]:
 
     from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
     from pipeline.config import Config
-    from pipeline.places import Places
+    from pipeline.places import PIPELINE_NAME, Places
     from pipeline.work_dir import WorkDir
 
     work_dir = WorkDir.at(request.work_dir)
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(request.config))
     given = Places.of(config.storage, work_dir)
     progress.report("importing")
-    from tfx.orchestration import metadata
+    with quick_imports():
+        from tfx.orchestration import metadata
 
-    from components import tensorflow_files
-    from components.trainer.event_log import CURVES_VARIABLE
-    from pipeline import collect, graph, node_runner, outputs, results
+        from components import tensorflow_files
+        from components.trainer.history import CURVES_VARIABLE
+        from pipeline import collect, graph, node_runner, outputs, results
 
     tensorflow_files.prepare(given.pipeline_root, given.models)
     facts = graph.DataFacts(**{**request.facts, "genres": tuple(request.facts["genres"])})
@@ -104,7 +106,7 @@ def run(request: Request) -> dict[str, Any]:
     }
     with _environment(variables):
         node_runner.run_all(ir, connection, request.run_id, on_event)
-    record = collect.RunRecord(connection, graph.PIPELINE_NAME, request.run_id)
+    record = collect.RunRecord(connection, PIPELINE_NAME, request.run_id)
     outcome = collect.collect(
         config,
         record,

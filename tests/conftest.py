@@ -72,7 +72,8 @@ def requires_program() -> Callable[[str, str], str]:
 
 def find_program(program: str, package: str) -> str:
     path = os.environ.get("PATH", os.defpath)
-    found = shutil.which(program, path=os.pathsep.join([path, str(TOOLS / "bin")]))
+    # A server's program lies in /usr/sbin, which is not on everybody's PATH.
+    found = shutil.which(program, path=os.pathsep.join([path, "/usr/sbin", str(TOOLS / "bin")]))
     if found is None:
         is_debian = "/" not in package
         raise_missing(
@@ -117,6 +118,7 @@ def _load(name: str) -> types.ModuleType:
 
 _load("typed")
 _load("kubeflow_backend")
+_load("kubeflow_volume")
 _toys = _load("serving_toys")
 toy_models = _toys.toy_models
 _scripted_serving = _load("scripted_serving")
@@ -124,6 +126,7 @@ scripted, scripted_rest = _scripted_serving.scripted, _scripted_serving.scripted
 tls_files = _load("tls_files").tls_files
 _serving_server = _load("serving_server")
 server, servers = _serving_server.server, _serving_server.servers
+mariadb = _load("mariadb_server").mariadb
 _s3_server = _load("s3_server")
 s3_port, s3_proxy, s3, bucket = (
     _s3_server.s3_port, _s3_server.s3_proxy, _s3_server.s3, _s3_server.bucket,

@@ -11,15 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 from components.trainer.callbacks import EpochRecord, Reporter
-
-# Names the folder that holds each network's; set by whoever runs the pipeline, like
-# checkpoints.CHECKPOINTS_VARIABLE.
-CURVES_VARIABLE = "GENREFLOW_CURVES"
+from components.trainer.history import EVENTS_PREFIX
 
 SCALARS = ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate")
 
-# What TensorBoard takes for its own begins with this.
-FILE_PREFIX = "events.out.tfevents."
 _FILE_VERSION = "brain.Event:2"
 
 
@@ -81,7 +76,7 @@ class EventLog:
         self.close()
         return {
             path.relative_to(self._folder).as_posix(): path.read_bytes()
-            for path in sorted(self._folder.glob(f"*/{FILE_PREFIX}*"))
+            for path in sorted(self._folder.glob(f"*/{EVENTS_PREFIX}*"))
         }
 
     def _open(self, phase: str) -> None:
@@ -90,7 +85,7 @@ class EventLog:
         folder.mkdir(parents=True, exist_ok=True)
         # A name of its own: TensorBoard would otherwise go on with the file of before.
         self._writer = tf.io.TFRecordWriter(
-            str(folder / f"{FILE_PREFIX}{int(self._begun):010d}.genreflow")
+            str(folder / f"{EVENTS_PREFIX}{int(self._begun):010d}.genreflow")
         )
         self._phase = phase
         self._write(file_version=_FILE_VERSION)

@@ -40,6 +40,11 @@ from components.trainer.curves import kept_epoch
 if TYPE_CHECKING:
     from components.trainer.training import TrainingHistory
 
+# TensorBoard takes what begins with this for its own.
+EVENTS_PREFIX = "events.out.tfevents."
+# The variable that names the folder of each network's events, while it trains; set by whoever
+# runs the pipeline, like checkpoints.CHECKPOINTS_VARIABLE.
+CURVES_VARIABLE = "GENREFLOW_CURVES"
 HISTORY_FILE = "history.json"
 CURVES_FILE = "curves.png"
 SCHEMA_VERSION = 1

@@ -34,9 +34,9 @@ from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.curves import plot
 from components.trainer.devices import FLOAT32
-from components.trainer.event_log import CURVES_VARIABLE, EventLog
+from components.trainer.event_log import EventLog
 from components.trainer.export import export_saved_model
-from components.trainer.history import CURVES_FILE, HISTORY_FILE
+from components.trainer.history import CURVES_FILE, CURVES_VARIABLE, HISTORY_FILE
 from components.trainer.settings import ResolvedSettings, resolve
 from components.trainer.training import TrainingHistory, train
 from components.trainer.tuned import Values, tuned_values, with_values

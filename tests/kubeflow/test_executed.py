@@ -3,57 +3,17 @@ KFP's intermediate representation."""
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 import pytest
 from kubeflow_backend import Backend, Run
+from kubeflow_volume import SMALLEST, check_metadata, compile_for, outcomes, results_of, show
 
 from components.datasets.synthesis import write_corpus
-from kubeflow import compiler
-from pipeline.config_load import load
+from kubeflow import metadata_url
 
 # A process for each step, each with TFX's import.
-pytestmark = [pytest.mark.slow, pytest.mark.e2e]
-
-SMALLEST = """
-[dataset]
-kind = "fma"
-[split]
-policy = "official"
-[training]
-epochs = 1
-[models.ffnn]
-[baselines]
-models = []
-[gate]
-floor = 0.0
-beats_baseline = false
-holds_ensemble = false
-holds_serving = false
-recall_floor = 0.0
-[serving]
-check = false
-"""
-
-
-def compiled(folder: pathlib.Path, text: str, *overrides: str) -> pathlib.Path:
-    """A configuration compiled for a volume that is mounted at `folder`."""
-    config = folder / "config.toml"
-    config.write_text(text, encoding="utf-8")
-    settings = [
-        "kubeflow.image=registry.example.org/genreflow:1",
-        f"kubeflow.volume_path={folder}",
-        "kubeflow.volume_claim=genreflow",
-        f"kubeflow.pipeline_root={folder}/root",
-        f"kubeflow.metadata=sqlite://{folder}/metadata.sqlite",
-        "kubeflow.retry_seconds=0",
-    ]
-    loaded = load(config, [*settings, *overrides])
-    (folder / "root").mkdir(exist_ok=True)
-    target = folder / "pipeline.yaml"
-    compiler.compile_pipeline(loaded, loaded.kubeflow, str(target))
-    return target
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +26,10 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def smallest(volume: pathlib.Path) -> Run:
-    """One run of the smallest graph."""
-    backend = Backend(compiled(volume, SMALLEST), volume / "pages")
+    """One run of the smallest graph, two steps at once where the graph lets them."""
+    backend = Backend(compile_for(volume, SMALLEST), volume / "pages", parallel=2)
     run = backend.run("run-1", data_dir=str(volume / "data"))
-    for attempt in run.attempts:
-        print(f"--- {attempt.task}: {attempt.status}\n{attempt.output[-2000:]}")
+    show(run)
     return run
 
 
@@ -85,11 +44,11 @@ def test_every_step_succeeds_at_once(smallest: Run) -> None:
 
 def test_the_run_leaves_what_a_local_run_leaves(smallest: Run, volume: pathlib.Path) -> None:
     folder = volume / "root" / "runs" / "run-1"
-    results = json.loads((folder / "results.json").read_text())
+    results = results_of(volume / "root", "run-1")
     assert results["run_id"] == "run-1"
     assert results["gate"]["blessed"]
-    assert set(results["nodes"]) >= {"SpectrogramGen", "Trainer.ffnn", "Pusher"}
-    assert {node["outcome"] for node in results["nodes"].values()} == {"done"}
+    assert outcomes(results).keys() >= {"SpectrogramGen", "Trainer.ffnn", "Pusher"}
+    assert set(outcomes(results).values()) == {"done"}
     version = volume / "root" / "serving_models" / "genreflow" / results["pushed_version"]
     assert (version / "saved_model.pb").is_file()
     assert (folder / "report" / "index.html").is_file()
@@ -100,3 +59,13 @@ def test_people_see_the_decision_and_the_report(smallest: Run) -> None:
     assert smallest.pages.keys() == {"ensembler", "genregate", "report", "finish"}
     assert "blessed" in smallest.pages["genregate"]
     assert "ffnn" in smallest.pages["ensembler"]
+
+
+def test_a_finished_training_leaves_no_checkpoint(smallest: Run, volume: pathlib.Path) -> None:
+    assert list((volume / "checkpoints").glob("*")) == []
+    assert list((volume / "curves" / "ffnn" / "train").iterdir())
+
+
+def test_two_steps_at_once_leave_the_metadata_whole(smallest: Run, volume: pathlib.Path) -> None:
+    url = metadata_url.parse(f"sqlite://{volume}/metadata.sqlite")
+    check_metadata(metadata_url.connection_config(url, {}), ["run-1"])
