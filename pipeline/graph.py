@@ -44,8 +44,8 @@ from components.storage.uri import join
 from components.tuner.component import Tuner
 from pipeline.beam_settings import pipeline_args
 from pipeline.config import Config
+from pipeline.places import PIPELINE_NAME
 
-PIPELINE_NAME = "genreflow"
 PUSHER = "Pusher"
 SERVING_CHECK = "ServingCheck"
 SERVING_MODEL = "ServingModel"
