@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline import cli_kubeflow_client
 from pipeline.cli_exit import finish
 from pipeline.cli_options import ConfigOption, DataDirOption, SetOption
 
@@ -55,3 +56,9 @@ def compile_(
         data_dir=data_dir,
         overrides=overrides or [],
     )
+
+
+app.command()(cli_kubeflow_client.submit)
+app.command()(cli_kubeflow_client.schedule)
+app.command()(cli_kubeflow_client.runs)
+app.command()(cli_kubeflow_client.watch)

@@ -57,8 +57,7 @@ def _for_kubeflow(config: Config, settings: KubeflowSettings, output: str, data_
         "prepare and finish a run",
         f"image      {shown(settings.image)}",
         f"root       {shown(settings.pipeline_root)}",
-        "next       upload it in Kubeflow's interface, or by its client: "
-        "kfp pipeline create -p genreflow FILE",
+        f"next       {shown(shlex.join(['genreflow', 'kubeflow', 'submit', output]))}",
     )
     return 0
 

@@ -1,0 +1,173 @@
+"""`genreflow kubeflow submit|schedule|runs|watch` as they are typed: options, nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import typer
+
+from pipeline.cli_exit import finish
+
+FileArgument = Annotated[
+    str, typer.Argument(metavar="FILE", help="What genreflow kubeflow compile wrote.")
+]
+HostOption = Annotated[
+    str,
+    typer.Option(
+        "--host",
+        metavar="URL",
+        help="Kubeflow Pipelines, such as https://kubeflow.example.org/pipeline "
+        "[default: KF_PIPELINES_ENDPOINT].",
+    ),
+]
+NamespaceOption = Annotated[
+    str,
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        help="Your profile's, where Kubeflow has many users [default: KF_PIPELINES_NAMESPACE].",
+    ),
+]
+CaCertOption = Annotated[
+    str,
+    typer.Option("--ca-cert", metavar="FILE", help="Who signed the host's certificate (PEM)."),
+]
+ParamOption = Annotated[
+    Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
+    typer.Option(
+        "--param",
+        "-p",
+        metavar="KEY=VALUE",
+        help="A run's parameter, e.g. data_dir=s3://bucket/fma; repeatable.",
+    ),
+]
+ExperimentOption = Annotated[
+    str, typer.Option("--experiment", metavar="NAME", help="Made where there is none of the name.")
+]
+ServiceAccountOption = Annotated[
+    str,
+    typer.Option(
+        "--service-account",
+        metavar="NAME",
+        help="What the steps may do in the cluster, e.g. genreflow-runner [default: Kubeflow's].",
+    ),
+]
+IntervalOption = Annotated[
+    float,
+    typer.Option("--interval", min=0.2, max=3600.0, help="Seconds between two looks."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
+
+
+def submit(
+    file: FileArgument,
+    params: ParamOption = None,
+    experiment: ExperimentOption = "genreflow",
+    run_name: Annotated[
+        str, typer.Option("--run-name", metavar="NAME", help="[default: genreflow and the time].")
+    ] = "",
+    service_account: ServiceAccountOption = "",
+    watch_it: Annotated[
+        bool, typer.Option("--watch", help="Follow the run; the exit status is the run's.")
+    ] = False,
+    interval: IntervalOption = 5.0,
+    json_output: JsonOption = False,
+    host: HostOption = "",
+    namespace: NamespaceOption = "",
+    ca_cert: CaCertOption = "",
+) -> None:
+    """Start a run of a compiled pipeline. A token is taken from KF_PIPELINES_TOKEN, or from the
+    file that KF_PIPELINES_SA_TOKEN_PATH names."""
+    from pipeline import cli_kubeflow_runs
+
+    finish(
+        cli_kubeflow_runs.submit,
+        cli_kubeflow_runs.Where(host, namespace, ca_cert),
+        file,
+        params=params or [],
+        experiment=experiment,
+        name=run_name,
+        service_account=service_account,
+        watch_it=watch_it,
+        interval_s=interval,
+        json_output=json_output,
+    )
+
+
+def schedule(
+    file: FileArgument,
+    cron: Annotated[
+        str,
+        typer.Option(
+            "--cron",
+            metavar="WHEN",
+            help="Second minute hour day month weekday, such as '0 0 3 * * *'; or five fields, "
+            "without seconds.",
+        ),
+    ],
+    params: ParamOption = None,
+    experiment: ExperimentOption = "genreflow",
+    name: Annotated[
+        str, typer.Option("--run-name", metavar="NAME", help="The schedule's, and its runs'.")
+    ] = "genreflow",
+    service_account: ServiceAccountOption = "",
+    json_output: JsonOption = False,
+    host: HostOption = "",
+    namespace: NamespaceOption = "",
+    ca_cert: CaCertOption = "",
+) -> None:
+    """Start a run of a compiled pipeline again and again, one at a time."""
+    from pipeline import cli_kubeflow_runs
+
+    finish(
+        cli_kubeflow_runs.schedule,
+        cli_kubeflow_runs.Where(host, namespace, ca_cert),
+        file,
+        cron=cron,
+        params=params or [],
+        experiment=experiment,
+        name=name,
+        service_account=service_account,
+        json_output=json_output,
+    )
+
+
+def runs(
+    experiment: Annotated[
+        str, typer.Option("--experiment", metavar="NAME", help="Those of one experiment alone.")
+    ] = "",
+    limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="How many.")] = 20,
+    json_output: JsonOption = False,
+    host: HostOption = "",
+    namespace: NamespaceOption = "",
+    ca_cert: CaCertOption = "",
+) -> None:
+    """List the latest runs."""
+    from pipeline import cli_kubeflow_runs
+
+    finish(
+        cli_kubeflow_runs.runs,
+        cli_kubeflow_runs.Where(host, namespace, ca_cert),
+        limit=limit,
+        experiment=experiment,
+        json_output=json_output,
+    )
+
+
+def watch(
+    run_id: Annotated[str, typer.Argument(metavar="RUN_ID", help="As submit and runs print it.")],
+    interval: IntervalOption = 5.0,
+    host: HostOption = "",
+    namespace: NamespaceOption = "",
+    ca_cert: CaCertOption = "",
+) -> None:
+    """Show how far a run's steps are, until it is over; the exit status is the run's."""
+    from pipeline import cli_kubeflow_runs
+
+    finish(
+        cli_kubeflow_runs.watch,
+        cli_kubeflow_runs.Where(host, namespace, ca_cert),
+        run_id,
+        interval_s=interval,
+    )
