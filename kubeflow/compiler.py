@@ -12,22 +12,18 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from components.errors import UsageError
 from components.storage.uri import is_remote, place
-from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
-from components.trainer.history import CURVES_VARIABLE
-from kubeflow import metadata_url, pages
+from kubeflow import metadata_url, pages, pods
 from kubeflow.names import step_names
 from pipeline.config import Config
-from pipeline.kubeflow_settings import DEFAULT, KubeflowSettings, StepResources
+from pipeline.kubeflow_settings import DEFAULT, KubeflowSettings
 from pipeline.places import PIPELINE_NAME
 
 PREPARE, FINISH = "prepare", "finish"
-STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-PASSWORD_KEY = "password"
 # host[:port]/path[:tag][@digest], as container engines read it.
 _IMAGE = re.compile(
     r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
@@ -92,8 +88,7 @@ def image_problems(settings: KubeflowSettings) -> list[str]:
     """What is wrong with the image's name."""
     if not settings.image:
         return [
-            "no image: give --image (or kubeflow.image), such as "
-            "registry.example.org/genreflow:1.2"
+            "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2"
         ]
     if not _IMAGE.fullmatch(settings.image):
         return [f"kubeflow.image = {settings.image!r}: no reference of an image"]
@@ -108,7 +103,7 @@ def _metadata_problems(settings: KubeflowSettings, volume: str) -> list[str]:
     if url.kind == "mysql" and not settings.metadata_secret:
         return [
             "kubeflow.metadata_secret: no Secret is named; MySQL's password is taken from its "
-            f"key {PASSWORD_KEY!r}"
+            f"key {pods.PASSWORD_KEY!r}"
         ]
     if url.kind == "sqlite" and not (settings.volume_claim and _below(url.path, volume)):
         return [
@@ -329,54 +324,6 @@ def _confine(task: Any, key: str, shown: str, settings: KubeflowSettings) -> Non
     if resources.gpus:
         task.set_accelerator_type(resources.gpu_resource)
         task.set_accelerator_limit(resources.gpus)
-    for name, value in sorted(environment_of(settings).items()):
+    for name, value in sorted(pods.environment_of(settings).items()):
         task.set_env_variable(name, value)
-    task.platform_config["kubernetes"] = kubernetes_config(settings, resources)
-
-
-def environment_of(settings: KubeflowSettings) -> dict[str, str]:
-    """The variables of every step.
-
-    On a volume, unfinished trainings are kept between attempts, so that a retry goes on after
-    the last epoch, and TensorBoard can look on.
-    """
-    kept = {}
-    if settings.volume_claim:
-        folder = settings.volume_path.rstrip("/")
-        kept = {
-            CHECKPOINTS_VARIABLE: f"{folder}/checkpoints",
-            CURVES_VARIABLE: f"{folder}/curves",
-        }
-    return {**kept, **settings.environment}
-
-
-def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:
-    """KFP's KubernetesExecutorConfig message as JSON: volume, secrets, nodes, time limit.
-
-    The package that writes it, kfp-kubernetes, needs a newer protobuf than TFX 1.16 allows from
-    the version on that knows time limits.
-    """
-    hours = resources.timeout_hours or settings.timeout_hours
-    config: dict[str, Any] = {"activeDeadlineSeconds": str(round(hours * 3600))}
-    if settings.volume_claim:
-        config["pvcMount"] = [
-            {"constant": settings.volume_claim, "mountPath": settings.volume_path}
-        ]
-    secrets = []
-    if settings.storage_secret:
-        secrets.append((settings.storage_secret, {name: name for name in STORAGE_VARIABLES}))
-    if settings.metadata_secret:
-        secrets.append((settings.metadata_secret, {PASSWORD_KEY: metadata_url.PASSWORD_VARIABLE}))
-    if secrets:
-        config["secretAsEnv"] = [
-            {
-                "secretName": secret,
-                "keyToEnv": [
-                    {"secretKey": key, "envVar": variable} for key, variable in keys.items()
-                ],
-            }
-            for secret, keys in secrets
-        ]
-    if resources.node_selector:
-        config["nodeSelector"] = {"labels": dict(sorted(resources.node_selector.items()))}
-    return config
+    task.platform_config["kubernetes"] = pods.kubernetes_config(settings, resources)

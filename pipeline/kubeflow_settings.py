@@ -24,8 +24,8 @@ class StepResources:
     """What one step takes.
 
     `cpu`, `memory`: limits as Kubernetes writes them ("2", "500m"; "8Gi"); "" for none.
-    `gpus`: of the extended resource `gpu_resource`. `node_selector`: labels of the nodes that
-    it may run on. `timeout_hours`: 0 takes kubeflow.timeout_hours.
+    `gpus`: of the extended resource `gpu_resource`, whose taint is tolerated. `node_selector`:
+    labels of the nodes that it may run on. `timeout_hours`: 0 takes kubeflow.timeout_hours.
     """
 
     cpu: str = ""
@@ -51,18 +51,21 @@ class StepResources:
 class KubeflowSettings:
     """What `genreflow kubeflow` compiles for.
 
-    `image`: what every step runs; --image replaces it. `pipeline_root`: a folder of the volume,
-    or an s3:// URI. `metadata`: ML Metadata's database, mysql://user@host:3306/name, or
-    sqlite:///path on the volume. `volume_claim`: a PersistentVolumeClaim that every step mounts
-    at `volume_path` ("" for none; several steps run at once, so ReadWriteMany). `storage_secret`:
-    a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, where the service account is not
-    enough. `metadata_secret`: a Secret with the key `password`. `environment`: further variables
-    of every step, such as AWS_ENDPOINT_URL_S3; none that is secret. `retries`, `retry_seconds`:
-    how often a failed step is tried again, and the wait before, which doubles. `resources`: by
-    "default", a node's id ("Trainer.vgg16"), or what stands before its dot ("Trainer").
+    `image`: what every step runs; --image replaces it. `image_pull_secret`: a Secret of type
+    kubernetes.io/dockerconfigjson, where the registry asks for one. `pipeline_root`: a folder of
+    the volume, or an s3:// URI. `metadata`: ML Metadata's database,
+    mysql://user@host:3306/name, or sqlite:///path on the volume. `volume_claim`: a
+    PersistentVolumeClaim that every step mounts at `volume_path` ("" for none; several steps run
+    at once, so ReadWriteMany). `storage_secret`: a Secret with AWS_ACCESS_KEY_ID and
+    AWS_SECRET_ACCESS_KEY, where the service account is not enough. `metadata_secret`: a Secret
+    with the key `password`. `environment`: further variables of every step, such as
+    AWS_ENDPOINT_URL_S3; none that is secret. `retries`, `retry_seconds`: how often a failed step
+    is tried again, and the wait before, which doubles. `resources`: by "default", a node's id
+    ("Trainer.vgg16"), or what stands before its dot ("Trainer").
     """
 
     image: str = ""
+    image_pull_secret: str = ""
     pipeline_root: str = ""
     metadata: str = ""
     volume_claim: str = ""
@@ -76,7 +79,7 @@ class KubeflowSettings:
     resources: dict[str, StepResources] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("volume_claim", "storage_secret", "metadata_secret"):
+        for name in ("image_pull_secret", "volume_claim", "storage_secret", "metadata_secret"):
             value = getattr(self, name)
             if value and not _NAME.fullmatch(value):
                 raise ValueError(

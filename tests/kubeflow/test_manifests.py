@@ -16,7 +16,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from kubeflow import compiler, names
+from kubeflow import names, pods
 
 Objects = list[dict[str, Any]]
 MANIFESTS = pathlib.Path(names.__file__).parent / "manifests"
@@ -28,9 +28,9 @@ VARIANTS = (
 )  # fmt: skip
 # What README has made before anything is applied, with its keys.
 SECRETS = {
-    "genreflow-metadata": {compiler.PASSWORD_KEY},
+    "genreflow-metadata": {pods.PASSWORD_KEY},
     "genreflow-mysql": {"root-password"},
-    "genreflow-storage": set(compiler.STORAGE_VARIABLES),
+    "genreflow-storage": set(pods.STORAGE_VARIABLES),
 }
 
 
@@ -180,9 +180,9 @@ def test_accounts_may_do_this_and_nothing_else(objects: Objects) -> None:
         ("genreflow-runner", "argoproj.io", "workflowtaskresults", "any", "patch"),
     }
     scheduler = {
-        ("genreflow-scheduler", "pipelines.kubeflow.org", resource, "any", verb)
-        for resource in ("runs", "experiments")
-        for verb in ("create", "get", "list")
+        ("genreflow-scheduler", "pipelines.kubeflow.org", "runs", "any", "create"),
+        ("genreflow-scheduler", "pipelines.kubeflow.org", "experiments", "any", "create"),
+        ("genreflow-scheduler", "pipelines.kubeflow.org", "experiments", "any", "list"),
     }
     scheduled = "genreflow-scheduler" in of("ServiceAccount", objects)
     assert may == (runner | scheduler if scheduled else runner)
