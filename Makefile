@@ -4,7 +4,7 @@
 
 ARGS ?=
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint audit lock env clean
+.PHONY: help demo test test-slow lint audit lock env image clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -33,6 +33,9 @@ lock: env ## Resolve requirements/*.lock anew (ARGS=--upgrade for newer versions
 
 env: ## Make .venv where it is missing or stale
 	@scripts/setup_env.sh
+
+image: ## Build the container image (DEVICE=cuda, IMAGE=what to call it)
+	@DEVICE="$(DEVICE)" IMAGE="$(IMAGE)" scripts/image.sh $(ARGS)
 
 clean: ## Delete .venv, caches and what runs left here
 	@rm -rf .venv .venv.lock .venv-setup.log .tools build dist *.egg-info \

@@ -118,12 +118,15 @@ def _load(name: str) -> types.ModuleType:
 
 _load("typed")
 _load("kubeflow_backend")
+_load("image_recipe")
 _load("kubeflow_volume")
 _toys = _load("serving_toys")
 toy_models = _toys.toy_models
 _scripted_serving = _load("scripted_serving")
 scripted, scripted_rest = _scripted_serving.scripted, _scripted_serving.scripted_rest
 tls_files = _load("tls_files").tls_files
+_kubeflow_api = _load("kubeflow_api")
+kubeflow_api, compiled_pipeline = _kubeflow_api.kubeflow_api, _kubeflow_api.compiled_pipeline
 _serving_server = _load("serving_server")
 server, servers = _serving_server.server, _serving_server.servers
 mariadb = _load("mariadb_server").mariadb

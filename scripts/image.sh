@@ -1,0 +1,77 @@
+#!/bin/sh
+# Builds the container image by kubeflow/Dockerfile. Run by `make image`.
+#
+# DEVICE: cpu (default) or cuda. IMAGE: what to call it; by default
+# genreflow:VERSION-REVISION, with -dirty where the checkout differs from that revision, so that
+# no name stands for two contents, and with -cuda. Arguments go to the build, such as
+# --build-arg INDEX_URL=https://packages.example.org/simple --secret id=netrc,src=$HOME/.netrc
+#
+# Exit status: 0 built · 1 the build failed · 2 nothing to build with, or a wrong DEVICE.
+set -eu
+cd "$(dirname "$0")/.."
+sources="LICENSE pyproject.toml setup.py requirements components configs kubeflow pipeline serving
+    .dockerignore"
+
+fail() {
+    echo "make image: $1" >&2
+    exit 2
+}
+
+# The first that works: a docker without its daemon is only a client.
+find_engine() {
+    idle=""
+    for engine in docker podman buildah; do
+        command -v "$engine" >/dev/null || continue
+        "$engine" info >/dev/null 2>&1 && return
+        idle="$idle $engine"
+    done
+    if [ -n "$idle" ]; then
+        fail "found${idle}, but \`info\` of it fails; is the daemon running, and may you use it?"
+    fi
+    fail "needs docker (23 or newer), podman or buildah on the PATH, and found none of them"
+}
+
+device=${DEVICE:-cpu}
+case $device in
+    cpu | cuda) ;;
+    *) fail "DEVICE=$device: it must be cpu or cuda" ;;
+esac
+find_engine
+
+version=$(sed -n 's/^ *version="\(.*\)",$/\1/p' setup.py)
+revision=unknown
+tag=$version
+if short=$(git rev-parse --short HEAD 2>/dev/null); then
+    revision=$(git rev-parse HEAD)
+    tag=$version-$short
+    # shellcheck disable=SC2086  # a list of words
+    if [ -n "$(git status --porcelain -- $sources)" ]; then
+        echo "make image: the checkout differs from revision $short: marked as dirty" >&2
+        revision=$revision-dirty
+        tag=$tag-dirty
+    fi
+fi
+[ "$device" = cpu ] || tag=$tag-$device
+image=${IMAGE:-genreflow:$tag}
+
+echo "Building $image for $device with $engine ..."
+# The locked packages are built for this platform alone.
+DOCKER_BUILDKIT=1 "$engine" build --platform linux/amd64 --file kubeflow/Dockerfile --tag "$image" \
+    --build-arg "DEVICE=$device" --build-arg "VERSION=$version" \
+    --build-arg "REVISION=$revision" "$@" . || {
+    echo "make image: $engine could not build $image; what it says stands above" >&2
+    exit 1
+}
+
+pushed=$image
+echo
+echo "Built $image ($device, revision $revision). Next:"
+case $image in
+    */*) ;;
+    *)
+        pushed=registry.example.org/$image
+        echo "  $engine tag $image $pushed   # your registry"
+        ;;
+esac
+echo "  $engine push $pushed"
+echo "  genreflow kubeflow compile --image $pushed ...   # better: the digest that push prints"
