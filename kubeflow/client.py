@@ -23,7 +23,7 @@ from kubeflow.run_state import Run, run_of
 # Seconds to connect, and between two bytes of an answer: the largest answers are of some 500 kB.
 TIMEOUT = (5, 30)
 EXPERIMENT = "genreflow"
-# What kfp's client takes for "none was named".
+# What kfp's client takes for "none was named"; and where a Kubeflow with a single user runs.
 _NO_NAMESPACE = "kubeflow"
 # The narrowest columns that Kubeflow had for names.
 _LONGEST_NAME = 128
@@ -79,7 +79,7 @@ def connect(access: Access) -> Client:
 
     Raises:
       GenreflowError: the API cannot be reached, or does not let this user in.
-      UsageError: a namespace is needed, or must not be.
+      UsageError: a namespace is needed; or kfp's own settings cannot be read.
     """
     import google.auth.exceptions
     import kfp
@@ -136,12 +136,8 @@ def connect(access: Access) -> Client:
             f"{access.host} has many users: give --namespace (or {NAMESPACE_VARIABLE}), that of "
             "your profile"
         )
-    if not client.health.multi_user and namespace:
-        raise UsageError(
-            f"namespace {namespace}: {access.host} has no namespaces of users, and runs everything "
-            f"in its own; leave --namespace (or {NAMESPACE_VARIABLE}) away"
-        )
-    return Client(access, client, namespace)
+    # With a single user everything runs in Kubeflow's own namespace, and it refuses to hear of any.
+    return Client(access, client, namespace if client.health.multi_user else "")
 
 
 def _check_settings(path: str) -> None:
@@ -164,12 +160,14 @@ def _check_settings(path: str) -> None:
 
 
 class Client:
-    """A thin layer: one request a method (two where an experiment has to be found), and errors in
-    words. `namespace`: "" where Kubeflow has a single user."""
+    """A thin layer: one request a method (more where an experiment has to be found), and errors in
+    words. `namespace`: what requests name, "" where Kubeflow has a single user.
+    `pods_namespace`: where the steps are, as far as is known."""
 
     def __init__(self, access: Access, client: Any, namespace: str) -> None:
         self.access = access
         self.namespace = namespace
+        self.pods_namespace = namespace or access.namespace or _NO_NAMESPACE
         self._client = client
 
     def submit(self, order: Order) -> Run:
@@ -188,7 +186,10 @@ class Client:
             runtime_config=api.V2beta1RuntimeConfig(parameters=dict(order.parameters)),
             service_account=order.service_account or None,
         )
-        answer = self._call("experiment", self._client.runs.create_run, body=body)
+        try:
+            answer = self._call("experiment", self._client.runs.create_run, body=body)
+        except client_errors.PassingError as error:
+            raise _unsure(error) from error
         return run_of(self._with_id(answer, "run_id"))
 
     def schedule(self, order: Order, cron: str) -> str:
@@ -213,8 +214,11 @@ class Client:
             service_account=order.service_account or None,
         )
         method = self._client.recurring_runs.create_recurring_run
-        answer = self._with_id(self._call("experiment", method, body=body), "recurring_run_id")
-        return str(answer.recurring_run_id)
+        try:
+            answer = self._call("experiment", method, body=body)
+        except client_errors.PassingError as error:
+            raise _unsure(error) from error
+        return str(self._with_id(answer, "recurring_run_id").recurring_run_id)
 
     def runs(self, limit: int, experiment: str = "") -> list[Run]:
         """The latest runs, newest first, without their steps; of one experiment where it is named.
@@ -288,3 +292,10 @@ class Client:
         if not isinstance(getattr(answer, name, None), str):
             raise client_errors.not_the_api(self.access)
         return answer
+
+
+def _unsure(error: GenreflowError) -> GenreflowError:
+    return GenreflowError(
+        f"{error}\nwhether it was started nevertheless is not known; look before you try again: "
+        "genreflow kubeflow runs"
+    )

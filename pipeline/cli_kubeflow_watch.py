@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from kubeflow.client import Client
     from kubeflow.run_state import Run, Step
 
-# Where Kubeflow's own namespace has to stand for one that was not named.
-_DEFAULT_NAMESPACE = "kubeflow"
 _STYLES = {
     "succeeded": "green",
     "failed": "red",
@@ -77,13 +75,12 @@ def _conclude(console: Console, client: Client, run: Run) -> None:
 
     style = "green" if run.succeeded else "red"
     _print(console, f"[{style}]{shown(watching.verdict(run))}[/]")
-    namespace = client.namespace or _DEFAULT_NAMESPACE
     if run.message and not run.succeeded:
         _print(console, f"  {shown(run.message)}")
     for step in run.failed_steps:
         why = f": {step.message}" if step.message else ""
         _print(console, f"  [red]✗[/] {shown(step.name)} {shown(watching.step_text(step) + why)}")
-        _print(console, f"    log: {shown(watching.log_command(run, step, namespace))}")
+        _print(console, f"    log: {shown(watching.log_command(run, step, client.pods_namespace))}")
     if not run.succeeded:
         _print(console, f"look       {shown(client.access.run_page(run.run_id))}")
 

@@ -1,0 +1,130 @@
+"""The compiled file as it is read before it is sent, and a run's parameters."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+import yaml
+
+from components.errors import UsageError
+from kubeflow import package
+from kubeflow.run_state import tasks_of
+
+
+def test_it_is_read_as_kfps_client_sends_it(compiled_pipeline: pathlib.Path) -> None:
+    from kfp.client.client import _extract_pipeline_yaml
+
+    read = package.read(str(compiled_pipeline))
+    assert read.spec == _extract_pipeline_yaml(str(compiled_pipeline)).to_dict()
+    assert set(read.spec) == {"pipeline_spec", "platform_spec"}
+    assert read.parameters == dict.fromkeys(
+        ["data_dir", "overrides", "pipeline_root", "push_destination"], False
+    )
+
+
+def test_its_steps_are_in_an_order_in_which_they_can_run(compiled_pipeline: pathlib.Path) -> None:
+    assert list(tasks_of(package.read(str(compiled_pipeline)).spec).items()) == [
+        ("prepare", "Prepare"),
+        ("trainer-vgg16", "Trainer.vgg16"),
+        ("pusher", "Pusher"),
+        ("finish", "Finish"),
+    ]
+
+
+def test_a_pipeline_without_what_is_kubernetes_own_is_one_document(
+    compiled_pipeline: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    first = next(yaml.safe_load_all(compiled_pipeline.read_text()))
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump(first))
+    assert package.read(str(path)).spec["pipelineInfo"] == {"name": "genreflow"}
+
+
+OTHER = """
+pipelineInfo: {name: other}
+root: {dag: {tasks: {a: {componentRef: {name: comp-a}}}}}
+components: {comp-a: {executorLabel: exec-a}}
+schemaVersion: 2.1.0
+sdkVersion: kfp-2.5.0
+deploymentSpec: {executors: {exec-a: {container: {image: a}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "not a compiled pipeline"),
+        ("just a text", "not a compiled pipeline"),
+        ("- a\n- b\n", "not a compiled pipeline"),
+        ("a: [1", "no YAML: while parsing a flow sequence"),
+        ("a: 2026-13-01", "no YAML"),
+        ("a: \x00", "no YAML"),
+        ("!!python/object:os.system {}", "no YAML"),
+        ("[" * 5000, "no YAML"),
+        ("{a: b}", 'has no field named "a"'),
+        ("root: 5", "not a compiled pipeline"),
+        ("root: {dag: []}", "a pipeline named ''"),
+        ("deploymentSpec: text", "not a compiled pipeline"),
+        ("pipelineInfo: {name: genreflow}", "a pipeline named 'genreflow'"),
+        (OTHER, "a pipeline named 'other', not 'genreflow'"),
+        (OTHER + "---\n{}\n---\n{}\n", "not a compiled pipeline"),
+        (OTHER + "---\nplatforms: 3\n", "not a compiled pipeline"),
+        ('{"pipelineSpec": {}, "runtimeConfig": {}}', "compiled for Vertex AI"),
+    ],
+)
+def test_other_files_are_told(content: str, words: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError) as caught:
+        package.read(str(path))
+    assert str(caught.value).startswith(f"{path}: ")
+    assert words in str(caught.value)
+
+
+def test_a_file_that_is_none_is_told(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.yaml: No such file.*genreflow kubeflow compile"):
+        package.read(str(tmp_path / "none.yaml"))
+    with pytest.raises(UsageError, match="Is a directory"):
+        package.read(str(tmp_path))
+
+
+def test_a_file_beyond_all_measure_is_not_read(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "p.yaml"
+    with open(path, "wb") as file:
+        file.truncate(package._MOST_BYTES + 1)
+    with pytest.raises(UsageError, match="too large"):
+        package.read(str(path))
+
+
+TAKES = package.Package("p.yaml", {}, {"data_dir": False, "overrides": False, "root": True})
+
+
+def test_parameters_are_what_stands_before_and_after_the_first_sign() -> None:
+    given = ["root=s3://b/r", "data_dir=", 'overrides={"dataset.genres": ["a=b"]}']
+    assert package.parameters(TAKES, given) == {
+        "root": "s3://b/r",
+        "data_dir": "",
+        "overrides": '{"dataset.genres": ["a=b"]}',
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["root"], "--param root: KEY=VALUE is needed"),
+        (["root=1", "datadir=x"],
+         "--param datadir: p.yaml has no such parameter; it has data_dir, overrides, root"),
+        (["root=1", "=x"], "has no such parameter"),
+        (["root=1", "root=2"], "--param root: given twice"),
+        (["data_dir=x"], "p.yaml needs --param root=..."),
+        (["root=1", "overrides="], "--param overrides: no JSON"),
+        (["root=1", "overrides={training.epochs: 3}"], "--param overrides: no JSON"),
+        (["root=1", 'overrides=["a"]'], "--param overrides: a JSON object is needed"),
+        (["root=1", "overrides=" + "[" * 5000], "--param overrides: no JSON"),
+    ],
+)  # fmt: skip
+def test_parameters_that_cannot_be_are_told(given: list[str], words: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        package.parameters(TAKES, given)
+    assert words in str(caught.value)

@@ -1,0 +1,38 @@
+"""A small pipeline for tests of what is done with a compiled file. Loaded by conftest.py."""
+
+# kfp reads annotations as objects, so they are no strings here.
+import pathlib
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def compiled_pipeline(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A file as `genreflow kubeflow compile` writes it, of two steps and those around them, by
+    kfp's own compiler."""
+    from kfp import compiler, dsl
+
+    def step(name: str, shown: str) -> Any:
+        def container(run_id: str) -> dsl.ContainerSpec:
+            return dsl.ContainerSpec(image="registry.example.org/g:1", command=["true", run_id])
+
+        container.__name__ = name
+        task = dsl.container_component(container)(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER)
+        return task.set_display_name(shown)
+
+    def genreflow(
+        data_dir: str = "",
+        overrides: str = "{}",
+        push_destination: str = "",
+        pipeline_root: str = "s3://bucket/genreflow",
+    ) -> None:
+        with dsl.ExitHandler(step("finish", "Finish"), name="run"):
+            first = step("prepare", "Prepare")
+            second = step("trainer-vgg16", "Trainer.vgg16").after(first)
+            step("pusher", "Pusher").after(second)
+            second.platform_config["kubernetes"] = {"activeDeadlineSeconds": "3600"}
+
+    path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
+    compiler.Compiler().compile(dsl.pipeline(genreflow, name="genreflow"), str(path))
+    return path
