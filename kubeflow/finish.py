@@ -91,8 +91,7 @@ def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
     states = metadata_store_pb2.Execution.State
     outcomes = {states.COMPLETE: "done", states.CACHED: "cached"}
     found = {}
-    for node in pipeline.ir["nodes"]:
-        name = node["pipelineNode"]["nodeInfo"]["id"]
+    for name in pipeline.nodes:
         execution = record.executions.get(name)
         state = execution.last_known_state if execution else states.UNKNOWN
         times = (

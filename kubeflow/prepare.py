@@ -12,6 +12,7 @@ tracks, a batch that is larger than the train split, a metadata store that does 
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import os
 import sys
@@ -63,6 +64,7 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
     )
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
+    ir = _compile(config, facts_of(corpus), pipeline_root, models)
     return prepared.write(
         Prepared(
             run_id=run_id,
@@ -70,20 +72,18 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
             models=models,
             config=config.to_json(),
             facts=facts_of(corpus),
-            ir=_compile(config, facts_of(corpus), pipeline_root, models),
+            nodes=[node.pipeline_node.node_info.id for node in ir.nodes],
+            ir=base64.b64encode(ir.SerializeToString(deterministic=True)).decode(),
         ),
         prepared.run_folder(pipeline_root, run_id),
     )
 
 
-def _compile(
-    config: Config, facts: Mapping[str, Any], pipeline_root: str, models: str
-) -> dict[str, Any]:
+def _compile(config: Config, facts: Mapping[str, Any], pipeline_root: str, models: str) -> Any:
+    """TFX's intermediate representation of the run."""
     from pipeline.startup import quick_imports
 
     with quick_imports():
-        from google.protobuf import json_format
-
         from components import tensorflow_files
         from pipeline import graph
 
@@ -96,9 +96,7 @@ def _compile(
         clip_store="" if is_remote(pipeline_root) else join(pipeline_root, "cache"),
         schema_file=graph.write_schema(config, known.genres, join(pipeline_root, "schemas")),
     )
-    ir = graph.compile_ir(graph.create_pipeline(config, known, places))
-    values: dict[str, Any] = json_format.MessageToDict(ir)
-    return values
+    return graph.compile_ir(graph.create_pipeline(config, known, places))
 
 
 def _synthetic_corpus(pipeline_root: str) -> str:

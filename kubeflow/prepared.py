@@ -26,8 +26,9 @@ class Prepared:
     """A run that can start.
 
     `run_id`: its name in ML Metadata. `pipeline_root`: where artifacts go. `models`: where
-    versions are pushed. `config`, `facts`: JSON values of Config and DataFacts. `ir`: TFX's
-    intermediate representation as JSON.
+    versions are pushed. `config`, `facts`: JSON values of Config and DataFacts. `nodes`: the
+    graph's node ids in order. `ir`: TFX's intermediate representation, its proto's bytes in
+    base64: as JSON it could only be read with all libraries whose messages are in it.
     """
 
     run_id: str
@@ -35,7 +36,8 @@ class Prepared:
     models: str
     config: dict[str, Any]
     facts: dict[str, Any]
-    ir: dict[str, Any]
+    nodes: list[str]
+    ir: str
 
 
 def run_folder(root: str, run_id: str) -> str:

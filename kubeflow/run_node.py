@@ -12,6 +12,7 @@ folders, so these are emptied first. Exit status: 0 the node is complete or cach
 from __future__ import annotations
 
 import argparse
+import base64
 import os
 import shutil
 import sys
@@ -54,7 +55,6 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
     begun = time.monotonic()
     startup.defer("tfx.components")
     with startup.quick_imports():
-        from google.protobuf import json_format
         from tfx.dsl.compiler import constants
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable import runtime_parameter_utils
@@ -66,7 +66,7 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
     print(f"genreflow: {node_id}: imported in {time.monotonic() - begun:.1f} s", flush=True)
 
     tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
-    ir = json_format.ParseDict(pipeline.ir, pipeline_pb2.Pipeline())
+    ir = pipeline_pb2.Pipeline.FromString(base64.b64decode(pipeline.ir))
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
     if node_id not in nodes:
         raise UsageError(f"no node {node_id!r} in this pipeline; there are: {', '.join(nodes)}")

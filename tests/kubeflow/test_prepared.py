@@ -11,7 +11,7 @@ from components.errors import DataError, UsageError
 from kubeflow import prepared
 from kubeflow.prepared import Prepared
 
-RUN = Prepared("run-1", "/root", "/models", {"a": [1]}, {"tracks": 3}, {"nodes": []})
+RUN = Prepared("run-1", "/root", "/models", {"a": [1]}, {"tracks": 3}, [], "")
 
 
 def test_what_is_written_is_read(tmp_path: pathlib.Path) -> None:

@@ -23,7 +23,7 @@ def node(root: pathlib.Path, *, ir: str, pipeline_root: str = "") -> int:
 
 
 def written(root: pathlib.Path) -> str:
-    run = Prepared("run-1", str(root), str(root / "models"), {}, {}, {"nodes": []})
+    run = Prepared("run-1", str(root), str(root / "models"), {}, {}, [], "")
     return prepared.write(run, prepared.run_folder(str(root), "run-1"))
 
 
