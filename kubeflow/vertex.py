@@ -23,6 +23,7 @@ from kubeflow.compiler import Step
 from kubeflow.names import step_names
 from pipeline.config import Config
 from pipeline.kubeflow_settings import KubeflowSettings, StepResources
+from pipeline.startup import quick_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex_step")
 MODEL_NAME = "genreflow"
@@ -67,7 +68,9 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     corpus = load_corpus(config.dataset, config.split)
     preflight.check_batches(config, corpus)
     check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
-    from pipeline import graph
+
+    with quick_imports():
+        from pipeline import graph
 
     root = vertex_storage.checked(settings.pipeline_root)
     pushed = config.storage.push_destination
