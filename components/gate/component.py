@@ -13,7 +13,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.artifacts import BaselineModels, Predictions
 from components.code_digest import code_digest
-from components.gate.executor import Executor
+from components.gate.executor import SERVING_UNKNOWN, Executor
 from components.gate.settings import GateSettings
 
 
@@ -24,6 +24,7 @@ class GenreGateSpec(types.ComponentSpec):  # type: ignore[misc]
         "gate": ExecutionParameter(type=str),
         "genres": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
+        "serving": ExecutionParameter(type=str, optional=True),
     }
     INPUTS = {
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -67,6 +68,8 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
           genres: in label order.
           baselines: BaselineTrainer's models; None where none are trained.
         """
+        # Not at all where it can be looked for: a parameter more would be another cache key.
+        unknown = {"serving": SERVING_UNKNOWN} if serving_model is None else {}
         super().__init__(
             spec=GenreGateSpec(
                 gate=json.dumps(dataclasses.asdict(settings), sort_keys=True),
@@ -79,5 +82,6 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
                 baselines=baselines,
                 serving_model=serving_model,
                 blessing=types.Channel(type=standard_artifacts.ModelBlessing),
+                **unknown,
             )
         )

@@ -27,6 +27,7 @@ def decide(
     candidate_digest: str,
     serving_digest: str | None,
     serving_version: str,
+    serving_known: bool = True,
 ) -> Decision:
     """Applies every rule, in the order in which they are shown.
 
@@ -42,6 +43,7 @@ def decide(
       candidate_digest: as rules.already_serving takes it.
       serving_digest: the same.
       serving_version: the same.
+      serving_known: the same.
     """
     resamples = settings.resamples
     ours = scores.right[candidate]
@@ -65,6 +67,8 @@ def decide(
             rules.holds_serving(settings, against_serving),
             rules.genre_recall(settings, recall, scores.tracks(genres)),
             rules.audio_hash(audio_hashes),
-            rules.already_serving(candidate_digest, serving_digest, serving_version),
+            rules.already_serving(
+                candidate_digest, serving_digest, serving_version, known=serving_known
+            ),
         )
     )

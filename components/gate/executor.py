@@ -13,7 +13,7 @@ from tfx.utils import path_utils
 from components import artifact_files, progress
 from components.errors import DataError
 from components.fresh_output import empty_outputs
-from components.gate import evidence, scores
+from components.gate import evidence, rules, scores
 from components.gate.against_serving import compare_with_serving
 from components.gate.comparison import Comparison
 from components.gate.decide import ENSEMBLE_ALL, decide
@@ -21,6 +21,9 @@ from components.gate.model_digest import read_model_digest
 from components.gate.outcome import Decision
 from components.gate.settings import GateSettings
 from components.predictions import table
+
+# The value of the parameter `serving` where nothing can look for the model that serves.
+SERVING_UNKNOWN = "unknown"
 
 
 class Executor(BaseExecutor):  # type: ignore[misc]
@@ -39,6 +42,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
         examples = single(input_dict["examples"])
         baselines = next(iter(input_dict.get("baselines") or []), None)
         serving = next(iter(input_dict.get("serving_model") or []), None)
+        unknown = exec_properties.get("serving") == SERVING_UNKNOWN
         settings = GateSettings(**json.loads(exec_properties["gate"]))
         genres = json.loads(exec_properties["genres"])
 
@@ -59,9 +63,9 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             found,
             name,
             best_baseline=selection.best_baseline,
-            against_serving=_against_serving(
-                serving, settings, found, name, candidate, examples.uri
-            ),
+            against_serving=rules.UNKNOWN
+            if unknown
+            else _against_serving(serving, settings, found, name, candidate, examples.uri),
             audio_hashes={
                 "candidate": candidate.audio_hash,
                 "examples": examples.get_string_custom_property("audio_hash"),
@@ -71,6 +75,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             candidate_digest=candidate.digest,
             serving_digest=_digest(serving) if serving else None,
             serving_version=_version(serving) if serving else "",
+            serving_known=not unknown,
         )
         _write(
             single(output_dict["blessing"]),

@@ -17,6 +17,8 @@ from components.predictions.interval import Interval
 # Shares are sums of parts of tracks: what rounding leaves must not decide at a border.
 ROUNDING = 1e-9
 MOST_GENRES_NAMED = 5
+# Where no node can look for the last pushed model (a pipeline on Vertex AI).
+UNKNOWN = "nothing can look here for a model that serves"
 
 
 def absolute_floor(settings: GateSettings, track_accuracy: Interval, genres: int) -> RuleOutcome:
@@ -153,7 +155,9 @@ def audio_hash(hashes: Mapping[str, str]) -> RuleOutcome:
     return RuleOutcome(rule, "fail", None, None, text)
 
 
-def already_serving(candidate_digest: str, serving_digest: str | None, version: str) -> RuleOutcome:
+def already_serving(
+    candidate_digest: str, serving_digest: str | None, version: str, *, known: bool = True
+) -> RuleOutcome:
     """A candidate that is the very model that serves is not pushed again.
 
     Args:
@@ -161,8 +165,11 @@ def already_serving(candidate_digest: str, serving_digest: str | None, version: 
       serving_digest: of the last pushed one; None when nothing was pushed, "" when that
         model does not say which it is, so that it is another one.
       version: the last pushed version, for the text.
+      known: whether the run could look for the last pushed model.
     """
     rule, version = "already_serving", inert(version)
+    if not known:
+        return RuleOutcome(rule, "off", None, None, UNKNOWN)
     if serving_digest is None:
         return RuleOutcome(rule, "pass", None, None, "no model has been pushed yet")
     if candidate_digest == serving_digest:

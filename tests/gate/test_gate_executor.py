@@ -38,6 +38,7 @@ class Inputs:
     serving: pathlib.Path | None = None
     examples_hash: str = made.AUDIO
     architecture: str = "cnn_small"
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def decide(self, **settings: Any) -> tuple[dict[str, Any], Any]:
         """Runs the executor; returns decision.json and the blessing artifact."""
@@ -74,7 +75,11 @@ class Inputs:
         Executor().Do(
             inputs,
             {"blessing": [blessing]},
-            {"gate": json.dumps(dataclasses.asdict(gate)), "genres": json.dumps(made.GENRES)},
+            {
+                "gate": json.dumps(dataclasses.asdict(gate)),
+                "genres": json.dumps(made.GENRES),
+                **self.parameters,
+            },
         )
         return json.loads(pathlib.Path(blessing.uri, "decision.json").read_text()), blessing
 
@@ -281,6 +286,18 @@ def test_a_model_that_serves_and_cannot_be_compared_with_never_passes_in_silence
     assert reason in text
     assert "gate.holds_serving = false switches this rule off" in text
     assert inputs.decide(holds_serving=False)[0]["blessed"] is True
+
+
+def test_where_nothing_can_look_for_the_model_that_serves_its_rules_say_so(
+    inputs: Inputs,
+) -> None:
+    inputs.parameters = {"serving": "unknown"}
+    decision, _ = inputs.decide(holds_serving=False)
+    assert decision["blessed"] is True
+    for rule in ("holds_serving", "already_serving"):
+        assert _outcomes(decision)[rule] == "off"
+        assert "nothing can look here for a model that serves" in _text(decision, rule)
+    assert _outcomes(inputs.decide(holds_serving=True)[0])["holds_serving"] == "fail"
 
 
 def test_a_model_that_serves_and_is_damaged_is_a_reason_and_no_crash(inputs: Inputs) -> None:
