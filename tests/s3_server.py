@@ -182,9 +182,9 @@ def _read_chunks(stream: Any) -> bytes:
     return content
 
 
-@pytest.fixture(scope="session")
-def s3_port() -> Iterator[int]:
-    """The port of a running moto server."""
+@contextlib.contextmanager
+def server() -> Iterator[int]:
+    """Runs a moto server of its own; its port."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
         stdin=subprocess.PIPE,
@@ -195,9 +195,18 @@ def s3_port() -> Iterator[int]:
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line, "moto's server did not start"
-    yield int(line)
-    process.kill()
-    process.wait()
+    try:
+        yield int(line)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def s3_port() -> Iterator[int]:
+    """The port of a running moto server."""
+    with server() as port:
+        yield port
 
 
 @pytest.fixture

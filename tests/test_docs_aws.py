@@ -1,0 +1,223 @@
+"""What docs/aws.md tells people to type: words that there are, and a policy that is enough."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import botocore.session
+import botocore.validate
+import pytest
+import typer
+
+from components.storage.uri import is_remote
+from pipeline import cli
+from pipeline.cli_run import read_config
+
+ROOT = pathlib.Path(cli.__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "aws.md"
+TEXT = PAGE.read_text("utf-8")
+BUCKET = "genreflow-123456789012-eu-central-1"
+# Actions that know no resources: all that "*" is written for.
+SESSION_MANAGER = {
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
+}  # fmt: skip
+# What the AWS CLI has beside the services' own operations: its options.
+OWN_COMMANDS = {
+    ("s3", "sync"): {"exclude", "include", "only-show-errors"},
+    ("s3", "cp"): {"only-show-errors"},
+    ("s3", "rb"): {"force"},
+}
+EVERYWHERE = {"query", "output"}
+
+
+def blocks(kind: str) -> list[str]:
+    """The blocks ```sh KIND."""
+    return re.findall(rf"^```sh {kind}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def bash(program: str, folder: pathlib.Path) -> str:
+    """Runs a program in a folder, with the page's variables and no program but the shell's."""
+    variables = {"BUCKET": BUCKET, "REGION": "eu-central-1", "INSTANCE_TYPE": "g6.xlarge"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", program], cwd=folder, text=True, capture_output=True,
+        env={"PATH": os.environ["PATH"], **variables}, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The blocks for one's own machine, typed in order, with programs that only say what they
+    were given; the folder with the files that they wrote, and each program's words."""
+    folder = tmp_path_factory.mktemp("account")
+    pretend = """
+        exec 3> words
+        say() { printf '%s\\0' "$@" >&3; printf '\\n\\0' >&3; }
+        aws() { say aws "$@"; case "$*" in
+            *run-instances*) echo i-0;; *create-security-group*) echo sg-0;;
+            *describe-vpcs*) echo vpc-0;; *get-caller-identity*) echo 123456789012;;
+            *) echo ami-0;; esac; }
+        genreflow() { say genreflow "$@"; }
+    """
+    bash(pretend + "\n".join(blocks("account")), folder)
+    words = (folder / "words").read_text().split("\n\0")
+    return folder, [line.rstrip("\0").split("\0") for line in words if line]
+
+
+def genreflow_lines() -> Iterator[list[str]]:
+    """What follows each genreflow of the blocks, as it is typed or as systemd gets it."""
+    for block in re.findall(r"^```sh \w+\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            found = re.search(r'(?:^|/bin/)genreflow"? (.*)', line)
+            if found:
+                yield shlex.split(found[1].replace("$BUCKET", BUCKET))
+
+
+# Words
+
+
+def test_the_blocks_are_shell() -> None:
+    for kind in ("account", "session", "instance"):
+        assert blocks(kind)
+        for block in blocks(kind):
+            subprocess.run(["bash", "-n", "-c", block], check=True)
+    assert TEXT.count("```sh") == sum(len(blocks(k)) for k in ("account", "session", "instance"))
+
+
+def test_every_genreflow_line_is_one_that_the_command_line_takes() -> None:
+    app = typer.main.get_command(cli.app)
+    seen = set()
+    for command, *arguments in genreflow_lines():
+        taken = app.commands[command].make_context(command, arguments)  # type: ignore[attr-defined]
+        seen.add(command)
+        config = taken.params.get("config")
+        if config:
+            settings = read_config(config, taken.params["overrides"])
+            assert settings.dataset.kind == "fma"
+            assert is_remote(taken.params["data_dir"])
+        if command == "run":
+            assert settings.storage.pipeline_root == f"s3://{BUCKET}/runs"
+            assert settings.storage.push_destination == f"s3://{BUCKET}/serving"
+    assert seen == {"devices", "check-data", "run", "predict", "serve"}
+
+
+def test_what_it_names_is_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", TEXT))
+    assert named
+    assert named <= targets
+    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
+        assert (PAGE.parent / link).exists(), link
+    anchors = {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) <= anchors
+    paths = set(re.findall(r"(?<![\w/.:-])(?:requirements|serving)/[\w-]+\.[\w.-]*\w", TEXT))
+    assert "requirements/gpu.lock" in paths
+    for path in paths:
+        assert (ROOT / path).is_file(), path
+    config = read_config("fma_small", [])
+    for table, key in re.findall(r"(training)\.(\w+)", TEXT):
+        assert hasattr(getattr(config, table), key), key
+
+
+def test_every_variable_is_set_before_it_is_used() -> None:
+    shells = {"HOME", "USER", "PATH"}
+    for kind in ("account", "instance"):
+        known = set(shells)
+        for block in blocks(kind):
+            for line in block.splitlines():
+                used = set(re.findall(r"\$([A-Z_]+)", line))
+                assigned = set(re.findall(r"(?:^|export |\s)([A-Z_]+)=", line))
+                assert used <= known | assigned, line
+                known |= assigned
+
+
+def test_what_the_disk_figures_say_is_what_check_data_says() -> None:
+    from pipeline import survey
+
+    for name, tracks in (("fma_small", 8000), ("fma_medium", 25000)):
+        config = read_config(name, [])
+        needed = survey.run_bytes(tracks, config.audio, config.models) / 1e9
+        assert re.search(rf"`{name}` about {needed:.1f}(?!\d)", " ".join(TEXT.split())), needed
+
+
+def test_every_aws_line_is_an_operation_with_its_parameters(typed: Any) -> None:
+    """Held against botocore's descriptions of the services, which are the AWS CLI's too."""
+    _, lines = typed
+    session = botocore.session.get_session()
+    seen = set()
+    for _, service, operation, *words in (line for line in lines if line[0] == "aws"):
+        seen.add((service, operation))
+        options = {word.removeprefix("--") for word in words if word.startswith("--")} - EVERYWHERE
+        if (service, operation) in OWN_COMMANDS:
+            assert options <= OWN_COMMANDS[service, operation]
+            continue
+        model = session.get_service_model({"s3api": "s3"}.get(service, service))
+        if operation == "wait":
+            waiters = session.get_waiter_model(service).waiter_names
+            names = {botocore.xform_name(name, "-"): name for name in waiters}
+            waiter = session.get_waiter_model(service).get_waiter(names[words.pop(0)])
+            operation = botocore.xform_name(waiter.operation, "-")
+        names = {botocore.xform_name(name, "-"): name for name in model.operation_names}
+        shape = model.operation_model(names[operation]).input_shape
+        members = {botocore.xform_name(name, "-"): name for name in shape.members}
+        # The CLI counts instances by itself.
+        required = {botocore.xform_name(n, "-") for n in shape.required_members}
+        assert required - {"min-count", "max-count"} <= options <= set(members), words
+        for option, value in itertools.pairwise(words):
+            if option.startswith("--") and value.startswith(("{", "[")):
+                member = shape.members[members[option.removeprefix("--")]]
+                found = botocore.validate.ParamValidator().validate(json.loads(value), member)
+                assert not found.has_errors(), found.generate_report()
+    assert {("ec2", "run-instances"), ("iam", "put-role-policy"), ("s3", "sync")} <= seen
+
+
+# The policies
+
+
+def test_the_policies_allow_what_they_name_and_nothing_by_wildcard(typed: Any) -> None:
+    folder, _ = typed
+    found = {path.name: json.loads(path.read_text()) for path in folder.glob("*.json")}
+    assert set(found) == {"trust.json", "storage.json", "session.json"}
+    for name, document in found.items():
+        assert document["Version"] == "2012-10-17"
+        for statement in document["Statement"]:
+            assert statement["Effect"] == "Allow"
+            actions = _listed(statement["Action"])
+            assert not [action for action in actions if "*" in action], name
+            for resource in _listed(statement.get("Resource", [])):
+                if name == "session.json":
+                    assert resource == "*"
+                    assert set(actions) == SESSION_MANAGER
+                else:
+                    assert re.fullmatch(rf"arn:aws:s3:::{BUCKET}(/[a-z]+/\*)?", resource)
+
+
+def _listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def may_list(policy: Any, prefix: str) -> bool:
+    """What moto does not know: whether the policy's condition lets a prefix be listed."""
+    return any(
+        "s3:ListBucket" in _listed(statement["Action"])
+        and any(
+            fnmatch.fnmatchcase(prefix, pattern)
+            for pattern in statement["Condition"]["StringLike"]["s3:prefix"]
+        )
+        for statement in policy["Statement"]
+    )
