@@ -21,6 +21,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from components.cores import usable_cores
 from components.errors import UsageError
 from components.inert import inert
 from components.storage import objects
@@ -53,6 +54,7 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
     from pipeline import startup
 
     begun = time.monotonic()
+    _suit_tensorflow()
     startup.defer("tfx.components")
     with startup.quick_imports():
         from tfx.dsl.compiler import constants
@@ -83,6 +85,12 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
         record = collect.RunRecord(connection, name, pipeline.run_id)
         pages.write(node_id, record.outputs(node_id), page)
     return outcome
+
+
+def _suit_tensorflow() -> None:
+    """Before it is imported: no threads beyond the container's limit, and no news in the log."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(usable_cores()))
 
 
 def empty_earlier_attempt(connection: Any, pipeline_name: str, run: Prepared, node_id: str) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
+
+from components.cores import usable_cores
 
 # Below this many tracks starting worker processes, each of which imports TensorFlow,
 # costs more than they save: decoding takes about 50 ms a track on one core.
@@ -47,9 +48,9 @@ def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = No
     Args:
       settings: the [beam] table.
       tracks: how many tracks the run reads; decides what "auto" means.
-      cores: processor cores; None is this machine's.
+      cores: processor cores; None is what this process may use.
     """
-    workers = settings.workers or cores or os.cpu_count() or 1
+    workers = settings.workers or cores or usable_cores()
     runner = settings.runner
     if runner == "auto":
         large = tracks >= MULTI_PROCESSING_FROM_TRACKS and workers > 1

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import collections
-import os
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
+from components.cores import usable_cores
 from components.datasets.corpus import Corpus, Listing, list_tracks, split_listing
 from components.datasets.errors import SplitError
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
@@ -167,7 +167,7 @@ def _print_cost(
         return
     flags = pipeline_args(config.beam, tracks=listed)
     parallel = "--direct_running_mode=multi_processing" in flags
-    workers = (config.beam.workers or os.cpu_count() or 1) if parallel else 1
+    workers = (config.beam.workers or usable_cores()) if parallel else 1
     minutes = tracks * found.seconds_per_track / workers / 60
     out.print(
         f"time: the audio stage about {max(minutes, 0.1):.1f} minutes "

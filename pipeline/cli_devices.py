@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from components.cores import usable_cores
 from components.trainer.devices import BFLOAT16_CAPABILITY, FLOAT16_CAPABILITY, FLOAT32
 from pipeline import cuda
 from pipeline.display import shown
@@ -91,7 +92,7 @@ def _print_processor(out: Console) -> None:
             elif key.strip() in ("flags", "Features"):
                 flags.update(value.split())
     known = [name for name in INSTRUCTIONS if name in flags]
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = usable_cores()
     out.print("[bold]Processor[/]")
     out.print(f"  {shown(model)}, {usable} of {os.cpu_count()} cores usable")
     out.print(f"  instructions: {' '.join(known) or 'unknown'}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import dataclasses
-import os
 import queue
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.audio.limits import DecodeLimits
 from components.audio.params import AudioParams
+from components.cores import usable_cores
 from components.datasets.track import Reject, Track
 from components.models.registry import NETWORKS
 from components.models.settings import ModelSettings
@@ -79,7 +79,7 @@ def survey_files(
     from components.spectrogram_gen.fetching import Fetcher, FetchingDecoder
     from components.storage.client import CONNECTIONS
 
-    threads = workers or os.cpu_count() or 1
+    threads = workers or usable_cores()
     with contextlib.ExitStack() as stack:
         # Each thread takes one for as long as it looks.
         decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.baselines.settings import BaselineName, BaselineSettings
+from components.cores import usable_cores
 from components.errors import DataError
 
 Floats = npt.NDArray[np.float32]
@@ -44,7 +45,7 @@ def threads(jobs: int, clips: int) -> int:
     Threads that wait for each other at every split of a small tree take tens of times the
     time of one, on a machine that does anything else. Answers do not depend on it.
     """
-    return jobs or min(len(os.sched_getaffinity(0)), 1 + clips // CLIPS_PER_THREAD)
+    return jobs or min(usable_cores(), 1 + clips // CLIPS_PER_THREAD)
 
 
 def fit_model(

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from components.cores import usable_cores
 from components.datasets.errors import DatasetError
 from components.datasets.synthesis.metadata import (
     audio_path,
@@ -120,7 +121,7 @@ def _write_into(
     for track in planned:
         (folder / audio_path(track.track_id)).parent.mkdir(parents=True, exist_ok=True)
     write = functools.partial(_write_track, folder, seed, seconds)
-    with concurrent.futures.ThreadPoolExecutor(workers or _processors()) as pool:
+    with concurrent.futures.ThreadPoolExecutor(workers or usable_cores()) as pool:
         jobs = [pool.submit(write, track) for track in planned]
         try:
             for done, job in enumerate(concurrent.futures.as_completed(jobs), start=1):
@@ -147,10 +148,6 @@ def _write_track(folder: pathlib.Path, seed: int, seconds: float, track: Planned
         compression_level=_MP3_COMPRESSION,
     ) as file:
         file.write(np.ascontiguousarray(samples))
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.cache
