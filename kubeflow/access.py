@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import os
 import re
+import ssl
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -114,8 +114,8 @@ def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str
         raise UsageError(f"{named_namespace} {namespace}: no name of a namespace of Kubernetes")
     if ca_cert and not host.startswith("https://"):
         raise UsageError(f"--ca-cert is of TLS, and {named} {host} has none")
-    if ca_cert and not os.path.isfile(ca_cert):
-        raise UsageError(f"--ca-cert {ca_cert}: no such file")
+    if ca_cert:
+        _check_certificates(ca_cert)
     token = _token(environ)
     if token and not _is_safe(host):
         raise UsageError(
@@ -125,6 +125,15 @@ def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str
     return Access(
         host, _url(interface, INTERFACE_VARIABLE) if interface else host, namespace, token, ca_cert
     )
+
+
+def _check_certificates(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise UsageError(f"--ca-cert {path}: holds no certificate (PEM)") from None
+    except OSError as error:
+        raise UsageError(f"--ca-cert {path}: {error.strerror or error}") from error
 
 
 def _token(environ: Mapping[str, str]) -> Token | None:

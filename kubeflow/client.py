@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.errors import GenreflowError, UsageError
+from components.inert import inert
 from kubeflow import client_errors
 from kubeflow.access import NAMESPACE_VARIABLE, Access
 from kubeflow.package import Package
@@ -54,8 +55,8 @@ def check_names(name: str, experiment: str, service_account: str) -> None:
     for option, text in (("--run-name", name), ("--experiment", experiment)):
         if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
             raise UsageError(
-                f"{option} {text[:_LONGEST_NAME]}: 1 to {_LONGEST_NAME} characters are needed, "
-                "all on one line"
+                f"{option} {inert(text[:_LONGEST_NAME])}: 1 to {_LONGEST_NAME} characters are "
+                "needed, all on one line"
             )
     if service_account and not _SERVICE_ACCOUNT.fullmatch(service_account):
         raise UsageError(f"--service-account {service_account}: no name that Kubernetes takes")

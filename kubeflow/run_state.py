@@ -105,7 +105,11 @@ def _time(value: Any) -> datetime.datetime | None:
     """A time as the API means it: what has not come yet is the year 1 or 1970 there."""
     if not isinstance(value, datetime.datetime) or value.year <= 1970:
         return None
-    return value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
+    try:
+        aware = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
+        return aware.astimezone(datetime.timezone.utc)
+    except (ValueError, OverflowError):  # a time zone that is none, a year beyond all years
+        return None
 
 
 def _message(status: Any) -> str:

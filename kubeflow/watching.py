@@ -8,18 +8,10 @@ from collections.abc import Callable
 
 from components.errors import GenreflowError
 from kubeflow.client_errors import PassingError
-from kubeflow.run_state import (
-    FAILED,
-    NOT_RUN,
-    RUNNING,
-    WAITING,
-    Run,
-    Step,
-)
+from kubeflow.run_state import FAILED, NOT_RUN, RUNNING, WAITING, Run, Step
 
 # How long Kubeflow may not answer before one gives up: a restart of its API takes a minute or two.
 PATIENCE_SECONDS = 300.0
-INTERVAL_SECONDS = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +121,8 @@ def follow(
     *,
     sleep: Callable[[float], None],
     monotonic: Callable[[], float],
-    interval_s: float = INTERVAL_SECONDS,
-    patience_s: float = PATIENCE_SECONDS,
+    interval_s: float,
+    patience_s: float,
 ) -> Run:
     """Looks at a run again and again until it is over; returns how it then was.
 

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from components.errors import GenreflowError
 from components.inert import inert
 from pipeline.cli_exit import EXIT_FAILED, EXIT_INTERRUPTED
 from pipeline.display import shown
@@ -50,6 +51,7 @@ def watch(client: Client, run_id: str, *, again: str, interval_s: float) -> int:
       GenreflowError: no such run, or no answer for minutes.
     """
     from kubeflow import watching
+    from kubeflow.client_errors import NotFoundError
 
     console = Console(highlight=False)
     screen = _Table(console) if console.is_terminal else _Lines(console)
@@ -62,7 +64,12 @@ def watch(client: Client, run_id: str, *, again: str, interval_s: float) -> int:
                 sleep=time.sleep,
                 monotonic=time.monotonic,
                 interval_s=interval_s,
+                patience_s=watching.PATIENCE_SECONDS,
             )
+    except NotFoundError:
+        raise
+    except GenreflowError as error:
+        raise GenreflowError(f"{error}\nthe run goes on; watch it again: {again}") from error
     except KeyboardInterrupt:
         print(f"\nno longer watched; the run goes on. Watch it again: {inert(again)}", flush=True)
         return EXIT_INTERRUPTED

@@ -66,8 +66,12 @@ def test_names_that_no_namespace_has_are_told(namespace: str) -> None:
 
 
 def test_a_certificate_has_to_be_there_and_to_be_of_use(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(UsageError, match=r"none\.pem: no such file"):
+    with pytest.raises(UsageError, match=r"none\.pem: No such file"):
         access_of(HOST, "", str(tmp_path / "none.pem"), {})
+    path = tmp_path / "text.pem"
+    path.write_text("no certificate")
+    with pytest.raises(UsageError, match=r"--ca-cert .*text\.pem: holds no certificate"):
+        access_of(HOST, "", str(path), {})
     with pytest.raises(UsageError, match="--ca-cert is of TLS, and --host http://localhost"):
         access_of("http://localhost", "", "x", {})
 
