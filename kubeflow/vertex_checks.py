@@ -28,8 +28,7 @@ _OF_KUBERNETES = ("timeout_hours",)
 LIMITS = (
     "data: its list was read now; compile again when files change",
     "run-time parameters: none; what --data-dir and --set say is compiled in",
-    "gate: knows no model that serves; holds_serving is off, and a model that serves already "
-    "is pushed again",
+    "gate: knows no model that serves, so that holds_serving and already_serving are off",
     "results: no results.json; the gate's decision.json and the report are their steps' outputs",
     "cache: Vertex AI's own, which knows nothing of ML Metadata of other runs",
 )

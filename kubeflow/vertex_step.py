@@ -27,8 +27,7 @@ from components.errors import UsageError
 from components.inert import inert
 from kubeflow import vertex_storage, vertex_types
 from kubeflow.vertex_storage import path_of, uri_of
-from pipeline import failures
-from pipeline.startup import quick_imports
+from pipeline import failures, startup
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 SCHEMA_FILE = "schema_file"
@@ -51,7 +50,8 @@ def run(given: argparse.Namespace, beam_args: Sequence[str], mount: str) -> None
             f"{mount}: no such folder; steps read Cloud Storage where Vertex AI mounts it "
             f"(elsewhere: gcsfuse --implicit-dirs {mount})"
         )
-    with quick_imports():
+    startup.defer("tfx.components")
+    with startup.quick_imports():
         from google.protobuf import json_format
         from kfp.pipeline_spec import pipeline_spec_pb2
         from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor

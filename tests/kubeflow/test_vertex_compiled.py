@@ -15,6 +15,7 @@ import pytest
 import yaml
 from google.protobuf import json_format
 
+from components import artifacts
 from components.datasets.synthesis import write_corpus
 from components.errors import UsageError
 from kubeflow import vertex, vertex_storage, vertex_types
@@ -144,6 +145,29 @@ def test_every_class_that_it_names_can_be_imported(job: Any, containers: dict[st
         assert hasattr(importlib.import_module(module), name), path
 
 
+def test_tfxs_entry_point_makes_artifacts_of_the_right_class(job: Any) -> None:
+    from kfp.pipeline_spec import pipeline_spec_pb2 as proto
+    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as entry
+
+    vertex_types.register()
+    outputs = job["pipelineSpec"]["components"]["spectrogramgen"]["outputDefinitions"]
+    told = {
+        key: proto.ArtifactList(
+            artifacts=[
+                proto.RuntimeArtifact(
+                    name=key,
+                    uri=f"gs://bucket/{key}",
+                    type=json_format.ParseDict(spec["artifactType"], proto.ArtifactTypeSchema()),
+                )
+            ]
+        )
+        for key, spec in outputs["artifacts"].items()
+    }
+    made = entry.parse_raw_artifact_dict(told)
+    assert [type(found) for found in made["rejects"]] == [artifacts.Rejects]
+    assert [found.type_name for found in made["examples"]] == ["Examples"]
+
+
 def test_what_must_not_be_taken_from_a_cache_is_not(tasks: Any) -> None:
     cached = {name for name, task in tasks.items() if task["cachingOptions"]}
     assert tasks.keys() - cached == {"pusher", "servingcheck"}
@@ -167,8 +191,10 @@ def test_steps_are_tried_again_and_take_what_is_configured(
 
 
 def test_the_gate_asks_for_no_model_that_serves(tasks: Any) -> None:
-    gate = tasks["genregate"]["inputs"]["parameters"]["gate"]["runtimeValue"]["constant"]
+    parameters = tasks["genregate"]["inputs"]["parameters"]
+    gate = parameters["gate"]["runtimeValue"]["constant"]
     assert json.loads(gate)["holds_serving"] is False
+    assert parameters["serving"]["runtimeValue"]["constant"] == "unknown"
 
 
 def test_the_schema_is_in_the_file(tasks: Any, containers: dict[str, Any]) -> None:
@@ -211,6 +237,6 @@ def test_the_command_writes_the_same_bytes_in_another_process(
     )
     assert done.returncode == 0, done.stderr
     assert (folder / "again.json").read_bytes() == (folder / "pipeline.json").read_bytes()
-    assert "holds_serving is off" in done.stdout
+    assert "holds_serving and already_serving are off" in done.stdout
     assert "PipelineJob(" in done.stdout
     assert done.stderr == ""
