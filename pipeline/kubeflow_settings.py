@@ -53,8 +53,8 @@ class KubeflowSettings:
 
     `image`: what every step runs; --image replaces it. `image_pull_secret`: a Secret of type
     kubernetes.io/dockerconfigjson, where the registry asks for one. `pipeline_root`: a folder of
-    the volume, or an s3:// URI. `metadata`: ML Metadata's database,
-    mysql://user@host:3306/name, or sqlite:///path on the volume. `volume_claim`: a
+    the volume, or an s3:// URI; for Vertex AI gs://bucket/folder. `metadata`: ML Metadata's
+    database, mysql://user@host:3306/name, or sqlite:///path on the volume. `volume_claim`: a
     PersistentVolumeClaim that every step mounts at `volume_path` ("" for none; several steps run
     at once, so ReadWriteMany). `storage_secret`: a Secret with AWS_ACCESS_KEY_ID and
     AWS_SECRET_ACCESS_KEY, where the service account is not enough. `metadata_secret`: a Secret
