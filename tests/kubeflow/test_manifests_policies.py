@@ -56,7 +56,10 @@ def _allows(
     ]
     side = "from" if way == "ingress" else "to"
     return not selecting or any(
-        any(_is(peer, other, item["metadata"]["namespace"]) for peer in rule[side])
+        (
+            side not in rule
+            or any(_is(peer, other, item["metadata"]["namespace"]) for peer in rule[side])
+        )
         and (
             "ports" not in rule
             or any(
