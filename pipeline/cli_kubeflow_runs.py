@@ -158,11 +158,10 @@ def runs(where: Where, *, limit: int, experiment: str, json_output: bool) -> int
     if json_output:
         _print_json([_as_json(run, access) for run in found])
         return 0
-    out = Console(highlight=False)
     if not found:
-        out.print("no runs yet")
+        print("no runs yet")
         return 0
-    out.print(_table(found))
+    _print_whole(_table(found))
     return 0
 
 
@@ -198,21 +197,28 @@ def _order(
 def _table(found: Sequence[Run]) -> Table:
     from kubeflow.watching import clock
 
-    table = Table()
-    for column in ("name", "run", "state", "started", "took"):
-        table.add_column(column, justify="right" if column == "took" else "left",
-                         no_wrap=column != "name", overflow="fold")  # fmt: skip
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in ("run", "state", "started", "took", "name"):
+        table.add_column(column, justify="right" if column == "took" else "left", no_wrap=True)
     now = datetime.datetime.now(datetime.timezone.utc)
     for run in found:
         took = ((run.finished or now) - run.created).total_seconds() if run.created else None
         table.add_row(
-            shown(run.name),
             shown(run.run_id),
             cli_kubeflow_watch.state_mark(run.state),
             f"{run.created.astimezone():%Y-%m-%d %H:%M}" if run.created else "",
             "" if took is None or (run.is_over and not run.finished) else clock(took),
+            shown(run.name),
         )
     return table
+
+
+def _print_whole(table: Table) -> None:
+    """Nothing is cut off: ids are there to be copied, and a narrow terminal wraps lines itself."""
+    out = Console(highlight=False)
+    unbounded = out.options.update(width=10_000)
+    out.width = max(out.width, out.measure(table, options=unbounded).maximum)
+    out.print(table)
 
 
 def _as_json(run: Run, access: Access) -> dict[str, Any]:

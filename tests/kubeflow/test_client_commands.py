@@ -284,11 +284,23 @@ def test_the_latest_runs_are_listed(
     add_run(kubeflow_api, 3, "SOMETHING_NEW", 3 * 3600)
     result = typed("runs", "--host", kubeflow_api.url, "--limit", "2")
     assert result.exit_code == 0, result.output
-    rows = [line.strip("│ ").split("│") for line in result.stdout.splitlines() if "run-" in line]
-    assert [[cell.strip() for cell in row] for row in rows] == [
-        ["n3 [b]", "run-003", "something_new", "2026-11-26 11:00", "0:00"],
-        ["n2 [b]", "run-002", "failed", "2026-11-26 10:00", "1:02:05"],
+    assert [re.split(" {2,}", line.strip()) for line in result.stdout.splitlines()] == [
+        ["run", "state", "started", "took", "name"],
+        ["run-003", "something_new", "2026-11-26 11:00", "0:00", "n3 [b]"],
+        ["run-002", "failed", "2026-11-26 10:00", "1:02:05", "n2 [b]"],
     ]
+
+
+@pytest.mark.parametrize("columns", ["20", "80"])
+def test_nothing_of_a_runs_id_is_cut_off(
+    columns: str, kubeflow_api: KubeflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    add_run(kubeflow_api, 1, "SUCCEEDED", 3600 + 754)
+    kubeflow_api.runs["run-001"][0].update(run_id=RUN_ID, display_name="n" * 128)
+    stdout = typed("runs", "--host", kubeflow_api.url).stdout
+    assert stdout.splitlines()[1].startswith(f"{RUN_ID}  succeeded  ")
+    assert stdout.endswith("n" * 128 + "\n")
 
 
 def test_more_runs_than_a_page_holds_are_all_listed(kubeflow_api: KubeflowApi) -> None:
