@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import itertools
 import json
 import os
@@ -209,15 +208,3 @@ def test_the_policies_allow_what_they_name_and_nothing_by_wildcard(typed: Any) -
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
-
-
-def may_list(policy: Any, prefix: str) -> bool:
-    """What moto does not know: whether the policy's condition lets a prefix be listed."""
-    return any(
-        "s3:ListBucket" in _listed(statement["Action"])
-        and any(
-            fnmatch.fnmatchcase(prefix, pattern)
-            for pattern in statement["Condition"]["StringLike"]["s3:prefix"]
-        )
-        for statement in policy["Statement"]
-    )
