@@ -60,7 +60,7 @@ class Stage:
 def instructions(text: str) -> list[Instruction]:
     """Comments go, also those between continued lines; continued lines become one."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = re.sub(r"\\\n\s*", " ", "\n".join(lines))
+    joined = "\n".join(lines).replace("\\\n", "")
     found = []
     for line in filter(None, map(str.strip, joined.splitlines())):
         word, rest = line.split(maxsplit=1)
