@@ -23,10 +23,10 @@ from kubeflow.compiler import Step
 from kubeflow.names import step_names
 from pipeline.config import Config
 from pipeline.kubeflow_settings import KubeflowSettings, StepResources
+from pipeline.places import MODEL_NAME
 from pipeline.startup import quick_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex_step")
-MODEL_NAME = "genreflow"
 AUDIO_NODE, SCHEMA_NODE = "SpectrogramGen", "ImportSchemaGen"
 # Of the machine that Vertex AI gives to a step that asks for none (e2-standard-4):
 # https://cloud.google.com/vertex-ai/docs/pipelines/machine-types
@@ -59,23 +59,13 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     target = pathlib.Path(output)
     if target.suffix != ".json":
         raise UsageError(f"{output}: the file's name must end in .json")
-    from components.datasets.corpus import load_corpus
-    from components.spectrogram_gen.rejects import check_fraction
-    from pipeline import preflight
-    from pipeline.data import facts_of
-
-    preflight.check_weights(config)
-    corpus = load_corpus(config.dataset, config.split)
-    preflight.check_batches(config, corpus)
-    check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
-
+    facts = _read_data(config)
     with quick_imports():
         from pipeline import graph
 
     root = vertex_storage.checked(settings.pipeline_root)
     pushed = config.storage.push_destination
     models = pushed or join(vertex_storage.path_of(root, mount), "serving_models")
-    facts: Any = facts_of(corpus)
     known = graph.DataFacts(**{**facts, "genres": tuple(facts["genres"])})
     config = _for_vertex(config, settings)
     with tempfile.TemporaryDirectory(prefix="genreflow-compile-") as folder:
@@ -100,7 +90,21 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     _complete(job["pipelineSpec"], settings, never_cached, names[SCHEMA_NODE], schema)
     target.parent.mkdir(parents=True, exist_ok=True)
     artifact_files.write_text(str(target), json.dumps(job, indent=2, sort_keys=True) + "\n")
-    return Compiled(steps, len(corpus.tracks), places.models)
+    return Compiled(steps, known.tracks, places.models)
+
+
+def _read_data(config: Config) -> dict[str, Any]:
+    """What the graph needs to know of the data, which is checked as far as its lists tell."""
+    from components.datasets.corpus import load_corpus
+    from components.spectrogram_gen.rejects import check_fraction
+    from pipeline import preflight
+    from pipeline.data import facts_of
+
+    preflight.check_weights(config)
+    corpus = load_corpus(config.dataset, config.split)
+    preflight.check_batches(config, corpus)
+    check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
+    return facts_of(corpus)
 
 
 def _for_vertex(config: Config, settings: KubeflowSettings) -> Config:
