@@ -106,8 +106,12 @@ def _publish(source: str, target: str) -> None:
     """Copies a folder in place of what an earlier attempt has left there."""
     if os.path.isdir(target):
         shutil.rmtree(target)
-    # No times and modes, which the mount does not keep.
-    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    # Not by copytree, which also sets the folders' times and modes: the mount keeps none.
+    for folder, _, files in os.walk(source):
+        place = os.path.normpath(os.path.join(target, os.path.relpath(folder, source)))
+        os.makedirs(place, exist_ok=True)
+        for name in sorted(files):
+            shutil.copyfile(os.path.join(folder, name), os.path.join(place, name))
 
 
 def parse_arguments(arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:

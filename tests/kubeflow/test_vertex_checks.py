@@ -196,12 +196,14 @@ def test_a_step_without_buckets_says_so(
 
 def test_outputs_take_the_place_of_what_an_earlier_attempt_left(tmp_path: pathlib.Path) -> None:
     made, kept = tmp_path / "made", tmp_path / "bucket" / "x"
-    (made / "sub").mkdir(parents=True)
+    (made / "sub" / "empty").mkdir(parents=True)
     (made / "sub" / "new").write_text(json.dumps(1))
     kept.mkdir(parents=True)
     (kept / "old").write_text("")
     vertex_step._publish(str(made), str(kept))
     assert [path.relative_to(kept).as_posix() for path in sorted(kept.rglob("*"))] == [
         "sub",
+        "sub/empty",
         "sub/new",
     ]
+    assert (kept / "sub" / "new").read_text() == "1"
