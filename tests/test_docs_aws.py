@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from typing import Any
@@ -208,3 +209,62 @@ def test_the_policies_allow_what_they_name_and_nothing_by_wildcard(typed: Any) -
 
 def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+# What is kept
+
+
+AWS = """#!/bin/sh
+# In place of the AWS CLI: the bucket is a folder.
+here() { echo "$1" | sed "s|^s3://$BUCKET|$STORE|"; }
+[ "$1" = s3 ]
+case $2 in
+    cp) to=$(here "$4"); mkdir -p "$(dirname "$to")"; cp "$(here "$3")" "$to" ;;
+    sync) echo "$@" >>"$STORE/synced" ;;
+    *) exit 2 ;;
+esac
+"""
+
+
+@pytest.fixture
+def instance(tmp_path: pathlib.Path) -> Any:
+    """Types blocks of the instance in a home of its own: those that hold a text."""
+    store, programs, work = (
+        tmp_path / name for name in ("store", "bin", "genreflow/genreflow-work")
+    )
+    for folder in (store, programs, work):
+        folder.mkdir(parents=True)
+    (programs / "aws").write_text(AWS)
+    (programs / "aws").chmod(0o755)
+    head = f"export HOME='{tmp_path}' STORE='{store}' BUCKET PATH='{programs}':\"$PATH\"\n"
+
+    def type_in(holding: str, then: str = "") -> None:
+        (block,) = [block for block in blocks("instance") if holding in block]
+        bash(f"{head}{block}\n{then}", work)
+
+    return type_in, store, work
+
+
+def test_a_kept_work_folder_comes_back_as_it_was(instance: Any) -> None:
+    type_in, store, work = instance
+    kept = {"metadata.sqlite", "results.json", ".owner", "checkpoints/cnn.npz", "report/index.html"}
+    for name in (*kept, "cache/clips"):
+        (work / name).parent.mkdir(exist_ok=True)
+        (work / name).write_text(name)
+    type_in("keep.sh <<", "~/keep.sh")
+    (synced,) = (store / "synced").read_text().splitlines()
+    assert f"s3://{BUCKET}/work " in synced
+    shutil.rmtree(work.parent)
+    work.parent.mkdir()
+    work.mkdir()
+    type_in("tar -xf")
+    found = {path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file()}
+    assert found == kept
+    assert all((work / name).read_text() == name for name in kept)
+
+
+def test_where_no_run_began_nothing_that_was_kept_is_overwritten(instance: Any) -> None:
+    type_in, store, work = instance
+    (work / ".owner").write_text("another")
+    type_in("keep.sh <<", "~/keep.sh")
+    assert list(store.iterdir()) == []
