@@ -59,6 +59,10 @@ def in_words(error: Exception, access: Access, what: str) -> GenreflowError:
     import kfp_server_api
     import urllib3
 
+    if isinstance(error, AttributeError) and isinstance(
+        error.__context__, kfp_server_api.ApiException
+    ):
+        error = error.__context__  # TLS failed, and then the look at what it answered
     if isinstance(error, kfp_server_api.ApiException) and error.status:
         return _of_status(error, access, what)
     if isinstance(error, (urllib3.exceptions.HTTPError, kfp_server_api.ApiException, OSError)):

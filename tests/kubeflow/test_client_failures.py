@@ -98,6 +98,21 @@ def test_tls_where_there_is_none(kubeflow_api: KubeflowApi) -> None:
     assert "is it http://?" in result.stderr
 
 
+def test_tls_that_fails_in_the_midst(
+    kubeflow_api: KubeflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of this the generated client makes an error of its own, and another one of that."""
+    import urllib3
+
+    def broken(*_: object, **__: object) -> None:
+        raise urllib3.exceptions.SSLError("[SSL: BAD_RECORD_MAC] bad record mac (_ssl.c:1000)")
+
+    monkeypatch.setattr(urllib3.PoolManager, "request", broken)
+    result = typed("runs", "--host", kubeflow_api.url)
+    assert result.exit_code == 1
+    assert f"{kubeflow_api.url}: no TLS as it should be (bad record mac)" in result.stderr
+
+
 def test_a_certificate_has_to_be_trusted(
     tls_files: TlsFiles, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -182,6 +182,12 @@ def test_the_steps_of_an_unknown_pipeline_are_those_that_have_drivers() -> None:
     }
 
 
+def test_of_nodes_of_one_name_the_latest_counts(spec: Any) -> None:
+    nodes = [node("prepare", "RUNNING", 50), node("prepare", "FAILED", 5, 9),
+             node("prepare", "FAILED", None)]  # fmt: skip
+    assert states(understood(run("1", "RUNNING", nodes, spec=spec)))["Prepare"] == "running"
+
+
 def test_newer_versions_may_name_nodes_as_people_do(spec: Any) -> None:
     nodes = [node("Trainer.vgg16", "RUNNING", 5)]
     assert states(understood(run("1", "RUNNING", nodes, spec=spec)))["Trainer.vgg16"] == "running"
