@@ -19,7 +19,7 @@ USER, DATABASE = "genreflow", "genreflow"
 PASSWORD = "passwordOfTheTestsThatMustNotShowUpAnywhere"
 _SECONDS = 60.0
 _INITIAL = f"""
-CREATE DATABASE {DATABASE};
+CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}';
 GRANT ALL ON {DATABASE}.* TO '{USER}'@'%';
 """
