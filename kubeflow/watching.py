@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import shlex
 from collections.abc import Callable
 
 from components.errors import GenreflowError
@@ -108,10 +109,13 @@ def log_command(run: Run, step: Step, namespace: str) -> str:
 
     Argo's containers are named main; Kubeflow labels all pods of a run with its id.
     """
-    where = f"kubectl logs -n {namespace}"
-    if step.pod:
-        return f"{where} {step.pod} -c main"
-    return f"{where} -l pipeline/runid={run.run_id} -c main --prefix --tail 50"
+    where = (
+        [step.pod, "-c", "main"]
+        if step.pod
+        else ["-l", f"pipeline/runid={run.run_id}", "-c", "main", "--prefix", "--tail", "50"]
+    )
+    # Quoted, as a server's words are about to be typed into a shell.
+    return shlex.join(["kubectl", "logs", "-n", namespace, *where])
 
 
 def follow(

@@ -48,12 +48,13 @@ class Request:
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What a client gets. `content`: JSON, or a text that is sent as it is; None hangs up."""
+    """What a client gets. `content`: JSON, or a text that is sent as it is; None hangs up.
+    `location`: where it is sent to instead, with a status of 3xx."""
 
     content: Any = None
     status: int = 200
     content_type: str = "application/json"
-    wait_s: float = 0.0
+    location: str = ""
 
 
 def failure(code: tuple[int, int], message: str) -> Answer:
@@ -233,7 +234,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 json.loads(content) if content else None,
             )
         )
-        time.sleep(answer.wait_s)
         if answer.content is None:
             self.close_connection = True
             return
@@ -243,6 +243,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
         self.send_header("Content-Length", str(len(data)))
+        if answer.location:
+            self.send_header("Location", answer.location)
         self.end_headers()
         self.wfile.write(data)
 

@@ -170,6 +170,24 @@ def test_a_token_that_is_sent_back_is_not_shown(
     assert "Bearer [token] is unknown" in result.stderr
 
 
+def test_a_token_follows_no_redirection_to_another_host(
+    kubeflow_api: KubeflowApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KF_PIPELINES_TOKEN", TOKEN)
+    other = KubeflowApi()
+    server = serve(other)
+    for host in (other.url, other.url.replace("127.0.0.1", "localhost")):
+        kubeflow_api.in_the_way["/healthz"] = [
+            Answer("", 302, location=f"{host}/apis/v2beta1/healthz")
+        ]
+        CliRunner().invoke(app, ["kubeflow", "runs", "--host", kubeflow_api.url])
+    server.shutdown()
+    server.server_close()
+    assert len(other.requests) == 2
+    assert all("authorization" not in request.headers for request in other.requests)
+    assert kubeflow_api.requests[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
 def test_a_token_that_is_cut_off_when_shown_is_hidden_before(
     kubeflow_api: KubeflowApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:

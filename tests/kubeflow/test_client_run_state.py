@@ -193,6 +193,16 @@ def test_newer_versions_may_name_nodes_as_people_do(spec: Any) -> None:
     assert states(understood(run("1", "RUNNING", nodes, spec=spec)))["Trainer.vgg16"] == "running"
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z"])
+def test_times_that_have_not_come_are_none(time: str, spec: Any) -> None:
+    nodes = [node("prepare", "SUCCEEDED", 5)]
+    nodes[0]["end_time"] = time
+    answer = {**run("1", "RUNNING", nodes, spec=spec), "finished_at": time}
+    found = understood(answer)
+    assert found.finished is None
+    assert (found.steps[0].begun, found.steps[0].ended) == (later(5), None)
+
+
 def test_messages_are_taken_where_they_are(spec: Any) -> None:
     nodes = step_nodes("prepare", ("FAILED", 5, 9), number=100)
     nodes[-1]["state_history"] = [
@@ -316,6 +326,13 @@ def test_a_log_is_that_of_the_pod_or_of_all_of_the_run() -> None:
     )
     assert watching.log_command(found, Step("A", "failed"), "mine") == (
         "kubectl logs -n mine -l pipeline/runid=1 -c main --prefix --tail 50"
+    )
+
+
+def test_a_pods_name_that_is_a_command_is_none_when_it_is_typed() -> None:
+    step = Step("A", "failed", pod="$(rm -rf ~);")
+    assert watching.log_command(one("failed"), step, "mine") == (
+        "kubectl logs -n mine '$(rm -rf ~);' -c main"
     )
 
 
