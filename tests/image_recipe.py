@@ -7,8 +7,6 @@ import pathlib
 import re
 import shutil
 
-from docker.utils.build import exclude_paths
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
 # Where the image has the project.
@@ -100,12 +98,14 @@ def global_arguments() -> dict[str, str]:
 
 
 def build_context(root: pathlib.Path) -> set[str]:
-    """The files below `root` that a build gets to see, by Docker's own rules."""
+    """The files below `root` that a build gets to see, by the rules of Docker's own library."""
+    from docker.utils.build import exclude_paths
+
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     # Docker's client sends this file besides, whatever is ignored.
     dockerfile = "kubeflow/Dockerfile"
-    found = {path for path in exclude_paths(str(root), patterns, dockerfile)}
+    found = exclude_paths(str(root), patterns, dockerfile)
     return {path for path in found if (root / path).is_file()} - {dockerfile, ".dockerignore"}
 
 
@@ -116,8 +116,8 @@ def copy_stage(found: Stage, context: set[str], target: pathlib.Path) -> None:
             if path == source:
                 # A destination that ends in a slash is a folder; "./" is the working folder.
                 name = pathlib.PurePosixPath(source).name
-                place = target / destination / name if destination.endswith("/") else destination
-                copy_file(path, target / place)
+                place = target / destination
+                copy_file(path, place / name if destination.endswith("/") else place)
             elif path.startswith(f"{source}/"):
                 copy_file(path, target / destination / path[len(source) + 1 :])
 
