@@ -222,6 +222,7 @@ def test_a_run_that_is_not_there(kubeflow_api: KubeflowApi) -> None:
         f"{kubeflow_api.url}: no such run no-such-run: Failed to get a run: "
         "ResourceNotFoundError: Run no-such-run not found" in result.stderr
     )
+    assert "the run goes on" not in result.stderr
 
 
 @pytest.mark.parametrize("run_id", ["../pipelines", "a b", "", "x" * 129, "-a", "a\x1b[2J", "é"])
