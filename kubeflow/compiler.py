@@ -197,7 +197,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
 def _pipeline(config: Config, settings: KubeflowSettings, steps: list[Step]) -> Any:
     from kfp import dsl
 
-    config_json = json.dumps(config.to_json(), sort_keys=True)
+    config_json = json.dumps(pods.with_workers(config, settings).to_json(), sort_keys=True)
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     components = {step.node_id: _node_component(step, settings) for step in steps}
     prepare, finish = _prepare_component(settings), _finish_component(settings)

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
 from components.trainer.history import CURVES_VARIABLE
 from kubeflow.metadata_url import PASSWORD_VARIABLE
-from pipeline.kubeflow_settings import KubeflowSettings, StepResources
+from pipeline.config import Config
+from pipeline.kubeflow_settings import KubeflowSettings, StepResources, amount
 
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PASSWORD_KEY = "password"
+AUDIO_NODE = "SpectrogramGen"
+# For a step without a limit: what Vertex AI gives to one that asks for none (e2-standard-4),
+# https://cloud.google.com/vertex-ai/docs/pipelines/machine-types, and as good as any elsewhere.
+_CORES = 4
+
+
+def with_workers(config: Config, settings: KubeflowSettings) -> Config:
+    """The configuration with as many decoders as its step has cores, where it says none.
+
+    The machine that compiles or prepares has another number, and the number is part of what the
+    cache compares.
+    """
+    if config.beam.workers:
+        return config
+    cpu = settings.resources_of(AUDIO_NODE).cpu
+    workers = math.ceil(amount(cpu)) if cpu else _CORES
+    return dataclasses.replace(config, beam=dataclasses.replace(config.beam, workers=workers))
 
 
 def environment_of(settings: KubeflowSettings) -> dict[str, str]:

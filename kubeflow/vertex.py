@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import os
 import pathlib
 import tempfile
@@ -18,19 +17,16 @@ from typing import Any
 from components import artifact_files
 from components.errors import UsageError
 from components.storage.uri import join
-from kubeflow import compiler, vertex_checks, vertex_storage, vertex_types
+from kubeflow import compiler, pods, vertex_checks, vertex_storage, vertex_types
 from kubeflow.compiler import Step
 from kubeflow.names import step_names
 from pipeline.config import Config
-from pipeline.kubeflow_settings import KubeflowSettings, StepResources
+from pipeline.kubeflow_settings import KubeflowSettings, StepResources, amount
 from pipeline.places import MODEL_NAME
 from pipeline.startup import quick_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex_step")
-AUDIO_NODE, SCHEMA_NODE = "SpectrogramGen", "ImportSchemaGen"
-# Of the machine that Vertex AI gives to a step that asks for none (e2-standard-4):
-# https://cloud.google.com/vertex-ai/docs/pipelines/machine-types
-_CORES = 4
+SCHEMA_NODE = "ImportSchemaGen"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,14 +104,10 @@ def _read_data(config: Config) -> dict[str, Any]:
 
 
 def _for_vertex(config: Config, settings: KubeflowSettings) -> Config:
-    """The configuration that the steps get: no rule that nothing can check, and workers for
-    the machine that the audio gets, not for the one that compiles."""
-    cpu = settings.resources_of(AUDIO_NODE).cpu
-    workers = config.beam.workers or (math.ceil(vertex_checks.amount(cpu)) if cpu else _CORES)
+    """The configuration that the steps get: no rule that nothing can check."""
     return dataclasses.replace(
-        config,
+        pods.with_workers(config, settings),
         gate=dataclasses.replace(config.gate, holds_serving=False),
-        beam=dataclasses.replace(config.beam, workers=workers),
     )
 
 
@@ -162,9 +154,9 @@ def _resources(resources: StepResources) -> Any:
 
     spec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec()
     if resources.cpu:
-        spec.cpu_limit = vertex_checks.amount(resources.cpu)
+        spec.cpu_limit = amount(resources.cpu)
     if resources.memory:
-        spec.memory_limit = vertex_checks.amount(resources.memory) / 1e9
+        spec.memory_limit = amount(resources.memory) / 1e9
     if resources.gpus:
         spec.accelerator.type = vertex_checks.accelerator(resources)
         spec.accelerator.count = resources.gpus

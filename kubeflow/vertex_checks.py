@@ -16,9 +16,6 @@ from pipeline.kubeflow_settings import KubeflowSettings, StepResources
 ACCELERATOR_LABEL = "cloud.google.com/gke-accelerator"
 _GPU_RESOURCE = StepResources().gpu_resource
 _ACCELERATOR = re.compile(r"NVIDIA_[A-Z0-9_]{1,40}", re.ASCII)
-_FACTORS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
-    f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", start=1)
-}
 # What this target reads of the [kubeflow] table; of a step's resources it reads all but the last.
 _USED = frozenset(
     {"image", "pipeline_root", "environment", "retries", "retry_seconds", "resources"}
@@ -118,12 +115,6 @@ def _resource_problems(name: str, resources: StepResources) -> list[str]:
 def accelerator(resources: StepResources) -> str:
     """The kind of GPU as Vertex AI names it, such as NVIDIA_TESLA_T4; "" unnamed."""
     return resources.node_selector.get(ACCELERATOR_LABEL, "").upper().replace("-", "_")
-
-
-def amount(quantity: str) -> float:
-    """Kubernetes' quantity ("500m", "8Gi") as a number of cores, or of bytes."""
-    digits = quantity.rstrip("mkKMGTi")
-    return float(digits) * _FACTORS[quantity[len(digits) :]]
 
 
 def unused(settings: KubeflowSettings) -> list[str]:

@@ -17,6 +17,15 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?", r
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
 _SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "ACCESS_KEY", "API_KEY")
 DEFAULT = "default"
+_FACTORS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
+    f"{letter}i": 1024.0**power for power, letter in enumerate("KMGT", start=1)
+}
+
+
+def amount(quantity: str) -> float:
+    """Kubernetes' quantity ("500m", "8Gi") as a number of cores, or of bytes."""
+    digits = quantity.rstrip("mkKMGTi")
+    return float(digits) * _FACTORS[quantity[len(digits) :]]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -248,6 +248,7 @@ def test_the_configuration_travels_with_the_first_step(compiled: Compiled) -> No
     task = compiled.steps["prepare"]
     config = json.loads(task.inputs.parameters["config"].runtime_value.constant.string_value)
     assert config["training"]["epochs"] == 15
+    assert config["beam"]["workers"] == 2  # the cores of the step, not of this machine
     assert config["models"].keys() == {"ffnn", "cnn_small", "vgg16"}
 
 

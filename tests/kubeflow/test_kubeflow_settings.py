@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from components.errors import UsageError
+from kubeflow import pods
 from kubeflow.names import step_names
-from pipeline.kubeflow_settings import KubeflowSettings, StepResources
+from pipeline.config_load import load, shipped_config
+from pipeline.kubeflow_settings import KubeflowSettings, StepResources, amount
 
 
 @pytest.mark.parametrize(
@@ -77,3 +79,28 @@ def test_two_nodes_never_become_one_step() -> None:
 def test_a_name_that_kubernetes_refuses_is_refused(node: str) -> None:
     with pytest.raises(UsageError, match="no name for a step"):
         step_names([node])
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"),
+    [
+        ("2", 2.0), ("1.5", 1.5), ("500m", 0.5), ("3k", 3e3), ("8G", 8e9), ("1T", 1e12),
+        ("1Ki", 1024.0), ("1Mi", 1048576.0), ("8Gi", 8589934592.0), ("1Ti", 1099511627776.0),
+    ],
+)  # fmt: skip
+def test_quantities_of_kubernetes_are_numbers_here(quantity: str, number: float) -> None:
+    assert amount(quantity) == number
+
+
+@pytest.mark.parametrize(
+    ("cpu", "configured", "workers"),
+    [("", 0, 4), ("2", 0, 2), ("1500m", 0, 2), ("8", 3, 3), ("500m", 0, 1)],
+)
+def test_the_audio_is_decoded_by_as_many_workers_as_its_step_has_cores(
+    cpu: str, configured: int, workers: int
+) -> None:
+    overrides = [f"beam.workers={configured}"]
+    if cpu:
+        overrides.append(f'kubeflow.resources.SpectrogramGen.cpu="{cpu}"')
+    config = load(shipped_config("fma_small"), overrides)
+    assert pods.with_workers(config, config.kubeflow).beam.workers == workers

@@ -122,17 +122,6 @@ def test_settings_that_only_kubernetes_has_are_told() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("quantity", "number"),
-    [
-        ("2", 2.0), ("1.5", 1.5), ("500m", 0.5), ("3k", 3e3), ("8G", 8e9), ("1T", 1e12),
-        ("1Ki", 1024.0), ("1Mi", 1048576.0), ("8Gi", 8589934592.0), ("1Ti", 1099511627776.0),
-    ],
-)  # fmt: skip
-def test_quantities_of_kubernetes_are_numbers_here(quantity: str, number: float) -> None:
-    assert vertex_checks.amount(quantity) == number
-
-
 def test_every_setting_is_either_used_or_told() -> None:
     """A setting that is added later must be thought of here."""
     fields = {field.name for field in dataclasses.fields(KubeflowSettings)}
