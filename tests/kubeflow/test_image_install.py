@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from image_recipe import HOME, ROOT, build_context, copy_stage, stage
@@ -28,7 +29,7 @@ def installations(name: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """A folder that has what the image has at /opt/genreflow, and beside it, in base/, what
     stands for the base image's Python."""
     home = tmp_path_factory.mktemp("image") / "genreflow"
@@ -51,7 +52,9 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         }
         for line in installations(name):
             run_line(line.replace("/usr/local", str(base)), home, variables)
-    return home
+    yield home
+    # Gigabytes, which pytest would keep for three sessions.
+    shutil.rmtree(home / ".venv")
 
 
 def run_line(line: str, home: pathlib.Path, variables: dict[str, str]) -> None:
