@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from kubeflow import compiler
+
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
 ROOT = "s3://bucket/genreflow"
@@ -258,3 +260,23 @@ def test_names_are_such_as_kubernetes_takes(compiled: Compiled) -> None:
     for step in compiled.steps:
         assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", step)
     assert compiled.path.stat().st_size < 200_000
+
+
+def test_the_readmes_picture_is_this_graph(compiled: Compiled) -> None:
+    text = (pathlib.Path(compiler.__file__).parent / "README.md").read_text(encoding="utf-8")
+    picture = text.split("```mermaid\n")[1].split("```")[0]
+    before: dict[str, set[str]] = {}
+    for line in picture.splitlines()[1:]:
+        groups = [part.split("&") for part in line.split("-->")]
+        for sources, targets in itertools.pairwise(groups):
+            for target in targets:
+                found = before.setdefault(target.strip(), set())
+                found |= {source.strip() for source in sources}
+
+    def all_before(step: str) -> set[str]:
+        direct = before.get(step, set())
+        return direct | {far for near in direct for far in all_before(near)}
+
+    for step in compiled.steps.keys() - {"finish"}:
+        assert all_before(step) == compiled.before(step), step
+    assert all_before("finish") == compiled.steps.keys() - {"finish"}
