@@ -5,7 +5,7 @@
 # Tests run in a process a core, four at most, a file in one of them (ARGS="-n 0": in this one).
 
 ARGS ?=
-WORKERS = -n auto --maxprocesses=4 --dist=loadfile
+WORKERS = -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-slow lint audit lock env image clean
 
