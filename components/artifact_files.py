@@ -29,6 +29,11 @@ def empty_folder(uri: str) -> None:
     if is_remote(uri):
         objects.delete_below(uri)
         return
+    if "://" not in uri:
+        if os.path.exists(uri):
+            shutil.rmtree(uri)
+        os.makedirs(uri)
+        return
     import tensorflow as tf
 
     if tf.io.gfile.exists(uri):
@@ -124,11 +129,12 @@ def matching(folder: str, pattern: str) -> list[str]:
             for uri, name in zip(found, names, strict=True)
             if "/" not in name and fnmatch.fnmatchcase(name, pattern)
         ]
-    import tensorflow as tf
+    if "://" not in folder:
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    else:
+        import tensorflow as tf
 
-    if not tf.io.gfile.isdir(folder):
-        return []
-    names = sorted(tf.io.gfile.listdir(folder))
+        names = sorted(tf.io.gfile.listdir(folder)) if tf.io.gfile.isdir(folder) else []
     return [os.path.join(folder, name) for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
@@ -136,6 +142,9 @@ def remove(path: str) -> None:
     """Removes one file."""
     if is_remote(path):
         objects.delete(path)
+        return
+    if "://" not in path:
+        os.remove(path)
         return
     import tensorflow as tf
 

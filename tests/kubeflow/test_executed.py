@@ -4,6 +4,8 @@ KFP's intermediate representation."""
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import pytest
 from kubeflow_backend import Backend, Run
@@ -69,3 +71,16 @@ def test_a_finished_training_leaves_no_checkpoint(smallest: Run, volume: pathlib
 def test_two_steps_at_once_leave_the_metadata_whole(smallest: Run, volume: pathlib.Path) -> None:
     url = metadata_url.parse(f"sqlite://{volume}/metadata.sqlite")
     check_metadata(metadata_url.connection_config(url, {}), ["run-1"])
+
+
+def test_the_last_step_imports_nothing_heavy(smallest: Run, volume: pathlib.Path) -> None:
+    command = [
+        sys.executable, "-X", "importtime", "-m", "kubeflow.finish", "--run-id", "run-1",
+        "--pipeline-root", f"{volume}/root", "--metadata", f"sqlite://{volume}/metadata.sqlite",
+        "--page", str(volume / "again.html"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert "pushed as" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ml_metadata" in imported
+    assert not {"tensorflow", "tfx", "apache_beam", "keras"} & imported
