@@ -257,6 +257,7 @@ def _prepare_component(settings: KubeflowSettings) -> Any:
                 "--config", config, "--run-id", run_id, "--pipeline-root", pipeline_root,
                 "--metadata", settings.metadata, "--data-dir", data_dir,
                 "--overrides", overrides, "--push-destination", push_destination,
+                *(["--volume", settings.volume_path] if settings.volume_claim else []),
             ],
         )  # fmt: skip
 

@@ -31,6 +31,7 @@ from kubeflow.prepared import Prepared
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 FAILED_FILE = "failed.json"
+NOT_STARTED = "not started"
 
 
 def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str, Any]:
@@ -101,7 +102,7 @@ def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
         )
         found[name] = {
             "ok": state in outcomes,
-            "outcome": outcomes.get(state, states.Name(state) if execution else "not started"),
+            "outcome": outcomes.get(state, states.Name(state) if execution else NOT_STARTED),
             "seconds": round(max(0, times[1] - times[0]) / 1000, 3),
         }
     return found
@@ -119,8 +120,34 @@ def _publish(folder: str, destination: str) -> None:
         artifact_files.write_bytes(target, path.read_bytes())
 
 
-def _tell_failure(pipeline: Prepared, url: MetadataUrl, status: Mapping[str, Any]) -> None:
-    """Writes failed.json and says which node it was."""
+def _tell_failure(root: str, run_id: str, url: MetadataUrl, status: Mapping[str, Any]) -> list[str]:
+    """Writes failed.json; returns what there is to say of the run, in lines."""
+    lines = [f"the run ended in state {status.get('state')}"]
+    error = status.get("error")
+    if isinstance(error, dict) and error.get("message"):
+        lines.append(str(error["message"]))
+    folder = prepared.run_folder(root, run_id)
+    nodes: dict[str, dict[str, Any]] = {}
+    if artifact_files.matching(folder, prepared.FILE):
+        nodes = _states_in_metadata(prepared.read(join(folder, prepared.FILE)), url)
+    if nodes:
+        lines += [
+            f"{name}: {node['outcome']}; its step's log says why"
+            for name, node in nodes.items()
+            if not node["ok"] and node["outcome"] != NOT_STARTED
+        ]
+        left = [name for name, node in nodes.items() if node["outcome"] == NOT_STARTED]
+        lines += [f"not started: {', '.join(left)}"] if left else []
+    else:
+        lines.append("no node had begun: the log of the step Prepare says why")
+    if is_remote(root) or os.path.isdir(root):
+        text = json.dumps({"status": dict(status), "nodes": nodes}, indent=2)
+        artifact_files.write_text(join(folder, FAILED_FILE), text)
+    return lines
+
+
+def _states_in_metadata(pipeline: Prepared, url: MetadataUrl) -> dict[str, dict[str, Any]]:
+    """`node_states`; {} where no node had begun."""
     from pipeline import collect
     from pipeline.places import PIPELINE_NAME
 
@@ -128,22 +155,16 @@ def _tell_failure(pipeline: Prepared, url: MetadataUrl, status: Mapping[str, Any
     metadata_url.check_reachable(url, connection)
     try:
         record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
-        nodes = node_states(pipeline, record)
-    except LookupError:  # no node had begun
-        nodes = {}
-    folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
-    text = json.dumps({"status": dict(status), "nodes": nodes}, indent=2)
-    artifact_files.write_text(join(folder, FAILED_FILE), text)
-    for name, node in nodes.items():
-        if not node["ok"]:
-            _say(f"{name}: {node['outcome']}; its step's log says why")
+    except LookupError:
+        return {}
+    return node_states(pipeline, record)
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kubeflow.finish", description="Ends a run.")
-    parser.add_argument("--run-id", required=True)
-    parser.add_argument("--pipeline-root", required=True)
-    parser.add_argument("--metadata", required=True, help="URL of ML Metadata's database")
+    parser.add_argument("--run-id", required=True, help="names the run in ML Metadata")
+    parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
+    parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
     parser.add_argument("--status", default="{}", help="Kubeflow's PipelineTaskFinalStatus")
     parser.add_argument("--page", default="", help="where to write the report")
     return parser.parse_args(arguments)
@@ -154,21 +175,15 @@ def main(arguments: Sequence[str]) -> int:
     given = parse_arguments(arguments)
     try:
         url = metadata_url.parse(given.metadata)
-        status = json.loads(given.status)
-        if not isinstance(status, dict):
-            raise UsageError("--status: a JSON object is needed")
-        path = join(prepared.run_folder(given.pipeline_root, given.run_id), prepared.FILE)
-        state = str(status.get("state", "SUCCEEDED"))
-        if state != "SUCCEEDED":
-            _say(f"the run ended in state {state}")
+        status = _status(given.status)
+        if str(status.get("state", "SUCCEEDED")) != "SUCCEEDED":
+            lines = _tell_failure(given.pipeline_root, given.run_id, url, status)
             if given.page:
-                pages.write_text(given.page, "The run failed", [f"state {state}"])
-            if not artifact_files.matching(os.path.dirname(path), prepared.FILE):
-                _say("no node had begun: the log of the step Prepare says why")
-                return 0
-            _tell_failure(prepared.read(path), url, status)
+                pages.write_text(given.page, "The run failed", lines)
+            _say("\n".join(lines))
             return 0
-        pipeline = prepared.read(path)
+        folder = prepared.run_folder(given.pipeline_root, given.run_id)
+        pipeline = prepared.read(join(folder, prepared.FILE))
         outcome = finish(pipeline, url, page=given.page)
     except UsageError as error:
         _say(str(error))
@@ -184,6 +199,16 @@ def main(arguments: Sequence[str]) -> int:
     )
     _say(f"results are in {prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)}")
     return 0
+
+
+def _status(text: str) -> dict[str, Any]:
+    try:
+        status = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--status: not JSON ({error})") from error
+    if not isinstance(status, dict):
+        raise UsageError("--status: a JSON object is needed")
+    return status
 
 
 def _say(text: str) -> None:

@@ -20,6 +20,7 @@ PASSWORD_VARIABLE = "GENREFLOW_METADATA_PASSWORD"
 _MYSQL_PORT = 3306
 _PROBE_SECONDS = 10.0
 _NAME = re.compile(r"[A-Za-z0-9_$-]+", re.ASCII)
+HELP = f"URL of ML Metadata's database; MySQL's password is in {PASSWORD_VARIABLE}"
 _FORMS = "mysql://user@host:3306/database or sqlite:///folder/metadata.sqlite"
 
 
@@ -60,7 +61,7 @@ def parse(text: str) -> MetadataUrl:
     if url.scheme == "sqlite":
         if url.netloc or not url.path.strip("/") or url.path.endswith("/"):
             raise UsageError(f"{text}: not an absolute path of a file; write {_FORMS}")
-        return MetadataUrl("sqlite", url.path)
+        return MetadataUrl("sqlite", "/" + url.path.lstrip("/"))  # four slashes, as SQLAlchemy's
     try:
         port = url.port or _MYSQL_PORT
     except ValueError as error:
@@ -117,6 +118,8 @@ def check_reachable(url: MetadataUrl, connection: Any) -> None:
     from ml_metadata import errors
     from ml_metadata.metadata_store import metadata_store
 
+    if url.kind == "mysql":
+        _check_that_it_listens(url)  # else the library guesses at why, on stderr
     try:
         metadata_store.MetadataStore(connection)
     # The first three are what the C++ library makes of a refused connection, a bad password and
@@ -125,19 +128,23 @@ def check_reachable(url: MetadataUrl, connection: Any) -> None:
         raise MetadataUnreachable(f"{url}: ML Metadata cannot be used: {_diagnosis(url, e)}") from e
 
 
+def _check_that_it_listens(url: MetadataUrl) -> None:
+    try:
+        socket.create_connection((url.host, url.port), timeout=_PROBE_SECONDS).close()
+    except OSError as refusal:
+        raise MetadataUnreachable(
+            f"{url}: ML Metadata cannot be used: nothing answers at {url.host}:{url.port} "
+            f"({refusal.strerror or refusal}); is the database running, and may this pod reach it "
+            "(network policies)?"
+        ) from refusal
+
+
 def _diagnosis(url: MetadataUrl, error: BaseException) -> str:
     """Why, and what to do; the library's own words do not tell a wrong password from a server
     that is down."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
     if url.kind == "sqlite":
         return f"{said}; is it a file of SQLite, on a volume that may be written?"
-    try:
-        socket.create_connection((url.host, url.port), timeout=_PROBE_SECONDS).close()
-    except OSError as refusal:
-        return (
-            f"nothing answers at {url.host}:{url.port} ({refusal.strerror or refusal}); is the "
-            "database running, and may this pod reach it (network policies)?"
-        )
     return (
         f"the server answers, and refuses ({said}); are the user, the database and the password "
         f"in {PASSWORD_VARIABLE} right? A user of MySQL 8 must be identified with "

@@ -31,7 +31,15 @@ MODEL_NAME = "genreflow"
 CORPUS = "corpus"
 
 
-def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, models: str) -> str:
+def prepare(
+    config: Config,
+    *,
+    run_id: str,
+    pipeline_root: str,
+    metadata: str,
+    models: str,
+    volume: str = "",
+) -> str:
     """Reads the corpus and writes pipeline.json; returns where it is.
 
     Args:
@@ -40,6 +48,7 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
       pipeline_root: a folder of a shared volume, or an s3:// URI.
       metadata: ML Metadata's URL.
       models: the folder of the served model's versions.
+      volume: where a volume is mounted, on which the root is made; "" for none.
 
     Raises:
       GenreflowError: the run cannot start, and why.
@@ -49,8 +58,10 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
     from pipeline import preflight
     from pipeline.data import facts_of, with_data_dir
 
-    prepared.check_shared_root(pipeline_root)
+    prepared.check_shared_root(pipeline_root, volume)
     url = metadata_url.parse(metadata)
+    connection = metadata_url.connection_config(url, os.environ)
+    metadata_url.check_reachable(url, connection)
     preflight.check_weights(config)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         config = with_data_dir(config, _synthetic_corpus(pipeline_root))
@@ -62,8 +73,6 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
         f"{len(corpus.rejects)} left out before decoding (importing TFX, some 20 s)",
         flush=True,
     )
-    connection = metadata_url.connection_config(url, os.environ)
-    metadata_url.check_reachable(url, connection)
     ir = _compile(config, facts_of(corpus), pipeline_root, models)
     return prepared.write(
         Prepared(
@@ -81,8 +90,9 @@ def prepare(config: Config, *, run_id: str, pipeline_root: str, metadata: str, m
 
 def _compile(config: Config, facts: Mapping[str, Any], pipeline_root: str, models: str) -> Any:
     """TFX's intermediate representation of the run."""
-    from pipeline.startup import quick_imports
+    from pipeline.startup import quick_imports, suit_tensorflow
 
+    suit_tensorflow()
     with quick_imports():
         from components import tensorflow_files
         from pipeline import graph
@@ -109,6 +119,7 @@ def _synthetic_corpus(pipeline_root: str) -> str:
     from components.datasets.synthesis import write_corpus
 
     corpus = join(pipeline_root, CORPUS)
+    print(f"genreflow: making the demonstration's songs in {corpus}, a minute", flush=True)
     write_corpus(corpus)
     return corpus
 
@@ -145,9 +156,10 @@ def _json_object(text: str, name: str) -> dict[str, Any]:
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kubeflow.prepare", description="Prepares a run.")
     parser.add_argument("--config", required=True, help="the configuration as JSON")
-    parser.add_argument("--run-id", required=True)
-    parser.add_argument("--pipeline-root", required=True)
-    parser.add_argument("--metadata", required=True, help="URL of ML Metadata's database")
+    parser.add_argument("--run-id", required=True, help="names the run in ML Metadata")
+    parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
+    parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
+    parser.add_argument("--volume", default="", help="where a volume is mounted")
     parser.add_argument("--data-dir", default="", help="in place of dataset.data_dir")
     parser.add_argument("--overrides", default="", help="JSON object of settings")
     parser.add_argument("--push-destination", default="", help="parent of the model's folder")
@@ -169,6 +181,7 @@ def main(arguments: Sequence[str]) -> int:
             run_id=given.run_id,
             pipeline_root=place(given.pipeline_root, "--pipeline-root"),
             metadata=given.metadata,
+            volume=given.volume,
             models=join(place(destination, "--push-destination"), MODEL_NAME),
         )
     except GenreflowError as error:

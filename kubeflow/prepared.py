@@ -16,6 +16,7 @@ from components.storage.errors import ObjectMissing
 from components.storage.uri import join
 
 FILE = "pipeline.json"
+ROOT_HELP = "a folder that all steps share, or an s3:// URI"
 SCHEMA_VERSION = 1
 _ROOT = pathlib.Path(__file__).resolve().parents[1]
 _PACKAGES = ("components", "kubeflow", "pipeline")
@@ -98,8 +99,13 @@ def project_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def check_shared_root(root: str) -> None:
+def check_shared_root(root: str, volume: str = "") -> None:
     """Refuses a root that lies in a container's own file system.
+
+    Args:
+      root: the pipeline root.
+      volume: where a volume is mounted, below which the root is made when it is not there;
+        "" for none.
 
     Raises:
       UsageError: a relative path; or a folder that is not there, as no volume is mounted.
@@ -110,6 +116,8 @@ def check_shared_root(root: str) -> None:
         return
     if not os.path.isabs(root):
         raise UsageError(f"{root}: the pipeline root must be an absolute path or an s3:// URI")
+    if volume and os.path.isdir(volume) and f"{root}/".startswith(f"{volume.rstrip('/')}/"):
+        os.makedirs(root, exist_ok=True)
     if not os.path.isdir(root):
         raise UsageError(
             f"{root}: no such folder in this container; the pipeline root must lie on a volume "

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import logging
 import os
 import shutil
 import sys
@@ -21,14 +22,16 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from components.cores import usable_cores
+from components import artifact_files
 from components.errors import UsageError
 from components.inert import inert
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow import metadata_url, prepared
 from kubeflow.metadata_url import MetadataUrl
+from kubeflow.pods import AUDIO_NODE
 from kubeflow.prepared import Prepared
+from kubeflow.step_log import told
 from pipeline import failures
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -53,8 +56,14 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
     """
     from pipeline import startup
 
+    if node_id not in pipeline.nodes:  # told before the seconds that TFX takes
+        raise UsageError(
+            f"no node {node_id!r} in this pipeline; there are: {', '.join(pipeline.nodes)}"
+        )
+    connection = metadata_url.connection_config(url, os.environ)
+    metadata_url.check_reachable(url, connection)
     begun = time.monotonic()
-    _suit_tensorflow()
+    startup.suit_tensorflow()
     startup.defer("tfx.components")
     with startup.quick_imports():
         from tfx.dsl.compiler import constants
@@ -65,32 +74,36 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
         from components import tensorflow_files
         from kubeflow import pages
         from pipeline import collect, node_runner
+    # TFX warns of its own workings; what a node has to say is told in other ways.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     print(f"genreflow: {node_id}: imported in {time.monotonic() - begun:.1f} s", flush=True)
 
     tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
     ir = pipeline_pb2.Pipeline.FromString(base64.b64decode(pipeline.ir))
     nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
-    if node_id not in nodes:
-        raise UsageError(f"no node {node_id!r} in this pipeline; there are: {', '.join(nodes)}")
     runtime_parameter_utils.substitute_runtime_parameter(
         ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: pipeline.run_id}
     )
-    connection = metadata_url.connection_config(url, os.environ)
-    metadata_url.check_reachable(url, connection)
     name = ir.pipeline_info.id
     empty_earlier_attempt(connection, name, pipeline, node_id)
     deployment = runner_utils.extract_local_deployment_config(ir)
-    outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
+    with told(node_id):
+        outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
+    record = collect.RunRecord(connection, name, pipeline.run_id)
+    if node_id == AUDIO_NODE:
+        _say_counts(record.outputs(node_id)["rejects"].uri)
     if page:
-        record = collect.RunRecord(connection, name, pipeline.run_id)
         pages.write(node_id, record.outputs(node_id), page)
     return outcome
 
 
-def _suit_tensorflow() -> None:
-    """Before it is imported: no threads beyond the container's limit, and no news in the log."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(usable_cores()))
+def _say_counts(rejects: str) -> None:
+    counts = artifact_files.read_json(rejects, "summary.json")
+    print(
+        f"genreflow: {AUDIO_NODE}: {sum(counts['clips'].values())} clips of "
+        f"{sum(counts['tracks'].values())} tracks; {sum(counts['rejects'].values())} left out",
+        flush=True,
+    )
 
 
 def empty_earlier_attempt(connection: Any, pipeline_name: str, run: Prepared, node_id: str) -> None:
@@ -127,10 +140,10 @@ def _delete_outputs(node_folder: str, execution_id: str) -> None:
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kubeflow.run_node", description="Runs one node.")
-    parser.add_argument("--node-id", required=True)
+    parser.add_argument("--node-id", required=True, help="as the graph names it: Trainer.vgg16")
     parser.add_argument("--pipeline-ir", required=True, help="pipeline.json of the run")
-    parser.add_argument("--pipeline-root", required=True)
-    parser.add_argument("--metadata", required=True, help="URL of ML Metadata's database")
+    parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
+    parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
     parser.add_argument("--page", default="", help="where to write the node's page")
     return parser.parse_args(arguments)
 

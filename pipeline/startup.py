@@ -5,11 +5,20 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.util
+import os
 import sys
 import types
 import warnings
 from collections.abc import Iterator
 from typing import Any
+
+from components.cores import usable_cores
+
+
+def suit_tensorflow() -> None:
+    """Before it is imported: no threads beyond a container's limit, and no news in a step's log."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(usable_cores()))
 
 
 @contextlib.contextmanager

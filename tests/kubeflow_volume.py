@@ -42,7 +42,7 @@ def compile_for(
     """Compiles a configuration for a volume that is mounted at `folder`.
 
     Args:
-      folder: existing; gets `root`, the pipeline root, and `pipeline.yaml`.
+      folder: existing; gets `pipeline.yaml`. The pipeline root is to be `root` in it.
       config: a configuration's text, or its path.
       overrides: as --set takes them.
       metadata: ML Metadata's URL; SQLite on the volume where it is "".
@@ -66,7 +66,6 @@ def compile_for(
         "kubeflow.retry_seconds=0",
     ]
     loaded = load(config, [*settings, *overrides])
-    (folder / "root").mkdir(exist_ok=True)
     target = folder / "pipeline.yaml"
     compiler.compile_pipeline(loaded, loaded.kubeflow, str(target))
     return target
@@ -123,3 +122,19 @@ def check_metadata(connection: Any, run_ids: Sequence[str]) -> None:
     for artifact in store.get_artifacts():
         assert artifact.state == pb.Artifact.LIVE, artifact
     assert all(len(made) == 1 for made in makers.values())
+
+
+def put_execution(connection: Any, run_id: str, node_id: str, state: str) -> int:
+    """An execution as TFX's launcher registers one; its id."""
+    from ml_metadata.metadata_store import metadata_store
+    from ml_metadata.proto import metadata_store_pb2 as pb
+
+    store = metadata_store.MetadataStore(connection)
+    kind = store.put_execution_type(pb.ExecutionType(name="step"), can_add_fields=True)
+    contexts = []
+    for type_name, name in (("pipeline_run", run_id), ("node", f"genreflow.{node_id}")):
+        type_id = store.put_context_type(pb.ContextType(name=type_name))
+        contexts.append(pb.Context(type_id=type_id, name=name))
+    execution = pb.Execution(type_id=kind, last_known_state=pb.Execution.State.Value(state))
+    made, _, _ = store.put_execution(execution, [], contexts, reuse_context_if_already_exist=True)
+    return int(made)

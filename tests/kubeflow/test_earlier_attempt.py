@@ -6,6 +6,7 @@ import pathlib
 from typing import Any
 
 import pytest
+from kubeflow_volume import put_execution
 
 from kubeflow import metadata_url, run_node
 from kubeflow.prepared import Prepared
@@ -19,22 +20,6 @@ def connection(tmp_path: pathlib.Path) -> Any:
     return metadata_url.connection_config(
         metadata_url.parse(f"sqlite://{tmp_path}/metadata.sqlite"), {}
     )
-
-
-def put_execution(connection: Any, run_id: str, node_id: str, state: str) -> int:
-    """An execution as TFX's launcher registers one; its id."""
-    from ml_metadata.metadata_store import metadata_store
-    from ml_metadata.proto import metadata_store_pb2 as pb
-
-    store = metadata_store.MetadataStore(connection)
-    kind = store.put_execution_type(pb.ExecutionType(name="step"), can_add_fields=True)
-    contexts = []
-    for type_name, name in (("pipeline_run", run_id), ("node", f"genreflow.{node_id}")):
-        type_id = store.put_context_type(pb.ContextType(name=type_name))
-        contexts.append(pb.Context(type_id=type_id, name=name))
-    execution = pb.Execution(type_id=kind, last_known_state=pb.Execution.State.Value(state))
-    made, _, _ = store.put_execution(execution, [], contexts, reuse_context_if_already_exist=True)
-    return int(made)
 
 
 def of(run_id: str, root: str) -> Prepared:

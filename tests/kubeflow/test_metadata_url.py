@@ -13,6 +13,7 @@ from kubeflow.metadata_url import MetadataUrl, parse
     ("text", "expected"),
     [
         ("sqlite:///a/b.sqlite", MetadataUrl("sqlite", "/a/b.sqlite")),
+        ("sqlite:////a/b.sqlite", MetadataUrl("sqlite", "/a/b.sqlite")),
         ("mysql://u@db:3307/g", MetadataUrl("mysql", "g", "db", 3307, "u")),
         ("mysql://u@mysql.ns.svc/g_1", MetadataUrl("mysql", "g_1", "mysql.ns.svc", 3306, "u")),
     ],

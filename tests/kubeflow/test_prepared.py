@@ -35,6 +35,18 @@ def test_a_root_that_is_not_shared_is_said_to_be(tmp_path: pathlib.Path) -> None
     prepared.check_shared_root("s3://bucket/root")
 
 
+def test_a_root_on_a_volume_is_made_where_the_volume_is_mounted(tmp_path: pathlib.Path) -> None:
+    volume = tmp_path / "volume"
+    with pytest.raises(UsageError, match="no such folder"):
+        prepared.check_shared_root(str(volume / "a" / "root"), str(volume))
+    volume.mkdir()
+    prepared.check_shared_root(str(volume / "a" / "root"), f"{volume}/")
+    assert (volume / "a" / "root").is_dir()
+    with pytest.raises(UsageError, match="no such folder"):
+        prepared.check_shared_root(str(tmp_path / "volume-2"), str(volume))
+    assert not (tmp_path / "volume-2").exists()
+
+
 def test_another_version_of_the_project_is_refused(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

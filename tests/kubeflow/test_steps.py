@@ -13,6 +13,7 @@ from kubeflow import finish, prepare, prepared, run_node
 from kubeflow.prepared import Prepared
 
 METADATA = "sqlite:///nowhere/metadata.sqlite"
+NODES = ("SpectrogramGen", "Trainer.ffnn", "Ensembler", "Pusher")
 
 
 def node(root: pathlib.Path, *, ir: str, pipeline_root: str = "") -> int:
@@ -23,7 +24,7 @@ def node(root: pathlib.Path, *, ir: str, pipeline_root: str = "") -> int:
 
 
 def written(root: pathlib.Path) -> str:
-    run = Prepared("run-1", str(root), str(root / "models"), {}, {}, [], "")
+    run = Prepared("run-1", str(root), str(root / "models"), {}, {}, list(NODES), "")
     return prepared.write(run, prepared.run_folder(str(root), "run-1"))
 
 
@@ -83,6 +84,71 @@ def test_a_run_that_was_never_prepared_is_told_of(
     assert "ended in state FAILED" in told
     assert "Prepare" in told
     assert "The run failed" in page.read_text()
+
+
+def test_of_a_failed_run_the_last_step_says_which_node_it_was(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from kubeflow_volume import put_execution
+
+    from kubeflow import metadata_url
+
+    url = f"sqlite://{tmp_path}/metadata.sqlite"
+    connection = metadata_url.connection_config(metadata_url.parse(url), {})
+    put_execution(connection, "run-1", "SpectrogramGen", "COMPLETE")
+    put_execution(connection, "run-1", "Trainer.ffnn", "FAILED")
+    written(tmp_path)
+    page = tmp_path / "page.html"
+    status = {"state": "FAILED", "error": {"code": 9, "message": "1 step <failed>"}}
+    ended = finish.main(
+        ["--run-id", "run-1", "--pipeline-root", str(tmp_path), "--metadata", url,
+         "--status", json.dumps(status), "--page", str(page)]
+    )  # fmt: skip
+    assert ended == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "genreflow: the run ended in state FAILED",
+        "genreflow: 1 step <failed>",
+        "genreflow: Trainer.ffnn: FAILED; its step's log says why",
+        "genreflow: not started: Ensembler, Pusher",
+    ]
+    assert "Trainer.ffnn: FAILED" in page.read_text()
+    assert "1 step &lt;failed&gt;" in page.read_text()
+    told = json.loads((tmp_path / "runs" / "run-1" / "failed.json").read_text())
+    assert told["status"] == status
+    assert [node["outcome"] for node in told["nodes"].values()] == [
+        "done", "FAILED", "not started", "not started",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["", "{", "[]"])
+def test_a_status_that_is_none_is_said_to_be(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], status: str
+) -> None:
+    ended = finish.main(
+        ["--run-id", "run-1", "--pipeline-root", str(tmp_path), "--metadata", METADATA,
+         "--status", status]
+    )  # fmt: skip
+    assert ended == 2
+    assert "genreflow: --status: " in capsys.readouterr().out
+
+
+def test_what_can_be_known_is_told_before_the_imports(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never() -> None:
+        raise AssertionError("TFX would be imported now")
+
+    monkeypatch.setattr("pipeline.startup.suit_tensorflow", never)
+    monkeypatch.delenv("GENREFLOW_METADATA_PASSWORD", raising=False)
+    options = {
+        "--node-id": "Nope", "--pipeline-ir": written(tmp_path), "--metadata": "mysql://u@db/g",
+        "--pipeline-root": str(tmp_path),
+    }  # fmt: skip
+    assert run_node.main([word for pair in options.items() for word in pair]) == 2
+    assert "there are: SpectrogramGen, Trainer.ffnn" in capsys.readouterr().err
+    options["--node-id"] = "Pusher"
+    assert run_node.main([word for pair in options.items() for word in pair]) == 2
+    assert "GENREFLOW_METADATA_PASSWORD is not set" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
