@@ -26,6 +26,7 @@ from typing import Any
 from components.errors import UsageError
 from components.inert import inert
 from kubeflow import vertex_storage, vertex_types
+from kubeflow.step_log import told
 from kubeflow.vertex_storage import path_of, uri_of
 from pipeline import failures, startup
 
@@ -75,7 +76,8 @@ def run(given: argparse.Namespace, beam_args: Sequence[str], mount: str) -> None
         if given.schema:
             _give_schema(asked.inputs, given.schema, scratch)
         given.json_serialized_invocation_args = json_format.MessageToJson(asked)
-        kubeflow_v2_run_executor.main((given, list(beam_args)))
+        with told(given.executor_class_path):
+            kubeflow_v2_run_executor.main((given, list(beam_args)))
 
         said = pipeline_spec_pb2.ExecutorOutput()
         json_format.Parse(pathlib.Path(asked.outputs.output_file).read_text(encoding="utf-8"), said)

@@ -190,6 +190,8 @@ def test_every_step_runs_the_image_by_a_module_of_ours(compiled: Compiled) -> No
         module = modules.get(step, "kubeflow.run_node")
         assert container["command"] == ["python", "-m", module]
         assert METADATA in container["args"]
+    args = compiled.container("prepare")["args"]
+    assert args[args.index("--volume") + 1] == "/volume"
     args = compiled.container("trainer-cnn-small")["args"]
     assert args[args.index("--node-id") + 1] == "Trainer.cnn_small"
 

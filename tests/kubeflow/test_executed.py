@@ -57,6 +57,17 @@ def test_the_run_leaves_what_a_local_run_leaves(smallest: Run, volume: pathlib.P
     assert (folder / "rejects.csv").is_file()
 
 
+def test_logs_say_what_a_step_did_and_nothing_of_tfxs_own_workings(smallest: Run) -> None:
+    (audio,) = smallest.of("spectrogramgen")
+    assert "genreflow: SpectrogramGen: 64 clips of 16 tracks; 0 left out" in audio.output
+    (trainer,) = smallest.of("trainer-ffnn")
+    lines = trainer.output.splitlines()
+    assert lines[0] == "genreflow: Trainer.ffnn: begins (importing TFX, some 15 s)"
+    assert lines[1].startswith("genreflow: Trainer.ffnn: imported in ")
+    assert lines[-1].startswith("genreflow: Trainer.ffnn: done, ")
+    assert not [line for line in lines if line.startswith("WARNING:absl")]
+
+
 def test_people_see_the_decision_and_the_report(smallest: Run) -> None:
     assert smallest.pages.keys() == {"ensembler", "genregate", "report", "finish"}
     assert "blessed" in smallest.pages["genregate"]
