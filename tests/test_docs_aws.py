@@ -46,9 +46,9 @@ def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```sh {kind}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
-def bash(program: str, folder: pathlib.Path) -> str:
+def bash(program: str, folder: pathlib.Path, region: str = "eu-central-1") -> str:
     """Runs a program in a folder, with the page's variables and no program but the shell's."""
-    variables = {"BUCKET": BUCKET, "REGION": "eu-central-1", "INSTANCE_TYPE": "g6.xlarge"}
+    variables = {"BUCKET": BUCKET, "REGION": region, "INSTANCE_TYPE": "g6.xlarge"}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", program], cwd=folder, text=True, capture_output=True,
         env={"PATH": os.environ["PATH"], **variables}, timeout=60, check=False,
@@ -57,23 +57,29 @@ def bash(program: str, folder: pathlib.Path) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The blocks for one's own machine, typed in order, with programs that only say what they
-    were given; the folder with the files that they wrote, and each program's words."""
-    folder = tmp_path_factory.mktemp("account")
+def words_of(program: str, folder: pathlib.Path, region: str = "eu-central-1") -> list[list[str]]:
+    """What `aws` and `genreflow` were given, each time; they do nothing but say it."""
     pretend = """
         exec 3> words
         say() { printf '%s\\0' "$@" >&3; printf '\\n\\0' >&3; }
         aws() { say aws "$@"; case "$*" in
-            *run-instances*) echo i-0;; *create-security-group*) echo sg-0;;
+            *run-instances* | *describe-instances*) echo i-0;;
+            *create-security-group* | *describe-security-groups*) echo sg-0;;
             *describe-vpcs*) echo vpc-0;; *get-caller-identity*) echo 123456789012;;
             *) echo ami-0;; esac; }
         genreflow() { say genreflow "$@"; }
     """
-    bash(pretend + "\n".join(blocks("account")), folder)
+    bash(pretend + program, folder, region)
     words = (folder / "words").read_text().split("\n\0")
-    return folder, [line.rstrip("\0").split("\0") for line in words if line]
+    return [line.rstrip("\0").split("\0") for line in words if line]
+
+
+@pytest.fixture(scope="module")
+def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The blocks for one's own machine, typed in order; the folder with the files that they wrote,
+    and each program's words."""
+    folder = tmp_path_factory.mktemp("account")
+    return folder, words_of("\n".join(blocks("account")), folder)
 
 
 def genreflow_lines() -> Iterator[list[str]]:
@@ -184,6 +190,38 @@ def test_every_aws_line_is_an_operation_with_its_parameters(typed: Any) -> None:
                 found = botocore.validate.ParamValidator().validate(json.loads(value), member)
                 assert not found.has_errors(), found.generate_report()
     assert {("ec2", "run-instances"), ("iam", "put-role-policy"), ("s3", "sync")} <= seen
+
+
+def test_a_bucket_is_made_in_any_region(tmp_path: pathlib.Path) -> None:
+    """Amazon refuses a constraint that names us-east-1, and demands one elsewhere."""
+    (block,) = [block for block in blocks("account") if "create-bucket " in block]
+    for region, constraint in (
+        ("us-east-1", []),
+        ("eu-central-1", ["--create-bucket-configuration", "LocationConstraint=eu-central-1"]),
+    ):
+        made, *others = words_of(block, tmp_path, region)
+        assert made == ["aws", "s3api", "create-bucket", "--bucket", BUCKET, *constraint]
+        assert [line[2] for line in others] == [
+            "put-public-access-block", "put-bucket-encryption",
+            "put-bucket-lifecycle-configuration",
+        ]  # fmt: skip
+
+
+def test_an_instance_and_its_group_are_found_again_by_the_names_that_they_were_given(
+    typed: Any,
+) -> None:
+    """In a shell that knows only the first block's variables."""
+    folder, lines = typed
+    made = {line[2]: line for line in lines if line[1] == "ec2"}
+    tags = made["run-instances"][made["run-instances"].index("--tag-specifications") + 1]
+    group = made["create-security-group"]
+    (block,) = [block for block in blocks("account") if "describe-instances" in block]
+    assert set(re.findall(r"\$(\w+)", block)) <= {"INSTANCE", "GROUP"}
+    words = {line[2]: line for line in words_of(block, folder)}
+    (name,) = re.findall(r"\{Key=Name,Value=([\w-]+)\}", tags)
+    assert f"Name=tag:Name,Values={name}" in words["describe-instances"]
+    named = group[group.index("--group-name") + 1]
+    assert f"Name=group-name,Values={named}" in words["describe-security-groups"]
 
 
 # The policies
