@@ -19,8 +19,11 @@ from components.models.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATIO
 from pipeline.config import Config
 
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
-# Stands for the name of any network in a path of keys.
-_ANY_NETWORK = "*"
+# Stands for any name in a path of keys: of a network, of a step on Kubeflow.
+_ANY = "*"
+_FREE_NAMES = {"models": "<network>", "kubeflow": "<step>"}
+# Tables by free names, of which nobody means a key when they mistype one of another table's.
+_STEPS = ("kubeflow", "resources", _ANY)
 
 
 class ConfigError(UsageError, ValueError):
@@ -34,46 +37,51 @@ def show_value(value: Any) -> str:
 
 
 def show_key(path: Iterable[str | int]) -> str:
-    """("dataset", "genres", 1) as `dataset.genres[1]`."""
+    """("dataset", "genres", 1) as `dataset.genres[1]`; ("a", "b.c") as `a."b.c"`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{inert(part)}"
-    return text.lstrip(".")
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." + (show_value(part) if "." in part else inert(part))
+    return text.removeprefix(".")
 
 
 @functools.cache
 def _known_keys() -> dict[tuple[str, ...], Any]:
     """Every key's type by its path, e.g. ("training", "epochs"); tables included."""
-    known: dict[tuple[str, ...], Any] = {}
-    for table, annotation in typing.get_type_hints(Config, include_extras=True).items():
-        if typing.get_origin(annotation) is typing.ClassVar:
-            continue
-        known[(table,)] = annotation
-        prefix: tuple[str, ...] = (table,)
-        if typing.get_origin(annotation) is dict:
-            prefix = (table, _ANY_NETWORK)
-            annotation = typing.get_args(annotation)[1]
-            known[prefix] = annotation
-        known.update(_keys_of(annotation, prefix))
-    return known
+    return _keys_of(Config, ())
 
 
 def _keys_of(table: Any, prefix: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
     """The keys of a table's dataclass and of the tables inside it."""
     keys: dict[tuple[str, ...], Any] = {}
     for name, kind in typing.get_type_hints(table, include_extras=True).items():
+        if typing.get_origin(kind) is typing.ClassVar:
+            continue
         path = (*prefix, name)
         keys[path] = kind
+        if typing.get_origin(kind) is dict:
+            path = (*path, _ANY)
+            kind = typing.get_args(kind)[1]
+            keys[path] = kind
         if dataclasses.is_dataclass(kind):
             keys.update(_keys_of(kind, path))
     return keys
 
 
+def _pattern(path: Iterable[str]) -> tuple[str, ...]:
+    """A path as it stands among the known keys, with free names as `_ANY`."""
+    found: tuple[str, ...] = ()
+    for part in path:
+        free = (*found, part) not in _known_keys() and (*found, _ANY) in _known_keys()
+        found = (*found, _ANY if free else part)
+    return found
+
+
 def allowed(path: tuple[str | int, ...]) -> str:
     """What the key at `path` may hold, e.g. `a whole number from 1 to 10000`."""
-    keys = tuple(part for part in path if isinstance(part, str))
-    if len(keys) > 1 and keys[0] == "models":
-        keys = ("models", _ANY_NETWORK, *keys[2:])
+    keys = _pattern(part for part in path if isinstance(part, str))
     kind = _known_keys().get(keys)
     if len(keys) < len(path) and typing.get_origin(kind) is tuple:
         kind = typing.get_args(kind)[0]
@@ -123,36 +131,44 @@ def unknown_key(path: tuple[str, ...], value: Any) -> str:
     parents, name = list(path[:-1]), path[-1]
     if parents == ["training", "augmentation"] and REFUSED_AUGMENTATION.search(name):
         return f"not offered: {REFUSED_AUGMENTATION_REASON}"
-    network = parents[1] if len(parents) > 1 and parents[0] == "models" else ""
-    # Within `models`, suggestions stay with the network that the user wrote about.
+    table = _pattern(parents)
+    # Suggestions stay with the network, or the step, that the user wrote about.
     known = {
-        ".".join(path).replace(_ANY_NETWORK, network or "<network>"): path
-        for path in _known_keys()
-        if path[-1] != _ANY_NETWORK
+        tuple(
+            (parents[i] if table[: i + 1] == at[: i + 1] else _FREE_NAMES[at[0]])
+            if part == _ANY
+            else part
+            for i, part in enumerate(at)
+        ): at
+        for at in _known_keys()
+        if at[-1] != _ANY
     }
-    siblings = [text for text, at in known.items() if text.split(".")[:-1] == list(parents)]
+    siblings = [key for key, at in known.items() if at[:-1] == table]
     is_table = isinstance(value, Mapping)
     what = "table" if is_table else "key"
     # A whole table is never a misspelt key of another table.
-    elsewhere = [] if is_table else [key for key in known if "." in key]
+    elsewhere = [] if is_table or table == _STEPS else [key for key in known if len(key) > 1]
     near = _nearest(name, siblings, elsewhere)
     hint = f"; did you mean {near}?" if near else ""
-    names = ", ".join(text.split(".")[-1] for text in siblings)
-    where = f"[{inert('.'.join(parents))}] has" if parents else "there are"
+    if is_table and table == _STEPS:
+        quoted = show_key([*parents[:-1], f"{parents[-1]}.{name}"])
+        hint = f"; a node's name that holds a dot is written in quotes: {quoted}"
+    names = ", ".join(key[-1] for key in siblings)
+    where = f"[{show_key(parents)}] has" if parents else "there are"
     return f"unknown {what}{hint} ({where}: {names})"
 
 
-def _nearest(name: str, siblings: list[str], elsewhere: list[str]) -> str:
+def _nearest(name: str, siblings: list[tuple[str, ...]], elsewhere: list[tuple[str, ...]]) -> str:
     """The known key that `name` most likely means, or "".
 
     A key of exactly this name in another table is likelier than a similar one in this.
     """
-    exact = [key for key in elsewhere if key.split(".")[-1] == name]
+    exact = [key for key in elsewhere if key[-1] == name]
     if exact:
-        return exact[0]
+        return show_key(exact[0])
     for keys in (siblings, elsewhere):
-        by_name = {key.split(".")[-1]: key for key in reversed(keys)}
+        by_name = {key[-1]: key for key in reversed(keys)}
         near = difflib.get_close_matches(name.replace("-", "_"), by_name, n=1)
         if near:
-            return by_name[near[0]]
+            return show_key(by_name[near[0]])
     return ""

@@ -20,7 +20,7 @@ from pipeline.config_errors import (
     show_value,
     unknown_key,
 )
-from pipeline.config_overrides import Override, apply_overrides, parse_override
+from pipeline.config_overrides import Override, apply_overrides, parse_key, parse_override
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -63,20 +63,27 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
     return _validate(values, source, parsed)
 
 
-def from_values(values: dict[str, Any], changes: Mapping[str, Any]) -> Config:
+def from_values(
+    values: dict[str, Any], changes: Mapping[str, Any], label: str = "overrides"
+) -> Config:
     """A configuration from what `Config.to_json` gave, with changes, validated as a file is.
 
     Args:
       values: the tables; not changed.
-      changes: keys such as "training.epochs" to values.
+      changes: keys such as "training.epochs", as --set takes them, to values.
+      label: what a message calls the changes.
 
     Raises:
       ConfigError: anything is wrong; one line for every problem.
     """
-    parsed = [
-        Override(f"{key}={json.dumps(value)}", tuple(key.split(".")), value)
-        for key, value in changes.items()
+    parsed = [Override(label, parse_key(key), value) for key, value in changes.items()]
+    problems = [
+        f"{label}: {inert(key)!r}: no key such as training.epochs"
+        for key, override in zip(changes, parsed, strict=True)
+        if not override.path
     ]
+    if problems:
+        raise ConfigError("\n".join(problems))
     merged = copy.deepcopy(values)
     apply_overrides(merged, parsed)
     return _validate(merged, "the configuration", parsed)
@@ -148,7 +155,7 @@ def _problems(
                 yield f"{where}: [{key}] {inert(line)}"
             else:  # Config's: the line names the keys that contradict each other
                 named = [str(item) for item in overrides if _concerns(item, line)]
-                yield f"{', '.join([source, *named])}: {inert(line)}"
+                yield f"{', '.join(dict.fromkeys([source, *named]))}: {inert(line)}"
         return
     value = _value_at(values, path)
     names = tuple(part for part in path if isinstance(part, str))
@@ -157,8 +164,8 @@ def _problems(
         yield f"{where}: {key}{shown}: {unknown_key(names, value)}"
         return
     line = f"{where}: {key}{shown or ' is a table'}: must be {allowed(path)}"
-    by_override = any(override.path == names for override in overrides)
-    if by_override and kind == "string_type" and not isinstance(value, (dict, list)):
+    by_text = any(override.typed and override.path == names for override in overrides)
+    if by_text and kind == "string_type" and not isinstance(value, (dict, list)):
         line += f"; write --set '{key}=\"{inert(str(value))}\"'"
     yield line
 
@@ -176,7 +183,7 @@ def _origin(path: tuple[str | int, ...], source: str, overrides: list[Override])
         if names[: len(override.path)] == override.path:
             return str(override)
     within = [str(item) for item in overrides if item.path[: len(names)] == names]
-    return ", ".join([source, *within])
+    return ", ".join(dict.fromkeys([source, *within]))
 
 
 def _value_at(values: Any, path: tuple[str | int, ...]) -> Any:

@@ -3,45 +3,72 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable
 from typing import Any
 
 from components.inert import inert
 from pipeline.config_errors import ConfigError, show_key
 
+# A part of a key as TOML writes it: bare, or in quotes, in which a dot is a letter as any.
+_PART = r"""(?:\s*"(?:[^"\\\n]|\\.)*"\s*|\s*'[^'\n]*'\s*|[^.="']+)"""
+_PARTS = re.compile(_PART)
+_KEY = re.compile(rf"{_PART}(?:\.{_PART})*")
+
 
 @dataclasses.dataclass(frozen=True)
 class Override:
-    """`text` as the user wrote it, and what it says: the value for the key at `path`."""
+    """The value for the key at `path`. `origin`: what a message calls whoever wrote it; `typed`:
+    whether the value's kind was guessed from a text."""
 
-    text: str
+    origin: str
     path: tuple[str, ...]
     value: Any
+    typed: bool = False
 
     def __str__(self) -> str:
-        return f"--set {inert(self.text)}"
+        return self.origin
 
 
 def parse_override(text: str) -> Override:
     """Reads KEY=VALUE; the value is TOML, or else a bare string.
 
-    Because shells eat double quotes, `[Rock,Folk]` is read as `["Rock", "Folk"]`.
+    Because shells eat double quotes, `[Rock,Folk]` is read as `["Rock", "Folk"]`. The key is read
+    as TOML reads it: `kubeflow.resources."Trainer.vgg16".gpus`.
 
     Raises:
       ConfigError: no "=", an empty key or no value, naming the override.
     """
-    key, equals, value = text.partition("=")
-    path = tuple(part.strip() for part in key.split("."))
-    if not equals or not all(path):
+    origin = f"--set {inert(text)}"
+    found = _KEY.match(text)
+    key, value = (found.group(), text[found.end() :]) if found else ("", text)
+    path = parse_key(key)
+    if not path or not value.startswith("="):
+        raise ConfigError(f"{origin}: must be KEY=VALUE, such as --set training.epochs=3")
+    value = value[1:].strip()
+    if not value:
         raise ConfigError(
-            f"--set {inert(text)}: must be KEY=VALUE, such as --set training.epochs=3"
-        )
-    if not value.strip():
-        raise ConfigError(
-            f"--set {inert(text)}: no value after '='; an empty string is written "
+            f"{origin}: no value after '='; an empty string is written "
             f"--set '{show_key(path)}=\"\"'"
         )
-    return Override(text, path, _parse_value(value.strip()))
+    return Override(origin, path, _parse_value(value), typed=True)
+
+
+def parse_key(text: str) -> tuple[str, ...]:
+    """The parts of a key such as `training.epochs` or `a."b.c"`; () where it is none."""
+    import tomli
+
+    if not _KEY.fullmatch(text):
+        return ()
+    parts = [part.strip() for part in _PARTS.findall(text)]
+    try:
+        path = [
+            str(tomli.loads(f"part = {part}")["part"]) if part[:1] in ("'", '"') else part
+            for part in parts
+        ]
+    except tomli.TOMLDecodeError:
+        return ()
+    return tuple(path) if all(path) else ()
 
 
 def _parse_value(text: str) -> Any:

@@ -229,11 +229,58 @@ def test_an_override_may_add_a_network(write: Write) -> None:
     assert config.models["ffnn"].dropout == 0.1
 
 
+@pytest.mark.parametrize("name", ['"Trainer.vgg16"', "'Trainer.vgg16'", ' "Trainer\\u002Evgg16" '])
+def test_an_overrides_key_is_read_as_toml_reads_it(name: str, write: Write) -> None:
+    path = write("[models.ffnn]")
+    found = load(path, [f"kubeflow.resources.{name}.gpus=1"]).kubeflow
+    assert found == load(write(f"[models.ffnn]\n[kubeflow.resources.{name}]\ngpus = 1")).kubeflow
+    assert found.resources["Trainer.vgg16"].gpus == 1
+
+
+def test_a_quoted_key_may_hold_an_equals_sign(write: Write) -> None:
+    label = 'kubeflow.resources.Trainer.node_selector."cloud.google.com/gke-accelerator"=nvidia-l4'
+    resources = load(write("[models.ffnn]"), [label]).kubeflow.resources["Trainer"]
+    assert resources.node_selector == {"cloud.google.com/gke-accelerator": "nvidia-l4"}
+    assert parse_override('"a=b".c=d=e').path == ("a=b", "c")
+    assert parse_override('"a=b".c=d=e').value == "d=e"
+
+
+STEP_KEYS = "([kubeflow.resources.Trainer] has: cpu, memory, gpus, gpu_resource, node_selector, "
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("Trainer.cpu=2", "must be a string; write --set 'kubeflow.resources.Trainer.cpu=\"2\"'"),
+        ("Trainer.gpus=many", "must be a whole number from 0 to 16"),
+        ("Trainer.gpus=99", "must be a whole number from 0 to 16"),
+        ("Trainer.cores=2", f"unknown key {STEP_KEYS}timeout_hours)"),
+        ("Trainer.cpus=2", f"did you mean kubeflow.resources.Trainer.cpu? {STEP_KEYS}"),
+        ("Trainer.node_selector.pool=1", "must be a string; write --set"),
+        (
+            "Trainer.vgg16.gpus=1",
+            "a node's name that holds a dot is written in quotes: "
+            'kubeflow.resources."Trainer.vgg16" ([kubeflow.resources.Trainer] has: cpu',
+        ),
+        ('"Trainer.x".cpu=2', 'write --set \'kubeflow.resources."Trainer.x".cpu="2"\''),
+    ],
+)
+def test_what_a_step_may_take_is_told_by_its_own_keys(
+    override: str, expected: str, complaints: Complain
+) -> None:
+    (line,) = complaints("[models.ffnn]", [f"kubeflow.resources.{override}"])
+    assert expected in line
+    assert "beam.workers" not in line
+
+
 def test_the_last_of_two_overrides_holds(write: Write) -> None:
     assert load(write("[models.ffnn]"), ["split.seed=1", "split.seed=2"]).split.seed == 2
 
 
-@pytest.mark.parametrize("override", ["training.epochs", "=3", "training..epochs=3", ".=1"])
+@pytest.mark.parametrize(
+    "override",
+    ["training.epochs", "=3", "training..epochs=3", ".=1", 'a"b=1', '"".a=1', 'a."\\x".b=1'],
+)
 def test_an_override_is_key_and_value(override: str, complaints: Complain) -> None:
     (line,) = complaints("[models.ffnn]", [override])
     assert line.startswith(f"--set {override}: must be KEY=VALUE")
@@ -326,3 +373,27 @@ def test_every_wrong_change_is_told_by_its_key() -> None:
     assert len(lines) == 2
     assert "did you mean training.epochs" in lines[0]
     assert "gate.floor" in lines[1]
+
+
+def test_changes_are_called_by_where_they_came_from() -> None:
+    values = load(shipped_config("demo")).to_json()
+
+    def told(changes: dict[str, object]) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            from_values(values, changes, "-p overrides")
+        return str(caught.value).splitlines()
+
+    (line,) = told({"training.epohcs": 3})
+    assert line.startswith("-p overrides: training.epohcs = 3: unknown key; did you mean")
+    (line,) = told({"training.epochs": "3"})
+    assert line == ('-p overrides: training.epochs = "3": must be a whole number from 1 to 10000')
+    # Nobody typed a text whose kind was guessed.
+    assert told({"dataset.manifest": 2024}) == [
+        "-p overrides: dataset.manifest = 2024: must be a string"
+    ]
+    assert told({"training..epochs": 3, "": 1}) == [
+        "-p overrides: 'training..epochs': no key such as training.epochs",
+        "-p overrides: '': no key such as training.epochs",
+    ]
+    both = from_values(values, {'kubeflow.resources."Trainer.ffnn".gpus': 1})
+    assert both.kubeflow.resources["Trainer.ffnn"].gpus == 1
