@@ -149,7 +149,7 @@ def test_services_find_their_pods_and_ports(objects: Objects) -> None:
         governing = of("Service", objects)[stateful["spec"]["serviceName"]]
         assert governing["spec"]["clusterIP"] == "None"
         labels = stateful["spec"]["template"]["metadata"]["labels"]
-        assert stateful["spec"]["selector"]["matchLabels"] == labels
+        assert stateful["spec"]["selector"]["matchLabels"].items() <= labels.items()
 
 
 def test_roles_are_bound_to_the_account_of_their_name(objects: Objects) -> None:
@@ -241,6 +241,12 @@ def test_the_namespace_lets_kubeflows_pods_in_and_no_privileged_ones(manifests: 
     assert labels["pod-security.kubernetes.io/enforce"] == "baseline"
     assert labels["pod-security.kubernetes.io/warn"] == "restricted"
     assert labels["pipelines.kubeflow.org/enabled"] == "true"
+
+
+def test_no_pod_gets_istios_sidecar_which_baseline_refuses(objects: Objects) -> None:
+    """A profile's namespace has the label istio-injection."""
+    for name, template in pod_templates(objects):
+        assert template["metadata"]["labels"]["sidecar.istio.io/inject"] == "false", name
 
 
 def test_images_are_pinned_and_ours_is_one(objects: Objects) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pathlib
-import re
 import shutil
 import subprocess
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from kubeflow import access, compiler, metadata_url, names, pods
+from kubeflow import access, compile_checks, metadata_url, names, pods
 from pipeline.cli_kubeflow import app
 from pipeline.config import Config
 from pipeline.config_load import load, shipped_config
@@ -59,7 +58,7 @@ def test_each_overlays_settings_can_be_compiled_for(overlay: str, tmp_path: path
         f"kubeflow/manifests/overlays/{overlay}/kubeflow.toml > {overlay}.toml\n"
     ) in text
     config = joined(overlay, JOINED[overlay], tmp_path)
-    compiler.check(config, config.kubeflow)
+    compile_checks.check(config, config.kubeflow)
 
 
 @pytest.mark.parametrize("overlay", JOINED)
@@ -214,32 +213,3 @@ def test_it_submits_where_kubeflow_is_with_its_token(
     assert found.namespace == namespace
     assert found.token is not None
     assert found.token.read().endswith("header.payload.signature")
-
-
-# The page
-
-
-def test_the_page_names_files_that_there_are() -> None:
-    text = (MANIFESTS / "README.md").read_text()
-    for path in re.findall(r"kubeflow/manifests/([\w./-]+)", text):
-        made = path.endswith((".env", "/pipeline.yaml"))  # by the reader
-        assert made or (MANIFESTS / path).exists(), path
-    for folder in ("components", "overlays"):
-        for part in (MANIFESTS / folder).iterdir():
-            assert part.name in text, part
-
-
-def test_the_page_makes_the_secrets_that_each_overlay_needs() -> None:
-    """By the command that it defines: a namespace, a secret's name, a key."""
-    text = (MANIFESTS / "README.md").read_text()
-    sections = dict(re.findall(r"^## (\w+): [^\n]*\n(.*?)(?=^## )", text, re.M | re.S))
-    assert sections.keys() == set(JOINED)
-    for overlay, needs in (
-        ("kind", {"genreflow-metadata", "genreflow-mysql"}),
-        ("s3", {"genreflow-metadata", "genreflow-mysql", "genreflow-storage"}),
-        ("gke", {"genreflow-metadata"}),
-    ):
-        made = re.findall(r"^secret \w+ ([\w-]+) [\w-]+$", sections[overlay], re.M)
-        made += re.findall(r"create secret generic (genreflow-\w+)", sections[overlay])
-        assert set(made) == needs
-        assert f"kubectl apply -k kubeflow/manifests/overlays/{overlay}\n" in sections[overlay]
