@@ -9,27 +9,17 @@ results. The same configuration gives the same file.
 # kfp reads the annotations of the components below as objects, so they are no strings here.
 import dataclasses
 import json
-import os
 import pathlib
-import re
 from collections.abc import Callable
 from typing import Any
 
 from components.errors import UsageError
-from components.storage.uri import is_remote, place
-from kubeflow import metadata_url, pages, pods
-from kubeflow.names import step_names
+from kubeflow import compile_checks, pages, pods
+from kubeflow.names import FINISH, PREPARE, step_names
 from pipeline.config import Config
-from pipeline.kubeflow_settings import DEFAULT, KubeflowSettings
+from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.places import PIPELINE_NAME
 
-PREPARE, FINISH = "prepare", "finish"
-# host[:port]/path[:tag][@digest], as container engines read it.
-_IMAGE = re.compile(
-    r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
-    r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?",
-    re.ASCII,
-)
 # Genres stand in for those that only the data can tell; no step depends on them.
 _UNKNOWN_GENRES = ("a", "b")
 
@@ -41,80 +31,6 @@ class Step:
     node_id: str
     name: str
     upstream: tuple[str, ...]
-
-
-def check(config: Config, settings: KubeflowSettings) -> None:
-    """What can be known to be wrong before anything runs.
-
-    Raises:
-      UsageError: one line for every problem.
-    """
-    problems: list[str] = []
-
-    def must(right: bool, problem: str) -> None:
-        if not right:
-            problems.append(problem)
-
-    problems.extend(image_problems(settings))
-    volume = settings.volume_path.rstrip("/")
-    on_volume = settings.volume_claim and _below(settings.pipeline_root, volume)
-    try:
-        place(settings.pipeline_root, "kubeflow.pipeline_root")
-    except UsageError as error:
-        problems.append(str(error))
-    else:
-        must(
-            is_remote(settings.pipeline_root) or bool(on_volume),
-            f"kubeflow.pipeline_root = {settings.pipeline_root!r}: not shared between steps; "
-            f"give an s3:// URI, or set kubeflow.volume_claim and a folder below {volume}",
-        )
-    problems.extend(_metadata_problems(settings, volume))
-    must(
-        config.dataset.kind != "synthetic" or bool(on_volume) or bool(config.dataset.data_dir),
-        'dataset.kind = "synthetic": its songs are made on the volume; set kubeflow.volume_claim '
-        "and a pipeline root on it",
-    )
-    for name, model in config.models.items():
-        local = model.weights not in ("none", "imagenet")
-        must(
-            not local or bool(settings.volume_claim and _below(model.weights, volume)),
-            f"models.{name}.weights = {model.weights!r}: must lie on the volume, below {volume}",
-        )
-    if problems:
-        raise UsageError("\n".join(problems))
-
-
-def image_problems(settings: KubeflowSettings) -> list[str]:
-    """What is wrong with the image's name."""
-    if not settings.image:
-        return [
-            "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2"
-        ]
-    if not _IMAGE.fullmatch(settings.image):
-        return [f"kubeflow.image = {settings.image!r}: no reference of an image"]
-    return []
-
-
-def _metadata_problems(settings: KubeflowSettings, volume: str) -> list[str]:
-    try:
-        url = metadata_url.parse(settings.metadata)
-    except UsageError as error:
-        return [f"kubeflow.metadata: {error}"]
-    if url.kind == "mysql" and not settings.metadata_secret:
-        return [
-            "kubeflow.metadata_secret: no Secret is named; MySQL's password is taken from its "
-            f"key {pods.PASSWORD_KEY!r}"
-        ]
-    if url.kind == "sqlite" and not (settings.volume_claim and _below(url.path, volume)):
-        return [
-            f"kubeflow.metadata = {settings.metadata!r}: SQLite's file must lie on the volume that "
-            f"kubeflow.volume_claim names, below {volume}"
-        ]
-    return []
-
-
-def _below(path: str, folder: str) -> bool:
-    return os.path.normpath(path).startswith(f"{folder}/")
 
 
 def steps_of(config: Config) -> list[Step]:
@@ -144,22 +60,14 @@ def steps_of(config: Config) -> list[Step]:
 
 
 def check_resources(settings: KubeflowSettings, steps: list[Step]) -> None:
-    """Refuses resources for what is no node: a typing error would cost a night.
+    """Refuses resources for what is no node of the graph.
 
     Raises:
       UsageError: one line for every unknown key.
     """
-    known = {DEFAULT, PREPARE, FINISH}
-    for step in steps:
-        known |= {step.node_id, step.node_id.split(".", 1)[0]}
-    unknown = sorted(settings.resources.keys() - known)
-    if unknown:
-        raise UsageError(
-            "\n".join(
-                f"kubeflow.resources.{key}: no such node; there are: {', '.join(sorted(known))}"
-                for key in unknown
-            )
-        )
+    problems = compile_checks.resource_problems(settings, [step.node_id for step in steps])
+    if problems:
+        raise UsageError("\n".join(problems))
 
 
 def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) -> list[Step]:
@@ -176,19 +84,19 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     Raises:
       UsageError: what can be known to be wrong.
     """
-    check(config, settings)
+    compile_checks.check(config, settings, output)
     steps = steps_of(config)
     check_resources(settings, steps)
     import kfp
 
     target = pathlib.Path(output)
-    if target.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"{output}: the file's name must end in .yaml")
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.stem}.tmp.yaml")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         kfp.compiler.Compiler().compile(_pipeline(config, settings, steps), str(temporary))
         temporary.replace(target)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from error
     finally:
         temporary.unlink(missing_ok=True)
     return steps

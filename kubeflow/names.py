@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from components.errors import UsageError
 
+# The steps around those of nodes.
+PREPARE, FINISH = "prepare", "finish"
 # A pod's name gets a prefix and a suffix from Kubeflow, and is 63 long at most.
 LONGEST = 40
 

@@ -51,10 +51,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
       GenreflowError: the data cannot be used.
     """
     mount = vertex_storage.mount_root(os.environ)
-    vertex_checks.check(config, settings, mount)
-    target = pathlib.Path(output)
-    if target.suffix != ".json":
-        raise UsageError(f"{output}: the file's name must end in .json")
+    vertex_checks.check(config, settings, mount, output)
     facts = _read_data(config)
     with quick_imports():
         from pipeline import graph
@@ -84,8 +81,11 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     job = _compiled(pipeline, settings.image)
     names = {step.node_id: step.name for step in steps}
     _complete(job["pipelineSpec"], settings, never_cached, names[SCHEMA_NODE], schema)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    artifact_files.write_text(str(target), json.dumps(job, indent=2, sort_keys=True) + "\n")
+    try:
+        pathlib.Path(output).parent.mkdir(parents=True, exist_ok=True)
+        artifact_files.write_text(output, json.dumps(job, indent=2, sort_keys=True) + "\n")
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from error
     return Compiled(steps, known.tracks, places.models)
 
 

@@ -8,10 +8,12 @@ import re
 from collections.abc import Callable
 
 from components.errors import UsageError
-from kubeflow import compiler, vertex_storage
+from kubeflow import compile_checks, vertex_storage
+from kubeflow.names import FINISH, PREPARE
 from pipeline.config import Config
 from pipeline.kubeflow_settings import KubeflowSettings, StepResources
 
+SUFFIXES = (".json",)
 # The label of GKE's nodes; Vertex AI writes its values in capitals and with "_".
 ACCELERATOR_LABEL = "cloud.google.com/gke-accelerator"
 _GPU_RESOURCE = StepResources().gpu_resource
@@ -31,13 +33,14 @@ LIMITS = (
 )
 
 
-def check(config: Config, settings: KubeflowSettings, mount: str) -> None:
+def check(config: Config, settings: KubeflowSettings, mount: str, output: str = "") -> None:
     """Refuses what cannot run on Vertex AI.
 
     Args:
       config: with `dataset.data_dir` as the steps shall see it.
       settings: the [kubeflow] table.
       mount: the folder whose subfolders are the buckets.
+      output: the file to write; "" where none is written yet.
 
     Raises:
       UsageError: one line for every problem.
@@ -48,7 +51,7 @@ def check(config: Config, settings: KubeflowSettings, mount: str) -> None:
         if not right:
             problems.append(problem)
 
-    problems.extend(compiler.image_problems(settings))
+    problems.extend(compile_checks.image_problems(settings))
     try:
         vertex_storage.checked(settings.pipeline_root)
     except UsageError as error:
@@ -66,6 +69,10 @@ def check(config: Config, settings: KubeflowSettings, mount: str) -> None:
     )
     for name, resources in settings.resources.items():
         problems.extend(_resource_problems(name, resources))
+    nodes = compile_checks.node_ids(config, resolves_serving=False)
+    problems.extend(compile_checks.resource_problems(settings, nodes))
+    if output:
+        problems.extend(compile_checks.output_problems(output, SUFFIXES))
     if problems:
         raise UsageError("\n".join(problems))
 
@@ -79,6 +86,11 @@ def _check_data(config: Config, mount: str, must: Callable[[bool, str], None]) -
         made = config.dataset.kind == "synthetic"
         why = "the songs of synthetic data have to be there" if made else "it is read here"
         must(False, f"no data folder, and {why} before the pipeline can be compiled; {how}")
+    elif folder.startswith(vertex_storage.SCHEME):
+        try:
+            vertex_storage.checked(folder)
+        except UsageError as error:
+            must(False, f"the data folder: {error}")
     elif not vertex_storage.in_bucket(folder, mount):
         must(False, f"{folder!r}: steps on Vertex AI cannot read this data folder; {how}")
     else:
@@ -127,7 +139,7 @@ def unused(settings: KubeflowSettings) -> list[str]:
     ]
     for name, resources in settings.resources.items():
         at = f"kubeflow.resources.{name}"
-        if name in (compiler.PREPARE, compiler.FINISH):
+        if name in (PREPARE, FINISH):
             keys.append(at)
             continue
         keys += [f"{at}.{key}" for key in _OF_KUBERNETES if getattr(resources, key)]

@@ -33,11 +33,15 @@ def checked(uri: str) -> str:
     Raises:
       UsageError: it is none.
     """
-    bucket, _, folder = uri[len(SCHEME) :].rstrip("/").partition("/")
+    bucket, _, folder = uri.removeprefix(SCHEME).rstrip("/").partition("/")
+    if uri.startswith(SCHEME) and bucket and not _BUCKET.fullmatch(bucket):
+        raise UsageError(
+            f"{uri!r}: {bucket!r} is no bucket's name (3 to 63 of a-z, 0-9, '-', '_' and '.')"
+        )
     parts = folder.split("/")
     if (
         not uri.startswith(SCHEME)
-        or not _BUCKET.fullmatch(bucket)
+        or not bucket
         or any(part in ("", ".", "..") or not part.isprintable() for part in parts)
     ):
         raise UsageError(f"{uri!r}: no URI such as {SCHEME}bucket/folder")

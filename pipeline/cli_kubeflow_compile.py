@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -10,12 +11,15 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from components.errors import UsageError
 from pipeline.cli_run import read_config
 from pipeline.config import Config
 from pipeline.data import with_data_dir
 from pipeline.display import shown
 from pipeline.kubeflow_settings import KubeflowSettings
 from pipeline.quiet import quiet_stderr
+
+_IMPORTING = "compiling (importing TFX, some 20 s)"
 
 
 def compile_pipeline(
@@ -36,39 +40,53 @@ def compile_pipeline(
       GenreflowError: the data, which is read here for Vertex AI, cannot be used.
     """
     config = read_config(name, overrides)
+    if data_dir:
+        dataset = dataclasses.replace(config.dataset, data_dir=data_dir)
+        config = dataclasses.replace(config, dataset=dataset)
     settings = config.kubeflow
     if image:
         settings = dataclasses.replace(settings, image=image)
     if target == "vertex":
-        return _for_vertex(config, settings, output or "pipeline.json", data_dir)
-    return _for_kubeflow(config, settings, output or "pipeline.yaml", data_dir)
+        return _for_vertex(config, settings, output or "pipeline.json")
+    return _for_kubeflow(config, settings, output or "pipeline.yaml")
 
 
-def _for_kubeflow(config: Config, settings: KubeflowSettings, output: str, data_dir: str) -> int:
-    from kubeflow import compiler
+def _for_kubeflow(config: Config, settings: KubeflowSettings, output: str) -> int:
+    from kubeflow import compile_checks, compiler
 
-    compiler.check(config, settings)  # before the seconds that TFX takes
-    if data_dir:
-        config = with_data_dir(config, data_dir)
-    with quiet_stderr() as console, console.status("compiling (importing TFX, some 20 s)"):
+    compile_checks.check(config, settings, output)  # before the seconds that TFX takes
+    _warn(compile_checks.image_warning(settings.image))
+    config = with_data_dir(config, "")
+    with quiet_stderr() as console, console.status(_IMPORTING):
         steps = compiler.compile_pipeline(config, settings, output)
+    submit = shlex.join(["genreflow", "kubeflow", "submit", output])
+    data = config.dataset.data_dir
+    if config.dataset.kind == "synthetic":
+        data = data or "songs that the first step makes"
+    elif not data:
+        submit += " -p data_dir=s3://BUCKET/FOLDER"
     _print(
         f"compiled   {shown(os.path.abspath(output))}: {len(steps)} nodes, and the steps that "
         "prepare and finish a run",
         f"image      {shown(settings.image)}",
         f"root       {shown(settings.pipeline_root)}",
-        f"next       {shown(shlex.join(['genreflow', 'kubeflow', 'submit', output]))}",
+        f"data       {shown(data or 'none: give it with submit -p data_dir=...')}",
+        f"next       {shown(submit)} --host URL --service-account NAME",
     )
     return 0
 
 
-def _for_vertex(config: Config, settings: KubeflowSettings, output: str, data_dir: str) -> int:
-    from kubeflow import vertex, vertex_checks, vertex_storage
+def _for_vertex(config: Config, settings: KubeflowSettings, output: str) -> int:
+    from kubeflow import compile_checks, vertex, vertex_checks, vertex_storage
 
     mount = vertex_storage.mount_root(os.environ)
-    config = with_data_dir(config, vertex_storage.path_of(data_dir, mount))
-    vertex_checks.check(config, settings, mount)
-    with quiet_stderr() as console, console.status("compiling (importing TFX, some 20 s)"):
+    # What is no URI stays what it is, to be told with all the rest.
+    with contextlib.suppress(UsageError):
+        folder = vertex_storage.path_of(config.dataset.data_dir, mount)
+        config = with_data_dir(config, folder)
+    vertex_checks.check(config, settings, mount, output)
+    _warn(compile_checks.image_warning(settings.image))
+    with quiet_stderr() as console, console.status(_IMPORTING):
         done = vertex.compile_pipeline(config, settings, output)
     path = os.path.abspath(output)
     unused = vertex_checks.unused(settings)
@@ -94,6 +112,12 @@ def _submission(path: str) -> str:
         'project="PROJECT", location="REGION").submit(service_account="ACCOUNT")'
     )
     return f"python -c {shlex.quote(program)}"
+
+
+def _warn(problem: str) -> None:
+    if problem:
+        console = Console(stderr=True)
+        console.print(f"[yellow]warning:[/] {shown(problem)}", highlight=False, soft_wrap=True)
 
 
 def _print(*lines: str) -> None:

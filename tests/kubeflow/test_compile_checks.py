@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import pathlib
 import subprocess
 import sys
 
@@ -9,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from components.errors import UsageError
-from kubeflow import compiler
+from kubeflow import compile_checks, compiler
 from pipeline.cli import app
 from pipeline.config_load import load, shipped_config
 from pipeline.kubeflow_settings import StepResources
@@ -25,10 +27,12 @@ VOLUME = {"volume_claim": "genreflow", "pipeline_root": "/genreflow/root"}
 
 def complaints(name: str = "fma_small", **changes: str) -> list[str]:
     settings = {**RIGHT, **changes}
-    overrides = [f'kubeflow.{key}="{value}"' for key, value in settings.items()]
+    overrides = [
+        f'{key if "." in key else f"kubeflow.{key}"}="{value}"' for key, value in settings.items()
+    ]
     config = load(shipped_config(name), overrides)
     try:
-        compiler.check(config, config.kubeflow)
+        compile_checks.check(config, config.kubeflow)
     except UsageError as error:
         return str(error).splitlines()
     return []
@@ -39,6 +43,9 @@ def test_what_is_right_passes() -> None:
     assert complaints("demo", **VOLUME) == []
     assert complaints(**VOLUME, metadata="sqlite:///genreflow/metadata.sqlite") == []
     assert complaints(image="genreflow@sha256:" + "0" * 64) == []
+    for folder in ("/genreflow", "/genreflow/fma", "s3://bucket/fma"):
+        assert complaints(**VOLUME, **{"dataset.data_dir": folder}) == []
+    assert complaints(**VOLUME, **{"storage.push_destination": "/genreflow/models"}) == []
 
 
 @pytest.mark.parametrize(
@@ -46,15 +53,25 @@ def test_what_is_right_passes() -> None:
     [
         ({"image": ""}, "no image"),
         ({"image": "Not An Image"}, "no reference of an image"),
+        ({"image": "registry.example.org/Genreflow:1.2"}, "all but the tag is in lower case"),
         ({"pipeline_root": ""}, "not shared between steps"),
         ({"pipeline_root": "/tmp/root"}, "not shared between steps"),
         ({**VOLUME, "pipeline_root": "/genreflow/../tmp"}, "not shared between steps"),
         ({"pipeline_root": "gs://bucket/x"}, "only local folders and s3:// URIs"),
+        ({"pipeline_root": "s3://a/x"}, "kubeflow.pipeline_root: an s3:// URI is"),
+        ({"dataset.data_dir": "/data/fma"},
+         "the data folder = '/data/fma': not shared between steps; give an s3:// URI, or set "
+         "kubeflow.volume_claim and a folder below /genreflow"),
+        ({**VOLUME, "dataset.data_dir": "/data/fma"}, "or a folder below /genreflow"),
+        ({**VOLUME, "dataset.data_dir": "fma"}, "the data folder = 'fma': not shared"),
+        ({**VOLUME, "dataset.data_dir": "/genreflow/../fma"}, "not shared between steps"),
+        ({"dataset.data_dir": "gs://bucket/fma"}, "the data folder = gs://bucket/fma: only"),
+        ({**VOLUME, "storage.push_destination": "/models"}, "storage.push_destination = '/models'"),
         ({"metadata": ""}, "kubeflow.metadata: "),
         ({"metadata_secret": ""}, "no Secret is named"),
         ({"metadata": "sqlite:///tmp/x.sqlite"}, "must lie on the volume"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_run_is_refused_by_its_key(changes: dict[str, str], words: str) -> None:
     (line,) = complaints(**changes)
     assert words in line
@@ -80,21 +97,84 @@ def test_resources_of_what_is_no_node_are_refused() -> None:
         compiler.check_resources(_with(config, "Traner"), steps)
 
 
-def _with(config: compiler.Config, key: str) -> compiler.KubeflowSettings:
-    import dataclasses
+def test_they_are_told_without_tfx_by_the_configuration_alone() -> None:
+    def told(key: str, *overrides: str) -> list[str]:
+        config = load(shipped_config("demo"), overrides)
+        nodes = compile_checks.node_ids(config)
+        return compile_checks.resource_problems(_with(config, key), nodes)
 
+    for key in ("Trainer.cnn_small", "ServingModel", "ServingCheck", "BaselineTrainer", "finish"):
+        assert told(key) == []
+    (line,) = told("Tuner")
+    assert line.startswith("kubeflow.resources.Tuner: no such node; there are: BaselineTrainer, ")
+    assert told("ServingCheck", "serving.check=false")
+    assert told("BaselineTrainer", "baselines.models=[]", "gate.beats_baseline=false")
+    tuning = ("tuning.networks=[ffnn]", "tuning.dropout=[0.1, 0.5]")
+    assert told("Tuner.ffnn", *tuning) == []
+    assert told("Tuner.vgg16", *tuning)
+    nodes = compile_checks.node_ids(load(shipped_config("demo")), resolves_serving=False)
+    assert "ServingModel" not in nodes
+
+
+def _with(config: compiler.Config, key: str) -> compiler.KubeflowSettings:
     return dataclasses.replace(config.kubeflow, resources={key: StepResources(cpu="1")})
 
 
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("genreflow", "a name without a tag"),
+        ("registry.example.org:5000/genreflow", "a name without a tag"),
+        ("registry.example.org:5000/genreflow:latest", "the tag latest"),
+        ("registry.example.org:5000/genreflow:1.2", ""),
+        ("genreflow@sha256:" + "0" * 64, ""),
+        ("genreflow:latest@sha256:" + "0" * 64, ""),
+    ],
+)
+def test_a_name_that_moves_is_warned_of(image: str, why: str) -> None:
+    warning = compile_checks.image_warning(image)
+    assert why in warning
+    assert bool(warning) == bool(why)
+
+
+def test_what_cannot_be_written_is_told_by_the_name_that_was_typed(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "file").write_text("")
+
+    def told(output: object) -> str:
+        problems = compile_checks.output_problems(str(output), (".yaml", ".yml"))
+        return "".join(problems)
+
+    assert told(tmp_path / "p.yaml") == ""
+    assert told(tmp_path / "made" / "later" / "p.yml") == ""
+    for name in ("pipeline", "p.txt", "p.yaml.gz", ".yaml"):
+        assert told(name) == f"{name}: the file's name must end in .yaml or .yml"
+    assert told(tmp_path / "folder.yaml").endswith("folder.yaml: is a folder; name a file")
+    for name in (tmp_path / "file" / "p.yaml", "/proc/none/p.yaml"):
+        assert told(name).startswith(f"{name}: cannot be written: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.yaml"]
+
+
 def test_the_command_tells_all_at_once_with_status_2() -> None:
-    result = CliRunner().invoke(app, ["kubeflow", "compile", "-c", "demo", "-o", "p.yaml"])
+    result = CliRunner().invoke(
+        app, ["kubeflow", "compile", "-c", "demo", "-o", "p.txt", "--data-dir", "gs://b/x",
+              "--set", "kubeflow.resources.Traner.cpu='2'"]
+    )  # fmt: skip
     assert result.exit_code == 2
-    assert len(result.stderr.splitlines()) == 4
-    assert "no image" in result.stderr
+    lines = result.stderr.splitlines()
+    words = ["no image", "kubeflow.pipeline_root", "kubeflow.metadata", "the data folder",
+             "kubeflow.resources.Traner", "p.txt: the file's name"]  # fmt: skip
+    assert len(lines) == len(words)
+    assert all(word in line for word, line in zip(words, lines, strict=True))
 
 
 def test_the_checks_import_nothing_heavy() -> None:
-    program = "import sys; from kubeflow import compiler; print({'tfx', 'kfp'} & set(sys.modules))"
+    program = (
+        "import sys; from kubeflow import compile_checks, compiler; "
+        "print({'tfx', 'kfp'} & set(sys.modules))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )

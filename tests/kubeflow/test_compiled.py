@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from kubeflow import compiler
+from kubeflow import compile_checks, compiler, names
+from pipeline.config_load import load, shipped_config
 
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
@@ -84,8 +85,6 @@ class Compiled:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
     """The same typed twice, at the same time, in other folders and with other hash seeds."""
-    from pipeline.config_load import shipped_config
-
     folder = tmp_path_factory.mktemp("compiled")
     config = folder / "config.toml"
     text = shipped_config("demo").read_text().replace('kind = "synthetic"', 'kind = "fma"', 1)
@@ -108,7 +107,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
         output, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
         assert errors == ""
-        assert "kubeflow submit made/pipeline.yaml" in output
+        assert "data       s3://bucket/fma\n" in output
+        assert output.endswith(
+            "next       genreflow kubeflow submit made/pipeline.yaml --host URL "
+            "--service-account NAME\n"
+        )
     return [folder / seed / "made" / "pipeline.yaml" for seed in ("1", "2")]
 
 
@@ -157,6 +160,8 @@ def test_each_node_is_a_step_with_the_graphs_dependencies(compiled: Compiled) ->
         "servingcheck", "pusher", "report",
     }  # fmt: skip
     assert compiled.steps.keys() == {"prepare", "finish", *nodes}
+    known = compile_checks.node_ids(load(shipped_config("demo")))
+    assert set(names.step_names(known).values()) == nodes, "what is known without TFX"
     for node in nodes:
         assert "prepare" in compiled.before(node)
     assert compiled.before("datacheck") >= {"examplevalidator", "spectrogramgen"}

@@ -58,7 +58,10 @@ def test_what_is_right_passes(mount: pathlib.Path) -> None:
         ('kubeflow.pipeline_root=""', "no URI such as gs://bucket/folder"),
         ("kubeflow.pipeline_root=gs://bucket", "no URI such as gs://bucket/folder"),
         ("kubeflow.pipeline_root=gs://bucket/a/../b", "no URI such as gs://bucket/folder"),
-        ("kubeflow.pipeline_root=gs://Bucket/a", "no URI such as gs://bucket/folder"),
+        ("kubeflow.pipeline_root=gs://Bucket/a",
+         "kubeflow.pipeline_root: 'gs://Bucket/a': 'Bucket' is no bucket's name (3 to 63 of a-z"),
+        ("kubeflow.pipeline_root=gs://b/x", "'b' is no bucket's name"),
+        ("kubeflow.pipeline_root=gs://", "no URI such as gs://bucket/folder"),
         ("kubeflow.pipeline_root=s3://bucket/a", "no URI such as gs://bucket/folder"),
         ("kubeflow.pipeline_root=/genreflow/root", "no URI such as gs://bucket/folder"),
         ("storage.push_destination=s3://bucket/models", "storage.push_destination = 's3:"),
@@ -67,8 +70,10 @@ def test_what_is_right_passes(mount: pathlib.Path) -> None:
         ("beam.runner=portable", "which other machines cannot"),
         ("kubeflow.resources.Trainer={gpus=1}", "of which kind?"),
         ('kubeflow.resources.Trainer={gpus=1,gpu_resource="amd.com/gpu"}', "Vertex AI has nvidia"),
+        ("kubeflow.resources.Traner.cpu='1'", "kubeflow.resources.Traner: no such node"),
+        ("kubeflow.resources.ServingModel.cpu='1'", "no such node"),
     ],
-)
+)  # fmt: skip
 def test_what_cannot_run_is_refused_by_its_key(
     mount: pathlib.Path, override: str, words: str
 ) -> None:
@@ -141,9 +146,11 @@ def test_uris_and_paths_are_each_others() -> None:
         assert vertex_storage.uri_of(other, "/gcs") == other
 
 
-@pytest.mark.parametrize("uri", ["gs://b/../../etc", "gs://bucket/a//b", "gs://../etc/x", "gs://"])
+@pytest.mark.parametrize(
+    "uri", ["gs://bbb/../../etc", "gs://b/../x", "gs://bucket/a//b", "gs://../etc/x", "gs://"]
+)
 def test_no_uri_leads_out_of_its_bucket(uri: str) -> None:
-    with pytest.raises(UsageError, match="no URI such as"):
+    with pytest.raises(UsageError, match=r"no URI such as|is no bucket's name"):
         vertex_storage.path_of(uri, "/gcs")
 
 
@@ -153,6 +160,23 @@ def test_the_command_tells_all_at_once_with_status_2() -> None:
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 3
     assert "no image" in result.stderr
+    result = CliRunner().invoke(app, [*arguments, "--data-dir", "gs://BUCKET/x", "-o", "p.yaml"])
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 4
+    assert "the data folder: 'gs://BUCKET/x': 'BUCKET' is no bucket's name" in result.stderr
+    assert "p.yaml: the file's name must end in .json" in result.stderr
+
+
+def test_buckets_of_the_configuration_are_found_where_they_are_mounted(
+    mount: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(vertex_storage.MOUNT_VARIABLE, str(mount))
+    changes = [word for one in (*RIGHT, "dataset.data_dir=gs://bucket/none") for word in
+               ("--set", one)]  # fmt: skip
+    result = CliRunner().invoke(
+        app, ["kubeflow", "compile", "--target", "vertex", "-c", "fma_small", *changes]
+    )
+    assert f"'{mount}/bucket/none': no such folder here" in result.stderr
 
 
 def test_the_checks_import_nothing_heavy() -> None:
