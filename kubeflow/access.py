@@ -76,7 +76,7 @@ def _file_text(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """`host`: an URL without a slash at its end. `interface`: the same of the pages that people
+    """`host`: a URL without a slash at its end. `interface`: the same of the pages that people
     look at. `namespace`: "" where none was named. `ca_cert`: PEM file, "" for the usual ones."""
 
     host: str
@@ -153,23 +153,37 @@ def _token(environ: Mapping[str, str]) -> Token | None:
 
 
 def _url(text: str, named: str) -> str:
-    """An URL of http(s) that holds nothing secret, without a slash at its end."""
-    try:
-        parts = urlsplit(text)
-        has_userinfo = "@" in parts.netloc
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, brackets that do not close
-        has_userinfo, right = "@" in text, False
-    if has_userinfo:  # never repeated: it may be a password
+    """A URL of http(s) that holds nothing secret, without a slash at its end."""
+    if "@" in text:  # never repeated: what stands before it may be a password, with slashes too
         raise UsageError(f"{named}: no name and password in the URL; a token is given by "
                          f"{TOKEN_VARIABLE}")  # fmt: skip
-    if not right or not text.isascii() or re.search(r"[\s\\]", text):
-        raise UsageError(
-            f"{named} {text}: not an URL such as https://kubeflow.example.org/pipeline"
+    if not _is_url(text):
+        meant = f"http{'' if _is_local(text) else 's'}://{text}"
+        hint = (
+            f"; did you mean {meant}?"
+            if "://" not in text and _is_url(meant)
+            else " such as https://kubeflow.example.org/pipeline"
         )
+        raise UsageError(f"{named} {text}: not a URL{hint}")
+    parts = urlsplit(text)
     if parts.query or parts.fragment:
         raise UsageError(f"{named} {text}: too much; leave away what begins with '?' or '#'")
     return text.rstrip("/#?")
+
+
+def _is_url(text: str) -> bool:
+    if not text.isascii() or re.search(r"[\s\\]", text):
+        return False
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, brackets that do not close
+        return False
+
+
+def _is_local(host: str) -> bool:
+    """Whether a host without a scheme is this machine, where a port is forwarded to."""
+    return re.match(r"(localhost|127\.[0-9.]+|\[::1\])([:/]|$)", host) is not None
 
 
 def _is_safe(host: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.errors import UsageError
+from kubeflow.names import PREPARE
 from pipeline.places import PIPELINE_NAME
 
 # The file of the largest graph that can be configured has some 200 kB.
@@ -18,43 +19,27 @@ _HOW = "write one with: genreflow kubeflow compile"
 @dataclasses.dataclass(frozen=True)
 class Package:
     """`spec`: what Kubeflow gets, as kfp's client would send it. `parameters`: of a run, by name;
-    true for those that must be given."""
+    true for those that must be given. `defaults`: texts that the others have. `config`: the
+    configuration that the first step gets, as JSON; "" where there is none."""
 
     path: str
     spec: Mapping[str, Any]
     parameters: Mapping[str, bool]
+    defaults: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    config: str = ""
 
 
 def read(path: str) -> Package:
-    """Reads a file that `genreflow kubeflow compile` wrote. Imports kfp's messages.
+    """Reads a file that `genreflow kubeflow compile` wrote. Imports kfp's messages, once the file
+    looks like one.
 
     Raises:
       UsageError: no such file, or another one.
     """
-    import yaml
+    documents = _documents(path)
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    try:
-        with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}; {_HOW}") from error
-    if len(content) > _MOST_BYTES:
-        raise UsageError(f"{path}: too large for a compiled pipeline; {_HOW}")
-    try:
-        # libyaml's loader where there is one: ten times as fast.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        documents = list(yaml.load_all(content, loader))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2026-13-01
-        raise UsageError(f"{path}: no YAML: {_first_line(error)}; {_HOW}") from error
-    if not 1 <= len(documents) <= 2 or not all(isinstance(one, dict) for one in documents):
-        raise UsageError(f"{path}: not a compiled pipeline; {_HOW}")
-    if "pipelineSpec" in documents[0]:
-        raise UsageError(
-            f"{path}: compiled for Vertex AI, which has its own client; for Kubeflow Pipelines "
-            "compile it with --target kubeflow"
-        )
     try:
         pipeline = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
         platform = json_format.ParseDict(
@@ -78,7 +63,48 @@ def read(path: str) -> Package:
             key: not (inputs[key].is_optional or inputs[key].HasField("default_value"))
             for key in sorted(inputs)
         },
+        {key: inputs[key].default_value.string_value for key in sorted(inputs)},
+        _config(pipeline),
     )
+
+
+def _documents(path: str) -> list[dict[str, Any]]:
+    """The file's one or two YAML documents."""
+    import yaml
+
+    try:
+        with open(path, "rb") as file:
+            content = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}; {_HOW}") from error
+    if len(content) > _MOST_BYTES:
+        raise UsageError(f"{path}: too large for a compiled pipeline; {_HOW}")
+    try:
+        # libyaml's loader where there is one: ten times as fast.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        documents = list(yaml.load_all(content, loader))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2026-13-01
+        raise UsageError(
+            f"{path}: not a compiled pipeline: no YAML ({_first_line(error)}); {_HOW}"
+        ) from error
+    if not 1 <= len(documents) <= 2 or not all(isinstance(one, dict) for one in documents):
+        raise UsageError(f"{path}: not a compiled pipeline; {_HOW}")
+    if "pipelineSpec" in documents[0]:
+        raise UsageError(
+            f"{path}: compiled for Vertex AI, which has its own client; for Kubeflow Pipelines "
+            "compile it with --target kubeflow"
+        )
+    return documents
+
+
+def _config(pipeline: Any) -> str:
+    """What the first step is given as its parameter `config`, where that is a constant."""
+    for dag in (pipeline.root.dag, *(one.dag for one in pipeline.components.values())):
+        if PREPARE in dag.tasks:
+            given = dag.tasks[PREPARE].inputs.parameters
+            if "config" in given:
+                return str(given["config"].runtime_value.constant.string_value)
+    return ""
 
 
 def _first_line(error: Exception) -> str:
@@ -97,15 +123,15 @@ def parameters(package: Package, given: Sequence[str]) -> dict[str, str]:
     for text in given:
         key, sign, value = text.partition("=")
         if not sign:
-            raise UsageError(f"--param {text}: KEY=VALUE is needed, such as data_dir=s3://b/fma")
+            raise UsageError(f"-p {text}: KEY=VALUE is needed, such as data_dir=s3://b/fma")
         if key not in package.parameters:
-            raise UsageError(f"--param {key}: {package.path} has no such parameter; it has {known}")
+            raise UsageError(f"-p {key}: {package.path} has no such parameter; it has {known}")
         if key in values:
-            raise UsageError(f"--param {key}: given twice")
+            raise UsageError(f"-p {key}: given twice")
         values[key] = value
     lacking = [key for key, needed in package.parameters.items() if needed and key not in values]
     if lacking:
-        raise UsageError(f"{package.path} needs " + ", ".join(f"--param {k}=..." for k in lacking))
+        raise UsageError(f"{package.path} needs " + ", ".join(f"-p {k}=..." for k in lacking))
     if "overrides" in values:
         _check_overrides(values["overrides"])
     return values
@@ -116,11 +142,11 @@ def _check_overrides(text: str) -> None:
         overrides = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"--param overrides: no JSON ({_first_line(error)}); an object is needed, such as "
+            f"-p overrides: no JSON ({_first_line(error)}); an object is needed, such as "
             """'{"training.epochs": 3}'"""
         ) from error
     if not isinstance(overrides, dict):
         raise UsageError(
-            "--param overrides: a JSON object is needed, such as "
+            "-p overrides: a JSON object is needed, such as "
             """'{"training.epochs": 3}'"""
         )

@@ -186,12 +186,14 @@ def _order(
     file: str, params: Sequence[str], name: str, experiment: str, service_account: str
 ) -> Order:
     """Whatever can be known to be wrong is told before anybody is asked."""
-    from kubeflow import client, package
+    from kubeflow import client, package, run_checks
 
     client.check_names(name, experiment, service_account)
     with quiet_stderr() as console, console.status(f"reading {shown(file)}"):
         read = package.read(file)
-    return client.Order(read, package.parameters(read, params), name, experiment, service_account)
+    values = package.parameters(read, params)
+    run_checks.check(read, values)
+    return client.Order(read, values, name, experiment, service_account)
 
 
 def _table(found: Sequence[Run]) -> Table:

@@ -34,24 +34,38 @@ def test_pages_are_the_hosts_own_unless_the_interface_is_elsewhere() -> None:
     ("host", "words"),
     [
         ("", "no host: give --host (or KF_PIPELINES_ENDPOINT)"),
-        ("kubeflow.example.org", "--host kubeflow.example.org: not an URL such as https://"),
-        ("ftp://kubeflow.example.org", "not an URL"),
-        ("https://", "not an URL"),
-        ("https://host:port", "not an URL"),
-        ("https://host:0", "not an URL"),
-        ("https://[::1", "not an URL"),
-        ("https://a b", "not an URL"),
+        ("kubeflow.example.org/pipeline", "--host kubeflow.example.org/pipeline: not a URL; did "
+         "you mean https://kubeflow.example.org/pipeline?"),
+        ("host:8080", "did you mean https://host:8080?"),
+        ("localhost:8080", "did you mean http://localhost:8080?"),
+        ("127.0.0.1", "did you mean http://127.0.0.1?"),
+        ("//host", "not a URL such as https://kubeflow.example.org/pipeline"),
+        ("ftp://kubeflow.example.org", "not a URL"),
+        ("https://", "not a URL"),
+        ("https://host:port", "not a URL"),
+        ("https://host:0", "not a URL"),
+        ("https://[::1", "not a URL"),
+        ("https://a b", "not a URL"),
         ("https://host/#/runs", "leave away what begins with '?' or '#'"),
         ("https://host/?ns=a", "leave away what begins with '?' or '#'"),
     ],
-)
+)  # fmt: skip
 def test_hosts_that_are_none_are_told(host: str, words: str) -> None:
     with pytest.raises(UsageError) as caught:
         access_of(host, "", "", {})
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("host", ["https://me:secret@host", "https://me:secret@host:x"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "https://me:secret@host",
+        "https://me:secret@host:x",
+        "me:secret@host/x",
+        "//me:secret@host",
+        "https://me:/secret@host",
+    ],
+)
 def test_a_password_in_the_url_is_refused_and_not_repeated(host: str) -> None:
     with pytest.raises(UsageError) as caught:
         access_of("", "", "", {"KF_PIPELINES_ENDPOINT": host})

@@ -178,7 +178,7 @@ def test_a_token_of_a_file_is_sent(
         (["FILE", "--experiment", "a" * 129], "1 to 128 characters"),
         (["FILE", "--run-name", "a\nb"], "--run-name a\\x0ab: 1 to 128 characters"),
         (["FILE", "--service-account", "Runner"], "--service-account Runner: no name"),
-        (["FILE", "--host", "localhost:8080"], "--host localhost:8080: not an URL"),
+        (["FILE", "--host", "localhost:8080"], "--host localhost:8080: not a URL"),
     ],
 )  # fmt: skip
 def test_nothing_is_sent_of_what_cannot_be(

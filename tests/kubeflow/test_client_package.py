@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -21,6 +23,32 @@ def test_it_is_read_as_kfps_client_sends_it(compiled_pipeline: pathlib.Path) -> 
     assert read.parameters == dict.fromkeys(
         ["data_dir", "overrides", "pipeline_root", "push_destination"], False
     )
+
+
+def test_the_configuration_is_what_the_first_step_is_given(
+    compiled_pipeline: pathlib.Path,
+) -> None:
+    read = package.read(str(compiled_pipeline))
+    assert read.defaults["pipeline_root"] == "s3://bucket/genreflow"
+    assert read.config == ""
+
+
+def test_what_is_no_pipeline_is_told_without_kfp(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "c.toml").write_text("[dataset]\nkind = 'fma'\n")
+    program = (
+        "import sys\nfrom components.errors import UsageError\nfrom kubeflow import package\n"
+        "for name in ('none.yaml', 'c.toml'):\n"
+        "    try: package.read(name)\n"
+        "    except UsageError as error: print(error)\n"
+        "print({'kfp', 'google.protobuf'} & set(sys.modules))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=120
+    )
+    first, second, imported = done.stdout.splitlines()
+    assert first.startswith("none.yaml: No such file")
+    assert second.startswith("c.toml: not a compiled pipeline")
+    assert imported == "set()"
 
 
 def test_its_steps_are_in_an_order_in_which_they_can_run(compiled_pipeline: pathlib.Path) -> None:
@@ -57,7 +85,7 @@ deploymentSpec: {executors: {exec-a: {container: {image: a}}}}
         ("", "not a compiled pipeline"),
         ("just a text", "not a compiled pipeline"),
         ("- a\n- b\n", "not a compiled pipeline"),
-        ("a: [1", "no YAML: while parsing a flow sequence"),
+        ("a: [1", "not a compiled pipeline: no YAML (while parsing a flow sequence"),
         ("a: 2026-13-01", "no YAML"),
         ("a: \x00", "no YAML"),
         ("!!python/object:os.system {}", "no YAML"),
@@ -112,16 +140,16 @@ def test_parameters_are_what_stands_before_and_after_the_first_sign() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["root"], "--param root: KEY=VALUE is needed"),
+        (["root"], "-p root: KEY=VALUE is needed"),
         (["root=1", "datadir=x"],
-         "--param datadir: p.yaml has no such parameter; it has data_dir, overrides, root"),
+         "-p datadir: p.yaml has no such parameter; it has data_dir, overrides, root"),
         (["root=1", "=x"], "has no such parameter"),
-        (["root=1", "root=2"], "--param root: given twice"),
-        (["data_dir=x"], "p.yaml needs --param root=..."),
-        (["root=1", "overrides="], "--param overrides: no JSON"),
-        (["root=1", "overrides={training.epochs: 3}"], "--param overrides: no JSON"),
-        (["root=1", 'overrides=["a"]'], "--param overrides: a JSON object is needed"),
-        (["root=1", "overrides=" + "[" * 5000], "--param overrides: no JSON"),
+        (["root=1", "root=2"], "-p root: given twice"),
+        (["data_dir=x"], "p.yaml needs -p root=..."),
+        (["root=1", "overrides="], "-p overrides: no JSON"),
+        (["root=1", "overrides={training.epochs: 3}"], "-p overrides: no JSON"),
+        (["root=1", 'overrides=["a"]'], "-p overrides: a JSON object is needed"),
+        (["root=1", "overrides=" + "[" * 5000], "-p overrides: no JSON"),
     ],
 )  # fmt: skip
 def test_parameters_that_cannot_be_are_told(given: list[str], words: str) -> None:

@@ -63,6 +63,7 @@ def test_what_is_right_passes() -> None:
          "the data folder = '/data/fma': not shared between steps; give an s3:// URI, or set "
          "kubeflow.volume_claim and a folder below /genreflow"),
         ({**VOLUME, "dataset.data_dir": "/data/fma"}, "or a folder below /genreflow"),
+        ({"dataset.data_dir": "/genreflow/fma"}, "set kubeflow.volume_claim and a folder"),
         ({**VOLUME, "dataset.data_dir": "fma"}, "the data folder = 'fma': not shared"),
         ({**VOLUME, "dataset.data_dir": "/genreflow/../fma"}, "not shared between steps"),
         ({"dataset.data_dir": "gs://bucket/fma"}, "the data folder = gs://bucket/fma: only"),
