@@ -9,7 +9,7 @@ import typer
 
 from pipeline import cli_kubeflow_client
 from pipeline.cli_exit import finish
-from pipeline.cli_options import ConfigOption, DataDirOption, SetOption
+from pipeline.cli_options import ConfigOption, SetOption
 
 app = typer.Typer(
     help="The same pipeline on Kubeflow Pipelines.", no_args_is_help=True, rich_markup_mode=None
@@ -32,7 +32,8 @@ def compile_(
             "--output",
             "-o",
             metavar="FILE",
-            help="The file to write [default: pipeline.yaml, or pipeline.json for vertex].",
+            help="The file to write, and the folders that it lacks [default: pipeline.yaml, or "
+            "pipeline.json for vertex].",
         ),
     ] = "",
     image: Annotated[
@@ -41,10 +42,24 @@ def compile_(
     target: Annotated[
         Target, typer.Option("--target", help="Kubeflow Pipelines, or Vertex AI Pipelines.")
     ] = Target.KUBEFLOW,
-    data_dir: DataDirOption = "",
+    data_dir: Annotated[
+        str,
+        typer.Option(
+            "--data-dir",
+            "-d",
+            help="The data set's folder: s3://bucket/folder, or a path on the steps' volume; with "
+            "--target vertex gs://bucket/folder or /gcs/bucket/folder [default: as configured, or "
+            "given at submit].",
+        ),
+    ] = "",
     overrides: SetOption = None,
 ) -> None:
-    """Write the pipeline as a file that Kubeflow Pipelines or Vertex AI runs."""
+    """Write the pipeline as a file for Kubeflow or for Vertex AI.
+
+    The configuration needs a table [kubeflow], which says where the steps run: see
+    kubeflow/README.md. Each of its keys can also be given by --set, such as
+    --set kubeflow.pipeline_root=s3://bucket/genreflow.
+    """
     from pipeline import cli_kubeflow_compile
 
     finish(

@@ -39,7 +39,9 @@ ParamOption = Annotated[
         "--param",
         "-p",
         metavar="KEY=VALUE",
-        help="A run's parameter, e.g. data_dir=s3://bucket/fma; repeatable.",
+        help="A run's parameter, repeatable: data_dir, pipeline_root and push_destination "
+        "(folders: s3://..., or on the steps' volume), or overrides (JSON of settings, e.g. "
+        """'overrides={"training.epochs": 3}'). [default: as compiled].""",
     ),
 ]
 ExperimentOption = Annotated[
@@ -50,7 +52,8 @@ ServiceAccountOption = Annotated[
     typer.Option(
         "--service-account",
         metavar="NAME",
-        help="What the steps may do in the cluster, e.g. genreflow-runner [default: Kubeflow's].",
+        help="The account whose rights the steps have, e.g. genreflow-runner [default: "
+        "Kubeflow's].",
     ),
 ]
 IntervalOption = Annotated[
@@ -77,8 +80,11 @@ def submit(
     namespace: NamespaceOption = "",
     ca_cert: CaCertOption = "",
 ) -> None:
-    """Start a run of a compiled pipeline. A token is taken from KF_PIPELINES_TOKEN, or from the
-    file that KF_PIPELINES_SA_TOKEN_PATH names."""
+    """Start a run of a compiled pipeline.
+
+    A token is taken from KF_PIPELINES_TOKEN, or from the file that KF_PIPELINES_SA_TOKEN_PATH
+    names. All that can be checked is checked before anything is sent.
+    """
     from pipeline import cli_kubeflow_runs
 
     finish(
@@ -102,8 +108,8 @@ def schedule(
         typer.Option(
             "--cron",
             metavar="WHEN",
-            help="Second minute hour day month weekday, such as '0 0 3 * * *'; or five fields, "
-            "without seconds.",
+            help="In UTC: second minute hour day month weekday, such as '0 0 3 * * *'; or five "
+            "fields, without seconds; or @hourly, @daily, @weekly, @monthly, @yearly.",
         ),
     ],
     params: ParamOption = None,
@@ -117,7 +123,10 @@ def schedule(
     namespace: NamespaceOption = "",
     ca_cert: CaCertOption = "",
 ) -> None:
-    """Start a run of a compiled pipeline again and again, one at a time."""
+    """Start runs again and again, one at a time.
+
+    A token is taken as for submit.
+    """
     from pipeline import cli_kubeflow_runs
 
     finish(
@@ -162,7 +171,10 @@ def watch(
     namespace: NamespaceOption = "",
     ca_cert: CaCertOption = "",
 ) -> None:
-    """Show how far a run's steps are, until it is over; the exit status is the run's."""
+    """Follow a run until it is over.
+
+    Shows each step's state as it changes. The exit status is the run's; Ctrl-C leaves it running.
+    """
     from pipeline import cli_kubeflow_runs
 
     finish(

@@ -180,3 +180,16 @@ def test_the_checks_import_nothing_heavy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_what_each_command_does_is_told_on_a_line() -> None:
+    result = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["kubeflow", "--help"])
+    lines = result.stdout.partition("Commands:\n")[2].splitlines()
+    assert [line.split()[0] for line in lines] == ["compile", "submit", "schedule", "runs", "watch"]
+    assert all(line.endswith(".") and not line.endswith("...") for line in lines)
+
+
+def test_submits_parameters_are_told_in_its_help() -> None:
+    text = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["kubeflow", "submit", "--help"]).stdout
+    for name in ("data_dir", "overrides", "pipeline_root", "push_destination"):
+        assert name in text
