@@ -5,7 +5,8 @@
 
 Kubeflow runs it as the exit handler. It reads ML Metadata and writes into ROOT/runs/ID/ what a
 local run has in its work folder: results.json, report/, rejects.csv, predictions.parquet,
-curves/, tuning/. Of a run that failed it writes `failed.json` with the state of every node.
+curves/, tuning/. Of a run that failed it writes `failed.json` there: Kubeflow's status, and the
+state of every node (none where the first step failed).
 """
 
 from __future__ import annotations
