@@ -182,6 +182,44 @@ def test_the_checks_import_nothing_heavy() -> None:
     assert done.stdout.strip() == "set()"
 
 
+def told_of_a_compiled(
+    monkeypatch: pytest.MonkeyPatch, *arguments: str, name: str = "fma_small", **changes: str
+) -> tuple[list[str], str]:
+    """What is printed around the compiler, without its 20 seconds: lines, and warnings."""
+    monkeypatch.setattr(compiler, "compile_pipeline", lambda *_: [])
+    settings = [
+        word for key, value in {**RIGHT, **changes}.items()
+        for word in ("--set", f'kubeflow.{key}="{value}"')
+    ]  # fmt: skip
+    result = CliRunner().invoke(app, ["kubeflow", "compile", "-c", name, *settings, *arguments])
+    assert result.exit_code == 0, result.output
+    return result.stdout.splitlines(), result.stderr
+
+
+def test_data_that_are_lacking_are_told_with_how_to_give_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines, warnings = told_of_a_compiled(monkeypatch, "-o", "my file.yaml")
+    assert "data       none: give it with submit -p data_dir=..." in lines
+    assert lines[-1] == (
+        "next       genreflow kubeflow submit 'my file.yaml' -p data_dir=s3://BUCKET/FOLDER "
+        "--host URL --service-account NAME"
+    )
+    assert warnings == ""
+    lines, _ = told_of_a_compiled(monkeypatch, "--data-dir", "s3://bucket/fma/")
+    assert "data       s3://bucket/fma" in lines
+    assert "data_dir" not in lines[-1]
+    lines, _ = told_of_a_compiled(monkeypatch, name="demo", **VOLUME)
+    assert "data       songs that the first step makes" in lines
+    assert "data_dir" not in lines[-1]
+
+
+def test_an_image_that_moves_is_warned_of_and_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines, warning = told_of_a_compiled(monkeypatch, image="registry.example.org/g:latest")
+    assert warning.startswith("warning: image registry.example.org/g:latest: the tag latest means")
+    assert lines[0].startswith("compiled ")
+
+
 def test_what_each_command_does_is_told_on_a_line() -> None:
     result = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["kubeflow", "--help"])
     lines = result.stdout.partition("Commands:\n")[2].splitlines()

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from kubeflow import compile_checks, compiler, names
+from components.errors import UsageError
+from kubeflow import compile_checks, compiler, names, package, run_checks
 from pipeline.config_load import load, shipped_config
 
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
@@ -259,6 +260,17 @@ def test_the_configuration_travels_with_the_first_step(compiled: Compiled) -> No
     assert config["training"]["epochs"] == 15
     assert config["beam"]["workers"] == 2  # the cores of the step, not of this machine
     assert config["models"].keys() == {"ffnn", "cnn_small", "vgg16"}
+    # What a run's parameters are checked against before they are sent.
+    read = package.read(str(compiled.path))
+    assert json.loads(read.config) == config
+    run_checks.check(read, {})
+    with pytest.raises(UsageError, match="no data folder is compiled in"):
+        run_checks.check(dataclasses.replace(read, config=json.dumps(without_data(config))),
+                         {"data_dir": ""})  # fmt: skip
+
+
+def without_data(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "dataset": {**config["dataset"], "data_dir": ""}}
 
 
 def test_names_are_such_as_kubernetes_takes(compiled: Compiled) -> None:

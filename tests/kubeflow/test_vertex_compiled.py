@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from components import artifacts
 from components.datasets.synthesis import write_corpus
 from components.errors import UsageError
-from kubeflow import vertex, vertex_storage, vertex_types
+from kubeflow import compile_checks, names, vertex, vertex_storage, vertex_types
 from pipeline.config_load import load
 from pipeline.data import with_data_dir
 
@@ -95,6 +95,11 @@ def test_kfps_proto_reads_it(job: Any) -> None:
     spec = json_format.ParseDict(job["pipelineSpec"], pipeline_spec_pb2.PipelineSpec())
     assert spec.pipeline_info.name == "genreflow"
     assert job["runtimeConfig"] == {"gcsOutputDirectory": "gs://bucket/root"}
+
+
+def test_its_nodes_are_those_that_are_known_without_tfx(folder: pathlib.Path, tasks: Any) -> None:
+    known = compile_checks.node_ids(load(folder / "config.toml"), resolves_serving=False)
+    assert set(names.step_names(known).values()) == tasks.keys()
 
 
 def test_vertex_ais_client_takes_it(folder: pathlib.Path, job: Any) -> None:
