@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from google.protobuf import json_format
+from kubeflow_volume import SMALLEST
 
 from components.datasets.synthesis import write_corpus
 from kubeflow import vertex
@@ -27,27 +28,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 STEP_SECONDS = 600
-SMALLEST = """
-[dataset]
-kind = "fma"
-[split]
-policy = "official"
-[training]
-epochs = 1
-[models.ffnn]
-[baselines]
-models = []
-[gate]
-floor = 0.0
-beats_baseline = false
-holds_ensemble = false
-recall_floor = 0.0
-[serving]
-check = false
+# The rule that needs what Vertex AI lacks stays on: the compiler switches it off.
+CONFIG = (
+    SMALLEST.replace("holds_serving = false\n", "")
+    + """
 [kubeflow]
 image = "registry.example.org/genreflow:1"
 pipeline_root = "gs://bucket/root"
 """
+)
 
 
 @dataclasses.dataclass
@@ -153,7 +142,7 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def steps(mount: pathlib.Path) -> dict[str, Step]:
     """One run of the smallest pipeline."""
     folder = mount.parent
-    (folder / "config.toml").write_text(SMALLEST, encoding="utf-8")
+    (folder / "config.toml").write_text(CONFIG, encoding="utf-8")
     config = with_data_dir(load(folder / "config.toml"), str(mount / "bucket" / "data"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENREFLOW_GCS_MOUNT", str(mount))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 
@@ -16,28 +16,6 @@ from pipeline.config_load import load, shipped_config
 SHIPPED = ["demo", "fma_medium", "fma_small", "folder", "gtzan", "study"]
 Write = Callable[[str], pathlib.Path]
 Complain = Callable[..., list[str]]
-
-
-@pytest.fixture
-def write(tmp_path: pathlib.Path) -> Write:
-    def _write(text: str) -> pathlib.Path:
-        path = tmp_path / "c.toml"
-        path.write_text(text, "utf-8")
-        return path
-
-    return _write
-
-
-@pytest.fixture
-def complaints(write: Write) -> Complain:
-    """The lines of the error that a text, with overrides, leads to."""
-
-    def _complaints(text: str, overrides: Sequence[str] = ()) -> list[str]:
-        with pytest.raises(ConfigError) as caught:
-            load(write(text), overrides)
-        return str(caught.value).splitlines()
-
-    return _complaints
 
 
 @pytest.mark.parametrize("name", SHIPPED)

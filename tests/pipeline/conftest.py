@@ -1,0 +1,36 @@
+"""What tests of configurations share: a text becomes a file, a mistake its lines."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from pipeline.config_errors import ConfigError
+from pipeline.config_load import load
+
+Write = Callable[[str], pathlib.Path]
+Complain = Callable[..., list[str]]
+
+
+@pytest.fixture
+def write(tmp_path: pathlib.Path) -> Write:
+    def _write(text: str) -> pathlib.Path:
+        path = tmp_path / "c.toml"
+        path.write_text(text, "utf-8")
+        return path
+
+    return _write
+
+
+@pytest.fixture
+def complaints(write: Write) -> Complain:
+    """The lines of the error that a text, with overrides, leads to."""
+
+    def _complaints(text: str, overrides: Sequence[str] = ()) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            load(write(text), overrides)
+        return str(caught.value).splitlines()
+
+    return _complaints
