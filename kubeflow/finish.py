@@ -29,6 +29,7 @@ from components.storage.uri import is_remote, join
 from kubeflow import metadata_url, pages, prepared
 from kubeflow.metadata_url import MetadataUrl
 from kubeflow.prepared import Prepared
+from pipeline import ending
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 FAILED_FILE = "failed.json"
@@ -218,8 +219,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    exit_status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Native libraries may abort while they are torn down, after all work is done.
-    os._exit(exit_status)
+    ending.end(main(sys.argv[1:]))

@@ -24,6 +24,7 @@ from components.inert import inert
 from components.storage.uri import is_remote, join, place
 from kubeflow import metadata_url, prepared
 from kubeflow.prepared import Prepared
+from pipeline import ending
 from pipeline.config import Config
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -193,8 +194,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    exit_status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Native libraries may abort while they are torn down, after all work is done.
-    os._exit(exit_status)
+    ending.end(main(sys.argv[1:]))

@@ -32,7 +32,7 @@ from kubeflow.metadata_url import MetadataUrl
 from kubeflow.pods import AUDIO_NODE
 from kubeflow.prepared import Prepared
 from kubeflow.step_log import told
-from pipeline import failures
+from pipeline import ending, failures
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
@@ -181,8 +181,4 @@ def _failed(node_id: str, message: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    exit_status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Native libraries may abort while they are torn down, after all work is done.
-    os._exit(exit_status)
+    ending.end(main(sys.argv[1:]))

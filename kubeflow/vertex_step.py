@@ -28,7 +28,7 @@ from components.inert import inert
 from kubeflow import vertex_storage, vertex_types
 from kubeflow.step_log import told
 from kubeflow.vertex_storage import path_of, uri_of
-from pipeline import failures, startup
+from pipeline import ending, failures, startup
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 SCHEMA_FILE = "schema_file"
@@ -148,8 +148,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    exit_status = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Native libraries may abort while they are torn down, after all work is done.
-    os._exit(exit_status)
+    ending.end(main(sys.argv[1:]))

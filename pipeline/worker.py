@@ -21,6 +21,7 @@ from typing import Any
 
 from components import progress
 from pipeline import failures
+from pipeline.ending import end
 from pipeline.startup import quick_imports
 
 
@@ -171,8 +172,4 @@ def _die_with_parent() -> None:
 
 if __name__ == "__main__":
     _die_with_parent()
-    status = main(sys.argv[1])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    # Native libraries may abort while they are torn down, after all work is done.
-    os._exit(status)
+    end(main(sys.argv[1]))
