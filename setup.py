@@ -61,7 +61,7 @@ README = HERE / "README.md"
 LONG_DESCRIPTION = README.read_text(encoding="utf-8") if README.is_file() else ""
 
 PACKAGES = ["configs"]
-for root in ("pipeline", "components", "serving", "kubeflow"):
+for root in ("genreflow", "pipeline", "components", "serving", "kubeflow"):
     PACKAGES += [root, *(f"{root}.{package}" for package in find_packages(str(HERE / root)))]
 
 setup(
@@ -77,7 +77,7 @@ setup(
     package_data={
         "components.report": ["templates/*"],
         "configs": ["*.toml"],
-        "pipeline": ["*.json"],
+        "pipeline.results": ["*.json"],
     },
     install_requires=CORE,
     extras_require={
@@ -98,5 +98,5 @@ setup(
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this
         ],
     },
-    entry_points={"console_scripts": ["genreflow=pipeline.cli:main"]},
+    entry_points={"console_scripts": ["genreflow=genreflow.cli.app:main"]},
 )

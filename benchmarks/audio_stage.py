@@ -1,6 +1,6 @@
 """The audio stage's core beside the usual librosa script and the cost of decoding alone.
 
-    GENREFLOW_DATA=... python benchmarks/audio_stage.py [--repeats 15] [FILE.mp3 ...]
+    GENREFLOW_DATA=... python -m benchmarks.audio_stage [--repeats 15] [FILE.mp3 ...]
 
 One core, the same files and clips for all, interleaved, medians. "usual script" is
 librosa.load at the model's rate and a mel spectrogram and dB for each clip; "tf.data" is
@@ -24,7 +24,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -33,12 +32,12 @@ import librosa
 import numpy as np
 import soundfile
 
-from components.audio import mel
 from components.audio.clips import clip_starts
-from components.audio.decoder import Decoder, InProcessDecoder
-from components.audio.isolation import IsolatedDecoder
-from components.audio.limits import DecodeLimits
+from components.audio.decoding.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.isolation import IsolatedDecoder
+from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
+from components.audio.spectrogram import mel
 from components.datasets.track import Track
 from components.spectrogram_gen import extract
 
@@ -82,7 +81,7 @@ def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
     import tensorflow as tf
     import tensorflow_io as tfio
 
-    from components.audio import mel_graph
+    from components.audio.spectrogram import mel_graph
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)

@@ -1,6 +1,6 @@
 """What the defaults of [baselines] were chosen by: real music, without the tracks of any test.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/baselines_choice.py [--features-only]
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.baselines_choice [--features-only]
 
 The tracks, clips and folds of "benchmarks/gtzan_mels.py --choose", which leaves the three folds
 on which that program tests out altogether: 402 tracks to train on, 162 to validate. A track's
@@ -17,18 +17,14 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import pathlib
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.gtzan_mels import CHOOSING_FOLDS, TEST_FOLDS  # noqa: E402
-from benchmarks.mels import (  # noqa: E402
+from benchmarks.gtzan_mels import CHOOSING_FOLDS, TEST_FOLDS
+from benchmarks.mels import (
     OFFSETS,
     Floats,
     Tracks,
@@ -37,10 +33,13 @@ from benchmarks.mels import (  # noqa: E402
     folder,
     load_tracks,
 )
-from components.baselines import features as pictures  # noqa: E402
-from components.baselines.models import fit_model, probabilities  # noqa: E402
-from components.baselines.settings import BaselineName, BaselineSettings  # noqa: E402
-from components.baselines.train import array_blocks  # noqa: E402
+from components.baselines import features as pictures
+from components.baselines.models import fit_model, probabilities
+from components.baselines.settings import BaselineName, BaselineSettings
+from components.baselines.train import array_blocks
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 LEAST_DEVIATION = 1e-3
 
@@ -110,7 +109,7 @@ def reduced(
 
     Not scaled, the first component has deviation 1 and the others what they have beside it.
     """
-    from components.audio.stored import from_stored
+    from components.audio.spectrogram.stored import from_stored
 
     fold = fold_of(tracks, 0)
     held_out = np.isin(fold, CHOOSING_FOLDS)

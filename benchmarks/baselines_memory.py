@@ -1,6 +1,6 @@
 """All baselines on a table as large as FMA small's: peak memory, and the time of each.
 
-    taskset -c 0 python benchmarks/baselines_memory.py [--train 25600] [--jobs 1] [--models svm]
+    taskset -c 0 python -m benchmarks.baselines_memory [--train 25600] [--jobs 1] [--models svm]
 
 FMA small is 8,000 tracks of 8 genres with 4 clips each: 25,600 clips of 128 x 87 values to train
 on, 3,200 to validate and 3,200 to test. Here they are made by a program: a few strong directions
@@ -27,12 +27,12 @@ import time
 
 import numpy as np
 
+from components.audio.params import AudioParams
+from components.baselines.settings import BASELINES, BaselineSettings
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from components.audio.params import AudioParams  # noqa: E402
-from components.baselines.settings import BASELINES, BaselineSettings  # noqa: E402
 
 PARAMS = AudioParams()
 GENRES = (
@@ -47,7 +47,7 @@ def write(folder: pathlib.Path, clips: dict[str, int]) -> None:
     """The examples of every split."""
     import tensorflow as tf
 
-    from components.audio.stored import to_stored
+    from components.audio.spectrogram.stored import to_stored
     from components.examples.writer import Clip, serialize
 
     rng = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """Real songs with damaged ones among them, through `genreflow run` as a user types it.
 
-    GENREFLOW_DATA=DIR python benchmarks/damaged_corpus.py [--keep DIR]
+    GENREFLOW_DATA=DIR python -m benchmarks.damaged_corpus [--keep DIR]
 
 DIR holds `gtzan/` and `fma/` (wav and mp3). Their songs are listed in a manifest together
 with damaged copies, one for each kind of damage; a small network is trained. Prints what
@@ -250,7 +250,7 @@ def report(
     of_uri: dict[str, Damage], songs: list[Song], root: pathlib.Path, work: pathlib.Path
 ) -> bool:
     """Prints the table; True where all is as expected."""
-    from components.inert import inert_cell
+    from components.common.escape import inert_cell
 
     with (work / "rejects.csv").open(encoding="utf-8", newline="") as rows:
         rejects = {row["uri"]: row for row in csv.DictReader(rows)}
@@ -296,5 +296,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
     sys.exit(main())

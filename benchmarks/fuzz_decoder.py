@@ -1,6 +1,6 @@
 """Damaged audio files by the thousand: each must end as clips or as a reject.
 
-    python benchmarks/fuzz_decoder.py [--cases 20000] [--seed 0]
+    python -m benchmarks.fuzz_decoder [--cases 20000] [--seed 0]
 
 Small files of every format are cut, flipped, spliced, given absurd header values and each
 other's headers. Prints how the cases ended, the slowest and the peak memory; a crash of
@@ -19,14 +19,12 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
 import numpy as np
 import soundfile
 
-from components.audio.clip_reader import read_clips
 from components.audio.clips import clip_starts
-from components.audio.decode import DecodeError
+from components.audio.decoding.clip_reader import read_clips
+from components.audio.decoding.decode import DecodeError
 from components.audio.params import AudioParams
 
 PARAMS = AudioParams(clip_seconds=0.5, clips_per_track=2)

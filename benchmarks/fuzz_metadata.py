@@ -1,6 +1,6 @@
 """Damaged and hostile metadata by the thousand: tracks and rejects, or one error in words.
 
-    python benchmarks/fuzz_metadata.py [--cases 20000] [--seed 0]
+    python -m benchmarks.fuzz_metadata [--cases 20000] [--seed 0]
 
 FMA's tracks.csv and manifests are cut, flipped, spliced, re-encoded and given absurd cells;
 trees of genre folders get every kind of name and of thing that a disk can hold. Each case is
@@ -23,22 +23,19 @@ import random
 import resource
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-
 from benchmarks import hostile_metadata as hostile
+from components.common.errors import UsageError
+from components.common.escape import inert
 from components.datasets import text
 from components.datasets.corpus import Corpus, list_tracks, split_listing
 from components.datasets.errors import SplitError
-from components.datasets.registry import read_tracks
+from components.datasets.readers.registry import read_tracks
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, Reject, Track
-from components.errors import UsageError
-from components.inert import inert
 from components.spectrogram_gen.rejects import write_csv
 
 LIMIT_SECONDS = 5

@@ -1,6 +1,6 @@
 """What the gate's statistics are worth: coverage, false blessings, power, time.
 
-    python benchmarks/gate_power.py [--trials 2000] [--seed 0] [--tables time coverage ...]
+    python -m benchmarks.gate_power [--trials 2000] [--seed 0] [--tables time coverage ...]
 
 Simulated test splits: eight genres, 20 points above to 20 points below the mean accuracy.
 Models' answers are correlated, as some tracks are hard for all, and tracks of an artist
@@ -14,17 +14,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import pathlib
 import resource
-import sys
 import time
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from components.gate import rules
 from components.gate.comparison import Comparison, compare

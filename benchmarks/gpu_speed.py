@@ -1,6 +1,6 @@
 """Training images a second of VGG16 and ResNet50, beside the same networks in PyTorch.
 
-    KERAS_BACKEND=jax python benchmarks/gpu_speed.py [--side 224] [--batch 64] [--steps 30]
+    KERAS_BACKEND=jax python -m benchmarks.gpu_speed [--side 224] [--batch 64] [--steps 30]
 
 Both on the same card in one run, in turn, in mixed precision: ours on Keras (JAX unless
 KERAS_BACKEND says otherwise; TensorFlow is not needed), PyTorch's with autocast,
@@ -15,7 +15,7 @@ card has finished.
 
 What is not installed is said, and the rest measured. On a processor, to see it run:
 
-    KERAS_BACKEND=jax python benchmarks/gpu_speed.py --side 32 --batch 2 --steps 2 --rounds 1
+    KERAS_BACKEND=jax python -m benchmarks.gpu_speed --side 32 --batch 2 --steps 2 --rounds 1
 """
 
 from __future__ import annotations
@@ -24,14 +24,11 @@ import argparse
 import importlib.util
 import math
 import os
-import pathlib
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from typing import Any
-
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 BACKENDS = ("jax", "tensorflow")
 NETWORKS = ("vgg16", "resnet50")
@@ -74,7 +71,7 @@ def ours(name: str, side: int, options: argparse.Namespace) -> float:
     import keras
     import numpy as np
 
-    from components.audio.stored import to_stored
+    from components.audio.spectrogram.stored import to_stored
     from components.models import registry
     from components.models.settings import ModelSettings
     from components.trainer.batches import Clips

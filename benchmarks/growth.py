@@ -1,6 +1,6 @@
 """How the audio stage grows with the corpus: time a track, and peak memory.
 
-    GENREFLOW_DATA=... python benchmarks/growth.py [--tracks 2000 20000] [--repeats 3]
+    GENREFLOW_DATA=... python -m benchmarks.growth [--tracks 2000 20000] [--repeats 3]
 
 Links the real FMA mp3s again and again under new names and runs the SpectrogramGen executor
 on the list as the pipeline would (the same Beam runner, shards, clip store and all). Each
@@ -34,10 +34,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from components.common.progress import EVENT_FILE_VARIABLE
 
-from components.progress import EVENT_FILE_VARIABLE  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 SAMPLE_SECONDS = 0.5
 
@@ -192,14 +192,14 @@ def _one_run(folder: pathlib.Path, tracks: int, runner: Any) -> None:
 
     from tfx.types import standard_artifacts
 
-    from components.artifacts import Rejects
+    from components.artifacts.types import Rejects
     from components.audio.duplicates import find_duplicates
     from components.audio.params import AudioParams
     from components.datasets.corpus import load_corpus
     from components.datasets.settings import DatasetSettings, SplitSettings
     from components.spectrogram_gen import executor
     from components.spectrogram_gen.component import SpectrogramGen
-    from pipeline.beam_settings import BeamSettings, pipeline_args
+    from pipeline.config.beam import BeamSettings, pipeline_args
 
     _write_corpus(folder / "data", tracks)
     dataset = DatasetSettings(kind="manifest", data_dir=str(folder / "data"))

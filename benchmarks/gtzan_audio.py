@@ -1,6 +1,6 @@
 """Every model on 55 real recordings, from the audio on: how many of them each gets right.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/gtzan_audio.py [--save FOLDER]
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.gtzan_audio [--save FOLDER]
 
 GENREFLOW_DATA/gtzan: ten genres, 5 or 6 recordings each, too few to learn genres from, and
 enough to see that a training learns at all; guessing gets 5.5 right. Five folds by recording,
@@ -32,31 +32,33 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.gtzan_models import Answers
+from benchmarks.mels import shown
+from components.audio.decoding.decoder import InProcessDecoder
+from components.audio.params import AudioParams
+from components.audio.spectrogram.mel import log_mel
+from components.audio.spectrogram.stored import from_stored, to_stored
+from components.baselines.train import array_blocks, fit
+from components.ensemble.members import (
+    NETWORKS,
+    choose,
+)
+from components.ensemble.rows import CLIP_KEYS, make_ensembles
+from components.gate.decide import decide
+from components.gate.outcome import Decision
+from components.gate.scores import read_scores
+from components.models.settings import ModelSettings
+from components.predictions import resampling
+from components.predictions.interval import Interval
+from components.predictions.rightness import right_by_track
+from components.predictions.table import make_table
+from pipeline.config import load as config_load
+from pipeline.config.schema import Config
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.gtzan_models import Answers  # noqa: E402
-from benchmarks.mels import shown  # noqa: E402
-from components.audio.decoder import InProcessDecoder  # noqa: E402
-from components.audio.mel import log_mel  # noqa: E402
-from components.audio.params import AudioParams  # noqa: E402
-from components.audio.stored import from_stored, to_stored  # noqa: E402
-from components.baselines.train import array_blocks, fit  # noqa: E402
-from components.ensemble.members import NETWORKS  # noqa: E402
-from components.ensemble.rows import CLIP_KEYS, make_ensembles  # noqa: E402
-from components.ensemble.select import choose  # noqa: E402
-from components.gate.decide import decide  # noqa: E402
-from components.gate.outcome import Decision  # noqa: E402
-from components.gate.scores import read_scores  # noqa: E402
-from components.models.settings import ModelSettings  # noqa: E402
-from components.predictions import resampling  # noqa: E402
-from components.predictions.interval import Interval  # noqa: E402
-from components.predictions.rightness import right_by_track  # noqa: E402
-from components.predictions.table import make_table  # noqa: E402
-from pipeline import config_load  # noqa: E402
-from pipeline.config import Config  # noqa: E402
 
 FOLDS = 5
 FOREST = "random_forest"
@@ -142,13 +144,13 @@ def network(
     save: pathlib.Path | None,
 ) -> Answers:
     """Trains a network on a split; or takes what `save` holds of that very training."""
-    from components.models import registry
+    from components.models import architectures, registry
     from components.trainer.batches import Clips
-    from components.trainer.settings import resolve
+    from components.trainer.resolved import resolve
     from components.trainer.training import train
 
     audio, training = config.audio, dataclasses.replace(config.training, seed=number)
-    sized = registry.NETWORKS[name].smallest_side_pixels
+    sized = architectures.NETWORKS[name].smallest_side_pixels
     model = ModelSettings(image_size=image_size if sized else 0)
     settings = settings_of(recordings, audio, image_size, config)
     file = save and save / f"{name}-{number}.npz"

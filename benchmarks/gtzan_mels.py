@@ -1,6 +1,6 @@
 """Every network, classical model and ensemble on real music, under one protocol.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/gtzan_mels.py --networks cnn_small crnn
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.gtzan_mels --networks cnn_small crnn
 
 800 real tracks of GTZAN's 10 genres as 3-second spectrograms (GENREFLOW_DATA/gtzan_mels).
 A track gives four overlapping clips of the project's own size; a track's probabilities are
@@ -30,16 +30,12 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-import sys
 from typing import Any
 
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks import gtzan_models as models  # noqa: E402
-from benchmarks.mels import (  # noqa: E402
+from benchmarks import gtzan_models as models
+from benchmarks.mels import (
     FOLDS,
     Floats,
     Tracks,
@@ -50,6 +46,9 @@ from benchmarks.mels import (  # noqa: E402
     load_tracks,
     shown,
 )
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 TEST_FOLDS = 3
 CHOOSING_FOLDS = (8, 9)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.mels import OFFSETS, Floats, Tracks, clips_of, fit
 
-from benchmarks.mels import OFFSETS, Floats, Tracks, clips_of, fit  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 SVM = "SVM on band means and deviations"
 Mask = npt.NDArray[np.bool_]
@@ -106,7 +106,7 @@ def svm(tracks: Tracks, split: Split) -> Answers:
 
 def baselines(tracks: Tracks, split: Split) -> Iterator[tuple[str, Answers]]:
     """The project's classical models with their default settings, on 15 components."""
-    from components.audio.stored import from_stored
+    from components.audio.spectrogram.stored import from_stored
     from components.baselines import train
     from components.baselines.features import transform
     from components.baselines.models import fit_model, probabilities
@@ -146,15 +146,16 @@ def settings_of(arguments: argparse.Namespace) -> str:
 
 def network(name: str, tracks: Tracks, split: Split, arguments: argparse.Namespace) -> Answers:
     """Trains a network; or takes what `arguments.save` holds of that very training."""
-    from components.audio.stored import from_stored
-    from components.models import registry
-    from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
+    from components.audio.spectrogram.stored import from_stored
+    from components.models import architectures
+    from components.models.settings import ModelSettings
+    from components.trainer.settings import AugmentationSettings, TrainingSettings
 
     settings = settings_of(arguments)
     file = arguments.save and arguments.save / f"{name}-{split.number}.npz"
     if file and (kept := Answers.load(file, settings)):
         return kept
-    sized = registry.NETWORKS[name].smallest_side_pixels
+    sized = architectures.NETWORKS[name].smallest_side_pixels
     clips = {
         part: clips_of(tracks, chosen)
         for part, chosen in (

@@ -1,6 +1,6 @@
 """What it costs that each node is a step of its own: seconds beside the local runner's.
 
-    python benchmarks/kubeflow_overhead.py [--config FILE_OR_NAME] [--data-dir DIR]
+    python -m benchmarks.kubeflow_overhead [--config FILE_OR_NAME] [--data-dir DIR]
 
 Runs a configuration (the demonstration by default) by `genreflow run`, and then compiled for
 Kubeflow, each step's command line in a process of its own, one at a time, with ML Metadata in
@@ -20,14 +20,13 @@ import sys
 import tempfile
 import time
 
+from kubeflow.compile.names import step_names
+from pipeline.config.load import shipped_config
+from tests.support.kubeflow_backend import Backend, Run
+from tests.support.kubeflow_volume import compile_for, show
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from kubeflow_backend import Backend, Run  # noqa: E402
-from kubeflow_volume import compile_for, show  # noqa: E402
-
-from kubeflow.names import step_names  # noqa: E402
-from pipeline.config_load import shipped_config  # noqa: E402
 
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 _IMPORTED = re.compile(r"imported in ([0-9.]+) s")

@@ -1,6 +1,6 @@
 """What a split by clip does to the numbers: classical models on 55 recordings, both ways.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/leak.py [--clips 4] [--seeds 10]
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.leak [--clips 4] [--seeds 10]
 
 GENREFLOW_DATA/gtzan: ten genres, 5 or 6 recordings each, the same clips in both protocols:
 the audio stage cuts 2-second clips as the pipeline does. Five folds, stratified by genre, once
@@ -26,18 +26,18 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.mels import interval, shown
+from components.audio.decoding.decoder import InProcessDecoder
+from components.audio.params import AudioParams
+from components.audio.spectrogram.mel import log_mel
+from components.audio.spectrogram.stored import from_stored, to_stored
+from components.baselines.settings import BASELINES, BaselineSettings
+from components.baselines.train import array_blocks, fit
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks.mels import interval, shown  # noqa: E402
-from components.audio.decoder import InProcessDecoder  # noqa: E402
-from components.audio.mel import log_mel  # noqa: E402
-from components.audio.params import AudioParams  # noqa: E402
-from components.audio.stored import from_stored, to_stored  # noqa: E402
-from components.baselines.settings import BASELINES, BaselineSettings  # noqa: E402
-from components.baselines.train import array_blocks, fit  # noqa: E402
 
 FOLDS = 5
 

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
 if TYPE_CHECKING:
     from components.models.network import Network
-    from components.models.settings import ModelSettings, TrainingSettings
+    from components.models.settings import ModelSettings
+    from components.trainer.settings import TrainingSettings
     from components.trainer.training import TrainingHistory
 
 BANDS, FRAMES = 128, 87
@@ -87,7 +87,7 @@ def fold_of(tracks: Tracks, seed: int) -> npt.NDArray[np.int64]:
 
 def clips_of(tracks: Tracks, chosen: npt.NDArray[np.bool_]) -> Any:
     """The tracks' clips as training takes them, four in a row for each track."""
-    from components.audio.stored import to_stored
+    from components.audio.spectrogram.stored import to_stored
     from components.trainer.batches import Clips
 
     mel_db = tracks.mel_db[chosen]
@@ -119,7 +119,7 @@ def fit(
     are what fits into it, whatever the settings say, and none is too many to wait for.
     """
     from components.models import registry
-    from components.trainer.settings import resolve
+    from components.trainer.resolved import resolve
     from components.trainer.training import train
 
     if budget:
@@ -152,7 +152,7 @@ def _epoch_seconds(
     """Processor seconds of an epoch of the whole network, from a few clips of it."""
     from components.models import registry
     from components.trainer.batches import Clips
-    from components.trainer.settings import resolve
+    from components.trainer.resolved import resolve
     from components.trainer.training import train
 
     few = Clips(clips["train"].inputs[:PROBE_CLIPS], clips["train"].labels[:PROBE_CLIPS])
@@ -172,7 +172,7 @@ def _epoch_seconds(
 
 def predicted(network: Network, clips: Any) -> npt.NDArray[np.int64]:
     """The label of each track of `clips_of`."""
-    from components.audio.stored import from_stored
+    from components.audio.spectrogram.stored import from_stored
 
     return by_track(network.model.predict(from_stored(clips.inputs), batch_size=32, verbose=0))
 

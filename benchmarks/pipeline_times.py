@@ -1,6 +1,6 @@
 """Seconds of every node: a first run, the same again, and after one audio file changed.
 
-    python benchmarks/pipeline_times.py [--set KEY=VALUE ...] [--output FILE]
+    python -m benchmarks.pipeline_times [--set KEY=VALUE ...] [--output FILE]
 
 Runs `genreflow demo` three times in one work folder, each in a process of its own, and
 prints what results.json says of each. The file is changed in its modification time

@@ -1,6 +1,6 @@
 """How fast examples become batches that a network takes, and in how much memory.
 
-    python benchmarks/reading.py [--clips 16384] [--rounds 7] [--folder DIR]
+    python -m benchmarks.reading [--clips 16384] [--rounds 7] [--folder DIR]
 
 Examples of random pictures (what is in them does not matter, nothing is compressed) by the
 project's writer, in shards of 256 clips as the pipeline writes them, in batches of 64:
@@ -30,14 +30,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
 
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
-from components.audio.stored import to_stored
+from components.audio.spectrogram.stored import to_stored
 from components.examples import parser, reader
 from components.examples.writer import Clip, serialize
 from components.trainer import data

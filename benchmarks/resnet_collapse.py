@@ -1,6 +1,6 @@
 """Why a transferred ResNet can stay at chance on validation while its training accuracy rises.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/resnet_collapse.py [--networks resnet50]
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.resnet_collapse [--networks resnet50]
 
 A ResNet's base that was trained on five of GTZAN's genres (as in transfer.py) is used on the
 other five, chance 0.20, in the ways that are suspected, next to ours. Each is one change:
@@ -20,14 +20,13 @@ from __future__ import annotations
 import argparse
 import os
 import pathlib
-import sys
 from typing import Any
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks import mels
+from benchmarks.transfer import base_of, target
 
-from benchmarks import mels  # noqa: E402
-from benchmarks.transfer import base_of, target  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 BATCH = 32
 PARTS = ("head", "base", "all")

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.audio.params import AudioParams
+from serving.protocol.protos import predict_pb2
+from serving.protocol.tensors import to_proto
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
 
-from components.audio.params import AudioParams  # noqa: E402
-from serving.protos import predict_pb2  # noqa: E402
-from serving.tensors import to_proto  # noqa: E402
 
 MODEL_NAME = "genreflow"
 PARAMS = AudioParams()

@@ -1,6 +1,6 @@
 """What a server costs beside a call in process, and what batching brings.
 
-    python benchmarks/serving_latency.py [--architectures ffnn cnn_small vgg16]
+    python -m benchmarks.serving_latency [--architectures ffnn cnn_small vgg16]
         [--songs 30] [--seconds 10] [--clients 1 8 32]
 
 First table: one 30-second song (15 windows in one request), p50 of the same SavedModel called
@@ -31,10 +31,7 @@ from typing import Any
 import grpc
 import numpy as np
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.serving_bench import (  # noqa: E402
+from benchmarks.serving_bench import (
     MESSAGE_BYTES,
     PREDICT,
     export,
@@ -43,6 +40,9 @@ from benchmarks.serving_bench import (  # noqa: E402
     server,
     song,
 )
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 ROUNDS = 3
 OPTIONS = [

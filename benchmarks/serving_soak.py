@@ -1,6 +1,6 @@
 """Minutes of mixed requests while new versions keep appearing: failures, and memory.
 
-    python benchmarks/serving_soak.py [--minutes 5] [--every 20] [--clients 8]
+    python -m benchmarks.serving_soak [--minutes 5] [--every 20] [--clients 8]
         [--architecture cnn_small]
 
 Clients ask `genreflow serve` for all four signatures over gRPC and for one over REST, without
@@ -29,12 +29,12 @@ import numpy as np
 import psutil
 import requests
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks.serving_bench import MESSAGE_BYTES, PARAMS, export, predict_request, server, song
+from serving.protocol.protos import prediction_service_pb2_grpc
+from serving.protocol.tensors import to_array
 
-from benchmarks.serving_bench import MESSAGE_BYTES, PARAMS, export, predict_request, server, song  # noqa: E402
-from serving.protos import prediction_service_pb2_grpc  # noqa: E402
-from serving.tensors import to_array  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 TOLERANCE = 1e-4
 KEPT_VERSIONS = 2

@@ -1,6 +1,6 @@
 """In which dtype examples store spectrograms: size, reading speed, accuracy, agreement.
 
-    GENREFLOW_DATA=... python benchmarks/stored_dtype.py [--seeds 5] [--clips 4096]
+    GENREFLOW_DATA=... python -m benchmarks.stored_dtype [--seeds 5] [--clips 4096]
 
 float32, float16, and even steps over the 80 dB, of 1/512 dB in 16 bits and of 80/255 dB in 8
 bits, each plain and as GZIP:
@@ -24,13 +24,11 @@ import dataclasses
 import os
 import pathlib
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
@@ -45,9 +43,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
-from components.audio import mel, mel_graph
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
-from components.audio.stored import to_stored
+from components.audio.spectrogram import mel, mel_graph
+from components.audio.spectrogram.stored import to_stored
 from components.examples import reader, schema
 from components.examples.writer import Clip, serialize
 from components.models import registry

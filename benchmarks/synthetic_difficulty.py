@@ -1,6 +1,6 @@
 """How hard the synthetic corpus is: track accuracy of a random forest and of cnn_small.
 
-    python benchmarks/synthetic_difficulty.py --seeds 0 1 2
+    python -m benchmarks.synthetic_difficulty --seeds 0 1 2
 
 The random forest is the reference study's: the flattened log-mel picture of a 2-second
 clip, PCA to 15 components fitted on the training clips alone, 300 trees. cnn_small trains
@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import pathlib
-import sys
 import tempfile
 import time
 from typing import Any
@@ -22,18 +20,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from components.audio.clips import clip_starts
-from components.audio.decode import decode, resample
-from components.audio.mel import log_mel
+from components.audio.decoding.decode import decode, resample
 from components.audio.params import AudioParams
-from components.audio.stored import from_stored, to_stored
-from components.datasets.registry import read_tracks
+from components.audio.spectrogram.mel import log_mel
+from components.audio.spectrogram.stored import from_stored, to_stored
+from components.datasets.readers.registry import read_tracks
 from components.datasets.settings import DatasetSettings
-from components.datasets.synthesis import write_corpus
 from components.datasets.track import SplitName, Track
+from components.synthesis import write_corpus
 
 PARAMS = AudioParams()
 COMPONENTS = 15

@@ -1,6 +1,6 @@
 """How fast the Trainer's networks train: on the processor, and on a GPU where there is one.
 
-    python benchmarks/train_speed.py [--clips 64] [--side 64] [--networks vgg16 cnn_small]
+    python -m benchmarks.train_speed [--clips 64] [--side 64] [--networks vgg16 cnn_small]
 
 Random spectrograms of the project's own size (what is in them does not matter), trained by
 components.trainer.training, in this order:
@@ -21,22 +21,21 @@ import argparse
 import dataclasses
 import json
 import os
-import pathlib
 import statistics
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
 from components.audio.params import AudioParams
-from components.models.registry import NETWORKS
-from components.models.settings import ModelSettings, TrainingSettings
-from pipeline import cuda
+from components.models.architectures import NETWORKS
+from components.models.settings import ModelSettings
+from components.trainer.settings import TrainingSettings
+from pipeline.process import cuda
 
 if TYPE_CHECKING:
     from components.trainer.batches import Clips
@@ -50,7 +49,7 @@ TARGET_CACHE_GAIN = 10.0
 
 def random_clips(count: int, seed: int) -> Clips:
     """Stored spectrograms and labels."""
-    from components.audio.stored import to_stored
+    from components.audio.spectrogram.stored import to_stored
     from components.trainer.batches import Clips
 
     rng = np.random.default_rng(seed)
@@ -64,7 +63,7 @@ def epoch_seconds(
     """Seconds of each epoch after the first; `two_phase` for the first phase of two."""
     from components.models import registry
     from components.trainer import tensorflow_devices
-    from components.trainer.settings import resolve
+    from components.trainer.resolved import resolve
     from components.trainer.training import train
 
     model = ModelSettings(image_size=options.side if NETWORKS[name].smallest_side_pixels else 0)
@@ -136,7 +135,7 @@ def on_device(device: str, options: argparse.Namespace) -> dict[str, Any]:
         f"--side={options.side}", f"--batch={options.batch}", "--networks", *options.networks,
     ]  # fmt: skip
     found: dict[str, Any] = {}
-    command = [sys.executable, __file__, "--inside", *arguments]
+    command = [sys.executable, "-m", "benchmarks.train_speed", "--inside", *arguments]
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:

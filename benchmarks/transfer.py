@@ -1,6 +1,6 @@
 """Transfer learning in two phases, without the internet: from some genres to the others.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/transfer.py [--networks vgg16 resnet50]
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.transfer [--networks vgg16 resnet50]
 
 A base is trained on five of GTZAN's genres (GENREFLOW_DATA/gtzan_mels; the even ones of the
 sorted names), written to a file, and loaded with `weights = FILE` for the other five. These
@@ -23,10 +23,10 @@ import sys
 import numpy as np
 import numpy.typing as npt
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks import mels
 
-from benchmarks import mels  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 HEAD_EPOCHS, HEAD_PATIENCE = 60, 10
 
@@ -38,7 +38,8 @@ def genres(folder: pathlib.Path, *, source: bool) -> tuple[str, ...]:
 
 def base_of(network: str, keep: pathlib.Path, *, side: int, budget: float) -> pathlib.Path:
     """Weights of a base trained on the source genres: from `keep`, or trained and kept there."""
-    from components.models.settings import ModelSettings, TrainingSettings
+    from components.models.settings import ModelSettings
+    from components.trainer.settings import TrainingSettings
 
     file = keep / f"{network}-{side}-{budget:.0f}.weights.h5"
     if file.exists():
@@ -82,7 +83,8 @@ def target() -> tuple[mels.Tracks, dict[str, npt.NDArray[np.bool_]]]:
 
 def compare(network: str, file: pathlib.Path, *, side: int, budget: float) -> None:
     """Prints a row for each way of training."""
-    from components.models.settings import ModelSettings, TrainingSettings
+    from components.models.settings import ModelSettings
+    from components.trainer.settings import TrainingSettings
 
     tracks, chosen = target()
     clips = {split: mels.clips_of(tracks, mask) for split, mask in chosen.items()}

@@ -1,6 +1,6 @@
 """How wide VGG16's two dense layers should be: speed of the first phase, and what is learned.
 
-    GENREFLOW_DATA=... taskset -c 0 python benchmarks/vgg16_head.py [--widths 2048 512 256]
+    GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.vgg16_head [--widths 2048 512 256]
 
 A base that was trained on five of GTZAN's genres (as in transfer.py) is used on the other
 five. Of their tracks only those take part that no reported test has: neither transfer.py's
@@ -20,18 +20,17 @@ from __future__ import annotations
 import argparse
 import pathlib
 import statistics
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+from benchmarks import mels
+from benchmarks.gtzan_mels import TEST_FOLDS
+from benchmarks.transfer import base_of, genres, target
 
-from benchmarks import mels  # noqa: E402
-from benchmarks.gtzan_mels import TEST_FOLDS  # noqa: E402
-from benchmarks.transfer import base_of, genres, target  # noqa: E402
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
 
 if TYPE_CHECKING:
     from components.trainer.callbacks import EpochRecord
@@ -54,7 +53,8 @@ def halves() -> tuple[mels.Tracks, list[npt.NDArray[np.bool_]]]:
 def measure(width: int, file: pathlib.Path, side: int, fine_tune_epochs: int) -> str:
     """The table's row of a width."""
     from components.models import vgg16
-    from components.models.settings import ModelSettings, TrainingSettings
+    from components.models.settings import ModelSettings
+    from components.trainer.settings import TrainingSettings
 
     vgg16.HEAD_UNITS = width
     tracks, parts = halves()

@@ -7,12 +7,12 @@ import os
 import pathlib
 import secrets
 
-from components import artifact_files
-from components.errors import UsageError
+from components.artifacts import files as artifact_files
+from components.common.errors import UsageError
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
 from components.storage.uri import is_remote, join, place
-from pipeline.storage_settings import StorageSettings
+from pipeline.config.storage import StorageSettings
 from pipeline.work_dir import WorkDir
 
 PIPELINE_NAME = "genreflow"

@@ -9,7 +9,7 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
-from components.errors import UsageError
+from components.common.errors import UsageError
 
 # Of the report.
 PAGE = "index.html"

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import pathlib
-import runpy
 import shutil
 import sys
-import types
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -25,6 +22,8 @@ os.environ.pop("GENREFLOW_EVENT_FILE", None)
 import hypothesis
 import pytest
 
+from tests.support.paths import ROOT
+
 # The same examples every time; and no deadline, as machines differ.
 hypothesis.settings.register_profile(
     "genreflow",
@@ -36,9 +35,17 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("genreflow")
 
+pytest_plugins = [
+    f"tests.support.{name}"
+    for name in (
+        "kubeflow_api", "kubeflow_compiled", "mariadb_server", "s3_server", "scripted_serving",
+        "serving_server", "serving_toys", "tls_files",
+    )
+]  # fmt: skip
+
 DATA_VARIABLE = "GENREFLOW_DATA"
 # Programs for tests that are no Debian packages; scripts/ci_packages.sh puts them there.
-TOOLS = pathlib.Path(__file__).resolve().parent.parent / ".tools"
+TOOLS = ROOT / ".tools"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -108,50 +115,10 @@ def raise_missing(what: str) -> NoReturn:
     pytest.skip(f"needs {what} (scripts/ci_packages.sh installs all)")
 
 
-def _load(name: str) -> types.ModuleType:
-    """A module beside this one, which tests then import by its name alone."""
-    spec = importlib.util.spec_from_file_location(
-        name, pathlib.Path(__file__).with_name(f"{name}.py")
-    )
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-_load("typed")
-_load("kubeflow_backend")
-_load("image_recipe")
-_load("kubeflow_volume")
-_toys = _load("serving_toys")
-toy_models = _toys.toy_models
-_scripted_serving = _load("scripted_serving")
-scripted, scripted_rest = _scripted_serving.scripted, _scripted_serving.scripted_rest
-tls_files = _load("tls_files").tls_files
-kubeflow_api = _load("kubeflow_api").kubeflow_api
-compiled_pipeline = _load("kubeflow_compiled").compiled_pipeline
-_serving_server = _load("serving_server")
-server, servers = _serving_server.server, _serving_server.servers
-mariadb = _load("mariadb_server").mariadb
-_s3_server = _load("s3_server")
-s3_port, s3_proxy, s3, bucket = (
-    _s3_server.s3_port, _s3_server.s3_proxy, _s3_server.s3, _s3_server.bucket,
-)  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def layouts() -> types.SimpleNamespace:
-    """tests/layouts.py: datasets of every kind from the same rows."""
-    path = pathlib.Path(__file__).with_name("layouts.py")
-    return types.SimpleNamespace(**runpy.run_path(str(path)))
-
-
 @pytest.fixture
 def faulty_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Decoding processes that are started meanwhile, by whichever process, fail on files
-    that are named after a fault; see tests/faulty_decoder."""
-    folder = pathlib.Path(__file__).with_name("faulty_decoder")
+    that are named after a fault; see tests/support/faulty_decoder."""
+    folder = pathlib.Path(__file__).with_name("support") / "faulty_decoder"
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

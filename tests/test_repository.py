@@ -16,7 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+
 LOCKS = ["dev.lock", "runtime.lock", "gpu.lock", "uv.txt"]
 LARGEST_FILE_BYTES = 500_000
 

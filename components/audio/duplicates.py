@@ -10,8 +10,8 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable
 
-from components.audio.decode import DecodeError
-from components.audio.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.decode import DecodeError
+from components.audio.decoding.decoder import Decoder, InProcessDecoder
 
 
 def find_duplicates(

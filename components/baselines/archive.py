@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from components.errors import DataError
+from components.common.errors import DataError
 
 # What skops does not know by itself and the baselines need. A constant: a file's own list of
 # what it holds (skops.io.get_untrusted_types) would let the file decide.

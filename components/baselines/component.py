@@ -11,11 +11,11 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import BaselineModels, Predictions
+from components.artifacts.code_digest import code_digest
+from components.artifacts.types import BaselineModels, Predictions
 from components.audio.params import AudioParams
 from components.baselines.executor import Executor
 from components.baselines.settings import BaselineSettings
-from components.code_digest import code_digest
 
 CODE = ("baselines", "predictions/table.py", "audio", "examples")
 

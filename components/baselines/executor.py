@@ -11,14 +11,14 @@ import pandas as pd
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
-from components import progress
+from components.artifacts.base_executor import empty_outputs
 from components.audio.params import AudioParams
 from components.baselines import store
 from components.baselines.reading import Split, read_split
 from components.baselines.settings import BaselineSettings
 from components.baselines.train import Baselines, fit
-from components.errors import DataError
-from components.fresh_output import empty_outputs
+from components.common import progress
+from components.common.errors import DataError
 from components.predictions import table
 from components.trainer.memory import cache_bytes
 

@@ -18,7 +18,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from components.errors import DataError
+from components.common.errors import DataError
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]

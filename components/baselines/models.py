@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from components.baselines.settings import BaselineName, BaselineSettings
-from components.cores import usable_cores
-from components.errors import DataError
+from components.common.cpu import usable_cores
+from components.common.errors import DataError
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

@@ -13,8 +13,8 @@ import pandas as pd
 import tensorflow as tf
 
 from components.audio.params import AudioParams
-from components.audio.stored import from_stored
-from components.errors import DataError
+from components.audio.spectrogram.stored import from_stored
+from components.common.errors import DataError
 from components.examples import parser, reader, schema
 
 # 512 clips are 11 MB as they are stored, and 23 MB as float32.

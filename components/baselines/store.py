@@ -26,12 +26,12 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from components import artifact_files
+from components.artifacts import files as artifact_files
 from components.baselines import archive
 from components.baselines.models import Model, Xgboost
 from components.baselines.settings import BASELINES, BaselineSettings
 from components.baselines.train import Baselines
-from components.errors import DataError
+from components.common.errors import DataError
 
 SCHEMA_VERSION = 1
 JSON_FILE = "baselines.json"

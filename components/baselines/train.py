@@ -13,7 +13,7 @@ import numpy.typing as npt
 from components.baselines.features import Blocks, Floats, fit_features, transform
 from components.baselines.models import Labels, Model, fit_model, probabilities
 from components.baselines.settings import BaselineName, BaselineSettings
-from components.errors import DataError, UsageError
+from components.common.errors import DataError, UsageError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

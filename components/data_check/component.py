@@ -10,9 +10,9 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import DataCheckResult
+from components.artifacts.code_digest import code_digest
+from components.artifacts.types import DataCheckResult
 from components.audio.params import AudioParams
-from components.code_digest import code_digest
 from components.data_check.executor import Executor
 
 

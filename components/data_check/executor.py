@@ -13,11 +13,11 @@ from tensorflow_metadata.proto.v0 import anomalies_pb2
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
+from components.artifacts.base_executor import empty_outputs
 from components.audio.params import AudioParams
+from components.common.errors import DataError
 from components.data_check import check
 from components.datasets.track import SPLITS
-from components.errors import DataError
-from components.fresh_output import empty_outputs
 
 _ANOMALIES_FILE = "SchemaDiff.pb"
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 
 from components.datasets import text
-from components.datasets.files import DataFiles
+from components.datasets.files.base import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 

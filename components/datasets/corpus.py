@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
-from components.datasets import splits
 from components.datasets.digest import manifest_digest
-from components.datasets.registry import read_tracks
+from components.datasets.readers.registry import read_tracks
 from components.datasets.selection import limit_tracks, resolve_genres
 from components.datasets.settings import DatasetSettings, SplitSettings
+from components.datasets.split import splits
 from components.datasets.track import Reject, SplitName, Track
 
 

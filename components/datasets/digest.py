@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.datasets.files import open_files
+from components.datasets.files.open import open_files
 from components.datasets.track import Track
 from components.storage import objects
 from components.storage.client import CONNECTIONS

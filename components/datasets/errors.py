@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.errors import UsageError
+from components.common.errors import UsageError
 
 
 class DatasetError(UsageError, ValueError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from components.datasets.ranks import rank
+from components.common.hash_rank import rank
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Track
 

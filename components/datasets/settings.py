@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from components.audio.limits import DecodeLimits
+from components.audio.decoding.limits import DecodeLimits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class DatasetSettings:
 
     @property
     def decode_limits(self) -> DecodeLimits | None:
-        """For components.audio.isolation; None where decoding is not isolated."""
+        """For components.audio.decoding.isolation; None where decoding is not isolated."""
         if not self.isolate_decoding:
             return None
         return DecodeLimits(self.decode_timeout_seconds, self.decode_memory_mib)

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from components.datasets.splits import SplitResult
+from components.datasets.split.splits import SplitResult
 from components.datasets.text import artist_key
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject, SplitName, Track
 

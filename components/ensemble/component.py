@@ -11,11 +11,11 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import BaselineModels, Predictions
-from components.code_digest import code_digest
+from components.artifacts.code_digest import code_digest
+from components.artifacts.types import BaselineModels, Predictions
 from components.ensemble.executor import Executor
 from components.ensemble.settings import EnsembleSettings
-from components.models.registry import NETWORKS
+from components.models.architectures import NETWORKS
 
 
 class EnsemblerSpec(types.ComponentSpec):  # type: ignore[misc]

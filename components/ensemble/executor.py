@@ -12,14 +12,14 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components import artifact_files, progress
+from components.artifacts import files as artifact_files
+from components.artifacts.base_executor import empty_outputs
+from components.common import progress
+from components.common.errors import DataError
 from components.ensemble.export import export_average
-from components.ensemble.members import NETWORKS
+from components.ensemble.members import NETWORKS, choose
 from components.ensemble.rows import Ensembles, make_ensembles
-from components.ensemble.select import choose
 from components.ensemble.settings import EnsembleSettings
-from components.errors import DataError
-from components.fresh_output import empty_outputs
 from components.gate.model_digest import read_model_digest
 from components.predictions import metrics, table
 from components.predictions.predict import predict_split

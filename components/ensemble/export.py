@@ -10,9 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import artifact_files
+from components.artifacts import files as artifact_files
 from components.audio.params import AudioParams
-from components.errors import DataError
+from components.common.errors import DataError
+from components.export import seen_tracks as seen
 from components.export.saved_model import (
     AUDIO_PARAMS_ASSET,
     GENRES_ASSET,
@@ -20,7 +21,6 @@ from components.export.saved_model import (
     write_saved_model,
 )
 from components.export.serving_module import pictures
-from components.predictions import seen
 
 
 def export_average(

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from components.common.errors import DataError
 from components.ensemble.averages import average, likeliest_weights
 from components.ensemble.members import WEIGHTED, members_of
-from components.errors import DataError
 from components.predictions.table import by_track, probability_columns
 
 CLIP_KEYS = ["track_id", "artist_id", "clip_index", "label"]

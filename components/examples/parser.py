@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
-from components.audio.stored import STORED_STEPS_PER_DB
+from components.audio.spectrogram.stored import STORED_STEPS_PER_DB
 from components.examples import schema
 
 _KEYS = {
@@ -44,7 +44,7 @@ def parse_stored(serialized: tf.Tensor, params: AudioParams) -> tuple[tf.Tensor,
     """What training needs of a batch of examples, string `[batch]`, and nothing else.
 
     Returns:
-      `mel_db` as it is stored (components.audio.stored), uint16 `[batch, n_mels, frames]`;
+      `mel_db` as stored (components.audio.spectrogram.stored), uint16 `[batch, n_mels, frames]`;
       `label` int64 `[batch]`.
 
     Raises:
@@ -75,7 +75,7 @@ def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
 
 
 def from_stored(stored: tf.Tensor) -> tf.Tensor:
-    """uint16 steps of any shape to float32 dB: components.audio.stored's twin."""
+    """uint16 steps of any shape to float32 dB: components.audio.spectrogram.stored's twin."""
     return tf.cast(stored, tf.float32) * (1 / STORED_STEPS_PER_DB) - DYNAMIC_RANGE_DB
 
 

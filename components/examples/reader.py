@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.audio.params import AudioParams
-from components.errors import DataError
+from components.common.errors import DataError
 from components.examples import parser, schema
 
 # Both decide the order of records, so a change gives other trainings for the same seed.

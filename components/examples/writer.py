@@ -8,13 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.params import AudioParams
-from components.audio.stored import STORED_DTYPE
+from components.audio.spectrogram.stored import STORED_DTYPE
 from components.examples import schema
 
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One labelled clip: `mel_db` is uint16 `[n_mels, frames]` by components.audio.stored."""
+    """One labelled clip: `mel_db` is uint16 `[n_mels, frames]` (audio.spectrogram.stored)."""
 
     track_id: str
     artist_id: str

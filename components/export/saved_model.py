@@ -12,9 +12,9 @@ from typing import Any
 import tensorflow as tf
 
 from components.audio.params import AudioParams
+from components.export.seen_tracks import SEEN_ASSET
 from components.export.serving_module import ServingModule
 from components.export.warmup import write_warmup
-from components.predictions.seen import SEEN_ASSET
 from components.storage import objects
 from components.storage.uri import is_remote
 
@@ -40,7 +40,7 @@ def write_saved_model(
       directory: the SavedModel's folder: absent or empty. May be a URL that tf.io.gfile
         writes; there `saved_model.pb` is written last.
       model_card: JSON values, with the `model_digest`; an asset, and what `describe` answers.
-      seen: what components.predictions.seen.seen_json says of the tracks that the network
+      seen: what components.export.seen_tracks.seen_json says of the tracks that the network
         was trained and chosen on; None where nobody knows.
 
     Raises:

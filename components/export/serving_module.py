@@ -18,8 +18,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.audio import mel_graph
 from components.audio.params import DYNAMIC_RANGE_DB, LARGEST_SAMPLE, AudioParams
+from components.audio.spectrogram import mel_graph
 from components.examples import parser, schema
 
 # Clips that go through the network at once, so that an hour-long waveform needs no

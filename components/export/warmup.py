@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.audio.params import AudioParams
-from components.audio.stored import to_stored
+from components.audio.spectrogram.stored import to_stored
 from components.examples.writer import Clip, serialize
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"

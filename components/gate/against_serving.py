@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from components.errors import DataError
+from components.common.errors import DataError
+from components.common.escape import inert
+from components.export.seen_tracks import read_seen, track_digest
 from components.gate import evidence
 from components.gate.comparison import Comparison, compare
 from components.gate.scores import TEST, Scores, read_scores
-from components.inert import inert
 from components.predictions import table
 from components.predictions.predict import predict_split
-from components.predictions.seen import read_seen, track_digest
 
 NAME = "the serving model"
 

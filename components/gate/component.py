@@ -11,8 +11,8 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import BaselineModels, Predictions
-from components.code_digest import code_digest
+from components.artifacts.code_digest import code_digest
+from components.artifacts.types import BaselineModels, Predictions
 from components.gate.executor import SERVING_UNKNOWN, Executor
 from components.gate.settings import GateSettings
 

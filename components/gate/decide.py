@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from components.common.escape import inert
 from components.gate import rules
 from components.gate.comparison import Comparison, compare
 from components.gate.outcome import Decision
 from components.gate.scores import Scores
 from components.gate.settings import GateSettings
-from components.inert import inert
 from components.predictions import resampling
 
 ENSEMBLE_ALL = "ensemble_all"

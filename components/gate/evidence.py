@@ -17,12 +17,12 @@ import pandas as pd
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from components import artifact_files
-from components.errors import DataError
+from components.artifacts import files as artifact_files
+from components.common.errors import DataError
+from components.common.escape import inert
 from components.examples import parser, reader, schema
 from components.gate.model_digest import read_model_digest
 from components.gate.scores import CLIP_KEYS, TEST
-from components.inert import inert
 from components.storage.errors import ObjectMissing
 
 SELECTION = "selection.json"

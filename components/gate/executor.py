@@ -10,9 +10,10 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import artifact_files, progress
-from components.errors import DataError
-from components.fresh_output import empty_outputs
+from components.artifacts import files as artifact_files
+from components.artifacts.base_executor import empty_outputs
+from components.common import progress
+from components.common.errors import DataError
 from components.gate import evidence, rules, scores
 from components.gate.against_serving import compare_with_serving
 from components.gate.comparison import Comparison

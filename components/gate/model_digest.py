@@ -7,7 +7,7 @@ import os
 
 import tensorflow as tf
 
-from components.errors import DataError
+from components.common.errors import DataError
 
 CARD = os.path.join("assets", "model_card.json")
 

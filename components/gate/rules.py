@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from components.common.escape import inert
 from components.gate.comparison import Comparison, points
 from components.gate.outcome import Outcome, RuleOutcome
 from components.gate.settings import GateSettings
-from components.inert import inert
 from components.predictions.interval import Interval
 
 # Shares are sums of parts of tracks: what rounding leaves must not decide at a border.

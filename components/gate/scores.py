@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.errors import DataError
-from components.inert import inert
+from components.common.errors import DataError
+from components.common.escape import inert
 from components.predictions import resampling
 from components.predictions.interval import Interval
 from components.predictions.rightness import right_by_track

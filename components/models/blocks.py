@@ -7,6 +7,9 @@ from typing import Any
 import keras
 from keras import layers
 
+from components.models.network import Defaults
+from components.models.settings import ModelSettings
+
 # A small corpus has few batches in an epoch, and Keras's 0.99 would lag behind them: until
 # it has caught up, the network that is validated is not the one that was trained.
 NORM_MOMENTUM = 0.9
@@ -49,3 +52,13 @@ def classifier(x: Any, genres: int, *, l2: float, seed: int) -> Any:
         dtype="float32",
         name="probabilities",
     )(x)
+
+
+def dense_head(
+    base: keras.Model, defaults: Defaults, settings: ModelSettings, *, genres: int, seed: int
+) -> keras.Model:
+    """Dropout and one dense layer: what residual networks have on their averaged features."""
+    features = keras.Input(base.output_shape[1:], name="features")
+    x = layers.Dropout(defaults.dropout_of(settings), seed=seed, name="dropout")(features)
+    probabilities = classifier(x, genres, l2=defaults.l2_of(settings), seed=seed)
+    return keras.Model(features, probabilities, name="head")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from components.errors import UsageError
+from components.common.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -81,7 +81,7 @@ def with_base(base: keras.Model, head: keras.Model, *, pretrained: bool) -> Netw
 
 def check_side(name: str, picture: tuple[int, int, int]) -> None:
     """Raises NetworkError for a picture that is smaller than the network can halve it."""
-    from components.models.registry import NETWORKS
+    from components.models.architectures import NETWORKS
 
     smallest = NETWORKS[name].smallest_side_pixels
     assert smallest is not None

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from components.audio.colours import STEPS, STEPS_PER_DB, VIRIDIS
 from components.audio.params import DYNAMIC_RANGE_DB
+from components.audio.spectrogram.colours import STEPS, STEPS_PER_DB, VIRIDIS
 
 # Blue, green, red means of ImageNet's training pictures in 0..255: what the original
 # VGG networks (and Keras's ResNet v1) subtract. Simonyan & Zisserman, arXiv:1409.1556.
@@ -55,7 +55,7 @@ class Standardise(_InFloat32):
 class ColourMap(_InFloat32):
     """`mel_db` `[batch, n_mels, frames]` to pictures `[batch, n_mels, frames, 3]`.
 
-    float32 whole numbers 0..255, equal to components.audio.colours.to_rgb: viridis,
+    float32 whole numbers 0..255, equal to components.audio.spectrogram.colours.to_rgb: viridis,
     low frequencies at the bottom.
     """
 

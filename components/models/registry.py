@@ -6,35 +6,16 @@ An architecture is one file with `build` and `DEFAULTS`, and one line here.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib
 from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from components.models.architectures import NETWORKS
+
 if TYPE_CHECKING:
     from components.models.network import Defaults, Network
     from components.models.settings import ModelSettings
-
-
-@dataclasses.dataclass(frozen=True)
-class Architecture:
-    """Where a network is built, and what must be known of it before anything heavy is
-    imported. `smallest_side_pixels`: of the coloured picture that a base sees, so often
-    does it halve it; None for networks without a base, which see the spectrogram itself."""
-
-    module: str
-    smallest_side_pixels: int | None = None
-
-
-NETWORKS: dict[str, Architecture] = {
-    "ffnn": Architecture("components.models.ffnn"),
-    "cnn_small": Architecture("components.models.cnn_small"),
-    "crnn": Architecture("components.models.crnn"),
-    "vgg16": Architecture("components.models.vgg16", smallest_side_pixels=32),
-    "resnet34": Architecture("components.models.resnet34", smallest_side_pixels=32),
-    "resnet50": Architecture("components.models.resnet50", smallest_side_pixels=32),
-}
 
 
 def build(

@@ -12,8 +12,7 @@ import keras
 from keras import layers
 
 from components.models import timm_weights, weights
-from components.models.blocks import NORM_MOMENTUM
-from components.models.head import dense_head
+from components.models.blocks import NORM_MOMENTUM, dense_head
 from components.models.network import Defaults, Network, check_side, with_base
 from components.models.preprocessing import ImageNetStandard, picture, picture_shape
 from components.models.settings import ModelSettings

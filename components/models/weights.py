@@ -17,7 +17,7 @@ from typing import Any
 import h5py
 import keras
 
-from components.errors import GenreflowError
+from components.common.errors import GenreflowError
 
 # Neither a file nor what it claims to unpack to may be larger. VGG16 with its
 # original head is 0.55 GB; with Adam's two moments for each weight 1.7 GB.

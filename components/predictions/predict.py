@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
-from components.errors import DataError
+from components.common.errors import DataError
 from components.examples import parser, reader, schema
 
 BATCH = 64

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components import artifact_files
-from components.errors import DataError
+from components.artifacts import files as artifact_files
+from components.common.errors import DataError
 
 FILE_NAME = "predictions.parquet"
 # Beside it: the candidate and what was chosen on validation (components.ensemble.executor).

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.audio.params import AudioParams
-from components.errors import DataError
-from components.inert import inert
+from components.common.errors import DataError
+from components.common.escape import inert
 from components.predictions.table import probability_columns
 from components.report import card, gallery, matrices, measures, mistakes, plots, spectrograms
 from components.report.calibration import Reliability, reliability

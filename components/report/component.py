@@ -11,10 +11,10 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components import artifacts
+from components.artifacts import types as artifacts
+from components.artifacts.code_digest import code_digest
 from components.audio.params import AudioParams
-from components.code_digest import code_digest
-from components.models.registry import NETWORKS
+from components.models.architectures import NETWORKS
 from components.report.executor import Executor
 from components.report.page import templates_digest
 

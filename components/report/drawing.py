@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.inert import inert
+from components.common.escape import inert
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

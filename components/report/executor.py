@@ -10,9 +10,9 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import artifact_files
+from components.artifacts import files as artifact_files
+from components.artifacts.base_executor import empty_outputs
 from components.audio.params import AudioParams
-from components.fresh_output import empty_outputs
 from components.report import sources, stored_clips
 from components.report.build import build
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from components.datasets.ranks import rank
+from components.common.hash_rank import rank
 from components.datasets.text import artist_key
 from components.datasets.track import SPLITS
 

@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.audio.params import AudioParams
+from components.common.escape import inert, inert_cell
 from components.datasets.track import REJECT_REASONS, SPLITS
-from components.inert import inert, inert_cell
 from components.predictions.metrics import Interval
 from components.report import card, study
 from components.report.drawing import Picture

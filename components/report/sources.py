@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from components import artifact_files
-from components.errors import DataError
+from components.artifacts import files as artifact_files
+from components.common.errors import DataError
 from components.predictions import table
 from components.trainer.history import HISTORY_FILE
 

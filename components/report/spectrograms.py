@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from components.audio import colours
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.spectrogram import colours
 from components.report.drawing import Picture, draw
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.audio.params import AudioParams
+from components.common.errors import DataError
 from components.datasets.track import SPLITS
-from components.errors import DataError
 from components.examples import parser, reader, schema
 from components.report.gallery import StoredTrack
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfx.utils import io_utils
 
-from components import artifact_files
+from components.artifacts import files as artifact_files
 from components.audio.params import AudioParams
 from components.export.saved_model import AUDIO_PARAMS_ASSET, GENRES_ASSET, MODEL_CARD_ASSET
 from components.export.warmup import MODEL_NAME

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.mel import log_mel
 from components.audio.params import AudioParams
-from components.audio.stored import to_stored
+from components.audio.spectrogram.mel import log_mel
+from components.audio.spectrogram.stored import to_stored
 from components.examples.writer import Clip, serialize
 from components.serving_check import sounds
 from components.serving_check.candidate import VERSION, Assets

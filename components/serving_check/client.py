@@ -24,8 +24,8 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
+from components.common.escape import inert
 from components.export.warmup import MODEL_NAME
-from components.inert import inert
 from components.serving_check.outcome import CheckFailed
 
 LARGEST_MESSAGE_BYTES = 256 << 20

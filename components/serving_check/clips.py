@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.common.escape import inert
 from components.examples import parser, reader, schema
-from components.inert import inert
 from components.predictions.table import probability_columns
 from components.serving_check.outcome import CheckFailed
 
@@ -50,7 +50,7 @@ def read_test_clips(
     Raises:
       CheckFailed: the table has no test rows of that model, or other genres, or rows of clips
         that the examples do not hold.
-      components.errors.DataError: the examples cannot be read.
+      components.common.errors.DataError: the examples cannot be read.
     """
     columns = probability_columns(genres)
     rows = table[(table["model"] == candidate) & (table["split"] == TEST)]

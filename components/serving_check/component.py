@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import Predictions
+from components.artifacts.types import Predictions
 from components.serving_check.executor import Executor
 from components.serving_check.settings import ServingSettings
 
@@ -33,7 +33,7 @@ class ServingCheckSpec(types.ComponentSpec):  # type: ignore[misc]
 class ServingCheck(base_component.BaseComponent):  # type: ignore[misc]
     """Outputs `infra_blessing`, which the Pusher obeys beside the gate's.
 
-    Not for the cache (pipeline.graph.compile_ir): what it tries is this machine's server too.
+    Not for the cache (pipeline.graph.build.compile_ir): what it tries is this machine's server too.
     """
 
     SPEC_CLASS = ServingCheckSpec

@@ -14,8 +14,9 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components import artifact_files, progress
-from components.fresh_output import empty_outputs
+from components.artifacts import files as artifact_files
+from components.artifacts.base_executor import empty_outputs
+from components.common import progress
 from components.gate.evidence import read_selection
 from components.predictions import table
 from components.serving_check import candidate, server_process

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from components.inert import inert
+from components.common.escape import inert
 from components.serving_check.outcome import CheckFailed
 
 SERVER = (sys.executable, "-m", "serving.server")

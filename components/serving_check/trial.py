@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from components.common.escape import inert
 from components.export.warmup import MODEL_NAME
-from components.inert import inert
 from components.serving_check.candidate import VERSION
 from components.serving_check.client import Answer
 from components.serving_check.outcome import CheckFailed

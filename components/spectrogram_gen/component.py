@@ -10,9 +10,9 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import Rejects
+from components.artifacts.code_digest import code_digest
+from components.artifacts.types import Rejects
 from components.audio.params import AudioParams
-from components.code_digest import code_digest
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.spectrogram_gen.executor import Executor
 

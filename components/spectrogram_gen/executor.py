@@ -15,18 +15,19 @@ import apache_beam as beam
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
-from components import artifact_files, progress
+from components.artifacts import files as artifact_files
+from components.artifacts.base_executor import empty_outputs
+from components.artifacts.code_digest import code_digest
+from components.audio.decoding.isolation import make_decoder
 from components.audio.duplicates import find_duplicates
-from components.audio.isolation import make_decoder
 from components.audio.params import AudioParams
-from components.code_digest import code_digest
+from components.common import progress
+from components.common.errors import DataError, GenreflowError
 from components.datasets import corpus as corpus_lib
+from components.datasets.files.fetching import fetching
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
-from components.errors import DataError, GenreflowError
-from components.fresh_output import empty_outputs
 from components.spectrogram_gen import wav_export
-from components.spectrogram_gen.fetching import fetching
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     Shard,

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-from components.audio import mel
-from components.audio.clip_reader import TrackClips
-from components.audio.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.clip_reader import TrackClips
+from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.params import AudioParams
-from components.audio.stored import to_stored
+from components.audio.spectrogram import mel
+from components.audio.spectrogram.stored import to_stored
 from components.datasets.track import Track
 from components.examples.writer import Clip
 
@@ -30,7 +30,7 @@ def read_track(
       track: its `uri` is read.
       params: the audio parameters.
       seed: the run's clip seed.
-      strict: decode the whole file (components.audio.clip_reader.read_clips).
+      strict: decode the whole file (components.audio.decoding.clip_reader.read_clips).
       decoder: what decodes it; None is this process.
 
     Raises:

@@ -9,10 +9,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from components import artifact_files
+from components.artifacts import files as artifact_files
+from components.common.errors import DataError
+from components.common.escape import inert_cell
 from components.datasets.track import Reject, Track
-from components.errors import DataError
-from components.inert import inert_cell
 
 # Left out on purpose, by the configuration or for want of a label: no sign of bad input.
 CHOSEN = frozenset({"no_genre", "unknown_genre", "no_split"})

@@ -13,15 +13,16 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-from components import artifact_files, progress
-from components.audio.decode import DecodeError
-from components.audio.decoder import Decoder, InProcessDecoder
-from components.audio.limits import DecodeLimits
+from components.artifacts import files as artifact_files
+from components.audio.decoding.decode import DecodeError
+from components.audio.decoding.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
+from components.common import progress
+from components.datasets.files.fetching import fetching
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
 from components.spectrogram_gen import extract, wav_export
-from components.spectrogram_gen.fetching import fetching
 from components.spectrogram_gen.store import ClipStore
 
 # Within the folder of the clip store; emptied where a run begins, as a killed one leaves it.

@@ -15,7 +15,7 @@ import zipfile
 import numpy as np
 
 from components.audio.params import AudioParams
-from components.audio.stored import STORED_DTYPE
+from components.audio.spectrogram.stored import STORED_DTYPE
 from components.datasets.track import Track
 from components.spectrogram_gen.extract import TrackMels
 from components.storage import objects

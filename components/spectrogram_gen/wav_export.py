@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from components import artifact_files
-from components.audio.decoder import Decoder
+from components.artifacts import files as artifact_files
+from components.audio.decoding.decoder import Decoder
 from components.audio.params import AudioParams
 from components.datasets.track import Track
 

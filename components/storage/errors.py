@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Iterator
 from typing import Any
 
-from components.errors import GenreflowError, UsageError
+from components.common.errors import GenreflowError, UsageError
 
 SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 LONGEST_DETAIL = 200

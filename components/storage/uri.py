@@ -6,7 +6,7 @@ import dataclasses
 import posixpath
 import re
 
-from components.errors import UsageError
+from components.common.errors import UsageError
 
 SCHEME = "s3://"
 _ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)

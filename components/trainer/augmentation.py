@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.params import DYNAMIC_RANGE_DB
-from components.models.settings import AugmentationSettings
+from components.trainer.settings import AugmentationSettings
 
 Spectrograms = npt.NDArray[np.float32]
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.stored import STORED_DTYPE, from_stored
-from components.models.settings import AugmentationSettings
+from components.audio.spectrogram.stored import STORED_DTYPE, from_stored
 from components.trainer.augmentation import augment, mix
+from components.trainer.settings import AugmentationSettings
 
 NO_AUGMENTATION = AugmentationSettings()
 
@@ -206,3 +206,20 @@ def shared(
 def _words(shuffle: tuple[int, int] | None) -> list[int]:
     # SeedSequence takes whole numbers from 0; a negative seed is as good as any.
     return [part % 2**64 for part in shuffle or (0, 0)]
+
+
+def shared_accuracy(targets: bool) -> keras.metrics.Metric:
+    """The share of clips that are right, whatever their weights; those of weight 0, which
+    only fill a batch up, are not counted.
+
+    Args:
+      targets: whether it is given `[batch, genres]` in place of labels.
+    """
+    kind = keras.metrics.CategoricalAccuracy if targets else keras.metrics.SparseCategoricalAccuracy
+
+    class SharedAccuracy(kind):  # type: ignore[misc, valid-type]
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            counted = keras.ops.cast(keras.ops.greater(sample_weight, 0), "float32")
+            return super().update_state(y_true, y_pred, sample_weight=counted)
+
+    return SharedAccuracy(name="accuracy")

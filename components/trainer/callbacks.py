@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 
 import keras
 
-from components.errors import GenreflowError
+from components.common.errors import GenreflowError
 
 PhaseName = Literal["train", "head", "fine_tune"]
 REPORT_INTERVAL_SECONDS = 0.2

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from components.audio.params import AudioParams
-from components.audio.stored import STORED_DTYPE
-from components.errors import DataError
+from components.audio.spectrogram.stored import STORED_DTYPE
+from components.common.errors import DataError
 from components.examples import parser, reader
 from components.examples.subset import balanced_subset
-from components.models.settings import AugmentationSettings
 from components.trainer.batches import NO_AUGMENTATION, Clips, Sharing, varied_batch
+from components.trainer.settings import AugmentationSettings
 
 # Serialized examples of 22 kB: 46 MB, of which about three are in memory at a time. Shards
 # hold 256 clips of whole tracks, so a window mixes eight or more of them.

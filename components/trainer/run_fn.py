@@ -21,14 +21,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from components import artifact_files, progress
+from components.artifacts import files as artifact_files
 from components.audio.params import AudioParams
-from components.errors import DataError
+from components.common import progress
+from components.common.errors import DataError
 from components.examples import reader
+from components.export.seen_tracks import seen_json
 from components.models import registry
 from components.models.network import Network
-from components.models.settings import AugmentationSettings, ModelSettings, TrainingSettings
-from components.predictions.seen import seen_json
+from components.models.settings import ModelSettings
 from components.trainer import data, history, splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
@@ -37,7 +38,8 @@ from components.trainer.devices import FLOAT32
 from components.trainer.event_log import EventLog
 from components.trainer.export import export_saved_model
 from components.trainer.history import CURVES_FILE, CURVES_VARIABLE, HISTORY_FILE
-from components.trainer.settings import ResolvedSettings, resolve
+from components.trainer.resolved import ResolvedSettings, resolve
+from components.trainer.settings import AugmentationSettings, TrainingSettings
 from components.trainer.training import TrainingHistory, train
 from components.trainer.tuned import Values, tuned_values, with_values
 

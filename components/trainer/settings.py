@@ -3,90 +3,90 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from components.models.settings import AugmentationSettings
-from components.trainer.devices import Gpu, dtype_policy
+from annotated_types import Ge, Gt, Le, Lt
 
 if TYPE_CHECKING:
-    from components.models.network import Defaults
-    from components.models.settings import ModelSettings, TrainingSettings
+    pass
+
+
+# What people know from photographs and ask for.
+REFUSED_AUGMENTATION = re.compile(r"flip|rotat|mirror|revers|transpos|shear|perspective")
+
+
+REFUSED_AUGMENTATION_REASON = (
+    "a spectrogram's axes are time and pitch; a clip turned, played backwards or with bass and "
+    "treble exchanged is no music of its genre"
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class ResolvedSettings:
-    """The fields of TrainingSettings and ModelSettings, none of them open any more.
+class AugmentationSettings:
+    """How training clips are varied, anew in every epoch; all off by default.
 
-    `learning_rate` is that of the first phase: of the head, or of a whole network;
-    `precision` is Keras's name of a dtype policy ("float32", "mixed_bfloat16", ...).
+    `frequency_masks` stripes of up to `frequency_mask_bands` mel bands and `time_masks` of
+    up to `time_mask_frames` frames take the clip's mean level (SpecAugment,
+    arXiv:1904.08779); `gain_db`: louder or softer by up to so much; `shift_frames`: later
+    or earlier by up to so many, what leaves at one end enters at the other; `mixup`: two
+    clips and their labels in shares drawn from Beta(mixup, mixup) (arXiv:1710.09412).
+
+    Flips and rotations are refused; REFUSED_AUGMENTATION_REASON says why.
     """
 
-    epochs: int
-    fine_tune_epochs: int
-    batch_size: int
-    learning_rate: float
-    fine_tune_learning_rate: float
-    schedule: str
-    warmup_epochs: int
-    clip_norm: float
-    class_weights: str
-    label_smoothing: float
-    patience: int
-    seed: int
-    precision: str
-    augmentation: AugmentationSettings
-    dropout: float
-    l2: float
-    weights: str
-    image_size: int
-    max_train_clips: int
+    frequency_masks: Annotated[int, Ge(0), Le(16)] = 0
+    frequency_mask_bands: Annotated[int, Ge(1), Le(512)] = 16
+    time_masks: Annotated[int, Ge(0), Le(16)] = 0
+    time_mask_frames: Annotated[int, Ge(1), Le(4096)] = 16
+    gain_db: Annotated[float, Ge(0), Le(40)] = 0.0
+    shift_frames: Annotated[int, Ge(0), Le(4096)] = 0
+    mixup: Annotated[float, Ge(0), Le(10)] = 0.0
 
-    def to_json(self) -> dict[str, Any]:
-        """The settings as plain values."""
-        return dataclasses.asdict(self)
+    @property
+    def any(self) -> bool:
+        """Whether clips are varied at all."""
+        return bool(
+            self.frequency_masks
+            or self.time_masks
+            or self.gain_db
+            or self.shift_frames
+            or self.mixup
+        )
 
 
-def resolve(
-    training: TrainingSettings,
-    model: ModelSettings,
-    defaults: Defaults,
-    gpus: Sequence[Gpu] = (),
-) -> ResolvedSettings:
-    """The network's own table first, then [training], then the architecture's defaults.
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings:
+    """How every network trains, unless its own table says otherwise.
 
-    `gpus`: those that will train; they decide the precision.
+    A network with trained weights trains its head for `epochs` with the base frozen, then
+    the base for `fine_tune_epochs` with the head fixed; others train whole for `epochs`.
+    Rates that are left out are each network's recommended ones. `schedule`: "cosine" falls
+    from the rate to nothing over a phase, after `warmup_epochs` of rising to it; "constant"
+    stays. `clip_norm`: the norm that all gradients together are cut to; 0 for no cut.
+    `class_weights`: "balanced" counts the clips of rare genres more. `label_smoothing`:
+    the share of each label that is spread over all genres. `patience`: epochs without a
+    lower validation loss after which a phase ends. `precision`: "mixed" computes in 16 bits
+    and keeps the weights in 32; "auto" does so where every GPU has tensor cores for it.
     """
-    recommended = defaults.learning_rate
-    if model.weights == "none":
-        recommended = defaults.scratch_learning_rate
-    return ResolvedSettings(
-        epochs=_first(model.epochs, training.epochs),
-        fine_tune_epochs=_first(model.fine_tune_epochs, training.fine_tune_epochs),
-        batch_size=_first(model.batch_size, training.batch_size),
-        learning_rate=_first(model.learning_rate, training.learning_rate, recommended),
-        fine_tune_learning_rate=_first(
-            model.fine_tune_learning_rate,
-            training.fine_tune_learning_rate,
-            defaults.fine_tune_learning_rate,
-        ),
-        schedule=training.schedule,
-        warmup_epochs=training.warmup_epochs,
-        clip_norm=training.clip_norm,
-        class_weights=training.class_weights,
-        label_smoothing=training.label_smoothing,
-        patience=training.patience,
-        seed=training.seed,
-        precision=dtype_policy(training.precision, gpus),
-        augmentation=training.augmentation,
-        dropout=defaults.dropout_of(model),
-        l2=defaults.l2_of(model),
-        weights=model.weights,
-        image_size=model.image_size,
-        max_train_clips=model.max_train_clips,
-    )
 
+    epochs: Annotated[int, Ge(1), Le(10000)] = 20
+    fine_tune_epochs: Annotated[int, Ge(0), Le(10000)] = 10
+    batch_size: Annotated[int, Ge(1), Le(4096)] = 32
+    learning_rate: Annotated[float, Gt(0), Le(1)] | None = None
+    fine_tune_learning_rate: Annotated[float, Gt(0), Le(1)] | None = None
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_epochs: Annotated[int, Ge(0), Le(1000)] = 1
+    clip_norm: Annotated[float, Ge(0), Le(1e6)] = 1.0
+    class_weights: Literal["balanced", "none"] = "balanced"
+    label_smoothing: Annotated[float, Ge(0), Lt(1)] = 0.0
+    patience: Annotated[int, Ge(1)] = 5
+    seed: int = 0
+    precision: Literal["auto", "float32", "mixed"] = "auto"
+    augmentation: AugmentationSettings = dataclasses.field(default_factory=AugmentationSettings)
 
-def _first(*values: Any) -> Any:
-    # Not `or`: fine_tune_epochs = 0 in a network's own table means none.
-    return next(value for value in values if value is not None)
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> TrainingSettings:
+        """From what json.dumps(dataclasses.asdict(settings)) wrote."""
+        augmentation = AugmentationSettings(**values["augmentation"])
+        return cls(**{**values, "augmentation": augmentation})

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.params import AudioParams
-from components.errors import DataError
+from components.common.errors import DataError
 from components.trainer import data, memory
 from components.trainer.batches import Clips
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.models.network import Network
-from components.trainer.batches import NO_AUGMENTATION, Sharing, Source
+from components.trainer.batches import NO_AUGMENTATION, Sharing, Source, shared_accuracy
 from components.trainer.callbacks import (
     EpochRecord,
     EpochWatcher,
@@ -32,8 +32,7 @@ from components.trainer.callbacks import (
 from components.trainer.checkpoints import Checkpoint, State, assign, values_of
 from components.trainer.devices import MIXED_FLOAT16, ONE_DEVICE, Placement
 from components.trainer.features import KeptFeatures
-from components.trainer.metrics import shared_accuracy
-from components.trainer.settings import ResolvedSettings
+from components.trainer.resolved import ResolvedSettings
 
 
 @dataclasses.dataclass(frozen=True)

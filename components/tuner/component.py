@@ -11,10 +11,11 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts import TuningResults
+from components.artifacts.code_digest import code_digest
+from components.artifacts.types import TuningResults
 from components.audio.params import AudioParams
-from components.code_digest import code_digest
-from components.models.settings import ModelSettings, TrainingSettings
+from components.models.settings import ModelSettings
+from components.trainer.settings import TrainingSettings
 from components.tuner.executor import Executor
 from components.tuner.settings import TuningSettings
 from components.tuner.trainee import trial_tables

@@ -16,20 +16,22 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
-from components import artifact_files, progress
+from components.artifacts import files as artifact_files
+from components.artifacts.base_executor import empty_outputs
 from components.audio.params import AudioParams
-from components.errors import DataError
-from components.fresh_output import empty_outputs
+from components.common import progress
+from components.common.errors import DataError
 from components.models import registry
 from components.models.network import Network
-from components.models.settings import ModelSettings, TrainingSettings
+from components.models.settings import ModelSettings
 from components.trainer import splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.devices import Gpu, dtype_policy
 from components.trainer.features import KeptFeatures
 from components.trainer.history import versions
-from components.trainer.settings import resolve
+from components.trainer.resolved import resolve
+from components.trainer.settings import TrainingSettings
 from components.trainer.training import train
 from components.trainer.tuned import Values
 from components.tuner.outcome import Outcome

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from components.errors import GenreflowError
+from components.common.errors import GenreflowError
 from components.trainer.callbacks import DivergedError
 from components.trainer.tuned import Values
 from components.tuner import oracles

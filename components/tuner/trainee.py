@@ -12,12 +12,13 @@ import keras
 import numpy as np
 
 from components.models.network import Defaults, Network
-from components.models.settings import ModelSettings, TrainingSettings
+from components.models.settings import ModelSettings
 from components.trainer.batches import Source
 from components.trainer.callbacks import DivergedError, Reporter
 from components.trainer.checkpoints import Checkpoint
 from components.trainer.devices import Gpu, Placement
-from components.trainer.settings import ResolvedSettings, resolve
+from components.trainer.resolved import ResolvedSettings, resolve
+from components.trainer.settings import TrainingSettings
 from components.trainer.training import TrainingHistory
 from components.trainer.tuned import TUNABLE, Values, with_values
 from components.tuner.settings import TuningSettings

@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from serving.model_files import ModelFolderError
+from serving.model.model_files import ModelFolderError
 from serving.server import parent
-from serving.server.options import OptionError, ServeOptions
+from serving.server.config.options import OptionError, ServeOptions
 
 EXIT_USAGE = 2
 

@@ -11,12 +11,13 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from serving import model_files
-from serving.server import reload_config, security
-from serving.server.handlers import Handlers, ReloadPolicy
+from serving.model import model_files
+from serving.server.config import security
+from serving.server.config.options import NO_REST, OptionError, ServeOptions
+from serving.server.config.settings import Batching, Limits, ModelConfig
 from serving.server.metrics import Metrics
-from serving.server.options import NO_REST, OptionError, ServeOptions
-from serving.server.settings import Batching, Limits, ModelConfig
+from serving.server.models import reload_config
+from serving.server.protocols.handlers import Handlers, ReloadPolicy
 
 # TensorFlow's import and the first runs of a large network on a slow machine.
 LOAD_TIMEOUT_S = 600.0
@@ -106,8 +107,8 @@ class Server:
           on_event: told in words what happens to versions, from any thread.
         """
         # Seconds of imports, and the first line should not wait for them.
-        from serving.server import grpc_services, rest
-        from serving.server.manager import ModelManager
+        from serving.server.models.manager import ModelManager
+        from serving.server.protocols import grpc_services, rest
 
         self._settings = settings
         self._on_event = on_event
@@ -154,7 +155,7 @@ class Server:
         Raises:
           OptionError: an address cannot be listened on.
         """
-        from serving.server import grpc_services
+        from serving.server.protocols import grpc_services
 
         settings = self._settings
         if settings.rest_port != NO_REST:
@@ -206,7 +207,7 @@ class _HttpThread:
 
         import uvicorn
 
-        from serving.server.http_protocol import TimedHttp
+        from serving.server.protocols.http_protocol import TimedHttp
 
         tls = settings.tls
         mutual = tls is not None and bool(tls.client_ca_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 
-from serving.server.options import ENGINES, ServeOptions
+from serving.server.config.options import ENGINES, ServeOptions
 from serving.server.run import Loading, Say
 
 
@@ -18,7 +18,7 @@ def serve(
       OptionError: an option cannot be used, by this engine at least.
       ModelFolderError: a model cannot be loaded.
     """
-    from serving import tensorflow_serving
+    from serving.tensorflow_serving import engine as tensorflow_serving
 
     if tensorflow_serving.use_it(options):
         theirs = dataclasses.replace(options, engine=tensorflow_serving.ENGINE)

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from serving.server.errors import ServingError
+from serving.server.config.errors import ServingError
 
 PATH = "/monitoring/prometheus/metrics"
 MICROSECONDS = 1e6

@@ -15,11 +15,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from serving.model_files import SAVED_MODEL, VERSION_NAME, ModelFolderError
-from serving.server import app, versions
-from serving.server.options import NO_REST, OptionError, ServeOptions
-from serving.server.security import KEY_HEADER, KEY_VARIABLE
-from serving.server.settings import ModelConfig
+from serving.model.model_files import SAVED_MODEL, VERSION_NAME, ModelFolderError
+from serving.server import app
+from serving.server.config.options import NO_REST, OptionError, ServeOptions
+from serving.server.config.security import KEY_HEADER, KEY_VARIABLE
+from serving.server.config.settings import ModelConfig
+from serving.server.models import versions
 
 Say = Callable[[str], None]
 Loading = Callable[[], contextlib.AbstractContextManager[object]]

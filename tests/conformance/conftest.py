@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serving import protoset
+from serving.protocol import protoset
 from tests.conformance import served as process
 from tests.conformance.served import Served
 
@@ -71,9 +71,8 @@ def direct(toy_models: pathlib.Path) -> Direct:
 @pytest.fixture(scope="session")
 def inputs() -> dict[str, dict[str, npt.NDArray[Any]]]:
     """Two rows for each signature, as its inputs by name."""
-    from serving_toys import PARAMS, clips
-
     from components.export.warmup import warmup_inputs
+    from tests.support.serving_toys import PARAMS, clips
 
     made = {name: dict(values) for name, values in warmup_inputs(PARAMS, 2).items()}
     made["serving_default"]["waveform"] = clips(2, seed=1)

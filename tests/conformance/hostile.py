@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import pathlib
 import random
 import sys
 from collections.abc import Sequence
 
 import grpc
+
+from tests.support.paths import ROOT
 
 # What is said about a request that cannot be answered; never that the server broke.
 CODES = frozenset(
@@ -40,7 +41,7 @@ CLUTTER = (
     "Exception",
     "Error(",
     ".py",
-    str(pathlib.Path(__file__).resolve().parents[2]),
+    str(ROOT),
     sys.prefix,
     "/tmp/",
     "/home/",

@@ -17,10 +17,10 @@ import grpc
 import numpy as np
 from google.protobuf import text_format
 
-from serving import protos
-from serving.tensors import to_array, to_proto
+from serving.protocol import protos
+from serving.protocol.tensors import to_array, to_proto
+from tests.support.paths import ROOT
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 OURS, REAL = "genreflow", "tensorflow-serving"
 REAL_PROGRAM = "tensorflow_model_server"
 

@@ -14,13 +14,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from serving_toys import CLIP, GENRES, clips
 
-from serving import protos
-from serving.tensors import to_array
+from serving.protocol import protos
+from serving.protocol.tensors import to_array
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear
 from tests.conformance.served import DEADLINE_S, LABELS, MODEL, Served, predict_request
+from tests.support.serving_toys import CLIP, GENRES, clips
 
 Inputs = dict[str, dict[str, Any]]
 

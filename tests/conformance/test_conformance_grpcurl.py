@@ -1,4 +1,4 @@
-"""grpcurl, which has the protos from serving/protoset.py, or from our server itself."""
+"""grpcurl, which has the protos from serving/protocol/protoset.py, or from our server itself."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_toys import CLIP, GENRES, PARAMS, clips
 
 from tests.conformance.conftest import Direct
 from tests.conformance.served import DEADLINE_S, MODEL, OURS, Served
+from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
 PACKAGE = "github.com/fullstorydev/grpcurl"
 PREDICT = "tensorflow.serving.PredictionService/Predict"

@@ -1,4 +1,4 @@
-"""A client in JavaScript (@grpc/grpc-js), which has the protos from serving/protoset.py."""
+"""A client in JavaScript (@grpc/grpc-js), with the protos from serving/protocol/protoset.py."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_toys import CLIP, GENRES, clips
 
-from serving import protos
+from serving.protocol import protos
 from tests.conformance.conftest import Direct
 from tests.conformance.served import DEADLINE_S, MODEL, Served
+from tests.support.serving_toys import CLIP, GENRES, clips
 
 SCRIPT = pathlib.Path(__file__).with_name("node") / "ask.js"
 Ask = Callable[..., list[dict[str, Any]]]

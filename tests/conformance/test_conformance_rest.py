@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serving_toys import CLIP, GENRES, PARAMS, clips
 
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear
 from tests.conformance.served import HttpAnswer, Served, curl
+from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
 Ask = Callable[..., HttpAnswer]
 Inputs = dict[str, dict[str, Any]]

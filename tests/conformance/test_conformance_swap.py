@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 import grpc
 import numpy as np
 import pytest
-from serving_toys import clips
 
-from serving import protos
+from serving.protocol import protos
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear
 from tests.conformance.served import (
@@ -24,6 +23,7 @@ from tests.conformance.served import (
     configuration,
     predict_request,
 )
+from tests.support.serving_toys import clips
 
 CLIENTS = 4
 # Requests that each client still sends after it has seen the new version.
@@ -55,7 +55,7 @@ class Client(threading.Thread):
         self.failures: list[str] = []
 
     def run(self) -> None:
-        from serving.tensors import to_array
+        from serving.protocol.tensors import to_array
 
         while not self.done.is_set():
             try:

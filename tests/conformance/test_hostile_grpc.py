@@ -18,9 +18,8 @@ import grpc
 import numpy as np
 import psutil
 import pytest
-from serving_toys import CLIP, PARAMS, clips
 
-from serving import protos
+from serving.protocol import protos
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import CODES, assert_clear, mutated
 from tests.conformance.served import (
@@ -32,6 +31,7 @@ from tests.conformance.served import (
     configuration,
     predict_request,
 )
+from tests.support.serving_toys import CLIP, PARAMS, clips
 
 FEW, MANY = 400, 10_000
 AT_ONCE = 8

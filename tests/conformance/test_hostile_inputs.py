@@ -11,9 +11,8 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from serving_toys import CLIP, PARAMS, clips
 
-from serving import protos
+from serving.protocol import protos
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear
 from tests.conformance.served import (
@@ -24,6 +23,7 @@ from tests.conformance.served import (
     curl,
     predict_request,
 )
+from tests.support.serving_toys import CLIP, PARAMS, clips
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 RATE = PARAMS.sample_rate_hz

@@ -18,12 +18,12 @@ from typing import Any
 import psutil
 import pytest
 import schemathesis
-from serving_toys import CLIP, clips
 
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear, mutated
 from tests.conformance.served import DEADLINE_S, Served
 from tests.conformance.test_hostile_grpc import FEW, GROWTH_BYTES, MANY, assert_healthy
+from tests.support.serving_toys import CLIP, clips
 
 AT_ONCE = 8
 # What may be said about a request, by the API or by HTTP itself.

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import worker
-from pipeline.config_load import load, shipped_config
-from pipeline.data import facts_of, with_data_dir
+from pipeline.config.load import load, shipped_config, with_data_dir
+from pipeline.graph.inputs import facts_of
+from pipeline.local import worker
 from pipeline.work_dir import WorkDir
 
 RunPipeline = Callable[..., dict[str, Any]]
@@ -21,7 +21,7 @@ RunPipeline = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """16 synthetic tracks of 3 s in FMA's layout."""
-    from components.datasets.synthesis import write_corpus
+    from components.synthesis import write_corpus
 
     directory = tmp_path_factory.mktemp("fma") / "corpus"
     write_corpus(str(directory), tracks=16, track_seconds=3.0, workers=1)

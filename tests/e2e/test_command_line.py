@@ -9,7 +9,8 @@ import subprocess
 import time
 
 import pytest
-from typed import QUICK, start
+
+from tests.support.typed import QUICK, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -10,9 +10,9 @@ import pytest
 from components.audio.params import AudioParams
 from components.examples import schema
 from components.examples.writer import Clip, serialize
-from pipeline.beam_settings import BeamSettings
-from pipeline.config import Config
-from pipeline.config_load import load, shipped_config
+from pipeline.config.beam import BeamSettings
+from pipeline.config.load import load, shipped_config
+from pipeline.config.schema import Config
 
 pytestmark = pytest.mark.e2e
 
@@ -24,14 +24,15 @@ GENRES = ("Folk", "Rock")
 
 
 def _compiled(config: Config, tmp_path: pathlib.Path, *, digest: str = "d1"):  # type: ignore[no-untyped-def]
-    from pipeline import graph
+    from pipeline.graph import build as graph
+    from pipeline.graph import inputs
 
-    facts = graph.DataFacts(genres=GENRES, manifest_digest=digest, tracks=10, leaky=False)
-    places = graph.Places(
+    facts = inputs.DataFacts(genres=GENRES, manifest_digest=digest, tracks=10, leaky=False)
+    places = inputs.Places(
         pipeline_root=str(tmp_path / "root"),
         models=str(tmp_path / "serving"),
         clip_store=str(tmp_path / "cache"),
-        schema_file=graph.write_schema(config, facts.genres, str(tmp_path / "schemas")),
+        schema_file=inputs.write_schema(config, facts.genres, str(tmp_path / "schemas")),
     )
     return graph.compile_ir(graph.create_pipeline(config, facts, places))
 

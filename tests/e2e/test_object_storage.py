@@ -10,8 +10,9 @@ import subprocess
 from typing import Any
 
 import pytest
-import s3_server
-from typed import GENREFLOW, QUICK
+
+from tests.support import s3_server
+from tests.support.typed import GENREFLOW, QUICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

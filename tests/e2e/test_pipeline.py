@@ -16,9 +16,9 @@ import pytest
 import soundfile
 from typer.testing import CliRunner
 
-from components.errors import GenreflowError
+from components.common.errors import GenreflowError
 from components.predictions import table
-from pipeline.cli import app
+from genreflow.cli.app import app
 
 pytestmark = pytest.mark.e2e
 
@@ -207,9 +207,9 @@ def test_predictions_of_the_pushed_model_equal_the_evaluation_on_the_same_clips(
     """No skew: a test track's clips, cut from its file anew, get the table's probabilities."""
     import numpy as np
 
-    from components.audio.decode import decode, resample
+    from components.audio.decoding.decode import decode, resample
     from components.audio.params import AudioParams
-    from serving.local import LocalModel
+    from serving.model.local import LocalModel
 
     model = LocalModel(first.work_dir / "serving_models" / "genreflow")
     rows = table.read_table(str(_artifact(first, "Ensembler", "predictions")))

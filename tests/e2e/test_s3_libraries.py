@@ -16,18 +16,18 @@ import textwrap
 from typing import Any
 
 import pytest
-import s3_server
+
+from tests.support import s3_server
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def _run(code: str, proxy: s3_server.Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a program; `say(**values)` in it is one line of JSON on its output."""
     head = """
         import json, os, sys
-        from components import tensorflow_files
+        from components.artifacts import tensorflow_s3 as tensorflow_files
         def say(**values):
             print("SAID " + json.dumps(values), flush=True)
         tensorflow_files.prepare(sys.argv[1])
@@ -77,7 +77,7 @@ def test_tensorflow_tries_again(
 def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy
 ) -> None:
-    """Where this fails, the abort is gone, and what `pipeline.worker` does against it with it."""
+    """If this fails, the abort is gone, and pipeline.process.exit can go too."""
     program = """
         import tensorflow as tf
         with tf.io.gfile.GFile(sys.argv[1] + "/x", "w") as file:
@@ -204,7 +204,7 @@ def test_an_output_that_holds_nothing_is_there_for_the_cache(
 ) -> None:
     program = """
         from tfx.types import artifact_utils, standard_artifacts
-        from pipeline import node_runner
+        from pipeline.process import node_runner
         from components.storage import objects
         full, empty = standard_artifacts.ModelBlessing(), standard_artifacts.ModelBlessing()
         full.uri, empty.uri = sys.argv[1] + "/full/1", sys.argv[1] + "/empty/1"

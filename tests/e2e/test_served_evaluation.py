@@ -11,10 +11,10 @@ import time
 
 import numpy as np
 import pytest
-from typed import GENREFLOW, OPEN_GATE, finish, start
 
 from components.predictions import table
 from components.spectrogram_gen.wav_export import safe_name
+from tests.support.typed import GENREFLOW, OPEN_GATE, finish, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

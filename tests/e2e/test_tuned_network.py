@@ -12,7 +12,8 @@ import time
 from typing import Any
 
 import pytest
-from typed import QUICK, finish, start, workers
+
+from tests.support.typed import QUICK, finish, start, workers
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

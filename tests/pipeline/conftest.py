@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from pipeline.config_errors import ConfigError
-from pipeline.config_load import load
+from pipeline.config.load import load
+from pipeline.config.messages import ConfigError
 
 Write = Callable[[str], pathlib.Path]
 Complain = Callable[..., list[str]]

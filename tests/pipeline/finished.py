@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from components.predictions import metrics, table
-from pipeline.results import SCHEMA_VERSION, write_results
+from pipeline.results.results_file import SCHEMA_VERSION, write_results
 
 CLIPS = 2
 BASELINES = ("knn", "svm", "random_forest")

@@ -6,14 +6,14 @@ import pathlib
 from typing import Any
 
 import pytest
-import s3_server
 
-from components.errors import UsageError
+from components.common.errors import UsageError
 from components.storage import objects
 from components.storage.errors import StorageSetupError
+from pipeline.config.storage import StorageSettings
 from pipeline.places import Places, claim, complete_versions
-from pipeline.storage_settings import StorageSettings
 from pipeline.work_dir import WorkDir
+from tests.support import s3_server
 
 
 def _work(path: pathlib.Path) -> WorkDir:

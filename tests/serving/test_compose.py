@@ -21,13 +21,13 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
-from serving import protos
-from serving.protos import model_server_config_pb2
-from serving.server.reload_config import to_models
-from serving.server.settings import MODEL_NAME, Batching, Limits, ModelConfig
-from serving.tensorflow_serving_command import METRICS_PATH, command, config_files
+from serving.protocol.protos import model_server_config_pb2
+from serving.server.config.settings import MODEL_NAME, Batching, Limits, ModelConfig
+from serving.server.models.reload_config import to_models
+from serving.tensorflow_serving.command import METRICS_PATH, command, config_files
+from tests.support.paths import ROOT
 
-SERVING = pathlib.Path(protos.__file__).parent
+SERVING = ROOT / "serving"
 FIELD = descriptor_pb2.FieldDescriptorProto
 
 

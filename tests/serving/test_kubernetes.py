@@ -17,10 +17,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving import protos
-from serving.tensorflow_serving_command import METRICS_PATH
+from serving.tensorflow_serving.command import METRICS_PATH
+from tests.support.paths import ROOT
 
-SERVING = pathlib.Path(protos.__file__).parent
+SERVING = ROOT / "serving"
 FOLDER = SERVING / "kubernetes"
 # unhealthyPodEvictionPolicy is there since 1.27; the newest is the newest with a schema.
 VERSIONS = ("1.29", "1.37")

@@ -12,14 +12,14 @@ from collections.abc import Callable, Iterator
 import pytest
 import soundfile
 import typer
-from serving_server import RunningServer, start_server
-from serving_toys import CLIP, GENRES, PARAMS, clips
 
-from pipeline import cli
-from serving import protos
-from serving.tensorflow_serving_command import METRICS_PATH
+from genreflow.cli import app as cli
+from serving.tensorflow_serving.command import METRICS_PATH
+from tests.support.paths import ROOT
+from tests.support.serving_server import RunningServer, start_server
+from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
-SERVING = pathlib.Path(protos.__file__).parent
+SERVING = ROOT / "serving"
 TEXT = (SERVING / "README.md").read_text(encoding="utf-8")
 
 

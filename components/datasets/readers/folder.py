@@ -1,0 +1,34 @@
+"""Any collection sorted by hand: one sub-folder a genre, audio at any depth below it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.datasets.errors import DatasetError
+from components.datasets.files.base import DataFiles
+from components.datasets.readers.tree import genre_folders, walk_genre
+from components.datasets.settings import DatasetSettings
+from components.datasets.track import Reject, Track
+
+
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
+    """Tracks genre by genre, sorted; ids are relative paths without extension.
+
+    Raises:
+      DatasetError: no sub-folder holds an audio file.
+    """
+    from components.audio.decoding.decode import EXTENSIONS
+
+    known = ", ".join(sorted(EXTENSIONS))
+    found = False
+    for genre in genre_folders(files):
+        for item in walk_genre(
+            files, genre, EXTENSIONS, recursive=True, advice=f"; convert it to one of {known}"
+        ):
+            found = True
+            yield item
+    if not found:
+        raise DatasetError(
+            f"{files.root}: no audio file ({known}) in any sub-folder; "
+            "expected one sub-folder a genre, such as Rock/song.mp3"
+        )

@@ -1,0 +1,120 @@
+"""Which tracks a corpus holds: ids, genres, artists, splits and file formats."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from components.synthesis.styles import STYLES
+from components.synthesis.track import generator
+
+GENRES: tuple[str, ...] = tuple(STYLES)
+SMALLEST_CORPUS = 2 * len(GENRES)
+# FMA's names of the splits, with the share of each genre's tracks.
+VALIDATION_SHARE = 0.16
+TEST_SHARE = 0.24
+ARTIST_TRACKS = (2, 4)
+# FMA's ids have gaps and reach over several folders of 1,000 ids.
+FIRST_TRACK_ID = 2
+ID_STEP = 7
+# (rate in Hz, channels) of every 20 tracks of a genre, so that no format gives a genre away.
+# As in FMA small 44,100 Hz prevails and 5 % are 48,000 Hz. Mono and 22,050 Hz are far more
+# common here than there: they are the quick ones to encode.
+FORMATS = (
+    *[(44100, 1)] * 13,
+    *[(44100, 2)] * 3,
+    *[(22050, 1)] * 3,
+    (48000, 2),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedTrack:
+    """A track of the corpus before it is synthesized. `split` is spelled as FMA does."""
+
+    track_id: int
+    artist_id: int
+    genre: str
+    split: str
+    rate_hz: int
+    channels: int
+
+
+def split_sizes(tracks: int) -> tuple[int, int, int]:
+    """Training, validation and test tracks of a genre with `tracks` (at least 3) tracks."""
+    validation = max(1, round(VALIDATION_SHARE * tracks))
+    test = max(1, round(TEST_SHARE * tracks))
+    return tracks - validation - test, validation, test
+
+
+def _splits_of_genre(tracks: int, turn: int) -> list[str]:
+    """One split name a track. With two tracks the second one alternates by genre."""
+    if tracks == 2:
+        return ["training", ("test", "validation")[turn % 2]]
+    sizes = split_sizes(tracks)
+    names = ("training", "validation", "test")
+    return [name for name, size in zip(names, sizes, strict=True) for _ in range(size)]
+
+
+def _artist_sizes(rng: np.random.Generator, tracks: int) -> list[int]:
+    """Tracks of each artist, 2 to 4 (1 where there is only one track), summing to tracks."""
+    low, high = ARTIST_TRACKS
+    sizes = []
+    left = tracks
+    while left > high:
+        sizes.append(int(rng.integers(low, min(high, left - low) + 1)))
+        left -= sizes[-1]
+    return [*sizes, left] if left else sizes
+
+
+def _formats(rng: np.random.Generator, tracks: int) -> list[tuple[int, int]]:
+    dealt: list[tuple[int, int]] = []
+    while len(dealt) < tracks:
+        dealt += [FORMATS[place] for place in rng.permutation(len(FORMATS))]
+    return dealt[:tracks]
+
+
+def plan_corpus(tracks: int, seed: int) -> list[PlannedTrack]:
+    """The tracks of a corpus in the order of their ids.
+
+    Genres have equally many tracks, give or take one. Every genre with at least three
+    tracks is in each split (60 / 16 / 24 %); one with two has a training track and
+    alternately a test or a validation track, so that no split is empty. An artist has
+    one genre and one split.
+
+    Raises:
+      ValueError: fewer than two tracks a genre.
+    """
+    if tracks < SMALLEST_CORPUS:
+        raise ValueError(
+            f"tracks = {tracks}: a synthetic corpus needs at least {SMALLEST_CORPUS} "
+            f"(two for each of its {len(GENRES)} genres)"
+        )
+    rng = generator(seed, "plan")
+    rows: list[tuple[str, str, int]] = []
+    formats: list[tuple[int, int]] = []
+    artist_id = 0
+    for turn, genre in enumerate(GENRES):
+        count = tracks // len(GENRES) + (turn < tracks % len(GENRES))
+        splits = _splits_of_genre(count, turn)
+        formats += _formats(rng, count)
+        for split in dict.fromkeys(splits):
+            for size in _artist_sizes(rng, splits.count(split)):
+                artist_id += 1
+                rows += [(genre, split, artist_id)] * size
+    planned = []
+    for place, row in enumerate(rng.permutation(len(rows))):
+        genre, split, artist = rows[row]
+        rate_hz, channels = formats[row]
+        planned.append(
+            PlannedTrack(
+                track_id=FIRST_TRACK_ID + ID_STEP * place,
+                artist_id=artist,
+                genre=genre,
+                split=split,
+                rate_hz=rate_hz,
+                channels=channels,
+            )
+        )
+    return planned

@@ -1,0 +1,139 @@
+"""One synthetic track: from (corpus seed, genre, artist id, track id) to samples."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import soxr
+
+from components.synthesis.mix import balance, overdrive, record
+from components.synthesis.score import SCALES, Artist, Score
+from components.synthesis.sound import SAMPLE_RATE_HZ, Signal
+from components.synthesis.styles import LAYERS, STYLES, Part, Style
+
+
+@dataclasses.dataclass(frozen=True)
+class Difficulty:
+    """How far the nuisances reach; the defaults are what benchmarks/synthetic_difficulty.py
+    measured.
+
+    `tilt_db`: deviation of the artists' spectral tilt in dB per octave. `wobble_db`: of the
+    equaliser's bells. `level_db`: of the layers' levels. `noise_db`: range of the noise
+    against the music. `borrow`: chance that a track borrows a layer from another genre.
+    """
+
+    tilt_db: float = 2.4
+    wobble_db: float = 4.5
+    level_db: float = 2.5
+    noise_db: tuple[float, float] = (-50.0, -18.0)
+    borrow: float = 0.3
+    borrow_db: float = -8.0
+
+
+DIFFICULTY = Difficulty()
+PEAK = (0.2, 0.6)
+
+
+def generator(*key: object) -> np.random.Generator:
+    """A numpy generator seeded from the SHA-256 of the key's parts."""
+    digest = hashlib.sha256("\0".join(str(part) for part in key).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def make_artist(seed: int, genre: str, artist_id: int) -> Artist:
+    """An artist's habits, the same for all of its tracks."""
+    rng = generator(seed, "artist", artist_id)
+    habits = rng.uniform(size=5)
+    style = STYLES[genre]
+    return Artist(
+        tempo=habits[0],
+        brightness=habits[1],
+        attack=habits[2],
+        vibrato=habits[3],
+        reverb=style.reverb[0] + habits[4] * (style.reverb[1] - style.reverb[0]),
+        tilt_db=rng.normal(0, DIFFICULTY.tilt_db),
+        noise_db=rng.uniform(*DIFFICULTY.noise_db),
+        root_midi=float(rng.integers(48, 60)),
+        harmonic_slope=rng.uniform(0.8, 2.2),
+        odd=rng.uniform(0.1, 1.0),
+    )
+
+
+def make_score(rng: np.random.Generator, style: Style, artist: Artist, seconds: float) -> Score:
+    """A track's frame, near its artist's habits and within its genre's ranges."""
+    tempo = float(np.clip(artist.tempo + rng.normal(0, 0.12), 0, 1))
+    low, high = style.tempo_bpm
+    tempo_bpm = low + tempo * (high - low)
+    steps = int(rng.choice(style.steps_per_bar))
+    scale = SCALES[style.scales[rng.integers(len(style.scales))]]
+    return Score(
+        rng=rng,
+        seconds=seconds,
+        tempo_bpm=tempo_bpm,
+        steps_per_bar=steps,
+        offset_s=-float(rng.uniform()) * steps * 15.0 / tempo_bpm,
+        swing=rng.uniform(*style.swing),
+        loose_s=rng.uniform(*style.loose_s),
+        root_midi=artist.root_midi + float(rng.integers(-3, 4)),
+        scale=scale,
+        degrees=style.progressions[rng.integers(len(style.progressions))],
+        artist=artist,
+    )
+
+
+def _choose_parts(rng: np.random.Generator, genre: str) -> list[Part]:
+    """The genre's layers that this track has (two at least), and perhaps a borrowed one."""
+    parts = STYLES[genre].parts
+    chances = rng.random(len(parts))
+    chosen = [part for part, chance in zip(parts, chances, strict=True) if chance < part.chance]
+    for part in parts:
+        if len(chosen) < 2 and part not in chosen:
+            chosen.append(part)
+    if rng.random() < DIFFICULTY.borrow:
+        others = [name for name in STYLES if name != genre]
+        lent = STYLES[others[rng.integers(len(others))]].parts
+        part = lent[rng.integers(len(lent))]
+        if all(part.layer != own.layer for own in chosen):
+            chosen.append(Part(part.layer, part.level_db + DIFFICULTY.borrow_db))
+    return chosen
+
+
+def synthesize(seed: int, genre: str, artist_id: int, track_id: int, seconds: float) -> Signal:
+    """A mono track, float32 `[samples]` at SAMPLE_RATE_HZ, peak 0.2 to 0.6: an
+    mp3 can overshoot what was encoded, and this leaves room for it.
+
+    The same arguments give the same samples. Raises KeyError for a genre not in STYLES.
+    """
+    style = STYLES[genre]
+    artist = make_artist(seed, genre, artist_id)
+    rng = generator(seed, "track", track_id)
+    score = make_score(rng, style, artist, seconds)
+    mix = np.zeros(score.samples, dtype=np.float32)
+    for part in _choose_parts(rng, genre):
+        level_db = part.level_db + rng.normal(0, DIFFICULTY.level_db)
+        mix += balance(LAYERS[part.layer](score), level_db)
+    mix = overdrive(mix, rng.uniform(*style.drive))
+    recorded = record(
+        rng,
+        mix,
+        tilt_db=artist.tilt_db + rng.normal(0, 0.3 * DIFFICULTY.tilt_db),
+        wobble_db=DIFFICULTY.wobble_db,
+        noise_db=artist.noise_db + rng.normal(0, 2),
+        reverb=artist.reverb,
+        room_s=rng.uniform(0.05, 0.5),
+    )
+    peak = float(np.abs(recorded).max()) + 1e-9
+    return recorded * np.float32(rng.uniform(*PEAK) / peak)
+
+
+def to_file_format(rng: np.random.Generator, mono: Signal, rate_hz: int, channels: int) -> Signal:
+    """`[samples, channels]` at the file's rate; two channels differ by level."""
+    audio = mono
+    if rate_hz != SAMPLE_RATE_HZ:
+        audio = soxr.resample(mono, SAMPLE_RATE_HZ, rate_hz, quality="MQ")
+    if channels == 1:
+        return audio[:, None]
+    pan = rng.uniform(0.75, 1.0, 2).astype(np.float32)
+    return np.clip(audio[:, None] * pan, -0.95, 0.95)

@@ -1,0 +1,178 @@
+"""`genreflow check-data`: what a run would read, leave out, and cost."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from components.common.cpu import usable_cores
+from components.common.errors import GenreflowError, UsageError
+from components.datasets.corpus import Corpus, Listing, list_tracks, split_listing
+from components.datasets.errors import SplitError
+from components.datasets.track import REJECT_REASONS, SPLITS, Reject
+from components.spectrogram_gen.rejects import check_fraction, write_csv
+from genreflow.cli.quiet import quiet_stderr
+from pipeline.config.beam import pipeline_args
+from pipeline.config.load import read_config, with_data_dir
+from pipeline.config.schema import Config
+from pipeline.display.progress import RunDisplay
+from pipeline.display.text import shown
+from pipeline.prepare import disk_space, preflight, survey
+
+SHOWN_REJECTS = 5
+
+
+def check_data(
+    name: str, *, data_dir: str, overrides: Sequence[str], full: bool, rejects_csv: str
+) -> int:
+    """Prints counts per genre and split, the rejects, and the expected disk and minutes.
+
+    Raises:
+      GenreflowError: the data cannot be used at all.
+    """
+    config = with_data_dir(read_config(name, overrides), data_dir)
+    if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
+        raise UsageError(
+            "a run makes the synthetic corpus itself; there is nothing to check before "
+            "(give --data-dir to look at one that was made)"
+        )
+    listing = list_tracks(config.dataset)
+    corpus, problem = None, None
+    try:
+        corpus = split_listing(listing, config.dataset, config.split)
+    except SplitError as error:
+        problem = error
+    tracks = corpus.tracks if corpus else listing.tracks
+    out = Console()
+    with quiet_stderr() as console, RunDisplay(console) as display:
+        display({"event": "node_started", "node": "Reading files", "index": 0, "total": 1})
+        total = len(tracks)
+        display({"event": "progress", "stage": "audio", "done": 0, "total": total})
+        found = survey.survey_files(
+            tracks,
+            config.audio,
+            full=full,
+            clip_seed=config.dataset.clip_seed,
+            limits=config.dataset.decode_limits,
+            advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
+        )
+    bad = {reject.track_id for reject in found.rejects}
+    rejects = sorted([*(corpus or listing).rejects, *found.rejects])
+    out.print(_genre_table(listing, corpus, bad))
+    for warning in corpus.splits.warnings if corpus else ():
+        out.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
+    _print_rejects(out, rejects, full=full)
+    _print_cost(out, config, found, total - len(bad), total)
+    if rejects_csv:
+        write_csv(rejects_csv, rejects)
+        out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
+    try:
+        preflight.check_weights(config)
+        if problem:
+            raise problem
+        check_fraction(rejects, len(rejects) + total - len(bad), config.dataset.max_reject_fraction)
+        _check_left(corpus, listing.genres, bad)
+        if corpus:
+            preflight.check_batches(config, corpus, bad)
+    except GenreflowError as error:
+        raise UsageError(f"a run would stop here: {error}") from error
+    return 0
+
+
+def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: set[str]) -> None:
+    """What a run needs after decoding: a track in each split, and of each genre in train."""
+    if corpus is None or corpus.leaky:
+        return
+    left: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for track in corpus.tracks:
+        if track.track_id not in bad:
+            left[corpus.split_of_clip(track.track_id, 0)].add(track.genre)
+    empty = [split for split in SPLITS if not left[split]]
+    if empty:
+        raise UsageError(f"no usable track is left in split {' and '.join(empty)}")
+    missing = [genre for genre in genres if genre not in left["train"]]
+    if missing:
+        raise UsageError(f"no usable track is left in train of {', '.join(missing)}")
+
+
+def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Table:
+    """Usable tracks by genre, and by split where tracks can be split."""
+    whole = corpus is not None and not corpus.leaky
+    columns = SPLITS if whole else ()
+    counts: dict[str, collections.Counter[str]] = {
+        genre: collections.Counter() for genre in listing.genres
+    }
+    for track in corpus.tracks if corpus else listing.tracks:
+        if track.track_id not in bad:
+            counts[track.genre]["all"] += 1
+            if whole and corpus:
+                counts[track.genre][corpus.split_of_clip(track.track_id, 0)] += 1
+    table = Table(title="Tracks that would be read", title_justify="left", min_width=30)
+    table.add_column("genre")
+    for column in (*columns, "all"):
+        table.add_column(column, justify="right")
+    for genre in listing.genres:
+        table.add_row(shown(genre), *(str(counts[genre][c]) for c in (*columns, "all")))
+    table.add_section()
+    sums = [sum(counts[genre][c] for genre in listing.genres) for c in (*columns, "all")]
+    table.add_row("all", *map(str, sums))
+    return table
+
+
+def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> None:
+    by_reason: dict[str, list[Reject]] = collections.defaultdict(list)
+    for reject in rejects:
+        by_reason[reject.reason].append(reject)
+    if not rejects:
+        out.print("nothing would be left out", highlight=False)
+    for reason, meaning in REJECT_REASONS.items():
+        found = by_reason.get(reason, [])
+        if not found:
+            continue
+        out.print(f"{len(found)} left out, {reason}: {meaning}", highlight=False, soft_wrap=True)
+        for reject in found[:SHOWN_REJECTS]:
+            detail = f" ({shown(reject.detail)})" if reject.detail else ""
+            out.print(
+                f"    {shown(reject.track_id)}  {shown(reject.uri)}{detail}",
+                highlight=False,
+                soft_wrap=True,
+            )
+        if len(found) > SHOWN_REJECTS:
+            out.print(f"    ... and {len(found) - SHOWN_REJECTS} more", highlight=False)
+    if not full:
+        out.print(
+            "only headers were read; --full decodes every file and finds damage inside, "
+            "and the same audio under two names",
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+def _print_cost(
+    out: Console, config: Config, found: survey.Survey, tracks: int, listed: int
+) -> None:
+    params = config.audio
+    disk = disk_space.run_bytes(tracks, params, config.models)
+    out.print(
+        f"disk: about {disk / 1e9:.1f} GB, of which examples "
+        f"{disk_space.examples_bytes(tracks, params) / 1e6:.0f} MB "
+        f"({tracks * params.clips_per_track} clips)",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if found.seconds_per_track is None:
+        return
+    flags = pipeline_args(config.beam, tracks=listed)
+    parallel = "--direct_running_mode=multi_processing" in flags
+    workers = (config.beam.workers or usable_cores()) if parallel else 1
+    minutes = tracks * found.seconds_per_track / workers / 60
+    out.print(
+        f"time: the audio stage about {max(minutes, 0.1):.1f} minutes "
+        f"({found.seconds_per_track * 1000:.0f} ms a track, measured now, "
+        f"{workers} worker{'s' if workers > 1 else ''}); training depends on the networks",
+        highlight=False,
+        soft_wrap=True,
+    )

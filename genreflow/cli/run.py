@@ -1,0 +1,193 @@
+"""`genreflow run` and `genreflow demo`: from a configuration to a table of results."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from components.datasets.corpus import Corpus, load_corpus
+from components.spectrogram_gen.rejects import check_fraction
+from components.storage.uri import is_remote, join
+from genreflow.cli.exit import EXIT_NOT_BLESSED
+from genreflow.cli.program import program
+from pipeline.config.load import read_config, with_data_dir
+from pipeline.display.progress import RunDisplay
+from pipeline.display.results import LEGEND, results_tables, verdict, worth
+from pipeline.display.text import shown
+from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
+from pipeline.graph.inputs import facts_of
+from pipeline.local import runner as local_runner
+from pipeline.places import Places, claim, complete_versions
+from pipeline.prepare import disk_space, preflight
+from pipeline.results.results_file import blessed
+from pipeline.work_dir import PAGE, WorkDir
+
+
+def run(
+    name: str,
+    *,
+    data_dir: str,
+    work_dir: str,
+    overrides: Sequence[str],
+    require_blessing: bool,
+) -> int:
+    """Runs the pipeline and prints what came of it; returns the exit status.
+
+    Raises:
+      GenreflowError: the run cannot start, or failed.
+    """
+    console, out = Console(stderr=True), Console()
+    begun = time.monotonic()
+    config = with_data_dir(read_config(name, overrides), data_dir)
+    preflight.check_weights(config)
+    preflight.check_engine(config)
+    work = WorkDir.at(work_dir)
+    places = Places.of(config.storage, work)
+    synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
+    # What cannot run must not leave a work folder behind.
+    corpus = None
+    if not synthesize:
+        corpus = load_corpus(config.dataset, config.split)
+        preflight.check_batches(config, corpus)
+    work.create()
+    with work.locked(), RunDisplay(console) as display:
+        if synthesize:
+            from components.synthesis import TRACKS
+
+            work.check_space(disk_space.run_bytes(TRACKS, config.audio, config.models))
+            config = with_data_dir(config, str(work.corpus))
+            _make_corpus(work, display)
+        if corpus is None:
+            corpus = load_corpus(config.dataset, config.split)
+            preflight.check_batches(config, corpus)
+        claim(places, work)
+        _announce(console, name, corpus, work, places)
+        check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
+        work.check_space(disk_space.run_bytes(len(corpus.tracks), config.audio, config.models))
+        results = local_runner.run(config, facts_of(corpus), work, display)
+    for table in results_tables(results):
+        out.print(table)
+    out.print(LEGEND, style="dim", highlight=False)
+    if config.tuned_networks:
+        for table in tuning_tables(results, work):
+            out.print(table)
+        out.print(TUNING_LEGEND, style="dim", highlight=False)
+    for note in worth(results):
+        out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
+    _conclude(out, results, work, places, corpus, time.monotonic() - begun)
+    return EXIT_NOT_BLESSED if require_blessing and not blessed(results) else 0
+
+
+def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
+    from components.synthesis import write_corpus
+
+    # What an earlier run left that was killed while it wrote; the work folder is locked.
+    for partial in work.root.glob(f".{work.corpus.name}.partial-*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+    display({"event": "node_started", "node": "Synthetic corpus", "index": 0, "total": 1})
+    begun = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        display({"event": "progress", "stage": "corpus", "done": done, "total": total})
+
+    write_corpus(str(work.corpus), progress=progress)
+    display(
+        {
+            "event": "node_finished",
+            "node": "Synthetic corpus",
+            "outcome": "done",
+            "seconds": time.monotonic() - begun,
+        }
+    )
+
+
+def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places: Places) -> None:
+    elsewhere = places.pipeline_root != str(work.pipeline_root)
+    console.print(
+        f"genreflow: {shown(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
+        + (f", {len(corpus.rejects)} left out before decoding" if corpus.rejects else "")
+        + (
+            f"; artifacts go to {shown(places.pipeline_root)}, the rest"
+            if elsewhere
+            else "; everything goes"
+        )
+        + f" to {shown(work.root)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for warning in corpus.splits.warnings:
+        console.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
+
+
+def _conclude(
+    out: Console,
+    results: Mapping[str, Any],
+    work: WorkDir,
+    places: Places,
+    corpus: Corpus,
+    seconds: float,
+) -> None:
+    """Where things are, why it was decided so, and what to do next."""
+    version = results["pushed_version"]
+
+    def say(text: str) -> None:
+        out.print(text, highlight=False, soft_wrap=True)
+
+    for line in verdict(results):
+        say(line)
+    if results["test_split_uses"] > 1:
+        say(
+            f"[dim]  these test tracks have judged {results['test_split_uses']} candidates in "
+            "this work folder: choose by validation, or the best of many will only be the "
+            "luckiest[/]"
+        )
+    serves = complete_versions(places.models)
+    if version:
+        say(f"pushed     {shown(join(places.models, str(version)))}")
+    elif serves:
+        say(f"pushed     nothing; {shown(join(places.models, serves[-1]))} stays")
+    else:
+        say("pushed     nothing, and no model was pushed before")
+    say(f"report     {shown(work.report / PAGE)}")
+    say(f"results    {shown(work.root / 'results.json')}")
+    if work.tuning.is_dir():
+        say(f"tuning     {shown(work.tuning)}: tables and plots of all trials")
+    say(f"left out   {shown(work.rejects)}")
+    watch = shlex.join([program("tensorboard"), "--logdir", str(work.curves)])
+    say(f"curves     {shown(work.curves)}, or {shown(watch)}")
+    say(f"logs       {shown(work.logs)}")
+    say(f"took       {seconds / 60:.1f} minutes")
+    if results["gate"]["blessed"] and not blessed(results):
+        say(
+            "next       what serves the model, or its files, are at fault and not its accuracy: "
+            "see the reason above and the log, mend it, and run again"
+        )
+    elif serves:
+        command = [program(), "predict", _song(corpus, work), "--model-dir", places.models]
+        say(f"next       {shown(shlex.join(command))}")
+        if not is_remote(places.models):
+            serve = [program(), "serve", "--model-dir", places.models]
+            say(f"or         {shown(shlex.join(serve))}")
+    else:
+        say(
+            "next       see which tracks are few or hard in the report, train longer "
+            "(--set training.epochs=...), or change [gate] if that model is good enough"
+        )
+
+
+def _song(corpus: Corpus, work: WorkDir) -> str:
+    """A track to try the model on: one that was read, of the test split if tracks are split."""
+    with work.rejects.open(encoding="utf-8", newline="") as file:
+        rejected = {row["track_id"] for row in csv.DictReader(file)}
+    usable = [track for track in corpus.tracks if track.track_id not in rejected]
+    tests = [
+        t for t in usable if not corpus.leaky and corpus.split_of_clip(t.track_id, 0) == "test"
+    ]
+    return min(tests or usable).uri

@@ -1,0 +1,117 @@
+"""What people want to see of a step in Kubeflow's own interface: one HTML page of a node."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from components.artifacts import files as artifact_files
+from components.common.escape import inert
+from pipeline.work_dir import PAGE
+
+# Rendered with autoescape: names of genres and models are text from outside.
+_TEMPLATE = """<!doctype html>
+<meta charset="utf-8">
+<title>{{ title }}</title>
+<style>
+body { font: 14px sans-serif; margin: 1.5em; }
+td, th { padding: 2px 12px 2px 0; text-align: left; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
+</style>
+<h1>{{ title }}</h1>
+{% for line in lines %}<p>{{ line }}</p>
+{% endfor %}<table>
+<tr>{% for name in header %}<th>{{ name }}</th>{% endfor %}</tr>
+{% for row in rows %}<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}</table>
+"""
+
+
+def write(node_id: str, outputs: Mapping[str, Any], path: str) -> None:
+    """Writes a node's page to a local path.
+
+    Args:
+      node_id: one of those that `has_page` knows.
+      outputs: the node's output artifacts by key, as `RunRecord.outputs` gives them.
+      path: where Kubeflow's launcher takes it from.
+    """
+    html = _PAGES[node_id](outputs)
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    artifact_files.write_text(path, html)
+
+
+def write_text(path: str, title: str, lines: Sequence[str]) -> None:
+    """Writes a page of a title and some lines."""
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    artifact_files.write_text(path, _table(title, [], [], *map(inert, lines)))
+
+
+def has_page(node_id: str) -> bool:
+    """Whether a node has something to show."""
+    return node_id in _PAGES
+
+
+def _report(outputs: Mapping[str, Any]) -> str:
+    return artifact_files.read_text(os.path.join(outputs["report"].uri, PAGE))
+
+
+def _decision(outputs: Mapping[str, Any]) -> str:
+    decision = artifact_files.read_json(outputs["blessing"].uri, "decision.json")
+    return _table(
+        f"{decision['candidate']}: {'blessed' if decision['blessed'] else 'not blessed'}",
+        ["rule", "outcome", "why"],
+        [[rule["id"], rule["outcome"], rule["text"]] for rule in decision["rules"]],
+    )
+
+
+def _selection(outputs: Mapping[str, Any]) -> str:
+    from components.predictions.table import SELECTION_FILE
+
+    found = artifact_files.read_json(outputs["predictions"].uri, SELECTION_FILE)
+    accuracy = found["validation_track_accuracy"]
+    rows = [
+        [name, found["kinds"][name], f"{accuracy[name]:.1%}"]
+        for name in sorted(accuracy, key=lambda name: (-accuracy[name], name))
+    ]
+    return _table(
+        f"Candidate: {found['candidate']}",
+        ["model", "kind", "validation tracks right"],
+        rows,
+        "Chosen on the validation split; what it is worth is measured on the test split.",
+    )
+
+
+def _served(outputs: Mapping[str, Any]) -> str:
+    from components.serving_check.outcome import FILE_NAME
+
+    found = artifact_files.read_json(outputs["infra_blessing"].uri, FILE_NAME)
+    return _table(
+        f"On a server: {found['outcome']}",
+        ["signature", "requests", "outcome", "what was seen"],
+        [
+            [check["signature"], str(check["requests"]), check["outcome"], check["text"]]
+            for check in found["checks"]
+        ],
+        inert(found["text"]),
+    )
+
+
+def _table(title: str, header: list[str], rows: list[list[str]], *lines: str) -> str:
+    import jinja2
+
+    template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE)
+    return template.render(
+        title=inert(title),
+        header=header,
+        rows=[[inert(str(cell)) for cell in row] for row in rows],
+        lines=lines,
+    )
+
+
+_PAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "Ensembler": _selection,
+    "GenreGate": _decision,
+    "Report": _report,
+    "ServingCheck": _served,
+}

@@ -1,0 +1,198 @@
+"""The first step of a run: reads the corpus, and compiles the pipeline for it.
+
+    python -m kubeflow.steps.prepare --config JSON --run-id ID --pipeline-root ROOT --metadata URL \
+        [--data-dir DIR] [--overrides JSON] [--push-destination DIR]
+
+What the graph needs of the data (genres, the digest that caching sees) can only be read where
+the data is, so this runs in the cluster. It writes ROOT/runs/ID/pipeline.json, which all other
+steps read, and fails at once for what would only fail hours later: a data folder without
+tracks, a batch that is larger than the train split, a metadata store that does not answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.common.errors import GenreflowError, UsageError
+from components.common.escape import inert
+from components.storage.uri import is_remote, join, place
+from kubeflow.steps import metadata_url, prepared
+from kubeflow.steps.prepared import Prepared
+from pipeline.config.schema import Config
+from pipeline.process import exit as ending
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+MODEL_NAME = "genreflow"
+CORPUS = "corpus"
+
+
+def prepare(
+    config: Config,
+    *,
+    run_id: str,
+    pipeline_root: str,
+    metadata: str,
+    models: str,
+    volume: str = "",
+) -> str:
+    """Reads the corpus and writes pipeline.json; returns where it is.
+
+    Args:
+      config: with `dataset.data_dir` set, or of synthetic data.
+      run_id: the run's name in ML Metadata; used once.
+      pipeline_root: a folder of a shared volume, or an s3:// URI.
+      metadata: ML Metadata's URL.
+      models: the folder of the served model's versions.
+      volume: where a volume is mounted, on which the root is made; "" for none.
+
+    Raises:
+      GenreflowError: the run cannot start, and why.
+    """
+    from components.datasets.corpus import load_corpus
+    from components.spectrogram_gen.rejects import check_fraction
+    from pipeline.config.load import with_data_dir
+    from pipeline.graph.inputs import facts_of
+    from pipeline.prepare import preflight
+
+    prepared.check_shared_root(pipeline_root, volume)
+    url = metadata_url.parse(metadata)
+    connection = metadata_url.connection_config(url, os.environ)
+    metadata_url.check_reachable(url, connection)
+    preflight.check_weights(config)
+    if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
+        config = with_data_dir(config, _synthetic_corpus(pipeline_root))
+    corpus = load_corpus(config.dataset, config.split)
+    preflight.check_batches(config, corpus)
+    check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
+    print(
+        f"genreflow: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres, "
+        f"{len(corpus.rejects)} left out before decoding (importing TFX, some 20 s)",
+        flush=True,
+    )
+    ir = _compile(config, facts_of(corpus), pipeline_root, models)
+    return prepared.write(
+        Prepared(
+            run_id=run_id,
+            pipeline_root=pipeline_root,
+            models=models,
+            config=config.to_json(),
+            facts=facts_of(corpus),
+            nodes=[node.pipeline_node.node_info.id for node in ir.nodes],
+            ir=base64.b64encode(ir.SerializeToString(deterministic=True)).decode(),
+        ),
+        prepared.run_folder(pipeline_root, run_id),
+    )
+
+
+def _compile(config: Config, facts: Mapping[str, Any], pipeline_root: str, models: str) -> Any:
+    """TFX's intermediate representation of the run."""
+    from pipeline.process.imports import quick_imports, suit_tensorflow
+
+    suit_tensorflow()
+    with quick_imports():
+        from components.artifacts import tensorflow_s3 as tensorflow_files
+        from pipeline.graph import build as graph
+        from pipeline.graph import inputs
+
+    tensorflow_files.prepare(pipeline_root, models)
+    known = inputs.DataFacts(**{**facts, "genres": tuple(facts["genres"])})
+    places = inputs.Places(
+        pipeline_root=pipeline_root,
+        models=models,
+        # Decoded clips are kept between runs on a volume; a bucket would be slower than decoding.
+        clip_store="" if is_remote(pipeline_root) else join(pipeline_root, "cache"),
+        schema_file=inputs.write_schema(config, known.genres, join(pipeline_root, "schemas")),
+    )
+    return graph.compile_ir(graph.create_pipeline(config, known, places))
+
+
+def _synthetic_corpus(pipeline_root: str) -> str:
+    """The demonstration's songs, made once on the volume."""
+    if is_remote(pipeline_root):
+        raise UsageError(
+            'dataset.kind = "synthetic": its songs are made on a volume that all steps share; '
+            "set kubeflow.volume_claim and a pipeline root on it, or a data folder"
+        )
+    from components.synthesis import write_corpus
+
+    corpus = join(pipeline_root, CORPUS)
+    print(f"genreflow: making the demonstration's songs in {corpus}, a minute", flush=True)
+    write_corpus(corpus)
+    return corpus
+
+
+def effective_config(given: str, overrides: str, data_dir: str) -> Config:
+    """The compiled-in configuration with what this run changes.
+
+    Args:
+      given: Config.to_json() as text.
+      overrides: a JSON object of keys and values, such as {"training.epochs": 3}; "" for none.
+      data_dir: in place of `dataset.data_dir`; "" keeps it.
+
+    Raises:
+      UsageError: any of it is not right; one line for every problem.
+    """
+    from pipeline.config.load import from_values, with_data_dir
+
+    values = _json_object(given, "--config")
+    changes = _json_object(overrides or "{}", "the run's parameter overrides")
+    return with_data_dir(from_values(values, changes), data_dir)
+
+
+def _json_object(text: str, name: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise UsageError(f'{name}: a JSON object is needed, such as {{"training.epochs": 3}}')
+    return values
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="kubeflow.steps.prepare", description="Prepares a run.")
+    parser.add_argument("--config", required=True, help="the configuration as JSON")
+    parser.add_argument("--run-id", required=True, help="names the run in ML Metadata")
+    parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
+    parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
+    parser.add_argument("--volume", default="", help="where a volume is mounted")
+    parser.add_argument("--data-dir", default="", help="in place of dataset.data_dir")
+    parser.add_argument("--overrides", default="", help="JSON object of settings")
+    parser.add_argument("--push-destination", default="", help="parent of the model's folder")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Runs the step; returns its exit status."""
+    given = parse_arguments(arguments)
+    try:
+        config = effective_config(given.config, given.overrides, given.data_dir)
+        destination = (
+            given.push_destination
+            or config.storage.push_destination
+            or join(given.pipeline_root, "serving_models")
+        )
+        where = prepare(
+            config,
+            run_id=given.run_id,
+            pipeline_root=place(given.pipeline_root, "--pipeline-root"),
+            metadata=given.metadata,
+            volume=given.volume,
+            models=join(place(destination, "--push-destination"), MODEL_NAME),
+        )
+    except GenreflowError as error:
+        for line in str(error).splitlines():
+            print(f"genreflow: {inert(line)}", file=sys.stderr)
+        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
+    print(f"genreflow: prepared {where}", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    ending.end(main(sys.argv[1:]))

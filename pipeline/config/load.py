@@ -1,0 +1,210 @@
+"""Configuration files: read, overridden, validated, with every problem told at once."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import datetime
+import importlib.resources
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from components.common.escape import inert
+from components.storage.uri import is_remote, place
+from pipeline.config.messages import ConfigError, allowed, show_key, show_value, unknown_key
+from pipeline.config.overrides import Override, apply_overrides, parse_key, parse_override
+from pipeline.config.schema import Config, network_problems
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+def shipped_config(name: str) -> pathlib.Path:
+    """Path of a configuration that comes with Genreflow, e.g. `demo` for demo.toml.
+
+    Raises:
+      ConfigError: there is none of this name.
+    """
+    folder = pathlib.Path(str(importlib.resources.files("configs")))
+    path = folder / f"{name}.toml"
+    if not path.is_file():
+        raise ConfigError(f"no shipped configuration {name!r}; there are: {_shipped_names()}")
+    return path
+
+
+def _shipped_names() -> str:
+    folder = pathlib.Path(str(importlib.resources.files("configs")))
+    return ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+
+
+def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
+    """Reads a TOML file, applies `--set` overrides in order, and validates the whole.
+
+    Args:
+      path: the TOML file.
+      overrides: KEY=VALUE strings. An override in a [models.<network>] table that the
+        file lacks adds that network.
+
+    Raises:
+      ConfigError: the file cannot be read, or anything in it or in the overrides is
+        wrong; one line for every problem.
+    """
+    source = inert(os.fspath(path))
+    values = _read(path, source)
+    parsed = [parse_override(text) for text in overrides]
+    apply_overrides(values, parsed)
+    return _validate(values, source, parsed)
+
+
+def from_values(
+    values: dict[str, Any], changes: Mapping[str, Any], label: str = "overrides"
+) -> Config:
+    """A configuration from what `Config.to_json` gave, with changes, validated as a file is.
+
+    Args:
+      values: the tables; not changed.
+      changes: keys such as "training.epochs", as --set takes them, to values.
+      label: what a message calls the changes.
+
+    Raises:
+      ConfigError: anything is wrong; one line for every problem.
+    """
+    parsed = [Override(label, parse_key(key), value) for key, value in changes.items()]
+    problems = [
+        f"{label}: {inert(key)!r}: no key such as training.epochs"
+        for key, override in zip(changes, parsed, strict=True)
+        if not override.path
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    merged = copy.deepcopy(values)
+    apply_overrides(merged, parsed)
+    return _validate(merged, "the configuration", parsed)
+
+
+def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
+    import tomli
+
+    try:
+        text = pathlib.Path(path).read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        folder = inert(str(shipped_config("demo").parent))
+        raise ConfigError(
+            f"{source}: no such file; Genreflow's own configurations ({_shipped_names()}) "
+            f"are in {folder}"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"{source}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{source}: not a UTF-8 text file (byte {error.start})") from None
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        raise ConfigError(f"{source}: not valid TOML: {error}") from None
+
+
+def _validate(values: dict[str, Any], source: str, overrides: list[Override]) -> Config:
+    import pydantic
+
+    values.setdefault("models", {})
+    # By way of JSON, where a strict check takes a list for a tuple and a table for a
+    # dataclass, but still no "3" for a number.
+    text = json.dumps(values, default=_not_json)
+    try:
+        return pydantic.TypeAdapter(Config).validate_json(text)
+    except pydantic.ValidationError as failure:
+        found = failure.errors(include_url=False)
+    problems: list[str] = []
+    for error in found:
+        problems.extend(_problems(error, values, source, overrides))
+    # Config checks the networks' names itself, but only once all tables are sound.
+    models = values["models"]
+    if isinstance(models, dict) and all(error["loc"] for error in found):
+        for problem in network_problems(models):
+            key = problem.split(":", 1)[0]
+            where = _origin(tuple(key.split(".", 1)), source, overrides)
+            problems.append(f"{where}: {inert(problem)}")
+    raise ConfigError("\n".join(dict.fromkeys(problems)))
+
+
+def _not_json(value: Any) -> Any:
+    """A TOML date or time as something that no key takes."""
+    if isinstance(value, (datetime.date, datetime.time)):
+        return [[value.isoformat()]]
+    raise TypeError(type(value))
+
+
+def _problems(
+    error: ErrorDetails, values: dict[str, Any], source: str, overrides: list[Override]
+) -> Iterator[str]:
+    """One of pydantic's errors as lines for the user."""
+    path = error["loc"]
+    kind = error["type"]
+    where = _origin(path, source, overrides)
+    key = show_key(path)
+    if kind == "value_error":  # a dataclass's own check
+        for line in str(error["ctx"]["error"]).splitlines():
+            if key:
+                yield f"{where}: [{key}] {inert(line)}"
+            else:  # Config's: the line names the keys that contradict each other
+                named = [str(item) for item in overrides if _concerns(item, line)]
+                yield f"{', '.join(dict.fromkeys([source, *named]))}: {inert(line)}"
+        return
+    value = _value_at(values, path)
+    names = tuple(part for part in path if isinstance(part, str))
+    shown = "" if isinstance(value, dict) else f" = {show_value(value)}"
+    if kind == "unexpected_keyword_argument":
+        yield f"{where}: {key}{shown}: {unknown_key(names, value)}"
+        return
+    line = f"{where}: {key}{shown or ' is a table'}: must be {allowed(path)}"
+    by_text = any(override.typed and override.path == names for override in overrides)
+    if by_text and kind == "string_type" and not isinstance(value, (dict, list)):
+        line += f"; write --set '{key}=\"{inert(str(value))}\"'"
+    yield line
+
+
+def _concerns(override: Override, line: str) -> bool:
+    """Whether a problem's line names the override's key, or the table that it lies in."""
+    key = show_key(override.path)
+    return key in line or key.startswith(f"{line.split(':', 1)[0]}.")
+
+
+def _origin(path: tuple[str | int, ...], source: str, overrides: list[Override]) -> str:
+    """Who wrote the value at `path`: an override, the file, or for a table perhaps both."""
+    names = tuple(part for part in path if isinstance(part, str))
+    for override in reversed(overrides):
+        if names[: len(override.path)] == override.path:
+            return str(override)
+    within = [str(item) for item in overrides if item.path[: len(names)] == names]
+    return ", ".join(dict.fromkeys([source, *within]))
+
+
+def _value_at(values: Any, path: tuple[str | int, ...]) -> Any:
+    """The value at a path; of a path that leads into a date, the date."""
+    for part in path:
+        if isinstance(values, dict) or (isinstance(values, list) and isinstance(part, int)):
+            values = values[part]  # type: ignore[index]  # keys of dicts are strings
+    return values
+
+
+def read_config(name: str, overrides: Sequence[str]) -> Config:
+    """A configuration by its path, or by the name of one that is shipped."""
+    path = pathlib.Path(name)
+    if not path.suffix and not path.exists() and path.name == name:
+        path = shipped_config(name)
+    return load(path, overrides)
+
+
+def with_data_dir(config: Config, data_dir: str) -> Config:
+    """The configuration with --data-dir in place of its own: an absolute path, or an s3:// URI.
+
+    Raises:
+      UriError: a URI of another scheme, or a bad one.
+    """
+    chosen = place(data_dir or config.dataset.data_dir, "the data folder")
+    if chosen and not is_remote(chosen):
+        chosen = str(pathlib.Path(chosen).expanduser().absolute())
+    return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, data_dir=chosen))

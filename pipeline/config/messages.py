@@ -1,0 +1,174 @@
+"""What is wrong with a configuration, in words: the key, its value, what is allowed."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import annotated_types
+
+from components.common.errors import UsageError
+from components.common.escape import inert
+from components.trainer.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATION_REASON
+from pipeline.config.schema import Config
+
+_KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+# Stands for any name in a path of keys: of a network, of a step on Kubeflow.
+_ANY = "*"
+_FREE_NAMES = {"models": "<network>", "kubeflow": "<step>"}
+# Tables by free names, of which nobody means a key when they mistype one of another table's.
+_STEPS = ("kubeflow", "resources", _ANY)
+
+
+class ConfigError(UsageError, ValueError):
+    """A configuration that cannot be used. One line per problem, each naming its source."""
+
+
+def show_value(value: Any) -> str:
+    """A value about as TOML writes it, on one line, shortened."""
+    text = inert(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def show_key(path: Iterable[str | int]) -> str:
+    """("dataset", "genres", 1) as `dataset.genres[1]`; ("a", "b.c") as `a."b.c"`."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += "." + (show_value(part) if "." in part else inert(part))
+    return text.removeprefix(".")
+
+
+@functools.cache
+def _known_keys() -> dict[tuple[str, ...], Any]:
+    """Every key's type by its path, e.g. ("training", "epochs"); tables included."""
+    return _keys_of(Config, ())
+
+
+def _keys_of(table: Any, prefix: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
+    """The keys of a table's dataclass and of the tables inside it."""
+    keys: dict[tuple[str, ...], Any] = {}
+    for name, kind in typing.get_type_hints(table, include_extras=True).items():
+        if typing.get_origin(kind) is typing.ClassVar:
+            continue
+        path = (*prefix, name)
+        keys[path] = kind
+        if typing.get_origin(kind) is dict:
+            path = (*path, _ANY)
+            kind = typing.get_args(kind)[1]
+            keys[path] = kind
+        if dataclasses.is_dataclass(kind):
+            keys.update(_keys_of(kind, path))
+    return keys
+
+
+def _pattern(path: Iterable[str]) -> tuple[str, ...]:
+    """A path as it stands among the known keys, with free names as `_ANY`."""
+    found: tuple[str, ...] = ()
+    for part in path:
+        free = (*found, part) not in _known_keys() and (*found, _ANY) in _known_keys()
+        found = (*found, _ANY if free else part)
+    return found
+
+
+def allowed(path: tuple[str | int, ...]) -> str:
+    """What the key at `path` may hold, e.g. `a whole number from 1 to 10000`."""
+    keys = _pattern(part for part in path if isinstance(part, str))
+    kind = _known_keys().get(keys)
+    if len(keys) < len(path) and typing.get_origin(kind) is tuple:
+        kind = typing.get_args(kind)[0]
+    return _describe(kind)
+
+
+def _describe(kind: Any) -> str:
+    """A type annotation in words."""
+    origin = typing.get_origin(kind)
+    if origin in (typing.Union, types.UnionType):
+        inner = [arg for arg in typing.get_args(kind) if arg is not type(None)]
+        return " or ".join(_describe(arg) for arg in inner)
+    if origin is typing.Literal:
+        return "one of " + ", ".join(show_value(choice) for choice in typing.get_args(kind))
+    if origin is tuple:
+        return f"a list, each of it {_describe(typing.get_args(kind)[0])}"
+    if origin is typing.Annotated:
+        base, *bounds = typing.get_args(kind)
+        return _describe(base) + _describe_bounds(bounds)
+    if dataclasses.is_dataclass(kind) or origin is dict:
+        return "a table"
+    return _KINDS.get(kind, str(kind))
+
+
+def _describe_bounds(bounds: Iterable[Any]) -> str:
+    low = high = ""
+    inclusive: list[Any] = []
+    for bound in bounds:
+        if isinstance(bound, annotated_types.Ge):
+            low = f"at least {bound.ge}"
+            inclusive.append(bound.ge)
+        elif isinstance(bound, annotated_types.Gt):
+            low = f"above {bound.gt}"
+        elif isinstance(bound, annotated_types.Le):
+            high = f"at most {bound.le}"
+            inclusive.append(bound.le)
+        elif isinstance(bound, annotated_types.Lt):
+            high = f"below {bound.lt}"
+    if len(inclusive) == 2:
+        return f" from {inclusive[0]} to {inclusive[1]}"
+    limits = " and ".join(text for text in (low, high) if text)
+    return f" {limits}" if limits else ""
+
+
+def unknown_key(path: tuple[str, ...], value: Any) -> str:
+    """`unknown ...`, with the nearest known key and what there is."""
+    parents, name = list(path[:-1]), path[-1]
+    if parents == ["training", "augmentation"] and REFUSED_AUGMENTATION.search(name):
+        return f"not offered: {REFUSED_AUGMENTATION_REASON}"
+    table = _pattern(parents)
+    # Suggestions stay with the network, or the step, that the user wrote about.
+    known = {
+        tuple(
+            (parents[i] if table[: i + 1] == at[: i + 1] else _FREE_NAMES[at[0]])
+            if part == _ANY
+            else part
+            for i, part in enumerate(at)
+        ): at
+        for at in _known_keys()
+        if at[-1] != _ANY
+    }
+    siblings = [key for key, at in known.items() if at[:-1] == table]
+    is_table = isinstance(value, Mapping)
+    what = "table" if is_table else "key"
+    # A whole table is never a misspelt key of another table.
+    elsewhere = [] if is_table or table == _STEPS else [key for key in known if len(key) > 1]
+    near = _nearest(name, siblings, elsewhere)
+    hint = f"; did you mean {near}?" if near else ""
+    if is_table and table == _STEPS:
+        quoted = show_key([*parents[:-1], f"{parents[-1]}.{name}"])
+        hint = f"; a node's name that holds a dot is written in quotes: {quoted}"
+    names = ", ".join(key[-1] for key in siblings)
+    where = f"[{show_key(parents)}] has" if parents else "there are"
+    return f"unknown {what}{hint} ({where}: {names})"
+
+
+def _nearest(name: str, siblings: list[tuple[str, ...]], elsewhere: list[tuple[str, ...]]) -> str:
+    """The known key that `name` most likely means, or "".
+
+    A key of exactly this name in another table is likelier than a similar one in this.
+    """
+    exact = [key for key in elsewhere if key[-1] == name]
+    if exact:
+        return show_key(exact[0])
+    for keys in (siblings, elsewhere):
+        by_name = {key[-1]: key for key in reversed(keys)}
+        near = difflib.get_close_matches(name.replace("-", "_"), by_name, n=1)
+        if near:
+            return show_key(by_name[near[0]])
+    return ""

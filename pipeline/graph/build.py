@@ -1,0 +1,274 @@
+"""The pipeline's graph: a pure function from a configuration to a TFX pipeline.
+
+Only this module knows which node feeds which; only the runners know paths. Importing
+it imports TFX, which takes tens of seconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from tfx.components import (
+    Evaluator,
+    ExampleValidator,
+    Pusher,
+    StatisticsGen,
+    Trainer,
+)
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.dsl.compiler import compiler
+from tfx.dsl.components.common.resolver import Resolver
+from tfx.orchestration import pipeline as tfx_pipeline
+from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.types import Channel
+from tfx.types.standard_artifacts import PushedModel
+
+from components.artifacts.code_digest import code_digest
+from components.baselines.component import BaselineTrainer
+from components.data_check.component import DataCheck
+from components.ensemble.component import Ensembler
+from components.examples import schema
+from components.gate.component import GenreGate
+from components.gate.serving_model import ServingModelStrategy
+from components.report.component import Report
+from components.serving_check.component import ServingCheck
+from components.spectrogram_gen.component import SpectrogramGen
+from components.tuner.component import Tuner
+from pipeline.config.beam import pipeline_args
+from pipeline.config.schema import Config
+from pipeline.graph.evaluation import evaluation_config
+from pipeline.graph.inputs import DataFacts, Places, weights_digest
+from pipeline.graph.nodes import PUSHER, SERVING_CHECK, SERVING_MODEL
+from pipeline.places import PIPELINE_NAME
+
+
+def create_pipeline(
+    config: Config, facts: DataFacts, places: Places, *, resolves_serving: bool = True
+) -> tfx_pipeline.Pipeline:
+    """The whole graph, one Trainer node for each network of the configuration.
+
+    Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
+    DataCheck, BaselineTrainer (if there are baselines), Tuner.<architecture> (of those that
+    are tuned), Trainer.<architecture>, Ensembler, Evaluator, ServingModel (resolver),
+    GenreGate, ServingCheck (unless it is switched off), Pusher, Report.
+
+    Args:
+      config: the whole configuration.
+      facts: of its data.
+      places: where the run puts things.
+      resolves_serving: whether whatever runs the graph can run a resolver strategy of ours. Else
+        there is no node ServingModel, and the gate knows of no model that serves.
+    """
+    genres = facts.genres
+    spectrograms = SpectrogramGen(
+        dataset=config.dataset,
+        split=config.split,
+        audio=config.audio,
+        manifest_digest=facts.manifest_digest,
+        shard_tracks=config.beam.shard_tracks,
+        store=places.clip_store,
+    ).with_beam_pipeline_args(pipeline_args(config.beam, tracks=facts.tracks))
+    examples = spectrograms.outputs["examples"]
+    schemas = ImportSchemaGen(schema_file=places.schema_file)
+    statistics = StatisticsGen(examples=examples, schema=schemas.outputs["schema"])
+    validator = ExampleValidator(
+        statistics=statistics.outputs["statistics"],
+        schema=schemas.outputs["schema"],
+        custom_validation_config=schema.mel_size_validation(config.audio),
+    )
+    check = DataCheck(
+        examples=examples,
+        anomalies=validator.outputs["anomalies"],
+        audio=config.audio,
+        genres=genres,
+        leaky=facts.leaky,
+        artists_apart=config.split.policy == "by_artist",
+    )
+    baselines = _baselines(config, genres, examples)
+    tuners = {name: _tuner(config, name, genres, examples) for name in config.tuned_networks}
+    trainers = {
+        name: _trainer(config, name, genres, examples, tuners.get(name)) for name in config.models
+    }
+    for node in (*baselines, *tuners.values(), *trainers.values()):
+        node.add_upstream_node(check)
+    classical = baselines[0].outputs if baselines else {}
+    runs = {name: node.outputs["model_run"] for name, node in trainers.items()}
+    ensembler = Ensembler(
+        examples=examples,
+        models={name: node.outputs["model"] for name, node in trainers.items()},
+        runs=runs,
+        baselines=classical.get("baselines"),
+        baseline_predictions=classical.get("predictions"),
+        settings=config.ensemble,
+        genres=genres,
+        audio_hash=config.audio.digest(),
+        synthetic=config.dataset.kind == "synthetic",
+    )
+    candidate, predictions = ensembler.outputs["model"], ensembler.outputs["predictions"]
+    evaluator = Evaluator(
+        examples=examples,
+        model=candidate,
+        example_splits=["test"],
+        eval_config=evaluation_config(genres),
+    )
+    serving = [_serving_model()] if resolves_serving else []
+    gate = GenreGate(
+        model=candidate,
+        predictions=predictions,
+        evaluation=evaluator.outputs["evaluation"],
+        examples=examples,
+        baselines=classical.get("baselines"),
+        serving_model=serving[0].outputs["pushed_model"] if serving else None,
+        settings=config.gate,
+        genres=genres,
+    )
+    served = _serving_check(config, candidate, gate.outputs["blessing"], examples, predictions)
+    pusher = Pusher(
+        model=candidate,
+        model_blessing=gate.outputs["blessing"],
+        infra_blessing=served[0].outputs["infra_blessing"] if served else None,
+        push_destination=pusher_pb2.PushDestination(
+            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.models)
+        ),
+    )
+    report = Report(
+        predictions=predictions,
+        runs=runs,
+        rejects=spectrograms.outputs["rejects"],
+        blessing=gate.outputs["blessing"],
+        examples=examples,
+        model=candidate,
+        baselines=classical.get("baselines"),
+        genres=genres,
+        audio=config.audio,
+        data=_data_settings(config),
+    )
+    return tfx_pipeline.Pipeline(
+        pipeline_name=PIPELINE_NAME,
+        pipeline_root=places.pipeline_root,
+        components=[
+            spectrograms,
+            schemas,
+            statistics,
+            validator,
+            check,
+            *baselines,
+            *tuners.values(),
+            *trainers.values(),
+            ensembler,
+            evaluator,
+            *serving,
+            gate,
+            *served,
+            pusher,
+            report,
+        ],
+        enable_cache=True,
+        # What follows the audio stage is small: processes would only cost their imports.
+        beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
+    )
+
+
+def _baselines(config: Config, genres: Sequence[str], examples: Any) -> list[BaselineTrainer]:
+    """The one node of all classical models, or none."""
+    if not config.baselines.models:
+        return []
+    return [
+        BaselineTrainer(
+            examples=examples, settings=config.baselines, audio=config.audio, genres=genres
+        )
+    ]
+
+
+def _tuner(config: Config, name: str, genres: Sequence[str], examples: Any) -> Tuner:
+    return Tuner(
+        architecture=name,
+        examples=examples,
+        model=config.models[name],
+        training=config.training,
+        tuning=config.tuning,
+        audio=config.audio,
+        genres=genres,
+        weights_digest=weights_digest(config.models[name].weights),
+    ).with_id(f"Tuner.{name}")
+
+
+def _trainer(
+    config: Config, name: str, genres: Sequence[str], examples: Any, tuner: Tuner | None
+) -> Trainer:
+    """One network's node. Its custom_config, which is part of TFX's cache key, holds
+    that network's settings and what the data must agree with, nothing else."""
+    return Trainer(
+        run_fn="components.trainer.run_fn.run_fn",
+        examples=examples,
+        train_args=trainer_pb2.TrainArgs(splits=["train"]),
+        eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
+        hyperparameters=tuner.outputs["hyperparameters"] if tuner else None,
+        custom_config={
+            "architecture": name,
+            "model": json.dumps(dataclasses.asdict(config.models[name]), sort_keys=True),
+            "training": json.dumps(dataclasses.asdict(config.training), sort_keys=True),
+            "audio": json.dumps(config.audio.to_json(), sort_keys=True),
+            "genres": list(genres),
+            "audio_hash": config.audio.digest(),
+            "synthetic": config.dataset.kind == "synthetic",
+            "data": json.dumps(_data_settings(config), sort_keys=True),
+            "weights_digest": weights_digest(config.models[name].weights),
+            "code_digest": code_digest(
+                "trainer", "models", "audio", "examples", "export", "predictions/seen.py"
+            ),
+        },
+    ).with_id(f"Trainer.{name}")
+
+
+def _serving_model() -> Resolver:
+    """The node that finds the last pushed model."""
+    return Resolver(
+        strategy_class=ServingModelStrategy,
+        pushed_model=Channel(type=PushedModel),
+    ).with_id(SERVING_MODEL)
+
+
+def _serving_check(
+    config: Config, candidate: Any, blessing: Any, examples: Any, predictions: Any
+) -> list[ServingCheck]:
+    """The node that serves the candidate before it is pushed, or none."""
+    if not config.serving.check:
+        return []
+    return [
+        ServingCheck(
+            model=candidate,
+            blessing=blessing,
+            examples=examples,
+            predictions=predictions,
+            settings=config.serving,
+        )
+    ]
+
+
+def _data_settings(config: Config) -> dict[str, Any]:
+    """What decided which clips a network learns from, for its card: no paths, nothing of how
+    files are read. None of it changes without the examples."""
+    keys = ("kind", "fma_subset", "max_tracks", "strict", "clip_seed")
+    return {
+        "dataset": {key: getattr(config.dataset, key) for key in keys},
+        "split": dataclasses.asdict(config.split),
+    }
+
+
+def compile_ir(pipeline: tfx_pipeline.Pipeline) -> Any:
+    """The pipeline as TFX's intermediate representation, ready for the launcher.
+
+    The Pusher is never taken from the cache: the gate has already said whether the
+    candidate serves, and a version that someone deleted must be pushed again. Nor is
+    ServingCheck: what it tries is also the server that is installed now, and a refusal because
+    that was slow or missing must not stay.
+    """
+    ir = compiler.Compiler().compile(pipeline)
+    for node in ir.nodes:
+        if node.pipeline_node.node_info.id in (PUSHER, SERVING_CHECK):
+            node.pipeline_node.execution_options.caching_options.enable_cache = False
+    return ir

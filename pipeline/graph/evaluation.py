@@ -1,0 +1,42 @@
+"""The configuration of TFMA's Evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow_model_analysis as tfma
+
+from components.examples import schema
+
+
+def evaluation_config(genres: Sequence[str]) -> tfma.EvalConfig:
+    """What TFMA measures on the test split: clip metrics overall and per genre, and the
+    confusion matrix. No thresholds: the gate decides, and TFMA's blessing is not used."""
+    per_class = tfma.BinarizationOptions(class_ids={"values": list(range(len(genres)))})
+    return tfma.EvalConfig(
+        model_specs=[
+            tfma.ModelSpec(
+                signature_name="serving_examples",
+                label_key=schema.LABEL,
+                prediction_key="probabilities",
+            )
+        ],
+        slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[schema.GENRE])],
+        metrics_specs=[
+            tfma.MetricsSpec(
+                metrics=[
+                    tfma.MetricConfig(class_name="ExampleCount"),
+                    tfma.MetricConfig(class_name="SparseCategoricalAccuracy"),
+                    tfma.MetricConfig(class_name="SparseCategoricalCrossentropy"),
+                    tfma.MetricConfig(class_name="MultiClassConfusionMatrixPlot"),
+                ]
+            ),
+            tfma.MetricsSpec(
+                binarize=per_class,
+                metrics=[
+                    tfma.MetricConfig(class_name="Precision"),
+                    tfma.MetricConfig(class_name="Recall"),
+                ],
+            ),
+        ],
+    )

@@ -1,0 +1,180 @@
+"""The process that runs the graph: `python -m pipeline.local.worker REQUEST`.
+
+The command line starts it with its output sent to the log, so that TFX's and
+TensorFlow's noise never reaches the screen, a crash in native code is an exit status,
+and the screen stays alive while TFX is imported. What happens is told through the
+event file of `components.common.progress`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import pathlib
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+from components.common import progress
+from pipeline.process import failures
+from pipeline.process.exit import end
+from pipeline.process.imports import quick_imports
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What to run. `config` and `facts` are JSON values of Config and DataFacts."""
+
+    work_dir: str
+    run_id: str
+    config: dict[str, Any]
+    facts: dict[str, Any]
+
+
+def main(path: str) -> int:
+    """Runs a request file; returns the process's exit status."""
+    request = Request(**json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+    try:
+        run(request)
+    except BaseException as error:
+        traceback.print_exc()
+        cause = failures.mendable(error)
+        progress.report(
+            "failed",
+            node=getattr(error, "node", None),
+            message=str(cause) if cause else None,
+            detail=None if cause else failures.one_line(error),
+        )
+        return 1
+    return 0
+
+
+def run(request: Request) -> dict[str, Any]:
+    """Runs the graph in this process and writes the results; returns them.
+
+    Raises:
+      pipeline.process.node_runner.NodeFailed: with the cause.
+    """
+    import pydantic
+
+    from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
+    from pipeline.config.schema import Config
+    from pipeline.places import PIPELINE_NAME, Places
+    from pipeline.work_dir import WorkDir
+
+    work_dir = WorkDir.at(request.work_dir)
+    config = pydantic.TypeAdapter(Config).validate_json(json.dumps(request.config))
+    given = Places.of(config.storage, work_dir)
+    progress.report("importing")
+    with quick_imports():
+        from tfx.orchestration import metadata
+
+        from components.artifacts import tensorflow_s3 as tensorflow_files
+        from components.trainer.history import CURVES_VARIABLE
+        from pipeline.graph import build as graph
+        from pipeline.graph import inputs
+        from pipeline.process import node_runner
+        from pipeline.results import collect
+        from pipeline.results import publish as outputs
+        from pipeline.results import results_file as results
+
+    tensorflow_files.prepare(given.pipeline_root, given.models)
+    facts = inputs.DataFacts(**{**request.facts, "genres": tuple(request.facts["genres"])})
+    places = inputs.Places(
+        pipeline_root=given.pipeline_root,
+        models=given.models,
+        clip_store=str(work_dir.clip_store),
+        schema_file=inputs.write_schema(config, facts.genres, str(work_dir.schemas)),
+    )
+    connection = metadata.sqlite_metadata_connection_config(str(work_dir.metadata))
+    pipeline = graph.create_pipeline(config, facts, places)
+    pipeline.metadata_connection_config = connection
+    ir = graph.compile_ir(pipeline)
+
+    _check_starting_weights(config, facts)
+    node_seconds: dict[str, dict[str, Any]] = {}
+
+    def on_event(event: str, **fields: Any) -> None:
+        if event == "node_finished":
+            node_seconds[fields["node"]] = {
+                "outcome": fields["outcome"],
+                "seconds": round(fields["seconds"], 3),
+            }
+        progress.report(event, **fields)
+
+    variables = {
+        CHECKPOINTS_VARIABLE: str(work_dir.checkpoints),
+        CURVES_VARIABLE: str(work_dir.curves),
+    }
+    with _environment(variables):
+        node_runner.run_all(ir, connection, request.run_id, on_event)
+    record = collect.RunRecord(connection, PIPELINE_NAME, request.run_id)
+    outcome = collect.collect(
+        config,
+        record,
+        run_id=request.run_id,
+        genres=list(facts.genres),
+        node_seconds=node_seconds,
+    )
+    outputs.put(config, record, outcome, work_dir)
+    results.write_results(outcome, str(work_dir.root))
+    progress.report("finished")
+    return outcome
+
+
+@contextlib.contextmanager
+def _environment(variables: dict[str, str]) -> Iterator[None]:
+    """Sets variables for a while: `run` also runs in processes that live on."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _check_starting_weights(config: Any, facts: Any) -> None:
+    """Builds each network that starts from weights, and lets it go again.
+
+    Weights that are missing, cut short or of another network then end the run now, and
+    not after the audio stage.
+
+    Raises:
+      components.models.weights.WeightsError: says what to do.
+    """
+    from components.models import registry
+
+    for name, settings in config.models.items():
+        if settings.weights != "none":
+            progress.report("checking", detail=f"starting weights of {name}")
+            registry.build(
+                name,
+                settings,
+                n_mels=config.audio.n_mels,
+                frames=config.audio.frames,
+                genres=len(facts.genres),
+                seed=config.training.seed,
+            )
+
+
+def _die_with_parent() -> None:
+    """Ends this process when the command line that started it is gone (kill -9 too)."""
+
+    def wait() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == "__main__":
+    _die_with_parent()
+    end(main(sys.argv[1]))

@@ -1,0 +1,70 @@
+"""What a run needs of its settings and its data, told before anything is decoded or trained."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from collections.abc import Collection
+
+from components.common.errors import UsageError
+from components.datasets.corpus import Corpus
+from pipeline.config.schema import Config
+
+TENSORFLOW_SERVING = "tensorflow_model_server"
+
+
+def check_weights(config: Config) -> None:
+    """Raises UsageError for local starting weights that are not there."""
+    for name, model in config.models.items():
+        if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
+            raise UsageError(f"models.{name}.weights = {model.weights!r}: there is no such file")
+
+
+def check_engine(config: Config) -> None:
+    """Raises UsageError for a server that the candidate shall be tried on and that is not here."""
+    serving = config.serving
+    needed = serving.check and serving.engine == "tensorflow-serving"
+    if needed and shutil.which(TENSORFLOW_SERVING) is None:
+        raise UsageError(
+            f'serving.engine = "tensorflow-serving": there is no {TENSORFLOW_SERVING} on the '
+            'PATH; install it, or set serving.engine = "auto", which takes the local server '
+            "where it is missing"
+        )
+
+
+def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()) -> None:
+    """Raises UsageError for a batch that holds more clips than a network would learn from.
+
+    One step an epoch is no training, and `batch_size` would not be what was asked for.
+    Decoding may leave out more tracks; then the Trainer says the same of what is left.
+
+    Args:
+      left_out: ids of tracks of the corpus that cannot be used.
+    """
+    clips = sum(
+        corpus.split_of_clip(track.track_id, index) == "train"
+        for track in corpus.tracks
+        if track.track_id not in left_out
+        for index in range(config.audio.clips_per_track)
+    )
+    for name, model in config.models.items():
+        own = f"models.{name}.batch_size"
+        key, size = own, model.batch_size
+        if size is None:
+            key, size = "training.batch_size", config.training.batch_size
+        limits = {f"models.{name}.max_train_clips": model.max_train_clips}
+        tuning = config.tuning
+        if name in config.tuned_networks and tuning.batch_size:
+            own = key = "tuning.batch_size"  # what it finds takes the place of the others
+            size = max(tuning.batch_size)
+            limits["tuning.max_train_clips"] = tuning.max_train_clips
+        usable, why = clips, "that is the whole train split"
+        for limit, most in limits.items():
+            if 0 < most < usable:
+                usable, why = most, limit
+        if size > usable:
+            raise UsageError(
+                f"{key} = {size}: larger than the {usable} clips that {name} would learn from "
+                f"({why}); set {key if usable == clips else own} to {usable} or less (a quarter of "
+                "that makes four steps an epoch), or add tracks"
+            )

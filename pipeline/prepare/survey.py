@@ -1,0 +1,116 @@
+"""check-data: what a run would read, before it runs."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import queue
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from components.audio.decoding.limits import DecodeLimits
+from components.audio.params import AudioParams
+from components.common.cpu import usable_cores
+from components.datasets.track import Reject, Track
+from components.spectrogram_gen.rejects import duplicate_rejects
+
+if TYPE_CHECKING:
+    from components.audio.decoding.decoder import Decoder
+
+
+TIMED_TRACKS = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """Files looked at: `rejects` would be left out; the rest would be read."""
+
+    rejects: tuple[Reject, ...]
+    seconds_per_track: float | None
+
+
+def survey_files(
+    tracks: Sequence[Track],
+    params: AudioParams,
+    *,
+    full: bool,
+    clip_seed: int,
+    limits: DecodeLimits | None,
+    advance: Callable[[], None],
+    workers: int | None = None,
+) -> Survey:
+    """Opens every file, in parallel.
+
+    Args:
+      tracks: the tracks.
+      params: the audio parameters.
+      clip_seed: decides which clips are listened to for silence.
+      limits: of decoding a file, in a process beside each thread; None is this process.
+      full: decode every file, and compare what may be the same audio; else only headers
+        are read, which finds no damage further in and no duplicates.
+      advance: called once a track.
+      workers: threads; None is one a core.
+    """
+    from components.audio.decoding.isolation import make_decoder
+    from components.audio.duplicates import find_duplicates
+    from components.datasets.files.fetching import Fetcher, FetchingDecoder
+    from components.storage.client import CONNECTIONS
+    from pipeline.prepare import header
+
+    threads = workers or usable_cores()
+    with contextlib.ExitStack() as stack:
+        # Each thread takes one for as long as it looks.
+        decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
+        # An object is fetched whole even for its header: an mp3's length needs all of it.
+        fetcher = stack.enter_context(Fetcher(tracks, ahead=CONNECTIONS))
+        for _ in range(threads):
+            decoder = stack.enter_context(make_decoder(limits))
+            decoders.put(FetchingDecoder(decoder, fetcher))
+
+        def look(track: Track) -> Reject | str | None:
+            """A reject; else, where all is decoded, the audio's fingerprint."""
+            decoder = decoders.get()
+            try:
+                if full:
+                    return header.decode_whole(track, params, clip_seed, decoder)
+                return header.header_reject(track, params, decoder)
+            finally:
+                decoders.put(decoder)
+                advance()
+
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            outcomes = list(zip(tracks, pool.map(look, tracks), strict=True))
+        decoder = decoders.get()
+        duplicates = find_duplicates(
+            ((track.track_id, track.uri, end) for track, end in outcomes if isinstance(end, str)),
+            decoder,
+        )
+        rejects = [end for _, end in outcomes if isinstance(end, Reject)]
+        rejects += duplicate_rejects(tracks, duplicates)
+        bad = {reject.track_id for reject in rejects}
+        good = [track for track in tracks if track.track_id not in bad]
+        return Survey(tuple(rejects), _time_tracks(good, params, decoder))
+
+
+def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:
+    """Measured seconds a track of decoding and spectrograms on one core; None without tracks."""
+    from components.audio.decoding.decode import DecodeError
+    from components.spectrogram_gen import extract
+
+    step = max(1, len(tracks) // TIMED_TRACKS)
+    sample = tracks[::step][: TIMED_TRACKS + 1]
+    begun = None
+    timed = 0
+    for track in sample:
+        try:
+            clips = extract.read_track(track, params, 0, decoder=decoder)
+        except DecodeError:
+            continue
+        extract.make_mels(clips, params)
+        if begun is None:  # the first pays for imports and filterbanks
+            begun = time.perf_counter()
+        else:
+            timed += 1
+    return (time.perf_counter() - begun) / timed if begun is not None and timed else None

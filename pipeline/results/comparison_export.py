@@ -1,0 +1,141 @@
+"""A comparison for programs and spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from components.common.escape import inert_cell
+from components.predictions.interval import Interval
+from pipeline.results.comparison import MEASURES, Comparison, Difference
+
+JSON_VERSION = 1
+RUN_FACTS = (
+    "run_id", "dataset", "genres", "synthetic", "leaky", "audio_hash", "config_digest",
+    "candidate", "test_split_uses", "pushed_version",
+)  # fmt: skip
+CSV_COLUMNS = (
+    "run", "work_dir", "dataset", "model", "kind", "chosen", "measure", "genre", "value", "low",
+    "high", "against", "difference", "difference_low", "difference_high", "paired",
+)  # fmt: skip
+
+
+def as_json(found: Comparison, letters: str) -> dict[str, Any]:
+    """Everything, as JSON values: shares between 0 and 1, runs by their letters."""
+    return {
+        "schema_version": JSON_VERSION,
+        "runs": [
+            {
+                "run": letters[number],
+                "work_dir": run.folder,
+                **{key: run.results[key] for key in RUN_FACTS},
+                "tracks": run.results["counts"]["tracks"],
+                "test_tracks": len(run.test_tracks),
+                "blessed": run.results["gate"]["blessed"],
+                "chosen": found.chosen[number],
+                "models": {
+                    name: {
+                        "kind": model["kind"],
+                        **{key: model["test"][key] for key in (*MEASURES, "recall")},
+                    }
+                    for name, model in run.results["models"].items()
+                },
+            }
+            for number, run in enumerate(found.runs)
+        ],
+        "common_genres": list(found.genres),
+        "differences": [
+            {
+                "run": letters[pair.run],
+                "to": letters[0],
+                "paired": pair.paired,
+                "by": pair.by,
+                "groups": list(pair.groups),
+                "tested": list(pair.tested),
+                "common": pair.common,
+                "conflicting": pair.conflicting,
+                "chosen": pair.chosen.to_json(),
+                "models": {name: value.to_json() for name, value in pair.models.items()},
+                "recall": {genre: value.to_json() for genre, value in pair.recall.items()},
+            }
+            for pair in found.pairs
+        ],
+        "spread": found.spread
+        and {
+            name: {measure: value.to_json() for measure, value in measures.items()}
+            for name, measures in found.spread.items()
+        },
+    }
+
+
+def as_csv(found: Comparison, letters: str) -> str:
+    """A row for each run, model and measure, and of the chosen model one for each genre.
+
+    `against` is the first run's model that the differences are to. A chosen model has rows
+    against the first run's chosen one too, where that has another name.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(found, letters):
+        writer.writerow(
+            {
+                key: inert_cell(value) if isinstance(value, str) else value
+                for key, value in row.items()
+            }
+        )
+    return text.getvalue()
+
+
+def _rows(found: Comparison, letters: str) -> Iterator[dict[str, Any]]:
+    pairs = {pair.run: pair for pair in found.pairs}
+    for number, run in enumerate(found.runs):
+        pair, chosen = pairs.get(number), found.chosen[number]
+        for name, model in run.results["models"].items():
+            row = {
+                "run": letters[number],
+                "work_dir": run.folder,
+                "dataset": run.results["dataset"],
+                "model": name,
+                "kind": model["kind"],
+                "chosen": name == chosen,
+                "paired": pair.paired if pair else "",
+            }
+            differences: list[Difference | None] = []
+            if pair and name in pair.models:
+                differences.append(pair.models[name])
+            if pair and name == chosen and pair.chosen.models[0] != pair.chosen.models[1]:
+                differences.append(pair.chosen)
+            for difference in differences or [None]:
+                for measure in MEASURES:
+                    of = None if difference is None else getattr(difference, measure)
+                    against = "" if difference is None else difference.models[1]
+                    yield {
+                        **row,
+                        "measure": measure,
+                        **model["test"][measure],
+                        **_difference(against, of),
+                    }
+            if name == chosen:
+                for genre, recall in model["test"]["recall"].items():
+                    yield {
+                        **row,
+                        "measure": "recall",
+                        "genre": genre,
+                        "value": "" if recall is None else recall,
+                        **_difference(found.chosen[0], pair.recall.get(genre) if pair else None),
+                    }
+
+
+def _difference(against: str, found: Interval | None) -> Mapping[str, Any]:
+    if found is None:
+        return {}
+    value = found.to_json()
+    return {
+        "against": against,
+        "difference": value["value"],
+        "difference_low": value["low"],
+        "difference_high": value["high"],
+    }

@@ -1,0 +1,115 @@
+"""After the graph: puts a run's outcome into the work folder, where people look for it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+from components.artifacts import files as artifact_files
+from components.models.architectures import NETWORKS
+from components.predictions import table
+from components.report.page import with_run
+from components.trainer.history import CURVES_FILE, EVENTS_PREFIX, HISTORY_FILE
+from components.tuner.trials import FILES
+from pipeline.config.schema import Config
+from pipeline.results.collect import RunRecord, read_json
+from pipeline.work_dir import PAGE, WorkDir
+
+PLOTS = "plots"
+
+
+def put(config: Config, record: RunRecord, outcome: Mapping[str, Any], work_dir: WorkDir) -> None:
+    """Copies everything but results.json.
+
+    Args:
+      config: the run's configuration.
+      record: the run in ML Metadata.
+      outcome: what `collect` returned.
+      work_dir: where it goes.
+    """
+    copy_rejects(record, str(work_dir.rejects))
+    copy_curves(config, record, str(work_dir.curves))
+    copy_tuning(config, record, work_dir.tuning)
+    copy_predictions(record, work_dir.root)
+    copy_report(record, outcome, work_dir.report)
+
+
+def copy_predictions(record: RunRecord, folder: pathlib.Path) -> None:
+    """The table of all models' predictions, as it is."""
+    source = os.path.join(record.outputs("Ensembler")["predictions"].uri, table.FILE_NAME)
+    artifact_files.write_bytes(str(folder / table.FILE_NAME), artifact_files.read_bytes(source))
+
+
+def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.Path) -> None:
+    """The page with what only the runner knows, and its plots; plots of an earlier run go."""
+    source = record.outputs("Report")["report"].uri
+    html = with_run(
+        artifact_files.read_text(os.path.join(source, PAGE)),
+        nodes=outcome["nodes"],
+        pushed_version=outcome["pushed_version"],
+        serving_check=outcome["serving_check"],
+    )
+    plots = artifact_files.matching(os.path.join(source, PLOTS), "*.png")
+    names = {path.rpartition("/")[2] for path in plots}
+    for old in (folder / PLOTS).glob("*.png"):
+        if old.name not in names:
+            old.unlink()
+    for path in plots:
+        target = folder / PLOTS / path.rpartition("/")[2]
+        artifact_files.write_bytes(str(target), artifact_files.read_bytes(path))
+    artifact_files.write_text(str(folder / PAGE), html)
+
+
+def copy_rejects(record: RunRecord, destination: str) -> None:
+    """Puts the run's list of rejects where people look for it."""
+    source = os.path.join(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
+    artifact_files.write_bytes(destination, artifact_files.read_bytes(source))
+
+
+def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
+    """Makes a folder show the curves of this run's networks, and of no others.
+
+    `<network>.png`, and TensorBoard's files in `<network>/<phase>/`. Those that are right
+    already, as a network's that was just trained, stay as they are: TensorBoard may be
+    reading them.
+    """
+    root = pathlib.Path(folder)
+    wanted: dict[pathlib.Path, bytes] = {}
+    for name in config.models:
+        outputs = record.outputs(f"Trainer.{name}")
+        run = outputs["model_run"].uri
+        picture = artifact_files.read_bytes(os.path.join(run, CURVES_FILE))
+        wanted[root / f"{name}.png"] = picture
+        for phase in read_json(outputs, "model_run", HISTORY_FILE)["phases"]:
+            for source in artifact_files.matching(
+                os.path.join(run, phase["phase"]), f"{EVENTS_PREFIX}*"
+            ):
+                target = root / name / phase["phase"] / source.rpartition("/")[2]
+                wanted[target] = artifact_files.read_bytes(source)
+    for name in NETWORKS:
+        for path in (*root.glob(f"{name}.png"), *root.glob(f"{name}/*/{EVENTS_PREFIX}*")):
+            if path not in wanted:
+                path.unlink()
+    for path, content in wanted.items():
+        if not path.is_file() or path.read_bytes() != content:
+            artifact_files.write_bytes(str(path), content)
+
+
+def copy_tuning(config: Config, record: RunRecord, destination: pathlib.Path) -> None:
+    """Puts each search's results into a folder of its network's name, and takes away those
+    of networks that are tuned no more."""
+    for name in NETWORKS:
+        folder = destination / name
+        if name not in config.tuned_networks:
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        source = record.outputs(f"Tuner.{name}")["results"].uri
+        for file in FILES:
+            content = artifact_files.read_bytes(os.path.join(source, file))
+            artifact_files.write_bytes(str(folder / file), content)
+    with contextlib.suppress(OSError):
+        destination.rmdir()  # if nothing is left in it

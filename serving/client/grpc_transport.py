@@ -1,0 +1,128 @@
+"""Requests by gRPC: TensorFlow Serving's PredictionService and ModelService."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import grpc
+import numpy.typing as npt
+
+from serving.client.address import Address
+from serving.client.errors import CallFailed
+from serving.client.transport import API_KEY_HEADER, MESSAGE_BYTES, Answer, ModelSpec, Tls, read_pem
+from serving.protocol.protos import (
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+from serving.protocol.tensors import TensorError, to_array, to_proto
+
+# How long a connection may take to be made before it counts as failed.
+CONNECT_MS = 5000
+FIRST_RECONNECT_MS, LAST_RECONNECT_MS = 100, 2000
+
+
+class GrpcTransport:
+    """One channel, which connects when it is first used, and anew where that breaks."""
+
+    def __init__(self, address: Address, *, tls: Tls | None, api_key: str | None) -> None:
+        """Connects to nothing yet; `api_key` is sent with every request.
+
+        Raises:
+          SettingsError: a file of `tls` cannot be used.
+        """
+        options: list[tuple[str, int]] = [
+            ("grpc.max_send_message_length", MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.min_reconnect_backoff_ms", CONNECT_MS),
+            ("grpc.initial_reconnect_backoff_ms", FIRST_RECONNECT_MS),
+            ("grpc.max_reconnect_backoff_ms", LAST_RECONNECT_MS),
+            # The client counts attempts itself.
+            ("grpc.enable_retries", 0),
+            # Channels of one process share connections, those of another key too.
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+        if address.is_loopback:
+            # A proxy that http_proxy names cannot reach this machine's own ports.
+            options.append(("grpc.enable_http_proxy", 0))
+        if address.tls:
+            files = tls or Tls()
+            credentials = grpc.ssl_channel_credentials(
+                *(
+                    read_pem(path) if path is not None else None
+                    for path in (files.ca_cert, files.client_key, files.client_cert)
+                )
+            )
+            self._channel = grpc.secure_channel(address.authority, credentials, options)
+        else:
+            self._channel = grpc.insecure_channel(address.authority, options)
+        self._metadata = ((API_KEY_HEADER, api_key),) if api_key else ()
+        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def predict(
+        self,
+        spec: ModelSpec,
+        signature: str,
+        inputs: Mapping[str, npt.NDArray[Any]],
+        outputs: Sequence[str],
+        timeout_s: float,
+    ) -> Answer:
+        """See Transport."""
+        request = predict_pb2.PredictRequest(
+            model_spec=_proto(spec, signature),
+            inputs={name: to_proto(array) for name, array in inputs.items()},
+            output_filter=outputs,
+        )
+        try:
+            response = self._predictions.Predict(
+                request, timeout=timeout_s, metadata=self._metadata
+            )
+            arrays = {
+                name: to_array(proto, MESSAGE_BYTES) for name, proto in response.outputs.items()
+            }
+        except grpc.RpcError as error:
+            raise _failed(error) from error
+        except TensorError as error:
+            raise CallFailed("BAD_ANSWER", f"an output cannot be read: {error}") from error
+        told = response.model_spec
+        return Answer(arrays, told.version.value if told.HasField("version") else None)
+
+    def states(self, name: str, timeout_s: float) -> list[tuple[int, str]]:
+        """See Transport."""
+        request = get_model_status_pb2.GetModelStatusRequest(
+            model_spec=model_pb2.ModelSpec(name=name)
+        )
+        try:
+            response = self._models.GetModelStatus(
+                request, timeout=timeout_s, metadata=self._metadata
+            )
+        except grpc.RpcError as error:
+            raise _failed(error) from error
+        states = get_model_status_pb2.ModelVersionStatus.State
+        known = states.values()
+        return [
+            (one.version, states.Name(one.state) if one.state in known else str(one.state))
+            for one in response.model_version_status
+        ]
+
+    def close(self) -> None:
+        """See Transport."""
+        self._channel.close()
+
+
+def _proto(spec: ModelSpec, signature: str) -> model_pb2.ModelSpec:
+    proto = model_pb2.ModelSpec(name=spec.name, signature_name=signature)
+    if spec.version is not None:
+        proto.version.value = spec.version
+    elif spec.label is not None:
+        proto.version_label = spec.label
+    return proto
+
+
+def _failed(error: grpc.RpcError) -> CallFailed:
+    # Every error of a call is a grpc.Call too, which has these.
+    return CallFailed(error.code().name, error.details() or "")

@@ -1,0 +1,255 @@
+"""A served model's files: which version, what its assets say, and whether it is safe to load.
+
+Everything here happens before TensorFlow loads the model. A SavedModel is a program: its
+graph can read and write files, so what may run is listed, and the rest is refused.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from components.audio.params import AudioParams
+
+SAVED_MODEL = "saved_model.pb"
+VARIABLES_INDEX = "variables/variables.index"
+
+# TensorFlow Serving's own rule: a version is a folder named by a 64-bit number.
+VERSION_NAME = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+# Far above what is written (about 1 MB of graph, kilobytes of assets), and small enough
+# that a wrong file cannot exhaust memory.
+LARGEST_GRAPH_BYTES = 256 << 20
+LARGEST_ASSET_BYTES = 1 << 20
+
+# What the front end and the networks need, forward passes of Keras's common layers
+# included. None of these reads a file, opens a connection, runs Python or loads code.
+_COMPUTING = """
+    Abs AddN AddV2 All Any ArgMax Assert AssignVariableOp AvgPool AvgPool3D BatchMatMulV2
+    BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue ComplexAbs ConcatV2 Const
+    Conv2D Conv2DBackpropInput Cumsum DecodeRaw DecodeWav DepthwiseConv2dNative DisableCopyOnRead
+    Einsum Elu EnsureShape Equal Erf Exp ExpandDims Expm1 Fill Floor FloorDiv FloorMod
+    FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If Imag IsFinite
+    IsNan LeakyRelu Less LessEqual Log Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max
+    MaxPool MaxPoolV2 Maximum Mean Min Minimum MirrorPad Mul Neg NoOp NotEqual OneHot OnesLike Pack
+    Pad PadV2 ParseExampleV2 PartitionedCall Placeholder Pow Prod RFFT Range Rank ReadVariableOp
+    Real RealDiv Reciprocal Relu Relu6 Reshape ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    ReverseV2 Round Rsqrt ScaleAndTranslate ScatterNd Select SelectV2 Selu Shape Sigmoid Sign Size
+    Slice Softmax Softplus Softsign SpaceToBatchND Split SplitV Sqrt Square SquaredDifference
+    Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StaticRegexFullMatch StopGradient
+    StridedSlice StringJoin StringLength Sub Sum Tanh TensorListConcatV2 TensorListElementShape
+    TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve TensorListSetItem
+    TensorListStack Tile TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While Xlogy
+    ZerosLike
+"""
+COMPUTING_OPERATIONS = frozenset(_COMPUTING.split())
+# These write and read checkpoints. Every SavedModel has them, in two functions that only
+# its saver calls; anywhere else they are refused.
+SAVER_OPERATIONS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
+# Python objects that loading revives. Others name classes registered by imported libraries.
+OBJECT_KINDS = frozenset({"_generic_user_object", "signature_map", "trackable_list_wrapper"})
+
+
+class ModelFolderError(ValueError):
+    """The folder is not a model that can be served; the message says why and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelAssets:
+    """What a model's assets say. `genres` in label order; `model_card` is JSON."""
+
+    genres: tuple[str, ...]
+    params: AudioParams
+    params_digest: str
+    model_card: Mapping[str, Any]
+
+
+def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
+    """The SavedModel's folder: `model_dir` itself, or its highest complete version.
+
+    Args:
+      model_dir: one version (it holds saved_model.pb), or a folder of versions named
+        by numbers. A version that is still being copied is passed over.
+
+    Raises:
+      ModelFolderError: no such folder, no complete version in it, or a symbolic link
+        that leads out of it.
+    """
+    given = pathlib.Path(model_dir)
+    if not given.is_dir():
+        raise ModelFolderError(
+            f"{given}: {'not a folder' if given.exists() else 'no such folder'}; give the folder "
+            "of a model's versions, or one version"
+        )
+    root = given.resolve()
+    if (root / SAVED_MODEL).is_file() or (root / "variables").is_dir():
+        lacking = _lacking(root)
+        if lacking:
+            raise ModelFolderError(f"{given}: half a model: {lacking} is missing; copy it again")
+        _refuse_links_out(root, root, given)
+        return root
+    names = [
+        entry.name
+        for entry in root.iterdir()
+        if VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
+    ]
+    if not names:
+        raise ModelFolderError(
+            f"{given}: no model in it: neither {SAVED_MODEL} nor a version folder such as 1/"
+        )
+    for name in sorted(names, key=lambda name: (int(name), name), reverse=True):
+        if _lacking(root / name) is None:
+            _refuse_links_out(root / name, root, given)
+            return (root / name).resolve()
+    verb = "is" if len(names) == 1 else "are"
+    raise ModelFolderError(
+        f"{given}: no complete version: {', '.join(sorted(names))} {verb} half copied or empty "
+        f"({SAVED_MODEL} or {VARIABLES_INDEX} is missing); wait for the copy, or copy again"
+    )
+
+
+def read_assets(version: pathlib.Path) -> ModelAssets:
+    """Reads and checks genres.json, audio_params.json and model_card.json.
+
+    Raises:
+      ModelFolderError: one is missing, too large, not JSON, or does not hold what it must.
+    """
+    genres = _read_json(version, "genres.json")
+    named = isinstance(genres, list) and all(isinstance(name, str) and name for name in genres)
+    if not named or not genres or len(set(genres)) != len(genres):
+        raise _bad_asset(version, "genres.json", "a list of distinct names is needed")
+    audio = _read_json(version, "audio_params.json")
+    if not isinstance(audio, dict) or not isinstance(audio.get("digest"), str):
+        raise _bad_asset(version, "audio_params.json", "an object with digest and params is needed")
+    card = _read_json(version, "model_card.json")
+    if not isinstance(card, dict):
+        raise _bad_asset(version, "model_card.json", "an object is needed")
+    params = _audio_params(version, audio.get("params"))
+    return ModelAssets(tuple(genres), params, audio["digest"], card)
+
+
+def check_graph(version: pathlib.Path) -> None:
+    """Refuses a SavedModel that could do more than compute, without loading it.
+
+    Raises:
+      ModelFolderError: `saved_model.pb` is not a SavedModel, or its graph holds an
+        operation or object that is not on this module's lists.
+    """
+    from google.protobuf.message import DecodeError
+
+    from serving.protocol.protos import (
+        saved_model_pb2,  # a tenth of a second, and the CLI imports this
+    )
+
+    saved = saved_model_pb2.SavedModel()
+    try:
+        saved.ParseFromString(_read_limited(version / SAVED_MODEL, LARGEST_GRAPH_BYTES))
+    except DecodeError as error:
+        raise ModelFolderError(
+            f"{version / SAVED_MODEL}: not a SavedModel; copy it again"
+        ) from error
+    if not saved.meta_graphs:
+        raise ModelFolderError(f"{version / SAVED_MODEL}: holds no graph; copy it again")
+    for meta_graph in saved.meta_graphs:
+        refused = sorted(set(_refused(meta_graph)))
+        if refused:
+            raise ModelFolderError(
+                f"{version / SAVED_MODEL}: refused, because its graph holds {', '.join(refused)}, "
+                "which no model of genreflow uses: loading it could touch files or run code"
+            )
+
+
+def _refused(meta_graph: Any) -> Iterator[str]:
+    """Names of what `meta_graph` holds and must not."""
+    graph, saver = meta_graph.graph_def, meta_graph.saver_def
+    saver_nodes = {saver.save_tensor_name.split(":")[0], saver.restore_op_name}
+    saver_functions = {
+        name
+        for node in graph.node
+        if node.name in saver_nodes and node.op in {"PartitionedCall", "StatefulPartitionedCall"}
+        for name in _functions_named_by(node)
+    }
+    callers = [("", node) for node in graph.node if node.name not in saver_nodes]
+    for function in graph.library.function:
+        callers.extend((function.signature.name, node) for node in function.node_def)
+    for inside, node in callers:
+        if saver_functions.intersection([node.op, *_functions_named_by(node)]):
+            yield "a call to its own checkpoint writer or reader"
+        if node.op in COMPUTING_OPERATIONS:
+            continue
+        if not (node.op in SAVER_OPERATIONS and inside in saver_functions):
+            yield f"the operation {node.op!r}"
+    if saver_functions.intersection(meta_graph.object_graph_def.concrete_functions):
+        yield "a signature that is its own checkpoint writer or reader"
+    for node in meta_graph.object_graph_def.nodes:
+        if node.WhichOneof("kind") == "user_object":
+            identifier = node.user_object.identifier
+            if identifier not in OBJECT_KINDS:
+                yield f"the object {identifier!r}"
+
+
+def _functions_named_by(node: Any) -> Iterator[str]:
+    for value in node.attr.values():
+        for function in (value.func, *value.list.func):
+            if function.name:
+                yield function.name
+
+
+def _lacking(version: pathlib.Path) -> str | None:
+    """The first file that a complete SavedModel would have, or None."""
+    for name in (SAVED_MODEL, VARIABLES_INDEX):
+        if not (version / name).is_file():
+            return name
+    return None
+
+
+def _refuse_links_out(version: pathlib.Path, root: pathlib.Path, given: pathlib.Path) -> None:
+    for path in [version, *sorted(version.rglob("*"))]:
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
+            raise ModelFolderError(
+                f"{given}: {path.relative_to(root)} is a link that leads out of the folder; "
+                "put the files themselves there"
+            )
+
+
+def _read_limited(path: pathlib.Path, most_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except OSError as error:
+        raise ModelFolderError(f"{path}: {error.strerror}; copy the model again") from error
+    if len(content) > most_bytes:
+        raise ModelFolderError(f"{path}: more than {most_bytes} bytes; not a file of a model")
+    return content
+
+
+def _read_json(version: pathlib.Path, name: str) -> Any:
+    text = _read_limited(version / "assets" / name, LARGEST_ASSET_BYTES)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise _bad_asset(version, name, f"not JSON ({error})") from error
+
+
+def _audio_params(version: pathlib.Path, values: object) -> AudioParams:
+    import pydantic  # half a second, and the CLI imports this module
+
+    try:
+        if not isinstance(values, dict):
+            raise ValueError("params must be an object")
+        AudioParams.from_json(values)  # exactly the right keys
+        return pydantic.TypeAdapter(AudioParams).validate_json(json.dumps(values), strict=True)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        why = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+        raise _bad_asset(version, "audio_params.json", why) from error
+    except (TypeError, ValueError) as error:
+        raise _bad_asset(version, "audio_params.json", str(error)) from error
+
+
+def _bad_asset(version: pathlib.Path, name: str, why: str) -> ModelFolderError:
+    return ModelFolderError(f"{version / 'assets' / name}: {why}; export the model again")

@@ -1,0 +1,51 @@
+"""The requests that a model brings to be answered before it serves (TensorFlow Serving's
+"SavedModel Warmup"): PredictionLog records in `assets.extra/tf_serving_warmup_requests`."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from serving.model.model_files import ModelFolderError
+from serving.protocol import tensors
+
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+# TensorFlow Serving's own limit (WarmupConsts::kMaxNumRecords).
+MOST_RECORDS = 1000
+# Far above the megabytes that an export writes, and no danger to memory.
+LARGEST_FILE_BYTES = 128 << 20
+
+
+def read_warmup(version: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Signature name and inputs of each request, in the file's order; none without a file.
+
+    Raises:
+      ModelFolderError: the file is too large or broken, holds too many records, or one that
+        is no Predict request. TensorFlow Serving does not load such a version either.
+    """
+    import tensorflow as tf  # seconds to import
+    from google.protobuf.message import DecodeError
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    path = version / WARMUP_FILE
+    if not path.exists():
+        return
+    if path.stat().st_size > LARGEST_FILE_BYTES:
+        raise _bad(path, f"more than {LARGEST_FILE_BYTES} bytes")
+    try:
+        for number, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()):
+            if number >= MOST_RECORDS:
+                raise _bad(path, f"more than {MOST_RECORDS} records")
+            log = prediction_log_pb2.PredictionLog.FromString(record)
+            if log.WhichOneof("log_type") != "predict_log":
+                raise _bad(path, f"record {number + 1} is no Predict request")
+            request = log.predict_log.request
+            inputs = {name: tensors.to_array(proto) for name, proto in request.inputs.items()}
+            yield request.model_spec.signature_name, inputs
+    except (tf.errors.OpError, DecodeError, tensors.TensorError) as error:
+        raise _bad(path, "broken, or no TFRecords of PredictionLogs") from error
+
+
+def _bad(path: pathlib.Path, why: str) -> ModelFolderError:
+    return ModelFolderError(f"{path}: {why}; export the model again, or remove the file")

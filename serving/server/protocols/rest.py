@@ -1,0 +1,360 @@
+"""The REST side: TensorFlow Serving's HTTP API, and its path for Prometheus.
+
+Unlike TensorFlow Serving, paths are matched as they are written, not in any case; what is
+outside the API is 404 with a JSON body; and bodies have a limit (413) and a time (408).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Callable, Iterator
+from concurrent import futures
+from typing import Any
+
+import grpc
+from fastapi import FastAPI, Request, Response
+from google.protobuf import json_format
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.protocol.protos import get_model_metadata_pb2, model_pb2
+from serving.server.config.errors import ServingError, invalid, unavailable
+from serving.server.config.security import KEY_HEADER, ApiKey
+from serving.server.config.settings import Limits
+from serving.server.metrics import PATH as METRICS_PATH
+from serving.server.metrics import Metrics
+from serving.server.protocols import json_answers, json_tensors
+from serving.server.protocols.grpc_services import shortened, status_response
+from serving.server.protocols.handlers import SIGNATURE_DEF, Handlers, Spec
+
+# TensorFlow Serving's default of --rest_api_timeout_in_ms.
+TIMEOUT_S = 30.0
+# How long a body may take to arrive.
+BODY_TIMEOUT_S = 60.0
+# Threads for short requests, beside those of Limits.concurrent.
+SPARE_THREADS = 4
+# JSON is parsed with Python's lock held, so more at once would only need more memory.
+PARSED_AT_ONCE = 2
+LARGEST_VERSION = (1 << 63) - 1
+
+HTTP_STATUS = {
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.FAILED_PRECONDITION: 400,
+    grpc.StatusCode.OUT_OF_RANGE: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.ABORTED: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+
+_JSON_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    }
+}
+_ERROR: dict[str, Any] = {
+    "description": "What was wrong.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "properties": {"error": {"type": "string"}},
+                "required": ["error"],
+            }
+        }
+    },
+}
+_RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": _ERROR, "5XX": _ERROR}
+
+
+class Rest:
+    """The application, as `app`; `close` ends its threads."""
+
+    def __init__(
+        self, handlers: Handlers, metrics: Metrics, limits: Limits, key: ApiKey | None
+    ) -> None:
+        self._handlers = handlers
+        self._metrics = metrics
+        self._largest_bytes = limits.message_bytes
+        self._limit = limits.concurrent
+        self._free = threading.BoundedSemaphore(limits.concurrent)
+        self._bodies = _Bodies(limits.concurrent * limits.message_bytes)
+        self._parsing = threading.BoundedSemaphore(PARSED_AT_ONCE)
+        self._threads = futures.ThreadPoolExecutor(
+            limits.concurrent + SPARE_THREADS, thread_name_prefix="rest"
+        )
+        self.app = self._make_app(key)
+
+    def close(self) -> None:
+        """No further request is begun."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _make_app(self, key: ApiKey | None) -> FastAPI:
+        app = FastAPI(
+            title="Genreflow's server",
+            description="Speaks the REST API of TensorFlow Serving.",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+        if key is not None:
+            app.add_middleware(_KeyCheck, key=key)
+        app.add_exception_handler(ServingError, _on_serving_error)
+        app.add_exception_handler(HTTPException, _on_unknown_path)
+        app.add_exception_handler(ClientDisconnect, _on_disconnect)
+        app.add_exception_handler(Exception, _on_failure)
+        app.get("/v1/models", responses=_RESPONSES)(self._no_name)
+        for where in ("", "/versions/{version}", "/labels/{label}"):
+            path = f"/v1/models/{{name}}{where}"
+            app.get(path, responses=_RESPONSES)(self._status)
+            app.get(f"{path}/metadata", responses=_RESPONSES)(self._metadata)
+            for verb in (self._predict, self._classify, self._regress):
+                app.post(
+                    f"{path}:{verb.__name__[1:]}", responses=_RESPONSES, openapi_extra=_JSON_BODY
+                )(verb)
+        app.get(METRICS_PATH, responses=_RESPONSES)(self._show_metrics)
+        return app
+
+    async def _predict(self, request: Request) -> Response:
+        spec = _spec_of(request)
+
+        def work(body: bytes) -> bytes:
+            parsed = self._parse("Predict", body)
+            form: json_tensors.Format = "row"
+
+            def inputs_of(signature: Any) -> Any:
+                nonlocal form
+                dtypes = {name: info.dtype for name, info in signature.inputs.items()}
+                with self._parsing:
+                    form, arrays = json_tensors.to_inputs(parsed, dtypes)
+                return arrays
+
+            answer = self._handlers.predict(
+                Spec(spec.name, spec.version, spec.label, parsed.signature),
+                inputs_of,
+                entrypoint="REST",
+                timeout_s=TIMEOUT_S,
+            )
+            return json_answers.to_json(answer.outputs, form)
+
+        return await self._with_body(request, work)
+
+    async def _classify(self, request: Request) -> Response:
+        return await self._with_examples(request, "Classify", self._handlers.classify)
+
+    async def _regress(self, request: Request) -> Response:
+        return await self._with_examples(request, "Regress", self._handlers.regress)
+
+    async def _status(self, request: Request) -> Response:
+        spec = _spec_of(request)
+        found = await self._run(lambda: status_response(self._handlers, spec, "REST"))
+        return _proto_json(_as_dict(found))
+
+    async def _metadata(self, request: Request) -> Response:
+        spec = _spec_of(request)
+        name, version, signatures = await self._run(
+            lambda: self._handlers.metadata(spec, [SIGNATURE_DEF], "REST")
+        )
+        model_spec = model_pb2.ModelSpec(name=name)
+        model_spec.version.value = version
+        defined = get_model_metadata_pb2.SignatureDefMap()
+        for key, signature in signatures.items():
+            defined.signature_def[key].CopyFrom(signature)
+        return _proto_json(
+            {
+                "model_spec": _as_dict(model_spec),
+                "metadata": {SIGNATURE_DEF: _as_dict(defined)},
+            }
+        )
+
+    async def _no_name(self, request: Request) -> Response:
+        raise invalid("Missing model name in request.")
+
+    async def _show_metrics(self, request: Request) -> Response:
+        page = await self._run(self._metrics.page)
+        return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _with_examples(
+        self, request: Request, api: str, handler: Callable[[Spec, Any], Any]
+    ) -> Response:
+        spec = _spec_of(request)
+
+        def work(body: bytes) -> bytes:
+            parsed = self._parse(api, body)
+            examples = parsed.document.get("examples")
+            if not isinstance(examples, list) or not examples:
+                raise invalid("'examples' is expected: a list of at least one example")
+            handler(Spec(spec.name, spec.version, spec.label, parsed.signature), "REST")
+            raise AssertionError("handlers of examples always raise")
+
+        return await self._with_body(request, work)
+
+    def _parse(self, api: str, body: bytes) -> json_tensors.JsonRequest:
+        try:
+            with self._parsing:
+                return json_tensors.parse(body)
+        except ServingError:
+            with self._metrics.request(api, "REST"):
+                raise
+
+    async def _with_body(self, request: Request, work: Callable[[bytes], bytes]) -> Response:
+        """Reads the body and answers with what `work` makes of it. Only then does the request
+        take a place, so that those whose bodies never arrive keep none from others."""
+        with self._bodies.hold() as take:
+            try:
+                body = await _read(request, self._largest_bytes, take)
+            except (asyncio.TimeoutError, TimeoutError):
+                return _error(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} seconds")
+            if body is None:
+                return _error(
+                    413, f"the body is larger than {self._largest_bytes} bytes, which are taken"
+                )
+            if not self._free.acquire(blocking=False):
+                raise unavailable(
+                    f"{self._limit} requests are in work, as many as are taken; retry"
+                )
+            try:
+                answer = await self._run(lambda: work(body))
+            finally:
+                self._free.release()
+        return Response(answer, media_type="application/json")
+
+    async def _run(self, work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+
+class _Bodies:
+    """The memory for all bodies that are arriving or in work. For one event loop alone."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._left = most_bytes
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[Callable[[int], None]]:
+        """Yields what takes a number of bytes, or raises ServingError UNAVAILABLE; all are
+        given back at the end."""
+        held = 0
+
+        def take(size: int) -> None:
+            nonlocal held
+            if size > self._left:
+                raise unavailable("other requests take all memory that there is for bodies; retry")
+            self._left -= size
+            held += size
+
+        try:
+            yield take
+        finally:
+            self._left += held
+
+
+class _KeyCheck:
+    """Refuses requests without the API key, before anything of their body is read."""
+
+    def __init__(self, app: ASGIApp, key: ApiKey) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            sent = dict(scope["headers"]).get(KEY_HEADER.encode())
+            complaint = self._key.complaint(sent)
+            if complaint is not None:
+                await _error(401, complaint)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def _spec_of(request: Request) -> Spec:
+    """The model that the path names.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT, the path is none of the API's.
+    """
+    parts = request.path_params
+    name, version, label = parts["name"], parts.get("version"), parts.get("label")
+    if ":" in name or (label and ":" in label):
+        raise _malformed(request)
+    number = None
+    if version is not None:
+        if not re.fullmatch("[0-9]+", version):
+            raise _malformed(request)
+        number = int(version) if len(version) <= len(str(LARGEST_VERSION)) else None
+        if number is None or number > LARGEST_VERSION:
+            raise invalid(f"Failed to convert version: {version[:40]} to numeric.")
+    return Spec(name, number, label)
+
+
+def _malformed(request: Request) -> ServingError:
+    return invalid(f"Malformed request: {request.method} {request.url.path}")
+
+
+async def _read(request: Request, largest_bytes: int, take: Callable[[int], None]) -> bytes | None:
+    """The body; None where it is too large. `take` is told of each part's bytes first.
+
+    Raises:
+      TimeoutError: it does not arrive in time.
+      ClientDisconnect: it never will.
+    """
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > largest_bytes:
+        return None
+
+    async def read() -> bytes | None:
+        body = bytearray()
+        async for chunk in request.stream():
+            if len(body) + len(chunk) > largest_bytes:
+                return None
+            take(len(chunk))
+            body += chunk
+        return bytes(body)
+
+    return await asyncio.wait_for(read(), BODY_TIMEOUT_S)
+
+
+def _as_dict(message: Any) -> dict[str, Any]:
+    made = json_format.MessageToDict(
+        message, including_default_value_fields=True, preserving_proto_field_name=True
+    )
+    return dict(made)
+
+
+def _proto_json(value: dict[str, Any]) -> Response:
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    return Response(text.encode("utf-8", "replace"), media_type="application/json")
+
+
+def _error(status: int, message: str) -> Response:
+    # ASCII: a message may quote what is no Unicode text.
+    body = json.dumps({"error": shortened(message)})
+    return Response(body, status_code=status, media_type="application/json")
+
+
+async def _on_serving_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServingError)
+    return _error(HTTP_STATUS.get(error.code, 500), error.message)
+
+
+async def _on_unknown_path(request: Request, error: Exception) -> Response:
+    malformed = _malformed(request)
+    return _error(400 if request.url.path.startswith("/v1/") else 404, malformed.message)
+
+
+async def _on_disconnect(request: Request, error: Exception) -> Response:
+    return _error(499, "the client went away")
+
+
+async def _on_failure(request: Request, error: Exception) -> Response:
+    return _error(500, "the server failed; its log says why")

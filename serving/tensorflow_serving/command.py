@@ -1,0 +1,165 @@
+"""What `tensorflow_model_server` is told: its command line, its files, and which folders of
+versions it will load.
+
+Flags and their meaning are read from its sources (tensorflow_serving/model_servers/main.cc and
+server.cc), the files' fields from model_server_config.proto, session_bundle_config.proto,
+monitoring_config.proto and ssl_config.proto.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pathlib
+from collections.abc import Sequence
+
+from serving.model import model_files
+from serving.model.model_files import ModelFolderError
+from serving.server.config.security import Tls
+from serving.server.config.settings import Batching, Limits, ModelConfig
+
+METRICS_PATH = "/monitoring/prometheus/metrics"
+
+
+def aspired(model: ModelConfig) -> list[pathlib.Path]:
+    """The version folders that TensorFlow Serving will load from a model's folder, in order.
+
+    It takes every folder that is named by a number for a version, complete or not.
+
+    Raises:
+      ModelFolderError: there is no such folder, or none in it.
+    """
+    if not model.base_path.is_dir():
+        raise ModelFolderError(
+            f"{model.base_path}: no such folder; give that of a model's versions"
+        )
+    named = {
+        int(entry.name): entry
+        for entry in sorted(model.base_path.iterdir())
+        if model_files.VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
+    }
+    wanted = sorted(named)
+    if model.policy.kind == "latest":
+        wanted = wanted[-model.policy.count :]
+    elif model.policy.kind == "specific":
+        wanted = [version for version in wanted if version in model.policy.versions]
+    if not wanted:
+        raise ModelFolderError(f"{model.base_path}: no version folder such as 1/ to serve")
+    return [named[version] for version in wanted]
+
+
+def check_models(models: Sequence[ModelConfig]) -> None:
+    """Holds every version that will be loaded against what may be loaded.
+
+    Raises:
+      ModelFolderError: one is half copied, lies elsewhere by way of a link, or its graph could
+        do more than compute.
+    """
+    for model in models:
+        root = model.base_path.resolve()
+        for folder in aspired(model):
+            if not folder.resolve().is_relative_to(root):
+                raise ModelFolderError(
+                    f"{folder}: a link that leads out of the folder; put the files themselves there"
+                )
+            model_files.check_graph(model_files.resolve_version(folder))
+
+
+def command(
+    binary: str,
+    folder: pathlib.Path,
+    *,
+    port: int,
+    rest_port: int,
+    poll_seconds: float,
+    batching: bool = False,
+    tls: bool = False,
+) -> list[str]:
+    """The command line.
+
+    Args:
+      folder: where the files of `config_files` lie.
+      port, rest_port: to listen on; `rest_port` 0 for no REST.
+      poll_seconds: between two looks at the folders of versions; it takes whole seconds.
+    """
+    words = [
+        binary,
+        f"--port={port}",
+        f"--rest_api_port={rest_port}",
+        f"--model_config_file={folder / 'models.config'}",
+        f"--monitoring_config_file={folder / 'monitoring.config'}",
+        f"--file_system_poll_wait_seconds={max(1, math.ceil(poll_seconds))}",
+        # A label may name a version that is still loading.
+        "--allow_version_labels_for_unavailable_models=true",
+        # It takes every numbered folder for complete, one too that is still being copied: that
+        # loads at one of these attempts, over five minutes.
+        "--max_num_load_retries=30",
+        "--load_retry_interval_micros=10000000",
+    ]
+    if batching:
+        words += [
+            "--enable_batching=true",
+            f"--batching_parameters_file={folder / 'batching.config'}",
+        ]
+    if tls:
+        words.append(f"--ssl_config_file={folder / 'ssl.config'}")
+    return words
+
+
+def config_files(
+    models: Sequence[ModelConfig], batching: Batching | None, tls: Tls | None
+) -> dict[str, str]:
+    """Name to content of the files that the command line names: protos as text."""
+    files = {
+        "models.config": _models_text(models),
+        "monitoring.config": (f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n'),
+    }
+    if batching is not None:
+        files["batching.config"] = (
+            # It refuses a request of more rows than max_batch_size, and cuts one up that has
+            # more than fit into a run: then windows of a song, and the warm-up, always pass.
+            f"max_batch_size {{ value: {Limits().rows} }}\n"
+            f"max_execution_batch_size {{ value: {batching.max_batch_size} }}\n"
+            "enable_large_batch_splitting { value: true }\n"
+            f"batch_timeout_micros {{ value: {round(batching.batch_timeout_s * 1e6)} }}\n"
+            f"max_enqueued_batches {{ value: {batching.max_enqueued_batches} }}\n"
+            f"num_batch_threads {{ value: {os.cpu_count() or 1} }}\n"
+        )
+    if tls is not None:
+        fields = {"server_key": tls.key, "server_cert": tls.cert}
+        if tls.client_ca is not None:
+            fields["custom_ca"] = tls.client_ca
+        text = "".join(f"{name}: {_quoted(content)}\n" for name, content in fields.items())
+        files["ssl.config"] = text + f"client_verify: {str(tls.client_ca is not None).lower()}\n"
+    return files
+
+
+def _models_text(models: Sequence[ModelConfig]) -> str:
+    from google.protobuf import text_format
+
+    from serving.protocol.protos import model_server_config_pb2
+
+    config = model_server_config_pb2.ModelServerConfig()
+    for model in models:
+        entry = config.model_config_list.config.add(
+            name=model.name,
+            base_path=str(model.base_path.absolute()),
+            model_platform="tensorflow",
+        )
+        for label, version in sorted(model.labels.items()):
+            entry.version_labels[label] = version
+        policy = entry.model_version_policy
+        if model.policy.kind == "latest":
+            policy.latest.num_versions = model.policy.count
+        elif model.policy.kind == "all":
+            policy.all.SetInParent()
+        else:
+            policy.specific.versions.extend(model.policy.versions)
+    return str(text_format.MessageToString(config))
+
+
+def _quoted(content: bytes) -> str:
+    """A string literal of protobuf's text format."""
+    from google.protobuf import text_encoding
+
+    return f'"{text_encoding.CEscape(content, as_utf8=False)}"'

@@ -1,0 +1,227 @@
+"""Clips read by seeking are those of the whole track decoded, resampled and cut."""
+
+from __future__ import annotations
+
+import pathlib
+import struct
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+
+from components.audio.clips import clip_starts
+from components.audio.decoding import clip_reader
+from components.audio.decoding.clip_reader import read_clips, resampled_length
+from components.audio.decoding.decode import DecodeError, decode, resample
+from components.audio.params import AudioParams
+
+PARAMS = AudioParams(clip_seconds=1.0)
+# Two roundings of float32, by another order of additions in resampler and decoder.
+TOLERANCE = 1e-5
+
+
+def _music(seconds: float, rate_hz: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+    """Bursts and tones: loud enough between silences that an mp3 encoder saves and spends bits."""
+    rng = np.random.default_rng(seed)
+    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    tones = sum(0.1 * np.sin(2 * np.pi * f * time_s) for f in (220.0, 441.0, 3000.0))
+    bursts = rng.normal(0, 0.3, (len(time_s), channels)) * (np.sin(5 * time_s) > 0.7)[:, None]
+    return (tones[:, None] + bursts).astype(np.float32).clip(-0.99, 0.99)
+
+
+def _expected(path: pathlib.Path, starts: list[int]) -> np.ndarray:
+    samples, rate_hz = decode(path)
+    whole = resample(samples, rate_hz, PARAMS.sample_rate_hz)
+    return np.stack([whole[s : s + PARAMS.clip_samples] for s in starts])
+
+
+def _at(*starts: int):  # type: ignore[no-untyped-def]
+    return lambda samples: [min(s, samples - PARAMS.clip_samples) for s in starts]
+
+
+@pytest.fixture
+def no_whole_decode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test whose clips were not sought."""
+
+    def whole(self: object) -> None:
+        raise AssertionError("the whole file was decoded")
+
+    monkeypatch.setattr(clip_reader._Plan, "read_whole", whole)
+
+
+@pytest.mark.usefixtures("no_whole_decode")
+@pytest.mark.parametrize("rate_hz", [44100, 48000, 32000, 22050, 16000])
+@pytest.mark.parametrize(
+    ("mode", "compression"),
+    [
+        (mode, compression)
+        for mode in ("CONSTANT", "AVERAGE", "VARIABLE")
+        for compression in (0.0, 0.5, 0.9)
+        # Their headers are off; see the test of those below.
+        if (mode, compression) != ("CONSTANT", 0.9)
+    ],
+)
+def test_mp3s_of_every_kind_are_entered_exactly(
+    tmp_path: pathlib.Path, rate_hz: int, mode: str, compression: float
+) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(
+        path, _music(12, rate_hz), rate_hz, bitrate_mode=mode, compression_level=compression
+    )
+    starts = [0, 30_001, 77_777, 12 * 22050]
+    clips = read_clips(path, PARAMS, _at(*starts))
+    np.testing.assert_allclose(
+        clips.waveforms, _expected(path, clips.starts), rtol=0, atol=TOLERANCE
+    )
+    assert clips.track_samples == len(resample(*decode(path), 22050))
+
+
+@pytest.mark.usefixtures("no_whole_decode")
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.wav", {"subtype": "PCM_16"}),
+        ("a.wav", {"subtype": "PCM_24"}),
+        ("a.wav", {"subtype": "FLOAT"}),
+        ("a.au", {"subtype": "PCM_16"}),
+        ("a.flac", {}),
+        ("a.ogg", {}),
+    ],
+)
+@pytest.mark.parametrize("rate_hz", [44100, 11025, 96000])
+def test_other_formats_rates_and_channels_too(
+    tmp_path: pathlib.Path, name: str, options: dict[str, str], rate_hz: int
+) -> None:
+    path = tmp_path / name
+    soundfile.write(path, _music(12, rate_hz, channels=2), rate_hz, **options)
+    clips = read_clips(path, PARAMS, _at(0, 54_321, 100_000))
+    np.testing.assert_allclose(
+        clips.waveforms, _expected(path, clips.starts), rtol=0, atol=TOLERANCE
+    )
+
+
+def test_real_mp3s_are_entered_exactly(real_data: pathlib.Path, no_whole_decode: None) -> None:
+    params = AudioParams()
+    for path in sorted((real_data / "fma" / "fma_small" / "000").glob("*.mp3")):
+        for seed in range(5):
+            clips = read_clips(
+                path,
+                params,
+                lambda n, seed=seed, path=path: clip_starts(  # type: ignore[misc]
+                    n, params.clip_samples, 4, track_id=path.stem, seed=seed
+                ),
+            )
+            whole = resample(*decode(path), params.sample_rate_hz)
+            expected = np.stack([whole[s : s + params.clip_samples] for s in clips.starts])
+            np.testing.assert_allclose(clips.waveforms, expected, rtol=0, atol=TOLERANCE)
+            assert clips.track_samples == len(whole)
+
+
+def test_strict_and_clips_that_cover_the_file_decode_it_whole(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.flac", _music(4, 44100), 44100)
+    calls: list[str] = []
+    whole = clip_reader._Plan.read_whole
+    monkeypatch.setattr(
+        clip_reader._Plan, "read_whole", lambda self: calls.append("whole") or whole(self)
+    )
+    covering = _at(0, 22050, 44100, 66150)
+    dense = read_clips(tmp_path / "a.flac", PARAMS, covering)
+    strict = read_clips(tmp_path / "a.flac", PARAMS, _at(0), strict=True)
+    assert calls == ["whole", "whole"]
+    np.testing.assert_array_equal(dense.waveforms[0], strict.waveforms[0])
+
+
+@given(st.integers(1, 200_000), st.sampled_from([8000, 11025, 16000, 32000, 44100, 48000, 44056]))
+def test_the_length_is_what_the_resampler_makes(samples: int, rate_hz: int) -> None:
+    made = resample(np.zeros(samples, np.float32), rate_hz, 22050)
+    assert len(made) == resampled_length(samples, rate_hz, 22050)
+
+
+def _reason(path: pathlib.Path) -> str:
+    with pytest.raises(DecodeError) as caught:
+        read_clips(path, PARAMS, _at(0, 50_000))
+    assert caught.value.detail
+    return caught.value.reason
+
+
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+def test_a_file_that_is_broken_off_is_rejected_and_not_taken_for_a_shorter_one(
+    tmp_path: pathlib.Path, mode: str
+) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, _music(20, 44100), 44100, bitrate_mode=mode)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    assert _reason(path) == "truncated"
+
+
+def test_a_header_that_is_a_little_off_costs_a_whole_decode_and_nothing_else(
+    tmp_path: pathlib.Path,
+) -> None:
+    # At constant low rates this encoder's files claim up to a frame or two too much.
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, _music(10, 44100), 44100, bitrate_mode="CONSTANT", compression_level=0.95)
+    with soundfile.SoundFile(path) as audio:
+        claimed = audio.frames
+    samples, _ = decode(path)
+    assert claimed > len(samples)
+    clips = read_clips(path, PARAMS, _at(0, 10**9))
+    assert clips.track_samples == resampled_length(len(samples), 44100, 22050)
+    np.testing.assert_allclose(
+        clips.waveforms, _expected(path, clips.starts), rtol=0, atol=TOLERANCE
+    )
+
+
+@pytest.mark.parametrize(("level_db", "silent"), [(-61.0, True), (-59.0, False)])
+def test_near_silence_is_measured_over_all_clips(
+    tmp_path: pathlib.Path, level_db: float, silent: bool
+) -> None:
+    noise = np.random.default_rng(0).normal(0, 10 ** (level_db / 20), 10 * 22050)
+    soundfile.write(tmp_path / "a.wav", noise, 22050, subtype="FLOAT")
+    if silent:
+        assert _reason(tmp_path / "a.wav") == "near_silent"
+    else:
+        read_clips(tmp_path / "a.wav", PARAMS, _at(0, 50_000))
+
+
+def test_digital_silence_is_near_silent(tmp_path: pathlib.Path) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(10 * 22050), 22050)
+    assert _reason(tmp_path / "a.wav") == "near_silent"
+
+
+def test_samples_that_are_no_numbers_are_found_in_a_clip_and_by_strict_anywhere(
+    tmp_path: pathlib.Path,
+) -> None:
+    samples = _music(20, 22050)
+    samples[50_500] = np.nan
+    soundfile.write(tmp_path / "a.wav", samples, 22050, subtype="FLOAT")
+    assert _reason(tmp_path / "a.wav") == "not_finite"
+    read_clips(tmp_path / "a.wav", PARAMS, _at(0, 100_000))
+    with pytest.raises(DecodeError, match="NaN"):
+        read_clips(tmp_path / "a.wav", PARAMS, _at(0, 100_000), strict=True)
+
+
+@pytest.mark.parametrize(("samples", "enough"), [(22050, True), (22049, False)])
+def test_exactly_one_clip_is_enough_and_one_sample_less_is_not(
+    tmp_path: pathlib.Path, samples: int, enough: bool
+) -> None:
+    soundfile.write(tmp_path / "a.wav", _music(1, 22050)[:samples], 22050)
+    if enough:
+        assert read_clips(tmp_path / "a.wav", PARAMS, _at(0, 5)).starts == [0, 0]
+    else:
+        assert _reason(tmp_path / "a.wav") == "too_short"
+
+
+@pytest.mark.parametrize("rate_hz", [1, 3999, 384001, 2_000_000_000])
+def test_an_impossible_sample_rate_in_the_header_is_named(
+    tmp_path: pathlib.Path, rate_hz: int
+) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, _music(3, 22050), 22050)
+    content = bytearray(path.read_bytes())
+    content[24:28] = struct.pack("<I", rate_hz)
+    path.write_bytes(bytes(content))
+    assert _reason(path) == "bad_sample_rate"

@@ -1,0 +1,77 @@
+"""Small datasets on disk. The readers open no audio, so a file of one byte will do."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from components.datasets.readers.registry import read_tracks
+from components.datasets.settings import DatasetSettings
+from components.datasets.track import Reject, Track
+
+FMA_COLUMNS = (
+    ("album", "title"),
+    ("artist", "id"),
+    ("artist", "name"),
+    ("set", "split"),
+    ("set", "subset"),
+    ("track", "genre_top"),
+    ("track", "title"),
+)
+
+
+@pytest.fixture
+def touch(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """Makes a file below tmp_path, with one byte unless told otherwise."""
+
+    def make(relative: str, content: bytes = b"x") -> pathlib.Path:
+        path = tmp_path / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def read(
+    tmp_path: pathlib.Path,
+) -> Callable[..., tuple[list[Track], list[Reject]]]:
+    """Reads tmp_path with the given settings: (tracks, rejects) in order."""
+
+    def run(**settings: object) -> tuple[list[Track], list[Reject]]:
+        items = list(read_tracks(DatasetSettings(**settings), str(tmp_path)))  # type: ignore[arg-type]
+        return (
+            [item for item in items if isinstance(item, Track)],
+            [item for item in items if isinstance(item, Reject)],
+        )
+
+    return run
+
+
+@pytest.fixture
+def write_fma(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
+    """Writes fma_metadata/tracks.csv with FMA's three header lines, one row for each dict.
+
+    A row is {"id": ..., (group, name): ...}; what it leaves out is blank.
+    """
+
+    def write(
+        rows: Sequence[Mapping[object, str]],
+        columns: Sequence[tuple[str, str]] = FMA_COLUMNS,
+    ) -> pathlib.Path:
+        path = tmp_path / "fma_metadata" / "tracks.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out)
+            writer.writerow(["", *(group for group, _ in columns)])
+            writer.writerow(["", *(name for _, name in columns)])
+            writer.writerow(["track_id", *("" for _ in columns)])
+            for row in rows:
+                writer.writerow([row["id"], *(row.get(column, "") for column in columns)])
+        return path
+
+    return write

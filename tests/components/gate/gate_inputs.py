@@ -1,0 +1,149 @@
+"""What the gate reads, made by hand: examples, predictions, models that say what they are."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from components.audio.params import AudioParams
+from components.examples.writer import Clip, serialize
+from components.export.seen_tracks import track_digest
+from components.predictions import table
+
+PARAMS = AudioParams(
+    sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=4, clip_seconds=0.1
+)
+AUDIO = PARAMS.digest()
+GENRES = ("Folk", "Pop", "Rock")
+CLIPS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Track:
+    """A test track."""
+
+    track_id: str
+    artist_id: str
+    label: int
+
+
+def tracks(count: int, *, artist_size: int = 0) -> list[Track]:
+    """Tracks of all genres in turn; artists of `artist_size` tracks, 0: unknown."""
+    return [
+        Track(f"t{i:03d}", f"a{i // artist_size}" if artist_size else "", i % len(GENRES))
+        for i in range(count)
+    ]
+
+
+def clips_of(some: Sequence[Track]) -> pd.DataFrame:
+    """A row a clip, as the examples have them."""
+    rows = [{**dataclasses.asdict(t), "clip_index": i} for t in some for i in range(CLIPS)]
+    return pd.DataFrame(rows)
+
+
+def predictions_of(
+    model: str, some: Sequence[Track], wrong: Sequence[str] = (), split: str = "test"
+) -> pd.DataFrame:
+    """A model that is right on every track but those named, where it says the next genre."""
+    clips = clips_of(some)
+    told = (clips["label"] + clips["track_id"].isin(list(wrong))) % len(GENRES)
+    probabilities = np.full((len(clips), len(GENRES)), 0.1, np.float32)
+    probabilities[np.arange(len(clips)), told] = 0.8
+    return table.make_table(model, split, clips, probabilities, GENRES)
+
+
+def write_examples(folder: pathlib.Path, some: Sequence[Track]) -> pathlib.Path:
+    """An Examples artifact that has a test split alone."""
+    split = folder / "Split-test"
+    split.mkdir(parents=True)
+    with tf.io.TFRecordWriter(str(split / "part-00000-of-00001")) as writer:
+        for row in clips_of(some).itertuples():
+            clip = Clip(
+                track_id=str(row.track_id),
+                artist_id=str(row.artist_id),
+                genre=GENRES[int(row.label)],
+                label=int(row.label),
+                clip_index=int(row.clip_index),
+                clip_start_s=0.0,
+                mel_db=np.zeros((PARAMS.n_mels, PARAMS.frames), np.uint16),
+            )
+            writer.write(serialize(clip, PARAMS))
+    return folder
+
+
+def seen(train: Sequence[str], validation: Sequence[str]) -> dict[str, list[str]]:
+    """What a model's seen_tracks.json holds."""
+    return {
+        split: sorted(map(track_digest, ids))
+        for split, ids in (("train", train), ("validation", validation))
+    }
+
+
+def write_assets(folder: pathlib.Path, digest: str = "candidate-digest", **changes: Any) -> None:
+    """The files by which an exported model says what it is; None leaves one out."""
+    assets: dict[str, Any] = {
+        "genres.json": list(GENRES),
+        "audio_params.json": {"digest": AUDIO, "params": PARAMS.to_json()},
+        "model_card.json": {"model_digest": digest},
+        "seen_tracks.json": seen(["other"], []),
+    }
+    assets.update({f"{name}.json": content for name, content in changes.items()})
+    (folder / "assets").mkdir(parents=True, exist_ok=True)
+    for name, content in assets.items():
+        if content is not None:
+            (folder / "assets" / name).write_text(json.dumps(content))
+
+
+class Oracle(tf.Module):  # type: ignore[misc]
+    """Tells the genre that it was given for each track; `value` for all other genres' share."""
+
+    def __init__(self, told: Mapping[str, int], genres: int, fill: float) -> None:
+        super().__init__()
+        self.ids, self.told = tf.constant(list(told)), tf.constant(list(told.values()))
+        self.genres, self.fill = genres, fill
+
+    def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
+        parsed = tf.io.parse_example(examples, {"track_id": tf.io.FixedLenFeature([], tf.string)})
+        place = tf.argmax(parsed["track_id"][:, tf.newaxis] == self.ids[tf.newaxis], axis=1)
+        answer = tf.one_hot(tf.gather(self.told, place), self.genres) + self.fill
+        return {"probabilities": answer}
+
+
+def write_oracle(
+    folder: pathlib.Path,
+    some: Sequence[Track],
+    wrong: Sequence[str] = (),
+    *,
+    signature: str = "serving_examples",
+    outputs: int = len(GENRES),
+    fill: float = 0.0,
+    **assets: Any,
+) -> pathlib.Path:
+    """A model that serves, right but for the tracks named."""
+    told = {t.track_id: (t.label + (t.track_id in wrong)) % len(GENRES) for t in some}
+    module = Oracle(told, outputs, fill)
+    spec = tf.TensorSpec([None], tf.string, name="examples")
+    function = tf.function(module.examples, input_signature=[spec])
+    tf.saved_model.save(module, str(folder), signatures={signature: function})
+    write_assets(folder, **{"digest": "serving-digest", **assets})
+    return folder
+
+
+def selection(**changes: Any) -> dict[str, Any]:
+    """selection.json of a candidate, a baseline, and the average of both."""
+    return {
+        "candidate": "cnn_small",
+        "candidate_digest": "candidate-digest",
+        "best_baseline": "svm",
+        "kinds": {"cnn_small": "network", "svm": "baseline", "ensemble_all": "ensemble"},
+        "genres": list(GENRES),
+        "audio_hash": AUDIO,
+        **changes,
+    }

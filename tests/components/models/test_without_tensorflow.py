@@ -1,0 +1,62 @@
+"""Networks and training on a machine that has Keras and another backend, but no TensorFlow."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.paths import ROOT
+
+PROGRAM = """
+import importlib.abc, json, sys
+
+class NoTensorFlow(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("tensorflow", "tf_keras", "tfx", "apache_beam"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, NoTensorFlow())
+import keras
+import numpy as np
+from components.models import registry
+from components.models.settings import ModelSettings, TrainingSettings
+from components.trainer import training
+from components.trainer.batches import Clips
+from components.trainer.resolved import resolve
+
+found = {"backend": keras.backend.backend()}
+rng = np.random.default_rng(1)
+clips = Clips(rng.uniform(-80, 0, (6, 16, 20)).astype(np.float32), np.arange(6) % 3)
+for name, made in registry.NETWORKS.items():
+    model = ModelSettings(image_size=32 if made.smallest_side_pixels else 0)
+    network = registry.build(name, model, n_mels=16, frames=20, genres=3, seed=1)
+    answers = keras.ops.convert_to_numpy(network.model(clips.inputs))
+    found[name] = float(np.abs(answers.sum(axis=1) - 1).max())
+    if name == "cnn_small" and found["backend"] == "jax":
+        settings = resolve(TrainingSettings(epochs=1), model, registry.defaults(name))
+        found["loss"] = training.train(network, clips, clips, settings).epochs[0].loss
+print(json.dumps(found))
+"""
+
+
+# Keras's NumPy backend takes some operations from JAX, which is among the development tools.
+@pytest.mark.parametrize("backend", ["jax", "numpy"])
+def test_the_networks_are_built_without_tensorflow(backend: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.pop("backend") == backend
+    assert found.pop("loss", 1.0) > 0
+    assert len(found) == 6
+    assert max(found.values()) < 1e-4

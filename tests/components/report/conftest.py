@@ -1,0 +1,63 @@
+"""Reports that several tests look at; drawing one takes a while."""
+
+from __future__ import annotations
+
+import pathlib
+
+import pytest
+
+from tests.components.report import plausible
+from tests.components.report.plausible import Rendered
+
+
+@pytest.fixture(scope="session")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A whole report, 16 models and 10 genres, in which every name tries to act."""
+    made = plausible.write(
+        tmp_path_factory.mktemp("hostile"),
+        genres=plausible.HOSTILE,
+        suffix=plausible.HOSTILE_SUFFIX,
+        rejects=plausible.HOSTILE_REJECTS,
+        blessed=False,
+        leaky=True,
+    )
+    return plausible.render(made)
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> plausible.Artifacts:
+    """Two genres, one network, one baseline."""
+    return plausible.write(
+        tmp_path_factory.mktemp("small"),
+        genres=("Folk", "Rock"),
+        networks=("crnn",),
+        baselines=("svm",),
+        ensembles=(),
+        tracks={"train": 4, "validation": 1, "test": 3},
+    )
+
+
+@pytest.fixture(scope="session")
+def small_report(small: plausible.Artifacts) -> Rendered:
+    return plausible.render(small)
+
+
+@pytest.fixture(scope="session")
+def bare_report(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """What is left where a run has no baselines, averages and rejects."""
+    made = plausible.write(
+        tmp_path_factory.mktemp("bare"),
+        genres=("Folk", "Rock"),
+        networks=("crnn",),
+        baselines=(),
+        ensembles=(),
+        tracks={"train": 1, "validation": 1, "test": 1},
+    )
+    return plausible.render(made)
+
+
+@pytest.fixture
+def page(tmp_path: pathlib.Path, hostile: Rendered) -> pathlib.Path:
+    path = tmp_path / "index.html"
+    path.write_text(hostile.html, encoding="utf-8")
+    return path

@@ -1,0 +1,229 @@
+"""Shards: which tracks are written together, and what one of them writes."""
+
+from __future__ import annotations
+
+import pathlib
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from hypothesis import given
+
+from components.audio.clips import clip_starts
+from components.audio.decoding.decode import decode
+from components.audio.params import AudioParams
+from components.audio.spectrogram import mel
+from components.audio.spectrogram.stored import to_stored
+from components.datasets.track import SPLITS, SplitName, Track
+from components.spectrogram_gen import wav_export
+from components.spectrogram_gen.shards import (
+    Shard,
+    WriteOptions,
+    plan_shards,
+    shard_path,
+    write_shard,
+)
+
+PARAMS = AudioParams(
+    sample_rate_hz=8000,
+    fft_samples=256,
+    hop_samples=128,
+    n_mels=16,
+    clip_seconds=0.5,
+    clips_per_track=3,
+)
+GENRES = ("Folk", "Rock")
+
+
+def _wav(path: pathlib.Path, seconds: float, *, rate_hz: int = 8000, seed: int = 0) -> str:
+    samples = np.random.default_rng(seed).normal(0, 0.1, round(seconds * rate_hz))
+    soundfile.write(path, samples, rate_hz)
+    return str(path)
+
+
+def _track(name: str, uri: str, genre: str = "Folk") -> Track:
+    return Track(name, uri, genre, artist_id=f"artist of {name}")
+
+
+def _all_train(tracks: list[Track]) -> tuple[tuple[Track, tuple[SplitName, ...]], ...]:
+    return tuple((track, ("train",) * PARAMS.clips_per_track) for track in tracks)
+
+
+def _examples(path: str) -> list[tf.train.Example]:
+    return [tf.train.Example.FromString(record.numpy()) for record in tf.data.TFRecordDataset(path)]
+
+
+def _value(example: tf.train.Example, name: str) -> object:
+    feature = example.features.feature[name]
+    (value,) = getattr(feature, feature.WhichOneof("kind")).value
+    return value
+
+
+@given(
+    splits=st.lists(st.sampled_from(SPLITS), max_size=40),
+    shard_tracks=st.integers(1, 9),
+    seed=st.randoms(use_true_random=False),
+)
+def test_every_track_is_in_one_shard_of_its_split_whatever_the_order(
+    splits: list[SplitName], shard_tracks: int, seed: object
+) -> None:
+    tracks = [Track(f"t{i}", f"/x/{i}", "Folk") for i in range(len(splits))]
+    clip_splits = {t.track_id: (s, s) for t, s in zip(tracks, splits, strict=True)}
+    shards = plan_shards(tracks, clip_splits, shard_tracks)
+
+    written = sorted((t.track_id, shard.splits) for shard in shards for t, _ in shard.tracks)
+    assert written == sorted((t.track_id, (s,)) for t, s in zip(tracks, splits, strict=True))
+    assert all(1 <= len(shard.tracks) <= shard_tracks for shard in shards)
+    for split in SPLITS:
+        numbered = [(s.index, s.total) for s in shards if s.splits == (split,)]
+        assert numbered == [(i, len(numbered)) for i in range(len(numbered))]
+
+    shuffled = list(tracks)
+    seed.shuffle(shuffled)  # type: ignore[attr-defined]
+    assert plan_shards(shuffled, clip_splits, shard_tracks) == shards
+
+
+def test_scattered_clips_share_shards_with_a_file_in_every_split() -> None:
+    tracks = [Track("a", "/a", "Folk"), Track("b", "/b", "Folk")]
+    clip_splits: dict[str, tuple[SplitName, ...]] = {
+        "a": ("train", "test"),
+        "b": ("train", "train"),
+    }
+    (shard,) = plan_shards(tracks, clip_splits, 10)
+    assert shard.splits == SPLITS
+    assert {t.track_id for t, _ in shard.tracks} == {"a", "b"}
+
+
+def test_a_shard_holds_each_clip_with_its_label_offset_and_spectrogram(
+    tmp_path: pathlib.Path,
+) -> None:
+    uri = _wav(tmp_path / "a.wav", 2.0)
+    options = WriteOptions(PARAMS, GENRES, clip_seed=7, directory=str(tmp_path / "out"))
+    track = _track("a", uri, "Rock")
+    result = write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+
+    assert result.clips == {"train": 3, "validation": 0, "test": 0}
+    assert result.tracks_read == {"train": 1, "validation": 0, "test": 0}
+    samples, _ = soundfile.read(uri, dtype="float32")
+    starts = clip_starts(16000, 4000, 3, track_id="a", seed=7)
+    examples = _examples(shard_path(options.directory, "train", 0, 1))
+    assert [_value(e, "clip_index") for e in examples] == [0, 1, 2]
+    for example, start in zip(examples, starts, strict=True):
+        assert _value(example, "track_id") == b"a"
+        assert _value(example, "artist_id") == b"artist of a"
+        assert _value(example, "genre") == b"Rock"
+        assert _value(example, "label") == 1
+        assert _value(example, "clip_start_s") == pytest.approx(start / 8000)
+        expected = mel.log_mel(samples[None, start : start + 4000], PARAMS)[0]
+        stored = np.frombuffer(_value(example, "mel_db"), "<u2").reshape(expected.shape) / 512 - 80
+        np.testing.assert_allclose(stored, expected, atol=1 / 512)
+
+
+def test_bad_tracks_are_rejected_with_reasons_and_the_others_written(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "text.mp3").write_text("these are words, not music")
+    (tmp_path / "empty.wav").write_bytes(b"")
+    tracks = [
+        _track("text", str(tmp_path / "text.mp3")),
+        _track("empty", str(tmp_path / "empty.wav")),
+        _track("gone", str(tmp_path / "gone.wav")),
+        _track("short", _wav(tmp_path / "short.wav", 0.5 - 1 / 8000)),
+        _track("one clip", _wav(tmp_path / "one.wav", 0.5)),
+    ]
+    options = WriteOptions(PARAMS, GENRES, clip_seed=0, directory=str(tmp_path / "out"))
+    result = write_shard(Shard(0, 1, ("train",), _all_train(tracks)), options)
+
+    assert {r.track_id: r.reason for r in result.rejects} == {
+        "text": "undecodable",
+        "empty": "empty_file",
+        "gone": "missing_file",
+        "short": "too_short",
+    }
+    assert all(r.detail for r in result.rejects)
+    written = _examples(shard_path(options.directory, "train", 0, 1))
+    assert {_value(e, "track_id") for e in written} == {b"one clip"}
+    assert result.tracks_read["train"] == 1
+
+
+def test_writing_again_gives_the_same_bytes_and_leaves_nothing_else(
+    tmp_path: pathlib.Path,
+) -> None:
+    tracks = [_track(f"t{i}", _wav(tmp_path / f"{i}.wav", 1.0, seed=i)) for i in range(3)]
+    shard = Shard(0, 1, ("train",), _all_train(tracks))
+    contents = []
+    for name in ("first", "second", "second"):
+        options = WriteOptions(PARAMS, GENRES, clip_seed=0, directory=str(tmp_path / name))
+        write_shard(shard, options)
+        folder = pathlib.Path(shard_path(options.directory, "train", 0, 1)).parent
+        assert [p.name for p in folder.iterdir()] == ["part-00000-of-00001.tfrecord"]
+        contents.append(next(folder.iterdir()).read_bytes())
+    assert contents[0] == contents[1] == contents[2]
+
+
+def test_clips_that_scatter_go_to_the_split_of_each(tmp_path: pathlib.Path) -> None:
+    track = _track("a", _wav(tmp_path / "a.wav", 2.0))
+    options = WriteOptions(PARAMS, GENRES, clip_seed=0, directory=str(tmp_path / "out"))
+    shard = Shard(0, 1, SPLITS, ((track, ("test", "train", "test")),))
+    result = write_shard(shard, options)
+    assert result.clips == {"train": 1, "validation": 0, "test": 2}
+    found = {
+        split: [
+            _value(e, "clip_index") for e in _examples(shard_path(options.directory, split, 0, 1))
+        ]
+        for split in SPLITS
+    }
+    assert found == {"train": [1], "validation": [], "test": [0, 2]}
+
+
+def test_exported_wav_files_decode_to_the_samples_that_were_read(tmp_path: pathlib.Path) -> None:
+    rng = np.random.default_rng(1)
+    soundfile.write(tmp_path / "a.mp3", rng.normal(0, 0.2, (44100 * 2, 2)), 44100)
+    track = _track("folder/a\n", str(tmp_path / "a.mp3"), "Rock")
+
+    options = WriteOptions(PARAMS, GENRES, 0, str(tmp_path / "tracks"), export_wav="tracks")
+    write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+    (exported,) = pathlib.Path(options.directory, "wav", "Rock").iterdir()
+    ours, rate_hz = decode(exported)
+    theirs, their_rate_hz = decode(track.uri)
+    assert rate_hz == their_rate_hz
+    np.testing.assert_array_equal(ours, theirs)
+
+    options = WriteOptions(PARAMS, GENRES, 0, str(tmp_path / "clips"), export_wav="clips")
+    write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+    files = sorted(pathlib.Path(options.directory, "wav", "Rock").iterdir())
+    assert len(files) == PARAMS.clips_per_track
+    for path, example in zip(
+        files, _examples(shard_path(options.directory, "train", 0, 1)), strict=True
+    ):
+        clip, rate_hz = decode(path)
+        assert rate_hz == PARAMS.sample_rate_hz
+        made = to_stored(mel.log_mel(clip[None], PARAMS))[0]
+        assert made.tobytes() == _value(example, "mel_db")
+
+
+def test_a_genre_outside_the_labels_is_a_defect_not_a_label(tmp_path: pathlib.Path) -> None:
+    track = _track("a", _wav(tmp_path / "a.wav", 1.0), "Jazz")
+    options = WriteOptions(PARAMS, GENRES, 0, str(tmp_path / "out"))
+    with pytest.raises(ValueError, match="not in tuple"):
+        write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+
+
+@pytest.mark.parametrize(
+    ("kind", "gone"),
+    [("tracks", {"a.wav"}), ("clips", {"a-00.wav", "a-01.wav", "a-02.wav"})],
+)
+def test_what_was_exported_of_a_track_can_be_removed_and_nothing_else(
+    tmp_path: pathlib.Path, kind: str, gone: set[str]
+) -> None:
+    for track_id in ("a", "a-1", "a-01", "b"):
+        track = _track(track_id, _wav(tmp_path / f"{track_id}.wav", 1.0))
+        options = WriteOptions(PARAMS, GENRES, 0, str(tmp_path / "out"), export_wav=kind)
+        write_shard(Shard(0, 1, ("train",), _all_train([track])), options)
+    folder = pathlib.Path(options.wav_directory, "Folk")
+    before = {path.name for path in folder.iterdir()}
+    wav_export.remove(options.wav_directory, _track("a", ""), kind)
+    assert before - {path.name for path in folder.iterdir()} == gone
+    wav_export.remove(str(tmp_path / "nowhere"), _track("a", ""), kind)

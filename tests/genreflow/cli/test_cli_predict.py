@@ -1,0 +1,479 @@
+"""`genreflow predict` as it is typed: which files, which model, what it prints, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+from click.testing import Result
+from typer.testing import CliRunner
+
+from genreflow.cli.app import app
+from genreflow.cli.predict.inputs import audio_files
+from genreflow.cli.predict.output import clock
+from serving.client import client as client_module
+from tests.support.paths import ROOT
+from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
+from tests.support.serving_toys import CLIP, GENRES
+from tests.support.tls_files import TlsFiles
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "BACKOFF_S", 0.001)
+    monkeypatch.delenv("GENREFLOW_API_KEY", raising=False)
+
+
+@pytest.fixture
+def server(scripted: Scripted) -> str:
+    return f"127.0.0.1:{scripted.port}"
+
+
+def typed(*arguments: str | os.PathLike[str]) -> Result:
+    return CliRunner().invoke(app, ["predict", *map(str, arguments)])
+
+
+def sound(windows: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    steps = np.cumsum(rng.uniform(0.02, 1.5, windows)).repeat(CLIP)
+    return (0.5 * np.sin(np.arange(windows * CLIP) * steps / 10)).astype(np.float32)
+
+
+def song(path: pathlib.Path, windows: int = 4, seed: int = 0) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound(windows, seed), 8000)
+    return str(path)
+
+
+# Which model
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--server", "127.0.0.1:1", "--model-dir", "x"], ["--rest"]]
+)
+def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Path) -> None:
+    result = typed(song(tmp_path / "a.wav"), *arguments)
+    assert result.exit_code == 2
+    assert "--server HOST:PORT or --model-dir FOLDER, one of the two" in result.stderr
+    assert ("both were given" in result.stderr) == (len(arguments) == 4)
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--rest"], ["--tls"], ["--timeout", "3"], ["--model-version", "1"], ["--version-label", "a"],
+     ["--model-name", "x"], ["--api-key-file", "k"], ["--ca-cert", "c"]],
+)  # fmt: skip
+def test_options_of_a_server_need_one(option: list[str], tmp_path: pathlib.Path) -> None:
+    result = typed(song(tmp_path / "a.wav"), "-m", tmp_path, *option)
+    assert (result.exit_code, "need --server" in result.stderr) == (2, True)
+
+
+def test_without_a_server_nothing_is_imported_that_takes_seconds(
+    server: str, tmp_path: pathlib.Path
+) -> None:
+    """A whole prediction, in a process of its own, without TensorFlow."""
+    program = (
+        "import sys\n"
+        "from genreflow.cli.app import main\n"
+        f"sys.argv = ['genreflow', 'predict', {song(tmp_path / 'a.wav')!r}, '-s', {server!r}]\n"
+        "try:\n    main()\n"
+        "except SystemExit as end:\n    assert not end.code, end.code\n"
+        "heavy = {'tensorflow', 'keras', 'apache_beam', 'tfx', 'boto3', 'librosa', 'pandas'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+    assert "Folk" in done.stdout
+    assert done.stderr == ""  # no terminal, no bar
+
+
+# Which files
+
+
+def test_a_folder_is_walked_in_order(tmp_path: pathlib.Path) -> None:
+    for name in ("b.mp3", "a.WAV", "c/d.flac", "B/x.ogg", "c.au", ".hidden.wav", ".git/a.wav",
+                 "notes.txt", "c/e.jpg"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    got = audio_files([str(tmp_path), "gone.mp3", "s3://bucket/a.mp3"])
+    names = [os.path.relpath(path, tmp_path) for path in got[:-2]]
+    assert names == ["B/x.ogg", "a.WAV", "b.mp3", "c/d.flac", "c.au"]
+    assert got[-2:] == ["gone.mp3", "s3://bucket/a.mp3"]
+
+
+def test_links_do_not_lead_out_of_a_folder(tmp_path: pathlib.Path) -> None:
+    inside, outside = tmp_path / "in", tmp_path / "out"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "a.wav").touch()
+    (inside / "linked.wav").symlink_to("a.wav")
+    (inside / "escape.wav").symlink_to(outside / "a.wav")
+    (inside / "folder").symlink_to(outside)
+    (inside / "round").symlink_to(inside)
+    (inside / "nowhere.wav").symlink_to("gone.wav")
+    got = [os.path.basename(path) for path in audio_files([str(inside)])]
+    assert got == ["a.wav", "linked.wav", "nowhere.wav"]
+    (tmp_path / "way").symlink_to(inside)  # one that was typed is meant
+    assert len(audio_files([str(tmp_path / "way")])) == 3
+
+
+def test_a_folder_without_audio_says_what_audio_is(tmp_path: pathlib.Path, server: str) -> None:
+    (tmp_path / "a.txt").touch()
+    result = typed(tmp_path, "-s", server)
+    assert result.exit_code == 2
+    assert f"{tmp_path}: no audio files in this folder (.au, .flac, .mp3" in result.stderr
+
+
+# What it prints
+
+
+def test_the_genres_of_a_song(server: str, tmp_path: pathlib.Path) -> None:
+    path = song(tmp_path / "a.wav", 20)
+    result = typed(path, "--server", server)
+    assert result.exit_code == 0, result.output
+    expected = FormulaModel().predict_file(path)
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.stdout.startswith(f"{path}  5.0 s, 20 windows; the model learned from synthetic")
+    assert [(line[0], line[1]) for line in lines[1:]] == [
+        (genre, f"{share:.1%}") for genre, share in expected.probabilities.items()
+    ]
+    assert len(typed(path, "-s", server, "--top", "2").stdout.splitlines()) == 3
+
+
+def test_over_rest_the_same(scripted_rest: Scripted, server: str, tmp_path: pathlib.Path) -> None:
+    path = song(tmp_path / "a.wav", 20)
+    by_grpc = typed(path, "-s", server)
+    for arguments in ((f"http://127.0.0.1:{scripted_rest.port}",),
+                      (f"127.0.0.1:{scripted_rest.port}", "--rest")):  # fmt: skip
+        assert typed(path, "-s", *arguments).stdout == by_grpc.stdout
+
+
+def test_json_of_many_files_is_one_list_in_the_order_given(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    paths = [song(tmp_path / f"{n}.wav", 1 + 3 * n, n) for n in (5, 1, 3, 0, 4, 2)]
+    result = typed(*paths, "-s", server, "--json", "--jobs", "3")
+    answers = json.loads(result.stdout)
+    assert [answer["file"] for answer in answers] == paths
+    for answer, path in zip(answers, paths, strict=True):
+        here = FormulaModel().predict_file(path)
+        assert answer["probabilities"] == pytest.approx(here.probabilities, abs=2e-6)
+        assert answer["windows"] == here.windows
+        assert answer["model_trained_on_synthetic_data"] is True
+        assert set(answer) == {"file", "seconds", "windows", "probabilities",
+                               "model_trained_on_synthetic_data"}  # fmt: skip
+
+
+def test_files_are_worked_on_at_once(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    """The first answer is held back until another file's request has come."""
+    both = threading.Barrier(2, timeout=60)
+    scripted.script = [None, lambda context: both.wait(), lambda context: both.wait()]
+    paths = [song(tmp_path / f"{n}.wav") for n in range(2)]
+    assert typed(*paths, "-s", server, "--jobs", "2").exit_code == 0
+
+
+def test_a_timeline_shows_when_the_genre_changes(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    rows = np.array([[0.8, 0.1, 0.1], [0.6, 0.2, 0.2], [0.1, 0.7, 0.2], [0.2, 0.2, 0.6]])
+    scripted.change = lambda outputs: {**outputs, "probabilities": rows.astype(np.float32)}
+    path = song(tmp_path / "a.wav", 4)
+    lines = typed(path, "-s", server, "--timeline").stdout.splitlines()[4:]
+    assert [re.sub(r"\s+█*", " ", line).strip() for line in lines] == [
+        "0:00.00 - 0:00.50 70.0% Folk", "0:00.50 - 0:00.75 70.0% Rock",
+        "0:00.75 - 0:01.00 60.0% Jazz",
+    ]  # fmt: skip
+    (answer,) = json.loads(typed(path, "-s", server, "--timeline", "--json").stdout)
+    assert answer["timeline"] == [
+        {"start_s": 0.0, "end_s": 0.5, "genre": "Folk", "probability": 0.7},
+        {"start_s": 0.5, "end_s": 0.75, "genre": "Rock", "probability": 0.7},
+        {"start_s": 0.75, "end_s": 1.0, "genre": "Jazz", "probability": 0.6},
+    ]
+    windows = answer["window_probabilities"]
+    assert [(one["start_s"], one["end_s"]) for one in windows] == [
+        (0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)
+    ]  # fmt: skip
+    assert windows[2]["probabilities"] == {"Folk": 0.1, "Rock": 0.7, "Jazz": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "decimals", "text"),
+    [(0, 0, "0:00"), (59.6, 0, "1:00"), (61, 0, "1:01"), (3599.999, 2, "1:00:00.00"),
+     (3661.25, 2, "1:01:01.25"), (7, 1, "0:07.0"), (86399, 0, "23:59:59")],
+)  # fmt: skip
+def test_clock(seconds: float, decimals: int, text: str) -> None:
+    assert clock(seconds, decimals) == text
+
+
+def test_what_a_server_says_cannot_act_on_the_terminal(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    evil = "\x1b]0;pwned\x07[bold]x"
+    names = [evil.encode(), b"Rock", b"Jazz"]
+    scripted.describe["genres"] = np.array([names], object)
+    scripted.change = lambda outputs: {
+        **outputs, "genres": np.array([names] * len(outputs["genres"]), object)
+    }  # fmt: skip
+    result = typed(song(tmp_path / "a.wav"), "-s", server, "--timeline")
+    assert result.exit_code == 0
+    assert "\x1b" not in result.stdout
+    assert "\\x1b]0;pwned\\x07[bold]x" in result.stdout
+    scripted.script = [
+        lambda context: context.abort(grpc.StatusCode.INTERNAL, "\x1b[2Jgone\ngenreflow: all fine")
+    ]
+    result = typed(song(tmp_path / "a.wav"), "-s", server)
+    assert result.exit_code == 1
+    assert "\x1b" not in result.stderr
+
+
+# What goes wrong
+
+
+def test_a_bad_file_costs_itself_alone(server: str, tmp_path: pathlib.Path) -> None:
+    good = [song(tmp_path / f"{n}.wav", 3, n) for n in range(2)]
+    (tmp_path / "text.mp3").write_text("not music\n" * 100)
+    short = tmp_path / "short.wav"
+    soundfile.write(short, sound(1)[:-1], 8000)
+    files = [good[0], tmp_path / "text.mp3", "gone.wav", short, good[1]]
+    result = typed(*files, "-s", server, "--json")
+    assert result.exit_code == 1
+    assert [answer["file"] for answer in json.loads(result.stdout)] == good
+    assert result.stderr.splitlines() == [
+        f"genreflow: {tmp_path / 'text.mp3'}: Format not recognised. (undecodable)",
+        "genreflow: gone.wav: there is no such file (missing_file)",
+        f"genreflow: {short}: 0.25 s of audio: the model needs at least 0.25 s "
+        f"({CLIP} samples at 8000 Hz) (too_short)",
+        "genreflow: 2 of 5 files answered, 3 not",
+    ]
+
+
+def test_a_request_that_is_refused_costs_its_file_alone(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    scripted.script = [
+        None,
+        lambda context: context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not this one"),
+    ]
+    files = [song(tmp_path / f"{n}.wav") for n in range(2)]
+    result = typed(*files, "-s", server, "--json", "--jobs", "1")
+    assert result.exit_code == 1
+    assert f"genreflow: {files[0]}: {server}: " in result.stderr
+    assert "not this one" in result.stderr
+    assert [answer["file"] for answer in json.loads(result.stdout)] == files[1:]
+
+
+def test_a_server_that_leaves_ends_the_run_and_what_was_done_is_kept(
+    tmp_path: pathlib.Path,
+) -> None:
+    told = Scripted()
+    running = serve_grpc(told)
+    files = [song(tmp_path / f"{n}.wav") for n in range(4)]
+
+    def leave(context: grpc.ServicerContext) -> None:
+        gone = threading.Event()
+        context.add_callback(gone.set)
+        running.stop(0)
+        gone.wait(60)
+
+    told.script = [None, None, leave]
+    result = typed(*files, "-s", f"127.0.0.1:{told.port}", "--json", "--jobs", "1")
+    assert result.exit_code == 1
+    assert [answer["file"] for answer in json.loads(result.stdout)] == files[:1]
+    (line,) = result.stderr.splitlines()
+    assert "nothing answers there (Connection refused)" in line
+    assert line.endswith("; 1 of 4 files were answered before")
+    assert len(told.sizes) == 2  # and no file after it was tried
+
+
+def test_an_address_that_cannot_be_is_a_usage_error_and_one_that_is_silent_a_failure(
+    tmp_path: pathlib.Path,
+) -> None:
+    path = song(tmp_path / "a.wav")
+    for server, status in (("localhost", 2), ("ftp://x:1", 2), ("127.0.0.1:1", 1)):
+        result = typed(path, "-s", server)
+        assert (result.exit_code, server in result.stderr) == (status, True), result.stderr
+        assert "Traceback" not in result.output
+
+
+def test_model_versions_and_names_reach_the_server(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    path = song(tmp_path / "a.wav")
+    assert typed(path, "-s", server, "--model-version", "7").exit_code == 0
+    result = typed(path, "-s", server, "--model-version", "8")
+    assert (result.exit_code, "7 (AVAILABLE)" in result.stderr) == (1, True)
+    result = typed(path, "-s", server, "--model-name", "other")
+    assert (result.exit_code, "no model 'other'" in result.stderr) == (1, True)
+
+
+# Keys and encryption
+
+
+def test_the_key_comes_from_the_environment_or_a_file_and_is_never_shown(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, key_file = song(tmp_path / "a.wav"), tmp_path / "key"
+    scripted.key = "s3cret"
+    result = typed(path, "-s", server)
+    assert (result.exit_code, "GENREFLOW_API_KEY" in result.stderr) == (1, True)
+    monkeypatch.setenv("GENREFLOW_API_KEY", "s3cret")
+    assert typed(path, "-s", server).exit_code == 0
+    monkeypatch.setenv("GENREFLOW_API_KEY", "wr0ng")
+    assert typed(path, "-s", server).exit_code == 1
+    key_file.write_text("s3cret\n")
+    assert typed(path, "-s", server, "--api-key-file", key_file).exit_code == 0
+    for content, message in ((b"two words", "API key"), (b"\xff" * 9, "ASCII"), (b"", "empty"),
+                             (b"x" * 5000, "at most 4096")):  # fmt: skip
+        key_file.write_bytes(content)
+        result = typed(path, "-s", server, "--api-key-file", key_file)
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+        assert not content or content.decode("latin-1") not in result.output
+    result = typed(path, "-s", server, "--api-key-file", tmp_path / "none")
+    assert (result.exit_code, "No such file" in result.stderr) == (2, True)
+
+
+def test_a_key_in_the_clear_to_another_machine_is_warned_of(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENREFLOW_API_KEY", "s3cret")
+    path = song(tmp_path / "a.wav")
+    for server, warned in (
+        ("no-such-host.invalid:8500", True),
+        ("http://no-such-host.invalid:8501", True),
+        ("https://no-such-host.invalid:8501", False),
+        ("127.0.0.1:1", False),
+    ):
+        result = typed(path, "-s", server)
+        assert result.exit_code == 1
+        assert ("warning: the API key goes to" in result.stderr) == warned
+        assert "s3cret" not in result.output
+
+
+def test_encrypted(tls_files: TlsFiles, tmp_path: pathlib.Path) -> None:
+    told = Scripted()
+    pair = (tls_files.server_key.read_bytes(), tls_files.server_cert.read_bytes())
+    running = serve_grpc(
+        told,
+        credentials=grpc.ssl_server_credentials([pair], tls_files.ca.read_bytes(), True),
+    )
+    server, path = f"127.0.0.1:{told.port}", song(tmp_path / "a.wav")
+    files = ["--ca-cert", tls_files.ca, "--client-cert", tls_files.client_cert]
+    good = typed(path, "-s", server, "--tls", *files, "--client-key", tls_files.client_key)
+    assert good.exit_code == 0, good.stderr
+    result = typed(path, "-s", server, "--tls", *files)
+    assert (result.exit_code, "go together" in result.stderr) == (2, True)
+    result = typed(path, "-s", server, "--ca-cert", tls_files.ca)
+    assert (result.exit_code, "add --tls" in result.stderr) == (2, True)
+    result = typed(path, "-s", server)
+    assert (result.exit_code, "the server uses TLS; add --tls" in result.stderr) == (1, True)
+    result = typed(path, "-s", server, "--tls")
+    assert (result.exit_code, "--ca-cert" in result.stderr) == (1, True)
+    running.stop(0)
+
+
+# At a terminal
+
+
+def at_a_terminal(arguments: Sequence[str]) -> tuple[str, str]:
+    """(what standard output got, what the screen got by standard error)."""
+    screen, terminal = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from genreflow.cli.app import main; main()", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=terminal,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+    )
+    os.close(terminal)
+    seen = bytearray()
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):  # the end of a terminal
+            while piece := os.read(screen, 65536):
+                seen.extend(piece)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    output, _ = process.communicate(timeout=120)
+    thread.join(60)
+    os.close(screen)
+    assert process.returncode == 0, seen.decode()
+    return output.decode(), seen.decode()
+
+
+def test_a_terminal_sees_how_far_it_is_and_a_pipe_does_not(
+    scripted: Scripted, server: str, tmp_path: pathlib.Path
+) -> None:
+    long = song(tmp_path / "long.wav", 64)
+    hold = threading.Event()
+
+    def slow(context: Any) -> None:
+        hold.wait(1.0)  # so long that the bar is drawn with what was done
+
+    scripted.script = [None, None, slow, slow]
+    output, seen = at_a_terminal(["predict", long, "-s", server])
+    assert re.search(r"long\.wav .*0:\d\d/0:16", seen)
+    assert "0:16" not in output
+    assert output.startswith(long)
+    assert set(GENRES) <= set(output.split())
+
+
+# Both kinds of model
+
+
+def test_a_model_here_and_the_same_at_a_server_print_the_same(
+    toy_models: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    from serving.model.local import LocalModel
+
+    model = LocalModel(toy_models / "2")
+    told = Scripted(model)
+    running = serve_grpc(told)
+    files = [song(tmp_path / "songs" / f"{n}.wav", 3 + 20 * n, n) for n in range(3)]
+    there = typed(tmp_path / "songs", "-s", f"127.0.0.1:{told.port}", "--json", "--timeline")
+    here = typed(tmp_path / "songs", "-m", toy_models / "2", "--json", "--timeline", "-j", "2")
+    running.stop(0)
+    for one, other in zip(json.loads(there.stdout), json.loads(here.stdout), strict=True):
+        assert one["file"] == other["file"]
+        assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+        assert [s["genre"] for s in one["timeline"]] == [s["genre"] for s in other["timeline"]]
+        for a, b in zip(one["window_probabilities"], other["window_probabilities"], strict=True):
+            assert a["probabilities"] == pytest.approx(b["probabilities"], abs=1e-5)
+    assert [one["file"] for one in json.loads(here.stdout)] == files
+
+
+def test_real_songs_get_the_same_answer_from_a_server_and_here(
+    toy_models: pathlib.Path, real_data: pathlib.Path
+) -> None:
+    from serving.client.client import GenreClient
+    from serving.model.local import LocalModel
+
+    model = LocalModel(toy_models / "2")
+    told = Scripted(model)
+    running = serve_grpc(told)
+    songs = sorted(real_data.glob("fma/fma_small/*/*.mp3"))
+    assert songs
+    with GenreClient(f"127.0.0.1:{told.port}") as client:
+        for path in songs:
+            there, here = client.predict_file(path), model.predict_file(path)
+            np.testing.assert_allclose(
+                there.window_probabilities, here.window_probabilities, atol=1e-5
+            )
+    running.stop(0)

@@ -1,0 +1,90 @@
+"""What the command line says of an object store that does not do as asked."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from genreflow.cli.app import app
+from tests.support import s3_server
+
+
+@pytest.fixture(autouse=True)
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.01
+    )
+
+
+def _check(data_dir: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["check-data", "--config", "folder", "--data-dir", data_dir])
+    output = result.output
+    for secret in (s3_server.SECRET, s3_server.TOKEN, "pa55word", "Traceback"):
+        assert secret not in output
+    return result.exit_code, output
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "said"),
+    [
+        (s3_server.WRONG_KEY, 2, "AWS_ACCESS_KEY_ID"),
+        (s3_server.WRONG_SECRET, 2, "AWS_SECRET_ACCESS_KEY"),
+        (s3_server.DENIED, 2, "access denied"),
+        (s3_server.SLOW_DOWN, 1, "503 SlowDown after 6 attempts"),
+        ("reset", 1, "the object store cannot be reached"),
+    ],
+)
+def test_faults_end_in_one_line_and_a_status(
+    s3: Any,
+    bucket: str,
+    s3_proxy: s3_server.Proxy,
+    fault: s3_server.Fault,
+    status: int,
+    said: str,
+) -> None:
+    s3_proxy.fail(1000, fault)
+    code, output = _check(f"s3://{bucket}/data")
+    assert said in output
+    assert code == status
+    assert len(output.strip().splitlines()) == 1
+
+
+def test_usage_ends_with_status_2(s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for data_dir, said in {
+        "s3://no-bucket-of-this-name/data": "there is no such bucket",
+        f"s3://{bucket}/data": "there is nothing in the data folder",
+        "s3://id:pa55word@bucket/data": "it holds an '@'",
+        "gs://id:pa55word@bucket/data": "only local folders and s3:// URIs",
+    }.items():
+        code, output = _check(data_dir)
+        assert said in output
+        assert code == 2
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://id:pa55word@host")
+    code, output = _check(f"s3://{bucket}/data")
+    assert (code, "AWS_ENDPOINT_URL_S3 must be" in output) == (2, True)
+
+
+def test_a_server_that_is_not_there_ends_with_status_1_and_its_host(
+    s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{port}")
+    code, output = _check(f"s3://{bucket}/data")
+    assert code == 1
+    assert f"127.0.0.1:{port}: the object store cannot be reached" in output
+
+
+def test_a_model_is_looked_for_in_the_store(s3: Any, bucket: str, tmp_path: pathlib.Path) -> None:
+    for key, said in {"nothing": "there is nothing there", "half": "half a model"}.items():
+        s3.put_object(Bucket=bucket, Key="half/variables/variables.index", Body=b"x")
+        uri = f"s3://{bucket}/{key}"
+        result = CliRunner().invoke(app, ["predict", "a.mp3", "--model-dir", uri])
+        assert result.exit_code == 2
+        assert f"{uri}: " in result.output
+        assert said in result.output

@@ -1,0 +1,304 @@
+"""What `genreflow kubeflow compile` writes, as it is typed: read by kfp's own loader and by the
+specification's proto, and compared with what the configuration asks for."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from components.common.errors import UsageError
+from kubeflow.client import package, run_checks
+from kubeflow.compile import checks as compile_checks
+from kubeflow.compile import names
+from pipeline.config.load import load, shipped_config
+from tests.support import paths
+
+GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
+IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
+ROOT = "s3://bucket/genreflow"
+METADATA = "mysql://genreflow@genreflow-mysql:3306/genreflow"
+TABLE = f"""
+[kubeflow]
+image = "registry.example.org/another:1"
+image_pull_secret = "registry"
+pipeline_root = "{ROOT}"
+metadata = "{METADATA}"
+metadata_secret = "genreflow-metadata"
+storage_secret = "genreflow-storage"
+volume_claim = "genreflow"
+volume_path = "/volume"
+environment = {{ AWS_ENDPOINT_URL_S3 = "https://s3.example.org" }}
+retries = 3
+retry_seconds = 30
+timeout_hours = 5.0
+[kubeflow.resources.default]
+cpu = "2"
+memory = "4Gi"
+[kubeflow.resources.Trainer]
+cpu = "4"
+memory = "16Gi"
+gpus = 1
+node_selector = {{ "cloud.google.com/gke-accelerator" = "nvidia-l4" }}
+timeout_hours = 12.0
+[kubeflow.resources."Trainer.ffnn"]
+cpu = "500m"
+memory = "2Gi"
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Compiled:
+    """`steps`: the specification's tasks by name, but for those that only group others."""
+
+    path: pathlib.Path
+    spec: Any
+    platform: dict[str, Any]
+    steps: dict[str, Any]
+    executors: dict[str, Any]
+
+    def container(self, step: str) -> dict[str, Any]:
+        label = self.spec.components[self.steps[step].component_ref.name].executor_label
+        container: dict[str, Any] = self.executors[label]["container"]
+        return container
+
+    def kubernetes(self, step: str) -> dict[str, Any]:
+        label = self.spec.components[self.steps[step].component_ref.name].executor_label
+        config: dict[str, Any] = self.platform["deploymentSpec"]["executors"][label]
+        return config
+
+    def before(self, step: str) -> set[str]:
+        """All steps that must have ended when it begins."""
+        found: set[str] = set()
+        todo = list(self.steps[step].dependent_tasks)
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo += self.steps[name].dependent_tasks
+        return found
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
+    """The same typed twice, at the same time, in other folders and with other hash seeds."""
+    folder = tmp_path_factory.mktemp("compiled")
+    config = folder / "config.toml"
+    text = shipped_config("demo").read_text().replace('kind = "synthetic"', 'kind = "fma"', 1)
+    config.write_text(text + TABLE)
+    started = []
+    for seed in ("1", "2"):
+        (folder / seed).mkdir()
+        command = [GENREFLOW, "kubeflow", "compile", "-c", config, "--image", IMAGE]
+        started.append(
+            subprocess.Popen(
+                [*command, "--data-dir", "s3://bucket/fma", "-o", "made/pipeline.yaml"],
+                cwd=folder / seed,
+                env={**os.environ, "PYTHONHASHSEED": seed},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    for process in started:
+        output, errors = process.communicate(timeout=600)
+        assert process.returncode == 0, errors
+        assert errors == ""
+        assert "data       s3://bucket/fma\n" in output
+        assert output.endswith(
+            "next       genreflow kubeflow submit made/pipeline.yaml --host URL "
+            "--service-account NAME\n"
+        )
+    return [folder / seed / "made" / "pipeline.yaml" for seed in ("1", "2")]
+
+
+@pytest.fixture(scope="module")
+def compiled(files: list[pathlib.Path]) -> Compiled:
+    import yaml
+    from google.protobuf import json_format
+    from kfp.pipeline_spec import pipeline_spec_pb2
+
+    first, second = yaml.safe_load_all(files[0].read_text(encoding="utf-8"))
+    spec = json_format.ParseDict(first, pipeline_spec_pb2.PipelineSpec())
+    tasks = dict(spec.root.dag.tasks)
+    for component in spec.components.values():
+        tasks |= dict(component.dag.tasks)
+    steps = {
+        name: task
+        for name, task in tasks.items()
+        if spec.components[task.component_ref.name].WhichOneof("implementation") != "dag"
+    }
+    executors = json_format.MessageToDict(spec.deployment_spec)["executors"]
+    return Compiled(files[0], spec, second["platforms"]["kubernetes"], steps, executors)
+
+
+def test_the_same_configuration_gives_the_same_bytes(files: list[pathlib.Path]) -> None:
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert [path.name for path in files[0].parent.iterdir()] == ["pipeline.yaml"]
+
+
+def test_kfps_own_loader_reads_it(compiled: Compiled) -> None:
+    from kfp import components
+
+    loaded = components.load_component_from_file(str(compiled.path))
+    assert loaded.name == "genreflow"
+    inputs = loaded.component_spec.inputs
+    assert inputs.keys() == {"data_dir", "overrides", "push_destination", "pipeline_root"}
+    assert inputs["data_dir"].default == "s3://bucket/fma"
+    assert inputs["pipeline_root"].default == ROOT
+    assert inputs["overrides"].default == "{}"
+
+
+def test_each_node_is_a_step_with_the_graphs_dependencies(compiled: Compiled) -> None:
+    trainers = {"trainer-ffnn", "trainer-cnn-small", "trainer-vgg16"}
+    nodes = {
+        "spectrogramgen", "importschemagen", "statisticsgen", "examplevalidator", "datacheck",
+        "baselinetrainer", *trainers, "ensembler", "evaluator", "servingmodel", "genregate",
+        "servingcheck", "pusher", "report",
+    }  # fmt: skip
+    assert compiled.steps.keys() == {"prepare", "finish", *nodes}
+    known = compile_checks.node_ids(load(shipped_config("demo")))
+    assert set(names.step_names(known).values()) == nodes, "what is known without TFX"
+    for node in nodes:
+        assert "prepare" in compiled.before(node)
+    assert compiled.before("datacheck") >= {"examplevalidator", "spectrogramgen"}
+    for trainer in trainers:
+        assert "datacheck" in compiled.before(trainer)
+    assert compiled.before("ensembler") >= {*trainers, "baselinetrainer"}
+    assert compiled.before("pusher") >= {"evaluator", "genregate", "servingcheck", "servingmodel"}
+
+
+def test_trainers_may_run_at_once(compiled: Compiled) -> None:
+    names = ("trainer-ffnn", "trainer-cnn-small", "trainer-vgg16", "baselinetrainer")
+    for one, other in itertools.permutations(names, 2):
+        assert one not in compiled.before(other)
+
+
+def test_the_last_step_runs_whatever_came_before(compiled: Compiled) -> None:
+    finish = compiled.spec.root.dag.tasks["finish"]
+    assert finish.trigger_policy.strategy == finish.trigger_policy.ALL_UPSTREAM_TASKS_COMPLETED
+    (group,) = finish.dependent_tasks
+    inner = compiled.spec.root.dag.tasks[group]
+    assert inner.task_info.name == "run"
+    tasks = compiled.spec.components[inner.component_ref.name].dag.tasks
+    assert set(tasks) == compiled.steps.keys() - {"finish"}
+
+
+def test_every_step_runs_the_image_by_a_module_of_ours(compiled: Compiled) -> None:
+    modules = {"prepare": "kubeflow.steps.prepare", "finish": "kubeflow.steps.finish"}
+    for step in compiled.steps:
+        container = compiled.container(step)
+        assert container["image"] == IMAGE
+        module = modules.get(step, "kubeflow.steps.run_node")
+        assert container["command"] == ["python", "-m", module]
+        assert METADATA in container["args"]
+    args = compiled.container("prepare")["args"]
+    assert args[args.index("--volume") + 1] == "/volume"
+    args = compiled.container("trainer-cnn-small")["args"]
+    assert args[args.index("--node-id") + 1] == "Trainer.cnn_small"
+
+
+def test_kubeflows_own_cache_is_off_and_failures_are_tried_again(compiled: Compiled) -> None:
+    for step in compiled.steps:
+        task = compiled.steps[step]
+        assert not task.caching_options.enable_cache
+        assert task.retry_policy.max_retry_count == 3
+        assert task.retry_policy.backoff_duration.seconds == 30
+
+
+def test_resources_are_the_nodes_own_or_its_kinds_or_the_default(compiled: Compiled) -> None:
+    def asked(step: str) -> tuple[float, float, Any]:
+        resources = compiled.container(step)["resources"]
+        accelerator = resources.get("accelerator")
+        return resources["cpuLimit"], resources["memoryLimit"], accelerator
+
+    gpu = {"count": "1", "type": "nvidia.com/gpu"}
+    assert asked("trainer-vgg16") == (4.0, pytest.approx(16 * 1024**3 / 1e9), gpu)
+    assert asked("trainer-ffnn") == (0.5, pytest.approx(2 * 1024**3 / 1e9), None)
+    assert asked("pusher") == (2.0, pytest.approx(4 * 1024**3 / 1e9), None)
+    labels = {"cloud.google.com/gke-accelerator": "nvidia-l4"}
+    vgg16, pusher = compiled.kubernetes("trainer-vgg16"), compiled.kubernetes("pusher")
+    assert vgg16["nodeSelector"] == {"labels": labels}
+    assert vgg16["tolerations"] == [
+        {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+    ]
+    assert not {"nodeSelector", "tolerations"} & pusher.keys()
+    hours = (vgg16["activeDeadlineSeconds"], pusher["activeDeadlineSeconds"])
+    assert hours == (str(12 * 3600), str(5 * 3600))
+
+
+def test_every_step_gets_volume_secrets_and_variables(compiled: Compiled) -> None:
+    for step in compiled.steps:
+        given = compiled.kubernetes(step)
+        assert given["pvcMount"] == [{"constant": "genreflow", "mountPath": "/volume"}]
+        assert given["imagePullSecret"] == [{"secretName": "registry"}]
+        taken = {
+            (secret["secretName"], key["secretKey"], key["envVar"])
+            for secret in given["secretAsEnv"]
+            for key in secret["keyToEnv"]
+        }
+        assert taken == {
+            ("genreflow-metadata", "password", "GENREFLOW_METADATA_PASSWORD"),
+            ("genreflow-storage", "AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
+            ("genreflow-storage", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+        }
+        variables = {v["name"]: v["value"] for v in compiled.container(step)["env"]}
+        assert variables == {
+            "AWS_ENDPOINT_URL_S3": "https://s3.example.org",
+            "GENREFLOW_CHECKPOINTS": "/volume/checkpoints",
+            "GENREFLOW_CURVES": "/volume/curves",
+        }
+
+
+def test_the_configuration_travels_with_the_first_step(compiled: Compiled) -> None:
+    task = compiled.steps["prepare"]
+    config = json.loads(task.inputs.parameters["config"].runtime_value.constant.string_value)
+    assert config["training"]["epochs"] == 15
+    assert config["beam"]["workers"] == 2  # the cores of the step, not of this machine
+    assert config["models"].keys() == {"ffnn", "cnn_small", "vgg16"}
+    # What a run's parameters are checked against before they are sent.
+    read = package.read(str(compiled.path))
+    assert json.loads(read.config) == config
+    run_checks.check(read, {})
+    with pytest.raises(UsageError, match="no data folder is compiled in"):
+        run_checks.check(dataclasses.replace(read, config=json.dumps(without_data(config))),
+                         {"data_dir": ""})  # fmt: skip
+
+
+def without_data(config: dict[str, Any]) -> dict[str, Any]:
+    return {**config, "dataset": {**config["dataset"], "data_dir": ""}}
+
+
+def test_names_are_such_as_kubernetes_takes(compiled: Compiled) -> None:
+    import re
+
+    for step in compiled.steps:
+        assert re.fullmatch(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?", step)
+    assert compiled.path.stat().st_size < 200_000
+
+
+def test_the_readmes_picture_is_this_graph(compiled: Compiled) -> None:
+    text = (paths.ROOT / "kubeflow" / "README.md").read_text(encoding="utf-8")
+    picture = text.split("```mermaid\n")[1].split("```")[0]
+    before: dict[str, set[str]] = {}
+    for line in picture.splitlines()[1:]:
+        groups = [part.split("&") for part in line.split("-->")]
+        for sources, targets in itertools.pairwise(groups):
+            for target in targets:
+                found = before.setdefault(target.strip(), set())
+                found |= {source.strip() for source in sources}
+
+    def all_before(step: str) -> set[str]:
+        direct = before.get(step, set())
+        return direct | {far for near in direct for far in all_before(near)}
+
+    for step in compiled.steps.keys() - {"finish"}:
+        assert all_before(step) == compiled.before(step), step
+    assert all_before("finish") == compiled.steps.keys() - {"finish"}

@@ -1,0 +1,104 @@
+"""The compiled pipeline, executed: every step's own command line, by a backend that knows only
+KFP's intermediate representation."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from components.synthesis import write_corpus
+from kubeflow.steps import metadata_url
+from tests.support.kubeflow_backend import Backend, Run
+from tests.support.kubeflow_volume import (
+    SMALLEST,
+    check_metadata,
+    compile_for,
+    outcomes,
+    results_of,
+    show,
+)
+
+# A process for each step, each with TFX's import.
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """What all steps mount, with a corpus of 16 tracks on it."""
+    folder = tmp_path_factory.mktemp("volume")
+    write_corpus(str(folder / "data"), tracks=16, track_seconds=3.0, workers=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def smallest(volume: pathlib.Path) -> Run:
+    """One run of the smallest graph, two steps at once where the graph lets them."""
+    backend = Backend(compile_for(volume, SMALLEST), volume / "pages", parallel=2)
+    run = backend.run("run-1", data_dir=str(volume / "data"))
+    show(run)
+    return run
+
+
+def test_every_step_succeeds_at_once(smallest: Run) -> None:
+    assert smallest.succeeded
+    assert {attempt.status for attempt in smallest.attempts} == {0}
+    tasks = [attempt.task for attempt in smallest.attempts]
+    assert tasks[0] == "prepare"
+    assert tasks[-1] == "finish"
+    assert len(tasks) == len(set(tasks)) == 14
+
+
+def test_the_run_leaves_what_a_local_run_leaves(smallest: Run, volume: pathlib.Path) -> None:
+    folder = volume / "root" / "runs" / "run-1"
+    results = results_of(volume / "root", "run-1")
+    assert results["run_id"] == "run-1"
+    assert results["gate"]["blessed"]
+    assert outcomes(results).keys() >= {"SpectrogramGen", "Trainer.ffnn", "Pusher"}
+    assert set(outcomes(results).values()) == {"done"}
+    version = volume / "root" / "serving_models" / "genreflow" / results["pushed_version"]
+    assert (version / "saved_model.pb").is_file()
+    assert (folder / "report" / "index.html").is_file()
+    assert (folder / "rejects.csv").is_file()
+
+
+def test_logs_say_what_a_step_did_and_nothing_of_tfxs_own_workings(smallest: Run) -> None:
+    (audio,) = smallest.of("spectrogramgen")
+    assert "genreflow: SpectrogramGen: 64 clips of 16 tracks; 0 left out" in audio.output
+    (trainer,) = smallest.of("trainer-ffnn")
+    lines = trainer.output.splitlines()
+    assert lines[0] == "genreflow: Trainer.ffnn: begins (importing TFX, some 15 s)"
+    assert lines[1].startswith("genreflow: Trainer.ffnn: imported in ")
+    assert lines[-1].startswith("genreflow: Trainer.ffnn: done, ")
+    assert not [line for line in lines if line.startswith("WARNING:absl")]
+
+
+def test_people_see_the_decision_and_the_report(smallest: Run) -> None:
+    assert smallest.pages.keys() == {"ensembler", "genregate", "report", "finish"}
+    assert "blessed" in smallest.pages["genregate"]
+    assert "ffnn" in smallest.pages["ensembler"]
+
+
+def test_a_finished_training_leaves_no_checkpoint(smallest: Run, volume: pathlib.Path) -> None:
+    assert list((volume / "checkpoints").glob("*")) == []
+    assert list((volume / "curves" / "ffnn" / "train").iterdir())
+
+
+def test_two_steps_at_once_leave_the_metadata_whole(smallest: Run, volume: pathlib.Path) -> None:
+    url = metadata_url.parse(f"sqlite://{volume}/metadata.sqlite")
+    check_metadata(metadata_url.connection_config(url, {}), ["run-1"])
+
+
+def test_the_last_step_imports_nothing_heavy(smallest: Run, volume: pathlib.Path) -> None:
+    command = [
+        sys.executable, "-X", "importtime", "-m", "kubeflow.steps.finish", "--run-id", "run-1",
+        "--pipeline-root", f"{volume}/root", "--metadata", f"sqlite://{volume}/metadata.sqlite",
+        "--page", str(volume / "again.html"),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert "pushed as" in done.stdout
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ml_metadata" in imported
+    assert not {"tensorflow", "tfx", "apache_beam", "keras"} & imported

@@ -1,0 +1,69 @@
+"""What the image holds of the project: copied as the Dockerfile copies it, and run from there."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from kubeflow.steps import prepared
+from tests.support.image_recipe import ROOT, build_context, copy_stage, stage
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """What the image has at /opt/genreflow, without its packages."""
+    target = tmp_path_factory.mktemp("image") / "opt" / "genreflow"
+    copy_stage(stage("runtime"), build_context(ROOT), target)
+    return target
+
+
+def python(project: pathlib.Path, *arguments: str) -> str:
+    """What Python prints, with these packages and no others of ours, in a folder of its own."""
+    environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=project.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_all_steps_are_told_of_the_same_project_as_the_checkout_is(project: pathlib.Path) -> None:
+    code = "from kubeflow.steps import prepared as p; print(p.__file__, p.project_digest())"
+    place, digest = python(project, "-c", code).split()
+    assert place == str(project / "kubeflow" / "prepared.py")
+    assert digest == prepared.project_digest()
+
+
+@pytest.mark.parametrize("step", ["run_node", "prepare", "finish"])
+def test_a_steps_entry_point_starts(project: pathlib.Path, step: str) -> None:
+    assert f"usage: kubeflow.{step}" in python(project, "-m", f"kubeflow.{step}", "--help")
+
+
+def test_what_modules_read_beside_themselves_is_there(project: pathlib.Path) -> None:
+    code = (
+        "from pipeline.config import load as config_load; from components.report import page\n"
+        "from pipeline.results import results_file as results\n"
+        "print(results.SCHEMA_FILE, len(results.SCHEMA_FILE.read_text()) > 100)\n"
+        "print(config_load.shipped_config('demo'))\n"
+    )
+    schema, shipped = python(project, "-c", code).splitlines()
+    assert schema == f"{project}/pipeline/results/results_schema.json True"
+    assert shipped == f"{project}/configs/demo.toml"
+    names = {path.name for path in (ROOT / "components" / "report" / "templates").iterdir()}
+    assert {path.name for path in (project / "components/report/templates").iterdir()} == names
+
+
+def test_it_holds_no_tests_and_nothing_that_is_not_read(project: pathlib.Path) -> None:
+    files = [path for path in project.rglob("*") if path.is_file()]
+    assert not [path for path in files if path.name.startswith("test_") or "tests" in path.parts]
+    assert {path.suffix for path in files} == {".py", ".toml", ".json", ".html", ".css", ""}
+    assert [path.name for path in files if not path.suffix] == ["LICENSE"]

@@ -1,0 +1,80 @@
+"""Importing sooner: a package whose own code runs only when it is asked for."""
+
+from __future__ import annotations
+
+import gc
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.process import imports as startup
+from tests.support.paths import ROOT
+
+PROGRAM = """
+import sys
+from pipeline.process import imports as startup
+startup.defer("outer.inner")
+assert "outer" in sys.modules and "heavy" not in sys.modules
+from outer.inner.constants import ONE
+import outer
+assert ONE == 1 and outer.inner.constants.ONE == 1
+assert "heavy" not in sys.modules
+assert not hasattr(outer.inner, "__wrapped__")
+assert "heavy" not in sys.modules
+{ask}
+assert "heavy" in sys.modules
+import outer.inner
+assert outer.inner.GATHERED == "all" and outer.inner.constants.ONE == 1
+startup.defer("outer.inner")
+assert outer.inner.GATHERED == "all"
+"""
+
+
+@pytest.fixture
+def packages(tmp_path: pathlib.Path) -> pathlib.Path:
+    """outer.inner, whose __init__ imports `heavy`, which imports a submodule in turn."""
+    inner = tmp_path / "outer" / "inner"
+    inner.mkdir(parents=True)
+    (tmp_path / "outer" / "__init__.py").write_text("")
+    (inner / "__init__.py").write_text("import heavy\nGATHERED = 'all'\n")
+    (inner / "constants.py").write_text("ONE = 1\n")
+    (tmp_path / "heavy.py").write_text("from outer.inner import constants\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "ask",
+    ["from outer.inner import GATHERED", "assert outer.inner.GATHERED == 'all'"],
+)
+def test_a_deferred_package_runs_when_it_is_asked_for_a_name(
+    packages: pathlib.Path, ask: str
+) -> None:
+    root = ROOT
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(ask=ask)],
+        env={"PYTHONPATH": f"{root}:{packages}"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_package_that_is_missing_is_told() -> None:
+    with pytest.raises(ModuleNotFoundError, match=r"json\.nowhere"):
+        startup.defer("json.nowhere")
+
+
+def test_garbage_is_collected_again_after_the_imports() -> None:
+    assert gc.isenabled()
+    with startup.quick_imports():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+
+
+def test_a_failed_import_leaves_it_on() -> None:
+    with pytest.raises(ImportError), startup.quick_imports():
+        import no_such_module  # noqa: F401
+    assert gc.isenabled()

@@ -1,0 +1,316 @@
+"""GenreClient over real connections: what it sends, what it makes of the answers."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import pathlib
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import soundfile
+
+from components.audio.decoding.decode import DecodeError
+from serving.client import errors as client_errors
+from serving.client.client import GenreClient
+from serving.model import prediction
+from serving.model.local import LocalModel
+from serving.model.timeline import stretches
+from tests.support.paths import ROOT
+from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
+from tests.support.serving_server import RunningServer
+from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
+
+RATE = PARAMS.sample_rate_hz
+
+
+@pytest.fixture(params=["grpc", "rest"])
+def told(request: pytest.FixtureRequest) -> Scripted:
+    """A server over either protocol, and `told.address`."""
+    rest = request.param == "rest"
+    found: Scripted = request.getfixturevalue("scripted_rest" if rest else "scripted")
+    found.address = f"{'http://' if rest else ''}127.0.0.1:{found.port}"  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.fixture
+def client(told: Scripted) -> Iterator[GenreClient]:
+    with GenreClient(told.address) as one:  # type: ignore[attr-defined]
+        yield one
+
+
+def sound(samples: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    rng = np.random.default_rng(seed)
+    steps = np.cumsum(rng.uniform(0.02, 1.5, samples // 1000 + 1)).repeat(1000)[:samples]
+    return (rng.uniform(0.1, 0.9) * np.sin(np.arange(samples) * steps / 10)).astype(np.float32)
+
+
+def write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int = RATE) -> str:
+    soundfile.write(path, samples, rate_hz)
+    return str(path)
+
+
+# What it learns
+
+
+def test_the_model_describes_itself(client: GenreClient, told: Scripted) -> None:
+    assert client.genres == GENRES
+    assert (client.sample_rate_hz, client.clip_samples) == (8000, CLIP)
+    assert client.model_card == {"architecture": "formula", "synthetic": True}
+    assert client.description.audio_params == PARAMS.digest()
+    assert client.description.version == (None if client.address.rest else 7)
+    assert client.describe() == client.description
+    assert [name for name, _, _ in told.requests] == ["describe", "describe"]
+    for _, inputs, _ in told.requests:
+        assert {name: values.tolist() for name, values in inputs.items()} == {"query": [b""]}
+
+
+# What it sends and makes of the answers
+
+
+@pytest.mark.parametrize("windows", [1, 2, 16, 17, 35])
+@pytest.mark.parametrize("tail", [0, CLIP - 1])
+def test_a_file_is_sent_in_requests_of_at_most_16_whole_clips(
+    client: GenreClient, told: Scripted, tmp_path: pathlib.Path, windows: int, tail: int
+) -> None:
+    samples = sound(windows * CLIP + tail)
+    path = write(tmp_path / "a.wav", samples)
+    got = client.predict_file(path)
+    assert told.sizes == [16] * (windows // 16) + [windows % 16] * (windows % 16 > 0)
+    sent = np.concatenate([inputs["waveform"] for name, inputs, _ in told.requests if not name])
+    stored = soundfile.read(path, dtype="float32")[0]
+    np.testing.assert_allclose(sent, stored[: windows * CLIP].reshape(windows, CLIP), atol=1e-9)
+    here = FormulaModel().predict_file(path)
+    assert (got.path, got.windows, got.seconds) == (path, windows, here.seconds)
+    np.testing.assert_allclose(got.window_probabilities, here.window_probabilities, atol=1e-6)
+    assert got.probabilities == pytest.approx(here.probabilities, abs=1e-6)
+    assert list(got.probabilities) == list(here.probabilities)
+
+
+def test_only_the_outputs_that_are_used_are_asked_for(
+    scripted: Scripted, tmp_path: pathlib.Path
+) -> None:
+    with GenreClient(f"127.0.0.1:{scripted.port}") as client:
+        client.predict_windows(clips(2))
+    described, predicted = (wanted for _, _, wanted in scripted.requests)
+    assert sorted(described) == sorted(scripted.describe)
+    assert sorted(predicted) == ["genres", "probabilities"]
+
+
+@pytest.mark.parametrize("suffix", ["mp3", "flac", "ogg", "au"])
+def test_any_format_and_rate_is_decoded_here(
+    client: GenreClient, tmp_path: pathlib.Path, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    soundfile.write(path, np.stack([sound(88200), sound(88200, 1)], axis=1), 44100)
+    here = FormulaModel().predict_file(path)
+    got = client.predict_file(path)
+    assert got.windows == here.windows == 8
+    assert got.probabilities == pytest.approx(here.probabilities, abs=1e-6)
+
+
+def test_samples_in_memory_are_resampled_and_their_channels_averaged(
+    client: GenreClient, told: Scripted
+) -> None:
+    left, right = sound(2 * 44100), sound(2 * 44100, 1)
+    got = client.predict_waveform(np.stack([left, right], axis=1).astype(np.float64), 44100)
+    mono = client.predict_waveform((left + right) / 2, 44100)
+    assert (got.path, got.windows, got.seconds) == ("", 8, 2.0)
+    np.testing.assert_allclose(got.window_probabilities, mono.window_probabilities, atol=1e-6)
+    long = client.predict_waveform(sound(18 * CLIP), RATE)
+    assert long.windows == 18
+    assert told.sizes[-2:] == [16, 2]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [np.zeros(9000, np.int16), np.zeros((2, 3, 4), np.float32), np.zeros((9000, 0), np.float32),
+     np.float32(0)],
+)  # fmt: skip
+def test_what_is_not_samples_is_refused(
+    client: GenreClient, samples: npt.NDArray[np.float32]
+) -> None:
+    with pytest.raises(ValueError, match="samples must be floats"):
+        client.predict_waveform(samples, RATE)
+    with pytest.raises(ValueError, match="0 Hz"):
+        client.predict_waveform(sound(CLIP), 0)
+
+
+def test_bad_sound_is_never_sent(client: GenreClient, told: Scripted) -> None:
+    bad = sound(2 * CLIP)
+    bad[7] = np.nan
+    for samples, reason in ((bad, "not_finite"), (sound(CLIP - 1), "too_short")):
+        with pytest.raises(DecodeError) as caught:
+            client.predict_waveform(samples, RATE)
+        assert caught.value.reason == reason
+    assert told.sizes == []
+
+
+def test_windows_of_another_shape_are_a_mistake_of_the_caller(client: GenreClient) -> None:
+    for windows in (np.zeros((2, CLIP + 1), np.float32), np.zeros((2, CLIP)), np.zeros(CLIP)):
+        with pytest.raises(ValueError, match=f"windows, {CLIP}"):
+            client.predict_windows(windows)  # type: ignore[arg-type]
+    assert client.predict_windows(np.zeros((0, CLIP), np.float32)).shape == (0, 3)
+
+
+def test_very_long_clips_go_in_smaller_requests(
+    client: GenreClient, monkeypatch: pytest.MonkeyPatch, told: Scripted
+) -> None:
+    monkeypatch.setattr(prediction, "SAMPLES_PER_CALL", 3 * CLIP + 1)
+    client.predict_windows(clips(7))
+    assert told.sizes == [3, 3, 1]
+    monkeypatch.setattr(prediction, "SAMPLES_PER_CALL", CLIP - 1)
+    client.predict_windows(clips(2))
+    assert told.sizes[3:] == [1, 1]
+
+
+def test_progress_comes_with_every_answer(client: GenreClient, tmp_path: pathlib.Path) -> None:
+    path = write(tmp_path / "a.wav", sound(20 * CLIP))
+    told: list[tuple[float, float]] = []
+    client.predict_file(path, on_progress=lambda done, total: told.append((done, total)))
+    assert len(told) == 2
+    assert told[-1] == (5.0, 5.0)
+
+
+def test_many_threads_share_a_client(client: GenreClient, tmp_path: pathlib.Path) -> None:
+    paths = [write(tmp_path / f"{n}.wav", sound((5 + 9 * n) * CLIP, n)) for n in range(6)]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        got = list(pool.map(lambda path: client.predict_file(path), paths))
+    for one, path in zip(got, paths, strict=True):
+        here = FormulaModel().predict_file(path)
+        np.testing.assert_allclose(one.window_probabilities, here.window_probabilities, atol=1e-6)
+
+
+# A new version takes over
+
+
+def test_a_new_version_of_the_same_kind_is_taken_up(scripted: Scripted) -> None:
+    with GenreClient(f"127.0.0.1:{scripted.port}") as client:
+        client.predict_windows(clips(1))
+        scripted.version = 8
+        scripted.describe["model_card"] = np.array([b'{"architecture": "newer"}'], object)
+        client.predict_windows(clips(1))
+        assert (client.description.version, client.model_card["architecture"]) == (8, "newer")
+        client.predict_windows(clips(1))
+    names = [name for name, _, _ in scripted.requests]
+    assert names == ["describe", "", "", "describe", ""]
+
+
+@pytest.mark.parametrize(
+    ("output", "value"),
+    [
+        ("genres", np.array([[b"Rock", b"Folk", b"Jazz"]], object)),
+        ("sample_rate_hz", np.array([16000], np.int64)),
+        ("clip_samples", np.array([CLIP // 2], np.int64)),
+        ("audio_params", np.array([b"0" * 16], object)),
+    ],
+)
+def test_a_model_of_another_kind_is_not_mixed_in(
+    told: Scripted, tmp_path: pathlib.Path, output: str, value: npt.NDArray[np.generic]
+) -> None:
+    path = write(tmp_path / "a.wav", sound(20 * CLIP))
+    with GenreClient(told.address) as client:  # type: ignore[attr-defined]
+        told.version = 8
+        told.describe[output] = value
+        with pytest.raises(client_errors.ModelChangedError, match="took over meanwhile"):
+            client.predict_file(path)
+
+
+def test_a_pinned_version_and_the_key_go_with_every_request(told: Scripted) -> None:
+    with GenreClient(told.address, model_version=7, api_key=" s3cret\n") as client:  # type: ignore[attr-defined]
+        client.predict_windows(clips(1))
+    assert [headers["x-api-key"] for headers in told.headers] == ["s3cret", "s3cret"]
+
+
+# The same numbers as in process
+
+
+@pytest.fixture(scope="module")
+def toy(toy_models: pathlib.Path) -> LocalModel:
+    return LocalModel(toy_models / "2")
+
+
+def test_the_server_and_this_process_say_the_same(toy: LocalModel, tmp_path: pathlib.Path) -> None:
+    told = Scripted(toy)
+    server = serve_grpc(told)
+    path = write(tmp_path / "a.mp3", sound(40 * 44100), 44100)
+    with GenreClient(f"127.0.0.1:{told.port}") as client:
+        there, here = client.predict_file(path), toy.predict_file(path)
+    server.stop(0)
+    assert there.windows == here.windows == 160
+    np.testing.assert_allclose(there.window_probabilities, here.window_probabilities, atol=1e-5)
+    assert there.probabilities == pytest.approx(here.probabilities, abs=1e-5)
+    assert np.ptp(here.window_probabilities, axis=0).max() > 0.05
+
+
+@pytest.mark.parametrize("batching", [False, True])
+def test_our_server_tells_the_same_over_both_protocols(
+    toy: LocalModel, servers: Callable[..., RunningServer], batching: bool
+) -> None:
+    running = servers(toy.path.parent, batching=batching)
+    for address in (f"127.0.0.1:{running.port}", running.url):
+        with GenreClient(address) as client:
+            assert (client.genres, client.model_card) == (toy.genres, toy.model_card)
+            assert (client.sample_rate_hz, client.clip_samples) == (RATE, CLIP)
+            assert client.description.audio_params == PARAMS.digest()
+            np.testing.assert_allclose(
+                client.predict_windows(clips(17)), toy.predict_windows(clips(17)), atol=1e-6
+            )
+
+
+# Time
+
+
+def test_stretches_join_neighbours_of_the_same_genre() -> None:
+    rows = np.array(
+        [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.1, 0.7, 0.2], [0.4, 0.4, 0.2], [0.2, 0.3, 0.5]],
+        np.float32,
+    )
+    model = FormulaModel()
+    base = model.predict_waveform(sound(5 * CLIP), RATE)
+    got = stretches(dataclasses.replace(base, window_probabilities=rows))
+    assert [(one.start_s, one.end_s, one.genre) for one in got] == [
+        (0.0, 0.5, "Folk"), (0.5, 0.75, "Rock"), (0.75, 1.0, "Folk"), (1.0, 1.25, "Jazz")
+    ]  # fmt: skip
+    assert [one.probability for one in got] == pytest.approx([0.7, 0.7, 0.4, 0.5])
+
+
+# What it costs
+
+
+def test_a_client_needs_no_tensorflow(scripted: Scripted) -> None:
+    program = (
+        "import sys\n"
+        "from serving.client.client import GenreClient\n"
+        f"with GenreClient('127.0.0.1:{scripted.port}') as client:\n"
+        "    assert client.genres\n"
+        "heavy = {'tensorflow', 'keras', 'pandas', 'scipy', 'librosa', 'requests'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path: pathlib.Path) -> None:
+    """Two hours: 230 MB of samples."""
+    path = tmp_path / "long.wav"
+    with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
+        for _ in range(4):
+            file.write(np.zeros(8000 * 1800, np.float32))
+    model = FormulaModel()
+    model.predict_file(write(tmp_path / "a.wav", sound(40 * CLIP)))
+    tracemalloc.start()
+    try:
+        got = model.predict_file(path)
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert got.windows == 2 * 3600 * 4
+    assert most_bytes < 10 << 20

@@ -1,0 +1,128 @@
+"""kubeflow/Dockerfile and .dockerignore, taken apart for the tests."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+import shutil
+
+from tests.support.paths import ROOT
+
+DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
+# Where the image has the project.
+HOME = "/opt/genreflow"
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+    """`word`: RUN, COPY, ... `flags`: "--from=x" as {"from": "x"}. `text`: the rest."""
+
+    word: str
+    flags: dict[str, str]
+    text: str
+
+
+@dataclasses.dataclass
+class Stage:
+    """`base`: what FROM names. `name`: what AS names; "" for the last stage."""
+
+    base: str
+    name: str
+    instructions: list[Instruction] = dataclasses.field(default_factory=list)
+
+    def texts(self, word: str) -> list[str]:
+        return [found.text for found in self.instructions if found.word == word]
+
+    def copied(self) -> list[tuple[str, str]]:
+        """(source in the build's context, destination below HOME) of each COPY from it."""
+        pairs = []
+        for found in self.instructions:
+            if found.word == "COPY" and "from" not in found.flags:
+                *sources, destination = found.text.split()
+                pairs += [(source, destination) for source in sources]
+        return pairs
+
+    def environment(self, **given: str) -> dict[str, str]:
+        """The variables that ENV sets, with those known before and those `given` put in."""
+        found: dict[str, str] = {}
+        for instruction in self.instructions:
+            if instruction.word in ("ENV", "ARG"):
+                for name, value in re.findall(r'([A-Z_]+)=("[^"]*"|\S*)', instruction.text):
+                    known = {**given, **found}
+                    found[name] = re.sub(
+                        r"\$\{(\w+)\}", lambda match, known=known: known[match[1]], value.strip('"')
+                    )
+        return found
+
+
+def instructions(text: str) -> list[Instruction]:
+    """Comments go, also those between continued lines; continued lines become one."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", "")
+    found = []
+    for line in filter(None, map(str.strip, joined.splitlines())):
+        word, rest = line.split(maxsplit=1)
+        flags = {}
+        while match := re.match(r"--([a-z-]+)=(\S+)\s+", rest):
+            flags.setdefault(match[1], match[2])
+            rest = rest[match.end() :]
+        found.append(Instruction(word, flags, rest))
+    return found
+
+
+def stages() -> list[Stage]:
+    found: list[Stage] = []
+    for instruction in instructions(DOCKERFILE.read_text("utf-8")):
+        if instruction.word == "FROM":
+            base, *name = instruction.text.split(" AS ")
+            found.append(Stage(base, *name or [""]))
+        elif found:
+            found[-1].instructions.append(instruction)
+    return found
+
+
+def stage(name: str) -> Stage:
+    (found,) = [found for found in stages() if found.name == name]
+    return found
+
+
+def global_arguments() -> dict[str, str]:
+    """The ARGs before the first FROM, with their defaults."""
+    found = {}
+    for instruction in instructions(DOCKERFILE.read_text("utf-8")):
+        if instruction.word == "FROM":
+            break
+        name, value = instruction.text.split("=", 1)
+        found[name] = value
+    return found
+
+
+def build_context(root: pathlib.Path) -> set[str]:
+    """The files below `root` that a build gets to see, by the rules of Docker's own library."""
+    from docker.utils.build import exclude_paths
+
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    # Docker's client sends this file besides, whatever is ignored.
+    dockerfile = "kubeflow/Dockerfile"
+    found = exclude_paths(str(root), patterns, dockerfile)
+    return {path for path in found if (root / path).is_file()} - {dockerfile, ".dockerignore"}
+
+
+def copy_stage(found: Stage, context: set[str], target: pathlib.Path) -> None:
+    """Copies what the stage copies from the checkout, as Docker would, below `target`."""
+    for source, destination in found.copied():
+        for path in sorted(context):
+            if path == source:
+                # A destination that ends in a slash is a folder; "./" is the working folder.
+                name = pathlib.PurePosixPath(source).name
+                place = target / destination
+                copy_file(path, place / name if destination.endswith("/") else place)
+            elif path.startswith(f"{source}/"):
+                copy_file(path, target / destination / path[len(source) + 1 :])
+
+
+def copy_file(path: str, target: pathlib.Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(ROOT / path, target)

@@ -1,0 +1,354 @@
+"""An API of Kubeflow Pipelines 2 on a port of this machine, which does what a test tells it to.
+
+Written by kfp_server_api's own description (its REST paths, models and what it says of them) and
+by the backend's behaviour: backend/api/v2beta1/*.proto and backend/src/apiserver/server in
+kubeflow/pipelines. It knows nothing of the client that is tested.
+
+Loaded by conftest.py, as folders of tests are no packages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import json
+import re
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import pytest
+
+from tests.support.tls_files import TlsFiles
+
+BASE = "/apis/v2beta1"
+# google.rpc.Code, and the HTTP status that grpc-gateway makes of it.
+INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED = (
+    (3, 400),
+    (5, 404),
+    (7, 403),
+    (16, 401),
+)
+LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/dex/auth'>Log in</form></body></html>"
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What a client sent."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What a client gets. `content`: JSON, or a text that is sent as it is; None hangs up.
+    `location`: where it is sent to instead, with a status of 3xx."""
+
+    content: Any = None
+    status: int = 200
+    content_type: str = "application/json"
+    location: str = ""
+
+
+def failure(code: tuple[int, int], message: str) -> Answer:
+    """A failure as the backend words it (util.ToRpcStatus)."""
+    details = [{"@type": "type.googleapis.com/google.rpc.Status", "message": message}]
+    content = {"error": message, "code": code[0], "message": message, "details": details}
+    return Answer(content, code[1])
+
+
+class KubeflowApi:
+    """The API's state and script; `requests` is what came, in order.
+
+    `runs`: by id, what each look at a run finds, the last one again and again. `in_the_way`: by
+    the start of a path, what is answered instead, each once.
+    """
+
+    def __init__(self, *, multi_user: bool = False, token: str = "") -> None:
+        self.multi_user = multi_user
+        self.token = token
+        self.requests: list[Request] = []
+        self.experiments: list[dict[str, Any]] = []
+        self.schedules: list[dict[str, Any]] = []
+        self.runs: dict[str, list[dict[str, Any]]] = {}
+        self.in_the_way: dict[str, list[Answer]] = {}
+        self.url = ""
+        self._lock = threading.Lock()
+
+    def of(self, method: str, path: str) -> list[Request]:
+        """The requests of a method to a path below the API's."""
+        return [r for r in self.requests if (r.method, r.path) == (method, BASE + path)]
+
+    def answer(self, request: Request) -> Answer:
+        with self._lock:
+            self.requests.append(request)
+            for start, answers in self.in_the_way.items():
+                if request.path.startswith(BASE + start) and answers:
+                    return answers.pop(0)
+            if self.token and request.headers.get("authorization") != f"Bearer {self.token}":
+                return failure(UNAUTHENTICATED, "Request header error: there is no user identity")
+            return self._route(request)
+
+    def _route(self, request: Request) -> Answer:
+        path = request.path.removeprefix(BASE)
+        if path == "/healthz":
+            # protojson leaves out what is false.
+            return Answer({"multi_user": True} if self.multi_user else {})
+        if path == "/experiments":
+            return self._experiments(request)
+        if path == "/runs" and request.method == "POST":
+            return self._create_run(request.body)
+        if path == "/runs":
+            return self._list_runs(request)
+        if path == "/recurringruns" and request.method == "POST":
+            return self._create_schedule(request.body)
+        if match := re.fullmatch(r"/runs/([^/:]+)", path):
+            states = self.runs.get(match[1])
+            if not states:
+                return failure(
+                    NOT_FOUND,
+                    f"Failed to get a run: ResourceNotFoundError: Run {match[1]} not found.",
+                )
+            return Answer(states.pop(0) if len(states) > 1 else states[0])
+        return Answer("404 page not found\n", 404, "text/plain")
+
+    def _namespace_problem(self, namespace: str) -> Answer | None:
+        if self.multi_user and not namespace:
+            return failure(
+                INVALID_ARGUMENT,
+                "Invalid input error: In multi-user mode, namespace cannot be empty",
+            )
+        if not self.multi_user and namespace:
+            return failure(
+                INVALID_ARGUMENT,
+                "Invalid input error: In single-user mode, namespace must be empty",
+            )
+        return None
+
+    def _experiments(self, request: Request) -> Answer:
+        if request.method == "POST":
+            namespace = request.body.get("namespace", "")
+            if problem := self._namespace_problem(namespace):
+                return problem
+            made = {
+                "experiment_id": str(uuid.uuid5(uuid.NAMESPACE_URL, request.body["display_name"])),
+                "created_at": "2026-11-26T08:00:00Z",
+                **request.body,
+            }
+            self.experiments.append(made)
+            return Answer(made)
+        if problem := self._namespace_problem(request.query.get("namespace", "")):
+            return problem
+        [predicate] = json.loads(request.query["filter"])["predicates"]
+        assert predicate["operation"] in ("EQUALS", 1)
+        found = [
+            one
+            for one in self.experiments
+            if one[predicate["key"]] == predicate["stringValue"]
+            and one.get("namespace", "") == request.query.get("namespace", "")
+        ]
+        return Answer({"experiments": found, "total_size": len(found)} if found else {})
+
+    def _checked(self, body: Any) -> Answer | None:
+        known = [one["experiment_id"] for one in self.experiments]
+        if body.get("experiment_id") not in known:
+            return failure(NOT_FOUND, "ResourceNotFoundError: Experiment not found.")
+        spec = body["pipeline_spec"]
+        spec = spec.get("pipeline_spec", spec)
+        inputs = spec["root"].get("inputDefinitions", {}).get("parameters", {})
+        for key, value in body.get("runtime_config", {}).get("parameters", {}).items():
+            if key not in inputs or not isinstance(value, str):
+                return failure(
+                    INVALID_ARGUMENT, f"Invalid input error: Unrecognized input parameter: {key}"
+                )
+        return None
+
+    def _create_run(self, body: Any) -> Answer:
+        if problem := self._checked(body):
+            return problem
+        run_id = f"6a2b8d1e-5f0c-4c7e-9d3a-{len(self.runs):012d}"
+        made = {"run_id": run_id, "state": "PENDING", "created_at": "2026-11-26T08:00:00Z", **body}
+        self.runs[run_id] = [made]
+        return Answer(made)
+
+    def _list_runs(self, request: Request) -> Answer:
+        if "experiment_id" not in request.query and (
+            problem := self._namespace_problem(request.query.get("namespace", ""))
+        ):
+            return problem
+        wanted = request.query.get("experiment_id")
+        found = [
+            states[-1]
+            for states in self.runs.values()
+            if wanted in (None, states[-1].get("experiment_id"))
+        ]
+        assert request.query["sort_by"] == "created_at desc"
+        found.sort(key=lambda run: run["created_at"], reverse=True)
+        begin = int(request.query.get("page_token") or 0)
+        end = begin + int(request.query["page_size"])
+        if not found:
+            return Answer({})
+        more = {"next_page_token": str(end)} if end < len(found) else {}
+        return Answer({"runs": found[begin:end], "total_size": len(found), **more})
+
+    def _create_schedule(self, body: Any) -> Answer:
+        if problem := self._checked(body):
+            return problem
+        # cron.Parse of robfig/cron v1 takes five fields too, the first of them for seconds.
+        if len(body["trigger"]["cron_schedule"]["cron"].split()) not in (1, 6):
+            return failure(INVALID_ARGUMENT, "Schedule cron is not a supported format")
+        made = {"recurring_run_id": "0f0f0f0f-1111-4222-8333-444444444444", **body}
+        self.schedules.append(made)
+        return Answer(made)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    api: KubeflowApi
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up are part of the tests."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def _do(self) -> None:
+        parts = urlsplit(self.path)
+        length = int(self.headers.get("content-length") or 0)
+        content = self.rfile.read(length)
+        answer = self.server.api.answer(
+            Request(
+                self.command,
+                unquote(parts.path),
+                {key: values[-1] for key, values in parse_qs(parts.query).items()},
+                {key.lower(): value for key, value in self.headers.items()},
+                json.loads(content) if content else None,
+            )
+        )
+        if answer.content is None:
+            self.close_connection = True
+            return
+        is_text = isinstance(answer.content, (str, bytes))
+        body = answer.content if is_text else json.dumps(answer.content)
+        data = body if isinstance(body, bytes) else body.encode()
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(data)))
+        if answer.location:
+            self.send_header("Location", answer.location)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_GET = do_POST = _do  # noqa: N815  http.server's names
+
+    def log_message(self, *_: object) -> None:
+        """Nothing on the screen."""
+
+
+def serve(api: KubeflowApi, tls: TlsFiles | None = None, port: int = 0) -> _Server:
+    """Starts to answer on 127.0.0.1; `api.url` says where. shutdown() ends it."""
+    server = _Server(("127.0.0.1", port), _Handler)
+    server.api = api
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls.server_cert, tls.server_key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    api.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def kubeflow_api() -> Iterator[KubeflowApi]:
+    """One with a single user, no token, and nothing in it."""
+    api = KubeflowApi()
+    server = serve(api)
+    yield api
+    server.shutdown()
+    server.server_close()
+
+
+# Runs as the API tells of them
+
+
+def at(seconds: float | None) -> str:
+    """So many seconds after the run was created; None: not yet, which is the year 1 there."""
+    if seconds is None:
+        return "0001-01-01T00:00:00Z"
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1795680000 + seconds))
+
+
+def node(name: str, state: str, begun: float | None = 0, ended: float | None = None,
+         children: tuple[str, ...] = (), number: int = 0) -> dict[str, Any]:  # fmt: skip
+    """One of Argo's nodes. `number`: what its id and its pod's name end with."""
+    found: dict[str, Any] = {
+        "run_id": "r", "display_name": name, "create_time": at(0), "start_time": at(begun),
+        "end_time": at(ended), "state": state,
+        "child_tasks": [{"pod_name": child} for child in children],
+    }  # fmt: skip
+    if number:
+        found["pod_name"] = f"genreflow-x7k2p-system-container-impl-{number}"
+    return found
+
+
+def child(number: int) -> str:
+    """A node's id, as its parent names it."""
+    return f"genreflow-x7k2p-{number}"
+
+
+def step_nodes(name: str, *attempts: tuple[str, float | None, float | None], number: int,
+               after: tuple[int, ...] = ()) -> list[dict[str, Any]]:  # fmt: skip
+    """A step that may be tried again: its driver, itself, `executor`, and a pod for each attempt
+    (state, begun, ended). `after`: the numbers of what comes after it, its pods' children too."""
+    state, _, ended = attempts[-1]
+    begun = attempts[0][1]
+    shown = "RUNNING" if state == "PENDING" else state
+    numbers = [number + 2 + i for i in range(len(attempts))]
+    pods = [
+        node(f"executor({i})", *attempt, children=tuple(map(child, after)), number=numbers[i])
+        for i, attempt in enumerate(attempts)
+    ]
+    return [
+        node(f"{name}-driver", "SUCCEEDED", begun, begun, (child(number),), number + 90),
+        node(name, shown, begun, ended, (child(number + 1),), number),
+        node("executor", shown, begun, ended, tuple(map(child, numbers)), number + 1),
+        *pods,
+    ]
+
+
+def run(
+    run_id: str,
+    state: str,
+    *nodes: list[dict[str, Any]],
+    spec: Any = None,
+    finished: float | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """A run as GetRun returns it, with the nodes that Kubeflow adds of itself."""
+    own = [
+        node("genreflow-x7k2p", state, 0, finished, (child(9001),), 9000),
+        node("root-driver", "SUCCEEDED", 0, 1, (child(9002),), 9001),
+        node("root", state, 1, finished, (), 9002),
+        node("exit-handler-1-driver", "SUCCEEDED", 2, 3, (), 9003),
+        node("exit-handler-1", state, 3, finished, (), 9004),
+    ]
+    return {
+        "run_id": run_id,
+        "display_name": "genreflow-1",
+        "state": state,
+        "created_at": at(0),
+        "finished_at": at(finished),
+        **({"pipeline_spec": spec} if spec else {}),
+        "run_details": {"task_details": [*own, *(one for step in nodes for one in step)]},
+        **more,
+    }

@@ -1,0 +1,212 @@
+"""A backend for compiled pipelines: runs each step's command line in a process of its own.
+
+It knows KFP's intermediate representation, by kfp-pipeline-spec's proto, and nothing of the
+compiler that is tested: it orders the tasks, resolves the placeholders that they hold, gives them
+their variables, tries failed ones again, and runs the exit handler whatever came before. What a
+cluster adds (pods, volumes, resources, secrets) is only checked to be there.
+
+Loaded by conftest.py, as folders of tests are no packages.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tests.support.paths import ROOT
+
+_PLACEHOLDER = re.compile(r"\{\{\$\.([^}]*)\}\}")
+_PARAMETER = re.compile(r"inputs\.parameters\['([^']+)'\]")
+_OUTPUT_PATH = re.compile(r"outputs\.artifacts\['([^']+)'\]\.path")
+STEP_SECONDS = 900
+
+
+@dataclasses.dataclass
+class Attempt:
+    """One try of a step: its exit status, what it printed, when it ran (monotonic seconds)."""
+
+    task: str
+    status: int
+    output: str
+    begun: float
+    ended: float
+
+
+@dataclasses.dataclass
+class Run:
+    """What came of a run. `pages`: HTML that steps wrote, by task."""
+
+    attempts: list[Attempt]
+    succeeded: bool
+    pages: dict[str, str]
+
+    def of(self, task: str) -> list[Attempt]:
+        return [attempt for attempt in self.attempts if attempt.task == task]
+
+
+class Backend:
+    """Runs one compiled file, as often as asked."""
+
+    def __init__(
+        self,
+        compiled: pathlib.Path,
+        scratch: pathlib.Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        parallel: int = 1,
+        on_start: Callable[[str, int, subprocess.Popen[str]], None] | None = None,
+    ) -> None:
+        """Reads the file.
+
+        Args:
+          compiled: KFP's YAML: the pipeline, and what it says of Kubernetes.
+          scratch: for the steps' pages.
+          environment: variables of all steps, in the place of Secrets.
+          parallel: steps at once.
+          on_start: hears (task, attempt, process) of each start, to do it harm.
+        """
+        import yaml  # with kfp two seconds, and every test loads this module
+        from google.protobuf import json_format
+        from kfp.pipeline_spec import pipeline_spec_pb2
+
+        documents = list(yaml.safe_load_all(compiled.read_text(encoding="utf-8")))
+        self.spec = json_format.ParseDict(documents[0], pipeline_spec_pb2.PipelineSpec())
+        self.platform = documents[1] if len(documents) > 1 else {}
+        self._executors = json_format.MessageToDict(self.spec.deployment_spec)["executors"]
+        self._scratch, self._environment = scratch, dict(environment or {})
+        self._parallel, self._on_start = parallel, on_start
+        self._lock = threading.Lock()
+
+    def run(self, run_id: str, **parameters: str) -> Run:
+        """Runs the pipeline; `parameters` are those of a user who starts it."""
+        root = self.spec.root
+        given = self._pipeline_inputs(root.input_definitions.parameters, parameters)
+        outcome = Run([], True, {})
+        handlers = []
+        for name, task in root.dag.tasks.items():
+            if task.trigger_policy.strategy == task.trigger_policy.ALL_UPSTREAM_TASKS_COMPLETED:
+                handlers.append((name, task))
+        inner = {
+            name: task for name, task in root.dag.tasks.items() if (name, task) not in handlers
+        }
+        states = self._run_dag(inner, given, run_id, outcome)
+        outcome.succeeded = all(states.values())
+        for name, task in handlers:
+            values = self._task_inputs(task, given, run_id, states)
+            outcome.succeeded &= self._run_task(name, task, values, run_id, outcome)
+        return outcome
+
+    def _pipeline_inputs(self, known: Any, given: Mapping[str, str]) -> dict[str, str]:
+        unknown = given.keys() - set(known)
+        assert not unknown, f"the pipeline has no parameters {unknown}"
+        values = {name: str(spec.default_value.string_value) for name, spec in known.items()}
+        lacking = [n for n, spec in known.items() if not spec.is_optional and n not in given]
+        assert not lacking, f"no value for {lacking}"
+        return {**values, **given}
+
+    def _run_dag(
+        self, tasks: Mapping[str, Any], given: dict[str, str], run_id: str, outcome: Run
+    ) -> dict[str, bool]:
+        """Each task after those that it depends on; nothing that depends on a failed one."""
+        states: dict[str, bool] = {}
+        waiting = dict(tasks)
+        running: dict[concurrent.futures.Future[bool], str] = {}
+        with concurrent.futures.ThreadPoolExecutor(self._parallel) as pool:
+            while waiting or running:
+                ready = [
+                    name
+                    for name, task in waiting.items()
+                    if all(states.get(before) for before in task.dependent_tasks)
+                ]
+                for name in sorted(ready):
+                    task = waiting.pop(name)
+                    values = self._task_inputs(task, given, run_id, states)
+                    future = pool.submit(self._run_task, name, task, values, run_id, outcome)
+                    running[future] = name
+                if not running:  # the rest waits for what failed
+                    states.update(dict.fromkeys(waiting, False))
+                    break
+                done, _ = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")
+                for future in done:
+                    states[running.pop(future)] = future.result()
+        return states
+
+    def _task_inputs(
+        self, task: Any, given: Mapping[str, str], run_id: str, states: Mapping[str, bool]
+    ) -> dict[str, str]:
+        values = {}
+        for name, source in task.inputs.parameters.items():
+            kind = source.WhichOneof("kind")
+            if kind == "component_input_parameter":
+                values[name] = given[source.component_input_parameter]
+            elif kind == "runtime_value":
+                constant = source.runtime_value.constant.string_value
+                values[name] = constant.replace("{{$.pipeline_job_uuid}}", run_id)
+            elif kind == "task_final_status":
+                succeeded = states[source.task_final_status.producer_task]
+                values[name] = json.dumps({"state": "SUCCEEDED" if succeeded else "FAILED"})
+            else:
+                raise AssertionError(f"{name}: a parameter of kind {kind}")
+        return values
+
+    def _run_task(
+        self, name: str, task: Any, values: dict[str, str], run_id: str, outcome: Run
+    ) -> bool:
+        component = self.spec.components[task.component_ref.name]
+        if component.WhichOneof("implementation") == "dag":
+            states = self._run_dag(component.dag.tasks, values, run_id, outcome)
+            return all(states.values())
+        executor = self._executors[component.executor_label]["container"]
+        page = self._scratch / run_id / f"{name}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+
+        def resolve(text: str) -> str:
+            def one(match: re.Match[str]) -> str:
+                if parameter := _PARAMETER.fullmatch(match[1]):
+                    return values[parameter[1]]
+                if _OUTPUT_PATH.fullmatch(match[1]):
+                    return str(page)
+                raise AssertionError(f"{name}: an unknown placeholder {match[0]}")
+
+            return _PLACEHOLDER.sub(one, text)
+
+        command = [resolve(word) for word in [*executor["command"], *executor.get("args", [])]]
+        assert command[0] == "python", command
+        variables = {item["name"]: item["value"] for item in executor.get("env", [])}
+        tries = 1 + task.retry_policy.max_retry_count
+        for number in range(tries):
+            attempt = self._try(name, number, command, variables)
+            with self._lock:
+                outcome.attempts.append(attempt)
+            if attempt.status == 0:
+                if page.exists():
+                    outcome.pages[name] = page.read_text(encoding="utf-8")
+                return True
+        return False
+
+    def _try(
+        self, name: str, number: int, command: list[str], variables: Mapping[str, str]
+    ) -> Attempt:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            [sys.executable, *command[1:]],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **self._environment, **variables},
+            start_new_session=True,
+        )
+        if self._on_start:
+            self._on_start(name, number, process)
+        output, _ = process.communicate(timeout=STEP_SECONDS)
+        return Attempt(name, process.returncode, output, begun, time.monotonic())
