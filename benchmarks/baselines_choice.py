@@ -41,7 +41,7 @@ from components.baselines.train import array_blocks
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 
-LEAST_DEVIATION = 1e-3
+MIN_DEVIATION = 1e-3
 
 Labels = npt.NDArray[np.int64]
 # Training features and labels, validation features and labels.
@@ -81,13 +81,13 @@ def as_stored(train: Floats, held: Floats) -> tuple[Floats, Floats]:
 
 
 def each_value(train: Floats, held: Floats) -> tuple[Floats, Floats]:
-    mean, deviation = train.mean(axis=0), np.maximum(train.std(axis=0), LEAST_DEVIATION)
+    mean, deviation = train.mean(axis=0), np.maximum(train.std(axis=0), MIN_DEVIATION)
     return (train - mean) / deviation, (held - mean) / deviation
 
 
 def each_clip(train: Floats, held: Floats) -> tuple[Floats, Floats]:
     def own(clips: Floats) -> Floats:
-        deviation = np.maximum(clips.std(axis=(1, 2), keepdims=True), LEAST_DEVIATION)
+        deviation = np.maximum(clips.std(axis=(1, 2), keepdims=True), MIN_DEVIATION)
         return (clips - clips.mean(axis=(1, 2), keepdims=True)) / deviation
 
     return own(train), own(held)

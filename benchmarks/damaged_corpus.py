@@ -250,7 +250,7 @@ def report(
     of_uri: dict[str, Damage], songs: list[Song], root: pathlib.Path, work: pathlib.Path
 ) -> bool:
     """Prints the table; True where all is as expected."""
-    from components.common.escape import inert_cell
+    from components.common.escape import printable_cell
 
     with (work / "rejects.csv").open(encoding="utf-8", newline="") as rows:
         rejects = {row["uri"]: row for row in csv.DictReader(rows)}
@@ -258,11 +258,11 @@ def report(
     print(f"{'file':42} {'damage':36} {'expected':16} {'found':16} detail")
     for uri, damage in of_uri.items():
         whole = uri if "://" in uri else os.path.normpath(os.path.join(root, uri))
-        row = rejects.pop(inert_cell(whole), None)
+        row = rejects.pop(printable_cell(whole), None)
         found, detail = (row["reason"], row["detail"]) if row else (KEPT, "")
         mark = "" if found == damage.expected else "   <-- differs"
         as_expected &= not mark
-        name = inert_cell(uri)[:42]
+        name = printable_cell(uri)[:42]
         print(f"{name:42} {damage.what:36} {damage.expected:16} {found:16} {detail[:70]}{mark}")
     for row in rejects.values():
         print(f"a good song was left out: {row['track_id']}: {row['reason']} ({row['detail']})")

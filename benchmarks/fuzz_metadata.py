@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks import hostile_metadata as hostile
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.datasets import text
 from components.datasets.corpus import Corpus, list_tracks, split_listing
 from components.datasets.errors import SplitError
@@ -39,7 +39,7 @@ from components.datasets.track import REJECT_REASONS, Reject, Track
 from components.spectrogram_gen.rejects import write_csv
 
 LIMIT_SECONDS = 5
-LONGEST_MESSAGE = 10_000
+MAX_MESSAGE = 10_000
 NOBODY = 65534
 
 
@@ -82,15 +82,15 @@ def check_case(dataset: DatasetSettings, policy: str, csv_path: pathlib.Path) ->
 def _check_message(error: Exception) -> None:
     message = str(error)
     require(bool(message.strip()), "an error has words")
-    require(len(message) <= LONGEST_MESSAGE, "a message can be read", len(message))
+    require(len(message) <= MAX_MESSAGE, "a message can be read", len(message))
     _check_text(message)
 
 
 def _check_text(value: str) -> None:
     """It can be written, and shown so that it does not act."""
     text.encodable(value).encode("utf-8")
-    shown = text.printable(inert(value), 10**9)
-    require(all(c.isprintable() for c in inert(value)), "shown inert", value[:100])
+    shown = text.printable(printable(value), 10**9)
+    require(all(c.isprintable() for c in printable(value)), "shown inert", value[:100])
     shown.encode("utf-8")
 
 

@@ -19,7 +19,7 @@ from packaging.version import Version
 from tests.support.paths import ROOT
 
 LOCKS = ["dev.lock", "runtime.lock", "gpu.lock", "uv.txt"]
-LARGEST_FILE_BYTES = 500_000
+MAX_FILE_BYTES = 500_000
 
 
 def entries(name: str) -> list[str]:
@@ -130,7 +130,7 @@ def test_no_large_file_is_kept(requires_program: Callable[[str, str], str]) -> N
     large = [
         f"{path.relative_to(ROOT)}: {path.stat().st_size} bytes"
         for path in paths
-        if path.is_file() and path.stat().st_size > LARGEST_FILE_BYTES
+        if path.is_file() and path.stat().st_size > MAX_FILE_BYTES
     ]
     assert large == []
 

@@ -21,7 +21,7 @@ from components.storage import objects
 from components.storage.uri import is_remote
 
 # Tables and summaries; model files and examples are read by TensorFlow.
-LARGEST_FILE_BYTES = 1 << 30
+MAX_FILE_BYTES = 1 << 30
 
 
 def empty_folder(uri: str) -> None:
@@ -93,7 +93,7 @@ def read_bytes(path: str) -> bytes:
       FileNotFoundError, components.storage.errors.ObjectMissing: it is not there.
     """
     if is_remote(path):
-        return objects.read(path, LARGEST_FILE_BYTES)
+        return objects.read(path, MAX_FILE_BYTES)
     if "://" not in path:
         return pathlib.Path(path).read_bytes()
     import tensorflow as tf

@@ -20,7 +20,7 @@ DYNAMIC_RANGE_DB = 80.0
 
 # Full scale is 1. Far above it the power would overflow float32, and the picture of
 # such a clip would look normal; 16-bit integers sent as floats still give the right one.
-LARGEST_SAMPLE = 1e6
+MAX_SAMPLE = 1e6
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,7 @@ MAX_PASSES = 40
 # Of C v - lambda v, relative to lambda: the eigenvalue's own error is about its square.
 RESIDUAL_TOLERANCE = 1e-3
 # A component of less variance than that, relative to the first, is rounding.
-LEAST_VARIANCE = 1e-6
+MIN_VARIANCE = 1e-6
 
 
 def fit_features(blocks: Blocks, components: int, seed: int) -> Pipeline:
@@ -62,7 +62,7 @@ def fit_features(blocks: Blocks, components: int, seed: int) -> Pipeline:
     kept = min(components, clips - 1, values)
     width = min(kept + OVERSAMPLING, clips, values)
     vectors, variances = _top(blocks, mean, clips, kept, width, seed)
-    kept = int((variances > LEAST_VARIANCE * variances[0]).sum())
+    kept = int((variances > MIN_VARIANCE * variances[0]).sum())
     vectors, variances = vectors[:kept], variances[:kept]
 
     pca = PCA(n_components=kept)
@@ -145,7 +145,7 @@ def _top(
         vectors = basis @ turn
         residual = np.linalg.norm(image @ turn - vectors * variances, axis=0)
         if (
-            residual <= RESIDUAL_TOLERANCE * np.maximum(variances, LEAST_VARIANCE * variances[0])
+            residual <= RESIDUAL_TOLERANCE * np.maximum(variances, MIN_VARIANCE * variances[0])
         ).all():
             break
         basis = np.linalg.qr(image)[0]

@@ -1,14 +1,14 @@
-"""Text from outside, shown so that it cannot act."""
+"""Escaping of text from outside, before it is shown."""
 
 from __future__ import annotations
 
 
-def inert(text: str) -> str:
-    """Text that no terminal takes for a command: what is not printable is escaped."""
+def printable(text: str) -> str:
+    """Return the text with unprintable characters escaped: a terminal obeys none of them."""
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
-def inert_cell(text: str) -> str:
-    """The same for a cell of a CSV file: no spreadsheet takes it for a formula either."""
-    shown = inert(text)
+def printable_cell(text: str) -> str:
+    """Return printable text for a CSV cell that no spreadsheet takes for a formula."""
+    shown = printable(text)
     return "'" + shown if shown[:1] and shown[:1] in "=+-@" else shown

@@ -15,9 +15,9 @@ import numpy.typing as npt
 Probabilities = npt.NDArray[np.floating[Any]]
 
 # A model that gives the true genre no chance at all must not make the likelihood zero.
-_LEAST_PROBABILITY = 1e-9
+_MIN_PROBABILITY = 1e-9
 _TOLERANCE = 1e-10
-_MOST_ROUNDS = 100_000
+_MAX_ROUNDS = 100_000
 
 
 def average(
@@ -67,9 +67,9 @@ def likeliest_weights(
     if not len(labels) or stacked.shape[1] != len(labels):
         raise ValueError(f"{stacked.shape[1]} rows of probabilities for {len(labels)} labels")
     # [models, tracks]: what each model gave the truth.
-    of_truth = np.maximum(stacked[:, np.arange(len(labels)), labels], _LEAST_PROBABILITY)
+    of_truth = np.maximum(stacked[:, np.arange(len(labels)), labels], _MIN_PROBABILITY)
     shares = np.full(len(names), 1 / len(names))
-    for _ in range(_MOST_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         gains = (of_truth / (shares @ of_truth)).mean(axis=1)
         # At the best value no model's gain exceeds 1, and it bounds what is left to win.
         if gains.max() - 1 < _TOLERANCE:

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.audio.params import DYNAMIC_RANGE_DB, LARGEST_SAMPLE, AudioParams
+from components.audio.params import DYNAMIC_RANGE_DB, MAX_SAMPLE, AudioParams
 from components.audio.spectrogram import mel_graph
 from components.examples import parser, schema
 
@@ -83,7 +83,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]
     def waveform(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
         """Mono float32 `[batch, samples]` at the model's rate, at least one clip long."""
         rate = self._params.sample_rate_hz
-        sound = tf.reduce_all(tf.abs(waveform) <= LARGEST_SAMPLE)  # false for NaN too
+        sound = tf.reduce_all(tf.abs(waveform) <= MAX_SAMPLE)  # false for NaN too
         checks = [
             tf.debugging.Assert(
                 sound, ["waveform: samples are not finite, or far beyond full scale (1.0)"]

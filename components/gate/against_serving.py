@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.common.errors import DataError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.export.seen_tracks import read_seen, track_digest
 from components.gate import evidence
 from components.gate.comparison import Comparison, compare
@@ -45,20 +45,20 @@ def compare_with_serving(
       resamples: how often groups are drawn.
       advance: called with the number of clips predicted since the last call.
     """
-    other = f"{NAME} (version {inert(version)})" if version else NAME
+    other = f"{NAME} (version {printable(version)})" if version else NAME
     try:
         serving = evidence.read_model(saved_model)
         seen = read_seen(saved_model)
     except DataError as error:
-        return f"{other} does not say what it is ({inert(str(error))})"
+        return f"{other} does not say what it is ({printable(str(error))})"
     if serving.digest == candidate.digest:
         ours = scores.right[name]
         return compare(other, ours, ours, scores.groups, resamples=resamples)
     if serving.genres != candidate.genres:
-        listed = ", ".join(map(inert, serving.genres))
+        listed = ", ".join(map(printable, serving.genres))
         return f"{other} knows other genres ({listed})"
     if serving.audio_hash != candidate.audio_hash:
-        return f"{other} hears with other audio parameters ({inert(serving.audio_hash)})"
+        return f"{other} hears with other audio parameters ({printable(serving.audio_hash)})"
     problem = evidence.signature_problem(saved_model, len(candidate.genres))
     if problem:
         return f"{other} has {problem}"
@@ -70,7 +70,7 @@ def compare_with_serving(
         rows = table.make_table(NAME, TEST, clips, probabilities, candidate.genres)
     except (tf.errors.OpError, FileNotFoundError, DataError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return f"{other} cannot predict these examples ({inert(reason)})"
+        return f"{other} cannot predict these examples ({printable(reason)})"
     theirs = read_scores(rows, clips, candidate.genres, [NAME])
     if not unseen.all():
         other += f", which saw the other {int((~unseen).sum())}"

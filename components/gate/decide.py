@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.gate import rules
 from components.gate.comparison import Comparison, compare
 from components.gate.outcome import Decision
@@ -53,7 +53,7 @@ def decide(
 
     baseline: Comparison | str = "no baselines were trained (baselines.models names none)"
     if best_baseline is not None:
-        baseline = against(best_baseline, f"the best baseline ({inert(best_baseline)})")
+        baseline = against(best_baseline, f"the best baseline ({printable(best_baseline)})")
     ensemble: Comparison | str = f"there is no average of all models ({ENSEMBLE_ALL})"
     if ENSEMBLE_ALL in scores.right:
         ensemble = against(ENSEMBLE_ALL, "the average of all models")

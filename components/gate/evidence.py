@@ -19,7 +19,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.examples import parser, reader, schema
 from components.gate.model_digest import read_model_digest
 from components.gate.scores import CLIP_KEYS, TEST
@@ -92,7 +92,7 @@ def read_selection(uri: str) -> Selection:
         raise DataError(f"{path}: not a selection of this version ({error}); run again") from error
     for name in filter(None, (selection.candidate, selection.best_baseline)):
         if name not in selection.models:
-            raise DataError(f"{path}: {inert(str(name))} is not among the models that it lists")
+            raise DataError(f"{path}: {printable(str(name))} is not among the models that it lists")
     return selection
 
 
@@ -109,9 +109,9 @@ def check_selection(
         )
     if selection.candidate_digest != candidate.digest or selection.candidate != architecture:
         raise DataError(
-            f"the predictions chose {inert(selection.candidate)} with digest "
-            f"{inert(selection.candidate_digest)}, the candidate is {inert(architecture)} with "
-            f"{inert(candidate.digest)}: they are another run's; run it again"
+            f"the predictions chose {printable(selection.candidate)} with digest "
+            f"{printable(selection.candidate_digest)}, the candidate is {printable(architecture)} "
+            f"with {printable(candidate.digest)}: they are another run's; run it again"
         )
 
 
@@ -176,4 +176,4 @@ def _read_json(path: str) -> Any:
 
 
 def _listed(genres: Sequence[str]) -> str:
-    return ", ".join(map(inert, genres))
+    return ", ".join(map(printable, genres))

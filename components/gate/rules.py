@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.gate.comparison import Comparison, points
 from components.gate.outcome import Outcome, RuleOutcome
 from components.gate.settings import GateSettings
@@ -16,7 +16,7 @@ from components.predictions.interval import Interval
 
 # Shares are sums of parts of tracks: what rounding leaves must not decide at a border.
 ROUNDING = 1e-9
-MOST_GENRES_NAMED = 5
+MAX_GENRES_NAMED = 5
 # Where no node can look for the last pushed model (a pipeline on Vertex AI).
 UNKNOWN = "nothing can look here for a model that serves"
 
@@ -116,7 +116,7 @@ def genre_recall(
     interval = None if worst is None else (worst.low, worst.high)
 
     def shown(genre: str) -> str:
-        return f"{inert(genre)} ({known[genre].value:.1%} of {tracks[genre]})"
+        return f"{printable(genre)} ({known[genre].value:.1%} of {tracks[genre]})"
 
     lowest = "" if low is None else f"found least is {shown(low)}"
     if floor == 0:
@@ -129,7 +129,7 @@ def genre_recall(
         problems.append(f"test tracks found are below {floor:.1%}: {_listed(map(shown, below))}")
     if empty:
         problems.append(
-            f"no test track is of {_listed(map(inert, empty))}: nothing is known of it; add "
+            f"no test track is of {_listed(map(printable, empty))}: nothing is known of it; add "
             "tracks, or set gate.recall_floor = 0"
         )
     if problems:
@@ -148,9 +148,9 @@ def audio_hash(hashes: Mapping[str, str]) -> RuleOutcome:
     rule = "audio_hash"
     found = sorted(set(hashes.values()))
     if len(found) == 1 and found[0]:
-        text = f"one set of audio parameters ({inert(found[0])}): {', '.join(hashes)}"
+        text = f"one set of audio parameters ({printable(found[0])}): {', '.join(hashes)}"
         return RuleOutcome(rule, "pass", None, None, text)
-    listed = ", ".join(f"{what} {inert(value) or 'unknown'}" for what, value in hashes.items())
+    listed = ", ".join(f"{what} {printable(value) or 'unknown'}" for what, value in hashes.items())
     text = f"audio parameters differ: {listed}; these do not belong together, run all of it again"
     return RuleOutcome(rule, "fail", None, None, text)
 
@@ -167,7 +167,7 @@ def already_serving(
       version: the last pushed version, for the text.
       known: whether the run could look for the last pushed model.
     """
-    rule, version = "already_serving", inert(version)
+    rule, version = "already_serving", printable(version)
     if not known:
         return RuleOutcome(rule, "off", None, None, UNKNOWN)
     if serving_digest is None:
@@ -215,5 +215,5 @@ def _unchecked(rule: str, switch: str, reason: str) -> RuleOutcome:
 
 def _listed(names: Iterable[str]) -> str:
     every = list(names)
-    more = len(every) - MOST_GENRES_NAMED
-    return ", ".join(every[:MOST_GENRES_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(every) - MAX_GENRES_NAMED
+    return ", ".join(every[:MAX_GENRES_NAMED]) + (f" and {more} more" if more > 0 else "")

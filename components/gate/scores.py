@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.common.errors import DataError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.predictions import resampling
 from components.predictions.interval import Interval
 from components.predictions.rightness import right_by_track
@@ -89,7 +89,9 @@ def read_scores(
     for model in dict.fromkeys(models):
         rows = table[(table["model"] == model) & (table["split"] == TEST)]
         if rows.empty:
-            raise DataError(f"the predictions have no test rows of {inert(model)}: run it again")
+            raise DataError(
+                f"the predictions have no test rows of {printable(model)}: run it again"
+            )
         _check_clips(model, _in_order(rows), wanted)
         tracks = right_by_track(rows, genres)
         right[model] = tracks["right"].to_numpy()
@@ -119,8 +121,8 @@ def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
         first = table.iloc[int(np.argmin(sound))]
         raise DataError(
             f"{int((~sound).sum())} predictions are not probabilities (not finite, negative, or "
-            f"not adding up to 1); the first is of model {inert(str(first['model']))}, split "
-            f"{inert(str(first['split']))}, track {inert(str(first['track_id']))}"
+            f"not adding up to 1); the first is of model {printable(str(first['model']))}, split "
+            f"{printable(str(first['split']))}, track {printable(str(first['track_id']))}"
         )
 
 
@@ -129,7 +131,7 @@ def _check_clips(model: str, rows: pd.DataFrame, wanted: pd.DataFrame) -> None:
         return
     found, expected = set(rows["track_id"]), set(wanted["track_id"])
     raise DataError(
-        f"the predictions of {inert(model)} are not of this run's test clips: {len(rows)} rows "
+        f"the predictions of {printable(model)} are not of this run's test clips: {len(rows)} rows "
         f"of {len(found)} tracks, the examples have {len(wanted)} of {len(expected)}, and "
         f"{len(found & expected)} tracks are in both (else clips, artists or labels differ); "
         "they are another run's: run it again"
@@ -142,4 +144,4 @@ def _in_order(clips: pd.DataFrame) -> pd.DataFrame:
 
 
 def _named(columns: Iterable[str]) -> str:
-    return ", ".join(inert(column.removeprefix("p_")) for column in columns)
+    return ", ".join(printable(column.removeprefix("p_")) for column in columns)

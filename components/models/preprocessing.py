@@ -26,7 +26,7 @@ IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
 
 # Added to a clip's variance, in dB^2: that of silence is 0, that of music 100 to 400.
-LEAST_VARIANCE_DB = 1e-3
+MIN_VARIANCE_DB = 1e-3
 
 
 class _InFloat32(keras.layers.Layer):  # type: ignore[misc]
@@ -45,7 +45,7 @@ class Standardise(_InFloat32):
     def call(self, mel_db: Any) -> Any:
         centred = mel_db - ops.mean(mel_db, axis=(1, 2), keepdims=True)
         variance = ops.mean(ops.square(centred), axis=(1, 2), keepdims=True)
-        return centred * ops.rsqrt(variance + LEAST_VARIANCE_DB)
+        return centred * ops.rsqrt(variance + MIN_VARIANCE_DB)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         return input_shape

@@ -11,7 +11,7 @@ import pandas as pd
 
 from components.audio.params import AudioParams
 from components.common.errors import DataError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.predictions.table import probability_columns
 from components.report import card, gallery, matrices, measures, mistakes, plots, spectrograms
 from components.report.calibration import Reliability, reliability
@@ -144,7 +144,7 @@ def _plot_key(genres: Sequence[str]) -> list[tuple[str, str]]:
     return [
         (shown, genre)
         for shown, genre in zip(plot_names(genres), genres, strict=True)
-        if shown != inert(genre) and not shown.endswith("…")
+        if shown != printable(genre) and not shown.endswith("…")
     ]
 
 

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.common.escape import inert
+from components.common.escape import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,7 +27,7 @@ KIND_COLOURS = {"network": BLUE, "ensemble": ORANGE, "baseline": GREEN}
 KIND_MARKERS = {"network": "o", "ensemble": "D", "baseline": "s"}
 SPLIT_COLOURS = {"train": BLUE, "validation": "#e69f00", "test": "#56b4e9"}
 
-_LONGEST_NAME = 16
+_MAX_NAME = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def draw(
     return png.getvalue()
 
 
-def plot_names(names: Sequence[str], longest: int = _LONGEST_NAME) -> list[str]:
+def plot_names(names: Sequence[str], longest: int = _MAX_NAME) -> list[str]:
     """Names as plots show them: inert, short, and still different from each other.
 
     A name with letters that the plots' font lacks becomes its number ("no. 3"), which the
@@ -104,7 +104,7 @@ def plot_names(names: Sequence[str], longest: int = _LONGEST_NAME) -> list[str]:
 
 
 def _short(name: str, number: int, longest: int) -> str:
-    shown = inert(name)
+    shown = printable(name)
     drawable = _drawable()
     if not shown.strip() or any(ord(character) not in drawable for character in shown):
         return f"no. {number}"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Counts are written into cells up to so many genres; beyond, colour alone would fit.
-_MOST_NUMBERED = 16
+_MAX_NUMBERED = 16
 _DARK = 0.55  # a cell this full takes white digits
 _SMALL_INCHES = 3.1
 
@@ -35,7 +35,7 @@ def confusion(
     """
     table = np.array(counts)
     share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    numbered = len(genres) <= _MOST_NUMBERED
+    numbered = len(genres) <= _MAX_NUMBERED
     names = plot_names(genres, longest=14 if large else 10)
     size = 7.5 if large else 6.5
     if len(genres) > 12:

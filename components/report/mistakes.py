@@ -10,8 +10,8 @@ import pandas as pd
 
 from components.predictions.table import by_track, probability_columns
 
-MOST_PAIRS = 12
-MOST_TRACKS = 8
+MAX_PAIRS = 12
+MAX_TRACKS = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class HardTrack:
 
 
 def confused_pairs(
-    confusion: Sequence[Sequence[int]], genres: Sequence[str], most: int = MOST_PAIRS
+    confusion: Sequence[Sequence[int]], genres: Sequence[str], most: int = MAX_PAIRS
 ) -> list[ConfusedPair]:
     """The pairs of genres that are mixed up most often, by tracks, then by share.
 
@@ -68,7 +68,7 @@ def confused_pairs(
 
 
 def hardest_tracks(
-    test: pd.DataFrame, model: str, genres: Sequence[str], most: int = MOST_TRACKS
+    test: pd.DataFrame, model: str, genres: Sequence[str], most: int = MAX_TRACKS
 ) -> list[HardTrack]:
     """The tracks whose own genre the model gives the least probability, hardest first.
 

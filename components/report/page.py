@@ -1,6 +1,6 @@
 """The page: one HTML file that needs nothing else, and runs nothing.
 
-Every value goes through Jinja's autoescape, and before it through `inert`: what a genre or a
+Every value goes through Jinja's autoescape, and before it through `printable`: what a genre or a
 file is called is shown and never acted on. Filters of the templates:
 
 foreign     text from outside, which is no formula for a spreadsheet either
@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.audio.params import AudioParams
-from components.common.escape import inert, inert_cell
+from components.common.escape import printable, printable_cell
 from components.datasets.track import REJECT_REASONS, SPLITS
 from components.predictions.metrics import Interval
 from components.report import card, study
@@ -191,7 +191,9 @@ def _environment() -> Environment:
 
     def shown(value: object) -> object:
         """Every string that a template puts out, but for HTML that a template made."""
-        return inert(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        return (
+            printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+        )
 
     def interval(found: Interval | None) -> Markup:
         if found is None:
@@ -213,7 +215,7 @@ def _environment() -> Environment:
         finalize=shown,
     )
     environment.filters.update(
-        foreign=inert_cell,
+        foreign=printable_cell,
         percent=percent,
         points=points,
         interval=interval,

@@ -17,7 +17,7 @@ from components.common.errors import DataError
 from components.predictions import table
 from components.trainer.history import HISTORY_FILE
 
-MOST_REJECTS = 50
+MAX_REJECTS = 50
 _MODEL_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 
@@ -26,7 +26,7 @@ class Sources:
     """What the parts of a run said, as they wrote it.
 
     `predictions`: the table of all models; `selection`: selection.json; `decision`:
-    decision.json; `summary`: the examples' summary.json; `rejects`: the first MOST_REJECTS
+    decision.json; `summary`: the examples' summary.json; `rejects`: the first MAX_REJECTS
     rows of rejects.csv; `histories`: history.json by network; `baselines`: baselines.json,
     None without them; `card`: the candidate's model_card.json; `data`: {"dataset", "split"},
     the settings that decided what was learned from. `genres` in label order.
@@ -107,4 +107,4 @@ def read(
 
 def _first_rejects(text: str) -> tuple[Mapping[str, str], ...]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
-    return tuple(dict(row) for row, _ in zip(rows, range(MOST_REJECTS), strict=False))
+    return tuple(dict(row) for row, _ in zip(rows, range(MAX_REJECTS), strict=False))

@@ -20,7 +20,7 @@ from components.storage.errors import ObjectMissing
 from components.storage.uri import is_remote
 
 VERSION = 1
-LARGEST_MODEL_BYTES = 16 << 30
+MAX_MODEL_BYTES = 16 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +42,7 @@ def lay_out(saved_model: str, folder: pathlib.Path) -> pathlib.Path:
     models = folder / MODEL_NAME
     version = models / str(VERSION)
     if is_remote(saved_model):
-        objects.download_folder(saved_model, version, LARGEST_MODEL_BYTES)
+        objects.download_folder(saved_model, version, MAX_MODEL_BYTES)
     elif "://" in saved_model:
         io_utils.copy_dir(saved_model, str(version))
     else:

@@ -24,16 +24,16 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.export.warmup import MODEL_NAME
 from components.serving_check.outcome import CheckFailed
 
-LARGEST_MESSAGE_BYTES = 256 << 20
-LARGEST_ANSWER_BYTES = 16 << 20
+MAX_MESSAGE_BYTES = 256 << 20
+MAX_ANSWER_BYTES = 16 << 20
 MESSAGE_LETTERS = 300
 _OPTIONS = (
-    ("grpc.max_send_message_length", LARGEST_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.enable_http_proxy", 0),
 )
 
@@ -133,12 +133,12 @@ class Client:
         self.requests += 1
         try:
             with self._opener.open(request, timeout=self._deadline_s) as answer:
-                predictions = json.loads(answer.read(LARGEST_ANSWER_BYTES))["predictions"]
+                predictions = json.loads(answer.read(MAX_ANSWER_BYTES))["predictions"]
         except urllib.error.HTTPError as error:
-            told = inert(error.read(MESSAGE_LETTERS).decode(errors="replace"))
+            told = printable(error.read(MESSAGE_LETTERS).decode(errors="replace"))
             raise CheckFailed(f"REST: the server answered {error.code}: {told}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise CheckFailed(f"REST: no answer ({inert(str(error))})") from error
+            raise CheckFailed(f"REST: no answer ({printable(str(error))})") from error
         except (ValueError, LookupError, TypeError) as error:
             raise CheckFailed(f"REST: the answer is no JSON with predictions: {error}") from error
         if not isinstance(predictions, list):
@@ -161,5 +161,5 @@ def _request(signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:
 
 def _words(error: Any) -> str:
     """A failed call's status and message, short and inert."""
-    details = inert(" ".join((error.details() or "").split()))[:MESSAGE_LETTERS]
+    details = printable(" ".join((error.details() or "").split()))[:MESSAGE_LETTERS]
     return f"{error.code().name}: {details}"

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.examples import parser, reader, schema
 from components.predictions.table import probability_columns
 from components.serving_check.outcome import CheckFailed
@@ -56,8 +56,8 @@ def read_test_clips(
     rows = table[(table["model"] == candidate) & (table["split"] == TEST)]
     if rows.empty or not set(columns) <= set(table.columns):
         raise CheckFailed(
-            f"the predictions have no test rows of {inert(candidate)} for the genres "
-            f"{', '.join(map(inert, genres))}"
+            f"the predictions have no test rows of {printable(candidate)} for the genres "
+            f"{', '.join(map(printable, genres))}"
         )
     keys = list(zip(rows[schema.TRACK_ID], rows[schema.CLIP_INDEX].astype(int), strict=True))
     chosen = choose(keys, count)
@@ -91,7 +91,7 @@ def _rank(key: Key) -> bytes:
 
 
 def _name(key: Key) -> str:
-    return f"clip {key[1]} of test track {inert(key[0])}"
+    return f"clip {key[1]} of test track {printable(key[0])}"
 
 
 def _read(examples_uri: str, wanted: set[Key]) -> dict[Key, bytes]:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.serving_check.outcome import CheckFailed
 
 SERVER = (sys.executable, "-m", "serving.server")
@@ -104,7 +104,7 @@ def last_lines(log: pathlib.Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LAST_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    told = [inert(line.strip()) for line in lines if line.strip()][-LAST_LINES:]
+    told = [printable(line.strip()) for line in lines if line.strip()][-LAST_LINES:]
     return "; ".join(told)[-LAST_LETTERS:]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.export.warmup import MODEL_NAME
 from components.serving_check.candidate import VERSION
 from components.serving_check.client import Answer
@@ -65,7 +65,7 @@ class Trial:
         if names is None or names.tolist() != expected:
             raise CheckFailed(
                 "the answer's genres are not the model's "
-                f"({', '.join(map(inert, self._genres))}), a row for each of {rows}"
+                f"({', '.join(map(printable, self._genres))}), a row for each of {rows}"
             )
         return self._probabilities(answer.outputs.get("probabilities"), rows)
 
@@ -98,7 +98,7 @@ class Trial:
         self.largest = max(worst, self.largest or 0.0)
         if not worst <= self._tolerance:
             raise CheckFailed(
-                f"{names[row]}: {inert(self._genres[genre])} is {got[row, genre]:.6f} from the "
+                f"{names[row]}: {printable(self._genres[genre])} is {got[row, genre]:.6f} from the "
                 f"server and {expected[row, genre]:.6f} {truth}: {worst:.2g} apart, where "
                 f"serving.tolerance allows {self._tolerance:.2g}"
             )
@@ -125,6 +125,6 @@ def check_model(answer: Answer, signature: str) -> None:
     said = (answer.name, answer.version, answer.signature)
     if said != (MODEL_NAME, VERSION, signature):
         raise CheckFailed(
-            f"the answer's model_spec says {inert(str(said))}, "
+            f"the answer's model_spec says {printable(str(said))}, "
             f"not {(MODEL_NAME, VERSION, signature)}"
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError
-from components.common.escape import inert_cell
+from components.common.escape import printable_cell
 from components.datasets.track import Reject, Track
 
 # Left out on purpose, by the configuration or for want of a label: no sign of bad input.
@@ -30,7 +30,7 @@ def write_rejects(directory: str, rejects: Iterable[Reject], summary: dict[str, 
 def write_csv(path: str, rejects: Iterable[Reject]) -> None:
     """Writes the rows in the order given, all of them or no file.
 
-    Names come from other people's metadata: `inert_cell` keeps them from acting in a
+    Names come from other people's metadata: `printable_cell` keeps them from acting in a
     terminal or a spreadsheet.
     """
     if os.path.isdir(path):
@@ -44,7 +44,7 @@ def write_csv(path: str, rejects: Iterable[Reject]) -> None:
         writer = csv.writer(out)
         writer.writerow(COLUMNS)
         for reject in rejects:
-            writer.writerow([inert_cell(getattr(reject, column)) for column in COLUMNS])
+            writer.writerow([printable_cell(getattr(reject, column)) for column in COLUMNS])
 
 
 def duplicate_rejects(tracks: Iterable[Track], duplicates: Mapping[str, str]) -> Iterator[Reject]:

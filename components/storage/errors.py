@@ -11,7 +11,7 @@ from typing import Any
 from components.common.errors import GenreflowError, UsageError
 
 SECRET_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-LONGEST_DETAIL = 200
+MAX_DETAIL = 200
 
 
 class StorageError(GenreflowError):
@@ -157,7 +157,7 @@ def scrubbed(text: str) -> str:
         if value:
             text = text.replace(value, "***")
     line = " ".join(text.split())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"
+    return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"
 
 
 def _bare(error: Any) -> Exception:

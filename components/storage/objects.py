@@ -21,7 +21,7 @@ from components.storage.uri import S3Uri, parse
 _BLOCK_BYTES = 1 << 20
 _DELETE_AT_ONCE = 1000  # the protocol's limit
 # Of a folder that is fetched as a whole; a SavedModel has about ten.
-MOST_FILES = 1000
+MAX_FILES = 1000
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -121,7 +121,7 @@ def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) ->
     """Fetches every object below a URI into a local folder; returns how many there were.
 
     Raises:
-      ObjectTooLarge: together they are larger than `max_bytes`, or more than MOST_FILES.
+      ObjectTooLarge: together they are larger than `max_bytes`, or more than MAX_FILES.
       StorageError: a key would lead out of the folder; and as `download`.
     """
     prefix = f"{uri.rstrip('/')}/"
@@ -130,9 +130,9 @@ def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) ->
     for item in list_objects(prefix):
         listed.append(item)
         total += item.state.size_bytes
-        if total > max_bytes or len(listed) > MOST_FILES:
+        if total > max_bytes or len(listed) > MAX_FILES:
             raise ObjectTooLarge(
-                f"{uri}: more than {max_bytes} bytes or {MOST_FILES} files lie there"
+                f"{uri}: more than {max_bytes} bytes or {MAX_FILES} files lie there"
             )
     for item in listed:
         parts = item.uri[len(prefix) :].split("/")

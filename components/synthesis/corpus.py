@@ -37,7 +37,7 @@ KIND = "genreflow synthetic corpus"
 ENTRIES = frozenset({MARKER, "fma_metadata", "fma_small"})
 # Shortest track: two 2-second clips do not all overlap.
 SHORTEST_SECONDS = 3.0
-LONGEST_SECONDS = 600.0
+MAX_SECONDS = 600.0
 # libsndfile's scale from 0 (largest files) to 1: about 40 kbit/s for mono.
 _MP3_COMPRESSION = 0.8
 
@@ -77,9 +77,9 @@ def write_corpus(
       CorpusError: parameters out of range, or the folder holds something that no call
         of this function wrote. OSError: the disk.
     """
-    if not (math.isfinite(track_seconds) and SHORTEST_SECONDS <= track_seconds <= LONGEST_SECONDS):
+    if not (math.isfinite(track_seconds) and SHORTEST_SECONDS <= track_seconds <= MAX_SECONDS):
         raise CorpusError(
-            f"track_seconds = {track_seconds}: must be {SHORTEST_SECONDS:g} to {LONGEST_SECONDS:g}"
+            f"track_seconds = {track_seconds}: must be {SHORTEST_SECONDS:g} to {MAX_SECONDS:g}"
         )
     try:
         planned = plan_corpus(tracks, seed)

@@ -10,7 +10,7 @@ from components.synthesis.styles import STYLES
 from components.synthesis.track import generator
 
 GENRES: tuple[str, ...] = tuple(STYLES)
-SMALLEST_CORPUS = 2 * len(GENRES)
+MIN_CORPUS = 2 * len(GENRES)
 # FMA's names of the splits, with the share of each genre's tracks.
 VALIDATION_SHARE = 0.16
 TEST_SHARE = 0.24
@@ -86,9 +86,9 @@ def plan_corpus(tracks: int, seed: int) -> list[PlannedTrack]:
     Raises:
       ValueError: fewer than two tracks a genre.
     """
-    if tracks < SMALLEST_CORPUS:
+    if tracks < MIN_CORPUS:
         raise ValueError(
-            f"tracks = {tracks}: a synthetic corpus needs at least {SMALLEST_CORPUS} "
+            f"tracks = {tracks}: a synthetic corpus needs at least {MIN_CORPUS} "
             f"(two for each of its {len(GENRES)} genres)"
         )
     rng = generator(seed, "plan")

@@ -25,7 +25,7 @@ from components.tuner.settings import TuningSettings
 from components.tuner.trials import Measured
 
 # As Keras's own cross-entropy cuts probabilities.
-_LEAST_PROBABILITY = 1e-7
+_MIN_PROBABILITY = 1e-7
 
 
 class Fit(Protocol):
@@ -150,7 +150,7 @@ def measure(model: keras.Model, source: Source, batch_size: int) -> tuple[float,
         answers = model.predict_on_batch(inputs)[: len(labels)]
         probabilities = np.asarray(answers, np.float64)
         of_labels = probabilities[np.arange(len(labels)), labels]
-        loss -= float(np.log(np.clip(of_labels, _LEAST_PROBABILITY, 1.0)).sum())
+        loss -= float(np.log(np.clip(of_labels, _MIN_PROBABILITY, 1.0)).sum())
         right += int((probabilities.argmax(axis=1) == labels).sum())
         clips += len(labels)
     return loss / clips, right / clips

@@ -19,7 +19,7 @@ from pipeline.config.beam import pipeline_args
 from pipeline.config.load import read_config, with_data_dir
 from pipeline.config.schema import Config
 from pipeline.display.progress import RunDisplay
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 from pipeline.prepare import disk_space, preflight, survey
 
 SHOWN_REJECTS = 5
@@ -63,12 +63,12 @@ def check_data(
     rejects = sorted([*(corpus or listing).rejects, *found.rejects])
     out.print(_genre_table(listing, corpus, bad))
     for warning in corpus.splits.warnings if corpus else ():
-        out.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
+        out.print(f"[yellow]warning:[/] {escaped(warning)}", highlight=False, soft_wrap=True)
     _print_rejects(out, rejects, full=full)
     _print_cost(out, config, found, total - len(bad), total)
     if rejects_csv:
         write_csv(rejects_csv, rejects)
-        out.print(f"the list of tracks left out is in {shown(rejects_csv)}", soft_wrap=True)
+        out.print(f"the list of tracks left out is in {escaped(rejects_csv)}", soft_wrap=True)
     try:
         preflight.check_weights(config)
         if problem:
@@ -115,7 +115,7 @@ def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Tabl
     for column in (*columns, "all"):
         table.add_column(column, justify="right")
     for genre in listing.genres:
-        table.add_row(shown(genre), *(str(counts[genre][c]) for c in (*columns, "all")))
+        table.add_row(escaped(genre), *(str(counts[genre][c]) for c in (*columns, "all")))
     table.add_section()
     sums = [sum(counts[genre][c] for genre in listing.genres) for c in (*columns, "all")]
     table.add_row("all", *map(str, sums))
@@ -134,9 +134,9 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
             continue
         out.print(f"{len(found)} left out, {reason}: {meaning}", highlight=False, soft_wrap=True)
         for reject in found[:SHOWN_REJECTS]:
-            detail = f" ({shown(reject.detail)})" if reject.detail else ""
+            detail = f" ({escaped(reject.detail)})" if reject.detail else ""
             out.print(
-                f"    {shown(reject.track_id)}  {shown(reject.uri)}{detail}",
+                f"    {escaped(reject.track_id)}  {escaped(reject.uri)}{detail}",
                 highlight=False,
                 soft_wrap=True,
             )

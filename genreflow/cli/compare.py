@@ -11,9 +11,9 @@ from rich.table import Table
 
 from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from pipeline.display.results import KINDS
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 from pipeline.results.results_file import blessed
 
 if TYPE_CHECKING:
@@ -46,20 +46,20 @@ def compare(folders: Sequence[str], *, model: str, json_output: bool, csv_file: 
         return 0
     _print(Console(highlight=False), found)
     if csv_file:
-        print(f"written    {inert(csv_file)}")
+        print(f"written    {printable(csv_file)}")
     return 0
 
 
 def _print(out: Console, found: Comparison) -> None:
     for number, run in enumerate(found.runs):
-        out.print(f"{LETTERS[number]}  {shown(run.folder)}", soft_wrap=True)
+        out.print(f"{LETTERS[number]}  {escaped(run.folder)}", soft_wrap=True)
     for table in tables(found):
         out.print(table)
     out.print(LEGEND, style="dim")
     for note in notes(found):
-        out.print(f"[yellow]{shown(note)}[/]")
+        out.print(f"[yellow]{escaped(note)}[/]")
     for line in conclusions(found):
-        out.print(shown(line))
+        out.print(escaped(line))
 
 
 LEGEND = (
@@ -104,7 +104,7 @@ def _facts(found: Comparison) -> Table:
         "configuration": [results["config_digest"] for results in all_results],
     }
     for name, cells in rows.items():
-        table.add_row(name, *map(shown, cells))
+        table.add_row(name, *map(escaped, cells))
     return table
 
 
@@ -179,11 +179,11 @@ def _side_by_side(
 
 
 def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) -> Table:
-    table = Table(title=shown(title), title_justify="left")
+    table = Table(title=escaped(title), title_justify="left")
     for index, header in enumerate(columns):
         table.add_column(header, justify="right" if index else "left")
     for number, row in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*map(shown, row), end_section=number in ends)
+        table.add_row(*map(escaped, row), end_section=number in ends)
     return table
 
 

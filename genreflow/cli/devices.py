@@ -15,7 +15,7 @@ from rich.console import Console
 
 from components.common.cpu import usable_cores
 from components.trainer.devices import BFLOAT16_CAPABILITY, FLOAT16_CAPABILITY, FLOAT32
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 from pipeline.process import cuda
 
 PROBE = (sys.executable, "-m", "pipeline.process.devices_probe")
@@ -38,7 +38,7 @@ def devices() -> int:
     _print_libraries(out, facts.get("libraries", {}))
     found = facts.get("tensorflow")
     if found is None:
-        out.print(f"[red]TensorFlow cannot be asked:[/] {shown(trouble)}")
+        out.print(f"[red]TensorFlow cannot be asked:[/] {escaped(trouble)}")
     else:
         _print_plan(out, found, listed, facts.get("libraries", {}))
     return 0
@@ -94,7 +94,7 @@ def _print_processor(out: Console) -> None:
     known = [name for name in INSTRUCTIONS if name in flags]
     usable = usable_cores()
     out.print("[bold]Processor[/]")
-    out.print(f"  {shown(model)}, {usable} of {os.cpu_count()} cores usable")
+    out.print(f"  {escaped(model)}, {usable} of {os.cpu_count()} cores usable")
     out.print(f"  instructions: {' '.join(known) or 'unknown'}")
 
 
@@ -102,8 +102,8 @@ def _print_cards(out: Console, listed: list[cuda.Card]) -> None:
     out.print("[bold]GPUs that the driver lists[/]")
     for card in listed:
         out.print(
-            f"  {shown(card.name)}, {shown(card.memory_mib)} MiB, compute capability "
-            f"{shown(card.capability)}, driver {shown(card.driver)}"
+            f"  {escaped(card.name)}, {escaped(card.memory_mib)} MiB, compute capability "
+            f"{escaped(card.capability)}, driver {escaped(card.driver)}"
         )
     if not listed:
         nodes = sorted(path.name for path in pathlib.Path("/dev").glob("nvidia[0-9]*"))
@@ -119,14 +119,14 @@ def _print_libraries(out: Console, libraries: dict[str, dict[str, str]]) -> None
     )
     for name, found in libraries.items():
         if "path" in found:
-            out.print(f"  [green]✓[/] {name}  {shown(found['path'])}")
+            out.print(f"  [green]✓[/] {name}  {escaped(found['path'])}")
         else:
-            out.print(f"  [red]✗[/] {name}  {shown(_why_missing(name, found['error']))}")
+            out.print(f"  [red]✗[/] {name}  {escaped(_why_missing(name, found['error']))}")
     missing = [name for name, found in libraries.items() if "path" not in found]
     path = os.environ.get(cuda.PATH_VARIABLE)
     folders = cuda.pip_folders()
     looked = [
-        f"{cuda.PATH_VARIABLE} ({shown(path) if path else 'not set'})",
+        f"{cuda.PATH_VARIABLE} ({escaped(path) if path else 'not set'})",
         f"pip's nvidia packages ({len(folders) or 'no'} folders beside TensorFlow)",
         "the loader's own folders (ldconfig -p)",
     ]
@@ -140,7 +140,7 @@ def _print_libraries(out: Console, libraries: dict[str, dict[str, str]]) -> None
     if packages:
         version = built.get("tensorflow", "")
         out.print(
-            f"  the others come with: {shown(sys.executable)} -m pip install "
+            f"  the others come with: {escaped(sys.executable)} -m pip install "
             f'"tensorflow\\[and-cuda]=={version}" (here {", ".join(packages)})'
         )
 
@@ -159,7 +159,7 @@ def _print_plan(
     if gpus:
         for gpu in gpus:
             capability = ".".join(map(str, gpu["capability"])) or "unknown"
-            out.print(f"  {shown(gpu['name'])}, compute capability {capability}")
+            out.print(f"  {escaped(gpu['name'])}, compute capability {capability}")
     else:
         out.print("  the processor")
     if not gpus and listed:
@@ -167,7 +167,7 @@ def _print_plan(
         why = f"without {', '.join(missing)}" if missing else "although every library loads"
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         if hidden is not None:
-            why += f", and with CUDA_VISIBLE_DEVICES={shown(repr(hidden))}"
+            why += f", and with CUDA_VISIBLE_DEVICES={escaped(repr(hidden))}"
         out.print(f"  [yellow]TensorFlow sees none of the {len(listed)} GPUs[/], {why}")
     out.print(f"  precision: {found['precision']}, {_why_precision(found)}")
     out.print(f"  XLA: {_why_xla(found)}")
@@ -188,7 +188,7 @@ def _why_precision(found: Facts) -> str:
 
 def _why_xla(found: Facts) -> str:
     if found["compiles"]:
-        return f"on, with {shown(found['device_library'])}"
+        return f"on, with {escaped(found['device_library'])}"
     if not found["gpus"]:
         return "off; on a processor it costs more time than it saves"
     if len(found["gpus"]) > 1:

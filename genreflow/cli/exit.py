@@ -35,7 +35,7 @@ def finish(command: Any, *args: Any, **kwargs: Any) -> None:
 
 
 def _complain(message: str) -> None:
-    from components.common.escape import inert
+    from components.common.escape import printable
 
     lines = message.splitlines() or ["failed without a word"]
-    typer.echo("genreflow: " + "\n".join(inert(line) for line in lines), err=True)
+    typer.echo("genreflow: " + "\n".join(printable(line) for line in lines), err=True)

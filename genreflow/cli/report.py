@@ -10,7 +10,7 @@ import webbrowser
 import typer
 
 from components.common.errors import DataError, UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from pipeline.work_dir import PAGE, WorkDir
 
 # Elsewhere a browser needs one of these to show itself.
@@ -30,7 +30,7 @@ def report(work_dir: str, *, wanted: bool | None) -> int:
       DataError: it was asked to be opened, and no browser could be started.
     """
     page = find(WorkDir.at(work_dir))
-    typer.echo(inert(str(page)))
+    typer.echo(printable(str(page)))
     if wanted or (wanted is None and sys.stdout.isatty() and has_display()):
         opened = webbrowser.open(page.as_uri())
         if wanted and not opened:

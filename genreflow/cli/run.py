@@ -19,7 +19,7 @@ from genreflow.cli.program import program
 from pipeline.config.load import read_config, with_data_dir
 from pipeline.display.progress import RunDisplay
 from pipeline.display.results import LEGEND, results_tables, verdict, worth
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
 from pipeline.graph.inputs import facts_of
 from pipeline.local import runner as local_runner
@@ -79,7 +79,7 @@ def run(
             out.print(table)
         out.print(TUNING_LEGEND, style="dim", highlight=False)
     for note in worth(results):
-        out.print(f"[yellow]{shown(note)}[/]", highlight=False, soft_wrap=True)
+        out.print(f"[yellow]{escaped(note)}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, places, corpus, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not blessed(results) else 0
 
@@ -111,19 +111,19 @@ def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
 def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places: Places) -> None:
     elsewhere = places.pipeline_root != str(work.pipeline_root)
     console.print(
-        f"genreflow: {shown(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
+        f"genreflow: {escaped(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
         + (f", {len(corpus.rejects)} left out before decoding" if corpus.rejects else "")
         + (
-            f"; artifacts go to {shown(places.pipeline_root)}, the rest"
+            f"; artifacts go to {escaped(places.pipeline_root)}, the rest"
             if elsewhere
             else "; everything goes"
         )
-        + f" to {shown(work.root)}",
+        + f" to {escaped(work.root)}",
         highlight=False,
         soft_wrap=True,
     )
     for warning in corpus.splits.warnings:
-        console.print(f"[yellow]warning:[/] {shown(warning)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escaped(warning)}", highlight=False, soft_wrap=True)
 
 
 def _conclude(
@@ -150,19 +150,19 @@ def _conclude(
         )
     serves = complete_versions(places.models)
     if version:
-        say(f"pushed     {shown(join(places.models, str(version)))}")
+        say(f"pushed     {escaped(join(places.models, str(version)))}")
     elif serves:
-        say(f"pushed     nothing; {shown(join(places.models, serves[-1]))} stays")
+        say(f"pushed     nothing; {escaped(join(places.models, serves[-1]))} stays")
     else:
         say("pushed     nothing, and no model was pushed before")
-    say(f"report     {shown(work.report / PAGE)}")
-    say(f"results    {shown(work.root / 'results.json')}")
+    say(f"report     {escaped(work.report / PAGE)}")
+    say(f"results    {escaped(work.root / 'results.json')}")
     if work.tuning.is_dir():
-        say(f"tuning     {shown(work.tuning)}: tables and plots of all trials")
-    say(f"left out   {shown(work.rejects)}")
+        say(f"tuning     {escaped(work.tuning)}: tables and plots of all trials")
+    say(f"left out   {escaped(work.rejects)}")
     watch = shlex.join([program("tensorboard"), "--logdir", str(work.curves)])
-    say(f"curves     {shown(work.curves)}, or {shown(watch)}")
-    say(f"logs       {shown(work.logs)}")
+    say(f"curves     {escaped(work.curves)}, or {escaped(watch)}")
+    say(f"logs       {escaped(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
     if results["gate"]["blessed"] and not blessed(results):
         say(
@@ -171,10 +171,10 @@ def _conclude(
         )
     elif serves:
         command = [program(), "predict", _song(corpus, work), "--model-dir", places.models]
-        say(f"next       {shown(shlex.join(command))}")
+        say(f"next       {escaped(shlex.join(command))}")
         if not is_remote(places.models):
             serve = [program(), "serve", "--model-dir", places.models]
-            say(f"or         {shown(shlex.join(serve))}")
+            say(f"or         {escaped(shlex.join(serve))}")
     else:
         say(
             "next       see which tracks are few or hard in the report, train longer "

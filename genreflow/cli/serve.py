@@ -10,7 +10,7 @@ from typing import Annotated, Any, Optional
 import typer
 
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.storage.uri import is_remote, place
 from genreflow.cli.exit import finish
 
@@ -48,11 +48,11 @@ def _local(model_dir: str) -> str:
 
 
 def _say(line: str) -> None:
-    print(inert(line), flush=True)
+    print(printable(line), flush=True)
 
 
 def _warn(line: str) -> None:
-    print(inert(line), file=sys.stderr, flush=True)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
 
 # What RFC 6750 lets a bearer token be made of.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
-_MOST_TOKEN_BYTES = 16384
+_MAX_TOKEN_BYTES = 16384
 # RFC 1123 labels, which names of namespaces are.
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 # Services of the cluster that this runs in: what encrypts there is the cluster's own affair.
@@ -66,10 +66,10 @@ class Token:
 def _file_text(path: str) -> str:
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST_TOKEN_BYTES + 1)
+            content = file.read(_MAX_TOKEN_BYTES + 1)
     except OSError as error:
         raise GenreflowError(f"{TOKEN_FILE_VARIABLE}: {path}: {error.strerror or error}") from error
-    if len(content) > _MOST_TOKEN_BYTES:
+    if len(content) > _MAX_TOKEN_BYTES:
         return ""
     return content.decode("ascii", errors="replace")
 

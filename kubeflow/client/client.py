@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.common.errors import GenreflowError, UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from kubeflow.client import errors as client_errors
 from kubeflow.client.access import NAMESPACE_VARIABLE, Access
 from kubeflow.client.package import Package
@@ -27,8 +27,8 @@ EXPERIMENT = "genreflow"
 # What kfp's client takes for "none was named"; and where a Kubeflow with a single user runs.
 _NO_NAMESPACE = "kubeflow"
 # The narrowest columns that Kubeflow had for names.
-_LONGEST_NAME = 128
-_LARGEST_PAGE = 200
+_MAX_NAME = 128
+_MAX_PAGE = 200
 _EQUALS = "EQUALS"
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", re.ASCII)
 # RFC 1123 subdomains, which names of service accounts are.
@@ -53,9 +53,9 @@ def check_names(name: str, experiment: str, service_account: str) -> None:
       UsageError: which one, and why.
     """
     for option, text in (("--run-name", name), ("--experiment", experiment)):
-        if not text.strip() or len(text) > _LONGEST_NAME or not text.isprintable():
+        if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
             raise UsageError(
-                f"{option} {inert(text[:_LONGEST_NAME])}: 1 to {_LONGEST_NAME} characters are "
+                f"{option} {printable(text[:_MAX_NAME])}: 1 to {_MAX_NAME} characters are "
                 "needed, all on one line"
             )
     if service_account and not _SERVICE_ACCOUNT.fullmatch(service_account):
@@ -238,7 +238,7 @@ class Client:
             answer = self._call(
                 "namespace",
                 self._client.runs.list_runs,
-                page_size=min(limit - len(found), _LARGEST_PAGE),
+                page_size=min(limit - len(found), _MAX_PAGE),
                 page_token=page,
                 sort_by="created_at desc",
                 **where,

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from components.common.errors import GenreflowError
-from components.common.escape import inert
+from components.common.escape import printable
 from kubeflow.client.access import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Access
 
 _LONGEST = 400
@@ -79,13 +79,13 @@ def not_the_api(access: Access) -> GenreflowError:
     )
     path = "" if access.host.endswith("/pipeline") else " (in a full Kubeflow it ends in /pipeline)"
     return GenreflowError(
-        f"{inert(access.host)}: what answers is not the API of Kubeflow Pipelines 2; {token} is "
-        f"that its address{path}?"
+        f"{printable(access.host)}: what answers is not the API of Kubeflow Pipelines 2; "
+        f"{token} is that its address{path}?"
     )
 
 
 def _of_status(error: Any, access: Access, what: str) -> GenreflowError:
-    host, said = inert(access.host), _said(error.body, access)
+    host, said = printable(access.host), _said(error.body, access)
     reason = f": {said}" if said else ""
     if error.status == 401:
         if access.token is None:
@@ -147,13 +147,13 @@ def told(text: Any, access: Access) -> str:
     words = " ".join(str(text or "").split())
     if access.token:
         words = access.token.hide(words)
-    return inert(words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…").rstrip(".")
+    return printable(words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…").rstrip(".")
 
 
 def _of_network(error: Any, access: Access) -> GenreflowError:
     import urllib3
 
-    host = inert(access.host)
+    host = printable(access.host)
     cause = getattr(error, "reason", None) or error
     text = str(cause)
     if isinstance(cause, urllib3.exceptions.SSLError) or "SSLError" in text:
@@ -182,4 +182,4 @@ def _after(text: str, mark: str) -> str:
     """What a message says after all that libraries put before it."""
     words = text.rpartition(mark)[2].strip()
     # OpenSSL's place in its own source means nothing to anybody.
-    return inert(words.partition(" (_ssl.c")[0].rstrip(")'\""))[:200]
+    return printable(words.partition(" (_ssl.c")[0].rstrip(")'\""))[:200]

@@ -12,7 +12,7 @@ from kubeflow.compile.names import PREPARE
 from pipeline.places import PIPELINE_NAME
 
 # The file of the largest graph that can be configured has some 200 kB.
-_MOST_BYTES = 16 << 20
+_MAX_BYTES = 16 << 20
 _HOW = "write one with: genreflow kubeflow compile"
 
 
@@ -74,10 +74,10 @@ def _documents(path: str) -> list[dict[str, Any]]:
 
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST_BYTES + 1)
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; {_HOW}") from error
-    if len(content) > _MOST_BYTES:
+    if len(content) > _MAX_BYTES:
         raise UsageError(f"{path}: too large for a compiled pipeline; {_HOW}")
     try:
         # libyaml's loader where there is one: ten times as fast.

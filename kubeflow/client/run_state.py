@@ -30,7 +30,7 @@ _DRIVER = "-driver"
 _INTERNAL = re.compile(
     r"(root|exit-handler-\d+|for-loop-\d+|condition-.*|.*\.onExit|exit-hook-.*)", re.ASCII
 )
-_LONGEST_MESSAGE = 500
+_MAX_MESSAGE = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ def _time(value: Any) -> datetime.datetime | None:
 
 
 def _message(status: Any) -> str:
-    return str(getattr(status, "message", None) or "").strip()[:_LONGEST_MESSAGE]
+    return str(getattr(status, "message", None) or "").strip()[:_MAX_MESSAGE]
 
 
 def _steps(nodes: list[Any], spec: Any, run_state: str) -> Iterator[Step]:

@@ -23,7 +23,7 @@ from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError, GenreflowError, UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, pages, prepared
@@ -217,7 +217,7 @@ def _status(text: str) -> dict[str, Any]:
 
 def _say(text: str) -> None:
     for line in text.splitlines():
-        print(f"genreflow: {inert(line)}", flush=True)
+        print(f"genreflow: {printable(line)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.artifacts import files as artifact_files
-from components.common.escape import inert
+from components.common.escape import printable
 from pipeline.work_dir import PAGE
 
 # Rendered with autoescape: names of genres and models are text from outside.
@@ -44,7 +44,7 @@ def write(node_id: str, outputs: Mapping[str, Any], path: str) -> None:
 def write_text(path: str, title: str, lines: Sequence[str]) -> None:
     """Writes a page of a title and some lines."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    artifact_files.write_text(path, _table(title, [], [], *map(inert, lines)))
+    artifact_files.write_text(path, _table(title, [], [], *map(printable, lines)))
 
 
 def has_page(node_id: str) -> bool:
@@ -93,7 +93,7 @@ def _served(outputs: Mapping[str, Any]) -> str:
             [check["signature"], str(check["requests"]), check["outcome"], check["text"]]
             for check in found["checks"]
         ],
-        inert(found["text"]),
+        printable(found["text"]),
     )
 
 
@@ -102,9 +102,9 @@ def _table(title: str, header: list[str], rows: list[list[str]], *lines: str) ->
 
     template = jinja2.Environment(autoescape=True).from_string(_TEMPLATE)
     return template.render(
-        title=inert(title),
+        title=printable(title),
         header=header,
-        rows=[[inert(str(cell)) for cell in row] for row in rows],
+        rows=[[printable(str(cell)) for cell in row] for row in rows],
         lines=lines,
     )
 

@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.common.errors import GenreflowError, UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.storage.uri import is_remote, join, place
 from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.prepared import Prepared
@@ -188,7 +188,7 @@ def main(arguments: Sequence[str]) -> int:
         )
     except GenreflowError as error:
         for line in str(error).splitlines():
-            print(f"genreflow: {inert(line)}", file=sys.stderr)
+            print(f"genreflow: {printable(line)}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
     print(f"genreflow: prepared {where}", flush=True)
     return 0

@@ -25,7 +25,7 @@ from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.compile.pods import AUDIO_NODE
@@ -179,7 +179,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _failed(node_id: str, message: str, status: int) -> int:
     for line in message.splitlines():
-        print(f"genreflow: {node_id}: {inert(line)}", file=sys.stderr)
+        print(f"genreflow: {node_id}: {printable(line)}", file=sys.stderr)
     return status
 
 

@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from kubeflow.steps.step_log import told
 from kubeflow.vertex import storage as vertex_storage
 from kubeflow.vertex import types as vertex_types
@@ -136,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
     given, beam_args = parse_arguments(arguments)
     name = given.executor_class_path
     begun = time.monotonic()
-    print(f"genreflow: {inert(name)}: begins (importing TFX, some 20 s)", flush=True)
+    print(f"genreflow: {printable(name)}: begins (importing TFX, some 20 s)", flush=True)
     try:
         run(given, beam_args, vertex_storage.mount_root(os.environ))
     except Exception as error:  # a node may raise anything; its step's log is where people look
@@ -144,9 +144,9 @@ def main(arguments: Sequence[str]) -> int:
         if cause is None:
             traceback.print_exc()
         for line in (str(cause) if cause else failures.one_line(error)).splitlines():
-            print(f"genreflow: {inert(line)}", file=sys.stderr)
+            print(f"genreflow: {printable(line)}", file=sys.stderr)
         return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-    print(f"genreflow: {inert(name)}: done, {time.monotonic() - begun:.1f} s", flush=True)
+    print(f"genreflow: {printable(name)}: done, {time.monotonic() - begun:.1f} s", flush=True)
     return 0
 
 

@@ -12,7 +12,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.common.escape import inert
+from components.common.escape import printable
 from components.storage.uri import is_remote, place
 from pipeline.config.messages import ConfigError, allowed, show_key, show_value, unknown_key
 from pipeline.config.overrides import Override, apply_overrides, parse_key, parse_override
@@ -52,7 +52,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
       ConfigError: the file cannot be read, or anything in it or in the overrides is
         wrong; one line for every problem.
     """
-    source = inert(os.fspath(path))
+    source = printable(os.fspath(path))
     values = _read(path, source)
     parsed = [parse_override(text) for text in overrides]
     apply_overrides(values, parsed)
@@ -74,7 +74,7 @@ def from_values(
     """
     parsed = [Override(label, parse_key(key), value) for key, value in changes.items()]
     problems = [
-        f"{label}: {inert(key)!r}: no key such as training.epochs"
+        f"{label}: {printable(key)!r}: no key such as training.epochs"
         for key, override in zip(changes, parsed, strict=True)
         if not override.path
     ]
@@ -91,7 +91,7 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
     try:
         text = pathlib.Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
-        folder = inert(str(shipped_config("demo").parent))
+        folder = printable(str(shipped_config("demo").parent))
         raise ConfigError(
             f"{source}: no such file; Genreflow's own configurations ({_shipped_names()}) "
             f"are in {folder}"
@@ -126,7 +126,7 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
         for problem in network_problems(models):
             key = problem.split(":", 1)[0]
             where = _origin(tuple(key.split(".", 1)), source, overrides)
-            problems.append(f"{where}: {inert(problem)}")
+            problems.append(f"{where}: {printable(problem)}")
     raise ConfigError("\n".join(dict.fromkeys(problems)))
 
 
@@ -148,10 +148,10 @@ def _problems(
     if kind == "value_error":  # a dataclass's own check
         for line in str(error["ctx"]["error"]).splitlines():
             if key:
-                yield f"{where}: [{key}] {inert(line)}"
+                yield f"{where}: [{key}] {printable(line)}"
             else:  # Config's: the line names the keys that contradict each other
                 named = [str(item) for item in overrides if _concerns(item, line)]
-                yield f"{', '.join(dict.fromkeys([source, *named]))}: {inert(line)}"
+                yield f"{', '.join(dict.fromkeys([source, *named]))}: {printable(line)}"
         return
     value = _value_at(values, path)
     names = tuple(part for part in path if isinstance(part, str))
@@ -162,7 +162,7 @@ def _problems(
     line = f"{where}: {key}{shown or ' is a table'}: must be {allowed(path)}"
     by_text = any(override.typed and override.path == names for override in overrides)
     if by_text and kind == "string_type" and not isinstance(value, (dict, list)):
-        line += f"; write --set '{key}=\"{inert(str(value))}\"'"
+        line += f"; write --set '{key}=\"{printable(str(value))}\"'"
     yield line
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import annotated_types
 
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.trainer.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATION_REASON
 from pipeline.config.schema import Config
 
@@ -32,7 +32,7 @@ class ConfigError(UsageError, ValueError):
 
 def show_value(value: Any) -> str:
     """A value about as TOML writes it, on one line, shortened."""
-    text = inert(json.dumps(value, ensure_ascii=False, default=str))
+    text = printable(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
@@ -43,7 +43,7 @@ def show_key(path: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += "." + (show_value(part) if "." in part else inert(part))
+            text += "." + (show_value(part) if "." in part else printable(part))
     return text.removeprefix(".")
 
 

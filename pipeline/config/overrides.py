@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from components.common.escape import inert
+from components.common.escape import printable
 from pipeline.config.messages import ConfigError, show_key
 
 # A part of a key as TOML writes it: bare, or in quotes, in which a dot is a letter as any.
@@ -39,7 +39,7 @@ def parse_override(text: str) -> Override:
     Raises:
       ConfigError: no "=", an empty key or no value, naming the override.
     """
-    origin = f"--set {inert(text)}"
+    origin = f"--set {printable(text)}"
     found = _KEY.match(text)
     key, value = (found.group(), text[found.end() :]) if found else ("", text)
     path = parse_key(key)

@@ -21,7 +21,7 @@ from rich.table import Column
 from rich.text import Text
 
 from pipeline.display.names import SHORT_NAMES
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 
 # Without a terminal (a log, CI) a line is printed this often instead of a bar.
 PLAIN_SECONDS = 15.0
@@ -134,7 +134,7 @@ class RunDisplay:
 
     def _on_training(self, event: Mapping[str, Any]) -> None:
         if "note" in event:
-            self._say(f"  [yellow]{shown(event['architecture'])}: {shown(event['note'])}[/]")
+            self._say(f"  [yellow]{escaped(event['architecture'])}: {escaped(event['note'])}[/]")
             return
         total = event["epochs"] * event["batches"]
         done = (event["epoch"] - 1) * event["batches"] + event["batch"]
@@ -151,7 +151,7 @@ class RunDisplay:
 
     def _on_tuning(self, event: Mapping[str, Any]) -> None:
         if "note" in event:
-            self._say(f"  [yellow]{shown(event['architecture'])}: {shown(event['note'])}[/]")
+            self._say(f"  [yellow]{escaped(event['architecture'])}: {escaped(event['note'])}[/]")
             return
         self._done, self._total, self._unit = event["done"], event["total"], "clips"
         words = [f"{SHORT_NAMES[name]} {value:g}" for name, value in event["values"].items()]
@@ -171,7 +171,7 @@ class RunDisplay:
         self._first = None
         self._begun = self._spoken = time.monotonic()
         self._task = self._progress.add_task(
-            shown(label), total=total, rate=0.0, unit="", detail=""
+            escaped(label), total=total, rate=0.0, unit="", detail=""
         )
 
     def _rate(self) -> float:
@@ -195,8 +195,8 @@ class RunDisplay:
             total=self._total,
             rate=self._rate(),
             unit=self._unit,
-            detail=shown(detail),
-            description=shown(f"{self._label} {phase}".rstrip()),
+            detail=escaped(detail),
+            description=escaped(f"{self._label} {phase}".rstrip()),
         )
         if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
             self._speak(self._detail)
@@ -211,7 +211,7 @@ class RunDisplay:
                 words.append(f"{rate:.1f}/s, about {left:.0f} s left")
         else:
             words.append(f"{time.monotonic() - self._begun:.0f} s")
-        self._say("    " + shown("  ".join([*words, detail])), style="dim")
+        self._say("    " + escaped("  ".join([*words, detail])), style="dim")
         self._spoken = time.monotonic()
 
     def _clear(self) -> None:

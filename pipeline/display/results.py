@@ -7,8 +7,8 @@ from typing import Any
 
 from rich.table import Table
 
-from components.common.escape import inert
-from pipeline.display.text import shown
+from components.common.escape import printable
+from pipeline.display.text import escaped
 
 
 def worth(results: Mapping[str, Any]) -> list[str]:
@@ -21,7 +21,7 @@ def worth(results: Mapping[str, Any]) -> list[str]:
         unheard = [genre for genre, value in recall.items() if value is None]
         if unheard:
             notes.append(
-                f"{split}: no track of {', '.join(map(inert, unheard))}; nothing is known of "
+                f"{split}: no track of {', '.join(map(printable, unheard))}; nothing is known of "
                 "the model there"
             )
     if results["leaky"]:
@@ -48,9 +48,9 @@ def verdict(results: Mapping[str, Any]) -> list[str]:
     else:
         lines = ["[green]blessed[/]" if gate["blessed"] else "[yellow]not blessed[/]"]
     for rule in gate["rules"]:
-        lines.append(f"  {_MARKS[rule['outcome']]} {rule['id']}: {shown(rule['text'])}")
+        lines.append(f"  {_MARKS[rule['outcome']]} {rule['id']}: {escaped(rule['text'])}")
     if served["outcome"] != "skipped":
-        lines.append(f"  {_MARKS[served['outcome']]} ServingCheck: {shown(served['text'])}")
+        lines.append(f"  {_MARKS[served['outcome']]} ServingCheck: {escaped(served['text'])}")
     return lines
 
 
@@ -146,9 +146,9 @@ def _genre_table(results: Mapping[str, Any]) -> Table:
             key=lambda pair: (-pair[0], pair[1]),
         )
         table.add_row(
-            shown(genre),
+            escaped(genre),
             str(sum(row)),
             "-" if recall is None else f"{recall:.0%}",
-            ", ".join(f"{shown(other)} {n}" for n, other in wrong[:3]),
+            ", ".join(f"{escaped(other)} {n}" for n, other in wrong[:3]),
         )
     return table

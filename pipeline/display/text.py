@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from rich.markup import escape
 
-from components.common.escape import inert
+from components.common.escape import printable
 
 
-def shown(text: object) -> str:
-    """Text from outside, made inert for the terminal and for rich's markup."""
-    return escape(inert(str(text)))
+def escaped(text: object) -> str:
+    """Return outside text that is safe for the terminal and for rich's markup."""
+    return escape(printable(str(text)))

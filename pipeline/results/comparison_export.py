@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.common.escape import inert_cell
+from components.common.escape import printable_cell
 from components.predictions.interval import Interval
 from pipeline.results.comparison import MEASURES, Comparison, Difference
 
@@ -82,7 +82,7 @@ def as_csv(found: Comparison, letters: str) -> str:
     for row in _rows(found, letters):
         writer.writerow(
             {
-                key: inert_cell(value) if isinstance(value, str) else value
+                key: printable_cell(value) if isinstance(value, str) else value
                 for key, value in row.items()
             }
         )

@@ -41,8 +41,8 @@ MODEL_NAME = "genreflow"
 TIMEOUT_S = 60.0
 # UNAVAILABLE alone is tried again: waits of up to 0.2, 0.4, 0.8, 1.6 s, each at random.
 ATTEMPTS = 5
-BACKOFF_S, MOST_BACKOFF_S = 0.2, 5.0
-_LEAST_TIMEOUT_S = 0.001
+BACKOFF_S, MAX_BACKOFF_S = 0.2, 5.0
+_MIN_TIMEOUT_S = 0.001
 _PREDICTED = ("probabilities", "genres")
 
 T = TypeVar("T")
@@ -199,12 +199,12 @@ class GenreClient(GenreModel):
             retry=tenacity.retry_if_exception(_may_succeed_later),
             stop=tenacity.stop_after_attempt(ATTEMPTS)
             | tenacity.stop_before_delay(self._timeout_s),
-            wait=tenacity.wait_random_exponential(multiplier=BACKOFF_S, max=MOST_BACKOFF_S),
+            wait=tenacity.wait_random_exponential(multiplier=BACKOFF_S, max=MAX_BACKOFF_S),
             reraise=True,
         )
 
         def once() -> Answer:
-            left_s = max(_LEAST_TIMEOUT_S, deadline - time.monotonic())
+            left_s = max(_MIN_TIMEOUT_S, deadline - time.monotonic())
             return self._transport.predict(self._spec, signature, inputs, outputs, left_s)
 
         try:

@@ -6,7 +6,7 @@ Parts of them are the server's own words: show them as text from outside.
 from __future__ import annotations
 
 # Of the server's own words.
-MOST_DETAIL = 500
+MAX_DETAIL = 500
 
 
 class ClientError(Exception):
@@ -83,4 +83,4 @@ class CallFailed(Exception):  # noqa: N818  an outcome, which becomes a ClientEr
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code, self.detail = code, detail[:MOST_DETAIL]
+        self.code, self.detail = code, detail[:MAX_DETAIL]

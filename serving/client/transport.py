@@ -13,7 +13,7 @@ from serving.client.errors import SettingsError
 
 # Largest message either way. A window of 2 s at 22,050 Hz has 0.2 MB.
 MESSAGE_BYTES = 64 << 20
-MOST_PEM_BYTES = 1 << 20
+MAX_PEM_BYTES = 1 << 20
 API_KEY_HEADER = "x-api-key"
 
 
@@ -104,9 +104,9 @@ def read_pem(path: str | pathlib.Path) -> bytes:
     """
     try:
         with open(path, "rb") as file:
-            content = file.read(MOST_PEM_BYTES + 1)
+            content = file.read(MAX_PEM_BYTES + 1)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}; a PEM file is needed") from error
-    if len(content) > MOST_PEM_BYTES or b"-----BEGIN " not in content:
+    if len(content) > MAX_PEM_BYTES or b"-----BEGIN " not in content:
         raise SettingsError(f"{path}: not a PEM file (-----BEGIN ...)")
     return content

@@ -20,10 +20,10 @@ SIGNATURE = "describe"
 QUERY: Mapping[str, npt.NDArray[Any]] = {"query": np.array([b""], object)}
 
 # Bounds of components.audio.params.AudioParams, and what no set of genres comes near.
-_LEAST_RATE_HZ, _MOST_RATE_HZ = 4000, 192_000
-_LEAST_CLIP_SAMPLES, _MOST_CLIP_SECONDS = 64, 120
-_MOST_GENRES, _MOST_GENRE_BYTES = 1000, 1000
-_MOST_CARD_BYTES = 1 << 20
+_MIN_RATE_HZ, _MAX_RATE_HZ = 4000, 192_000
+_MIN_CLIP_SAMPLES, _MAX_CLIP_SECONDS = 64, 120
+_MAX_GENRES, _MAX_GENRE_BYTES = 1000, 1000
+_MAX_CARD_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{16}", re.ASCII)
 _SUM_TOLERANCE = 1e-3
 
@@ -62,8 +62,8 @@ def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> Model
     rate_hz = _integer(outputs, "sample_rate_hz")
     clip_samples = _integer(outputs, "clip_samples")
     if (
-        not _LEAST_RATE_HZ <= rate_hz <= _MOST_RATE_HZ
-        or not _LEAST_CLIP_SAMPLES <= clip_samples <= _MOST_CLIP_SECONDS * rate_hz
+        not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ
+        or not _MIN_CLIP_SAMPLES <= clip_samples <= _MAX_CLIP_SECONDS * rate_hz
     ):
         raise ValueError(f"clip_samples is {clip_samples} at sample_rate_hz {rate_hz}")
     digest = _text(outputs, "audio_params", 16)
@@ -129,10 +129,10 @@ def _text(outputs: Mapping[str, npt.NDArray[Any]], name: str, most_bytes: int) -
 
 def _genres(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
     value = _output(outputs, "genres")
-    is_row = value.ndim == 2 and len(value) == 1 and 1 <= value.shape[1] <= _MOST_GENRES
+    is_row = value.ndim == 2 and len(value) == 1 and 1 <= value.shape[1] <= _MAX_GENRES
     if not is_row or value.dtype.kind != "O":
         raise ValueError(f"genres is {value.dtype} {list(value.shape)}, not one row of names")
-    names = tuple(_decoded(name, "a genre", _MOST_GENRE_BYTES) for name in value[0])
+    names = tuple(_decoded(name, "a genre", _MAX_GENRE_BYTES) for name in value[0])
     if len(set(names)) != len(names) or not all(names):
         raise ValueError("genres are not distinct names")
     return names
@@ -140,7 +140,7 @@ def _genres(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
 
 def _card(outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Any]:
     try:
-        card = json.loads(_text(outputs, "model_card", _MOST_CARD_BYTES))
+        card = json.loads(_text(outputs, "model_card", _MAX_CARD_BYTES))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"model_card is not JSON ({error})") from error
     if not isinstance(card, dict):

@@ -23,8 +23,8 @@ VERSION_NAME = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 # Far above what is written (about 1 MB of graph, kilobytes of assets), and small enough
 # that a wrong file cannot exhaust memory.
-LARGEST_GRAPH_BYTES = 256 << 20
-LARGEST_ASSET_BYTES = 1 << 20
+MAX_GRAPH_BYTES = 256 << 20
+MAX_ASSET_BYTES = 1 << 20
 
 # What the front end and the networks need, forward passes of Keras's common layers
 # included. None of these reads a file, opens a connection, runs Python or loads code.
@@ -147,7 +147,7 @@ def check_graph(version: pathlib.Path) -> None:
 
     saved = saved_model_pb2.SavedModel()
     try:
-        saved.ParseFromString(_read_limited(version / SAVED_MODEL, LARGEST_GRAPH_BYTES))
+        saved.ParseFromString(_read_limited(version / SAVED_MODEL, MAX_GRAPH_BYTES))
     except DecodeError as error:
         raise ModelFolderError(
             f"{version / SAVED_MODEL}: not a SavedModel; copy it again"
@@ -228,7 +228,7 @@ def _read_limited(path: pathlib.Path, most_bytes: int) -> bytes:
 
 
 def _read_json(version: pathlib.Path, name: str) -> Any:
-    text = _read_limited(version / "assets" / name, LARGEST_ASSET_BYTES)
+    text = _read_limited(version / "assets" / name, MAX_ASSET_BYTES)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -30,9 +30,9 @@ _NUMBERS: dict[int, tuple[Any, str]] = {
 _ENUMS = {np.dtype(dtype): enum for enum, (dtype, _) in _NUMBERS.items()}
 
 # A shape of a few bytes may ask for any amount of memory.
-LARGEST_TENSOR_BYTES = 1 << 30
+MAX_TENSOR_BYTES = 1 << 30
 # NumPy's own limit.
-MOST_DIMENSIONS = 32
+MAX_DIMENSIONS = 32
 
 
 class TensorError(ValueError):
@@ -70,7 +70,7 @@ def to_proto(array: npt.ArrayLike, *, typed: bool = False) -> Any:
     return proto
 
 
-def to_array(proto: Any, largest_bytes: int = LARGEST_TENSOR_BYTES) -> npt.NDArray[Any]:
+def to_array(proto: Any, largest_bytes: int = MAX_TENSOR_BYTES) -> npt.NDArray[Any]:
     """The array of a TensorProto: bytes as objects, numbers read-only where no copy is needed.
 
     Raises:
@@ -82,9 +82,9 @@ def to_array(proto: Any, largest_bytes: int = LARGEST_TENSOR_BYTES) -> npt.NDArr
     shape = tuple(dim.size for dim in proto.tensor_shape.dim)
     if any(size < 0 for size in shape):
         raise TensorError(f"its shape {list(shape)} has a negative size")
-    if len(shape) > MOST_DIMENSIONS:
+    if len(shape) > MAX_DIMENSIONS:
         raise TensorError(
-            f"its shape has {len(shape)} dimensions; at most {MOST_DIMENSIONS} are taken"
+            f"its shape has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are taken"
         )
     total = math.prod(shape)
     # NumPy multiplies the other sizes also where one is 0, and they may be any.

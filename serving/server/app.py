@@ -22,7 +22,7 @@ from serving.server.protocols.handlers import Handlers, ReloadPolicy
 # TensorFlow's import and the first runs of a large network on a slow machine.
 LOAD_TIMEOUT_S = 600.0
 # Connections to REST that may be open at once; a further one is answered 503.
-MOST_CONNECTIONS = 1000
+MAX_CONNECTIONS = 1000
 BACKLOG = 512
 
 
@@ -223,7 +223,7 @@ class _HttpThread:
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                limit_concurrency=MOST_CONNECTIONS,
+                limit_concurrency=MAX_CONNECTIONS,
                 backlog=BACKLOG,
                 ssl_certfile=tls.cert_path if tls else None,
                 ssl_keyfile=tls.key_path if tls else None,

@@ -23,7 +23,7 @@ CODES = frozenset(
     }
 )
 # TensorFlow Serving cuts longer ones off after 1024.
-LONGEST_MESSAGE = 1024 + len("...TRUNCATED")
+MAX_MESSAGE = 1024 + len("...TRUNCATED")
 
 # What TensorFlow, Python and this machine add where an error is passed on as it is.
 CLUTTER = (
@@ -52,7 +52,7 @@ def assert_clear(message: str, *more_clutter: str, sent: str = "") -> None:
     """A message for whoever asked: there, short, harmless, and not about this machine. It may
     quote what was sent."""
     assert message.strip()
-    assert len(message) <= LONGEST_MESSAGE, message
+    assert len(message) <= MAX_MESSAGE, message
     assert message.isprintable(), message
     for part in (*CLUTTER, *more_clutter):
         assert part not in message or part in sent, message

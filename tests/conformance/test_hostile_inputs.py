@@ -27,7 +27,7 @@ from tests.support.serving_toys import CLIP, PARAMS, clips
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 RATE = PARAMS.sample_rate_hz
-MOST_SAMPLES = MAX_WAVEFORM_SECONDS * RATE
+MAX_SAMPLES = MAX_WAVEFORM_SECONDS * RATE
 
 
 def refusal(served: Served, request: Any, code: grpc.StatusCode = INVALID) -> str:
@@ -69,8 +69,8 @@ def with_sample(value: float) -> Any:
         (np.full((1, CLIP), np.finfo(np.float32).max, np.float32), "far beyond full scale"),
         (np.zeros((1, 0), np.float32), "shorter than one clip"),
         (np.zeros((3, CLIP - 1), np.float32), "shorter than one clip"),
-        (np.zeros((1, MOST_SAMPLES + 1), np.float32), str(MOST_SAMPLES)),
-        (np.zeros((MOST_SAMPLES // CLIP + 1, CLIP), np.float32), str(MOST_SAMPLES)),
+        (np.zeros((1, MAX_SAMPLES + 1), np.float32), str(MAX_SAMPLES)),
+        (np.zeros((MAX_SAMPLES // CLIP + 1, CLIP), np.float32), str(MAX_SAMPLES)),
         (np.zeros((5000, 2), np.float32), "5000 rows"),
         (np.zeros((0, 0), np.float32), ""),
         (np.zeros((), np.float32), "shape"),
@@ -93,8 +93,8 @@ def test_silence_is_a_sound(ours: Served, direct: Direct) -> None:
 
 
 def test_as_much_sound_as_is_taken_is_answered(ours: Served) -> None:
-    longest = np.tile(clips(1), (1, MOST_SAMPLES // CLIP))
-    assert longest.size == MOST_SAMPLES
+    longest = np.tile(clips(1), (1, MAX_SAMPLES // CLIP))
+    assert longest.size == MAX_SAMPLES
     answer = ours.predict(predict_request({"waveform": longest}))
     np.testing.assert_allclose(answer["probabilities"].sum(axis=1), 1, rtol=1e-4)
 

@@ -18,7 +18,7 @@ import pytest
 
 from serving.server.config.settings import ModelConfig
 
-MOST_BYTES = 128 << 20
+MAX_BYTES = 128 << 20
 # A loaded machine may be ten times as slow; nothing passes because of this.
 DEADLINE_S = 60.0
 
@@ -39,8 +39,8 @@ class RunningServer:
     def channel(self) -> grpc.Channel:
         """A new channel, with connections of its own; to be closed."""
         options = [
-            ("grpc.max_receive_message_length", MOST_BYTES),
-            ("grpc.max_send_message_length", MOST_BYTES),
+            ("grpc.max_receive_message_length", MAX_BYTES),
+            ("grpc.max_send_message_length", MAX_BYTES),
             ("grpc.use_local_subchannel_pool", 1),
         ]
         return grpc.insecure_channel(f"127.0.0.1:{self.port}", options)

@@ -17,12 +17,12 @@ import soundfile
 import soxr
 
 from components.audio.decoding.mpeg import with_length
-from components.audio.params import LARGEST_SAMPLE
+from components.audio.params import MAX_SAMPLE
 
 # Longest audio that is read: 1 hour. A header that claims more is not trusted.
 MAX_SECONDS = 3600.0
 # From telephone speech to the fastest converters: beyond them the header is wrong.
-LEAST_RATE_HZ, MOST_RATE_HZ = 4000, 384000
+MIN_RATE_HZ, MAX_RATE_HZ = 4000, 384000
 # A file that ends this much before its header's length is broken off; less is a header
 # that was only estimated, as mp3s without a Xing frame have it.
 MISSING_SECONDS, MISSING_FRACTION = 1.0, 0.02
@@ -127,11 +127,11 @@ def opened(
             # libsndfile takes a file of any content named .au for headerless u-law.
             if audio.format == "RAW":
                 raise DecodeError("undecodable", "Format not recognised.")
-            if not LEAST_RATE_HZ <= audio.samplerate <= MOST_RATE_HZ:
+            if not MIN_RATE_HZ <= audio.samplerate <= MAX_RATE_HZ:
                 raise DecodeError(
                     "bad_sample_rate",
                     f"its header says {audio.samplerate} Hz; "
-                    f"{LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz are read",
+                    f"{MIN_RATE_HZ} to {MAX_RATE_HZ} Hz are read",
                 )
             if audio.frames > most_seconds * audio.samplerate:
                 raise DecodeError(
@@ -195,7 +195,7 @@ def _what_instead(path: pathlib.Path) -> str:
 def check_finite(mono: npt.NDArray[np.float32]) -> None:
     """Raises DecodeError (not_finite) for samples that are no numbers or absurdly large."""
     # Negated, so that NaN fails too.
-    if not (np.abs(mono) <= LARGEST_SAMPLE).all():
+    if not (np.abs(mono) <= MAX_SAMPLE).all():
         raise DecodeError("not_finite", "NaN or infinite samples, or far beyond full scale")
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Bytes of JSON, number of samples; little-endian.
 FRAME = struct.Struct("<IQ")
 # Paths are at most 4 KiB, and JSON makes at most 6 bytes of each.
-MOST_JSON_BYTES = 1 << 20
+MAX_JSON_BYTES = 1 << 20
 # The parent, if there is one, is to notice first.
 GRACE_SECONDS = 5.0
 MIB = 1 << 20

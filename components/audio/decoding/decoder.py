@@ -21,7 +21,7 @@ import numpy.typing as npt
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decode import MAX_SECONDS
 from components.audio.decoding.decode_tasks import TASKS, Answer
-from components.audio.decoding.streaming import LONGEST_SECONDS, Part, parts
+from components.audio.decoding.streaming import Part, parts
 from components.audio.params import AudioParams
 
 T = TypeVar("T")
@@ -189,7 +189,7 @@ def _recording(answer: Answer) -> Recording:
 
 def _part(answer: Answer) -> Part:
     seconds, claimed = answer.values["seconds"], answer.values["claimed_seconds"]
-    if not 0 <= seconds <= claimed <= LONGEST_SECONDS:
+    if not 0 <= seconds <= claimed <= MAX_SECONDS:
         raise ValueError(f"{seconds} of {claimed} s")
     return Part(answer.samples, float(seconds), float(claimed))
 

@@ -26,12 +26,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.decoding.decode import DECODE_REASONS, DecodeError
-from components.audio.decoding.decode_server import FRAME, MOST_JSON_BYTES
+from components.audio.decoding.decode_server import FRAME, MAX_JSON_BYTES
 from components.audio.decoding.decode_tasks import Answer, OutputError
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
 from components.common.errors import DecoderUnavailableError
-from components.common.escape import inert
+from components.common.escape import printable
 
 T = TypeVar("T")
 
@@ -58,7 +58,7 @@ SINGLE_THREADED = {
 # or an earlier file damaged or filled its memory. Only a fresh one's counts.
 _STATEFUL = ("decoder_crashed", "too_large")
 NONSENSE = "the decoder gave an answer that makes no sense"
-MOST_DETAIL = 500
+MAX_DETAIL = 500
 
 
 class _Crashed(Exception):  # noqa: N818  an outcome, which becomes a DecodeError
@@ -189,7 +189,7 @@ class _Server:
             case {"kind": "reject", "reason": str(reason), "detail": str(detail)} if (
                 reason in DECODE_REASONS
             ):
-                raise DecodeError(reason, detail[:MOST_DETAIL])
+                raise DecodeError(reason, detail[:MAX_DETAIL])
             case {"kind": "output", "detail": str(detail)}:
                 raise OutputError(detail)
         raise _Crashed(NONSENSE)
@@ -216,7 +216,7 @@ class _Server:
         head = bytearray(FRAME.size)
         self._fill(memoryview(head), deadline)
         json_bytes, count = FRAME.unpack(head)
-        if json_bytes > MOST_JSON_BYTES or count > most_samples:
+        if json_bytes > MAX_JSON_BYTES or count > most_samples:
             raise _Crashed(NONSENSE)
         text = bytearray(json_bytes)
         self._fill(memoryview(text), deadline)
@@ -267,7 +267,7 @@ def _environment() -> dict[str, str]:
 
 def _unavailable(why: str) -> DecoderUnavailableError:
     return DecoderUnavailableError(
-        f"the process that decodes cannot be started: {inert(why)}; mend that, or decode "
+        f"the process that decodes cannot be started: {printable(why)}; mend that, or decode "
         "without it (dataset.isolate_decoding = false)"
     )
 

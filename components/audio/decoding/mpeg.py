@@ -12,7 +12,7 @@ import pathlib
 from typing import NamedTuple
 
 # An hour at 320 kbit/s has 144 MB; what is larger keeps its estimate.
-LARGEST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 
 # ISO 11172-3 and 13818-3, layer III: kbit/s by index, Hz by index, for MPEG-1 and MPEG-2;
 # MPEG-2.5 halves the rates of MPEG-2.
@@ -52,7 +52,7 @@ def with_length(path: pathlib.Path) -> bytes | None:
         if header is None or _tells_length(first, header):
             return None
         file.seek(0, 2)
-        if file.tell() - begin > LARGEST_BYTES:
+        if file.tell() - begin > MAX_BYTES:
             return None
         file.seek(begin)
         stream = file.read()

@@ -18,7 +18,7 @@ from components.audio.decoding.decode import check_finite, opened, to_mono
 
 # Longest recording that is read this way: a day. It only bounds what a header may claim;
 # memory does not grow with it.
-LONGEST_SECONDS = 24 * 3600.0
+MAX_STREAMED_SECONDS = 24 * 3600.0
 # Samples of each channel that are decoded at once.
 BLOCK_SAMPLES = 1 << 16
 
@@ -48,7 +48,7 @@ def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator
     Raises:
       DecodeError: as components.audio.decoding.decode.decode; anywhere on the way.
     """
-    with opened(path, longest_seconds=LONGEST_SECONDS, in_order=True) as audio:
+    with opened(path, longest_seconds=MAX_STREAMED_SECONDS, in_order=True) as audio:
         file_rate_hz, frames = int(audio.samplerate), int(audio.frames)
         same = file_rate_hz == rate_hz
         resampler = None if same else soxr.ResampleStream(file_rate_hz, rate_hz, 1, quality="HQ")

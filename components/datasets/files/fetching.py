@@ -35,7 +35,7 @@ from components.storage.uri import is_remote
 T = TypeVar("T")
 
 # An hour of stereo at 44.1 kHz, 24 bits, has 0.95 GB.
-LARGEST_OBJECT_BYTES = 1 << 30
+MAX_OBJECT_BYTES = 1 << 30
 # Of what was fetched and waits; one object is always fetched, whatever its size.
 AHEAD_BYTES = 256 << 20
 
@@ -100,7 +100,7 @@ class Fetcher:
             raise DecodeError("unreadable", "access denied") from error
         except ObjectTooLarge as error:
             raise DecodeError(
-                "too_large", f"objects of at most {LARGEST_OBJECT_BYTES >> 20} MiB are read"
+                "too_large", f"objects of at most {MAX_OBJECT_BYTES >> 20} MiB are read"
             ) from error
         except ObjectChanged as error:
             raise DataError(
@@ -144,7 +144,7 @@ class Fetcher:
             name = f"{self._count}{_extension(uri)}"
         path = pathlib.Path(self._folder, name)
         try:
-            objects.download(uri, path, state, LARGEST_OBJECT_BYTES)
+            objects.download(uri, path, state, MAX_OBJECT_BYTES)
         except BaseException:
             path.unlink(missing_ok=True)
             raise

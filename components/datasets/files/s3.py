@@ -18,7 +18,7 @@ from components.storage.objects import ObjectState
 from components.storage.uri import SCHEME, S3Uri, UriError, is_remote, parse
 
 # FMA's tracks.csv has 260 MB; a list of tracks beyond this is something else.
-LARGEST_TEXT_BYTES = 1 << 30
+MAX_TEXT_BYTES = 1 << 30
 
 
 class S3Files:
@@ -95,7 +95,7 @@ class S3Files:
         with tempfile.TemporaryDirectory(prefix="genreflow-text-") as folder:
             local = os.path.join(folder, "text")
             try:
-                objects.download(uri, local, state, LARGEST_TEXT_BYTES)
+                objects.download(uri, local, state, MAX_TEXT_BYTES)
             except (ObjectMissing, ObjectForbidden) as error:
                 raise DatasetError(str(error)) from error
             with open(local, encoding="utf-8-sig", newline="") as stream:

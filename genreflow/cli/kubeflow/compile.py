@@ -16,7 +16,7 @@ from genreflow.cli.quiet import quiet_stderr
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.load import read_config, with_data_dir
 from pipeline.config.schema import Config
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 
 _IMPORTING = "compiling (importing TFX, some 20 s)"
 
@@ -66,12 +66,12 @@ def _for_kubeflow(config: Config, settings: KubeflowSettings, output: str) -> in
     elif not data:
         submit += " -p data_dir=s3://BUCKET/FOLDER"
     _print(
-        f"compiled   {shown(os.path.abspath(output))}: {len(steps)} nodes, and the steps that "
+        f"compiled   {escaped(os.path.abspath(output))}: {len(steps)} nodes, and the steps that "
         "prepare and finish a run",
-        f"image      {shown(settings.image)}",
-        f"root       {shown(settings.pipeline_root)}",
-        f"data       {shown(data or 'none: give it with submit -p data_dir=...')}",
-        f"next       {shown(submit)} --host URL --service-account NAME",
+        f"image      {escaped(settings.image)}",
+        f"root       {escaped(settings.pipeline_root)}",
+        f"data       {escaped(data or 'none: give it with submit -p data_dir=...')}",
+        f"next       {escaped(submit)} --host URL --service-account NAME",
     )
     return 0
 
@@ -100,15 +100,15 @@ def _for_vertex(config: Config, settings: KubeflowSettings, output: str) -> int:
     path = os.path.abspath(output)
     unused = vertex_checks.unused(settings)
     _print(
-        f"compiled   {shown(path)}: {len(done.steps)} steps for Vertex AI",
-        f"image      {shown(settings.image)}",
-        f"root       {shown(settings.pipeline_root)}",
-        f"data       {shown(config.dataset.data_dir)}: {done.tracks} tracks",
-        f"models     {shown(done.models)}",
+        f"compiled   {escaped(path)}: {len(done.steps)} steps for Vertex AI",
+        f"image      {escaped(settings.image)}",
+        f"root       {escaped(settings.pipeline_root)}",
+        f"data       {escaped(config.dataset.data_dir)}: {done.tracks} tracks",
+        f"models     {escaped(done.models)}",
         "limits     of this target:",
         *(f"  - {limit}" for limit in vertex_checks.LIMITS),
-        *([f"  - not used on Vertex AI: {shown(', '.join(unused))}"] if unused else []),
-        f"next       {shown(_submission(path))}",
+        *([f"  - not used on Vertex AI: {escaped(', '.join(unused))}"] if unused else []),
+        f"next       {escaped(_submission(path))}",
     )
     return 0
 
@@ -126,7 +126,7 @@ def _submission(path: str) -> str:
 def _warn(problem: str) -> None:
     if problem:
         console = Console(stderr=True)
-        console.print(f"[yellow]warning:[/] {shown(problem)}", highlight=False, soft_wrap=True)
+        console.print(f"[yellow]warning:[/] {escaped(problem)}", highlight=False, soft_wrap=True)
 
 
 def _print(*lines: str) -> None:

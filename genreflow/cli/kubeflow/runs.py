@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.table import Table
 
 from components.common.errors import UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from genreflow.cli.kubeflow import watch as cli_kubeflow_watch
 from genreflow.cli.quiet import quiet_stderr
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
     from kubeflow.client.access import Access
@@ -189,7 +189,7 @@ def _order(
     from kubeflow.client import client, package, run_checks
 
     client.check_names(name, experiment, service_account)
-    with quiet_stderr() as console, console.status(f"reading {shown(file)}"):
+    with quiet_stderr() as console, console.status(f"reading {escaped(file)}"):
         read = package.read(file)
     values = package.parameters(read, params)
     run_checks.check(read, values)
@@ -206,11 +206,11 @@ def _table(found: Sequence[Run]) -> Table:
     for run in found:
         took = ((run.finished or now) - run.created).total_seconds() if run.created else None
         table.add_row(
-            shown(run.run_id),
+            escaped(run.run_id),
             cli_kubeflow_watch.state_mark(run.state),
             f"{run.created.astimezone():%Y-%m-%d %H:%M}" if run.created else "",
             "" if took is None or (run.is_over and not run.finished) else clock(took),
-            shown(run.name),
+            escaped(run.name),
         )
     return table
 
@@ -240,4 +240,4 @@ def _print_json(content: Any) -> None:
 
 def _print_lines(lines: dict[str, str]) -> None:
     for name, text in lines.items():
-        print(f"{name:<10} {inert(text)}")
+        print(f"{name:<10} {printable(text)}")

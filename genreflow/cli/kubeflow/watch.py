@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from components.common.errors import GenreflowError
-from components.common.escape import inert
+from components.common.escape import printable
 from genreflow.cli.exit import EXIT_FAILED, EXIT_INTERRUPTED
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
     from kubeflow.client.client import Client
@@ -35,7 +35,7 @@ _STYLES = {
 def state_mark(state: str) -> str:
     """A state in its colour, in rich's markup."""
     style = _STYLES.get(state)
-    return f"[{style}]{shown(state)}[/]" if style else shown(state)
+    return f"[{style}]{escaped(state)}[/]" if style else escaped(state)
 
 
 def watch(client: Client, run_id: str, *, again: str, interval_s: float) -> int:
@@ -71,7 +71,9 @@ def watch(client: Client, run_id: str, *, again: str, interval_s: float) -> int:
     except GenreflowError as error:
         raise GenreflowError(f"{error}\nthe run goes on; watch it again: {again}") from error
     except KeyboardInterrupt:
-        print(f"\nno longer watched; the run goes on. Watch it again: {inert(again)}", flush=True)
+        print(
+            f"\nno longer watched; the run goes on. Watch it again: {printable(again)}", flush=True
+        )
         return EXIT_INTERRUPTED
     _conclude(console, client, run)
     return 0 if run.succeeded else EXIT_FAILED
@@ -81,15 +83,21 @@ def _conclude(console: Console, client: Client, run: Run) -> None:
     from kubeflow.client import watching
 
     style = "green" if run.succeeded else "red"
-    _print(console, f"[{style}]{shown(watching.verdict(run))}[/]")
+    _print(console, f"[{style}]{escaped(watching.verdict(run))}[/]")
     if run.message and not run.succeeded:
-        _print(console, f"  {shown(run.message)}")
+        _print(console, f"  {escaped(run.message)}")
     for step in run.failed_steps:
         why = f": {step.message}" if step.message else ""
-        _print(console, f"  [red]✗[/] {shown(step.name)} {shown(watching.step_text(step) + why)}")
-        _print(console, f"    log: {shown(watching.log_command(run, step, client.pods_namespace))}")
+        _print(
+            console,
+            f"  [red]✗[/] {escaped(step.name)} {escaped(watching.step_text(step) + why)}",
+        )
+        _print(
+            console,
+            f"    log: {escaped(watching.log_command(run, step, client.pods_namespace))}",
+        )
     if not run.succeeded:
-        _print(console, f"look       {shown(client.access.run_page(run.run_id))}")
+        _print(console, f"look       {escaped(client.access.run_page(run.run_id))}")
 
 
 def _print(console: Console, text: str) -> None:
@@ -112,11 +120,11 @@ class _Lines:
         from kubeflow.client import watching
 
         for change in watching.changes(before, run, _now()):
-            _print(self._console, shown(watching.line(change)))
+            _print(self._console, escaped(watching.line(change)))
         sys.stdout.flush()
 
     def complain(self, text: str) -> None:
-        _print(self._console, f"          {shown(text)}")
+        _print(self._console, f"          {escaped(text)}")
         sys.stdout.flush()
 
 
@@ -154,7 +162,7 @@ class _Table:
         if self._run:
             parts.append(table(self._run, _now()))
         if self._complaint:
-            parts.append(Text(inert(self._complaint), style="yellow"))
+            parts.append(Text(printable(self._complaint), style="yellow"))
         return Group(*parts)
 
 
@@ -163,12 +171,12 @@ def table(run: Run, now: datetime.datetime) -> Table:
     from kubeflow.client.watching import clock
 
     took = ((run.finished or now) - run.created).total_seconds() if run.created else 0
-    title = f"{shown(run.name)}: {state_mark(run.state)}  {clock(took)}"
+    title = f"{escaped(run.name)}: {state_mark(run.state)}  {clock(took)}"
     found = Table(title=title, title_justify="left", title_style="")
     for column in ("step", "state", "took"):
         found.add_column(column, justify="right" if column == "took" else "left")
     for step in run.steps:
-        found.add_row(shown(step.name), _state(step), _took(step, now))
+        found.add_row(escaped(step.name), _state(step), _took(step, now))
     return found
 
 

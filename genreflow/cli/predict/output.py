@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
     from serving.model.prediction import Prediction
@@ -35,14 +35,14 @@ def show(
 ) -> None:
     """A headline and a table; `top` is 0 for all genres."""
     out.print(
-        f"[bold]{shown(prediction.path)}[/]  {prediction.seconds:.1f} s, "
+        f"[bold]{escaped(prediction.path)}[/]  {prediction.seconds:.1f} s, "
         f"{prediction.windows} windows" + (SYNTHETIC_NOTE if synthetic else ""),
         highlight=False,
         soft_wrap=True,
     )
     table = _table("genre", "probability", "")
     for genre, share in _shares(prediction, top).items():
-        table.add_row(shown(genre), f"{share:.1%}", _bar(share))
+        table.add_row(escaped(genre), f"{share:.1%}", _bar(share))
     out.print(table)
     if timeline:
         out.print(_timeline(prediction))
@@ -72,7 +72,7 @@ def _timeline(prediction: Prediction) -> Table:
         table.add_row(
             f"{clock(one.start_s, decimals)} - {clock(one.end_s, decimals)}",
             f"{one.probability:.1%}",
-            shown(one.genre),
+            escaped(one.genre),
             _bar(one.probability),
         )
     return table

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from genreflow.cli.predict.output import clock
 from genreflow.cli.quiet import quiet_stderr
-from pipeline.display.text import shown
+from pipeline.display.text import escaped
 
 _NAME_CHARACTERS = 32
 
@@ -48,7 +48,7 @@ class Bars:
     @contextlib.contextmanager
     def recording(self, path: str) -> Iterator[Callable[[float, float], None]]:
         """A bar for one recording; what is yielded moves it: seconds done, seconds in all."""
-        name = shown(os.path.basename(path))
+        name = escaped(os.path.basename(path))
         short = name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
         task = self._progress.add_task(short, total=None, unit="seconds")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from components.common.errors import GenreflowError, UsageError
-from components.common.escape import inert
+from components.common.escape import printable
 from components.storage.uri import is_remote, join, place
 from genreflow.cli.predict.inputs import audio_files
 from genreflow.cli.predict.output import as_json, show
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from serving.model.prediction import GenreModel, Prediction
 
 # VGG16 at its largest has 0.56 GB.
-LARGEST_MODEL_BYTES = 2 << 30
+MAX_MODEL_BYTES = 2 << 30
 # Recordings worked on at once. A model in this process has all cores for one already.
 SERVER_JOBS, LOCAL_JOBS = 4, 1
 
@@ -137,7 +137,7 @@ def _local_folder(model_dir: str) -> Iterator[str]:
     uri = join(where, versions[-1]) if versions else where
     with tempfile.TemporaryDirectory(prefix="genreflow-model-") as folder:
         with quiet_stderr() as console, console.status("fetching the model"):
-            fetched = objects.download_folder(uri, folder, LARGEST_MODEL_BYTES)
+            fetched = objects.download_folder(uri, folder, MAX_MODEL_BYTES)
         if not fetched:
             raise UsageError(
                 f"{where}: there is nothing there; give the folder of a model's "
@@ -218,7 +218,7 @@ def _print(
             synthetic = bool(model.model_card.get("synthetic"))
             if isinstance(outcome, str):
                 failed += 1
-                print(f"genreflow: {inert(path)}: {inert(outcome)}", file=sys.stderr)
+                print(f"genreflow: {printable(path)}: {printable(outcome)}", file=sys.stderr)
                 continue
             done += 1
             if json_output:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from serving.client.client import GenreClient
 
 KEY_VARIABLE = "GENREFLOW_API_KEY"
-_MOST_KEY_BYTES = 4096
+_MAX_KEY_BYTES = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,9 +80,9 @@ def _api_key(path: str) -> str | None:
         return os.environ.get(KEY_VARIABLE) or None
     try:
         with open(path, "rb") as file:
-            content = file.read(_MOST_KEY_BYTES + 1)
+            content = file.read(_MAX_KEY_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}; --api-key-file needs a file") from error
-    if len(content) > _MOST_KEY_BYTES or not content.isascii():
-        raise UsageError(f"{path}: not an API key: at most {_MOST_KEY_BYTES} ASCII characters")
+    if len(content) > _MAX_KEY_BYTES or not content.isascii():
+        raise UsageError(f"{path}: not an API key: at most {_MAX_KEY_BYTES} ASCII characters")
     return content.decode("ascii")

@@ -12,7 +12,7 @@ from serving.server.config.options import OptionError
 KEY_VARIABLE = "GENREFLOW_API_KEY"
 # A gRPC metadata key; HTTP headers are the same word, in any case.
 KEY_HEADER = "x-api-key"
-SHORTEST_KEY, LONGEST_KEY = 8, 4096
+SHORTEST_KEY, MAX_KEY = 8, 4096
 
 
 class ApiKey:
@@ -53,9 +53,9 @@ def read_api_key(file: str, environment_value: str | None) -> ApiKey | None:
     else:
         return None
     key = text.strip()
-    if not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
+    if not SHORTEST_KEY <= len(key) <= MAX_KEY:
         raise OptionError(
-            f"{where}: a key of {len(key)} characters; it needs {SHORTEST_KEY} to {LONGEST_KEY}, "
+            f"{where}: a key of {len(key)} characters; it needs {SHORTEST_KEY} to {MAX_KEY}, "
             "such as `openssl rand -hex 32` prints"
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
@@ -112,4 +112,4 @@ def _read_pem(option: str, path: str) -> bytes:
 
 def _read_limited(path: str) -> str:
     with open(path, encoding="utf-8") as file:
-        return file.read(LONGEST_KEY + 100)
+        return file.read(MAX_KEY + 100)

@@ -31,7 +31,7 @@ Outputs = dict[str, npt.NDArray[Any]]
 # cores a third adds nothing.
 RUNS_AT_ONCE = 2
 # Inputs joined in one run, so that thirty-two long recordings do not take the memory of all.
-LARGEST_BATCH_BYTES = 64 << 20
+MAX_BATCH_BYTES = 64 << 20
 
 
 @dataclasses.dataclass(eq=False)
@@ -170,7 +170,7 @@ class Batcher:
         return (
             request.key == others[0].key
             and rows <= self._settings.max_batch_size
-            and size <= LARGEST_BATCH_BYTES
+            and size <= MAX_BATCH_BYTES
         )
 
     def _lead(self, leader: _Request, gathering: _Gathering | None) -> None:

@@ -27,7 +27,7 @@ from serving.server.models.servable import Servable
 # How long a reload request may wait for its models.
 RELOAD_TIMEOUT_S = 600.0
 # Removed models whose last states are still told.
-MOST_REMOVED = 64
+MAX_REMOVED = 64
 
 __all__ = ["ModelManager", "State", "VersionStatus"]
 
@@ -262,7 +262,7 @@ class ModelManager:
         for model in before.values():
             model.is_removed, model.chosen = True, []
             self._loader.retire(model, model.served())
-        self._models |= dict(list(before.items())[-MOST_REMOVED:])
+        self._models |= dict(list(before.items())[-MAX_REMOVED:])
         return tuple(changed)
 
     def _await(self, names: Sequence[str], timeout_s: float) -> Mapping[str, str]:

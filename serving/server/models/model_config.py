@@ -8,7 +8,7 @@ from serving.server.config.errors import invalid
 from serving.server.config.settings import MODEL_NAME_PATTERN, ModelConfig
 
 # Far more than two cores can serve.
-MOST_MODELS = 256
+MAX_MODELS = 256
 _VERSIONS = range(2**63)
 
 
@@ -18,8 +18,8 @@ def validate(configs: Sequence[ModelConfig]) -> None:
     Raises:
       ServingError: INVALID_ARGUMENT, which names the model.
     """
-    if len(configs) > MOST_MODELS:
-        raise invalid(f"{len(configs)} models in the list; at most {MOST_MODELS} are taken")
+    if len(configs) > MAX_MODELS:
+        raise invalid(f"{len(configs)} models in the list; at most {MAX_MODELS} are taken")
     seen: set[str] = set()
     for config in configs:
         if not MODEL_NAME_PATTERN.fullmatch(config.name):

@@ -15,7 +15,7 @@ from serving.server.models.servable import Servable
 from serving.server.models.versions import Fingerprint, Version
 
 # Versions that are no more, whose last state is still told, per model.
-MOST_ENDED = 16
+MAX_ENDED = 16
 
 
 class State(enum.IntEnum):
@@ -118,7 +118,7 @@ class Model:
         return others[: max(0, len(others) - lacking)]
 
     def forget_old(self) -> None:
-        """Drops records of versions that are gone, but for the last MOST_ENDED."""
+        """Drops records of versions that are gone, but for the last MAX_ENDED."""
         gone = [
             number
             for number, entry in sorted(self.entries.items())
@@ -127,5 +127,5 @@ class Model:
         for number in gone:
             if self.entries[number].state is State.START:
                 del self.entries[number]
-        for number in [number for number in gone if number in self.entries][:-MOST_ENDED]:
+        for number in [number for number in gone if number in self.entries][:-MAX_ENDED]:
             del self.entries[number]

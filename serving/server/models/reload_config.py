@@ -19,8 +19,8 @@ from serving.server.config.settings import ModelConfig, VersionPolicy
 from serving.server.models.model_config import validate
 
 PLATFORM = "tensorflow"
-LARGEST_FILE_BYTES = 1 << 20
-LONGEST_QUOTE = 128
+MAX_FILE_BYTES = 1 << 20
+MAX_QUOTE = 128
 
 
 def read_config_file(path: str) -> list[ModelConfig]:
@@ -34,9 +34,9 @@ def read_config_file(path: str) -> list[ModelConfig]:
     option = f"--model-config-file {path}"
     try:
         with open(path, encoding="utf-8") as file:
-            text = file.read(LARGEST_FILE_BYTES + 1)
-        if len(text) > LARGEST_FILE_BYTES:
-            raise OptionError(f"{option}: more than {LARGEST_FILE_BYTES} characters")
+            text = file.read(MAX_FILE_BYTES + 1)
+        if len(text) > MAX_FILE_BYTES:
+            raise OptionError(f"{option}: more than {MAX_FILE_BYTES} characters")
         config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
     except OSError as error:
         raise OptionError(f"{option}: {error.strerror}") from error
@@ -93,7 +93,7 @@ def within_roots(models: Sequence[ModelConfig], roots: Sequence[pathlib.Path]) -
 
 
 def _to_model(entry: Any) -> ModelConfig:
-    name = entry.name[:LONGEST_QUOTE]
+    name = entry.name[:MAX_QUOTE]
     if entry.model_type not in (
         model_server_config_pb2.MODEL_TYPE_UNSPECIFIED,
         model_server_config_pb2.TENSORFLOW,
@@ -111,7 +111,7 @@ def _to_model(entry: Any) -> ModelConfig:
     if not entry.base_path.startswith("/"):
         raise invalid(
             f"Expected model {name} to have an absolute path or URI; got base_path()="
-            f"{entry.base_path[:LONGEST_QUOTE]}"
+            f"{entry.base_path[:MAX_QUOTE]}"
         )
     return ModelConfig(
         name=entry.name,

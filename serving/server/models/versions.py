@@ -19,7 +19,7 @@ from serving.model.model_files import SAVED_MODEL, VARIABLES_INDEX, VERSION_NAME
 from serving.server.config.settings import VersionPolicy
 
 # A model has some ten files; a folder with more than this is something else.
-MOST_FILES = 10_000
+MAX_FILES = 10_000
 _DATA_FILE = re.compile(r"variables\.data-(\d{5})-of-(\d{5})", re.ASCII)
 
 # Path below the version's folder, size in bytes, and when it changed, for every file in it.
@@ -121,8 +121,8 @@ def _look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
         changed_ns = max(changed_ns, status.st_ctime_ns)
         if stat.S_ISREG(status.st_mode):
             entries.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
-        if len(entries) > MOST_FILES:
-            refused = f"{path.name} holds more than {MOST_FILES} files"
+        if len(entries) > MAX_FILES:
+            refused = f"{path.name} holds more than {MAX_FILES} files"
             break
     files = {name: size for name, size, *_ in entries}
     return Version(number, path, tuple(sorted(entries)), _lacking(files), refused, changed_ns / 1e9)

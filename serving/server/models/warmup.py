@@ -12,9 +12,9 @@ from serving.protocol import tensors
 
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 # TensorFlow Serving's own limit (WarmupConsts::kMaxNumRecords).
-MOST_RECORDS = 1000
+MAX_RECORDS = 1000
 # Far above the megabytes that an export writes, and no danger to memory.
-LARGEST_FILE_BYTES = 128 << 20
+MAX_FILE_BYTES = 128 << 20
 
 
 def read_warmup(version: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -31,12 +31,12 @@ def read_warmup(version: pathlib.Path) -> Iterator[tuple[str, dict[str, Any]]]:
     path = version / WARMUP_FILE
     if not path.exists():
         return
-    if path.stat().st_size > LARGEST_FILE_BYTES:
-        raise _bad(path, f"more than {LARGEST_FILE_BYTES} bytes")
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise _bad(path, f"more than {MAX_FILE_BYTES} bytes")
     try:
         for number, record in enumerate(tf.data.TFRecordDataset(str(path)).as_numpy_iterator()):
-            if number >= MOST_RECORDS:
-                raise _bad(path, f"more than {MOST_RECORDS} records")
+            if number >= MAX_RECORDS:
+                raise _bad(path, f"more than {MAX_RECORDS} records")
             log = prediction_log_pb2.PredictionLog.FromString(record)
             if log.WhichOneof("log_type") != "predict_log":
                 raise _bad(path, f"record {number + 1} is no Predict request")

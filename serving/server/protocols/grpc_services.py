@@ -36,16 +36,16 @@ from serving.server.protocols.handlers import Handlers, Spec
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
 # TensorFlow Serving cuts messages at the same length.
-LONGEST_MESSAGE = 1024
+MAX_MESSAGE = 1024
 # Threads beside those of Limits.concurrent: they refuse what is too much, and answer the
 # short requests (status, health) while all others are busy.
 SPARE_THREADS = 16
 # Calls that are open at once, as a multiple of the threads; gRPC itself refuses the rest.
 CALLS_PER_THREAD = 4
 # A reflection call is a stream, and holds a thread as long as its client likes.
-MOST_REFLECTION_STREAMS = 4
+MAX_REFLECTION_STREAMS = 4
 # A deadline further away is none (gRPC says years for a call without one).
-LONGEST_TIMEOUT_S = 86_400.0
+MAX_TIMEOUT_S = 86_400.0
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
@@ -187,7 +187,7 @@ class _Reflection(reflection.ReflectionServicer):  # type: ignore[misc]
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(names)
-        self._free = threading.BoundedSemaphore(MOST_REFLECTION_STREAMS)
+        self._free = threading.BoundedSemaphore(MAX_REFLECTION_STREAMS)
 
     def ServerReflectionInfo(  # noqa: N802
         self, request_iterator: Iterator[Any], context: grpc.ServicerContext
@@ -196,7 +196,7 @@ class _Reflection(reflection.ReflectionServicer):  # type: ignore[misc]
         if not self._free.acquire(blocking=False):
             context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{MOST_REFLECTION_STREAMS} reflection calls are open, as many as are taken",
+                f"{MAX_REFLECTION_STREAMS} reflection calls are open, as many as are taken",
             )
         try:
             yield from super().ServerReflectionInfo(request_iterator, context)
@@ -339,11 +339,11 @@ def _answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
 def shortened(message: str) -> str:
     """A message as long as TensorFlow Serving's may be, in which nothing acts on a terminal:
     it may quote the request."""
-    shown = message[: LONGEST_MESSAGE + 1]
+    shown = message[: MAX_MESSAGE + 1]
     shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
-    return shown if len(shown) <= LONGEST_MESSAGE else shown[:LONGEST_MESSAGE] + "...TRUNCATED"
+    return shown if len(shown) <= MAX_MESSAGE else shown[:MAX_MESSAGE] + "...TRUNCATED"
 
 
 def _timeout(context: grpc.ServicerContext) -> float | None:
     left = context.time_remaining()
-    return None if left is None or left > LONGEST_TIMEOUT_S else float(left)
+    return None if left is None or left > MAX_TIMEOUT_S else float(left)

@@ -27,10 +27,10 @@ Format = Literal["row", "column"]
 # Lists and objects in one request. A row is a list, so this is far above what a request
 # of Limits.rows has, and far below what would fill the memory ("[],[],[]..." is 50 times
 # as large as objects).
-MOST_CONTAINERS = 100_000
+MAX_CONTAINERS = 100_000
 # NumPy's own limit.
-MOST_DIMENSIONS = 32
-LONGEST_QUOTE = 80
+MAX_DIMENSIONS = 32
+MAX_QUOTE = 80
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _INTEGERS: dict[int, Any] = {
@@ -55,8 +55,8 @@ def parse(body: bytes) -> JsonRequest:
     """Raises ServingError INVALID_ARGUMENT: not JSON, no object, or made to exhaust memory."""
     if not body.strip():
         raise invalid("JSON Parse error: The document is empty")
-    if body.count(b"[") + body.count(b"{") > MOST_CONTAINERS:
-        raise invalid(f"JSON Parse error: more than {MOST_CONTAINERS} lists and objects")
+    if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
+        raise invalid(f"JSON Parse error: more than {MAX_CONTAINERS} lists and objects")
     try:
         document = json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -188,8 +188,8 @@ def _shape_of(value: Any) -> tuple[int, ...]:
     """The shape that the first element of each list says."""
     shape: list[int] = []
     while isinstance(value, list):
-        if len(shape) == MOST_DIMENSIONS:
-            raise invalid(f"lists are nested more than {MOST_DIMENSIONS} deep")
+        if len(shape) == MAX_DIMENSIONS:
+            raise invalid(f"lists are nested more than {MAX_DIMENSIONS} deep")
         shape.append(len(value))
         if not value:
             break
@@ -325,11 +325,11 @@ def _quote(value: Any) -> str:
         return f"[{len(value)} elements]"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1000:
         return f"an integer of {value.bit_length()} bits"
-    return _cut(json.dumps(value[:LONGEST_QUOTE] if isinstance(value, str) else value))
+    return _cut(json.dumps(value[:MAX_QUOTE] if isinstance(value, str) else value))
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "..."
+    return text if len(text) <= MAX_QUOTE else text[:MAX_QUOTE] + "..."
 
 
 def _shown(shape: tuple[int, ...]) -> str:

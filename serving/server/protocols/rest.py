@@ -40,7 +40,7 @@ BODY_TIMEOUT_S = 60.0
 SPARE_THREADS = 4
 # JSON is parsed with Python's lock held, so more at once would only need more memory.
 PARSED_AT_ONCE = 2
-LARGEST_VERSION = (1 << 63) - 1
+MAX_VERSION = (1 << 63) - 1
 
 HTTP_STATUS = {
     grpc.StatusCode.CANCELLED: 499,
@@ -291,8 +291,8 @@ def _spec_of(request: Request) -> Spec:
     if version is not None:
         if not re.fullmatch("[0-9]+", version):
             raise _malformed(request)
-        number = int(version) if len(version) <= len(str(LARGEST_VERSION)) else None
-        if number is None or number > LARGEST_VERSION:
+        number = int(version) if len(version) <= len(str(MAX_VERSION)) else None
+        if number is None or number > MAX_VERSION:
             raise invalid(f"Failed to convert version: {version[:40]} to numeric.")
     return Spec(name, number, label)
 

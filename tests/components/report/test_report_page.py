@@ -18,7 +18,7 @@ import pytest
 from matplotlib import image
 
 from components.common.errors import DataError
-from components.common.escape import inert, inert_cell
+from components.common.escape import printable, printable_cell
 from components.predictions import metrics
 from components.report import page as page_lib
 from components.report import study
@@ -56,12 +56,12 @@ def test_hostile_names_are_shown_as_they_are_but_for_what_would_act(hostile: Ren
     parsed = Parsed(hostile.html)
     genres = parsed.by_id("genres").text
     for genre in plausible.HOSTILE:
-        assert inert_cell(genre) in genres
+        assert printable_cell(genre) in genres
     first = plausible.HOSTILE_REJECTS[0]
-    assert inert_cell(first["track_id"]) in parsed.by_id("rejects").text
-    assert inert(plausible.HOSTILE_SUFFIX) in parsed.by_id("errors").text
-    assert inert(plausible.HOSTILE_SUFFIX) in parsed.by_id("gallery").text
-    assert inert(plausible.HOSTILE_SUFFIX) in parsed.by_id("card").text
+    assert printable_cell(first["track_id"]) in parsed.by_id("rejects").text
+    assert printable(plausible.HOSTILE_SUFFIX) in parsed.by_id("errors").text
+    assert printable(plausible.HOSTILE_SUFFIX) in parsed.by_id("gallery").text
+    assert printable(plausible.HOSTILE_SUFFIX) in parsed.by_id("card").text
 
 
 def test_nothing_on_the_page_is_a_control_character_or_turns_text_round(hostile: Rendered) -> None:
@@ -157,7 +157,7 @@ def test_the_decision_comes_first_with_every_rule_in_words(hostile: Rendered) ->
         pathlib.Path(hostile.made.folder("blessing"), "decision.json").read_text()
     )
     for rule in decision["rules"]:
-        assert " ".join(inert(rule["text"]).split()) in text
+        assert " ".join(printable(rule["text"]).split()) in text
 
 
 def test_the_accuracy_table_holds_the_numbers_of_the_predictions_and_the_studys(

@@ -121,7 +121,7 @@ def test_a_file_that_is_none_is_told(tmp_path: pathlib.Path) -> None:
 def test_a_file_beyond_all_measure_is_not_read(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "p.yaml"
     with open(path, "wb") as file:
-        file.truncate(package._MOST_BYTES + 1)
+        file.truncate(package._MAX_BYTES + 1)
     with pytest.raises(UsageError, match="too large"):
         package.read(str(path))
 

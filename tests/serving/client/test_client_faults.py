@@ -112,7 +112,7 @@ def test_nor_past_the_time_that_a_request_may_take(
 ) -> None:
     with GenreClient(where(told), timeout_s=1.0) as client:
         monkeypatch.setattr(client_module, "BACKOFF_S", 1e6)
-        monkeypatch.setattr(client_module, "MOST_BACKOFF_S", 1e6)
+        monkeypatch.setattr(client_module, "MAX_BACKOFF_S", 1e6)
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * 100
         with pytest.raises(errors.UnreachableError):
             client.predict_windows(clips(1))

@@ -479,7 +479,7 @@ def test_a_graph_that_is_none_says_so(copy: pathlib.Path, content: bytes) -> Non
 def test_a_graph_of_absurd_size_is_not_read(
     copy: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model_files, "LARGEST_GRAPH_BYTES", 1000)
+    monkeypatch.setattr(model_files, "MAX_GRAPH_BYTES", 1000)
     with pytest.raises(ModelFolderError, match="more than 1000 bytes"):
         LocalModel(copy)
 

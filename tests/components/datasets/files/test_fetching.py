@@ -115,7 +115,7 @@ def test_objects_that_cannot_be_had_are_rejects_with_reasons(
     s3.delete_object(Bucket=bucket, Key="data/t1.wav")
     words = _remote(bucket, "words", b"these are words, not music")
     large = _remote(bucket, "large", b"x" * 40_000)
-    monkeypatch.setattr(fetching, "LARGEST_OBJECT_BYTES", 39_999)
+    monkeypatch.setattr(fetching, "MAX_OBJECT_BYTES", 39_999)
     s3_proxy.fail(10, s3_server.DENIED, path="t3.wav")
     tracks = [*remote, words, large]
     result = write_shard(_shard(*tracks), _options(tmp_path / "out"))

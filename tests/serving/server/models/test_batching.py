@@ -149,7 +149,7 @@ def test_no_run_is_larger_than_the_batch_size_but_a_request_that_is_runs_alone()
 def test_recordings_that_are_large_together_are_not_joined(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("serving.server.models.batching.LARGEST_BATCH_BYTES", 20)
+    monkeypatch.setattr("serving.server.models.batching.MAX_BATCH_BYTES", 20)
     server = busy()
     futures = [server.queue(row(2)) for _ in range(4)]  # 8 bytes each
     server.go()

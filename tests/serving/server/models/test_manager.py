@@ -731,7 +731,7 @@ def test_a_request_in_work_at_the_stop_is_answered(run: Any, publish: Any) -> No
 def test_records_of_versions_that_are_gone_do_not_pile_up(
     run: Any, publish: Any, root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.server.models.model_state.MOST_ENDED", 2)
+    monkeypatch.setattr("serving.server.models.model_state.MAX_ENDED", 2)
     running = run(wait=False)
     for number in (1, 2, 3, 4, 5):
         publish(number)

@@ -483,9 +483,9 @@ def test_warmup_files_have_bounds(copy: pathlib.Path, monkeypatch: pytest.Monkey
     (copy / WARMUP_FILE).write_bytes(b"no TFRecord at all")
     with pytest.raises(ModelFolderError, match="broken, or no TFRecords"):
         list(warmup.read_warmup(copy))
-    write_warmup(copy, [predict_log({}, "describe")] * (warmup.MOST_RECORDS + 1))
+    write_warmup(copy, [predict_log({}, "describe")] * (warmup.MAX_RECORDS + 1))
     with pytest.raises(ModelFolderError, match="more than 1000 records"):
         list(warmup.read_warmup(copy))
-    monkeypatch.setattr(warmup, "LARGEST_FILE_BYTES", 100)
+    monkeypatch.setattr(warmup, "MAX_FILE_BYTES", 100)
     with pytest.raises(ModelFolderError, match="more than 100 bytes"):
         list(warmup.read_warmup(copy))

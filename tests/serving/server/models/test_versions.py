@@ -224,7 +224,7 @@ def test_links_in_a_circle_hide_no_other_version(root: pathlib.Path) -> None:
 def test_a_folder_of_endless_files_is_not_walked_to_its_end(
     root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(versions, "MOST_FILES", 5)
+    monkeypatch.setattr(versions, "MAX_FILES", 5)
     assert look(root).refused is None
     for number in range(3):
         (root / "3" / "assets" / str(number)).write_text("")

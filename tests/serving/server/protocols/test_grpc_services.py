@@ -244,7 +244,7 @@ def test_a_small_message_cannot_ask_for_much_memory(prediction: Any) -> None:
         request.inputs[f"x{number}"].CopyFrom(bomb)
     code, words = failure(prediction.Predict, request)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert len(words) <= grpc_services.LONGEST_MESSAGE + len("...TRUNCATED")
+    assert len(words) <= grpc_services.MAX_MESSAGE + len("...TRUNCATED")
 
 
 def test_a_message_beyond_the_limit_is_refused_and_the_next_one_answered(
@@ -531,7 +531,7 @@ def test_open_reflection_calls_are_few_and_hold_up_nobody(
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         calls = [
             stub.ServerReflectionInfo(questions())
-            for _ in range(grpc_services.MOST_REFLECTION_STREAMS)
+            for _ in range(grpc_services.MAX_REFLECTION_STREAMS)
         ]
         for call in calls:
             next(call)
