@@ -1,31 +1,117 @@
-"""A digest of source code, so that a change to the code is a change of a node's inputs."""
+"""Digests of source code, derived from imports: a change to a node's code reruns that node."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import pathlib
+from collections.abc import Iterator, Mapping, Sequence
 
-_ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PACKAGE = "components"  # it imports none of our other packages
 
 
 @functools.cache
-def code_digest(*packages: str) -> str:
-    """16 hex digits over the Python sources of folders or files below components/.
+def code_digest(module: str, *instead: tuple[str, tuple[str, ...]]) -> str:
+    """Return 16 hex digits over the sources that a module may execute.
 
-    TFX's cache sees inputs and parameters but no code; components pass this as a
-    parameter, e.g. `code_digest("spectrogram_gen", "audio", "examples")`.
+    TFX's cache compares inputs and parameters but no code, so each component passes this
+    digest of its executor's module as a parameter.
+
+    Args:
+      module: the module's dotted name, such as "components.gate.executor".
+      *instead: pairs of a module that is a table of others, such as a registry, and the
+        modules of that table that this node uses. Without a pair all of them count.
 
     Raises:
-      FileNotFoundError: a package has no sources (a typo would never change).
+      ModuleNotFoundError: there is no such module (a typo would never change).
     """
     digest = hashlib.sha256()
-    for package in sorted(packages):
-        path = _ROOT / package
-        sources = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
-        if not sources:
-            raise FileNotFoundError(f"no Python sources in {path}")
-        for source in sources:
-            digest.update(f"{source.relative_to(_ROOT).as_posix()}\0".encode())
-            digest.update(hashlib.sha256(source.read_bytes()).digest())
+    for name in sorted(modules_of(module, dict(instead))):
+        digest.update(f"{name}\0".encode())
+        digest.update(hashlib.sha256(_source(ROOT, name).read_bytes()).digest())
     return digest.hexdigest()[:16]
+
+
+def modules_of(module: str, instead: Mapping[str, Sequence[str]] | None = None) -> set[str]:
+    """Return the modules of `components` that a module may execute, itself included.
+
+    Imports inside functions count. So does every string that is the name of a module, because
+    registries and subprocesses name modules in this way. Imports that only type checkers see
+    do not count.
+
+    Args:
+      module: the module's dotted name.
+      instead: as for code_digest.
+
+    Raises:
+      ModuleNotFoundError: there is no such module.
+    """
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name.count("."):
+            waiting.append(name.rpartition(".")[0])  # importing it executes its package
+        imported, named = _references(ROOT, name)
+        waiting += imported
+        waiting += (instead or {}).get(name, named)
+    return found
+
+
+@functools.cache
+def _references(root: pathlib.Path, module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the modules that a module imports, and those that its strings name."""
+    imported: set[str] = set()
+    named: set[str] = set()
+    for node in _executed(ast.parse(_source(root, module).read_bytes())):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names if _is_ours(alias.name)}
+        elif isinstance(node, ast.ImportFrom) and node.module and _is_ours(node.module):
+            imported.add(node.module)
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            imported |= {name for name in names if _find(root, name)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named |= {name for name in (node.value,) if _is_module(root, name)}
+    return tuple(sorted(imported)), tuple(sorted(named - imported - {module}))
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a tree's nodes without the bodies of `if TYPE_CHECKING:`."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _executed(other)
+        else:
+            yield from _executed(child)
+
+
+def _is_module(root: pathlib.Path, text: str) -> bool:
+    """Return whether a string names one of our modules, and not merely the package."""
+    return text.startswith(f"{PACKAGE}.") and _find(root, text) is not None
+
+
+def _is_ours(name: str) -> bool:
+    return name == PACKAGE or name.startswith(f"{PACKAGE}.")
+
+
+def _find(root: pathlib.Path, module: str) -> pathlib.Path | None:
+    if not all(part.isidentifier() for part in module.split(".")):
+        return None
+    path = root.joinpath(*module.split("."))
+    for source in (path.with_suffix(".py"), path / "__init__.py"):
+        if source.is_file():
+            return source
+    return None
+
+
+def _source(root: pathlib.Path, module: str) -> pathlib.Path:
+    found = _find(root, module)
+    if found is None:
+        raise ModuleNotFoundError(f"{module}: no such module in {root}", name=module)
+    return found

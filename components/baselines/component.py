@@ -17,8 +17,6 @@ from components.audio.params import AudioParams
 from components.baselines.executor import Executor
 from components.baselines.settings import BaselineSettings
 
-CODE = ("baselines", "predictions/table.py", "audio", "examples")
-
 
 class BaselineTrainerSpec(types.ComponentSpec):  # type: ignore[misc]
     """See BaselineTrainer. `settings`, `audio` and `genres` are JSON texts."""
@@ -67,7 +65,7 @@ class BaselineTrainer(base_component.BaseComponent):  # type: ignore[misc]
                 audio=json.dumps(audio.to_json(), sort_keys=True),
                 genres=json.dumps(list(genres)),
                 audio_hash=audio.digest(),
-                code_digest=code_digest(*CODE),
+                code_digest=code_digest(Executor.__module__),
                 examples=examples,
                 baselines=types.Channel(type=BaselineModels),
                 predictions=types.Channel(type=Predictions),

@@ -65,9 +65,7 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
                 genres=json.dumps(list(genres)),
                 leaky=int(leaky),
                 artists_apart=int(artists_apart),
-                code_digest=code_digest(
-                    "data_check", "audio/params.py", "datasets/text.py", "examples"
-                ),
+                code_digest=code_digest(Executor.__module__),
                 examples=examples,
                 anomalies=anomalies,
                 result=types.Channel(type=DataCheckResult),

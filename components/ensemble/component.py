@@ -89,9 +89,7 @@ class Ensembler(base_component.BaseComponent):  # type: ignore[misc]
                 audio_hash=audio_hash,
                 ensemble=json.dumps(dataclasses.asdict(settings), sort_keys=True),
                 synthetic=int(synthetic),
-                code_digest=code_digest(
-                    "ensemble", "predictions", "examples", "export", "audio", "gate/model_digest.py"
-                ),
+                code_digest=code_digest(Executor.__module__),
                 examples=examples,
                 model=types.Channel(type=standard_artifacts.Model),
                 average=types.Channel(type=standard_artifacts.Model),

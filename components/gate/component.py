@@ -74,7 +74,7 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
             spec=GenreGateSpec(
                 gate=json.dumps(dataclasses.asdict(settings), sort_keys=True),
                 genres=json.dumps(list(genres)),
-                code_digest=code_digest("gate", "predictions", "examples"),
+                code_digest=code_digest(Executor.__module__),
                 model=model,
                 predictions=predictions,
                 evaluation=evaluation,

@@ -80,9 +80,7 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
                 genres=json.dumps(list(genres)),
                 audio=json.dumps(audio.to_json(), sort_keys=True),
                 data=json.dumps(data, sort_keys=True),
-                code_digest=code_digest(
-                    "report", "predictions", "examples", "audio", "trainer/curves.py"
-                ),
+                code_digest=code_digest(Executor.__module__),
                 templates_digest=templates_digest(),
                 predictions=predictions,
                 rejects=rejects,

@@ -13,6 +13,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from components.artifacts.code_digest import code_digest
 from components.artifacts.types import Rejects
 from components.audio.params import AudioParams
+from components.datasets.readers import registry
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.spectrogram_gen.executor import Executor
 
@@ -71,7 +72,7 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
                 manifest_digest=manifest_digest,
                 store=store,
                 code_digest=code_digest(
-                    "spectrogram_gen", "audio", "datasets", "examples", "storage"
+                    Executor.__module__, (registry.__name__, (registry.READERS[dataset.kind],))
                 ),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 rejects=types.Channel(type=Rejects),

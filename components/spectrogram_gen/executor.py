@@ -27,7 +27,7 @@ from components.datasets import corpus as corpus_lib
 from components.datasets.files.fetching import fetching
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
-from components.spectrogram_gen import wav_export
+from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     Shard,
@@ -111,7 +111,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             export_wav=dataset.export_wav,
             strict=dataset.strict,
             store=exec_properties["store"],
-            code=code_digest("audio", "spectrogram_gen/extract.py"),
+            code=code_digest(extract.__name__),
             limits=dataset.decode_limits,
         )
         clip_splits = {

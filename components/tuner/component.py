@@ -14,6 +14,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from components.artifacts.code_digest import code_digest
 from components.artifacts.types import TuningResults
 from components.audio.params import AudioParams
+from components.models import architectures
 from components.models.settings import ModelSettings
 from components.trainer.settings import TrainingSettings
 from components.tuner.executor import Executor
@@ -86,7 +87,10 @@ class Tuner(base_component.BaseComponent):  # type: ignore[misc]
                 architecture=architecture,
                 audio_hash=audio.digest(),
                 weights_digest=weights_digest,
-                code_digest=code_digest("tuner", "trainer", "models", "audio", "examples"),
+                code_digest=code_digest(
+                    Executor.__module__,
+                    (architectures.__name__, (architectures.NETWORKS[architecture].module,)),
+                ),
                 examples=examples,
                 hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
                 results=types.Channel(type=TuningResults),

@@ -33,6 +33,7 @@ from components.ensemble.component import Ensembler
 from components.examples import schema
 from components.gate.component import GenreGate
 from components.gate.serving_model import ServingModelStrategy
+from components.models import architectures
 from components.report.component import Report
 from components.serving_check.component import ServingCheck
 from components.spectrogram_gen.component import SpectrogramGen
@@ -43,6 +44,9 @@ from pipeline.graph.evaluation import evaluation_config
 from pipeline.graph.inputs import DataFacts, Places, weights_digest
 from pipeline.graph.nodes import PUSHER, SERVING_CHECK, SERVING_MODEL
 from pipeline.places import PIPELINE_NAME
+
+# Named, not imported: importing it imports TensorFlow, and only the trainers run it.
+TRAINER_MODULE = "components.trainer.run_fn"
 
 
 def create_pipeline(
@@ -202,7 +206,7 @@ def _trainer(
     """One network's node. Its custom_config, which is part of TFX's cache key, holds
     that network's settings and what the data must agree with, nothing else."""
     return Trainer(
-        run_fn="components.trainer.run_fn.run_fn",
+        run_fn=f"{TRAINER_MODULE}.run_fn",
         examples=examples,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
@@ -218,7 +222,8 @@ def _trainer(
             "data": json.dumps(_data_settings(config), sort_keys=True),
             "weights_digest": weights_digest(config.models[name].weights),
             "code_digest": code_digest(
-                "trainer", "models", "audio", "examples", "export", "predictions/seen.py"
+                TRAINER_MODULE,
+                (architectures.__name__, (architectures.NETWORKS[name].module,)),
             ),
         },
     ).with_id(f"Trainer.{name}")

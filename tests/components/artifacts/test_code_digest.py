@@ -1,53 +1,164 @@
-"""A line of code changed is a digest changed; nothing else is."""
+"""A changed line changes the digests of the nodes that may execute it, and no others."""
 
 from __future__ import annotations
 
 import pathlib
+import shutil
 
 import pytest
 
 from components.artifacts import code_digest as module
+from components.datasets.readers import registry
+from components.models import architectures
+from tests.support.paths import ROOT
+
+SMALL = {
+    "components/__init__.py": "",
+    "components/gate/__init__.py": "",
+    "components/gate/executor.py": """
+        from typing import TYPE_CHECKING
+
+        from components.gate import rules
+        if TYPE_CHECKING:
+            from components.seen_by_type_checkers import Name
+
+        def work():
+            from components.late.names import NAME
+    """,
+    "components/gate/rules.py": "import components.table\n",
+    "components/gate/not_imported.py": "",
+    "components/late/__init__.py": "",
+    "components/late/names.py": "NAME = 'components.absent'\n",
+    "components/seen_by_type_checkers.py": "",
+    "components/table.py": "ALL = ('components.first', 'components.second', 'components')\n",
+    "components/first.py": "from components.gate import rules\n",
+    "components/second.py": "",
+}
+GATE = "components.gate.executor"
+SPECTROGRAMS = "components.spectrogram_gen.executor"
+CLIPS = "components.spectrogram_gen.extract"
+CHECK = "components.data_check.executor"
+BASELINES = "components.baselines.executor"
+TUNER = "components.tuner.executor"
+TRAINER = "components.trainer.run_fn"
+ENSEMBLER = "components.ensemble.executor"
+REPORT = "components.report.executor"
+ROOTS = (SPECTROGRAMS, CLIPS, CHECK, BASELINES, TUNER, TRAINER, ENSEMBLER, GATE, REPORT)
+VGG16 = (architectures.__name__, (architectures.NETWORKS["vgg16"].module,))
+
+
+def _forget() -> None:
+    module.code_digest.cache_clear()
+    module._references.cache_clear()
 
 
 @pytest.fixture
 def sources(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    for name in ("audio/mel.py", "audio/decode.py", "gate/rules.py"):
-        path = tmp_path / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(f"# {name}\n")
-    monkeypatch.setattr(module, "_ROOT", tmp_path)
-    module.code_digest.cache_clear()
+    monkeypatch.setattr(module, "ROOT", tmp_path)
+    _forget()
     yield tmp_path
-    module.code_digest.cache_clear()
+    _forget()
 
 
-def _digest(*packages: str) -> str:
-    module.code_digest.cache_clear()
-    return module.code_digest(*packages)
+@pytest.fixture
+def small(sources: pathlib.Path) -> pathlib.Path:
+    import textwrap
+
+    for name, text in SMALL.items():
+        path = sources / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+    return sources
 
 
-def test_a_changed_line_a_new_file_and_a_renamed_file_change_it(sources: pathlib.Path) -> None:
-    seen = {_digest("audio")}
-    (sources / "audio" / "mel.py").write_text("# another line\n")
-    seen.add(_digest("audio"))
-    (sources / "audio" / "new.py").write_text("")
-    seen.add(_digest("audio"))
-    (sources / "audio" / "new.py").rename(sources / "audio" / "newer.py")
-    seen.add(_digest("audio"))
-    assert len(seen) == 4
+@pytest.fixture
+def real(sources: pathlib.Path) -> pathlib.Path:
+    ignored = shutil.ignore_patterns("__pycache__")
+    shutil.copytree(ROOT / "components", sources / "components", ignore=ignored)
+    return sources
 
 
-def test_other_packages_and_the_order_of_names_do_not(sources: pathlib.Path) -> None:
-    before = _digest("audio", "gate/rules.py")
-    assert _digest("gate/rules.py", "audio") == before
-    alone = _digest("audio")
-    (sources / "gate" / "rules.py").write_text("# changed\n")
-    assert _digest("audio") == alone
-    assert _digest("audio", "gate/rules.py") != before
+def _digest(name: str, *instead: tuple[str, tuple[str, ...]]) -> str:
+    _forget()
+    return module.code_digest(name, *instead)
 
 
-def test_a_mistyped_package_is_an_error_and_not_a_digest_that_never_changes(
-    sources: pathlib.Path,
+def test_imports_of_every_shape_are_followed(small: pathlib.Path) -> None:
+    assert module.modules_of(GATE) == {
+        "components", "components.gate", "components.gate.executor", "components.gate.rules",
+        "components.late", "components.late.names",
+        "components.table", "components.first", "components.second",
+    }  # fmt: skip
+
+
+def test_a_table_can_be_narrowed_to_what_a_node_uses(small: pathlib.Path) -> None:
+    one = module.modules_of(GATE, {"components.table": ["components.second"]})
+    assert module.modules_of(GATE) - one == {"components.first"}
+
+
+def test_a_changed_file_changes_the_digest_and_an_unused_one_does_not(small: pathlib.Path) -> None:
+    before = _digest(GATE)
+    (small / "components/gate/not_imported.py").write_text("# a line\n")
+    (small / "components/seen_by_type_checkers.py").write_text("# a line\n")
+    assert _digest(GATE) == before
+    seen = {before}
+    for name in ("gate/executor.py", "gate/__init__.py", "late/names.py", "second.py"):
+        path = small / "components" / name
+        path.write_text(path.read_text() + "# a line\n")
+        seen.add(_digest(GATE))
+    assert len(seen) == 5
+
+
+def test_an_unknown_module_is_an_error(small: pathlib.Path) -> None:
+    """Its digest would never change."""
+    with pytest.raises(ModuleNotFoundError, match=r"components\.gates\.executor: no such module"):
+        _digest("components.gates.executor")
+
+
+@pytest.mark.parametrize(
+    ("changed", "rerun"),
+    [
+        ("audio/decoding/mpeg.py", {SPECTROGRAMS, CLIPS}),
+        ("audio/spectrogram/mel.py", {SPECTROGRAMS, CLIPS, TRAINER, ENSEMBLER}),
+        ("audio/spectrogram/mel_graph.py", {TRAINER, ENSEMBLER}),
+        ("audio/spectrogram/colours.py", {TUNER, TRAINER, REPORT}),
+        ("audio/params.py", set(ROOTS)),
+        ("datasets/split/grouping.py", {SPECTROGRAMS}),
+        ("datasets/track.py", {SPECTROGRAMS, CLIPS, CHECK, REPORT}),
+        ("datasets/readers/fma.py", {SPECTROGRAMS}),
+        ("synthesis/rhythm.py", set()),
+        ("models/vgg16.py", {TUNER, TRAINER}),
+        ("trainer/training.py", {TUNER, TRAINER}),
+        ("trainer/run_fn.py", {TRAINER}),
+        ("tuner/space.py", {TUNER}),
+        ("baselines/models.py", {BASELINES}),
+        ("predictions/table.py", {BASELINES, ENSEMBLER, GATE, REPORT}),
+        ("gate/rules.py", {GATE}),
+        ("report/plots.py", {REPORT}),
+        ("serving_check/sounds.py", set()),
+    ],
+)
+def test_a_line_deep_in_the_graph_reruns_the_right_components(
+    changed: str, rerun: set[str], real: pathlib.Path
 ) -> None:
-    with pytest.raises(FileNotFoundError, match="audioo"):
-        _digest("audioo")
+    before = {name: _digest(name) for name in ROOTS}
+    path = real / "components" / changed
+    path.write_text(path.read_text() + "\nA_LINE = 1\n")
+    assert {name for name in ROOTS if _digest(name) != before[name]} == rerun
+
+
+def test_a_network_reruns_its_own_trainer_only(real: pathlib.Path) -> None:
+    before = _digest(TRAINER, VGG16)
+    (real / "components/models/crnn.py").write_text("")
+    assert _digest(TRAINER, VGG16) == before
+    (real / "components/models/vgg16.py").write_text("")
+    assert _digest(TRAINER, VGG16) != before
+
+
+def test_a_reader_reruns_the_decoding_of_its_own_kind_only(real: pathlib.Path) -> None:
+    fma = (registry.__name__, (registry.READERS["fma"],))
+    before = _digest(SPECTROGRAMS, fma)
+    (real / "components/datasets/readers/manifest.py").write_text("")
+    assert _digest(SPECTROGRAMS, fma) == before
+    (real / "components/datasets/readers/fma.py").write_text("")
+    assert _digest(SPECTROGRAMS, fma) != before
