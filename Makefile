@@ -23,9 +23,10 @@ test-slow: env ## Run the tests that take minutes
 	@.venv/bin/pytest -m slow --timeout=1800 $(WORKERS) $(ARGS) || { status=$$?; \
 	[ $$status -eq 5 ] && [ -z "$(ARGS)" ] || exit $$status; }
 
-lint: env ## Check style, formatting, types and the Dockerfile
+lint: env ## Check style, formatting, imports, types and the Dockerfile
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/lint-imports --no-cache --no-logo
 	@.venv/bin/hadolint kubeflow/Dockerfile
 	@.venv/bin/mypy
 
