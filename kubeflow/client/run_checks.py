@@ -10,9 +10,10 @@ from typing import Any
 from components.common.errors import UsageError
 from components.storage.uri import is_remote
 from kubeflow.client.package import Package
-from kubeflow.compile.checks import node_ids, place_problems
+from kubeflow.compile.checks import place_problems
 from pipeline.config.messages import ConfigError
 from pipeline.config.schema import Config
+from pipeline.graph.nodes import node_ids
 
 _OVERRIDES = "-p overrides"
 

@@ -16,6 +16,7 @@ from kubeflow.compile.names import FINISH, PREPARE
 from kubeflow.steps import metadata_url
 from pipeline.config.kubeflow import DEFAULT, KubeflowSettings
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 
 SUFFIXES = (".yaml", ".yml")
 # host[:port]/path[:tag][@digest], as container engines read it.
@@ -66,7 +67,7 @@ def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
             f"models.{name}.weights = {model.weights!r}: must lie on the volume, below "
             f"{_volume(settings)}",
         )
-    problems.extend(resource_problems(settings, node_ids(config)))
+    problems.extend(resource_problems(settings, nodes.node_ids(config)))
     if output:
         problems.extend(output_problems(output, SUFFIXES))
     if problems:
@@ -149,26 +150,10 @@ def _on_volume(path: str, settings: KubeflowSettings) -> bool:
     return below and bool(settings.volume_claim)
 
 
-def node_ids(config: Config, *, resolves_serving: bool = True) -> list[str]:
-    """The node ids that pipeline.graph.build.create_pipeline makes, which can only
-    be asked with TFX imported."""
-    return [
-        *("SpectrogramGen", "ImportSchemaGen", "StatisticsGen", "ExampleValidator", "DataCheck"),
-        *(["BaselineTrainer"] if config.baselines.models else []),
-        *(f"Tuner.{name}" for name in config.tuned_networks),
-        *(f"Trainer.{name}" for name in config.models),
-        *("Ensembler", "Evaluator"),
-        *(["ServingModel"] if resolves_serving else []),
-        "GenreGate",
-        *(["ServingCheck"] if config.serving.check else []),
-        *("Pusher", "Report"),
-    ]
-
-
-def resource_problems(settings: KubeflowSettings, nodes: Iterable[str]) -> list[str]:
+def resource_problems(settings: KubeflowSettings, node_ids: Iterable[str]) -> list[str]:
     """Resources for what is no node: a typing error would cost a night."""
     known = {DEFAULT, PREPARE, FINISH}
-    for node in nodes:
+    for node in node_ids:
         known |= {node, node.split(".", 1)[0]}
     return [
         f"kubeflow.resources.{key}: no such node; there are: {', '.join(sorted(known))}"

@@ -12,10 +12,10 @@ from components.trainer.history import CURVES_VARIABLE
 from kubeflow.steps.metadata_url import PASSWORD_VARIABLE
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PASSWORD_KEY = "password"
-AUDIO_NODE = "SpectrogramGen"
 # For a step without a limit: what Vertex AI gives to one that asks for none (e2-standard-4),
 # https://cloud.google.com/vertex-ai/docs/pipelines/machine-types, and as good as any elsewhere.
 _CORES = 4
@@ -29,7 +29,7 @@ def with_workers(config: Config, settings: KubeflowSettings) -> Config:
     """
     if config.beam.workers:
         return config
-    cpu = settings.resources_of(AUDIO_NODE).cpu
+    cpu = settings.resources_of(nodes.SPECTROGRAM_GEN).cpu
     workers = math.ceil(amount(cpu)) if cpu else _CORES
     return dataclasses.replace(config, beam=dataclasses.replace(config.beam, workers=workers))
 

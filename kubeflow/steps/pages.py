@@ -8,6 +8,7 @@ from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.common.escape import printable
+from pipeline.graph import nodes
 from pipeline.work_dir import PAGE
 
 # Rendered with autoescape: names of genres and models are text from outside.
@@ -110,8 +111,8 @@ def _table(title: str, header: list[str], rows: list[list[str]], *lines: str) ->
 
 
 _PAGES: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "Ensembler": _selection,
-    "GenreGate": _decision,
-    "Report": _report,
-    "ServingCheck": _served,
+    nodes.ENSEMBLER: _selection,
+    nodes.GENRE_GATE: _decision,
+    nodes.REPORT: _report,
+    nodes.SERVING_CHECK: _served,
 }

@@ -28,11 +28,11 @@ from components.common.errors import UsageError
 from components.common.escape import printable
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.compile.pods import AUDIO_NODE
 from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import Prepared
 from kubeflow.steps.step_log import told
+from pipeline.graph.nodes import SPECTROGRAM_GEN
 from pipeline.process import exit as ending
 from pipeline.process import failures
 
@@ -93,7 +93,7 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
     with told(node_id):
         outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
     record = collect.RunRecord(connection, name, pipeline.run_id)
-    if node_id == AUDIO_NODE:
+    if node_id == SPECTROGRAM_GEN:
         _say_counts(record.outputs(node_id)["rejects"].uri)
     if page:
         pages.write(node_id, record.outputs(node_id), page)
@@ -103,7 +103,7 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
 def _say_counts(rejects: str) -> None:
     counts = artifact_files.read_json(rejects, "summary.json")
     print(
-        f"genreflow: {AUDIO_NODE}: {sum(counts['clips'].values())} clips of "
+        f"genreflow: {SPECTROGRAM_GEN}: {sum(counts['clips'].values())} clips of "
         f"{sum(counts['tracks'].values())} tracks; {sum(counts['rejects'].values())} left out",
         flush=True,
     )

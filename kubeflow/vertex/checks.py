@@ -13,6 +13,7 @@ from kubeflow.compile.names import FINISH, PREPARE
 from kubeflow.vertex import storage as vertex_storage
 from pipeline.config.kubeflow import KubeflowSettings, StepResources
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 
 SUFFIXES = (".json",)
 # The label of GKE's nodes; Vertex AI writes its values in capitals and with "_".
@@ -70,8 +71,8 @@ def check(config: Config, settings: KubeflowSettings, mount: str, output: str = 
     )
     for name, resources in settings.resources.items():
         problems.extend(_resource_problems(name, resources))
-    nodes = compile_checks.node_ids(config, resolves_serving=False)
-    problems.extend(compile_checks.resource_problems(settings, nodes))
+    node_ids = nodes.node_ids(config, resolves_serving=False)
+    problems.extend(compile_checks.resource_problems(settings, node_ids))
     if output:
         problems.extend(compile_checks.output_problems(output, SUFFIXES))
     if problems:

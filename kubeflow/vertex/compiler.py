@@ -31,11 +31,11 @@ from kubeflow.vertex import (
 )
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 from pipeline.places import MODEL_NAME
 from pipeline.process.imports import quick_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex.step")
-SCHEMA_NODE = "ImportSchemaGen"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     facts = _read_data(config)
     with quick_imports():
         from pipeline.graph import build as graph
-        from pipeline.graph import inputs, nodes
+        from pipeline.graph import inputs
 
     root = vertex_storage.checked(settings.pipeline_root)
     pushed = config.storage.push_destination
@@ -85,12 +85,10 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     compiler.check_resources(settings, steps)
     _fit(pipeline, steps, settings)
     _fit_validator(pipeline, config)
-    never_cached = [
-        step.name for step in steps if step.node_id in (nodes.PUSHER, nodes.SERVING_CHECK)
-    ]
+    never_cached = [step.name for step in steps if step.node_id in nodes.NEVER_CACHED]
     job = _compiled(pipeline, settings.image)
     names = {step.node_id: step.name for step in steps}
-    _complete(job["pipelineSpec"], settings, never_cached, names[SCHEMA_NODE], schema)
+    _complete(job["pipelineSpec"], settings, never_cached, names[nodes.IMPORT_SCHEMA_GEN], schema)
     try:
         pathlib.Path(output).parent.mkdir(parents=True, exist_ok=True)
         artifact_files.write_text(output, json.dumps(job, indent=2, sort_keys=True) + "\n")

@@ -40,9 +40,9 @@ from components.spectrogram_gen.component import SpectrogramGen
 from components.tuner.component import Tuner
 from pipeline.config.beam import pipeline_args
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 from pipeline.graph.evaluation import evaluation_config
 from pipeline.graph.inputs import DataFacts, Places, weights_digest
-from pipeline.graph.nodes import PUSHER, SERVING_CHECK, SERVING_MODEL
 from pipeline.places import PIPELINE_NAME
 
 # Named, not imported: importing it imports TensorFlow, and only the trainers run it.
@@ -197,7 +197,7 @@ def _tuner(config: Config, name: str, genres: Sequence[str], examples: Any) -> T
         audio=config.audio,
         genres=genres,
         weights_digest=weights_digest(config.models[name].weights),
-    ).with_id(f"Tuner.{name}")
+    ).with_id(nodes.tuner(name))
 
 
 def _trainer(
@@ -226,7 +226,7 @@ def _trainer(
                 (architectures.__name__, (architectures.NETWORKS[name].module,)),
             ),
         },
-    ).with_id(f"Trainer.{name}")
+    ).with_id(nodes.trainer(name))
 
 
 def _serving_model() -> Resolver:
@@ -234,7 +234,7 @@ def _serving_model() -> Resolver:
     return Resolver(
         strategy_class=ServingModelStrategy,
         pushed_model=Channel(type=PushedModel),
-    ).with_id(SERVING_MODEL)
+    ).with_id(nodes.SERVING_MODEL)
 
 
 def _serving_check(
@@ -265,15 +265,9 @@ def _data_settings(config: Config) -> dict[str, Any]:
 
 
 def compile_ir(pipeline: tfx_pipeline.Pipeline) -> Any:
-    """The pipeline as TFX's intermediate representation, ready for the launcher.
-
-    The Pusher is never taken from the cache: the gate has already said whether the
-    candidate serves, and a version that someone deleted must be pushed again. Nor is
-    ServingCheck: what it tries is also the server that is installed now, and a refusal because
-    that was slow or missing must not stay.
-    """
+    """Return the pipeline as TFX's intermediate representation, ready for the launcher."""
     ir = compiler.Compiler().compile(pipeline)
     for node in ir.nodes:
-        if node.pipeline_node.node_info.id in (PUSHER, SERVING_CHECK):
+        if node.pipeline_node.node_info.id in nodes.NEVER_CACHED:
             node.pipeline_node.execution_options.caching_options.enable_cache = False
     return ir

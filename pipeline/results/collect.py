@@ -14,6 +14,7 @@ from components.predictions import metrics, table
 from components.serving_check import outcome
 from components.tuner.trials import JSON_FILE
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 from pipeline.results.results_file import SCHEMA_VERSION
 
 RUN_CONTEXT = "pipeline_run"
@@ -89,12 +90,12 @@ def collect(
       genres: in label order.
       node_seconds: for each node `{"outcome", "seconds"}`, as the runner heard it.
     """
-    data = read_json(record.outputs("SpectrogramGen"), "rejects", "summary.json")
-    ensembler = record.outputs("Ensembler")
+    data = read_json(record.outputs(nodes.SPECTROGRAM_GEN), "rejects", "summary.json")
+    ensembler = record.outputs(nodes.ENSEMBLER)
     selection = read_json(ensembler, "predictions", table.SELECTION_FILE)
-    decision = read_json(record.outputs("GenreGate"), "blessing", "decision.json")
+    decision = read_json(record.outputs(nodes.GENRE_GATE), "blessing", "decision.json")
     predictions = table.read_table(ensembler["predictions"].uri)
-    pushed = record.outputs("Pusher").get("pushed_model")
+    pushed = record.outputs(nodes.PUSHER).get("pushed_model")
     version = (pushed and pushed.custom_properties["pushed_version"].string_value) or None
     return {
         "schema_version": SCHEMA_VERSION,
@@ -141,7 +142,7 @@ def _models(
 
 def _serving_check(record: RunRecord) -> Any:
     """How the candidate did on a server."""
-    outputs = record.outputs("ServingCheck")
+    outputs = record.outputs(nodes.SERVING_CHECK)
     if not outputs:
         return outcome.OFF.to_json()
     return read_json(outputs, "infra_blessing", outcome.FILE_NAME)
@@ -149,7 +150,7 @@ def _serving_check(record: RunRecord) -> Any:
 
 def _principal_components(record: RunRecord) -> dict[str, Any]:
     """How much of the spectrograms the baselines see; nothing without baselines."""
-    outputs = record.outputs("BaselineTrainer")
+    outputs = record.outputs(nodes.BASELINE_TRAINER)
     if not outputs:
         return {}
     found = read_json(outputs, "baselines", "baselines.json")["pca"]
@@ -158,7 +159,7 @@ def _principal_components(record: RunRecord) -> dict[str, Any]:
 
 def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
     """What a search chose for a network; nothing for one that was not tuned."""
-    outputs = record.outputs(f"Tuner.{name}")
+    outputs = record.outputs(nodes.tuner(name))
     if not outputs:
         return {}
     found = read_json(outputs, "results", JSON_FILE)

@@ -16,6 +16,7 @@ from components.report.page import with_run
 from components.trainer.history import CURVES_FILE, EVENTS_PREFIX, HISTORY_FILE
 from components.tuner.trials import FILES
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 from pipeline.results.collect import RunRecord, read_json
 from pipeline.work_dir import PAGE, WorkDir
 
@@ -40,13 +41,13 @@ def put(config: Config, record: RunRecord, outcome: Mapping[str, Any], work_dir:
 
 def copy_predictions(record: RunRecord, folder: pathlib.Path) -> None:
     """The table of all models' predictions, as it is."""
-    source = os.path.join(record.outputs("Ensembler")["predictions"].uri, table.FILE_NAME)
+    source = os.path.join(record.outputs(nodes.ENSEMBLER)["predictions"].uri, table.FILE_NAME)
     artifact_files.write_bytes(str(folder / table.FILE_NAME), artifact_files.read_bytes(source))
 
 
 def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.Path) -> None:
     """The page with what only the runner knows, and its plots; plots of an earlier run go."""
-    source = record.outputs("Report")["report"].uri
+    source = record.outputs(nodes.REPORT)["report"].uri
     html = with_run(
         artifact_files.read_text(os.path.join(source, PAGE)),
         nodes=outcome["nodes"],
@@ -66,7 +67,7 @@ def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.P
 
 def copy_rejects(record: RunRecord, destination: str) -> None:
     """Puts the run's list of rejects where people look for it."""
-    source = os.path.join(record.outputs("SpectrogramGen")["rejects"].uri, "rejects.csv")
+    source = os.path.join(record.outputs(nodes.SPECTROGRAM_GEN)["rejects"].uri, "rejects.csv")
     artifact_files.write_bytes(destination, artifact_files.read_bytes(source))
 
 
@@ -80,7 +81,7 @@ def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
     root = pathlib.Path(folder)
     wanted: dict[pathlib.Path, bytes] = {}
     for name in config.models:
-        outputs = record.outputs(f"Trainer.{name}")
+        outputs = record.outputs(nodes.trainer(name))
         run = outputs["model_run"].uri
         picture = artifact_files.read_bytes(os.path.join(run, CURVES_FILE))
         wanted[root / f"{name}.png"] = picture
@@ -107,7 +108,7 @@ def copy_tuning(config: Config, record: RunRecord, destination: pathlib.Path) ->
         if name not in config.tuned_networks:
             shutil.rmtree(folder, ignore_errors=True)
             continue
-        source = record.outputs(f"Tuner.{name}")["results"].uri
+        source = record.outputs(nodes.tuner(name))["results"].uri
         for file in FILES:
             content = artifact_files.read_bytes(os.path.join(source, file))
             artifact_files.write_bytes(str(folder / file), content)

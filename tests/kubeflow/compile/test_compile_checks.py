@@ -16,6 +16,7 @@ from kubeflow.compile import checks as compile_checks
 from kubeflow.compile import compiler
 from pipeline.config.kubeflow import StepResources
 from pipeline.config.load import load, shipped_config
+from pipeline.graph.nodes import node_ids
 
 RIGHT = {
     "image": "registry.example.org:5000/genreflow:1.2",
@@ -102,7 +103,7 @@ def test_resources_of_what_is_no_node_are_refused() -> None:
 def test_they_are_told_without_tfx_by_the_configuration_alone() -> None:
     def told(key: str, *overrides: str) -> list[str]:
         config = load(shipped_config("demo"), overrides)
-        nodes = compile_checks.node_ids(config)
+        nodes = node_ids(config)
         return compile_checks.resource_problems(_with(config, key), nodes)
 
     for key in ("Trainer.cnn_small", "ServingModel", "ServingCheck", "BaselineTrainer", "finish"):
@@ -114,7 +115,7 @@ def test_they_are_told_without_tfx_by_the_configuration_alone() -> None:
     tuning = ("tuning.networks=[ffnn]", "tuning.dropout=[0.1, 0.5]")
     assert told("Tuner.ffnn", *tuning) == []
     assert told("Tuner.vgg16", *tuning)
-    nodes = compile_checks.node_ids(load(shipped_config("demo")), resolves_serving=False)
+    nodes = node_ids(load(shipped_config("demo")), resolves_serving=False)
     assert "ServingModel" not in nodes
 
 

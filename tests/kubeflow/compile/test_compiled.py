@@ -16,9 +16,9 @@ import pytest
 
 from components.common.errors import UsageError
 from kubeflow.client import package, run_checks
-from kubeflow.compile import checks as compile_checks
 from kubeflow.compile import names
 from pipeline.config.load import load, shipped_config
+from pipeline.graph.nodes import node_ids
 from tests.support import paths
 
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
@@ -164,7 +164,7 @@ def test_each_node_is_a_step_with_the_graphs_dependencies(compiled: Compiled) ->
         "servingcheck", "pusher", "report",
     }  # fmt: skip
     assert compiled.steps.keys() == {"prepare", "finish", *nodes}
-    known = compile_checks.node_ids(load(shipped_config("demo")))
+    known = node_ids(load(shipped_config("demo")))
     assert set(names.step_names(known).values()) == nodes, "what is known without TFX"
     for node in nodes:
         assert "prepare" in compiled.before(node)

@@ -18,12 +18,12 @@ from google.protobuf import json_format
 from components.artifacts import types as artifacts
 from components.common.errors import UsageError
 from components.synthesis import write_corpus
-from kubeflow.compile import checks as compile_checks
 from kubeflow.compile import names
 from kubeflow.vertex import compiler as vertex
 from kubeflow.vertex import storage as vertex_storage
 from kubeflow.vertex import types as vertex_types
 from pipeline.config.load import load, with_data_dir
+from pipeline.graph.nodes import node_ids
 
 CONFIG = """
 [dataset]
@@ -101,7 +101,7 @@ def test_kfps_proto_reads_it(job: Any) -> None:
 
 
 def test_its_nodes_are_those_that_are_known_without_tfx(folder: pathlib.Path, tasks: Any) -> None:
-    known = compile_checks.node_ids(load(folder / "config.toml"), resolves_serving=False)
+    known = node_ids(load(folder / "config.toml"), resolves_serving=False)
     assert set(names.step_names(known).values()) == tasks.keys()
 
 
