@@ -9,10 +9,8 @@ import pathlib
 import shutil
 from collections.abc import Iterator
 
+from components.artifacts.names import REJECTS_CSV
 from components.common.errors import UsageError
-
-# Of the report.
-PAGE = "index.html"
 
 
 class WorkDirError(UsageError):
@@ -86,7 +84,7 @@ class WorkDir:
 
     @property
     def rejects(self) -> pathlib.Path:
-        return self.root / "rejects.csv"
+        return self.root / REJECTS_CSV
 
     @property
     def corpus(self) -> pathlib.Path:

@@ -27,6 +27,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import BASELINES_JSON
 from components.baselines import archive
 from components.baselines.models import Model, Xgboost
 from components.baselines.settings import BASELINES, BaselineSettings
@@ -34,7 +35,6 @@ from components.baselines.train import Baselines
 from components.common.errors import DataError
 
 SCHEMA_VERSION = 1
-JSON_FILE = "baselines.json"
 FEATURES_FILE = "features.skops"
 
 # A file may hold any object that is trusted; these are what may stand under a name.
@@ -95,7 +95,7 @@ def save(
         "code_digest": code_digest,
     }
     text = json.dumps(description, indent=2, allow_nan=False) + "\n"
-    artifact_files.write_text(os.path.join(directory, JSON_FILE), text)
+    artifact_files.write_text(os.path.join(directory, BASELINES_JSON), text)
 
 
 def describe(directory: str) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def describe(directory: str) -> dict[str, Any]:
     Raises:
       DataError: it is not there, damaged, or of another version.
     """
-    path = os.path.join(directory, JSON_FILE)
+    path = os.path.join(directory, BASELINES_JSON)
     try:
         found = json.loads(_read(path))
     except (ValueError, RecursionError) as error:
@@ -131,7 +131,7 @@ def load(directory: str) -> Baselines:
         seconds = {name: float(values["train_seconds"]) for name, values in found["models"].items()}
         feature_seconds = float(found["feature_seconds"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        path = os.path.join(directory, JSON_FILE)
+        path = os.path.join(directory, BASELINES_JSON)
         raise DataError(f"{path}: not what baselines write ({error!r}); {_AGAIN}") from error
     names = [name for name in BASELINES if name in seconds]
     features = _skops(directory, FEATURES_FILE, files, "Pipeline")
@@ -207,7 +207,7 @@ def _checked(path: str, files: Mapping[str, str]) -> bytes:
     """A file's content, if it is the one that was written beside baselines.json."""
     content = _read(path)
     if _digest(content) != files.get(os.path.basename(path)):
-        raise DataError(f"{path}: not the file that {JSON_FILE} was written with; {_AGAIN}")
+        raise DataError(f"{path}: not the file that {BASELINES_JSON} was written with; {_AGAIN}")
     return content
 
 

@@ -14,6 +14,7 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
 from components.artifacts.base_executor import empty_outputs
+from components.artifacts.names import DATA_CHECK_JSON
 from components.audio.params import AudioParams
 from components.common.errors import DataError
 from components.data_check import check
@@ -60,7 +61,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
                 + f"\nThey lie in {examples.uri}"
             )
         result = artifact_utils.get_single_instance(output_dict["result"])
-        with tf.io.gfile.GFile(os.path.join(result.uri, "check.json"), "w") as out:
+        with tf.io.gfile.GFile(os.path.join(result.uri, DATA_CHECK_JSON), "w") as out:
             json.dump({"clips": findings.clips, "tracks": findings.tracks}, out, indent=2)
 
 

@@ -14,6 +14,7 @@ from tfx.utils import io_utils, path_utils
 
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import empty_outputs
+from components.artifacts.names import BASELINES_JSON, HISTORY_JSON, SELECTION_JSON
 from components.common import progress
 from components.common.errors import DataError
 from components.ensemble.export import export_average
@@ -51,7 +52,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             if key.startswith("model_") and value
         }
         histories = {
-            name: artifact_files.read_json(_uri(input_dict, f"run_{name}"), "history.json")
+            name: artifact_files.read_json(_uri(input_dict, f"run_{name}"), HISTORY_JSON)
             for name in saved_models
         }
         networks = sorted(saved_models)
@@ -83,7 +84,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
         selection["candidate_digest"] = read_model_digest(saved_models[candidate])
         selection["audio_hash"] = audio_hash
         artifact_files.write_text(
-            os.path.join(predictions.uri, table.SELECTION_FILE),
+            os.path.join(predictions.uri, SELECTION_JSON),
             json.dumps(selection, indent=2, sort_keys=True),
         )
         chosen = artifact_utils.get_single_instance(output_dict["model"])
@@ -97,7 +98,7 @@ def _baselines(
     """What baselines.json says of each baseline, and their predictions; nothing without them."""
     if not input_dict.get("baselines"):
         return {}, None
-    found = artifact_files.read_json(_uri(input_dict, "baselines"), "baselines.json")
+    found = artifact_files.read_json(_uri(input_dict, "baselines"), BASELINES_JSON)
     if found["genres"] != list(genres) or found["audio_hash"] != audio_hash:
         raise DataError("the baselines were trained for other genres or audio parameters")
     return found["models"], table.read_table(_uri(input_dict, "baseline_predictions"))

@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import BASELINES_JSON, SELECTION_JSON
 from components.common.errors import DataError
 from components.common.escape import printable
 from components.examples import parser, reader, schema
@@ -25,8 +26,6 @@ from components.gate.model_digest import read_model_digest
 from components.gate.scores import CLIP_KEYS, TEST
 from components.storage.errors import ObjectMissing
 
-SELECTION = "selection.json"
-BASELINES = "baselines.json"
 SIGNATURE = "serving_examples"
 _BATCH = 256
 
@@ -77,7 +76,7 @@ def read_selection(uri: str) -> Selection:
     Raises:
       DataError: it is missing, damaged, or lacks what the gate needs.
     """
-    path = os.path.join(uri, SELECTION)
+    path = os.path.join(uri, SELECTION_JSON)
     found = _read_json(path)
     try:
         selection = Selection(
@@ -117,7 +116,7 @@ def check_selection(
 
 def read_baselines_hash(uri: str) -> str:
     """The hash of the audio parameters that the baselines were trained with."""
-    path = os.path.join(uri, BASELINES)
+    path = os.path.join(uri, BASELINES_JSON)
     found = _read_json(path)
     if not isinstance(found, dict) or not isinstance(found.get("audio_hash"), str):
         raise DataError(f"{path}: no audio_hash in it")

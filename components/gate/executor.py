@@ -12,6 +12,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import empty_outputs
+from components.artifacts.names import DECISION_JSON
 from components.common import progress
 from components.common.errors import DataError
 from components.gate import evidence, rules, scores
@@ -139,6 +140,6 @@ def _write(blessing: Any, model: Any, decision: Decision, facts: dict[str, str])
     for key in ("test_digest", "candidate_digest"):
         blessing.set_string_custom_property(key, facts[key])
     text = json.dumps({**facts, **decision.to_json()}, indent=2)
-    artifact_files.write_text(os.path.join(blessing.uri, "decision.json"), text)
+    artifact_files.write_text(os.path.join(blessing.uri, DECISION_JSON), text)
     marker = "BLESSED" if decision.blessed else "NOT_BLESSED"
     artifact_files.write_text(os.path.join(blessing.uri, marker), "")

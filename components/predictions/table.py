@@ -15,11 +15,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError
 
-FILE_NAME = "predictions.parquet"
-# Beside it: the candidate and what was chosen on validation (components.ensemble.executor).
-SELECTION_FILE = "selection.json"
 KEYS = ("model", "split", "track_id", "artist_id", "clip_index", "label")
 
 
@@ -68,7 +66,7 @@ def make_table(
 
 def write_table(table: pd.DataFrame, directory: str) -> str:
     """Writes the table into a folder, whole or not at all; returns its path."""
-    path = os.path.join(directory, FILE_NAME)
+    path = os.path.join(directory, PREDICTIONS_PARQUET)
     with artifact_files.written_file(path) as temporary:
         table.to_parquet(temporary, index=False)
     return path
@@ -78,7 +76,7 @@ def read_table(directory: str) -> pd.DataFrame:
     """Reads what write_table wrote."""
     import pyarrow_hotfix  # noqa: F401  pyarrow 10 would run code from a file
 
-    content = artifact_files.read_bytes(os.path.join(directory, FILE_NAME))
+    content = artifact_files.read_bytes(os.path.join(directory, PREDICTIONS_PARQUET))
     return pd.read_parquet(io.BytesIO(content))
 
 

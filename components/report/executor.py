@@ -12,12 +12,10 @@ from tfx.utils import path_utils
 
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import empty_outputs
+from components.artifacts.names import REPORT_HTML, REPORT_PLOTS_FOLDER
 from components.audio.params import AudioParams
 from components.report import sources, stored_clips
 from components.report.build import build
-
-PAGE_FILE = "index.html"
-PLOTS_FOLDER = "plots"
 
 
 class Executor(BaseExecutor):  # type: ignore[misc]
@@ -58,5 +56,5 @@ class Executor(BaseExecutor):  # type: ignore[misc]
         )
         folder = artifact_utils.get_single_instance(output_dict["report"]).uri
         for name, png in report.plots.items():
-            artifact_files.write_bytes(os.path.join(folder, PLOTS_FOLDER, name), png)
-        artifact_files.write_text(os.path.join(folder, PAGE_FILE), report.html)
+            artifact_files.write_bytes(os.path.join(folder, REPORT_PLOTS_FOLDER, name), png)
+        artifact_files.write_text(os.path.join(folder, REPORT_HTML), report.html)

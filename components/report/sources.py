@@ -13,9 +13,16 @@ from typing import Any
 import pandas as pd
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import (
+    BASELINES_JSON,
+    DECISION_JSON,
+    HISTORY_JSON,
+    REJECT_SUMMARY_JSON,
+    REJECTS_CSV,
+    SELECTION_JSON,
+)
 from components.common.errors import DataError
 from components.predictions import table
-from components.trainer.history import HISTORY_FILE
 
 MAX_REJECTS = 50
 _MODEL_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -73,7 +80,7 @@ def read(
       DataError: the predictions are of other genres, or a model in them has no kind or no
         proper name.
     """
-    selection = artifact_files.read_json(predictions, "selection.json")
+    selection = artifact_files.read_json(predictions, SELECTION_JSON)
     rows = table.read_table(predictions)
     expected = table.probability_columns(genres)
     columns = [column for column in rows.columns if column not in table.KEYS]
@@ -91,15 +98,15 @@ def read(
         genres=genres,
         predictions=rows,
         selection=selection,
-        decision=artifact_files.read_json(blessing, "decision.json"),
-        summary=artifact_files.read_json(rejects, "summary.json"),
-        rejects=_first_rejects(artifact_files.read_text(os.path.join(rejects, "rejects.csv"))),
+        decision=artifact_files.read_json(blessing, DECISION_JSON),
+        summary=artifact_files.read_json(rejects, REJECT_SUMMARY_JSON),
+        rejects=_first_rejects(artifact_files.read_text(os.path.join(rejects, REJECTS_CSV))),
         histories={
-            name: artifact_files.read_json(uri, HISTORY_FILE) for name, uri in sorted(runs.items())
+            name: artifact_files.read_json(uri, HISTORY_JSON) for name, uri in sorted(runs.items())
         },
         baselines=None
         if baselines is None
-        else artifact_files.read_json(baselines, "baselines.json"),
+        else artifact_files.read_json(baselines, BASELINES_JSON),
         card=artifact_files.read_json(os.path.join(saved_model, "assets"), "model_card.json"),
         data=data,
     )

@@ -16,6 +16,7 @@ from tfx.utils import path_utils
 
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import empty_outputs
+from components.artifacts.names import SERVING_CHECK_JSON
 from components.common import progress
 from components.gate.evidence import read_selection
 from components.predictions import table
@@ -23,7 +24,7 @@ from components.serving_check import candidate, server_process
 from components.serving_check.check import SIGNATURES, check_server
 from components.serving_check.client import Client
 from components.serving_check.clips import KnownClips, read_test_clips
-from components.serving_check.outcome import FILE_NAME, CheckFailed, Outcome
+from components.serving_check.outcome import CheckFailed, Outcome
 from components.serving_check.settings import ServingSettings
 
 # What TFX's own InfraValidator writes.
@@ -135,5 +136,5 @@ def _write(blessing: Any, outcome: Outcome) -> None:
     logging.info("ServingCheck %s: %s", outcome.outcome, outcome.text)
     blessing.set_int_custom_property("blessed", int(outcome.blessed))
     text = json.dumps(outcome.to_json(), indent=2)
-    artifact_files.write_text(os.path.join(blessing.uri, FILE_NAME), text)
+    artifact_files.write_text(os.path.join(blessing.uri, SERVING_CHECK_JSON), text)
     artifact_files.write_text(os.path.join(blessing.uri, MARKERS[outcome.blessed]), "")

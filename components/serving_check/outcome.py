@@ -6,7 +6,6 @@ import dataclasses
 from typing import Any, Literal
 
 # Beside the marker files that are TFX's own.
-FILE_NAME = "serving_check.json"
 
 
 class CheckFailed(Exception):  # noqa: N818  it is an outcome, not an error of ours

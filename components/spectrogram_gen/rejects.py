@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import REJECT_SUMMARY_JSON, REJECTS_CSV
 from components.common.errors import DataError
 from components.common.escape import printable_cell
 from components.datasets.track import Reject, Track
@@ -21,9 +22,9 @@ COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 
 def write_rejects(directory: str, rejects: Iterable[Reject], summary: dict[str, Any]) -> None:
     """Writes `rejects.csv` (one row a track) and `summary.json` into a folder."""
-    write_csv(os.path.join(directory, "rejects.csv"), rejects)
+    write_csv(os.path.join(directory, REJECTS_CSV), rejects)
     artifact_files.write_text(
-        os.path.join(directory, "summary.json"), json.dumps(summary, indent=2) + "\n"
+        os.path.join(directory, REJECT_SUMMARY_JSON), json.dumps(summary, indent=2) + "\n"
     )
 
 

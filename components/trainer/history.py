@@ -45,8 +45,6 @@ EVENTS_PREFIX = "events.out.tfevents."
 # The variable that names the folder of each network's events, while it trains; set by whoever
 # runs the pipeline, like checkpoints.CHECKPOINTS_VARIABLE.
 CURVES_VARIABLE = "GENREFLOW_CURVES"
-HISTORY_FILE = "history.json"
-CURVES_FILE = "curves.png"
 SCHEMA_VERSION = 1
 
 _ON_THE_CARD = (

@@ -22,6 +22,7 @@ from typing import Any
 import tensorflow as tf
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import HISTORY_JSON, TRAINING_CURVES_PNG
 from components.audio.params import AudioParams
 from components.common import progress
 from components.common.errors import DataError
@@ -37,7 +38,7 @@ from components.trainer.curves import plot
 from components.trainer.devices import FLOAT32
 from components.trainer.event_log import EventLog
 from components.trainer.export import export_saved_model
-from components.trainer.history import CURVES_FILE, CURVES_VARIABLE, HISTORY_FILE
+from components.trainer.history import CURVES_VARIABLE
 from components.trainer.resolved import ResolvedSettings, resolve
 from components.trainer.settings import AugmentationSettings, TrainingSettings
 from components.trainer.training import TrainingHistory, train
@@ -178,9 +179,9 @@ def run_fn(fn_args: Any) -> None:
         ),
     )
     _write_base(network, fn_args.model_run_dir)
-    for name, content in {CURVES_FILE: plot(values), **events}.items():
+    for name, content in {TRAINING_CURVES_PNG: plot(values), **events}.items():
         artifact_files.write_bytes(os.path.join(fn_args.model_run_dir, name), content)
-    _write_json(fn_args.model_run_dir, HISTORY_FILE, values)
+    _write_json(fn_args.model_run_dir, HISTORY_JSON, values)
     checkpoint.remove()
 
 

@@ -25,13 +25,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.artifacts.names import BEST_HYPERPARAMETERS_TXT, TRIALS_CSV, TRIALS_JSON, TRIALS_PNG
 from components.tuner.plot import plot_trials
 from components.tuner.settings import TuningSettings
 from components.tuner.space import Space, as_hyperparameters
 from components.tuner.trials import (
-    CSV_FILE,
-    JSON_FILE,
-    PLOT_FILE,
     TRIALS_SCHEMA_VERSION,
     Trial,
     best_of,
@@ -39,8 +37,6 @@ from components.tuner.trials import (
     table_csv,
 )
 
-# As TFX's own Tuner names it.
-HYPERPARAMETERS_FILE = "best_hyperparameters.txt"
 OBJECTIVE = "validation loss: mean cross-entropy over the clips, without penalties"
 
 
@@ -74,15 +70,15 @@ class Outcome:
             guessing_loss=guessing_loss(self.genres),
         )
         return {
-            CSV_FILE: table_csv(self.trials).encode(),
-            PLOT_FILE: plot,
-            JSON_FILE: _text(self.to_json()),
+            TRIALS_CSV: table_csv(self.trials).encode(),
+            TRIALS_PNG: plot,
+            TRIALS_JSON: _text(self.to_json()),
         }
 
     def hyperparameters(self) -> dict[str, bytes]:
         """The file of TFX's HyperParameters artifact, by its name."""
         config = as_hyperparameters(Space.of(self.settings), self.best.values)
-        return {HYPERPARAMETERS_FILE: _text(config)}
+        return {BEST_HYPERPARAMETERS_TXT: _text(config)}
 
     def to_json(self) -> dict[str, Any]:
         """The content of trials.json."""

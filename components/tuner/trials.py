@@ -17,8 +17,6 @@ from components.trainer.checkpoints import replace_whole
 from components.tuner.settings import PARAMETERS
 
 TRIALS_SCHEMA_VERSION = 1
-JSON_FILE, CSV_FILE, PLOT_FILE = "trials.json", "trials.csv", "trials.png"
-FILES = (JSON_FILE, CSV_FILE, PLOT_FILE)
 _STATE_LAYOUT = 1
 
 Outcome = Literal["done", "failed", "repeated"]

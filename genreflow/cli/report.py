@@ -9,9 +9,10 @@ import webbrowser
 
 import typer
 
+from components.artifacts.names import REPORT_HTML
 from components.common.errors import DataError, UsageError
 from components.common.escape import printable
-from pipeline.work_dir import PAGE, WorkDir
+from pipeline.work_dir import WorkDir
 
 # Elsewhere a browser needs one of these to show itself.
 ALWAYS_DISPLAY = ("darwin", "win32")
@@ -47,7 +48,7 @@ def find(work: WorkDir) -> pathlib.Path:
     Raises:
       UsageError: there is none.
     """
-    page = work.report / PAGE
+    page = work.report / REPORT_HTML
     if page.is_file():
         return page
     if not work.root.is_dir():

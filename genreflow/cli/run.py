@@ -11,6 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
+from components.artifacts.names import REPORT_HTML
 from components.datasets.corpus import Corpus, load_corpus
 from components.spectrogram_gen.rejects import check_fraction
 from components.storage.uri import is_remote, join
@@ -26,7 +27,7 @@ from pipeline.local import runner as local_runner
 from pipeline.places import Places, claim, complete_versions
 from pipeline.prepare import disk_space, preflight
 from pipeline.results.results_file import blessed
-from pipeline.work_dir import PAGE, WorkDir
+from pipeline.work_dir import WorkDir
 
 
 def run(
@@ -155,7 +156,7 @@ def _conclude(
         say(f"pushed     nothing; {escaped(join(places.models, serves[-1]))} stays")
     else:
         say("pushed     nothing, and no model was pushed before")
-    say(f"report     {escaped(work.report / PAGE)}")
+    say(f"report     {escaped(work.report / REPORT_HTML)}")
     say(f"results    {escaped(work.root / 'results.json')}")
     if work.tuning.is_dir():
         say(f"tuning     {escaped(work.tuning)}: tables and plots of all trials")

@@ -53,12 +53,13 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
     """
     import pydantic
 
+    from components.artifacts.names import REPORT_HTML
     from pipeline.config.schema import Config
     from pipeline.places import PIPELINE_NAME
     from pipeline.results import collect
     from pipeline.results import publish as outputs
     from pipeline.results import results_file as results
-    from pipeline.work_dir import PAGE, WorkDir
+    from pipeline.work_dir import WorkDir
 
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
@@ -83,7 +84,7 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
         results.write_results(outcome, scratch)
         if page:
             pathlib.Path(page).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(work_dir.report / PAGE, page)
+            shutil.copyfile(work_dir.report / REPORT_HTML, page)
         _publish(scratch, prepared.run_folder(pipeline.pipeline_root, pipeline.run_id))
     return outcome
 

@@ -7,9 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import (
+    DECISION_JSON,
+    REPORT_HTML,
+    SELECTION_JSON,
+    SERVING_CHECK_JSON,
+)
 from components.common.escape import printable
 from pipeline.graph import nodes
-from pipeline.work_dir import PAGE
 
 # Rendered with autoescape: names of genres and models are text from outside.
 _TEMPLATE = """<!doctype html>
@@ -54,11 +59,11 @@ def has_page(node_id: str) -> bool:
 
 
 def _report(outputs: Mapping[str, Any]) -> str:
-    return artifact_files.read_text(os.path.join(outputs["report"].uri, PAGE))
+    return artifact_files.read_text(os.path.join(outputs["report"].uri, REPORT_HTML))
 
 
 def _decision(outputs: Mapping[str, Any]) -> str:
-    decision = artifact_files.read_json(outputs["blessing"].uri, "decision.json")
+    decision = artifact_files.read_json(outputs["blessing"].uri, DECISION_JSON)
     return _table(
         f"{decision['candidate']}: {'blessed' if decision['blessed'] else 'not blessed'}",
         ["rule", "outcome", "why"],
@@ -67,9 +72,7 @@ def _decision(outputs: Mapping[str, Any]) -> str:
 
 
 def _selection(outputs: Mapping[str, Any]) -> str:
-    from components.predictions.table import SELECTION_FILE
-
-    found = artifact_files.read_json(outputs["predictions"].uri, SELECTION_FILE)
+    found = artifact_files.read_json(outputs["predictions"].uri, SELECTION_JSON)
     accuracy = found["validation_track_accuracy"]
     rows = [
         [name, found["kinds"][name], f"{accuracy[name]:.1%}"]
@@ -84,9 +87,7 @@ def _selection(outputs: Mapping[str, Any]) -> str:
 
 
 def _served(outputs: Mapping[str, Any]) -> str:
-    from components.serving_check.outcome import FILE_NAME
-
-    found = artifact_files.read_json(outputs["infra_blessing"].uri, FILE_NAME)
+    found = artifact_files.read_json(outputs["infra_blessing"].uri, SERVING_CHECK_JSON)
     return _table(
         f"On a server: {found['outcome']}",
         ["signature", "requests", "outcome", "what was seen"],

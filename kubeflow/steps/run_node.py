@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import REJECT_SUMMARY_JSON
 from components.common.errors import UsageError
 from components.common.escape import printable
 from components.storage import objects
@@ -101,7 +102,7 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
 
 
 def _say_counts(rejects: str) -> None:
-    counts = artifact_files.read_json(rejects, "summary.json")
+    counts = artifact_files.read_json(rejects, REJECT_SUMMARY_JSON)
     print(
         f"genreflow: {SPECTROGRAM_GEN}: {sum(counts['clips'].values())} clips of "
         f"{sum(counts['tracks'].values())} tracks; {sum(counts['rejects'].values())} left out",

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from components.tuner.trials import JSON_FILE
+from components.artifacts.names import TRIALS_JSON
 from pipeline.display.names import SHORT_NAMES
 from pipeline.work_dir import WorkDir
 
@@ -22,7 +22,7 @@ TUNING_LEGEND = (
 def tuning_tables(results: Mapping[str, Any], work: WorkDir) -> list[Table]:
     """For each tuned network of the last run its best trials, the best first."""
     return [
-        trials_table(json.loads((work.tuning / name / JSON_FILE).read_text(encoding="utf-8")))
+        trials_table(json.loads((work.tuning / name / TRIALS_JSON).read_text(encoding="utf-8")))
         for name, model in results["models"].items()
         if "tuning" in model
     ]

@@ -10,9 +10,16 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import (
+    BASELINES_JSON,
+    DECISION_JSON,
+    REJECT_SUMMARY_JSON,
+    SELECTION_JSON,
+    SERVING_CHECK_JSON,
+    TRIALS_JSON,
+)
 from components.predictions import metrics, table
 from components.serving_check import outcome
-from components.tuner.trials import JSON_FILE
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.results.results_file import SCHEMA_VERSION
@@ -90,10 +97,10 @@ def collect(
       genres: in label order.
       node_seconds: for each node `{"outcome", "seconds"}`, as the runner heard it.
     """
-    data = read_json(record.outputs(nodes.SPECTROGRAM_GEN), "rejects", "summary.json")
+    data = read_json(record.outputs(nodes.SPECTROGRAM_GEN), "rejects", REJECT_SUMMARY_JSON)
     ensembler = record.outputs(nodes.ENSEMBLER)
-    selection = read_json(ensembler, "predictions", table.SELECTION_FILE)
-    decision = read_json(record.outputs(nodes.GENRE_GATE), "blessing", "decision.json")
+    selection = read_json(ensembler, "predictions", SELECTION_JSON)
+    decision = read_json(record.outputs(nodes.GENRE_GATE), "blessing", DECISION_JSON)
     predictions = table.read_table(ensembler["predictions"].uri)
     pushed = record.outputs(nodes.PUSHER).get("pushed_model")
     version = (pushed and pushed.custom_properties["pushed_version"].string_value) or None
@@ -145,7 +152,7 @@ def _serving_check(record: RunRecord) -> Any:
     outputs = record.outputs(nodes.SERVING_CHECK)
     if not outputs:
         return outcome.OFF.to_json()
-    return read_json(outputs, "infra_blessing", outcome.FILE_NAME)
+    return read_json(outputs, "infra_blessing", SERVING_CHECK_JSON)
 
 
 def _principal_components(record: RunRecord) -> dict[str, Any]:
@@ -153,7 +160,7 @@ def _principal_components(record: RunRecord) -> dict[str, Any]:
     outputs = record.outputs(nodes.BASELINE_TRAINER)
     if not outputs:
         return {}
-    found = read_json(outputs, "baselines", "baselines.json")["pca"]
+    found = read_json(outputs, "baselines", BASELINES_JSON)["pca"]
     return {"pca": {"components": found["components"], "explained_variance": found["total"]}}
 
 
@@ -162,7 +169,7 @@ def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
     outputs = record.outputs(nodes.tuner(name))
     if not outputs:
         return {}
-    found = read_json(outputs, "results", JSON_FILE)
+    found = read_json(outputs, "results", TRIALS_JSON)
     best = found["trials"][found["best"] - 1]
     return {
         "tuning": {

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError, UsageError
 from components.gate.scores import check_probabilities
-from components.predictions.table import FILE_NAME as PREDICTIONS_FILE
 from components.predictions.table import KEYS, by_track, probability_columns, read_table
 from pipeline.results import results_file
 
@@ -135,7 +135,7 @@ def read_run(folder: str) -> FinishedRun:
       DataError: what the run left is damaged, of another version, or of two runs.
     """
     results = _read_results(folder)
-    path = os.path.join(folder, PREDICTIONS_FILE)
+    path = os.path.join(folder, PREDICTIONS_PARQUET)
     table = _read_predictions(folder, path, results["genres"])
     test = table[table["split"] == "test"]
     tracks: dict[str, pd.DataFrame] = {}

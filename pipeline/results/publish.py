@@ -10,17 +10,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.artifacts.names import (
+    HISTORY_JSON,
+    PREDICTIONS_PARQUET,
+    REJECTS_CSV,
+    REPORT_HTML,
+    REPORT_PLOTS_FOLDER,
+    TRAINING_CURVES_PNG,
+    TRIALS_CSV,
+    TRIALS_JSON,
+    TRIALS_PNG,
+)
 from components.models.architectures import NETWORKS
-from components.predictions import table
 from components.report.page import with_run
-from components.trainer.history import CURVES_FILE, EVENTS_PREFIX, HISTORY_FILE
-from components.tuner.trials import FILES
+from components.trainer.history import EVENTS_PREFIX
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.results.collect import RunRecord, read_json
-from pipeline.work_dir import PAGE, WorkDir
-
-PLOTS = "plots"
+from pipeline.work_dir import WorkDir
 
 
 def put(config: Config, record: RunRecord, outcome: Mapping[str, Any], work_dir: WorkDir) -> None:
@@ -41,33 +48,33 @@ def put(config: Config, record: RunRecord, outcome: Mapping[str, Any], work_dir:
 
 def copy_predictions(record: RunRecord, folder: pathlib.Path) -> None:
     """The table of all models' predictions, as it is."""
-    source = os.path.join(record.outputs(nodes.ENSEMBLER)["predictions"].uri, table.FILE_NAME)
-    artifact_files.write_bytes(str(folder / table.FILE_NAME), artifact_files.read_bytes(source))
+    source = os.path.join(record.outputs(nodes.ENSEMBLER)["predictions"].uri, PREDICTIONS_PARQUET)
+    artifact_files.write_bytes(str(folder / PREDICTIONS_PARQUET), artifact_files.read_bytes(source))
 
 
 def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.Path) -> None:
     """The page with what only the runner knows, and its plots; plots of an earlier run go."""
     source = record.outputs(nodes.REPORT)["report"].uri
     html = with_run(
-        artifact_files.read_text(os.path.join(source, PAGE)),
+        artifact_files.read_text(os.path.join(source, REPORT_HTML)),
         nodes=outcome["nodes"],
         pushed_version=outcome["pushed_version"],
         serving_check=outcome["serving_check"],
     )
-    plots = artifact_files.matching(os.path.join(source, PLOTS), "*.png")
+    plots = artifact_files.matching(os.path.join(source, REPORT_PLOTS_FOLDER), "*.png")
     names = {path.rpartition("/")[2] for path in plots}
-    for old in (folder / PLOTS).glob("*.png"):
+    for old in (folder / REPORT_PLOTS_FOLDER).glob("*.png"):
         if old.name not in names:
             old.unlink()
     for path in plots:
-        target = folder / PLOTS / path.rpartition("/")[2]
+        target = folder / REPORT_PLOTS_FOLDER / path.rpartition("/")[2]
         artifact_files.write_bytes(str(target), artifact_files.read_bytes(path))
-    artifact_files.write_text(str(folder / PAGE), html)
+    artifact_files.write_text(str(folder / REPORT_HTML), html)
 
 
 def copy_rejects(record: RunRecord, destination: str) -> None:
     """Puts the run's list of rejects where people look for it."""
-    source = os.path.join(record.outputs(nodes.SPECTROGRAM_GEN)["rejects"].uri, "rejects.csv")
+    source = os.path.join(record.outputs(nodes.SPECTROGRAM_GEN)["rejects"].uri, REJECTS_CSV)
     artifact_files.write_bytes(destination, artifact_files.read_bytes(source))
 
 
@@ -83,9 +90,9 @@ def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
     for name in config.models:
         outputs = record.outputs(nodes.trainer(name))
         run = outputs["model_run"].uri
-        picture = artifact_files.read_bytes(os.path.join(run, CURVES_FILE))
+        picture = artifact_files.read_bytes(os.path.join(run, TRAINING_CURVES_PNG))
         wanted[root / f"{name}.png"] = picture
-        for phase in read_json(outputs, "model_run", HISTORY_FILE)["phases"]:
+        for phase in read_json(outputs, "model_run", HISTORY_JSON)["phases"]:
             for source in artifact_files.matching(
                 os.path.join(run, phase["phase"]), f"{EVENTS_PREFIX}*"
             ):
@@ -109,7 +116,7 @@ def copy_tuning(config: Config, record: RunRecord, destination: pathlib.Path) ->
             shutil.rmtree(folder, ignore_errors=True)
             continue
         source = record.outputs(nodes.tuner(name))["results"].uri
-        for file in FILES:
+        for file in (TRIALS_JSON, TRIALS_CSV, TRIALS_PNG):
             content = artifact_files.read_bytes(os.path.join(source, file))
             artifact_files.write_bytes(str(folder / file), content)
     with contextlib.suppress(OSError):

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError, UsageError
-from components.predictions.table import FILE_NAME as PREDICTIONS_FILE
 from pipeline.results.comparison import Comparison, compare
 from pipeline.results.comparison_export import as_csv, as_json
 from pipeline.results.finished_runs import read_run, read_runs
@@ -343,14 +343,14 @@ def test_results_that_lack_something_are_refused(
 
 def test_predictions_of_another_run_are_refused(root: pathlib.Path) -> None:
     a, b = (_write(root / name, _rights(seed, 0.6)) for seed, name in enumerate("ab"))
-    (a / PREDICTIONS_FILE).write_bytes((b / PREDICTIONS_FILE).read_bytes())
+    (a / PREDICTIONS_PARQUET).write_bytes((b / PREDICTIONS_PARQUET).read_bytes())
     with pytest.raises(DataError, match=r"predictions.parquet: is not of the run.*crnn"):
         read_run(str(a))
 
 
 def test_predictions_that_are_not_there_or_damaged_are_refused(root: pathlib.Path) -> None:
     a = _write(root / "a", _rights(0, 0.6))
-    path = a / PREDICTIONS_FILE
+    path = a / PREDICTIONS_PARQUET
     whole = path.read_bytes()
     for content in (b"", b"words", whole[: len(whole) // 2], whole[:-8] + b"\0" * 8):
         path.write_bytes(content)
@@ -362,7 +362,7 @@ def test_predictions_that_are_not_there_or_damaged_are_refused(root: pathlib.Pat
 
 
 def _table_changed(folder: pathlib.Path, change: Any) -> str:
-    path = folder / PREDICTIONS_FILE
+    path = folder / PREDICTIONS_PARQUET
     table = pd.read_parquet(path)
     (change(table) if callable(change) else table).to_parquet(path, index=False)
     return str(folder)
