@@ -14,12 +14,12 @@ import json
 import os
 import pathlib
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
 
 from components.common import progress
+from components.common.parent import exit_at_end_of_input
 from pipeline.process import failures
 from pipeline.process.exit import end
 from pipeline.process.imports import quick_imports
@@ -165,16 +165,6 @@ def _check_starting_weights(config: Any, facts: Any) -> None:
             )
 
 
-def _die_with_parent() -> None:
-    """Ends this process when the command line that started it is gone (kill -9 too)."""
-
-    def wait() -> None:
-        sys.stdin.buffer.read()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 if __name__ == "__main__":
-    _die_with_parent()
+    exit_at_end_of_input()  # the command line is gone
     end(main(sys.argv[1]))

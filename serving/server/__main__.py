@@ -8,8 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from components.common.parent import exit_at_end_of_input
 from serving.model.model_files import ModelFolderError
-from serving.server import parent
 from serving.server.config.options import OptionError, ServeOptions
 
 EXIT_USAGE = 2
@@ -39,7 +39,7 @@ def parse(arguments: Sequence[str]) -> ServeOptions:
     )
     told = vars(parser.parse_args(arguments))
     if told.pop("exit_with_parent"):
-        parent.end_with_parent()
+        exit_at_end_of_input(with_group=True)
     return ServeOptions(**told)
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import subprocess
 import time
 from collections.abc import Sequence
 
+from components.common.parent import kill_with_parent
+
 # How often is looked whether it has ended, or has to.
 POLL_SECONDS = 0.2
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class Child:
@@ -24,13 +24,12 @@ class Child:
         self._handlers: dict[int, object] = {}
 
     def __enter__(self) -> Child:
-        libc = ctypes.CDLL(None)  # before the fork, where little is allowed
         # A session of its own: Ctrl-C reaches it once, through here.
         self._process = subprocess.Popen(
             self._words,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL),
+            preexec_fn=kill_with_parent(),
         )
         self.pid = self._process.pid
         for number in (signal.SIGTERM, signal.SIGINT):

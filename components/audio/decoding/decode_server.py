@@ -18,15 +18,15 @@ import contextlib
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import struct
 import sys
-import threading
 import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from components.common.parent import exit_at_hang_up
 
 if TYPE_CHECKING:
     from components.audio.decoding.decode_tasks import Answer
@@ -56,7 +56,7 @@ def main(tasks: Mapping[str, Callable[..., Answer]] | None = None) -> None:
             from components.audio.decoding.decode_tasks import TASKS
 
             tasks = TASKS
-        _watch_parent(channel)
+        exit_at_hang_up(channel)
         _limit_memory(mib * MIB)
     except (ImportError, OSError, ValueError) as error:
         _send(channel, {"kind": "unavailable", "detail": f"{type(error).__name__}: {error}"})
@@ -78,19 +78,6 @@ def _take_channel() -> socket.socket:
     os.dup2(2, 1)
     os.close(nowhere)
     return channel
-
-
-def _watch_parent(channel: socket.socket) -> None:
-    """Ends this process once the parent's end is closed, also in the middle of a request."""
-    poll = select.poll()
-    poll.register(channel, 0)  # hang-up alone
-
-    def wait() -> None:
-        poll.poll()
-        os._exit(0)
-
-    threading.stack_size(1 << 18)
-    threading.Thread(target=wait, daemon=True).start()
 
 
 def _limit_memory(more_bytes: int) -> None:

@@ -155,8 +155,9 @@ def test_the_worker_ends_when_the_command_line_is_killed(tmp_path: pathlib.Path)
     code = (
         "import subprocess, sys\n"
         "child = subprocess.Popen([sys.executable, '-c', "
-        "'import time\\nfrom pipeline.local.worker import _die_with_parent\\n"
-        "_die_with_parent()\\ntime.sleep(600)'], stdin=subprocess.PIPE, start_new_session=True)\n"
+        "'import time\\nfrom components.common.parent import exit_at_end_of_input\\n"
+        "exit_at_end_of_input()\\ntime.sleep(600)'], "
+        "stdin=subprocess.PIPE, start_new_session=True)\n"
         "print(child.pid, flush=True)\n"
         "import time; time.sleep(600)\n"
     )

@@ -1,19 +1,20 @@
-"""A server ends with the program that started it."""
+"""A process ends with the program that started it."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
 
-SERVER = """
+PROGRAM = """
 import subprocess, sys, time
-from serving.server import parent
+from components.common.parent import exit_at_end_of_input
 child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-parent.end_with_parent()
+exit_at_end_of_input(with_group=True)
 print(child.pid, flush=True)
 time.sleep(600)
 """
@@ -24,7 +25,7 @@ def test_a_closed_standard_input_ends_the_server_and_in_a_group_of_its_own_what_
     leads_a_group: bool,
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-c", SERVER],
+        [sys.executable, "-c", PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=leads_a_group,
@@ -32,7 +33,7 @@ def test_a_closed_standard_input_ends_the_server_and_in_a_group_of_its_own_what_
     assert process.stdin
     assert process.stdout
     child = int(process.stdout.readline())
-    process.stdin.write(b"words that are no end\n")
+    process.stdin.write(b"more input\n")
     process.stdin.flush()
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
@@ -43,3 +44,25 @@ def test_a_closed_standard_input_ends_the_server_and_in_a_group_of_its_own_what_
         assert process.stdout.read() == b""
     else:
         os.kill(child, signal.SIGKILL)  # it lives: only a group of the server's own is ended
+
+
+def test_a_socket_that_the_parent_closes_ends_the_process_with_0() -> None:
+    program = (
+        "import socket, time\n"
+        "from components.common.parent import exit_at_hang_up\n"
+        "channel = socket.socket(fileno=0)\n"
+        "exit_at_hang_up(channel)\n"
+        "assert channel.recv(16) == b'request'\n"
+        "channel.sendall(b'reply')\n"
+        "time.sleep(600)\n"
+    )
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        process = subprocess.Popen([sys.executable, "-c", program], stdin=theirs.fileno())
+        theirs.close()
+        ours.sendall(b"request")
+        assert ours.recv(16) == b"reply"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        ours.close()
+        assert process.wait(30) == 0
