@@ -22,7 +22,10 @@ os.environ.pop("GENREFLOW_EVENT_FILE", None)
 import hypothesis
 import pytest
 
-from tests.support.paths import ROOT
+# Before any module of it is imported: its assertions explain themselves as those of tests do.
+pytest.register_assert_rewrite("tests.support")
+
+from tests.support import ROOT  # noqa: E402
 
 # The same examples every time; and no deadline, as machines differ.
 hypothesis.settings.register_profile(
@@ -38,8 +41,8 @@ hypothesis.settings.load_profile("genreflow")
 pytest_plugins = [
     f"tests.support.{name}"
     for name in (
-        "kubeflow_api", "kubeflow_compiled", "mariadb_server", "s3_server", "scripted_serving",
-        "serving_server", "serving_toys", "tls_files",
+        "kubeflow_api", "kubeflow_compiled", "mariadb_server", "memory", "s3_server",
+        "scripted_serving", "serving_server", "serving_toys", "tls_files",
     )
 ]  # fmt: skip
 

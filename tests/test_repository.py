@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 LOCKS = ["dev.lock", "runtime.lock", "gpu.lock", "uv.txt"]
 MAX_FILE_BYTES = 500_000

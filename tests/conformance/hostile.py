@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import grpc
 
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 # What is said about a request that cannot be answered; never that the server broke.
 CODES = frozenset(

@@ -19,7 +19,7 @@ from google.protobuf import text_format
 
 from serving.protocol import protos
 from serving.protocol.tensors import to_array, to_proto
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 OURS, REAL = "genreflow", "tensorflow-serving"
 REAL_PROGRAM = "tensorflow_model_server"

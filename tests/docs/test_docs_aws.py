@@ -21,7 +21,7 @@ import typer
 from components.storage.uri import is_remote
 from genreflow.cli import app as cli
 from pipeline.config.load import read_config
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "aws.md"
 TEXT = PAGE.read_text("utf-8")

@@ -29,8 +29,7 @@ import pytest
 from components.artifacts import files as artifact_files
 from components.storage import objects
 from components.storage.errors import ObjectForbidden
-from tests.support import s3_server
-from tests.support.paths import ROOT
+from tests.support import ROOT, s3_server
 
 TEXT = (ROOT / "docs" / "aws.md").read_text("utf-8")
 BUCKET, OTHER = "genreflow-123456789012-eu-central-1", "somebody-elses"

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.support.typed import QUICK, start
+from tests.support.commands import QUICK, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.typed import OPEN_GATE, finish, start, workers
+from tests.support.commands import OPEN_GATE, finish, start, worker_pids
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -46,7 +46,7 @@ def _kill_after_an_epoch(
             assert time.monotonic() < deadline, "no training came so far"
             time.sleep(0.02)
     finally:
-        for group in [*workers(work_dir), process.pid]:
+        for group in [*worker_pids(work_dir), process.pid]:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
         process.wait()
@@ -95,7 +95,7 @@ def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
 
     process = start(*typed)
     _kill_after_an_epoch(process, work, 2)
-    assert workers(work) == []
+    assert worker_pids(work) == []
     (state,) = (work / "checkpoints").glob("*.npz")
     assert state.name.startswith("cnn_small-")
     assert not (work / "results.json").exists()

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support import s3_server
-from tests.support.typed import GENREFLOW, QUICK
+from tests.support.commands import GENREFLOW, QUICK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

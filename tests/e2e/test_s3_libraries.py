@@ -17,8 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import s3_server
-from tests.support.paths import ROOT
+from tests.support import ROOT, s3_server
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

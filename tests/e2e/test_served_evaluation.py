@@ -14,7 +14,7 @@ import pytest
 
 from components.predictions import table
 from components.spectrogram_gen.wav_export import safe_name
-from tests.support.typed import GENREFLOW, OPEN_GATE, finish, start
+from tests.support.commands import GENREFLOW, OPEN_GATE, finish, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 

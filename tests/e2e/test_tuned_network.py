@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.typed import QUICK, finish, start, workers
+from tests.support.commands import QUICK, finish, start, worker_pids
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -35,7 +35,7 @@ def _kill_in_trial(process: subprocess.Popen[str], work_dir: pathlib.Path, numbe
     for _ in range(6000):  # 10 minutes
         for log in (work_dir / "logs").glob("*.events.jsonl"):
             if f'"trial": {number},' in log.read_text():
-                for group in [*workers(work_dir), process.pid]:
+                for group in [*worker_pids(work_dir), process.pid]:
                     os.killpg(group, signal.SIGKILL)
                 process.communicate()
                 return

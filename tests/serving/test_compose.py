@@ -25,7 +25,7 @@ from serving.protocol.protos import model_server_config_pb2
 from serving.server.config.settings import MODEL_NAME, Batching, Limits, ModelConfig
 from serving.server.models.reload_config import to_models
 from serving.tensorflow_serving.command import METRICS_PATH, command, config_files
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 SERVING = ROOT / "serving"
 FIELD = descriptor_pb2.FieldDescriptorProto

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from serving.tensorflow_serving.command import METRICS_PATH
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 SERVING = ROOT / "serving"
 FOLDER = SERVING / "kubernetes"

@@ -7,7 +7,7 @@ import pathlib
 import re
 import shutil
 
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
 # Where the image has the project.

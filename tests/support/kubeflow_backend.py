@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 _PLACEHOLDER = re.compile(r"\{\{\$\.([^}]*)\}\}")
 _PARAMETER = re.compile(r"inputs\.parameters\['([^']+)'\]")

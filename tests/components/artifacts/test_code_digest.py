@@ -10,7 +10,7 @@ import pytest
 from components.artifacts import code_digest as module
 from components.datasets.readers import registry
 from components.models import architectures
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 SMALL = {
     "components/__init__.py": "",

@@ -24,7 +24,7 @@ from components.examples.subset import balanced_subset
 from components.examples.writer import Clip, serialize
 from components.trainer import data
 from components.trainer.settings import AugmentationSettings
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=8, clip_seconds=0.25

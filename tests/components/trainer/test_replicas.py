@@ -19,7 +19,7 @@ from components.trainer.batches import (
     shared_accuracy,
     varied_batch,
 )
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="module")

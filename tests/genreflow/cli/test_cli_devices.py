@@ -15,7 +15,7 @@ import pytest
 
 from genreflow.cli import devices as cli_devices
 from pipeline.process import cuda
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 ALL_FOUND = {name: {"path": f"/cuda/{name}"} for name in cuda.LIBRARIES}
 

@@ -25,7 +25,7 @@ from genreflow.cli.app import app
 from genreflow.cli.predict.inputs import audio_files
 from genreflow.cli.predict.output import clock
 from serving.client import client as client_module
-from tests.support.paths import ROOT
+from tests.support import ROOT
 from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
 from tests.support.serving_toys import CLIP, GENRES
 from tests.support.tls_files import TlsFiles

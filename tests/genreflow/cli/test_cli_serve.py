@@ -16,7 +16,7 @@ from components.common.errors import UsageError
 from genreflow.cli import app as cli
 from genreflow.cli import serve as cli_serve
 from serving.server.config.options import ServeOptions
-from tests.support import typed
+from tests.support import commands
 
 
 def test_the_command_has_exactly_the_servers_options_with_their_defaults() -> None:
@@ -26,7 +26,7 @@ def test_the_command_has_exactly_the_servers_options_with_their_defaults() -> No
 
 
 def test_it_serves_until_ctrl_c_and_ends_with_0(toy_models: pathlib.Path) -> None:
-    process = typed.start("serve", "--model-dir", toy_models, "--port", 0, "--rest-port", 0)
+    process = commands.start("serve", "--model-dir", toy_models, "--port", 0, "--rest-port", 0)
     assert process.stdout
     lines = []
     try:
@@ -63,7 +63,7 @@ def test_mistakes_are_told(options: dict[str, Any], words: str) -> None:
 
 
 def test_a_mistake_ends_with_2_and_one_line(tmp_path: pathlib.Path) -> None:
-    process = typed.start("serve", "--model-dir", tmp_path)
+    process = commands.start("serve", "--model-dir", tmp_path)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output.splitlines() == [
@@ -78,7 +78,7 @@ def test_names_from_outside_do_not_act_on_the_terminal(
     folder = tmp_path / "mod\x1b[31mel"
     shutil.copytree(toy_models / "1", folder / "1")
     (folder / "1" / "variables" / "variables.index").unlink()
-    process = typed.start("serve", "--model-dir", folder)
+    process = commands.start("serve", "--model-dir", folder)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "\x1b" not in output

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from genreflow.cli.app import app
 from kubeflow.client import package, watching
-from tests.support import typed as shell
+from tests.support import commands
 from tests.support.kubeflow_api import Answer, KubeflowApi, failure, node, run, serve, step_nodes
 
 RUN_ID = "6a2b8d1e-5f0c-4c7e-9d3a-000000000000"
@@ -201,7 +201,7 @@ def test_a_token_that_expires_ends_it_at_once(kubeflow_api: KubeflowApi, spec: A
 
 def test_ctrl_c_leaves_the_run_alone(kubeflow_api: KubeflowApi, spec: Any) -> None:
     kubeflow_api.runs[RUN_ID] = looks(spec)[:2]
-    process = shell.start("kubeflow", "watch", RUN_ID, "--host", kubeflow_api.url)
+    process = commands.start("kubeflow", "watch", RUN_ID, "--host", kubeflow_api.url)
     assert process.stdout
     lines = []
     try:
@@ -224,7 +224,7 @@ def test_at_a_terminal_a_table_moves(kubeflow_api: KubeflowApi, spec: Any) -> No
     kubeflow_api.runs[RUN_ID] = looks(spec)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [shell.GENREFLOW, "kubeflow", "watch", RUN_ID, "--host", kubeflow_api.url,
+        [commands.GENREFLOW, "kubeflow", "watch", RUN_ID, "--host", kubeflow_api.url,
          "--interval", "0.5"],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "40"},

@@ -19,7 +19,7 @@ from kubeflow.client import package, run_checks
 from kubeflow.compile import names
 from pipeline.config.load import load, shipped_config
 from pipeline.graph.nodes import node_ids
-from tests.support import paths
+from tests import support
 
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
@@ -285,7 +285,7 @@ def test_names_are_such_as_kubernetes_takes(compiled: Compiled) -> None:
 
 
 def test_the_readmes_picture_is_this_graph(compiled: Compiled) -> None:
-    text = (paths.ROOT / "kubeflow" / "README.md").read_text(encoding="utf-8")
+    text = (support.ROOT / "kubeflow" / "README.md").read_text(encoding="utf-8")
     picture = text.split("```mermaid\n")[1].split("```")[0]
     before: dict[str, set[str]] = {}
     for line in picture.splitlines()[1:]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
 OVERLAYS = ("kind", "s3", "gke")

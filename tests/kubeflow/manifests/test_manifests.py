@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kubeflow.compile import pods
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 Objects = list[dict[str, Any]]
 

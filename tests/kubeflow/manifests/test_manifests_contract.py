@@ -18,7 +18,7 @@ from kubeflow.compile import pods
 from kubeflow.steps import metadata_url
 from pipeline.config.load import load, shipped_config
 from pipeline.config.schema import Config
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
 # The configuration that each overlay's comment joins to.

@@ -17,7 +17,7 @@ from genreflow.cli.kubeflow.commands import app
 from kubeflow.compile import pods
 from pipeline.config.kubeflow import amount
 from pipeline.config.load import load, shipped_config
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
 TEXT = (MANIFESTS / "README.md").read_text("utf-8")

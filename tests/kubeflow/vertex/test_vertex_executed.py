@@ -20,8 +20,8 @@ from google.protobuf import json_format
 from components.synthesis import write_corpus
 from kubeflow.vertex import compiler as vertex
 from pipeline.config.load import load, with_data_dir
+from tests.support import ROOT
 from tests.support.kubeflow_volume import SMALLEST
-from tests.support.paths import ROOT
 
 # A process for each step, each with TFX's import.
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(2400)]

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from pipeline.process import imports as startup
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 PROGRAM = """
 import sys

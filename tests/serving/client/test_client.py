@@ -21,7 +21,7 @@ from serving.client.client import GenreClient
 from serving.model import prediction
 from serving.model.local import LocalModel
 from serving.model.timeline import stretches
-from tests.support.paths import ROOT
+from tests.support import ROOT
 from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
 from tests.support.serving_server import RunningServer
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips

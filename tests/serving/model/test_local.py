@@ -24,7 +24,7 @@ from components.trainer import export
 from serving.model import model_files, prediction
 from serving.model.local import LocalModel
 from serving.model.model_files import ModelFolderError
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.25

@@ -29,7 +29,7 @@ from serving.protocol.protos import (
 )
 from serving.server import __main__ as module
 from serving.server.config.options import NO_REST, OptionError
-from tests.support.paths import ROOT
+from tests.support import ROOT
 from tests.support.serving_server import DEADLINE_S, RunningServer
 from tests.support.tls_files import TlsFiles
 

@@ -31,7 +31,7 @@ from serving.server.config.settings import Batching, ModelConfig, VersionPolicy
 from serving.tensorflow_serving import engine as tensorflow_serving
 from serving.tensorflow_serving.command import aspired, check_models, command, config_files
 from serving.tensorflow_serving.engine import EngineError
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 # A loaded machine may be ten times as slow; nothing passes because of this.
 DEADLINE_S = 120.0

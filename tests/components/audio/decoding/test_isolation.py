@@ -26,7 +26,7 @@ from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
 from components.common.errors import DecoderUnavailableError
 from components.datasets.track import REJECT_REASONS
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 FILES = fuzz_decoder.seeds()
 PARAMS = AudioParams(

@@ -1,7 +1,4 @@
-"""Commands in processes of their own, as they are typed; and what runs need to be quick.
-
-Loaded by conftest.py, as folders of tests are no packages.
-"""
+"""Genreflow's commands in processes of their own, and settings that keep their runs short."""
 
 from __future__ import annotations
 
@@ -11,15 +8,15 @@ import signal
 import subprocess
 import sys
 
-# A shell that starts the tests in its background has them ignore Ctrl-C, and so would whatever
-# they start: what is typed here is in the foreground.
+# A shell that starts the tests in its background makes them ignore Ctrl-C, and processes inherit
+# that. Commands that tests start must take Ctrl-C as in the foreground.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 GENREFLOW = str(pathlib.Path(sys.executable).with_name("genreflow"))
 
-# A gate that blesses whatever is not the model that serves, and few baselines: for tests of
-# everything else, on data that no network can learn from.
+# A gate that blesses every model that is not already serving, and two quick baselines: for tests
+# of everything else, on data that no network can learn from.
 OPEN_GATE = """
 [gate]
 floor = 0.0
@@ -44,7 +41,7 @@ epochs = 1
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Types a command; its output can be read, and it leads a process group of its own."""
+    """Start a genreflow command in a process group of its own, with its output in a pipe."""
     return subprocess.Popen(
         [GENREFLOW, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -56,15 +53,15 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    """Waits for a command that has to succeed; returns what it printed."""
+    """Wait for a command, check that it succeeded, and return its output."""
     output, _ = process.communicate(timeout=1200)
     assert process.returncode == 0, output
     assert "Traceback" not in output
     return output
 
 
-def workers(work_dir: pathlib.Path) -> list[int]:
-    """Processes that a command line started for a work folder."""
+def worker_pids(work_dir: pathlib.Path) -> list[int]:
+    """Return the ids of the pipeline workers that run in a work folder."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
