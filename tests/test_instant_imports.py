@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from tests.support.paths import ROOT
+from tests.support import ROOT
 
 HEAVY = (
     "apache_beam", "boto3", "botocore", "grpc", "keras", "librosa", "matplotlib", "numpy",
