@@ -28,12 +28,10 @@ import time
 from collections.abc import Callable, Iterator
 
 from benchmarks import hostile_metadata as hostile
-from components.common.errors import UsageError
+from components.common.errors import SplitError, UsageError
 from components.common.escape import printable
 from components.datasets import text
-from components.datasets.corpus import Corpus, list_tracks, split_listing
-from components.datasets.errors import SplitError
-from components.datasets.readers.registry import read_tracks
+from components.datasets.corpus import Corpus, list_tracks, read_tracks, split_listing
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, Reject, Track
 from components.spectrogram_gen.rejects import write_csv
@@ -187,7 +185,7 @@ def make_case(kind: str, folder: pathlib.Path, rng: random.Random) -> DatasetSet
         (root / name).write_bytes(hostile.csv_case(rows, rng))
     # Genres that are named change what is refused.
     genres = hostile.GENRES if rng.random() < 0.3 else ()
-    return DatasetSettings(kind=kind, data_dir=str(root), genres=genres)  # type: ignore[arg-type]
+    return DatasetSettings(kind=kind, data_dir=str(root), genres=genres)
 
 
 def prepare(folder: pathlib.Path) -> None:
@@ -209,7 +207,7 @@ def prepare(folder: pathlib.Path) -> None:
     # One healthy case of each kind: it must end well, and imports what is imported late,
     # before root's rights are given up; not all may read a virtual environment.
     for kind, root in (("fma", "fma"), ("manifest", "fma"), ("folder", "tree"), ("gtzan", "tree")):
-        dataset = DatasetSettings(kind=kind, data_dir=str(folder / root))  # type: ignore[arg-type]
+        dataset = DatasetSettings(kind=kind, data_dir=str(folder / root))
         end = check_case(dataset, "by_track", folder / "written" / "healthy.csv")
         require(end.startswith("read"), "a healthy dataset is read", kind, end)
 

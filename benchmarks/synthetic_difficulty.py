@@ -27,7 +27,7 @@ from components.audio.decoding.decode import decode, resample
 from components.audio.params import AudioParams
 from components.audio.spectrogram.mel import log_mel
 from components.audio.spectrogram.stored import from_stored, to_stored
-from components.datasets.readers.registry import read_tracks
+from components.datasets.corpus import read_tracks
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import SplitName, Track
 from components.synthesis import write_corpus

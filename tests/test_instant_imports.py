@@ -17,7 +17,7 @@ SETTINGS = [
 ]
 LIGHT = [
     "components.common.errors",
-    "components.datasets.readers.registry",
+    "components.datasets.registry",
     "components.models.registry",
     "components.storage.uri",
     "genreflow.cli.app",

@@ -1,14 +1,21 @@
-"""Where in a track its clips lie: a pure function of (seed, track id, clip index)."""
+"""Clips of a track: random ones to train on, or the whole recording as consecutive clips."""
 
 from __future__ import annotations
 
 import hashlib
 
+import numpy as np
+import numpy.typing as npt
+
+from components.audio.params import AudioParams
+
 
 def clip_starts(
     track_samples: int, clip_samples: int, clips: int, *, track_id: str, seed: int
 ) -> list[int]:
-    """First sample of each clip of a track, the same on every run, runner and retry.
+    """Return the first sample of each clip of a track.
+
+    A pure function of (seed, track id, clip index): the same on every run, runner and retry.
 
     Args:
       track_samples: length of the track in samples.
@@ -36,3 +43,36 @@ def clip_starts(
         fraction = int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
         starts.append(fraction * room >> 64)
     return starts
+
+
+def whole_clips(samples: npt.NDArray[np.float32], params: AudioParams) -> npt.NDArray[np.float32]:
+    """Cut a recording into consecutive clips, as the exported model does; drop a shorter tail.
+
+    Args:
+      samples: float32 `[samples]`, mono at `params.sample_rate_hz`.
+      params: the audio parameters.
+
+    Returns:
+      float32 `[clips, clip_samples]`, at least one clip.
+
+    Raises:
+      ValueError: the recording is shorter than one clip.
+    """
+    clips = cut(samples, params.clip_samples)
+    if not len(clips):
+        raise ValueError(too_short(len(samples), params.clip_samples, params.sample_rate_hz))
+    return clips
+
+
+def cut(samples: npt.NDArray[np.float32], clip_samples: int) -> npt.NDArray[np.float32]:
+    """Cut `[samples]` into `[clips, clip_samples]`; `[0, clip_samples]` if shorter than a clip."""
+    clips = len(samples) // clip_samples
+    return samples[: clips * clip_samples].reshape(clips, clip_samples)
+
+
+def too_short(samples: int, clip_samples: int, rate_hz: int) -> str:
+    """Return the message for a recording that is shorter than one clip."""
+    return (
+        f"{samples / rate_hz:.2f} s of audio: the model needs at least "
+        f"{clip_samples / rate_hz:g} s ({clip_samples} samples at {rate_hz} Hz)"
+    )

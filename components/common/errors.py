@@ -15,5 +15,13 @@ class DataError(GenreflowError):
     """The input data, or what was made of it, cannot be used."""
 
 
+class DatasetError(UsageError, ValueError):
+    """A dataset that cannot be read as configured."""
+
+
+class SplitError(DatasetError):
+    """Tracks that cannot be split as configured."""
+
+
 class DecoderUnavailableError(GenreflowError):
     """No process that decodes can be started: no track is to blame, the run has to end."""

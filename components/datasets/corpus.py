@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+from collections.abc import Iterator
 
+from components.common.errors import DatasetError
+from components.datasets.admission import admit
 from components.datasets.digest import manifest_digest
-from components.datasets.readers.registry import read_tracks
+from components.datasets.files.base import DataFiles
+from components.datasets.files.open import open_files
+from components.datasets.registry import READERS
 from components.datasets.selection import limit_tracks, resolve_genres
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.split import splits
@@ -47,6 +53,44 @@ class Listing:
     tracks: tuple[Track, ...]
     genres: tuple[str, ...]
     rejects: tuple[Reject, ...]
+
+
+def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Reject]:
+    """Read a dataset's metadata in its own order. Opens no audio.
+
+    Args:
+      settings: kind of the dataset and its options. `max_tracks` is not applied.
+      data_dir: the dataset's folder, a path or an s3:// URI.
+
+    Yields:
+      A Track for each usable track, a Reject for each other one. Track ids are unique, genres
+      are among `settings.genres` where those are given, and each uri is absolute and leads to
+      a non-empty file inside the folder. Genres, track ids and artist ids hold no control
+      characters; paths may hold any character but NUL.
+
+    Raises:
+      DatasetError: the folder or its metadata cannot be used. Raised by the call if the
+        folder is at fault, else by the iterator.
+      StorageError: the object store cannot be read.
+    """
+    if not data_dir:
+        raise DatasetError("no data folder: give --data-dir, or set dataset.data_dir")
+    files = open_files(data_dir)
+    files.check()
+    reader = importlib.import_module(READERS[settings.kind].module)
+    items: Iterator[Track | Reject] = reader.read(settings, files)
+    return _at_least_one(admit(items, settings, files), settings, files)
+
+
+def _at_least_one(
+    items: Iterator[Track | Reject], settings: DatasetSettings, files: DataFiles
+) -> Iterator[Track | Reject]:
+    count = 0
+    for item in items:
+        count += 1
+        yield item
+    if count == 0:
+        raise DatasetError(f"{files.root}: no tracks found (dataset.kind = {settings.kind!r})")
 
 
 def list_tracks(dataset: DatasetSettings) -> Listing:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from components.common.hash_rank import rank
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import Track
+from components.datasets.track import Track, rank
 
 
 def resolve_genres(settings: DatasetSettings, tracks: Iterable[Track]) -> tuple[str, ...]:

@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
 from components.audio.decoding.limits import DecodeLimits
+from components.datasets.registry import READERS
+
+if TYPE_CHECKING:
+    from pydantic_core.core_schema import CoreSchema
+
+
+@dataclasses.dataclass(frozen=True)
+class OneOf:
+    """Constraint of a string to the keys of a table: a Literal that grows with the table."""
+
+    table: Mapping[str, Any]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: object) -> CoreSchema:
+        """Return the schema by which pydantic validates the string."""
+        from pydantic_core import core_schema
+
+        return core_schema.literal_schema(list(self.table))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +48,7 @@ class DatasetSettings:
     float, so that they decode to the very samples the spectrograms came from.
     """
 
-    kind: Literal["fma", "gtzan", "folder", "manifest", "synthetic"] = "fma"
+    kind: Annotated[str, OneOf(READERS)] = "fma"
     data_dir: str = ""
     fma_subset: Literal["small", "medium", "large"] = "small"
     manifest: str = "manifest.csv"

@@ -1,8 +1,9 @@
-"""One track of a dataset, before any audio is read."""
+"""Tracks and rejects of a dataset, and hash ranks to order them. No audio is read."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from typing import Literal
 
 from components.storage.objects import ObjectState
@@ -65,3 +66,26 @@ REJECT_REASONS: dict[str, str] = {
     "bad_metadata": "its name, its path or its metadata row cannot be used",
     "no_split": "the official split does not place it",
 }
+
+
+def rank(*key: object) -> bytes:
+    """Return the hash rank of a key.
+
+    Sorting by rank gives an order that looks random, is the same on every machine, and does
+    not depend on the order of the input.
+
+    Args:
+      *key: what is ranked; only the parts' text counts.
+
+    Returns:
+      32 bytes to compare.
+    """
+    parts = [str(part) for part in key]
+    # Lengths first, so that ("a", "bc") and ("ab", "c") differ whatever the parts hold.
+    text = ",".join(str(len(part)) for part in parts) + ":" + "".join(parts)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def unit_fraction(*key: object) -> float:
+    """Return the rank of a key as a number in [0, 1)."""
+    return (int.from_bytes(rank(*key)[:8], "big") >> 11) / (1 << 53)

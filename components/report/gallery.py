@@ -6,9 +6,8 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from components.common.hash_rank import rank
 from components.datasets.text import artist_key
-from components.datasets.track import SPLITS
+from components.datasets.track import SPLITS, rank
 
 PER_GENRE = 3
 

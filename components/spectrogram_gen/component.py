@@ -13,7 +13,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 from components.artifacts.code_digest import code_digest
 from components.artifacts.types import Rejects
 from components.audio.params import AudioParams
-from components.datasets.readers import registry
+from components.datasets import registry
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.spectrogram_gen.executor import Executor
 
@@ -63,6 +63,7 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
           shard_tracks: tracks a shard.
           store: folder of the clip store (components.spectrogram_gen.store), "" for none.
         """
+        used = (registry.__name__, (registry.READERS[dataset.kind].module,))
         super().__init__(
             spec=SpectrogramGenSpec(
                 dataset=json.dumps(dataclasses.asdict(dataset), sort_keys=True),
@@ -71,9 +72,7 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
                 shard_tracks=shard_tracks,
                 manifest_digest=manifest_digest,
                 store=store,
-                code_digest=code_digest(
-                    Executor.__module__, (registry.__name__, (registry.READERS[dataset.kind],))
-                ),
+                code_digest=code_digest(Executor.__module__, used),
                 examples=types.Channel(type=standard_artifacts.Examples),
                 rejects=types.Channel(type=Rejects),
             )

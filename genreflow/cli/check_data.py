@@ -9,9 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from components.common.cpu import usable_cores
-from components.common.errors import GenreflowError, UsageError
+from components.common.errors import GenreflowError, SplitError, UsageError
 from components.datasets.corpus import Corpus, Listing, list_tracks, split_listing
-from components.datasets.errors import SplitError
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.spectrogram_gen.rejects import check_fraction, write_csv
 from genreflow.cli.quiet import quiet_stderr

@@ -15,6 +15,7 @@ import annotated_types
 
 from components.common.errors import UsageError
 from components.common.escape import printable
+from components.datasets.settings import OneOf
 from components.trainer.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATION_REASON
 from pipeline.config.schema import Config
 
@@ -95,15 +96,22 @@ def _describe(kind: Any) -> str:
         inner = [arg for arg in typing.get_args(kind) if arg is not type(None)]
         return " or ".join(_describe(arg) for arg in inner)
     if origin is typing.Literal:
-        return "one of " + ", ".join(show_value(choice) for choice in typing.get_args(kind))
+        return _choices(typing.get_args(kind))
     if origin is tuple:
         return f"a list, each of it {_describe(typing.get_args(kind)[0])}"
     if origin is typing.Annotated:
         base, *bounds = typing.get_args(kind)
+        for bound in bounds:
+            if isinstance(bound, OneOf):
+                return _choices(bound.table)
         return _describe(base) + _describe_bounds(bounds)
     if dataclasses.is_dataclass(kind) or origin is dict:
         return "a table"
     return _KINDS.get(kind, str(kind))
+
+
+def _choices(values: Iterable[Any]) -> str:
+    return "one of " + ", ".join(show_value(value) for value in values)
 
 
 def _describe_bounds(bounds: Iterable[Any]) -> str:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 from components.audio.params import AudioParams
 from components.baselines.settings import BaselineSettings
+from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.ensemble.members import ALL, members_of
 from components.ensemble.settings import EnsembleSettings
@@ -28,8 +29,6 @@ from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.storage import StorageSettings
 
-# Datasets whose metadata can place a track in a split.
-_OFFICIAL_SPLIT_KINDS = ("fma", "manifest", "synthetic")
 _SECOND_PHASE = ("fine_tune_epochs", "fine_tune_learning_rate")
 _WEIGHTS_WORDS = ("imagenet", "none")
 _WEIGHTS_SUFFIXES = (".h5", ".keras", ".safetensors")
@@ -73,7 +72,7 @@ class Config:
         """Contradictions that no single table can see."""
         yield from network_problems(self.models)
         kind = self.dataset.kind
-        if self.split.policy == "official" and kind not in _OFFICIAL_SPLIT_KINDS:
+        if self.split.policy == "official" and not READERS[kind].official_split:
             yield (
                 f'split.policy = "official": dataset.kind = "{kind}" comes without a split; '
                 'use "by_artist" or "by_track"'

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.audio.clips import cut, too_short
 from components.audio.decoding.decode import DecodeError, check_finite, resample, to_mono
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
-from components.audio.windows import cut, too_short
 
 # Windows that go to the model at once, so that a long file needs no more memory; fewer where
 # clips are very long, for the sake of a message's size (16 MiB).

@@ -59,7 +59,7 @@ def lay_out(
             [path_of(kind, r), r.genre, r.track_id, r.artist_id, r.split_hint] for r in written
         ]
         write_csv(root / "manifest.csv", [header, *cells])
-    return DatasetSettings(kind=kind, data_dir=str(root))  # type: ignore[arg-type]
+    return DatasetSettings(kind=kind, data_dir=str(root))
 
 
 def path_of(kind: str, row: Track) -> str:

@@ -8,7 +8,7 @@ import os
 import stat
 from typing import TextIO
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.files.base import Entry, Found
 
 MAX_FOLDERS_KNOWN = 10_000

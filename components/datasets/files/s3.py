@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TextIO
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.files.base import Entry, Found
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageError

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from typing import TextIO
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 
 # Biographies in FMA's tracks.csv pass the csv module's default of 128 KiB a field. The same

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 from components.datasets.readers.tree import genre_folders, walk_genre
 from components.datasets.settings import DatasetSettings

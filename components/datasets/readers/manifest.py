@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 from components.datasets.readers import csvfile
 from components.datasets.settings import DatasetSettings

@@ -9,12 +9,11 @@ import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from components.common.hash_rank import rank, unit_fraction
-from components.datasets.errors import SplitError
+from components.common.errors import SplitError
 from components.datasets.settings import SplitSettings
 from components.datasets.split.grouping import Group, deal_groups, split_targets
 from components.datasets.text import artist_key
-from components.datasets.track import SPLITS, Reject, SplitName, Track
+from components.datasets.track import SPLITS, Reject, SplitName, Track, rank, unit_fraction
 
 # A genre's share of a split may be this many times more or less than asked for before a
 # warning says so: large artists cannot be cut.

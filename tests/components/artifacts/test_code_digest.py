@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from components.artifacts import code_digest as module
-from components.datasets.readers import registry
+from components.datasets import registry
 from components.models import architectures
 from tests.support import ROOT
 
@@ -156,7 +156,7 @@ def test_a_network_reruns_its_own_trainer_only(real: pathlib.Path) -> None:
 
 
 def test_a_reader_reruns_the_decoding_of_its_own_kind_only(real: pathlib.Path) -> None:
-    fma = (registry.__name__, (registry.READERS["fma"],))
+    fma = (registry.__name__, (registry.READERS["fma"].module,))
     before = _digest(SPECTROGRAMS, fma)
     (real / "components/datasets/readers/manifest.py").write_text("")
     assert _digest(SPECTROGRAMS, fma) == before

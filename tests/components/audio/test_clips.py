@@ -1,4 +1,4 @@
-"""Clip offsets: inside the track, the same everywhere, different for different tracks."""
+"""Clip offsets are inside the track and reproducible; whole recordings become clips in order."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.audio.clips import clip_starts
+from components.audio.clips import clip_starts, whole_clips
+from components.audio.params import AudioParams
+
+PARAMS = AudioParams(
+    sample_rate_hz=8000, fft_samples=64, hop_samples=32, n_mels=8, clip_seconds=0.0125
+)
 
 
 @given(
@@ -61,3 +66,17 @@ def test_offsets_spread_evenly_over_the_track() -> None:
     counts, _ = np.histogram(starts, bins=10, range=(0, 1000))
     # Binomial with mean 400 and deviation 19: five deviations.
     assert (np.abs(counts - 400) < 95).all()
+
+
+@given(st.integers(100, 1000))
+def test_clips_follow_each_other_and_only_a_shorter_tail_is_dropped(samples: int) -> None:
+    sound = np.arange(samples, dtype=np.float32)
+    clips = whole_clips(sound, PARAMS)
+    assert clips.shape == (samples // 100, 100)
+    np.testing.assert_array_equal(clips.ravel(), sound[: clips.size])
+    assert samples - clips.size < 100
+
+
+def test_one_sample_short_of_a_clip_says_what_is_needed() -> None:
+    with pytest.raises(ValueError, match=r"at least 0\.0125 s \(100 samples at 8000 Hz\)"):
+        whole_clips(np.zeros(99, np.float32), PARAMS)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from components.datasets.readers.registry import read_tracks
+from components.datasets.corpus import read_tracks
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 
@@ -43,7 +43,7 @@ def read(
     """Reads tmp_path with the given settings: (tracks, rejects) in order."""
 
     def run(**settings: object) -> tuple[list[Track], list[Reject]]:
-        items = list(read_tracks(DatasetSettings(**settings), str(tmp_path)))  # type: ignore[arg-type]
+        items = list(read_tracks(DatasetSettings(**settings), str(tmp_path)))
         return (
             [item for item in items if isinstance(item, Track)],
             [item for item in items if isinstance(item, Reject)],

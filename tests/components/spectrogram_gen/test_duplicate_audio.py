@@ -22,7 +22,7 @@ import soundfile
 
 from components.audio.params import AudioParams
 from components.datasets.corpus import load_corpus
-from components.datasets.readers.registry import READERS
+from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import SPLITS, Track
 from tests.support import layouts

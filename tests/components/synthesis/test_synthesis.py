@@ -14,7 +14,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from components.datasets.readers.registry import read_tracks
+from components.datasets.corpus import read_tracks
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Track
 from components.synthesis import CorpusError, corpus, write_corpus

@@ -16,11 +16,11 @@ import soundfile
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from components.audio.clips import whole_clips
 from components.audio.decoding import decode
 from components.audio.params import AudioParams
 from components.audio.spectrogram import mel
 from components.audio.spectrogram.stored import from_stored, to_stored
-from components.audio.windows import whole_clips
 from components.examples.writer import Clip, serialize
 from components.export.serving_module import CLIPS_AT_ONCE
 from components.models import registry

@@ -10,10 +10,10 @@ import pytest
 import scipy.signal
 import tensorflow as tf
 
+from components.audio.clips import whole_clips
 from components.audio.decoding import decode
 from components.audio.params import AudioParams
 from components.audio.spectrogram import mel, mel_graph
-from components.audio.windows import whole_clips
 
 PARAMS = AudioParams()
 SMALL = AudioParams(

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from components.datasets.corpus import load_corpus
+from components.common.errors import DatasetError
+from components.datasets.corpus import load_corpus, read_tracks
 from components.datasets.digest import manifest_digest
-from components.datasets.errors import DatasetError
-from components.datasets.readers.registry import read_tracks
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import Reject, Track
 from components.storage.errors import StorageSetupError
@@ -67,7 +66,7 @@ def test_a_store_gives_the_tracks_that_the_same_files_on_a_disk_give(
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(name.encode())
     (root / "Rock").mkdir(exist_ok=True)
-    settings = DatasetSettings(kind=kind)  # type: ignore[arg-type]
+    settings = DatasetSettings(kind=kind)
     if kind == "fma":
         genre, subset, split = ("track", "genre_top"), ("set", "subset"), ("set", "split")
         write_fma(

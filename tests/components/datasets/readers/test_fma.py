@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.track import Track
 
 
@@ -187,7 +187,7 @@ def test_missing_metadata_says_where_it_was_looked_for_and_how_to_get_it(touch, 
 
 
 def test_the_audio_folder_given_as_the_data_folder_is_pointed_out(write_fma, touch, tmp_path):
-    from components.datasets.readers.registry import read_tracks
+    from components.datasets.corpus import read_tracks
     from components.datasets.settings import DatasetSettings
 
     write_fma([row("2")])

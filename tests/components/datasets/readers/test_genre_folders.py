@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 
 
 def ids(items):

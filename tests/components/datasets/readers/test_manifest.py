@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
 from components.datasets.track import Track
 
 
@@ -96,7 +96,7 @@ def test_a_uri_may_not_leave_the_data_folder(manifest, read, tmp_path, tmp_path_
 
 
 def test_a_folder_beside_the_data_folder_with_its_name_as_prefix_is_outside(tmp_path, touch):
-    from components.datasets.readers.registry import read_tracks
+    from components.datasets.corpus import read_tracks
     from components.datasets.settings import DatasetSettings
 
     touch("data-more/x.wav")
@@ -126,7 +126,7 @@ def test_a_manifest_outside_counts_from_the_data_folder(touch, read, tmp_path_fa
 
 
 def test_a_data_folder_reached_by_a_link_is_fine(tmp_path, touch):
-    from components.datasets.readers.registry import read_tracks
+    from components.datasets.corpus import read_tracks
     from components.datasets.settings import DatasetSettings
 
     touch("real/manifest.csv", b"uri,genre\nx.wav,Rock\n")

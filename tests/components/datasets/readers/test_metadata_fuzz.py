@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks import fuzz_metadata
-from components.datasets.errors import DatasetError
+from components.common.errors import DatasetError
+from components.datasets.corpus import read_tracks
 from components.datasets.readers.csvfile import MAX_ROW_CHARACTERS
-from components.datasets.readers.registry import read_tracks
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Track
 

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from components.datasets.readers.registry import read_tracks
+from components.datasets.corpus import read_tracks
 from components.datasets.selection import resolve_genres
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.split.splits import assign_splits

@@ -23,9 +23,9 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from components.datasets.corpus import Corpus, load_corpus
-from components.datasets.errors import SplitError
-from components.datasets.readers.registry import READERS, read_tracks
+from components.common.errors import SplitError
+from components.datasets.corpus import Corpus, load_corpus, read_tracks
+from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.text import artist_key
 from components.datasets.track import SPLITS, Track
@@ -262,7 +262,7 @@ def test_a_limited_dataset_is_the_same_tracks_in_any_order(
 _SCRIPT = """
 import dataclasses, json, sys
 from components.datasets.corpus import load_corpus
-from components.datasets.errors import SplitError
+from components.common.errors import SplitError
 from components.datasets.settings import DatasetSettings, SplitSettings
 seen = []
 for kind, policy, folder in json.loads(sys.argv[1]):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.datasets.errors import SplitError
+from components.common.errors import SplitError
 from components.datasets.settings import SplitSettings
 from components.datasets.split.splits import SplitResult, assign_splits
 from components.datasets.track import SPLITS, Track

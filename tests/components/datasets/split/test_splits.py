@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from components.datasets.errors import DatasetError, SplitError
+from components.common.errors import DatasetError, SplitError
 from components.datasets.settings import SplitSettings
 from components.datasets.split.splits import assign_splits
 from components.datasets.track import SPLITS, Track
