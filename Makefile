@@ -1,6 +1,6 @@
-# Each target that needs .venv makes it first, where it is missing or stale.
+# Each target that needs .venv makes it first if it is missing or stale.
 # ARGS are passed on: make demo ARGS="--work-dir /tmp/w", make test ARGS="-k fma".
-# PYTHON names the interpreter to make .venv with.
+# PYTHON names the interpreter for .venv.
 
 # Tests run in a process a core, four at most, a file in one of them (ARGS="-n 0": in this one).
 
@@ -30,19 +30,19 @@ lint: env ## Check style, formatting, imports, types and the Dockerfile
 	@.venv/bin/hadolint kubeflow/Dockerfile
 	@.venv/bin/mypy
 
-audit: env ## Look the locked packages up in the vulnerability databases
+audit: env ## Look up the locked packages in the vulnerability database
 	@scripts/audit.sh $(ARGS)
 
-lock: env ## Resolve requirements/*.lock anew (ARGS=--upgrade for newer versions)
+lock: env ## Resolve requirements/*.lock again (ARGS=--upgrade for newer versions)
 	@scripts/lock.sh $(ARGS)
 
-env: ## Make .venv where it is missing or stale
+env: ## Make .venv if it is missing or stale
 	@scripts/setup_env.sh
 
-image: ## Build the container image (DEVICE=cuda, IMAGE=what to call it)
+image: ## Build the container image (DEVICE=cuda, IMAGE=its name)
 	@DEVICE="$(DEVICE)" IMAGE="$(IMAGE)" scripts/image.sh $(ARGS)
 
-clean: ## Delete .venv, caches and what runs left here
+clean: ## Delete .venv, caches and work folders
 	@rm -rf .venv .venv.lock .venv-setup.log .tools build dist *.egg-info \
 	    .pytest_cache .hypothesis .mypy_cache .ruff_cache genreflow-work genreflow-demo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

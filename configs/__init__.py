@@ -1,1 +1,1 @@
-"""The configurations that come with Genreflow, as files beside this one."""
+"""Shipped configurations: the TOML files in this folder."""

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Looks every locked package up in PyPI's vulnerability database. Fails on an advisory that
-# is not in requirements/audit-accepted.txt, and where a package could not be looked up.
+# Looks up every locked package in PyPI's vulnerability database. Fails on an advisory that is
+# not in requirements/audit-accepted.txt, and if a package cannot be looked up.
 set -eu
 cd "$(dirname "$0")/.."
 set -- --requirement requirements/dev.lock --require-hashes --disable-pip --strict "$@"

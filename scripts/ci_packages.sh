@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs what building and testing need beside .venv, where it is missing.
+# Installs missing programs that builds and tests need beside .venv.
 #
-# Debian's packages: the one list of them, PROGRAM:PACKAGE. And what Go builds (a minute or two):
-# grpcurl, a client that is not ours, for the conformance tests, as are the npm packages of
-# tests/conformance/node; and kustomize, which puts manifests together (Debian's kubectl is too
-# old). These go into .tools, which git ignores and `make clean` deletes.
-# Where they cannot be fetched this warns and goes on: with CI=true the tests that need them
+# - Debian packages, listed below as PROGRAM:PACKAGE.
+# - Programs that Go builds (a minute or two): grpcurl, an independent client for the conformance
+#   tests, and kustomize, which builds the manifests (Debian's kubectl is too old).
+# - The npm packages of tests/conformance/node, for an independent client in JavaScript.
+#
+# The last two go into .tools, which git ignores and `make clean` deletes. If one of them cannot
+# be downloaded, the script prints a warning and continues; with CI=true the tests that need it
 # then fail and name this script.
 set -eu
 cd "$(dirname "$0")/.."
@@ -31,12 +33,12 @@ if [ -n "$missing" ]; then
         $missing
 fi
 
-warn() { # warn WHAT: its log is shown
+warn() { # warn WHAT: prints a warning and the end of the log
     echo "$1 could not be installed; the tests that need it will fail. The end of the log:" >&2
     tail -n 10 "$log" | sed 's/^/  /' >&2
 }
 
-# The marks .tools/NAME and .tools/node/package-lock.json say what is there, and are written last.
+# .tools/NAME and .tools/node/package-lock.json are written last and tell what is installed.
 install_by_go() { # install_by_go NAME MODULE
     [ "$(cat ".tools/$1" 2>/dev/null)" = "$2" ] && [ -x ".tools/bin/$1" ] && return
     echo "Building $1 ..."
@@ -53,7 +55,7 @@ install_node_packages() {
     rm -rf $to $to.new
     mkdir -p $to.new
     cp $from/package.json $from/package-lock.json $to.new/
-    # No script of a package is run: none is needed.
+    # Packages' scripts are not run; none is needed.
     (cd $to.new && npm ci --ignore-scripts --no-audit --no-fund) >"$log" 2>&1 &&
         mv $to.new $to || warn "The npm packages of $from"
 }

@@ -2,15 +2,15 @@
 # Builds the container image by kubeflow/Dockerfile. Run by `make image`.
 #
 # DEVICE: cpu (default) or cuda. IMAGE: what to call it; by default
-# genreflow:VERSION-REVISION, with -dirty where the checkout differs from that revision, so that
-# no name stands for two contents, and with -cuda. Arguments go to the build, such as
+# genreflow:VERSION-REVISION, with -dirty if the checkout differs from that revision, so that
+# no name stands for two contents, and with -cuda for CUDA. Arguments go to the build, such as
 # --build-arg INDEX_URL=https://packages.example.org/simple --secret id=netrc,src=$HOME/.netrc
 #
-# Exit status: 0 built · 1 the build failed · 2 nothing to build with, or a wrong DEVICE.
+# Exit status: 0 built · 1 the build failed · 2 no container engine, or a wrong DEVICE.
 set -eu
 cd "$(dirname "$0")/.."
-sources="LICENSE pyproject.toml setup.py requirements components configs kubeflow pipeline serving
-    .dockerignore"
+sources="LICENSE pyproject.toml setup.py requirements components configs genreflow kubeflow
+    pipeline serving .dockerignore"
 
 fail() {
     echo "make image: $1" >&2
@@ -26,9 +26,9 @@ find_engine() {
         idle="$idle $engine"
     done
     if [ -n "$idle" ]; then
-        fail "found${idle}, but \`info\` of it fails; is the daemon running, and may you use it?"
+        fail "found${idle}, but its \`info\` command fails; is the daemon running, and may you use it?"
     fi
-    fail "needs docker (23 or newer), podman or buildah on the PATH, and found none of them"
+    fail "no docker (23 or newer), podman or buildah on the PATH; install one of them"
 }
 
 device=${DEVICE:-cpu}
@@ -59,7 +59,7 @@ echo "Building $image for $device with $engine ..."
 DOCKER_BUILDKIT=1 "$engine" build --platform linux/amd64 --file kubeflow/Dockerfile --tag "$image" \
     --build-arg "DEVICE=$device" --build-arg "VERSION=$version" \
     --build-arg "REVISION=$revision" "$@" . || {
-    echo "make image: $engine could not build $image; what it says stands above" >&2
+    echo "make image: $engine could not build $image; see its output above" >&2
     exit 1
 }
 

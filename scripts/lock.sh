@@ -1,9 +1,9 @@
 #!/bin/sh
-# Rewrites requirements/*.lock from setup.py and requirements/pins.txt: exact versions
-# with hashes for Python 3.10, and no index or URL lines. Run by `make lock`.
+# Resolves requirements/*.lock from setup.py and requirements/pins.txt: exact versions with
+# hashes for Python 3.10, without index or URL lines. Run by `make lock`.
 #
-# The development lock is resolved first and constrains the others, so what runs in an
-# image was tested here. Versions already locked stay; --upgrade takes newer ones.
+# The development lock is resolved first and constrains the others, so that an image runs the
+# versions that were tested. Locked versions are kept unless --upgrade is given.
 set -eu
 cd "$(dirname "$0")/.."
 uv=.venv/bin/uv
@@ -21,6 +21,6 @@ compile dev.lock setup.py --extra kubeflow --extra dev -c requirements/pins.txt 
 compile runtime.lock setup.py --extra kubeflow -c requirements/dev.lock
 compile gpu.lock setup.py --extra kubeflow --extra gpu -c requirements/dev.lock
 
-# What installs everything else; its version is the one that wrote these locks.
+# uv itself, in the version that resolved these locks.
 "$uv" --version | sed -E 's/^uv ([0-9.]+).*/uv==\1/' |
     compile uv.txt - --no-deps

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes .venv exactly as requirements/dev.lock says, or does nothing where it already is.
-# Run by make before whatever needs it; safe to interrupt, to repeat and to run twice at once.
+# Makes .venv exactly match requirements/dev.lock, or does nothing if it already does.
+# make runs it before each target that needs it. It is safe to interrupt, rerun and run twice at
+# once.
 #
-# A stamp in .venv holds a digest of what it was made from and is written last, so that an
-# interrupted setup, a changed lock or a moved folder is made anew. PYTHON=... picks the
+# A stamp in .venv, written last, holds a digest of its inputs, so that .venv is made again after
+# an interrupted setup, a changed lock or a moved folder. PYTHON=... picks the
 # interpreter.
 #
 # Exit status: 0 .venv is ready · 1 setting it up failed · 2 no usable Python 3.10.
@@ -22,7 +23,7 @@ digest() {
         cut -d ' ' -f 1
 }
 
-is_310() { # is_310 COMMAND: whether it runs and is Python 3.10
+is_310() { # is_310 COMMAND: succeeds if it runs and is Python 3.10
     "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1
 }
 
@@ -68,8 +69,8 @@ run() { # run WHAT COMMAND...: its output goes to the log
     "$@" >>"$log" 2>&1 || failed
 }
 
-# Decides how .venv is made before anything is deleted. A uv found on the path is run, too:
-# a shim of another Python's uv may only look like one.
+# Decides how to make .venv before anything is deleted. A uv on the PATH is run as well, because
+# it may be a shim of another Python that does not work.
 choose_maker() {
     python=$(find_python)
     if [ -n "$python" ] && "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
@@ -98,7 +99,7 @@ if is_ready; then
     exit 0
 fi
 
-# One setup at a time; a second make waits, and then finds the work done.
+# Only one setup runs at a time; a second make waits and then finds the work done.
 if command -v flock >/dev/null; then
     exec 9>.venv.lock
     if ! flock --nonblock 9; then
@@ -125,7 +126,7 @@ run "installing uv" "$venv_python" -m pip install --disable-pip-version-check \
     --require-hashes --no-deps -r requirements/uv.txt
 run "installing the locked packages" .venv/bin/uv pip sync --python "$venv_python" \
     --require-hashes requirements/dev.lock
-# setuptools comes from the lock; an isolated build would fetch another.
+# An isolated build would download another setuptools than the locked one.
 run "installing genreflow itself" .venv/bin/uv pip install --python "$venv_python" \
     --no-deps --no-build-isolation --editable .
 echo "$wanted" >"$stamp.new"
