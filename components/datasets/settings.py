@@ -28,6 +28,9 @@ class OneOf:
         return core_schema.literal_schema(list(self.table))
 
 
+DatasetKind = Annotated[str, OneOf(READERS)]
+
+
 @dataclasses.dataclass(frozen=True)
 class DatasetSettings:
     """Which dataset is read.
@@ -48,7 +51,7 @@ class DatasetSettings:
     float, so that they decode to the very samples the spectrograms came from.
     """
 
-    kind: Annotated[str, OneOf(READERS)] = "fma"
+    kind: DatasetKind = "fma"
     data_dir: str = ""
     fma_subset: Literal["small", "medium", "large"] = "small"
     manifest: str = "manifest.csv"
