@@ -1,15 +1,108 @@
-"""A retried step inherits the folders of the attempt that died: start from empty ones."""
+"""Base classes of the components' executors, and their view of artifacts and parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import abc
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from tfx.dsl.components.base.base_executor import BaseExecutor
+from tfx.types import artifact_utils
 
 from components.artifacts.files import empty_folder
+from components.common.errors import DataError
+
+Settings = TypeVar("Settings")
 
 
-def empty_outputs(output_dict: Mapping[str, Iterable[Any]]) -> None:
-    """Deletes whatever lies in the folders of a component's output artifacts."""
-    for artifacts in output_dict.values():
-        for artifact in artifacts:
-            empty_folder(artifact.uri)
+class Artifacts:
+    """Input or output artifacts of one execution, by key."""
+
+    def __init__(self, lists: Mapping[str, Sequence[Any]]) -> None:
+        self._lists = lists
+
+    def single(self, key: str) -> Any:
+        """Return the only artifact of a key."""
+        return artifact_utils.get_single_instance(list(self._lists[key]))
+
+    def optional(self, key: str) -> Any | None:
+        """Return the only artifact of a key, or None if the key is missing or empty."""
+        return self.single(key) if self._lists.get(key) else None
+
+    def uri(self, key: str) -> str:
+        """Return the URI of the only artifact of a key."""
+        return str(self.single(key).uri)
+
+    def uris(self, prefix: str) -> dict[str, str]:
+        """Return the URIs of all keys `<prefix><name>` that have an artifact, by name, sorted."""
+        return {
+            key.removeprefix(prefix): self.uri(key)
+            for key, artifacts in sorted(self._lists.items())
+            if key.startswith(prefix) and artifacts
+        }
+
+
+class Parameters(dict[str, Any]):
+    """Execution properties of a node; settings are stored as JSON texts."""
+
+    def json(self, key: str) -> Any:
+        """Return the value of a JSON text."""
+        return json.loads(self[key])
+
+    def parse(self, key: str, kind: Callable[..., Settings]) -> Settings:
+        """Return the settings of a JSON object.
+
+        Args:
+          key: the parameter's name.
+          kind: the settings' class. Its `from_json` is used if it has one, else its fields
+            are the object's keys.
+        """
+        from_json: Callable[[Any], Settings] | None = getattr(kind, "from_json", None)
+        values = self.json(key)
+        return from_json(values) if from_json else kind(**values)
+
+
+class ExecutorMixin(abc.ABC):
+    """Steps of every executor: log the start, empty the outputs, execute.
+
+    A retried step inherits the output folders of the attempt that died, so it starts with
+    empty ones.
+    """
+
+    def Do(  # noqa: N802  TFX's name
+        self,
+        input_dict: dict[str, list[Any]],
+        output_dict: dict[str, list[Any]],
+        exec_properties: dict[str, Any],
+    ) -> None:
+        """Run the component; TFX calls this."""
+        self._log_startup(input_dict, output_dict, exec_properties)  # type: ignore[attr-defined]
+        for artifacts in output_dict.values():
+            for artifact in artifacts:
+                empty_folder(artifact.uri)
+        self.execute(Artifacts(input_dict), Artifacts(output_dict), Parameters(exec_properties))
+
+    @abc.abstractmethod
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        """Do the component's work.
+
+        Args:
+          inputs: the artifacts to read.
+          outputs: the artifacts to write; their folders exist and are empty.
+          parameters: the node's parameters.
+        """
+
+
+class ComponentExecutor(ExecutorMixin, BaseExecutor):  # type: ignore[misc]
+    """Base class of executors without Beam. With Beam: `(ExecutorMixin, BaseBeamExecutor)`."""
+
+
+def check_audio_hash(examples: Any, audio_hash: str) -> None:
+    """Raise DataError if an Examples artifact was made with other audio parameters."""
+    found = examples.get_string_custom_property("audio_hash")
+    if found != audio_hash:
+        raise DataError(
+            f"the examples were made with audio parameters {found}, this run's are "
+            f"{audio_hash}: they must not be mixed"
+        )

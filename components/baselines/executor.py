@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import artifact_utils
 
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import (
+    Artifacts,
+    ComponentExecutor,
+    Parameters,
+    check_audio_hash,
+)
 from components.audio.params import AudioParams
 from components.baselines import store
 from components.baselines.reading import Split, read_split
@@ -25,24 +25,15 @@ from components.trainer.memory import cache_bytes
 PREDICTED_SPLITS = ("validation", "test")
 
 
-class Executor(BaseExecutor):  # type: ignore[misc]
+class Executor(ComponentExecutor):
     """Writes the models with `baselines.json`, and their rows of the predictions table."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        empty_outputs(output_dict)
-        task = Task.parse(exec_properties)
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        check_audio_hash(examples, task.audio)
-        baselines, predicted, clips = run(task, examples.uri)
-        predictions = artifact_utils.get_single_instance(output_dict["predictions"])
-        table.write_table(predicted, predictions.uri)
-        models = artifact_utils.get_single_instance(output_dict["baselines"])
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        task = Task.parse(parameters)
+        check_audio_hash(inputs.single("examples"), task.audio.digest())
+        baselines, predicted, clips = run(task, inputs.uri("examples"))
+        table.write_table(predicted, outputs.uri("predictions"))
+        models = outputs.single("baselines")
         models.set_string_custom_property("audio_hash", task.audio.digest())
         store.save(
             baselines,
@@ -63,23 +54,13 @@ class Task:
     code_digest: str
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Task:
-        """From the node's parameters (see component.BaselineTrainerSpec)."""
+    def parse(cls, parameters: Parameters) -> Task:
+        """Return the task of the node's parameters (see component.BaselineTrainerSpec)."""
         return cls(
-            settings=BaselineSettings.from_json(json.loads(values["settings"])),
-            audio=AudioParams.from_json(json.loads(values["audio"])),
-            genres=tuple(json.loads(values["genres"])),
-            code_digest=values["code_digest"],
-        )
-
-
-def check_audio_hash(examples: Any, audio: AudioParams) -> None:
-    """Raises DataError where the examples were made with other audio parameters."""
-    found = examples.get_string_custom_property("audio_hash")
-    if found != audio.digest():
-        raise DataError(
-            f"the examples were made with audio parameters {found}, this run's are "
-            f"{audio.digest()}: they must not be mixed"
+            settings=parameters.parse("settings", BaselineSettings),
+            audio=parameters.parse("audio", AudioParams),
+            genres=tuple(parameters.json("genres")),
+            code_digest=parameters["code_digest"],
         )
 
 

@@ -10,10 +10,13 @@ from typing import Any
 
 import tensorflow as tf
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import artifact_utils
 
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import (
+    Artifacts,
+    ComponentExecutor,
+    Parameters,
+    check_audio_hash,
+)
 from components.artifacts.names import DATA_CHECK_JSON
 from components.audio.params import AudioParams
 from components.common.errors import DataError
@@ -23,35 +26,20 @@ from components.datasets.track import SPLITS
 _ANOMALIES_FILE = "SchemaDiff.pb"
 
 
-class Executor(BaseExecutor):  # type: ignore[misc]
+class Executor(ComponentExecutor):
     """Reads ExampleValidator's anomalies and every example; raises DataError."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        empty_outputs(output_dict)
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        anomalies = artifact_utils.get_single_instance(input_dict["anomalies"])
-        params = AudioParams.from_json(json.loads(exec_properties["audio"]))
-        genres = json.loads(exec_properties["genres"])
-
-        found = examples.get_string_custom_property("audio_hash")
-        if found != params.digest():
-            raise DataError(
-                f"the examples were made with audio parameters {found}, "
-                f"this run's are {params.digest()}: they must not be mixed"
-            )
-        lines = check.anomaly_lines(_read_anomalies(anomalies.uri))
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        examples = inputs.single("examples")
+        params = parameters.parse("audio", AudioParams)
+        check_audio_hash(examples, params.digest())
+        lines = check.anomaly_lines(_read_anomalies(inputs.uri("anomalies")))
         findings = check.scan_examples(
             {split: _records(examples.uri, split) for split in SPLITS},
-            genres,
+            parameters.json("genres"),
             params,
-            leaky=bool(exec_properties["leaky"]),
-            artists_apart=bool(exec_properties["artists_apart"]),
+            leaky=bool(parameters["leaky"]),
+            artists_apart=bool(parameters["artists_apart"]),
         )
         problems = [*findings.problems, *lines]
         if problems:
@@ -60,8 +48,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
                 + "\n  ".join(problems[: check.MAX_FINDINGS])
                 + f"\nThey lie in {examples.uri}"
             )
-        result = artifact_utils.get_single_instance(output_dict["result"])
-        with tf.io.gfile.GFile(os.path.join(result.uri, DATA_CHECK_JSON), "w") as out:
+        with tf.io.gfile.GFile(os.path.join(outputs.uri("result"), DATA_CHECK_JSON), "w") as out:
             json.dump({"clips": findings.clips, "tracks": findings.tracks}, out, indent=2)
 
 

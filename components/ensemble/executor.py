@@ -8,12 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import files as artifact_files
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
 from components.artifacts.names import BASELINES_JSON, HISTORY_JSON, SELECTION_JSON
 from components.common import progress
 from components.common.errors import DataError
@@ -28,38 +26,27 @@ from components.predictions.predict import predict_split
 SPLITS = ("validation", "test")
 
 
-class Executor(BaseExecutor):  # type: ignore[misc]
+class Executor(ComponentExecutor):
     """Writes the predictions of all models with `selection.json`, the average of the
     networks as a SavedModel, and a copy of the candidate."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        empty_outputs(output_dict)
-        genres = json.loads(exec_properties["genres"])
-        audio_hash = exec_properties["audio_hash"]
-        settings = EnsembleSettings(**json.loads(exec_properties["ensemble"]))
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        genres = parameters.json("genres")
+        audio_hash = parameters["audio_hash"]
+        settings = parameters.parse("ensemble", EnsembleSettings)
+        examples_uri = inputs.uri("examples")
         saved_models = {
-            key.removeprefix("model_"): path_utils.serving_model_dir(
-                artifact_utils.get_single_instance(value).uri
-            )
-            for key, value in sorted(input_dict.items())
-            if key.startswith("model_") and value
+            name: path_utils.serving_model_dir(uri) for name, uri in inputs.uris("model_").items()
         }
         histories = {
-            name: artifact_files.read_json(_uri(input_dict, f"run_{name}"), HISTORY_JSON)
+            name: artifact_files.read_json(inputs.uri(f"run_{name}"), HISTORY_JSON)
             for name in saved_models
         }
         networks = sorted(saved_models)
-        baselines, baseline_rows = _baselines(input_dict, genres, audio_hash)
+        baselines, baseline_rows = _baselines(inputs, genres, audio_hash)
         single = pd.concat(
             [
-                *_predictions(saved_models, examples.uri, genres),
+                *_predictions(saved_models, examples_uri, genres),
                 *([baseline_rows] if baseline_rows is not None else []),
             ],
             ignore_index=True,
@@ -67,41 +54,40 @@ class Executor(BaseExecutor):  # type: ignore[misc]
         ensembles = make_ensembles(single, genres, networks, sorted(baselines))
         everything = pd.concat([single, ensembles.rows], ignore_index=True)
 
-        average = artifact_utils.get_single_instance(output_dict["average"])
         if NETWORKS in ensembles.members:
-            saved_models[NETWORKS] = path_utils.serving_model_dir(average.uri)
+            saved_models[NETWORKS] = path_utils.serving_model_dir(outputs.uri("average"))
             export_average(
                 {name: saved_models[name] for name in networks},
                 saved_models[NETWORKS],
                 name=NETWORKS,
                 genres=genres,
-                model_card={"synthetic": bool(exec_properties["synthetic"])},
+                model_card={"synthetic": bool(parameters["synthetic"])},
             )
-        predictions = artifact_utils.get_single_instance(output_dict["predictions"])
-        table.write_table(everything, predictions.uri)
+        predictions_uri = outputs.uri("predictions")
+        table.write_table(everything, predictions_uri)
         selection = _selection(everything, genres, histories, baselines, ensembles, settings)
         candidate = selection["candidate"]
         selection["candidate_digest"] = read_model_digest(saved_models[candidate])
         selection["audio_hash"] = audio_hash
         artifact_files.write_text(
-            os.path.join(predictions.uri, SELECTION_JSON),
+            os.path.join(predictions_uri, SELECTION_JSON),
             json.dumps(selection, indent=2, sort_keys=True),
         )
-        chosen = artifact_utils.get_single_instance(output_dict["model"])
+        chosen = outputs.single("model")
         io_utils.copy_dir(saved_models[candidate], path_utils.serving_model_dir(chosen.uri))
         chosen.set_string_custom_property("architecture", candidate)
 
 
 def _baselines(
-    input_dict: dict[str, list[Any]], genres: Sequence[str], audio_hash: str
+    inputs: Artifacts, genres: Sequence[str], audio_hash: str
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """What baselines.json says of each baseline, and their predictions; nothing without them."""
-    if not input_dict.get("baselines"):
+    if inputs.optional("baselines") is None:
         return {}, None
-    found = artifact_files.read_json(_uri(input_dict, "baselines"), BASELINES_JSON)
+    found = artifact_files.read_json(inputs.uri("baselines"), BASELINES_JSON)
     if found["genres"] != list(genres) or found["audio_hash"] != audio_hash:
         raise DataError("the baselines were trained for other genres or audio parameters")
-    return found["models"], table.read_table(_uri(input_dict, "baseline_predictions"))
+    return found["models"], table.read_table(inputs.uri("baseline_predictions"))
 
 
 def _predictions(
@@ -168,7 +154,3 @@ def _selection(
         "weights": dict(ensembles.weights),
         "genres": list(genres),
     }
-
-
-def _uri(input_dict: dict[str, list[Any]], key: str) -> str:
-    return str(artifact_utils.get_single_instance(input_dict[key]).uri)

@@ -6,12 +6,10 @@ import json
 import os
 from typing import Any
 
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import files as artifact_files
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
 from components.artifacts.names import DECISION_JSON
 from components.common import progress
 from components.common.errors import DataError
@@ -28,33 +26,25 @@ from components.predictions import table
 SERVING_UNKNOWN = "unknown"
 
 
-class Executor(BaseExecutor):  # type: ignore[misc]
+class Executor(ComponentExecutor):
     """Writes the ModelBlessing and, into its folder, `decision.json`."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        empty_outputs(output_dict)
-        single = artifact_utils.get_single_instance
-        model, predictions = single(input_dict["model"]), single(input_dict["predictions"])
-        examples = single(input_dict["examples"])
-        baselines = next(iter(input_dict.get("baselines") or []), None)
-        serving = next(iter(input_dict.get("serving_model") or []), None)
-        unknown = exec_properties.get("serving") == SERVING_UNKNOWN
-        settings = GateSettings(**json.loads(exec_properties["gate"]))
-        genres = json.loads(exec_properties["genres"])
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        model, examples = inputs.single("model"), inputs.single("examples")
+        predictions_uri = inputs.uri("predictions")
+        baselines = inputs.optional("baselines")
+        serving = inputs.optional("serving_model")
+        unknown = parameters.get("serving") == SERVING_UNKNOWN
+        settings = parameters.parse("gate", GateSettings)
+        genres = parameters.json("genres")
 
         candidate = evidence.read_model(path_utils.serving_model_dir(model.uri))
-        selection = evidence.read_selection(predictions.uri)
+        selection = evidence.read_selection(predictions_uri)
         name = model.get_string_custom_property("architecture")
         evidence.check_selection(selection, candidate, name, genres)
         others = {selection.best_baseline or "", ENSEMBLE_ALL} & selection.models
         found = scores.read_scores(
-            table.read_table(predictions.uri),
+            table.read_table(predictions_uri),
             evidence.read_test_clips(examples.uri),
             genres,
             [name, *sorted(others)],
@@ -80,7 +70,7 @@ class Executor(BaseExecutor):  # type: ignore[misc]
             serving_known=not unknown,
         )
         _write(
-            single(output_dict["blessing"]),
+            outputs.single("blessing"),
             model,
             decision,
             {

@@ -10,12 +10,10 @@ from typing import Any
 
 from absl import logging
 from tfx.components.util import model_utils
-from tfx.dsl.components.base.base_executor import BaseExecutor
-from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import files as artifact_files
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
 from components.artifacts.names import SERVING_CHECK_JSON
 from components.common import progress
 from components.gate.evidence import read_selection
@@ -31,25 +29,17 @@ from components.serving_check.settings import ServingSettings
 MARKERS = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
 
 
-class Executor(BaseExecutor):  # type: ignore[misc]
+class Executor(ComponentExecutor):
     """Writes the InfraBlessing and, into its folder, `serving_check.json`."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        empty_outputs(output_dict)
-        single = artifact_utils.get_single_instance
-        blessing = single(output_dict["infra_blessing"])
-        settings = ServingSettings(**json.loads(exec_properties["serving"]))
-        if model_utils.is_model_blessed(single(input_dict["blessing"])):
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        blessing = outputs.single("infra_blessing")
+        settings = parameters.parse("serving", ServingSettings)
+        if model_utils.is_model_blessed(inputs.single("blessing")):
             outcome = _try(
-                path_utils.serving_model_dir(single(input_dict["model"]).uri),
-                single(input_dict["predictions"]).uri,
-                single(input_dict["examples"]).uri,
+                path_utils.serving_model_dir(inputs.uri("model")),
+                inputs.uri("predictions"),
+                inputs.uri("examples"),
                 settings,
                 blessing.uri,
             )

@@ -16,7 +16,7 @@ from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
 from components.artifacts import files as artifact_files
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import Artifacts, ExecutorMixin, Parameters
 from components.artifacts.code_digest import code_digest
 from components.audio.decoding.isolation import make_decoder
 from components.audio.duplicates import find_duplicates
@@ -80,25 +80,17 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         yield result
 
 
-class Executor(BaseBeamExecutor):  # type: ignore[misc]
+class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
     """Writes the examples, their splits' names, and the rejects."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        examples = artifact_utils.get_single_instance(output_dict["examples"])
-        rejects = artifact_utils.get_single_instance(output_dict["rejects"])
-        empty_outputs(output_dict)
-
-        params = AudioParams.from_json(json.loads(exec_properties["audio"]))
-        dataset = DatasetSettings.from_json(json.loads(exec_properties["dataset"]))
-        split = SplitSettings(**json.loads(exec_properties["split"]))
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        examples = outputs.single("examples")
+        rejects_uri = outputs.uri("rejects")
+        params = parameters.parse("audio", AudioParams)
+        dataset = parameters.parse("dataset", DatasetSettings)
+        split = parameters.parse("split", SplitSettings)
         corpus = corpus_lib.load_corpus(dataset, split)
-        if corpus.digest != exec_properties["manifest_digest"]:
+        if corpus.digest != parameters["manifest_digest"]:
             raise DataError(
                 f"{dataset.data_dir}: the data changed while the run was starting; "
                 "start it again once the folder is at rest"
@@ -110,7 +102,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             directory=examples.uri,
             export_wav=dataset.export_wav,
             strict=dataset.strict,
-            store=exec_properties["store"],
+            store=parameters["store"],
             code=code_digest(extract.__name__),
             limits=dataset.decode_limits,
         )
@@ -121,11 +113,11 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             )
             for track in corpus.tracks
         }
-        shards = plan_shards(corpus.tracks, clip_splits, exec_properties["shard_tracks"])
+        shards = plan_shards(corpus.tracks, clip_splits, parameters["shard_tracks"])
         progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
         if options.scratch:
             shutil.rmtree(options.scratch, ignore_errors=True)
-        results_path = os.path.join(rejects.uri, ".results")
+        results_path = os.path.join(rejects_uri, ".results")
         results = self._write(shards, options, results_path)
         tracks_decoded = sum(res.tracks_decoded for res in results)
         # The few that can be the same are read again, one after the other.
@@ -163,7 +155,7 @@ class Executor(BaseBeamExecutor):  # type: ignore[misc]
             **_summarize(results, all_rejects, corpus),
             "tracks_decoded": tracks_decoded,
         }
-        write_rejects(rejects.uri, all_rejects, summary)
+        write_rejects(rejects_uri, all_rejects, summary)
         self._finish_examples(examples, summary, params)
 
     def _write(

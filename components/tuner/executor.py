@@ -9,15 +9,14 @@ import importlib.metadata
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.artifacts import files as artifact_files
-from components.artifacts.base_executor import empty_outputs
+from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
 from components.audio.params import AudioParams
 from components.common import progress
 from components.common.errors import DataError
@@ -41,29 +40,23 @@ from components.tuner.trainee import Trainee
 from components.tuner.trials import State, Trial, guessing_loss
 
 
-class Executor(BaseExecutor):  # type: ignore[misc]
+class Executor(ComponentExecutor):
     """Writes the best values as TFX's HyperParameters, and the TuningResults."""
 
-    def Do(  # noqa: N802  TFX's name
-        self,
-        input_dict: dict[str, list[Any]],
-        output_dict: dict[str, list[Any]],
-        exec_properties: dict[str, Any],
-    ) -> None:
-        self._log_startup(input_dict, output_dict, exec_properties)
-        empty_outputs(output_dict)
-        task = Task.parse(exec_properties)
+    def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
+        task = Task.parse(parameters)
+        examples = [inputs.single("examples")]
         patterns = [
             [io_utils.all_files_pattern(uri)]
             for split in ("train", "validation")
-            for uri in artifact_utils.get_split_uris(input_dict["examples"], split)
+            for uri in artifact_utils.get_split_uris(examples, split)
         ]
         outcome, files = run(task, patterns[0], patterns[1])
         for key, contents in (
             ("results", outcome.results()),
             ("hyperparameters", outcome.hyperparameters()),
         ):
-            folder = artifact_utils.get_single_instance(output_dict[key]).uri
+            folder = outputs.uri(key)
             for name, content in contents.items():
                 artifact_files.write_bytes(os.path.join(folder, name), content)
         files.remove()
@@ -83,17 +76,17 @@ class Task:
     code_digest: str
 
     @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> Task:
-        """From the node's parameters (see component.TunerSpec)."""
+    def parse(cls, parameters: Parameters) -> Task:
+        """Return the task of the node's parameters (see component.TunerSpec)."""
         return cls(
-            architecture=values["architecture"],
-            model=ModelSettings(**json.loads(values["model"])),
-            training=TrainingSettings.from_json(json.loads(values["training"])),
-            tuning=TuningSettings.from_json(json.loads(values["tuning"])),
-            audio=AudioParams.from_json(json.loads(values["audio"])),
-            genres=tuple(json.loads(values["genres"])),
-            weights_digest=values["weights_digest"],
-            code_digest=values["code_digest"],
+            architecture=parameters["architecture"],
+            model=parameters.parse("model", ModelSettings),
+            training=parameters.parse("training", TrainingSettings),
+            tuning=parameters.parse("tuning", TuningSettings),
+            audio=parameters.parse("audio", AudioParams),
+            genres=tuple(parameters.json("genres")),
+            weights_digest=parameters["weights_digest"],
+            code_digest=parameters["code_digest"],
         )
 
 
