@@ -24,20 +24,30 @@ from components.storage.uri import is_remote
 MAX_FILE_BYTES = 1 << 30
 
 
-def empty_folder(uri: str) -> None:
-    """Makes a folder that holds nothing; whatever lay in it is gone."""
+def remove_folder(uri: str) -> None:
+    """Remove a folder and everything in it; do nothing if it does not exist."""
     if is_remote(uri):
         objects.delete_below(uri)
-        return
-    if "://" not in uri:
+    elif "://" not in uri:
         if os.path.exists(uri):
             shutil.rmtree(uri)
+    else:
+        import tensorflow as tf
+
+        if tf.io.gfile.exists(uri):
+            tf.io.gfile.rmtree(uri)
+
+
+def empty_folder(uri: str) -> None:
+    """Make an empty folder; remove what lies in it."""
+    remove_folder(uri)
+    if is_remote(uri):  # object stores have no empty folders
+        return
+    if "://" not in uri:
         os.makedirs(uri)
         return
     import tensorflow as tf
 
-    if tf.io.gfile.exists(uri):
-        tf.io.gfile.rmtree(uri)
     tf.io.gfile.makedirs(uri)
 
 

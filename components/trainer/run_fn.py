@@ -118,7 +118,7 @@ def run_fn(fn_args: Any) -> None:
     config = _with_tuned(TrainerConfig.parse(fn_args.custom_config), fn_args.hyperparameters)
     for directory in (fn_args.serving_model_dir, fn_args.model_run_dir):
         # A retried step inherits the folders of the attempt that died.
-        artifact_files.empty_folder(directory)
+        artifact_files.remove_folder(directory)
     gpus = tensorflow_devices.gpus()
     settings = resolve(config.training, config.model, registry.defaults(config.architecture), gpus)
     placed = functools.partial(tensorflow_devices.placed, gpus)
