@@ -20,13 +20,13 @@ def clip_starts(
     Args:
       track_samples: length of the track in samples.
       clip_samples: length of a clip in samples.
-      clips: how many clips.
+      clips: number of clips.
       track_id: the track's id.
       seed: the run's clip seed.
 
     Returns:
-      `clips` offsets in `[0, track_samples - clip_samples]`, in clip-index order. They
-      may overlap, and in a track of exactly one clip all are 0.
+      `clips` offsets in `[0, track_samples - clip_samples]`, in the order of clip indices.
+      Clips may overlap; in a track of exactly one clip all offsets are 0.
 
     Raises:
       ValueError: the track is shorter than one clip.
@@ -39,7 +39,7 @@ def clip_starts(
     starts = []
     for index in range(clips):
         key = f"{seed}\0{track_id}\0{index}".encode()
-        # 64 hash bits onto [0, room): the bias is below room / 2**64.
+        # Map 64 hash bits to [0, room); the bias is below room / 2**64.
         fraction = int.from_bytes(hashlib.sha256(key).digest()[:8], "big")
         starts.append(fraction * room >> 64)
     return starts

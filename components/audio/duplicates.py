@@ -1,8 +1,8 @@
-"""Which tracks are the same audio: same bytes, or different bytes that decode alike.
+"""Detection of tracks with the same audio: the same bytes, or bytes that decode alike.
 
-Such tracks would carry the test split into the training split. A fingerprint, taken while
-a track's clips are read anyway, names the few that can be the same; these alone are then
-compared whole.
+Duplicates would leak the test split into the training split. A fingerprint, taken while a
+track's clips are read, finds the few candidates; only these are decoded as a whole and
+compared.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from components.audio.decoding.decoder import Decoder, InProcessDecoder
 def find_duplicates(
     tracks: Iterable[tuple[str, str, str]], decoder: Decoder | None = None
 ) -> dict[str, str]:
-    """The tracks that repeat another one's audio.
+    """Find the tracks that repeat another one's audio.
 
     Args:
-      tracks: (track id, path, fingerprint) of each; an empty fingerprint is compared
-        with all other empty ones.
-      decoder: what decodes them; None is this process.
+      tracks: (track id, path, fingerprint) of each track, in any order. Tracks with an empty
+        fingerprint are compared with each other.
+      decoder: decoder to use; None decodes in this process.
 
     Returns:
-      For each repeating track's id that of the track that is kept: the smallest id of
-      those with the same audio. The order of `tracks` changes nothing.
+      A map from the id of each duplicate to the id of the track that is kept, the smallest
+      one with the same audio.
     """
     suspects: dict[str, list[tuple[str, str]]] = collections.defaultdict(list)
     for track_id, path, fingerprint in tracks:
@@ -48,7 +48,7 @@ def find_duplicates(
 
 
 def _whole_digest(decoder: Decoder, path: str) -> str | None:
-    """Digest of a file's whole audio; None if it does not decode (any more)."""
+    """Return a digest of a file's whole audio, or None if it cannot be decoded."""
     try:
         return decoder.digest(path)
     except DecodeError:

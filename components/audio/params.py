@@ -1,4 +1,4 @@
-"""The audio parameters that everything downstream depends on, and their hash."""
+"""The audio parameters, on which everything downstream depends, and their hash."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-# Part of the hash: a change to how the picture is computed (not only to its numbers)
-# must bump this, so that artifacts of both kinds never mix.
+# Part of the hash. Increase it with every change to the computation of the spectrogram, so that
+# artifacts of different versions never mix.
 FRONT_END_VERSION = 2
 
 # Power mel spectrogram as librosa's defaults make it, in dB relative to the clip's
@@ -18,14 +18,14 @@ FRONT_END_VERSION = 2
 POWER_FLOOR = 1e-10
 DYNAMIC_RANGE_DB = 80.0
 
-# Full scale is 1. Far above it the power would overflow float32, and the picture of
-# such a clip would look normal; 16-bit integers sent as floats still give the right one.
+# Full scale is 1. Far above it the power overflows float32, and the spectrogram would still look
+# normal. 16-bit integers sent as floats are below this limit and give the right spectrogram.
 MAX_SAMPLE = 1e6
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioParams:
-    """How audio becomes a log-mel spectrogram. Frozen; every derived number is a property.
+    """Parameters of the log-mel spectrogram. Derived numbers are properties.
 
     Fixed parts, covered by FRONT_END_VERSION: Slaney mel scale and norm, Hann window,
     centred frames with zero padding, 0 Hz to half the sample rate, dB relative to the
@@ -42,7 +42,7 @@ class AudioParams:
     def __post_init__(self) -> None:
         if self.fft_samples % 2:
             raise ValueError(
-                f"fft_samples = {self.fft_samples} is odd: centred frames need an even number"
+                f"fft_samples = {self.fft_samples} is odd; centred frames need an even number"
             )
         if self.hop_samples > self.fft_samples:
             raise ValueError(
@@ -57,32 +57,36 @@ class AudioParams:
 
     @property
     def clip_samples(self) -> int:
-        """Samples in one clip."""
+        """The samples in one clip."""
         return round(self.clip_seconds * self.sample_rate_hz)
 
     @property
     def frames(self) -> int:
-        """Spectrogram frames in one clip (centred frames: one more than whole hops)."""
+        """The spectrogram frames in one clip: centred, so one more than whole hops."""
         return 1 + self.clip_samples // self.hop_samples
 
     @property
     def mel_bytes(self) -> int:
-        """Bytes of one stored `mel_db` array: uint16 `[n_mels, frames]`."""
+        """The bytes of one stored `mel_db` array, uint16 `[n_mels, frames]`."""
         return 2 * self.n_mels * self.frames
 
     def to_json(self) -> dict[str, Any]:
-        """The parameters as plain values, for model assets and artifacts."""
+        """Return the parameters as plain values, for model assets and artifacts."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> AudioParams:
-        """The inverse of to_json. Unknown or missing keys raise ValueError."""
+        """Return the parameters from `to_json`'s values.
+
+        Raises:
+          ValueError: a key is unknown or missing.
+        """
         names = {field.name for field in dataclasses.fields(cls)}
         if set(values) != names:
             raise ValueError(f"audio parameters need exactly {sorted(names)}, got {sorted(values)}")
         return cls(**values)
 
     def digest(self) -> str:
-        """16 hex digits that identify these parameters and the front end's version."""
+        """Return 16 hex digits that identify the parameters and FRONT_END_VERSION."""
         text = json.dumps({"front_end": FRONT_END_VERSION, **self.to_json()}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -180,10 +180,10 @@ def test_beam_and_the_pusher(
     assert said[0] == {"lines": True}
     assert s3_proxy.faults() >= 3
     # Every shard says why, whatever the runner, and only the first asks the store.
-    problem = f"s3://{bucket}/a.wav: it changed while the run was going; start again once the data "
+    problem = f"s3://{bucket}/a.wav: the object changed during the run; run again when the data "
     for mode, outcome in zip(("in_memory", "multi_processing"), said[1:3], strict=True):
         assert outcome["mode"] == mode
-        assert outcome["problems"] == [problem + "is at rest"] * 4
+        assert outcome["problems"] == [problem + "is stable"] * 4
     assert len(s3_proxy.requests("GET", "/a.wav")) <= 4
     assert said[3] == {"ready": "to push"}
     assert said[4:] == [

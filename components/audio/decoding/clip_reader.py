@@ -1,11 +1,12 @@
-"""Reads a track's clips without decoding the rest of it.
+"""Clips of a track, read without decoding the rest of the file.
 
-Exact: the clips are those of the whole track decoded, resampled and cut. Where a file's
-header does not tell the truth, or the clips cover most of it, the whole is decoded.
+The clips are exactly those of the whole track decoded, resampled and cut. If a file's header
+is wrong, or the clips cover most of the file, the whole file is decoded.
 
-A compressed stream is entered ahead of the clip and what comes first is thrown away. In
-an mp3 a frame's bits may lie up to 511 bytes back (ISO 11172-3, main_data_begin; 255 in
-MPEG-2), and at the lowest rates these hold eight frames of 1,152 samples, or twenty of 576.
+Decoding of a compressed stream starts ahead of the clip, and those first samples are
+discarded. In an mp3 a frame's bits may lie up to 511 bytes back (ISO 11172-3,
+main_data_begin; 255 in MPEG-2). At the lowest bit rates these hold eight frames of 1,152
+samples, or twenty of 576.
 """
 
 from __future__ import annotations
@@ -30,27 +31,33 @@ from components.audio.decoding.decode import (
 )
 from components.audio.params import AudioParams
 
-# Samples decoded ahead of what is wanted, by format; formats that are not named are
-# stored or predicted sample by sample and seek exactly.
+# Samples to decode ahead of a piece, by format. Formats not listed here store or predict
+# sample by sample and seek exactly.
 WARM_UP_SAMPLES = {"MP3": 12 * 1152, "MPEG": 12 * 1152, "OGG": 8192}
 
-# soxr's HQ filter reaches less than this many samples of the lower of the two rates to
-# each side; with it a piece and the whole differ by less than 1e-5 (mostly 4e-7), which
-# is how far two roundings of float32 are apart.
+# soxr's HQ filter reaches fewer than this many samples, at the lower of the two rates, to
+# each side. With this margin a piece differs from the whole by less than 1e-5 (mostly 4e-7),
+# as much as two float32 roundings do.
 FILTER_SAMPLES = 512
 
-# Where the wanted pieces cover more of the file than this, it is read in one go.
-WHOLE_FROM = 0.7
+# If the pieces cover a larger share of the file, the whole file is read at once.
+MAX_PIECES_SHARE = 0.7
 
-# RMS of all clips together, against full scale.
+# RMS of all clips together, relative to full scale.
 SILENCE_DBFS = -60.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrackClips:
-    """`starts`: first sample of each clip, and `track_samples`, at the model's rate.
-    `waveforms`: float32 `[clips, clip_samples]`. `fingerprint`: 16 hex digits, the same for
-    files of the same audio, whatever their clips; see components.audio.duplicates."""
+    """Clips of one track at the model's sample rate.
+
+    Attributes:
+      starts: first sample of each clip.
+      waveforms: float32 `[clips, clip_samples]`.
+      track_samples: length of the whole track in samples.
+      fingerprint: 16 hex digits that depend on the file's audio and not on the clips, or ""
+        if none could be taken; see components.audio.duplicates.
+    """
 
     starts: list[int]
     waveforms: npt.NDArray[np.float32]
@@ -65,15 +72,14 @@ def read_clips(
     *,
     strict: bool = False,
 ) -> TrackClips:
-    """Reads the clips that `choose_starts` names.
+    """Read the clips that `choose_starts` selects.
 
     Args:
       path: the audio file.
       params: the audio parameters.
-      choose_starts: from the track's samples at the model's rate to the first sample of
-        each clip; called with at least `params.clip_samples`.
-      strict: decode the whole file even where seeking would do, so that damage between
-        the clips is found.
+      choose_starts: maps the track's length in samples, at least `params.clip_samples`, to
+        the first sample of each clip, both at the model's rate.
+      strict: decode the whole file, so that damage between the clips is found.
 
     Raises:
       DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_short,
@@ -93,12 +99,12 @@ def read_clips(
 
 
 def resampled_length(samples: int, rate_hz: int, to_hz: int) -> int:
-    """How many samples soxr makes of so many: the nearest whole number, halves up."""
+    """Return the number of samples that soxr resamples to: rounded, halves up."""
     return (2 * samples * to_hz + rate_hz) // (2 * rate_hz)
 
 
 class _Plan:
-    """The reading of one opened file."""
+    """Plan for reading one opened file."""
 
     def __init__(
         self,
@@ -112,15 +118,15 @@ class _Plan:
         self._rate_hz = int(audio.samplerate)
         self._to_hz = params.sample_rate_hz
         divisor = math.gcd(self._rate_hz, self._to_hz)
-        # So many samples of the file are exactly so many of the model's rate; a piece that
-        # starts at a multiple keeps the phase of the whole.
+        # `_in_step` samples of the file are exactly `_out_step` samples at the model's rate. A
+        # piece that starts at a multiple of `_in_step` keeps the phase of the whole.
         self._in_step = self._rate_hz // divisor
         self._out_step = self._to_hz // divisor
         self._fingerprint = self._take_fingerprint()
         self._margin = FILTER_SAMPLES * max(1, -(-self._rate_hz // self._to_hz))
 
     def read_whole(self) -> TrackClips:
-        """Decodes everything; the length is what came out, not what the header says."""
+        """Decode the whole file; the decoded length counts, not the header's."""
         claimed = self._audio.frames
         self._audio.seek(0)
         mono = to_mono(self._audio.read(dtype="float32", always_2d=True))
@@ -133,7 +139,7 @@ class _Plan:
         return TrackClips(starts, waveforms, len(samples), self._fingerprint)
 
     def read_pieces(self) -> TrackClips | None:
-        """Seeks to the clips; None where the whole has to be decoded instead."""
+        """Seek to the clips and decode them; None if the whole file has to be decoded instead."""
         frames = self._audio.frames
         warm_up = WARM_UP_SAMPLES.get(self._audio.format, 0)
         total = resampled_length(frames, self._rate_hz, self._to_hz)
@@ -141,34 +147,37 @@ class _Plan:
             return None
         starts = self._starts(total)
         pieces = [self._source(start, frames) for start in starts]
-        unions = _unions([(max(0, first - warm_up), last) for first, last in pieces])
-        if sum(last - first for first, last in unions) > WHOLE_FROM * frames:
+        spans = _merged([(max(0, first - warm_up), last) for first, last in pieces])
+        if sum(last - first for first, last in spans) > MAX_PIECES_SHARE * frames:
             return None
         decoded = {}
-        for first, last in unions:
+        for first, last in spans:
             samples = self._read(first, last)
             if samples is None:
                 return None
             decoded[first] = samples
-        if unions[-1][1] < frames and not self._reaches(frames):
+        if spans[-1][1] < frames and not self._reaches(frames):
             return None
         waveforms = np.empty((len(starts), self._params.clip_samples), np.float32)
         for row, start, (first, last) in zip(waveforms, starts, pieces, strict=True):
-            begin = max(union for union in decoded if union <= first)
+            begin = max(span for span in decoded if span <= first)
             piece = decoded[begin][first - begin : last - begin]
             offset = start - first // self._in_step * self._out_step
             row[:] = resample(piece, self._rate_hz, self._to_hz)[offset : offset + len(row)]
         return TrackClips(starts, waveforms, total, self._fingerprint)
 
     def _take_fingerprint(self) -> str:
-        """Of a quarter of a second, a quarter into the file. Taken first of all: what an
-        mp3 decoder gives may differ in the last bit by what it did before."""
+        """Return a digest of a quarter of a second, a quarter into the file.
+
+        It is taken before anything else is decoded, because an mp3 decoder's output may differ
+        in the last bit by what it decoded before.
+        """
         frames, rate_hz = self._audio.frames, self._rate_hz
         first = frames // 4
         last = min(frames, first + rate_hz // 4)
         warm_up = min(first, WARM_UP_SAMPLES.get(self._audio.format, 0))
         samples = self._read(first - warm_up, last) if self._audio.seekable() else None
-        # Without one it is compared whole with all others that have none.
+        # Files without a fingerprint are compared with each other as a whole.
         return "" if samples is None else audio_digest(samples[warm_up:], rate_hz)[:16]
 
     def _starts(self, track_samples: int) -> list[int]:
@@ -180,7 +189,7 @@ class _Plan:
         return self._choose_starts(track_samples)
 
     def _source(self, start: int, frames: int) -> tuple[int, int]:
-        """[first, last) of the file's samples that a clip at the model's rate needs."""
+        """Return [first, last) of the file's samples that a clip at the model's rate needs."""
         steps = max(0, start // self._out_step - -(-self._margin // self._in_step))
         end = start + self._params.clip_samples
         last = -(-end * self._in_step // self._out_step) + self._margin
@@ -191,20 +200,20 @@ class _Plan:
             self._audio.seek(first)
             samples = self._audio.read(last - first, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
-            return None  # decoding in order may still go further
+            return None  # sequential decoding may still get further
         return to_mono(samples) if len(samples) == last - first else None
 
     def _reaches(self, frames: int) -> bool:
-        """Whether the file really goes on to the length that its header says."""
+        """Return whether the file really is as long as its header says."""
         return self._read(frames - 1, frames) is not None
 
 
-def _unions(pieces: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Overlapping or touching pieces joined, in order."""
-    unions: list[tuple[int, int]] = []
+def _merged(pieces: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the pieces sorted, with overlapping and touching ones merged."""
+    spans: list[tuple[int, int]] = []
     for first, last in sorted(pieces):
-        if unions and first <= unions[-1][1]:
-            unions[-1] = (unions[-1][0], max(unions[-1][1], last))
+        if spans and first <= spans[-1][1]:
+            spans[-1] = (spans[-1][0], max(spans[-1][1], last))
         else:
-            unions.append((first, last))
-    return unions
+            spans.append((first, last))
+    return spans

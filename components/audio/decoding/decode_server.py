@@ -1,15 +1,19 @@
-"""The process that decodes: `python -m components.audio.decoding.decode_server SECONDS MIB`.
+"""The decoding process: `python -m components.audio.decoding.decode_server SECONDS MIB`.
 
-Its parent (components.audio.decoding.isolation) talks to it through a socket that is its standard
-input. Messages both ways are a frame of two lengths, JSON, and raw float32 samples: nothing
-that an audio file could influence is ever executed or unpickled. One request at a time:
-{"task": ..., its arguments}; answered by {"kind": "done", "values": ...} and the samples,
-{"kind": "reject", "reason": ..., "detail": ...}, or {"kind": "output", "detail": ...} where
-something could not be written. First of all it says {"kind": "ready"}, or "unavailable".
+Its parent (components.audio.decoding.isolation) talks to it through a socket, which is its
+standard input. A message in either direction is a frame of two lengths, JSON, and raw float32
+samples. Nothing that an audio file could influence is ever executed or unpickled.
 
-It ends when its parent does, however that ends. What it may take is bounded by the
-kernel: memory by a limit on its address space, time by a timer that is set anew for each
-request (the parent watches the clock too; the timer counts where there is no parent left).
+The first message to the parent is {"kind": "ready"} or {"kind": "unavailable", "detail": ...}.
+Then it serves one request at a time, {"task": ..., its arguments}. The response is one of
+
+- {"kind": "done", "values": ...} and the samples,
+- {"kind": "reject", "reason": ..., "detail": ...} for a file that cannot be used,
+- {"kind": "output", "detail": ...} if an output file could not be written.
+
+The process ends when its parent does, however that ends. The kernel limits its memory (by the
+size of its address space) and its time (by a timer for each request). The parent has a timeout
+too; the timer is for a process whose parent is gone.
 """
 
 from __future__ import annotations
@@ -29,22 +33,22 @@ from typing import TYPE_CHECKING, Any
 from components.common.parent import exit_at_hang_up
 
 if TYPE_CHECKING:
-    from components.audio.decoding.decode_tasks import Answer
+    from components.audio.decoding.decode_tasks import DecodeResult
 
-# Bytes of JSON, number of samples; little-endian.
+# Bytes of JSON and number of samples, little-endian.
 FRAME = struct.Struct("<IQ")
 # Paths are at most 4 KiB, and JSON makes at most 6 bytes of each.
 MAX_JSON_BYTES = 1 << 20
-# The parent, if there is one, is to notice first.
+# The parent, if it is alive, times out first.
 GRACE_SECONDS = 5.0
 MIB = 1 << 20
 
 
-def main(tasks: Mapping[str, Callable[..., Answer]] | None = None) -> None:
-    """Serves until the other end of the socket is closed.
+def main(tasks: Mapping[str, Callable[..., DecodeResult]] | None = None) -> None:
+    """Serve requests until the parent closes the socket.
 
     Args:
-      tasks: what can be asked for; None is components.audio.decoding.decode_tasks.TASKS.
+      tasks: the tasks by name; None is components.audio.decoding.decode_tasks.TASKS.
     """
     # An interrupt from the keyboard is the parent's to handle.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -71,7 +75,10 @@ def main(tasks: Mapping[str, Callable[..., Answer]] | None = None) -> None:
 
 
 def _take_channel() -> socket.socket:
-    """The socket, away from the descriptors that libraries write and read by number."""
+    """Move the socket away from standard input, which libraries may read.
+
+    Standard output then goes to standard error.
+    """
     channel = socket.socket(fileno=os.dup(0))
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
@@ -81,39 +88,38 @@ def _take_channel() -> socket.socket:
 
 
 def _limit_memory(more_bytes: int) -> None:
-    """Lets the address space grow by so much from here; and no core files."""
+    """Limit the growth of the address space to `more_bytes`, and disable core files."""
     with open("/proc/self/statm", encoding="ascii") as file:
         pages = int(file.read().split()[0])
-    most = pages * resource.getpagesize() + more_bytes
+    limit = pages * resource.getpagesize() + more_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     if hard != resource.RLIM_INFINITY:
-        most = min(most, hard)
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        limit = min(limit, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _perform(
-    task: Callable[..., Answer], arguments: dict[str, Any]
+    task: Callable[..., DecodeResult], arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], memoryview]:
-    """Header and samples of the answer."""
+    """Run a task and return the JSON and the samples of its response."""
     from components.audio.decoding.decode import DecodeError, too_large
     from components.audio.decoding.decode_tasks import OutputError
 
     nothing = memoryview(b"")
     try:
         try:
-            answer = task(**arguments)
+            result = task(**arguments)
         except MemoryError as error:
             raise too_large() from error
-        samples = answer.samples.data.cast("B") if len(answer.samples) else nothing
-        return {"kind": "done", "values": answer.values}, samples
+        samples = result.samples.data.cast("B") if len(result.samples) else nothing
+        return {"kind": "done", "values": result.values}, samples
     except DecodeError as error:
         return {"kind": "reject", "reason": error.reason, "detail": error.detail}, nothing
     except OutputError as error:
         return {"kind": "output", "detail": str(error)}, nothing
     except Exception as error:
-        # A file that makes the decoder fail in a way that nobody thought of must not end
-        # the run any more than a crash; the log has all of it.
+        # An unforeseen failure costs one track, as a crash does. The log has the traceback.
         traceback.print_exc()
         lines = str(error).splitlines() or [""]
         detail = f"{type(error).__name__}: {lines[0][:200]}"
@@ -129,7 +135,7 @@ def _send(
 
 
 def _receive(channel: socket.socket) -> dict[str, Any] | None:
-    """The next request; None once there is no parent."""
+    """Return the next request, or None if the parent is gone."""
     head = channel.recv(FRAME.size, socket.MSG_WAITALL)
     if len(head) < FRAME.size:
         return None

@@ -1,7 +1,8 @@
-"""What a decoder can be asked: plain values in, plain values and at most one array out.
+"""Tasks of a decoder: plain values in, plain values and at most one array out.
 
-The same functions run in this process or in one of their own (components.audio.decoding.isolation),
-so that both give the same bytes. Nothing here may import more than decoding needs.
+The same functions run in this process or in a separate one
+(components.audio.decoding.isolation), so both give the same bytes. This module imports only
+what decoding needs.
 """
 
 from __future__ import annotations
@@ -23,8 +24,13 @@ from components.audio.params import AudioParams
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Answer:
-    """`values` are JSON values; `samples` float32 `[n]`, empty where the task has none."""
+class DecodeResult:
+    """Result of a task.
+
+    Attributes:
+      values: JSON values by name.
+      samples: float32 `[n]`; empty if the task returns no samples.
+    """
 
     values: dict[str, Any]
     samples: npt.NDArray[np.float32] = dataclasses.field(
@@ -33,11 +39,13 @@ class Answer:
 
 
 class OutputError(OSError):
-    """What a task was to write cannot be written: no fault of the track's."""
+    """Error for an output file that cannot be written; the track is not to blame."""
 
 
-def read_clips(path: str, params: dict[str, Any], track_id: str, seed: int, strict: bool) -> Answer:
-    """A track's clips, one after the other in `samples` (clip_reader.read_clips)."""
+def read_clips(
+    path: str, params: dict[str, Any], track_id: str, seed: int, strict: bool
+) -> DecodeResult:
+    """Return a track's clips, one after the other in `samples` (clip_reader.read_clips)."""
     audio = AudioParams.from_json(params)
     clips = clip_reader.read_clips(
         path,
@@ -52,67 +60,73 @@ def read_clips(path: str, params: dict[str, Any], track_id: str, seed: int, stri
         "track_samples": clips.track_samples,
         "fingerprint": clips.fingerprint,
     }
-    return Answer(values, clips.waveforms.reshape(-1))
+    return DecodeResult(values, clips.waveforms.reshape(-1))
 
 
-def decode(path: str, rate_hz: int) -> Answer:
-    """The whole recording, mono at `rate_hz`; `seconds` of it as the file has them."""
+def decode(path: str, rate_hz: int) -> DecodeResult:
+    """Return the whole recording, mono at `rate_hz`, and `seconds`, its length in the file."""
     samples, file_rate_hz = decode_file(path)
     seconds = len(samples) / file_rate_hz
-    return Answer({"seconds": seconds}, resample(samples, file_rate_hz, rate_hz))
+    return DecodeResult({"seconds": seconds}, resample(samples, file_rate_hz, rate_hz))
 
 
-def part(path: str, rate_hz: int, part_samples: int, index: int) -> Answer:
-    """Part `index` of the recording (components.audio.decoding.streaming.parts).
+def part(path: str, rate_hz: int, part_samples: int, index: int) -> DecodeResult:
+    """Return part `index` of the recording (components.audio.decoding.streaming.parts).
 
-    A process that gave the part before goes on where it stopped; one that did not (because
-    that other one died) begins at the start, so the answer is the same.
+    A process that returned the previous part continues from there. A fresh one, started after
+    a crash, decodes from the beginning. The result is the same.
     """
     global _stream
-    asked = (path, rate_hz, part_samples)
-    if _stream is None or _stream.asked != asked or _stream.index != index:
-        _stream = _Stream(asked, 0, parts(*asked))
+    source = (path, rate_hz, part_samples)
+    if _stream is None or _stream.source != source or _stream.index != index:
+        _stream = _Stream(source, 0, parts(*source))
         for _ in range(index):
             next(_stream.parts)
         _stream.index = index
-    stream, _stream = _stream, None  # what fails is not gone on with
-    found = next(stream.parts)
-    if len(found.samples) == part_samples:
+    stream, _stream = _stream, None  # not continued if the next line raises
+    current = next(stream.parts)
+    if len(current.samples) == part_samples:
         stream.index += 1
         _stream = stream
-    values = {"seconds": found.seconds, "claimed_seconds": found.claimed_seconds}
-    return Answer(values, found.samples)
+    values = {"seconds": current.seconds, "claimed_seconds": current.claimed_seconds}
+    return DecodeResult(values, current.samples)
 
 
 @dataclasses.dataclass(eq=False)
 class _Stream:
-    """A recording that is being read: what was asked for, and the part that comes next."""
+    """Recording that is being read.
 
-    asked: tuple[str, int, int]
+    Attributes:
+      source: the arguments of `parts`.
+      index: index of the next part.
+      parts: the remaining parts.
+    """
+
+    source: tuple[str, int, int]
     index: int
     parts: Iterator[Part]
 
 
-# Of the process that decodes, which does one thing at a time.
+# One for the decoding process, which runs one task at a time.
 _stream: _Stream | None = None
 
 
-def header(path: str) -> Answer:
-    """`frames` (samples a channel) and `rate_hz`, as the header says; decodes no audio."""
+def header(path: str) -> DecodeResult:
+    """Return the header's `frames` (samples per channel) and `rate_hz`. Decode no audio."""
     with opened(path) as audio:
-        return Answer({"frames": int(audio.frames), "rate_hz": int(audio.samplerate)})
+        return DecodeResult({"frames": int(audio.frames), "rate_hz": int(audio.samplerate)})
 
 
-def digest(path: str) -> Answer:
-    """`digest` of the whole audio (decode.audio_digest)."""
-    return Answer({"digest": audio_digest(*decode_file(path))})
+def digest(path: str) -> DecodeResult:
+    """Return `digest`, that of the whole audio (decode.audio_digest)."""
+    return DecodeResult({"digest": audio_digest(*decode_file(path))})
 
 
-def write_wav(path: str, destination: str) -> Answer:
-    """Writes the whole track as 32-bit float WAV, its own rate and channels.
+def write_wav(path: str, destination: str) -> DecodeResult:
+    """Write the whole track as 32-bit float WAV, with the file's own rate and channels.
 
     Raises:
-      OutputError: it cannot be written.
+      OutputError: the WAV file cannot be written.
     """
     with opened(path) as audio:
         samples = audio.read(dtype="float32", always_2d=True)
@@ -121,10 +135,10 @@ def write_wav(path: str, destination: str) -> Answer:
         soundfile.write(destination, samples, rate_hz, subtype="FLOAT", format="WAV")
     except (OSError, soundfile.LibsndfileError) as error:
         raise OutputError(f"{destination}: {error}") from error
-    return Answer({})
+    return DecodeResult({})
 
 
-TASKS: dict[str, Callable[..., Answer]] = {
+TASKS: dict[str, Callable[..., DecodeResult]] = {
     "read_clips": read_clips,
     "decode": decode,
     "part": part,

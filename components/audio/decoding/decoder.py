@@ -1,6 +1,6 @@
-"""The decoder that all parts ask, and the one that answers in this process.
+"""The interface of decoders, and the decoder that runs in this process.
 
-`components.audio.decoding.isolation` has the one that answers from a process of its own.
+The decoder that runs in a separate process is in `components.audio.decoding.isolation`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decode import MAX_SECONDS
-from components.audio.decoding.decode_tasks import TASKS, Answer
-from components.audio.decoding.streaming import Part, parts
+from components.audio.decoding.decode_tasks import TASKS, DecodeResult
+from components.audio.decoding.streaming import MAX_STREAMED_SECONDS, Part, parts
 from components.audio.params import AudioParams
 
 T = TypeVar("T")
@@ -30,18 +30,22 @@ D = TypeVar("D", bound="Decoder")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """A whole recording: `samples` float32 `[n]`, mono at the rate that was asked for;
-    `seconds`, its length in the file."""
+    """A whole recording.
+
+    Attributes:
+      samples: float32 `[n]`, mono, at the requested rate.
+      seconds: length of the recording in the file.
+    """
 
     samples: npt.NDArray[np.float32]
     seconds: float
 
 
 class Decoder(abc.ABC):
-    """Answers questions about audio files, one at a time; no two threads may share one.
+    """Interface of decoders of audio files. Not to be shared by threads.
 
-    All methods raise components.audio.decoding.decode.DecodeError, with its reject reason, for a
-    file that cannot be used. To be closed, or used as a context manager.
+    All methods raise components.audio.decoding.decode.DecodeError, with a reject reason, for a
+    file that cannot be used. Close a decoder after use, or use it as a context manager.
     """
 
     def read_clips(
@@ -53,12 +57,14 @@ class Decoder(abc.ABC):
         seed: int,
         strict: bool = False,
     ) -> TrackClips:
-        """A track's clips at the model's rate; see components.audio.decoding.clip_reader.
+        """Read a track's clips at the model's rate (components.audio.decoding.clip_reader).
 
         Args:
           path: the audio file.
           params: the audio parameters.
-          track_id, seed: decide where the clips lie (components.audio.clips).
+          track_id: id of the track; decides with `seed` where the clips lie
+            (components.audio.clips).
+          seed: the run's clip seed.
           strict: decode the whole file.
         """
         arguments = {
@@ -68,51 +74,51 @@ class Decoder(abc.ABC):
             "strict": strict,
         }
         samples = params.clips_per_track * params.clip_samples
-        return self._ask(
-            "read_clips", path, arguments, samples, lambda answer: _clips(answer, params)
+        return self._run(
+            "read_clips", path, arguments, samples, lambda result: _clips(result, params)
         )
 
     def decode(self, path: str | pathlib.Path, rate_hz: int) -> Recording:
-        """The whole recording, mono, resampled to `rate_hz`."""
-        most = math.ceil((MAX_SECONDS + 1) * rate_hz)
-        return self._ask("decode", path, {"rate_hz": rate_hz}, most, _recording)
+        """Decode the whole recording, mono, resampled to `rate_hz`."""
+        max_samples = math.ceil((MAX_SECONDS + 1) * rate_hz)
+        return self._run("decode", path, {"rate_hz": rate_hz}, max_samples, _recording)
 
     def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
-        """The same samples as those of decode, part by part; up to a day of them.
+        """Decode a recording of up to a day part by part, to the same samples as `decode`.
 
-        Nothing else may be asked before the last part has come, or it is begun anew.
+        Call no other method before the last part; otherwise decoding restarts at the beginning.
 
         Args:
           path: the audio file.
-          rate_hz: what it is resampled to.
-          part_samples: length of each part; the last one alone is shorter, and may be empty.
+          rate_hz: rate to resample to.
+          part_samples: length of each part. Only the last one is shorter; it may be empty.
         """
         arguments = {"rate_hz": rate_hz, "part_samples": part_samples}
         for index in itertools.count():
-            part = self._ask("part", path, {**arguments, "index": index}, part_samples, _part)
+            part = self._run("part", path, {**arguments, "index": index}, part_samples, _part)
             yield part
             if len(part.samples) < part_samples:
                 return
 
     def header(self, path: str | pathlib.Path) -> tuple[int, int]:
-        """(samples a channel, rate in Hz) as the file's header says; decodes no audio."""
-        return self._ask("header", path, {}, 0, _header)
+        """Return the header's (samples per channel, rate in Hz). Decode no audio."""
+        return self._run("header", path, {}, 0, _header)
 
     def digest(self, path: str | pathlib.Path) -> str:
-        """64 hex digits that only files of the same whole audio share."""
-        return self._ask("digest", path, {}, 0, _digest)
+        """Return 64 hex digits that identify a file's whole audio."""
+        return self._run("digest", path, {}, 0, _digest)
 
     def write_wav(self, path: str | pathlib.Path, destination: str | pathlib.Path) -> None:
-        """Writes the whole track as 32-bit float WAV, its own rate and channels.
+        """Write the whole track as 32-bit float WAV, with the file's own rate and channels.
 
         Raises:
-          OSError: it cannot be written; what is there of it is the caller's to remove.
+          OSError: it cannot be written. The caller removes a partial file.
         """
         arguments = {"destination": _absolute(destination)}
-        self._ask("write_wav", path, arguments, 0, lambda answer: None)
+        self._run("write_wav", path, arguments, 0, lambda result: None)
 
-    def close(self) -> None:  # noqa: B027  most hold nothing
-        """Lets go of what the decoder holds; it may be asked again afterwards."""
+    def close(self) -> None:  # noqa: B027  most have nothing to release
+        """Release the decoder's resources. It may be used again afterwards."""
 
     def __enter__(self: D) -> D:
         return self
@@ -120,86 +126,92 @@ class Decoder(abc.ABC):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _ask(
+    def _run(
         self,
         task: str,
         path: str | pathlib.Path,
         arguments: dict[str, Any],
-        most_samples: int,
-        parse: Callable[[Answer], T],
+        max_samples: int,
+        parse: Callable[[DecodeResult], T],
     ) -> T:
-        return self._answer(task, {"path": _absolute(path), **arguments}, most_samples, parse)
+        return self._execute(task, {"path": _absolute(path), **arguments}, max_samples, parse)
 
     @abc.abstractmethod
-    def _answer(
+    def _execute(
         self,
         task: str,
         arguments: dict[str, Any],
-        most_samples: int,
-        parse: Callable[[Answer], T],
+        max_samples: int,
+        parse: Callable[[DecodeResult], T],
     ) -> T:
-        """What `parse` makes of a task's answer; it raises ValueError, TypeError or KeyError
-        for one that makes no sense, as has one of more than `most_samples` samples."""
+        """Run a task and return its result, converted by `parse`.
+
+        Args:
+          task: name of the task, a key of decode_tasks.TASKS.
+          arguments: the task's arguments.
+          max_samples: upper bound of the result's samples; a longer result is invalid.
+          parse: converts the result; raises ValueError, TypeError or KeyError if it is invalid.
+        """
 
 
 class InProcessDecoder(Decoder):
-    """Decodes in this process: a crash or hang of native code is one of the process.
+    """Decoder that runs in this process, which a crash or a hang of native code takes along.
 
-    Several threads may share it.
+    Threads may share it.
     """
 
     def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
-        """As Decoder.stream; several recordings may be read at once."""
+        """Decode part by part, as Decoder.stream; several recordings may be read at once."""
         yield from parts(_absolute(path), rate_hz, part_samples)
 
-    def _answer(
+    def _execute(
         self,
         task: str,
         arguments: dict[str, Any],
-        most_samples: int,
-        parse: Callable[[Answer], T],
+        max_samples: int,
+        parse: Callable[[DecodeResult], T],
     ) -> T:
         return parse(TASKS[task](**arguments))
 
 
 def _absolute(path: str | pathlib.Path) -> str:
-    # Not os.path.abspath, which takes `link/..` for nothing.
+    # Not os.path.abspath, which removes `link/..` without resolving the link.
     return os.fspath(path) if os.path.isabs(path) else os.path.join(os.getcwd(), path)
 
 
-def _clips(answer: Answer, params: AudioParams) -> TrackClips:
-    starts, total = answer.values["starts"], _count(answer.values["track_samples"])
-    fingerprint = answer.values["fingerprint"]
+def _clips(result: DecodeResult, params: AudioParams) -> TrackClips:
+    starts, total = result.values["starts"], _count(result.values["track_samples"])
+    fingerprint = result.values["fingerprint"]
     if len(starts) != params.clips_per_track or not all(
         0 <= _count(start) <= total - params.clip_samples for start in starts
     ):
-        raise ValueError("clips that are not in the track")
+        raise ValueError("clips outside the track")
     if not re.fullmatch("[0-9a-f]{16}|", fingerprint):
         raise ValueError("not a fingerprint")
-    waveforms = answer.samples.reshape(params.clips_per_track, params.clip_samples)
+    waveforms = result.samples.reshape(params.clips_per_track, params.clip_samples)
     return TrackClips(starts, waveforms, total, fingerprint)
 
 
-def _recording(answer: Answer) -> Recording:
-    seconds = answer.values["seconds"]
+def _recording(result: DecodeResult) -> Recording:
+    seconds = result.values["seconds"]
     if not 0 <= seconds <= MAX_SECONDS:
         raise ValueError(f"a recording of {seconds} s")
-    return Recording(answer.samples, float(seconds))
+    return Recording(result.samples, float(seconds))
 
 
-def _part(answer: Answer) -> Part:
-    seconds, claimed = answer.values["seconds"], answer.values["claimed_seconds"]
-    if not 0 <= seconds <= claimed <= MAX_SECONDS:
+def _part(result: DecodeResult) -> Part:
+    seconds, claimed = result.values["seconds"], result.values["claimed_seconds"]
+    if not 0 <= seconds <= claimed <= MAX_STREAMED_SECONDS:
         raise ValueError(f"{seconds} of {claimed} s")
-    return Part(answer.samples, float(seconds), float(claimed))
+    return Part(result.samples, float(seconds), float(claimed))
 
 
-def _header(answer: Answer) -> tuple[int, int]:
-    return _count(answer.values["frames"]), _count(answer.values["rate_hz"])
+def _header(result: DecodeResult) -> tuple[int, int]:
+    return _count(result.values["frames"]), _count(result.values["rate_hz"])
 
 
-def _digest(answer: Answer) -> str:
-    digest: str = answer.values["digest"]
+def _digest(result: DecodeResult) -> str:
+    digest: str = result.values["digest"]
     if not re.fullmatch("[0-9a-f]{64}", digest):
         raise ValueError("not a digest")
     return digest

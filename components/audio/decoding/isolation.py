@@ -1,10 +1,10 @@
-"""A decoder in a process of its own: a crash, a hang or a flood of memory costs one track.
+"""Decoding in a separate process, so that a crash, a hang or a memory leak costs one track.
 
-Files come from anywhere, and what reads them is native code. `IsolatedDecoder` sends each
-question to a process (components.audio.decoding.decode_server) that is started once, and answers as
-`InProcessDecoder` does. Where that process dies, does not answer in time or answers
-nonsense, the file is to blame: a DecodeError with a reject reason, and a fresh process for
-the next one.
+Files come from anywhere, and native code reads them. `IsolatedDecoder` sends each request to
+a process (components.audio.decoding.decode_server) that is started once, and returns what
+`InProcessDecoder` would. If that process dies, times out or sends an invalid response, the
+file is to blame: the caller gets a DecodeError with a reject reason, and the next request a
+fresh process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from components.audio.decoding.decode import DECODE_REASONS, DecodeError
 from components.audio.decoding.decode_server import FRAME, MAX_JSON_BYTES
-from components.audio.decoding.decode_tasks import Answer, OutputError
+from components.audio.decoding.decode_tasks import DecodeResult, OutputError
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
 from components.common.errors import DecoderUnavailableError
@@ -38,51 +38,51 @@ T = TypeVar("T")
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SERVER_COMMAND = (sys.executable, "-m", "components.audio.decoding.decode_server")
 
-# A fresh process imports NumPy and little else: 0.3 s, and minutes on a starved machine.
-START_SECONDS = 120.0
-# One that was killed is gone at once, unless it hangs in the kernel (a dead network drive).
-KILLED_SECONDS = 5.0
+# A fresh process imports NumPy and little else: 0.3 s, or minutes on an overloaded machine.
+MAX_START_SECONDS = 120.0
+# A killed process is gone at once, unless it hangs in the kernel (a dead network drive).
+MAX_KILL_SECONDS = 5.0
 
-# What the process sees of the environment: enough to find Python and its libraries. Files
-# from anywhere are read there, so it has no business with keys and passwords.
+# The environment variables that the process inherits: enough to find Python and its
+# libraries. It reads files from anywhere, so it must not see keys and passwords.
 PASSED_ON = ("HOME", "LANG", "LANGUAGE", "PATH", "TMPDIR", "TZ", "VIRTUAL_ENV")
 PASSED_ON_PREFIXES = ("LC_", "LD_", "PYTHON")
-# Nothing there is parallel: threads and arenas would only cost address space.
+# The process runs one task at a time; threads and arenas would only cost address space.
 SINGLE_THREADED = {
     "MALLOC_ARENA_MAX": "1",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
 
-# Verdicts that a process may owe to its past, and not to the file: somebody else killed it,
-# or an earlier file damaged or filled its memory. Only a fresh one's counts.
+# Outcomes that may not be the file's fault: something else killed the process, or an earlier
+# file damaged or filled its memory. They count only from a fresh process.
 _STATEFUL = ("decoder_crashed", "too_large")
-NONSENSE = "the decoder gave an answer that makes no sense"
-MAX_DETAIL = 500
+INVALID_RESPONSE = "the decoder sent an invalid response"
+MAX_DETAIL_CHARACTERS = 500
 
 
 class _Crashed(Exception):  # noqa: N818  an outcome, which becomes a DecodeError
-    """The process died or answered nonsense; the text says which."""
+    """The process died or sent an invalid response; the text says which."""
 
 
 def make_decoder(limits: DecodeLimits | None) -> Decoder:
-    """An isolated decoder, or for None one that decodes in this process."""
+    """Return an isolated decoder with these limits, or for None one in this process."""
     return IsolatedDecoder(limits) if limits else InProcessDecoder()
 
 
 class IsolatedDecoder(Decoder):
-    """Asks one process at a time, which is started when it is first needed.
+    """Decoder that runs in a separate process, started on the first request.
 
-    Besides DecodeError its methods raise DecoderUnavailableError.
+    Its methods raise DecodeError, and DecoderUnavailableError if no process can be started.
     """
 
     def __init__(self, limits: DecodeLimits) -> None:
-        """Keeps the limits, which hold for each track; starts nothing yet."""
+        """Set the limits for each track. No process is started yet."""
         self._limits = limits
         self._server: _Server | None = None
 
     def start(self) -> None:
-        """Starts the process without waiting for it, so that it is ready when asked.
+        """Start the process without waiting until it is ready.
 
         Raises:
           DecoderUnavailableError: it cannot be started.
@@ -91,65 +91,67 @@ class IsolatedDecoder(Decoder):
             self._server = _Server(self._limits)
 
     def close(self) -> None:
-        """Ends the process."""
+        """End the process."""
         if self._server is not None:
             self._server.stop()
             self._server = None
 
-    def _answer(
+    def _execute(
         self,
         task: str,
         arguments: dict[str, Any],
-        most_samples: int,
-        parse: Callable[[Answer], T],
+        max_samples: int,
+        parse: Callable[[DecodeResult], T],
     ) -> T:
         request = {"task": task, **arguments}
-        worn = self._server is not None and self._server.asked
+        reused = self._server is not None and self._server.requests > 0
         try:
-            return self._once(request, most_samples, parse)
+            return self._once(request, max_samples, parse)
         except DecodeError as error:
-            if not worn or error.reason not in _STATEFUL:
+            if not reused or error.reason not in _STATEFUL:
                 raise
-        return self._once(request, most_samples, parse)
+        return self._once(request, max_samples, parse)
 
-    def _once(self, request: dict[str, Any], most_samples: int, parse: Callable[[Answer], T]) -> T:
-        """One attempt. The process outlives it only if nothing can be wrong with it."""
+    def _once(
+        self, request: dict[str, Any], max_samples: int, parse: Callable[[DecodeResult], T]
+    ) -> T:
+        """Make one attempt; end the process unless it is certainly intact afterwards."""
         self.start()
         assert self._server is not None
-        sound = False
+        intact = False
         try:
             try:
-                result = parse(self._server.ask(request, most_samples))
+                result = parse(self._server.send(request, max_samples))
             except (KeyError, TypeError, ValueError) as error:
                 if isinstance(error, DecodeError):
                     raise
-                raise _Crashed(NONSENSE) from error
-            sound = True
+                raise _Crashed(INVALID_RESPONSE) from error
+            intact = True
             return result
         except _Crashed as crash:
             raise DecodeError("decoder_crashed", str(crash)) from crash
         except DecodeError as error:
-            sound = error.reason not in (*_STATEFUL, "timed_out")
+            intact = error.reason not in (*_STATEFUL, "timed_out")
             raise
         except OutputError:
-            sound = True
+            intact = True
             raise
         finally:
-            if not sound:
+            if not intact:
                 self.close()
 
 
 class _Server:
-    """One running process and the socket to it."""
+    """Running decoding process and the socket to it."""
 
     def __init__(self, limits: DecodeLimits) -> None:
-        self.asked = 0
+        self.requests = 0
         self._limits = limits
         command = [*SERVER_COMMAND, repr(limits.timeout_seconds), str(limits.memory_mib)]
         try:
             with contextlib.ExitStack() as stack:
                 ours, theirs = map(stack.enter_context, socket.socketpair())
-                # Standard error is the parent's: the libraries' remarks go where its own go.
+                # Output of libraries goes to the parent's standard error.
                 process = subprocess.Popen(
                     command, stdin=theirs.fileno(), stdout=2, cwd=ROOT, env=_environment()
                 )
@@ -158,66 +160,66 @@ class _Server:
         except OSError as error:
             raise _unavailable(str(error)) from error
         self._process, self._channel = process, ours
-        # Also when nobody closes it: with this object, and when the interpreter ends.
+        # Called with this object's end or the interpreter's, if nobody calls it before.
         self.stop = weakref.finalize(self, _stop, os.getpid(), process, ours)
 
-    def ask(self, request: dict[str, Any], most_samples: int) -> Answer:
-        """Sends a request and waits for the answer.
+    def send(self, request: dict[str, Any], max_samples: int) -> DecodeResult:
+        """Send a request and wait for the response.
 
         Raises:
-          DecodeError: the file cannot be used, or there was no answer in time.
-          OutputError: what was to be written cannot be.
+          DecodeError: the file cannot be used, or the request timed out.
+          OutputError: the output file cannot be written.
           DecoderUnavailableError: the process did not start.
-          _Crashed: it died, or its answer makes no sense.
+          _Crashed: the process died, or its response is invalid.
         """
-        if not self.asked:
+        if not self.requests:
             self._wait_until_ready()
-        self.asked += 1
+        self.requests += 1
         seconds = self._limits.timeout_seconds
         deadline = time.monotonic() + seconds
         text = json.dumps(request).encode("ascii")
         try:
-            self._send(FRAME.pack(len(text), 0) + text, deadline)
-            values, samples = self._receive(most_samples, deadline)
+            self._send_bytes(FRAME.pack(len(text), 0) + text, deadline)
+            values, samples = self._receive(max_samples, deadline)
         except TimeoutError as error:
             raise DecodeError("timed_out", f"not decoded after {seconds:g} s") from error
         except (ConnectionError, EOFError) as error:
             raise _Crashed(f"the decoder ended {self._how_it_ended()}") from error
         match values:
-            case {"kind": "done", "values": dict(found)}:
-                return Answer(found, samples)
+            case {"kind": "done", "values": dict(result)}:
+                return DecodeResult(result, samples)
             case {"kind": "reject", "reason": str(reason), "detail": str(detail)} if (
                 reason in DECODE_REASONS
             ):
-                raise DecodeError(reason, detail[:MAX_DETAIL])
+                raise DecodeError(reason, detail[:MAX_DETAIL_CHARACTERS])
             case {"kind": "output", "detail": str(detail)}:
                 raise OutputError(detail)
-        raise _Crashed(NONSENSE)
+        raise _Crashed(INVALID_RESPONSE)
 
     def _wait_until_ready(self) -> None:
         try:
-            values, _ = self._receive(0, time.monotonic() + START_SECONDS)
+            values, _ = self._receive(0, time.monotonic() + MAX_START_SECONDS)
         except TimeoutError as error:
-            raise _unavailable(f"it was not ready after {START_SECONDS:g} s") from error
+            raise _unavailable(f"it was not ready after {MAX_START_SECONDS:g} s") from error
         except (ConnectionError, EOFError) as error:
             raise _unavailable(f"it ended {self._how_it_ended()}") from error
         except _Crashed as error:
             raise _unavailable(f"{error}") from error
         if values.get("kind") != "ready":
-            raise _unavailable(str(values.get("detail", NONSENSE)))
+            raise _unavailable(str(values.get("detail", INVALID_RESPONSE)))
 
-    def _send(self, message: bytes, deadline: float) -> None:
+    def _send_bytes(self, message: bytes, deadline: float) -> None:
         self._channel.settimeout(_seconds_until(deadline))
         self._channel.sendall(message)
 
     def _receive(
-        self, most_samples: int, deadline: float
+        self, max_samples: int, deadline: float
     ) -> tuple[dict[str, Any], npt.NDArray[np.float32]]:
         head = bytearray(FRAME.size)
         self._fill(memoryview(head), deadline)
         json_bytes, count = FRAME.unpack(head)
-        if json_bytes > MAX_JSON_BYTES or count > most_samples:
-            raise _Crashed(NONSENSE)
+        if json_bytes > MAX_JSON_BYTES or count > max_samples:
+            raise _Crashed(INVALID_RESPONSE)
         text = bytearray(json_bytes)
         self._fill(memoryview(text), deadline)
         samples = np.empty(count, np.float32)
@@ -225,7 +227,7 @@ class _Server:
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise _Crashed(NONSENSE) from error
+            raise _Crashed(INVALID_RESPONSE) from error
         return (values if isinstance(values, dict) else {}), samples
 
     def _fill(self, view: memoryview, deadline: float) -> None:
@@ -238,7 +240,7 @@ class _Server:
 
     def _how_it_ended(self) -> str:
         try:
-            status = self._process.wait(KILLED_SECONDS)
+            status = self._process.wait(MAX_KILL_SECONDS)
         except subprocess.TimeoutExpired:
             return "its connection"
         if status >= 0:
@@ -267,16 +269,16 @@ def _environment() -> dict[str, str]:
 
 def _unavailable(why: str) -> DecoderUnavailableError:
     return DecoderUnavailableError(
-        f"the process that decodes cannot be started: {printable(why)}; mend that, or decode "
-        "without it (dataset.isolate_decoding = false)"
+        f"the decoding process cannot be started: {printable(why)}; fix the cause, or decode "
+        "in this process (dataset.isolate_decoding = false)"
     )
 
 
 def _stop(owner: int, process: subprocess.Popen[bytes], channel: socket.socket) -> None:
     channel.close()
     if os.getpid() != owner:
-        return  # a fork of the process whose child it is
+        return  # in a fork: the child is the original process's
     process.kill()
-    # One that hangs in the kernel is left to die when it can; Popen reaps it later.
+    # A process that hangs in the kernel dies later; Popen reaps it then.
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(KILLED_SECONDS)
+        process.wait(MAX_KILL_SECONDS)

@@ -1,4 +1,4 @@
-"""What decoding one track may take."""
+"""Limits of decoding. Apart from the decoder, so that settings need not import it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class DecodeLimits:
-    """`timeout_seconds` by the clock, and `memory_mib` of address space beside what the
-    decoding process has from its start.
+    """Limits of decoding one track in a separate process.
 
-    The longest recordings that are read, an hour, set the defaults. As a whole, which
-    `strict` and headers that are off need, one of mp3 takes 23 s on a busy core, and 2.0 GiB
-    at 48 kHz in stereo, twice that at 96 kHz. Thirty seconds take 0.03 s and 16 MiB.
+    The defaults are for the longest recordings that are read, one hour. Decoding one as a
+    whole, as `strict` and wrong headers require, takes 23 s on a busy core for mp3, and
+    2.0 GiB at 48 kHz in stereo (twice that at 96 kHz). Thirty seconds of audio take 0.03 s and
+    16 MiB.
+
+    Attributes:
+      timeout_seconds: wall-clock time.
+      memory_mib: address space on top of what the process has when it starts.
     """
 
     timeout_seconds: float = 120.0

@@ -1,9 +1,9 @@
-"""The length of mp3 files that do not tell it.
+"""The length of mp3 files without a length header.
 
-Many encoders write no frame that holds the length (Xing, Info or VBRI). libsndfile then
-estimates it from the file's size, tags and pictures included: the song seems to be another
-one for each tag, and broken off where the tag is large. So the frames are counted, and the
-decoder gets the same stream with an Info frame before it and without the tags around it.
+Many encoders write no frame with the length (Xing, Info or VBRI). libsndfile then estimates
+the length from the file's size, tags and pictures included. The same song seems to have
+another length with other tags, and to be truncated if a tag is large. So this module counts
+the frames and gives the decoder the same stream with an Info frame in front and without tags.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import pathlib
 from typing import NamedTuple
 
-# An hour at 320 kbit/s has 144 MB; what is larger keeps its estimate.
+# An hour at 320 kbit/s has 144 MB. A larger file keeps its estimated length.
 MAX_BYTES = 256 << 20
 
 # ISO 11172-3 and 13818-3, layer III: kbit/s by index, Hz by index, for MPEG-1 and MPEG-2;
@@ -21,14 +21,20 @@ _KBITS = {
     False: (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160, 0),
 }
 _RATES_HZ = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-# Index of a bit rate at which a frame of any rate has room for the Info tag.
-_ROOMY = 8
+# Index of a bit rate at which a frame has room for the Info tag at any sample rate.
+_INFO_BIT_RATE = 8
 _INFO_FRAMES_AND_BYTES = 3
 _MONO = 3
 
 
 class _Header(NamedTuple):
-    """What four bytes at the start of a layer III frame say. `kind`: what all frames share."""
+    """Header of a layer III frame, its first four bytes.
+
+    Attributes:
+      kind: version and sample rate, which all frames of a stream share.
+      size: length of the frame in bytes.
+      side_bytes: length of the side information in bytes.
+    """
 
     kind: tuple[int, int]
     size: int
@@ -36,10 +42,10 @@ class _Header(NamedTuple):
 
 
 def with_length(path: pathlib.Path) -> bytes | None:
-    """An mp3 file's stream with an Info frame before it; None where that is not needed.
+    """Return an mp3 file's stream with an Info frame in front, or None to use the file as it is.
 
-    None: no mp3, its length is told, it is damaged (frames do not follow each other to the
-    end), or too large.
+    None is for files that are no mp3, have a length header, are damaged (the frames do not
+    follow each other to the end), or are larger than MAX_BYTES.
 
     Raises:
       OSError: the file cannot be read.
@@ -49,7 +55,7 @@ def with_length(path: pathlib.Path) -> bytes | None:
         file.seek(begin)
         first = file.read(4096)
         header = _header(first[:4])
-        if header is None or _tells_length(first, header):
+        if header is None or _has_length(first, header):
             return None
         file.seek(0, 2)
         if file.tell() - begin > MAX_BYTES:
@@ -67,7 +73,7 @@ def with_length(path: pathlib.Path) -> bytes | None:
 
 
 def _skip_id3(start: bytes) -> int:
-    """Bytes of an ID3v2 tag at the start of the file (id3.org, ID3v2.4 section 3.1)."""
+    """Return the length of an ID3v2 tag at the start of the file (ID3v2.4, section 3.1)."""
     if len(start) < 10 or start[:3] != b"ID3":
         return 0
     size = 0
@@ -90,23 +96,23 @@ def _header(data: bytes) -> _Header | None:
     return _Header((version, rate_index), size, side)
 
 
-def _tells_length(frame: bytes, header: _Header) -> bool:
+def _has_length(frame: bytes, header: _Header) -> bool:
     tag = frame[4 + header.side_bytes :][:4]
     return tag in (b"Xing", b"Info") or frame[36:40] == b"VBRI"
 
 
 def _may_follow(rest: bytes) -> bool:
-    """Whether it is what may stand behind the last whole frame: tags, zeros, half a frame."""
+    """Return whether `rest` may follow the last whole frame: tags, zeros, a partial frame."""
     tagged = rest.startswith((b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI"))
     return tagged or not rest.strip(b"\0") or (_header(rest[:4]) is not None and len(rest) < 1500)
 
 
 def _info_frame(first: bytes, header: _Header, frames: int, stream_bytes: int) -> bytes:
-    """A frame without audio that tells the length (LAME's Info tag, less its own extension)."""
-    # No checksum, no padding; rate and channels as in the stream.
-    words = bytes([0xFF, first[1] | 1, _ROOMY << 4 | first[2] & 0x0C, first[3]])
-    roomy = _header(words)
-    assert roomy is not None
-    told = _INFO_FRAMES_AND_BYTES.to_bytes(4, "big") + frames.to_bytes(4, "big")
-    told += (stream_bytes + roomy.size).to_bytes(4, "big")
-    return (words + bytes(header.side_bytes) + b"Info" + told).ljust(roomy.size, b"\0")
+    """Return a frame without audio that holds the length: LAME's Info tag, less its extension."""
+    # No checksum and no padding; the stream's sample rate and channels.
+    words = bytes([0xFF, first[1] | 1, _INFO_BIT_RATE << 4 | first[2] & 0x0C, first[3]])
+    info_header = _header(words)
+    assert info_header is not None
+    tag = _INFO_FRAMES_AND_BYTES.to_bytes(4, "big") + frames.to_bytes(4, "big")
+    tag += (stream_bytes + info_header.size).to_bytes(4, "big")
+    return (words + bytes(header.side_bytes) + b"Info" + tag).ljust(info_header.size, b"\0")

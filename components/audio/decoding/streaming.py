@@ -1,7 +1,7 @@
-"""A recording part by part, so that hours of it need no more memory than a minute.
+"""Decoding part by part, so that hours of audio need no more memory than a minute.
 
-The samples are those of the whole recording decoded and resampled at once, bit by bit: the
-file is read in order, without seeking, and the resampler keeps its state.
+The samples are bit-identical to those of the whole recording decoded and resampled at once:
+the file is read sequentially, and the resampler keeps its state.
 """
 
 from __future__ import annotations
@@ -16,19 +16,21 @@ import soxr
 
 from components.audio.decoding.decode import check_finite, opened, to_mono
 
-# Longest recording that is read this way: a day. It only bounds what a header may claim;
-# memory does not grow with it.
+# The longest recording that is streamed: a day. It only bounds what a header may claim, as
+# memory does not grow with the length.
 MAX_STREAMED_SECONDS = 24 * 3600.0
-# Samples of each channel that are decoded at once.
+# Samples per channel to decode at once.
 BLOCK_SAMPLES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """The next stretch of a recording.
+    """Part of a recording.
 
-    `samples`: float32 `[n]`, mono at the rate that was asked for. `seconds`: of the file that
-    have been read up to here, and `claimed_seconds`: its length as its header has it.
+    Attributes:
+      samples: float32 `[n]`, mono, at the requested rate.
+      seconds: how much of the file has been read up to the end of this part.
+      claimed_seconds: length of the file by its header.
     """
 
     samples: npt.NDArray[np.float32]
@@ -37,18 +39,18 @@ class Part:
 
 
 def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
-    """Decodes a file in order.
+    """Decode a file part by part.
 
     Args:
       path: the audio file.
-      rate_hz: what it is resampled to.
-      part_samples: length of each part at that rate; the last one alone is shorter, and may
-        be empty.
+      rate_hz: rate to resample to.
+      part_samples: length of each part at that rate. Only the last one is shorter; it may be
+        empty.
 
     Raises:
-      DecodeError: as components.audio.decoding.decode.decode; anywhere on the way.
+      DecodeError: as components.audio.decoding.decode.decode; before any part.
     """
-    with opened(path, longest_seconds=MAX_STREAMED_SECONDS, in_order=True) as audio:
+    with opened(path, max_seconds=MAX_STREAMED_SECONDS, sequential=True) as audio:
         file_rate_hz, frames = int(audio.samplerate), int(audio.frames)
         same = file_rate_hz == rate_hz
         resampler = None if same else soxr.ResampleStream(file_rate_hz, rate_hz, 1, quality="HQ")

@@ -1,6 +1,6 @@
 """Spectrograms as coloured pictures: viridis, 256 steps over the dynamic range.
 
-`components.models.preprocessing.ColourMap` is the same inside a graph, bit for bit.
+Its twin inside a graph is `components.models.preprocessing.ColourMap`, equal bit for bit.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from components.audio.params import DYNAMIC_RANGE_DB
 
 STEPS = 256
 
-# Each step is 80 / 256 = 0.3125 dB wide. Its inverse is applied in float32 everywhere:
-# another order of the operations may pick a neighbouring colour at the edge of a step.
+# Each step is 80 / 256 = 0.3125 dB wide. Multiply by the inverse in float32 everywhere; another
+# order of operations may pick a neighbouring colour at the edge of a step.
 STEPS_PER_DB = np.float32(STEPS / DYNAMIC_RANGE_DB)
 
 # viridis as matplotlib quantises it (floor(255 * x)), red green blue, two hex digits each.
@@ -53,11 +53,11 @@ VIRIDIS: npt.NDArray[np.uint8] = _table()
 
 
 def to_rgb(mel_db: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
-    """The picture of a spectrogram, as people draw it: low frequencies at the bottom.
+    """Return a spectrogram as a picture, low frequencies at the bottom.
 
-    Row 0 of the picture is the highest mel band; columns are frames in time order.
-    A level's colour is step floor((level + 80) * 256 / 80); levels outside [-80, 0]
-    take the nearest end's colour.
+    Row 0 of the picture is the highest mel band; columns are frames in time order. The colour
+    of a level is step floor((level + 80) * 256 / 80). Levels outside [-80, 0] get the colour
+    of the nearer end.
 
     Args:
       mel_db: `[..., n_mels, frames]` in dB, finite.
@@ -69,9 +69,9 @@ def to_rgb(mel_db: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.uint8]:
       ValueError: fewer than two axes, or a level that is not finite.
     """
     if mel_db.ndim < 2:
-        raise ValueError(f"a spectrogram is [..., n_mels, frames], not {mel_db.shape}")
+        raise ValueError(f"mel_db must have shape [..., n_mels, frames], not {mel_db.shape}")
     if not np.isfinite(mel_db).all():
-        raise ValueError("a spectrogram holds levels that are not finite")
+        raise ValueError("mel_db has levels that are not finite")
     level_db = mel_db.astype(np.float32)
     steps = np.floor((level_db + np.float32(DYNAMIC_RANGE_DB)) * STEPS_PER_DB)
     index = np.clip(steps, 0, STEPS - 1).astype(np.int32)

@@ -1,7 +1,7 @@
-"""Decoding what lies in an object store: each object is fetched whole, decoded, and deleted.
+"""Decoding of objects in an object store: each one is downloaded, decoded and deleted.
 
-Decoders read local files. Fetching is mostly waiting, so the next few objects are fetched by
-threads while one is decoded; what they may take on the disk is bounded.
+Decoders read local files. Downloading is mostly waiting, so threads download the next few
+objects while one is decoded. The disk space for them is bounded.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from components.audio.decoding.decode import EXTENSIONS, DecodeError
-from components.audio.decoding.decode_tasks import Answer
+from components.audio.decoding.decode_tasks import DecodeResult
 from components.audio.decoding.decoder import Decoder
 from components.audio.decoding.streaming import Part
 from components.common.errors import DataError, GenreflowError
@@ -34,23 +34,23 @@ from components.storage.uri import is_remote
 
 T = TypeVar("T")
 
-# An hour of stereo at 44.1 kHz, 24 bits, has 0.95 GB.
+# An hour of stereo at 44.1 kHz and 24 bits has 0.95 GB.
 MAX_OBJECT_BYTES = 1 << 30
-# Of what was fetched and waits; one object is always fetched, whatever its size.
-AHEAD_BYTES = 256 << 20
+# Size of the objects downloaded ahead. One object is always allowed, whatever its size.
+MAX_AHEAD_BYTES = 256 << 20
 
 
 class Fetcher:
-    """Local copies of objects, the next ones fetched ahead. Several threads may share it."""
+    """Downloader of objects that keeps the next ones ready. Threads may share it."""
 
     def __init__(self, tracks: Iterable[Track], *, ahead: int, scratch: str | None = None) -> None:
-        """Begins to fetch.
+        """Initialize the downloader; downloads start on entering its context.
 
         Args:
-          tracks: those that will be asked for, about in this order; local ones are passed
-            over.
-          ahead: how many are fetched before they are asked for; 0 for none.
-          scratch: folder for the copies; None is where temporary files go.
+          tracks: the tracks that will be requested, about in this order. Local ones are
+            skipped.
+          ahead: number of objects to download before they are requested; 0 for none.
+          scratch: folder for the copies; None is the system's temporary folder.
         """
         self._remote = [track for track in tracks if is_remote(track.uri)]
         self._states = {track.uri: track.state for track in self._remote}
@@ -80,12 +80,13 @@ class Fetcher:
 
     @contextlib.contextmanager
     def local(self, uri: str) -> Iterator[str]:
-        """A path at which what lies at `uri` can be read, until the context ends.
+        """Yield a local path with the content of `uri`, valid until the context ends.
 
         Raises:
           DecodeError: missing_file, unreadable or too_large.
-          DataError: the object is not the one that was listed.
-          StorageError: the store cannot be asked.
+          DataError: the object has changed since it was listed.
+          GenreflowError: the copy cannot be written.
+          StorageError: the store cannot be reached.
         """
         if not is_remote(uri):
             yield uri
@@ -100,15 +101,16 @@ class Fetcher:
             raise DecodeError("unreadable", "access denied") from error
         except ObjectTooLarge as error:
             raise DecodeError(
-                "too_large", f"objects of at most {MAX_OBJECT_BYTES >> 20} MiB are read"
+                "too_large", f"the object is larger than {MAX_OBJECT_BYTES >> 20} MiB"
             ) from error
         except ObjectChanged as error:
             raise DataError(
-                f"{uri}: it changed while the run was going; start again once the data is at rest"
+                f"{uri}: the object changed during the run; run again when the data is stable"
             ) from error
         except OSError as error:
             raise GenreflowError(
-                f"{error.filename or self._folder}: {error.strerror}: no room for what is fetched"
+                f"{error.filename or self._folder}: {error.strerror}; a downloaded object "
+                "cannot be stored there"
             ) from error
         finally:
             if future:
@@ -121,7 +123,7 @@ class Fetcher:
             path.unlink(missing_ok=True)
 
     def _fill(self) -> None:
-        """Sets more threads to work, as far as the bounds allow."""
+        """Start further downloads within the limits."""
         with self._lock:
             while len(self._waiting) < self._ahead:
                 track = self._next or next(self._coming, None)
@@ -129,7 +131,7 @@ class Fetcher:
                 if track is None:
                     return
                 size = self._size(track.uri)
-                if self._waiting and self._held_bytes + size > AHEAD_BYTES:
+                if self._waiting and self._held_bytes + size > MAX_AHEAD_BYTES:
                     return
                 self._next = None
                 self._held_bytes += size
@@ -156,35 +158,35 @@ class Fetcher:
 
 
 class FetchingDecoder(Decoder):
-    """Answers for objects as another decoder does for files. Closing it closes neither."""
+    """Decoder of objects: downloads each one for another decoder. Closing it closes neither."""
 
     def __init__(self, inner: Decoder, fetcher: Fetcher) -> None:
         self._inner, self._fetcher = inner, fetcher
 
     def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
-        """As Decoder.stream; the object is fetched once."""
+        """Decode part by part, as Decoder.stream; the object is downloaded once."""
         with self._fetcher.local(os.fspath(path)) as local:
             yield from self._inner.stream(local, rate_hz, part_samples)
 
-    def _ask(
+    def _run(
         self,
         task: str,
         path: str | pathlib.Path,
         arguments: dict[str, Any],
-        most_samples: int,
-        parse: Callable[[Answer], T],
+        max_samples: int,
+        parse: Callable[[DecodeResult], T],
     ) -> T:
         with self._fetcher.local(os.fspath(path)) as local:
-            return self._inner._ask(task, local, arguments, most_samples, parse)
+            return self._inner._run(task, local, arguments, max_samples, parse)
 
-    def _answer(
+    def _execute(
         self,
         task: str,
         arguments: dict[str, Any],
-        most_samples: int,
-        parse: Callable[[Answer], T],
+        max_samples: int,
+        parse: Callable[[DecodeResult], T],
     ) -> T:
-        return self._inner._answer(task, arguments, most_samples, parse)
+        return self._inner._execute(task, arguments, max_samples, parse)
 
 
 @contextlib.contextmanager
@@ -195,7 +197,14 @@ def fetching(
     ahead: int = CONNECTIONS,
     scratch: str | None = None,
 ) -> Iterator[Decoder]:
-    """A decoder that reads these tracks wherever they lie; `decoder` itself for local ones."""
+    """Yield a decoder that reads local files and objects; `decoder` itself if all are local.
+
+    Args:
+      decoder: decoder of local files.
+      tracks: the tracks that will be decoded, about in this order.
+      ahead: number of objects to download ahead.
+      scratch: folder for the copies; None is the system's temporary folder.
+    """
     tracks = list(tracks)
     if not any(is_remote(track.uri) for track in tracks):
         yield decoder
@@ -205,6 +214,6 @@ def fetching(
 
 
 def _extension(uri: str) -> str:
-    """That of the object where it is one that is read; libsndfile looks at some."""
+    """Return the object's extension if supported, else "". libsndfile uses some as hints."""
     extension = os.path.splitext(uri)[1].lower()
     return extension if extension in EXTENSIONS else ""

@@ -1,8 +1,8 @@
-"""A decoding process whose decoder fails in the way that the file's name asks for.
+"""A decoding process that fails in the way that a file's name says.
 
-Python imports this where the folder is on PYTHONPATH (the fixture `faulty_decoder`); it
-does something only in the process that decodes. `segfault.wav` ends in a real SIGSEGV,
-`hang-native.wav` in a real hang, and so on; all other files are decoded as ever.
+Python imports this module if its folder is on PYTHONPATH (the fixture `faulty_decoder`). It
+does nothing outside the decoding process. There `segfault.wav` ends in a real SIGSEGV,
+`hang-native.wav` in a real hang, and so on. All other files are decoded as usual.
 """
 
 import ctypes
@@ -30,7 +30,7 @@ def bomb() -> None:
     import numpy as np
 
     hoard = []
-    while True:  # not touched, so that a slow machine is no hang
+    while True:  # never touched, so that it is fast on a slow machine too
         hoard.append(np.empty(1 << 22, np.uint8))
 
 
@@ -44,7 +44,7 @@ def noise() -> None:
 
 
 def channel() -> socket.socket:
-    """The socket to the parent."""
+    """Return the socket to the parent."""
     for name in os.listdir("/proc/self/fd"):
         try:
             if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
@@ -54,7 +54,7 @@ def channel() -> socket.socket:
     raise AssertionError("no socket")
 
 
-def say(content: bytes) -> None:
+def send(content: bytes) -> None:
     channel().sendall(content)
 
 
@@ -76,17 +76,17 @@ FAULTS = {
     "surprise": surprise,
     "poison": poison,
     "noise": noise,
-    "garbage-bytes": lambda: say(os.urandom(4096)),
-    "garbage-words": lambda: say(frame(b"not JSON")),
-    "garbage-deep": lambda: say(frame(b"[" * 100_000)),
-    "garbage-long": lambda: say(frame(b"{}", 1 << 60)),
-    "garbage-list": lambda: say(frame(b"[]")),
-    "garbage-reason": lambda: say(
+    "garbage-bytes": lambda: send(os.urandom(4096)),
+    "garbage-words": lambda: send(frame(b"not JSON")),
+    "garbage-deep": lambda: send(frame(b"[" * 100_000)),
+    "garbage-long": lambda: send(frame(b"{}", 1 << 60)),
+    "garbage-list": lambda: send(frame(b"[]")),
+    "garbage-reason": lambda: send(
         frame(json.dumps({"kind": "reject", "reason": "x", "detail": ""}).encode())
     ),
-    "half-an-answer": lambda: (say(frame(b"{" + b" " * 99)[:50]), os._exit(0)),
+    "half-an-answer": lambda: (send(frame(b"{" + b" " * 99)[:50]), os._exit(0)),
 }
-# Well-formed answers that cannot be.
+# Well-formed responses with impossible values.
 LIES = {
     "lie-outside": {"starts": [0, 10**9], "track_samples": 5000, "fingerprint": "0" * 16},
     "lie-late": {"starts": [0, 48001], "track_samples": 50000, "fingerprint": "0" * 16},
@@ -102,7 +102,7 @@ def serve() -> None:
     import numpy as np
 
     from components.audio.decoding import decode_server
-    from components.audio.decoding.decode_tasks import TASKS, Answer
+    from components.audio.decoding.decode_tasks import TASKS, DecodeResult
     from components.audio.params import AudioParams
 
     def faulty(task):
@@ -113,7 +113,7 @@ def serve() -> None:
             if name in LIES:
                 params = AudioParams.from_json(arguments["params"])
                 samples = params.clips_per_track * params.clip_samples
-                return Answer(LIES[name], np.zeros(samples, np.float32))
+                return DecodeResult(LIES[name], np.zeros(samples, np.float32))
             if name in FAULTS:
                 FAULTS[name]()
             if name == "export-segfault" and task is TASKS["write_wav"]:

@@ -205,7 +205,7 @@ def test_stored_samples_that_end_before_their_header_says_are_truncated(
     if reason is None:
         assert len(decode.decode(path)[0]) == pytest.approx(10 * 22050 * left, abs=50)
         return
-    with pytest.raises(DecodeError, match=r"4\.0 s of audio, its header says 10\.0 s") as caught:
+    with pytest.raises(DecodeError, match=r"4\.0 s of .*, but its header says 10\.0 s") as caught:
         decode.decode(path)
     assert caught.value.reason == reason
 
@@ -214,7 +214,7 @@ def test_a_header_without_any_samples_behind_it_is_truncated(tmp_path: pathlib.P
     path = tmp_path / "a.wav"
     soundfile.write(path, np.zeros(22050), 22050)
     path.write_bytes(path.read_bytes()[:44])
-    with pytest.raises(DecodeError, match="no audio, its header says 44100 bytes") as caught:
+    with pytest.raises(DecodeError, match="no audio, but its header says 44100 bytes") as caught:
         decode.decode(path)
     assert caught.value.reason == "truncated"
 

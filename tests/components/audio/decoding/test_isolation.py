@@ -231,7 +231,7 @@ def test_an_answer_that_cannot_be_is_a_crash(
 ) -> None:
     assert _clips(decoder, song(fault)) == (
         "decoder_crashed",
-        "the decoder gave an answer that makes no sense",
+        "the decoder sent an invalid response",
     )
     assert _pid(decoder) is None
 
@@ -461,7 +461,10 @@ def test_threads_each_with_a_decoder_get_their_own_answers(
         (("/no/such/python",), "No such file"),
         ((sys.executable, "-c", "raise SystemExit(7)"), "ended with status 7"),
         ((sys.executable, "-c", "import os; os.abort()"), "ended by SIGABRT"),
-        ((sys.executable, "-c", "print('hello'); import os; os.write(0, b'x' * 99)"), "no sense"),
+        (
+            (sys.executable, "-c", "print('hello'); import os; os.write(0, b'x' * 99)"),
+            "invalid response",
+        ),
         (
             (
                 sys.executable,

@@ -133,7 +133,7 @@ def test_an_object_that_changes_while_the_run_goes_ends_it(
     remote: list[Track], bucket: str, tmp_path: pathlib.Path
 ) -> None:
     objects.write(remote[2].uri, _wav(99))
-    with pytest.raises(DataError, match=r"t2\.wav: it changed while the run was going"):
+    with pytest.raises(DataError, match=r"t2\.wav: the object changed during the run"):
         write_shard(_shard(*remote), _options(tmp_path / "out"))
     assert not pathlib.Path(shard_path(str(tmp_path / "out"), "train", 0, 1)).exists()
 
@@ -243,7 +243,7 @@ def test_large_objects_are_fetched_one_by_one(
     downloads: _Downloads, tmp_path: pathlib.Path
 ) -> None:
     downloads.go.set()
-    tracks = _listed(4, fetching.AHEAD_BYTES)
+    tracks = _listed(4, fetching.MAX_AHEAD_BYTES)
     with Fetcher(tracks, ahead=8, scratch=str(tmp_path)) as fetcher:
         for track in tracks:
             assert len(fetcher._waiting) == 1  # begun or about to
