@@ -12,8 +12,7 @@ from typing import Any
 from rich.console import Console
 
 from components.artifacts.names import REPORT_HTML
-from components.datasets.corpus import Corpus, load_corpus
-from components.spectrogram_gen.rejects import check_fraction
+from components.datasets.corpus import Corpus
 from components.storage.uri import is_remote, join
 from genreflow.cli.exit import EXIT_NOT_BLESSED
 from genreflow.cli.program import program
@@ -22,10 +21,10 @@ from pipeline.display.progress import RunDisplay
 from pipeline.display.results import LEGEND, results_tables, verdict, worth
 from pipeline.display.text import escaped
 from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
-from pipeline.graph.inputs import facts_of
 from pipeline.local import runner as local_runner
 from pipeline.places import Places, claim, complete_versions
 from pipeline.prepare import disk_space, preflight
+from pipeline.prepare.corpus import checked_facts, load_checked_corpus
 from pipeline.results.results_file import blessed
 from pipeline.work_dir import WorkDir
 
@@ -54,8 +53,7 @@ def run(
     # What cannot run must not leave a work folder behind.
     corpus = None
     if not synthesize:
-        corpus = load_corpus(config.dataset, config.split)
-        preflight.check_batches(config, corpus)
+        corpus = load_checked_corpus(config)
     work.create()
     with work.locked(), RunDisplay(console) as display:
         if synthesize:
@@ -65,13 +63,12 @@ def run(
             config = with_data_dir(config, str(work.corpus))
             _make_corpus(work, display)
         if corpus is None:
-            corpus = load_corpus(config.dataset, config.split)
-            preflight.check_batches(config, corpus)
+            corpus = load_checked_corpus(config)
         claim(places, work)
         _announce(console, name, corpus, work, places)
-        check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
+        facts = checked_facts(config, corpus)
         work.check_space(disk_space.run_bytes(len(corpus.tracks), config.audio, config.models))
-        results = local_runner.run(config, facts_of(corpus), work, display)
+        results = local_runner.run(config, facts, work, display)
     for table in results_tables(results):
         out.print(table)
     out.print(LEGEND, style="dim", highlight=False)

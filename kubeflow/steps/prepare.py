@@ -16,8 +16,8 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
@@ -26,6 +26,9 @@ from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.prepared import Prepared
 from pipeline.config.schema import Config
 from pipeline.process import exit as ending
+
+if TYPE_CHECKING:
+    from pipeline.graph.inputs import DataFacts
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 MODEL_NAME = "genreflow"
@@ -54,11 +57,9 @@ def prepare(
     Raises:
       GenreflowError: the run cannot start, and why.
     """
-    from components.datasets.corpus import load_corpus
-    from components.spectrogram_gen.rejects import check_fraction
     from pipeline.config.load import with_data_dir
-    from pipeline.graph.inputs import facts_of
     from pipeline.prepare import preflight
+    from pipeline.prepare.corpus import checked_facts, load_checked_corpus
 
     prepared.check_shared_root(pipeline_root, volume)
     url = metadata_url.parse(metadata)
@@ -67,22 +68,21 @@ def prepare(
     preflight.check_weights(config)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         config = with_data_dir(config, _synthetic_corpus(pipeline_root))
-    corpus = load_corpus(config.dataset, config.split)
-    preflight.check_batches(config, corpus)
-    check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
+    corpus = load_checked_corpus(config)
+    facts = checked_facts(config, corpus)
     print(
         f"genreflow: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres, "
         f"{len(corpus.rejects)} left out before decoding (importing TFX, some 20 s)",
         flush=True,
     )
-    ir = _compile(config, facts_of(corpus), pipeline_root, models)
+    ir = _compile(config, facts, pipeline_root, models)
     return prepared.write(
         Prepared(
             run_id=run_id,
             pipeline_root=pipeline_root,
             models=models,
             config=config.to_json(),
-            facts=facts_of(corpus),
+            facts=facts.to_json(),
             nodes=[node.pipeline_node.node_info.id for node in ir.nodes],
             ir=base64.b64encode(ir.SerializeToString(deterministic=True)).decode(),
         ),
@@ -90,7 +90,7 @@ def prepare(
     )
 
 
-def _compile(config: Config, facts: Mapping[str, Any], pipeline_root: str, models: str) -> Any:
+def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) -> Any:
     """TFX's intermediate representation of the run."""
     from pipeline.process.imports import quick_imports, suit_tensorflow
 
@@ -101,15 +101,14 @@ def _compile(config: Config, facts: Mapping[str, Any], pipeline_root: str, model
         from pipeline.graph import inputs
 
     tensorflow_files.prepare(pipeline_root, models)
-    known = inputs.DataFacts(**{**facts, "genres": tuple(facts["genres"])})
     places = inputs.Places(
         pipeline_root=pipeline_root,
         models=models,
         # Decoded clips are kept between runs on a volume; a bucket would be slower than decoding.
         clip_store="" if is_remote(pipeline_root) else join(pipeline_root, "cache"),
-        schema_file=inputs.write_schema(config, known.genres, join(pipeline_root, "schemas")),
+        schema_file=inputs.write_schema(config, facts.genres, join(pipeline_root, "schemas")),
     )
-    return graph.compile_ir(graph.create_pipeline(config, known, places))
+    return graph.compile_ir(graph.create_pipeline(config, facts, places))
 
 
 def _synthetic_corpus(pipeline_root: str) -> str:

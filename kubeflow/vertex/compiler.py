@@ -32,6 +32,7 @@ from kubeflow.vertex import (
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
+from pipeline.graph.inputs import DataFacts
 from pipeline.places import MODEL_NAME
 from pipeline.process.imports import quick_imports
 
@@ -69,10 +70,9 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     root = vertex_storage.checked(settings.pipeline_root)
     pushed = config.storage.push_destination
     models = pushed or join(vertex_storage.path_of(root, mount), "serving_models")
-    known = inputs.DataFacts(**{**facts, "genres": tuple(facts["genres"])})
     config = _for_vertex(config, settings)
     with tempfile.TemporaryDirectory(prefix="genreflow-compile-") as folder:
-        schema_file = inputs.write_schema(config, known.genres, folder)
+        schema_file = inputs.write_schema(config, facts.genres, folder)
         schema = artifact_files.read_text(schema_file)
     places = inputs.Places(
         pipeline_root=root,
@@ -80,7 +80,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
         clip_store="",  # on a bucket it would be slower than decoding
         schema_file=os.path.basename(schema_file),
     )
-    pipeline = graph.create_pipeline(config, known, places, resolves_serving=False)
+    pipeline = graph.create_pipeline(config, facts, places, resolves_serving=False)
     steps = _steps(pipeline)
     compiler.check_resources(settings, steps)
     _fit(pipeline, steps, settings)
@@ -94,21 +94,16 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
         artifact_files.write_text(output, json.dumps(job, indent=2, sort_keys=True) + "\n")
     except OSError as error:
         raise UsageError(f"{output}: cannot be written: {error.strerror or error}") from error
-    return Compiled(steps, known.tracks, places.models)
+    return Compiled(steps, facts.tracks, places.models)
 
 
-def _read_data(config: Config) -> dict[str, Any]:
+def _read_data(config: Config) -> DataFacts:
     """What the graph needs to know of the data, which is checked as far as its lists tell."""
-    from components.datasets.corpus import load_corpus
-    from components.spectrogram_gen.rejects import check_fraction
-    from pipeline.graph.inputs import facts_of
     from pipeline.prepare import preflight
+    from pipeline.prepare.corpus import checked_facts, load_checked_corpus
 
     preflight.check_weights(config)
-    corpus = load_corpus(config.dataset, config.split)
-    preflight.check_batches(config, corpus)
-    check_fraction(corpus.rejects, corpus.tracks_listed, config.dataset.max_reject_fraction)
-    return facts_of(corpus)
+    return checked_facts(config, load_checked_corpus(config))
 
 
 def _for_vertex(config: Config, settings: KubeflowSettings) -> Config:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.datasets.corpus import Corpus
@@ -16,16 +17,33 @@ from pipeline.config.schema import Config
 
 @dataclasses.dataclass(frozen=True)
 class DataFacts:
-    """What the graph needs to know of the data before it runs.
+    """Facts of the data that the graph depends on.
 
-    `genres` in label order; `manifest_digest` as the corpus gives it; `tracks` counts
-    what will be decoded; `leaky` where clips of a track may lie in several splits.
+    Attributes:
+      genres: names in label order.
+      manifest_digest: identifies the files, their labels and their splits.
+      tracks: number of tracks that will be decoded.
+      leaky: whether clips of one track may lie in several splits.
     """
 
     genres: tuple[str, ...]
     manifest_digest: str
     tracks: int
     leaky: bool
+
+    @classmethod
+    def of(cls, corpus: Corpus) -> DataFacts:
+        """Return the facts of a corpus."""
+        return cls(corpus.genres, corpus.digest, len(corpus.tracks), corpus.leaky)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts as JSON values."""
+        return {**dataclasses.asdict(self), "genres": list(self.genres)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> DataFacts:
+        """Return the facts that `to_json` wrote."""
+        return cls(**{**values, "genres": tuple(values["genres"])})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,13 +82,3 @@ def write_schema(config: Config, genres: Sequence[str], directory: str) -> str:
     path = join(directory, f"schema-{digest}.pbtxt")
     artifact_files.write_text(path, text)
     return path
-
-
-def facts_of(corpus: Corpus) -> dict[str, object]:
-    """Return the DataFacts of a corpus as JSON values."""
-    return {
-        "genres": list(corpus.genres),
-        "manifest_digest": corpus.digest,
-        "tracks": len(corpus.tracks),
-        "leaky": corpus.leaky,
-    }

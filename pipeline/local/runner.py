@@ -18,6 +18,7 @@ from typing import Any
 from components.common.errors import GenreflowError
 from components.common.progress import EVENT_FILE_VARIABLE
 from pipeline.config.schema import Config
+from pipeline.graph.inputs import DataFacts
 from pipeline.process import cuda
 from pipeline.results.results_file import read_results
 from pipeline.work_dir import WorkDir
@@ -36,12 +37,12 @@ class RunFailed(GenreflowError):  # noqa: N818  the command line's words for exi
     """The run ended before its results; the message says where and why."""
 
 
-def run(config: Config, facts: dict[str, Any], work_dir: WorkDir, on_event: OnEvent) -> Any:
+def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) -> Any:
     """Runs the whole graph in a worker process; returns results.json's content.
 
     Args:
       config: with `dataset.data_dir` set.
-      facts: JSON values of pipeline.graph.inputs.DataFacts.
+      facts: of the configuration's data.
       work_dir: created, and locked by the caller.
       on_event: hears every event, and `{"event": "tick"}` while nothing happens.
 
@@ -60,7 +61,7 @@ def run(config: Config, facts: dict[str, Any], work_dir: WorkDir, on_event: OnEv
                 "work_dir": str(work_dir.root),
                 "run_id": run_id,
                 "config": config.to_json(),
-                "facts": facts,
+                "facts": facts.to_json(),
             }
         ),
         encoding="utf-8",

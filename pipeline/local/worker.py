@@ -83,7 +83,7 @@ def run(request: Request) -> dict[str, Any]:
         from pipeline.results import results_file as results
 
     tensorflow_files.prepare(given.pipeline_root, given.models)
-    facts = inputs.DataFacts(**{**request.facts, "genres": tuple(request.facts["genres"])})
+    facts = inputs.DataFacts.from_json(request.facts)
     places = inputs.Places(
         pipeline_root=given.pipeline_root,
         models=given.models,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.config.load import load, shipped_config, with_data_dir
-from pipeline.graph.inputs import facts_of
+from pipeline.graph.inputs import DataFacts
 from pipeline.local import worker
 from pipeline.work_dir import WorkDir
 
@@ -50,15 +50,15 @@ def run_pipeline() -> RunPipeline:
             settings = dataclasses.replace(settings, models=models)
         work = WorkDir.at(work_dir)
         work.create()
-        facts = facts_of(load_corpus(settings.dataset, settings.split))
+        facts = DataFacts.of(load_corpus(settings.dataset, settings.split))
         if genres:
-            facts["genres"] = list(genres)
+            facts = dataclasses.replace(facts, genres=genres)
         outcome = worker.run(
             worker.Request(
                 work_dir=str(work.root),
                 run_id=f"run-{next(counter):04d}",
                 config=settings.to_json(),
-                facts=facts,
+                facts=facts.to_json(),
             )
         )
         assert json.loads((work.root / "results.json").read_text()) == outcome

@@ -16,11 +16,12 @@ import pytest
 
 from components.models.settings import ModelSettings
 from pipeline.config.schema import Config
+from pipeline.graph.inputs import DataFacts
 from pipeline.local import runner as local_runner
 from pipeline.work_dir import WorkDir
 
 CONFIG = Config(models={"ffnn": ModelSettings()})
-FACTS: dict[str, Any] = {"genres": ["a", "b"], "manifest_digest": "d", "tracks": 1, "leaky": False}
+FACTS = DataFacts(genres=("a", "b"), manifest_digest="d", tracks=1, leaky=False)
 
 
 @pytest.fixture
@@ -189,4 +190,4 @@ def test_requests_hold_the_whole_configuration(
     (path,) = work.logs.glob("*.request.json")
     request = json.loads(path.read_text())
     assert request["config"] == CONFIG.to_json()
-    assert request["facts"] == FACTS
+    assert DataFacts.from_json(request["facts"]) == FACTS
