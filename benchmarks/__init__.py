@@ -1,0 +1,1 @@
+"""Programs that measure what the documentation states: `python -m benchmarks.NAME --help`."""

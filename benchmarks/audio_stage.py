@@ -1,20 +1,21 @@
-"""The audio stage's core beside the usual librosa script and the cost of decoding alone.
+"""Time of the audio stage's core, compared with a plain librosa script and with decoding alone.
 
     GENREFLOW_DATA=... python -m benchmarks.audio_stage [--repeats 15] [FILE.mp3 ...]
 
-One core, the same files and clips for all, interleaved, medians. "usual script" is
-librosa.load at the model's rate and a mel spectrogram and dB for each clip; "tf.data" is
-tensorflow-io's mp3 decoder and resampler and tf.signal in one tf.data pipeline (from
-memory, and less each file's first frame, which makes that decoder fail); "decode
-whole" is soundfile reading all of a file; "seek floor" is soundfile reading nothing but
-the clips, which by itself is neither exact nor resampled; "genreflow" is all that the
-pipeline does to a track: exact clips, checks, resampling, one mel batch, rounding. It is
-"isolated" where a process of its own decodes, on the same core.
+All methods process the same files and clips on one core, in turn. The table has medians.
+
+- usual script: librosa.load at the model's sample rate, then a mel spectrogram in dB of each clip
+- tf.data with tensorflow-io: its mp3 decoder and resampler and tf.signal in one tf.data pipeline.
+  Files are read from memory, without their first frame, on which that decoder fails.
+- decode whole: soundfile reads the whole file
+- seek floor: soundfile reads the clips only. The result is neither sample-exact nor resampled.
+- genreflow: all that the pipeline does to a track: exact clips, checks, resampling, one batch of
+  mel spectrograms, rounding
+- genreflow, isolated: the same with decoding in a separate process on the same core
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import pathlib
@@ -32,6 +33,7 @@ import librosa
 import numpy as np
 import soundfile
 
+from benchmarks.shared import command
 from components.audio.clips import clip_starts
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.isolation import IsolatedDecoder
@@ -69,15 +71,18 @@ def _seek_floor(path: pathlib.Path) -> None:
 
 
 def _genreflow(decoder: Decoder) -> Callable[[pathlib.Path], None]:
-    def way(path: pathlib.Path) -> None:
+    def process(path: pathlib.Path) -> None:
         track = Track(path.stem, str(path), "Rock")
         extract.make_mels(extract.read_track(track, PARAMS, 0, decoder=decoder), PARAMS)
 
-    return way
+    return process
 
 
 def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
-    """One pipeline over `files`, again and again; each call takes its next element."""
+    """Return a function that takes the next element of a tf.data pipeline over the files.
+
+    The pipeline repeats, so calls must go through the files in their order.
+    """
     import tensorflow as tf
     import tensorflow_io as tfio
 
@@ -90,7 +95,7 @@ def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
         for path in files:
             info = soundfile.info(path)
             samples = info.frames * PARAMS.sample_rate_hz // info.samplerate
-            # A tenth of a second less: what was taken off the file's front.
+            # The file lost a tenth of a second at its front.
             starts = _starts(path, samples - PARAMS.sample_rate_hz // 10)
             yield _without_info_frame(path.read_bytes()), info.samplerate, starts
 
@@ -110,34 +115,34 @@ def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
     )
     elements = iter(dataset.repeat().map(read).with_options(options))
 
-    def way(path: pathlib.Path) -> None:
+    def process(path: pathlib.Path) -> None:
         next(elements).numpy()
 
-    return way
+    return process
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("files", nargs="*", type=pathlib.Path)
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument(
+        "files", nargs="*", type=pathlib.Path, help="default: the mp3s of GENREFLOW_DATA/fma"
+    )
     parser.add_argument("--repeats", type=int, default=15)
     arguments = parser.parse_args()
-    # Of threads and processes that are started later too.
+    # Threads and processes that start later inherit this.
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    files = arguments.files
-    if not files:
-        folder = pathlib.Path(os.environ["GENREFLOW_DATA"], "fma", "fma_small", "000")
-        files = sorted(folder.glob("*.mp3"))
+    files = arguments.files or command.fma_files()
     mel.mel_filterbank(PARAMS)
     with IsolatedDecoder(DecodeLimits()) as isolated:
-        measure(ways(files, isolated), files, arguments.repeats)
+        measure(methods(files, isolated), files, arguments.repeats)
     sys.stdout.flush()
-    os._exit(0)  # tensorflow-io may abort while it is torn down
+    os._exit(0)  # tensorflow-io may abort at a normal exit
 
 
 def _without_info_frame(content: bytes) -> bytes:
-    """An mp3 less its first frame where that holds no sound but a table of contents
-    (Xing or Info); tensorflow-io's decoder fails on files that begin with one (tensorflow/io,
-    issue 1785)."""
+    """Return an mp3 without its first frame if that is a Xing or Info frame, which has no sound.
+
+    tensorflow-io's decoder fails on files that begin with one (tensorflow/io, issue 1785).
+    """
     found = [at for name in (b"Xing", b"Info") if (at := content.find(name, 0, 16384)) >= 0]
     if not found:
         return content
@@ -145,8 +150,10 @@ def _without_info_frame(content: bytes) -> bytes:
     return content[content.index(content[first : first + 2], found[0] + 120) :]
 
 
-def ways(files: list[pathlib.Path], isolated: Decoder) -> dict[str, Callable[[pathlib.Path], None]]:
-    """What is compared, by name."""
+def methods(
+    files: list[pathlib.Path], isolated: Decoder
+) -> dict[str, Callable[[pathlib.Path], None]]:
+    """Return the methods to compare, by name."""
     found: dict[str, Callable[[pathlib.Path], None]] = {"usual script": _usual_script}
     if importlib.util.find_spec("tensorflow_io"):
         found["tf.data with tensorflow-io"] = _tf_data(files)
@@ -162,20 +169,20 @@ def ways(files: list[pathlib.Path], isolated: Decoder) -> dict[str, Callable[[pa
 def measure(
     compared: dict[str, Callable[[pathlib.Path], None]], files: list[pathlib.Path], repeats: int
 ) -> None:
-    """Times all ways in turn and prints the table."""
-    for path in files:  # whatever is made at the first use
-        for way in compared.values():
-            way(path)
+    """Time all methods in turn and print the table."""
+    for path in files:  # the first use builds caches
+        for process in compared.values():
+            process(path)
     seconds: dict[str, list[float]] = {name: [] for name in compared}
     for _ in range(repeats):
         for path in files:
-            for name, way in compared.items():
+            for name, process in compared.items():
                 begun = time.perf_counter()
-                way(path)
+                process(path)
                 seconds[name].append(time.perf_counter() - begun)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{len(files)} files, {repeats} repeats, one core, medians")
-    print("| way | ms a track | usual script / this | this / seek floor |")
+    print("| method | ms a track | usual script / this | this / seek floor |")
     print("|---|---|---|---|")
     for name, value in median.items():
         print(

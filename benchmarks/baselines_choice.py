@@ -1,22 +1,20 @@
-"""What the defaults of [baselines] were chosen by: real music, without the tracks of any test.
+"""Comparison of features and settings for the defaults of [baselines], on real music.
 
     GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.baselines_choice [--features-only]
 
-The tracks, clips and folds of "benchmarks/gtzan_mels.py --choose", which leaves the three folds
-on which that program tests out altogether: 402 tracks to train on, 162 to validate. A track's
-probabilities are the mean of its four clips'. Guessing gets 0.10; with so few tracks differences
-of a few hundredths are within chance.
+Tracks, clips and folds are those of `python -m benchmarks.gtzan_mels --choose`. They leave out the
+three folds on which that program tests: 402 tracks train, 162 validate. A track's probabilities
+are the mean of its four clips'. Guessing gets 0.10. With so few tracks, differences of a few
+hundredths are within chance.
 
-First the features, with default models, then each model's settings on the chosen features.
-"log loss" is the mean of -log p of the true genre, of tracks: whether the probabilities that
-ensembles average are any good.
+The first table compares features with default models, the second each model's settings on the
+chosen features. "log loss" is the mean of -log p of the true genre over tracks. It rates the
+probabilities, which ensembles average.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.gtzan_mels import CHOOSING_FOLDS, TEST_FOLDS
-from benchmarks.mels import (
+from benchmarks.shared import command
+from benchmarks.shared.gtzan_tracks import (
     OFFSETS,
     Floats,
     Tracks,
@@ -37,9 +36,6 @@ from components.baselines import features as pictures
 from components.baselines.models import fit_model, probabilities
 from components.baselines.settings import BaselineName, BaselineSettings
 from components.baselines.train import array_blocks
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 
 MIN_DEVIATION = 1e-3
 
@@ -76,38 +72,39 @@ TRIED: dict[BaselineName, list[dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def as_stored(train: Floats, held: Floats) -> tuple[Floats, Floats]:
+def keep_decibels(train: Floats, held: Floats) -> tuple[Floats, Floats]:
     return train, held
 
 
-def each_value(train: Floats, held: Floats) -> tuple[Floats, Floats]:
+def standardize_values(train: Floats, held: Floats) -> tuple[Floats, Floats]:
     mean, deviation = train.mean(axis=0), np.maximum(train.std(axis=0), MIN_DEVIATION)
     return (train - mean) / deviation, (held - mean) / deviation
 
 
-def each_clip(train: Floats, held: Floats) -> tuple[Floats, Floats]:
-    def own(clips: Floats) -> Floats:
+def standardize_clips(train: Floats, held: Floats) -> tuple[Floats, Floats]:
+    def standardize(clips: Floats) -> Floats:
         deviation = np.maximum(clips.std(axis=(1, 2), keepdims=True), MIN_DEVIATION)
         return (clips - clips.mean(axis=(1, 2), keepdims=True)) / deviation
 
-    return own(train), own(held)
+    return standardize(train), standardize(held)
 
 
-# What is done before the principal components, and whether these are scaled.
+# The step before the principal components, and whether the components are scaled.
 FEATURES: dict[str, tuple[Callable[[Floats, Floats], tuple[Floats, Floats]], bool]] = {
-    "decibels, components scaled": (as_stored, True),
-    "decibels": (as_stored, False),
-    "each of the 11,136 values scaled, components scaled": (each_value, True),
-    "each clip standardised, components scaled": (each_clip, True),
+    "decibels, components scaled": (keep_decibels, True),
+    "decibels": (keep_decibels, False),
+    "each of the 11,136 values scaled, components scaled": (standardize_values, True),
+    "each clip standardised, components scaled": (standardize_clips, True),
 }
 
 
-def reduced(
-    tracks: Tracks, standardise: Callable[[Floats, Floats], tuple[Floats, Floats]], *, scaled: bool
+def reduce(
+    tracks: Tracks, standardize: Callable[[Floats, Floats], tuple[Floats, Floats]], *, scaled: bool
 ) -> tuple[Data, float]:
-    """Features and labels, and the share of the variance that is in the components.
+    """Return features and labels, and the components' share of the variance.
 
-    Not scaled, the first component has deviation 1 and the others what they have beside it.
+    If `scaled`, every component has deviation 1. Otherwise only the first has, and the others
+    keep their proportion to it.
     """
     from components.audio.spectrogram.stored import from_stored
 
@@ -115,7 +112,7 @@ def reduced(
     held_out = np.isin(fold, CHOOSING_FOLDS)
     train = clips_of(tracks, (fold >= TEST_FOLDS) & ~held_out)
     held = clips_of(tracks, held_out)
-    inputs = standardise(from_stored(train.inputs), from_stored(held.inputs))
+    inputs = standardize(from_stored(train.inputs), from_stored(held.inputs))
     fitted = pictures.fit_features(array_blocks(inputs[0]), 15, 0)
     tables = [pictures.transform(fitted, array_blocks(part)()) for part in inputs]
     if not scaled:
@@ -126,6 +123,7 @@ def reduced(
 
 
 def row(name: BaselineName, values: dict[str, Any], data: Data, genres: int) -> str:
+    """Fit a model with some settings changed, and return its figures as cells of the table."""
     settings = BaselineSettings(jobs=1)
     if values:
         table = dataclasses.replace(getattr(settings, name), **values)
@@ -143,16 +141,16 @@ def row(name: BaselineName, values: dict[str, Any], data: Data, genres: int) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--features-only", action="store_true")
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument("--features-only", action="store_true", help="print the first table only")
     arguments = parser.parse_args()
     tracks = load_tracks(folder())
     genres = len(tracks.genres)
     chosen: Data | None = None
     print("| features | variance in 15 | model | tracks right | clips | log loss |")
     print("|---|---|---|---|---|---|")
-    for label, (standardise, scaled) in FEATURES.items():
-        data, share = reduced(tracks, standardise, scaled=scaled)
+    for label, (standardize, scaled) in FEATURES.items():
+        data, share = reduce(tracks, standardize, scaled=scaled)
         chosen = data if chosen is None else chosen
         for name in ("knn", "svm", "logistic", "random_forest"):
             found = row(name, {}, data, genres)

@@ -1,16 +1,16 @@
-"""All baselines on a table as large as FMA small's: peak memory, and the time of each.
+"""Peak memory of all baselines on as many clips as FMA small has, and the time of each.
 
     taskset -c 0 python -m benchmarks.baselines_memory [--train 25600] [--jobs 1] [--models svm]
 
-FMA small is 8,000 tracks of 8 genres with 4 clips each: 25,600 clips of 128 x 87 values to train
-on, 3,200 to validate and 3,200 to test. Here they are made by a program: a few strong directions
-as spectrograms have them, genres that overlap (so that the models have the work that real genres
-give them), and noise; written as the project's examples in shards of 256 clips, and read,
-fitted, predicted and saved as BaselineTrainer does. The accuracies say that the genres
-overlap, and nothing about music.
+FMA small has 8,000 tracks of 8 genres with 4 clips each: 25,600 clips of 128 x 87 values to train
+on, 3,200 to validate and 3,200 to test. This program generates them: a few strong directions, as
+spectrograms have them, genres that overlap, so that the models work as hard as on real genres,
+and noise. It writes them as the project's examples in shards of 256 clips, and reads, fits,
+predicts and saves as BaselineTrainer does. The accuracies show that the genres overlap; they say
+nothing about music.
 
-Memory is the peak of the process that does all this, TensorFlow and TFX included; seconds are
-the processor's.
+Memory is the peak of the process that does all this, with TensorFlow and TFX. Seconds are
+processor seconds.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ import time
 
 import numpy as np
 
+from benchmarks.shared import command
 from components.audio.params import AudioParams
 from components.baselines.settings import BASELINES, BaselineSettings
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
 
 PARAMS = AudioParams()
 GENRES = (
@@ -44,7 +43,7 @@ TARGET_GIGABYTES = 4.0
 
 
 def write(folder: pathlib.Path, clips: dict[str, int]) -> None:
-    """The examples of every split."""
+    """Write the examples of every split."""
     import tensorflow as tf
 
     from components.audio.spectrogram.stored import to_stored
@@ -78,8 +77,8 @@ def write(folder: pathlib.Path, clips: dict[str, int]) -> None:
                     writer.write(serialize(clip, PARAMS))
 
 
-def work(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
-    """What BaselineTrainer does; prints its figures as JSON."""
+def train_baselines(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
+    """Do the work of BaselineTrainer and print the figures as JSON."""
     from components.baselines import executor, reading, store, train
     from components.trainer.memory import cache_bytes
 
@@ -89,7 +88,7 @@ def work(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
     def begin(step: str, done: int = 0, total: int = 0) -> None:
         begins.append((step, time.process_time()))
 
-    before = peak_gigabytes()
+    before = command.peak_bytes()
     begin("reading")
     split = reading.read_split(str(folder), "train", PARAMS, held_bytes=cache_bytes())
     baselines = train.fit(split.blocks, split.labels, GENRES, settings, begin)
@@ -113,8 +112,8 @@ def work(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
     print(
         json.dumps(
             {
-                "peak": peak_gigabytes(),
-                "before": before,
+                "peak": command.peak_bytes() / 1e9,
+                "before": before / 1e9,
                 "total_variance": baselines.explained_variance()["total"],
                 "seconds": seconds,
                 "megabytes": {
@@ -127,30 +126,23 @@ def work(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
     )
 
 
-def peak_gigabytes() -> float:
-    """Of this process, and not, as getrusage's, of the one that started it."""
-    lines = pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    kilobytes = int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
-    return kilobytes * 1024 / 1e9
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--train", type=int, default=25600, help="clips")
-    parser.add_argument("--jobs", type=int, default=0)
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument("--train", type=int, default=25600, help="clips to train on")
+    parser.add_argument("--jobs", type=int, default=0, help="threads of a model; 0: automatic")
     parser.add_argument("--models", nargs="*", default=list(BASELINES), choices=BASELINES)
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.folder:
-        work(arguments.folder, tuple(arguments.models), arguments.jobs)
+        train_baselines(arguments.folder, tuple(arguments.models), arguments.jobs)
         return
     with tempfile.TemporaryDirectory(prefix="genreflow-baselines-") as name:
         folder = pathlib.Path(name)
         held_out = arguments.train // 8
         write(folder, {"train": arguments.train, "validation": held_out, "test": held_out})
-        command = [sys.executable, __file__, "--folder", name, "--jobs", str(arguments.jobs)]
-        command += ["--models", *arguments.models]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
+        words = [sys.executable, "-m", command.module(__file__), "--folder", name]
+        words += ["--jobs", str(arguments.jobs), "--models", *arguments.models]
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     print(
         f"{arguments.train} clips to train on, {held_out} each to validate and test, "
@@ -160,14 +152,14 @@ def main() -> None:
     seconds = found["seconds"]
     for step in ("reading", "principal components", "predictions", "saving", "loading"):
         print(f"{step}: {seconds[step]:.0f} s")
-    print(f"in the components: {found['total_variance']:.1%} of the variance\n")
+    print(f"share of the variance in the components: {found['total_variance']:.1%}\n")
     print("| model | training, processor s | file, MB | test clips right |")
     print("|---|---|---|---|")
     for model in arguments.models:
         cells = (f"{seconds[model]:.1f}", f"{found['megabytes'][model]:.1f}")
         print(f"| {model} | {' | '.join(cells)} | {found['accuracy'][model]:.3f} |")
     if found["peak"] > TARGET_GIGABYTES:
-        sys.exit(f"more than {TARGET_GIGABYTES} GB")
+        sys.exit(f"the peak is above the target of {TARGET_GIGABYTES} GB")
 
 
 if __name__ == "__main__":

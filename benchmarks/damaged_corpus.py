@@ -1,16 +1,15 @@
-"""Real songs with damaged ones among them, through `genreflow run` as a user types it.
+"""Run `genreflow run` on real songs mixed with damaged files, and check every reject.
 
     GENREFLOW_DATA=DIR python -m benchmarks.damaged_corpus [--keep DIR]
 
-DIR holds `gtzan/` and `fma/` (wav and mp3). Their songs are listed in a manifest together
-with damaged copies, one for each kind of damage; a small network is trained. Prints what
-the run printed, and for each damaged file the reason that was expected and the one that
-rejects.csv gives; ends with 1 where they differ or a good song was left out.
+DIR holds `gtzan/` and `fma/` (wav and mp3). A manifest lists their songs together with damaged
+copies, one for each kind of damage, and a small network is trained. The program prints the run's
+output, and for each damaged file the expected reject reason and the one in rejects.csv. It exits
+with 1 if they differ or a good song was rejected.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import io
@@ -28,8 +27,9 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
-# FMA's names for genres that GTZAN has too; its one Folk song is nearest to country.
+from benchmarks.shared import command
+
+# FMA's names of genres that GTZAN has too. Its one Folk song is closest to country.
 FMA_GENRES = {"Hip-Hop": "hiphop", "Folk": "country"}
 KEPT = "kept"
 CONFIG = """
@@ -45,6 +45,8 @@ floor = 0.0
 
 @dataclasses.dataclass(frozen=True)
 class Song:
+    """Intact song of the manifest; `artist` is "" if unknown."""
+
     track_id: str
     path: pathlib.Path
     genre: str
@@ -53,10 +55,18 @@ class Song:
 
 @dataclasses.dataclass(frozen=True)
 class Damage:
-    """A file below the data folder (None: a row whose uri is `name`), and what is expected."""
+    """Damaged file, or a bad row of the manifest.
+
+    Attributes:
+      name: the file's name below the data folder.
+      description: the damage, for the table.
+      expected: the expected reject reason, or KEPT.
+      make: writes the file; None for a row whose uri is `name`, without a file.
+      track_id: None for one made of the name.
+    """
 
     name: str
-    what: str
+    description: str
     expected: str
     make: Callable[[pathlib.Path], object] | None
     genre: str = "blues"
@@ -64,6 +74,7 @@ class Damage:
 
 
 def good_songs(data: pathlib.Path) -> Iterator[Song]:
+    """Yield the songs of both data sets."""
     for path in sorted((data / "gtzan").glob("*/*.wav")):
         yield Song(f"gtzan/{path.stem}", path, path.parent.name)
     with (data / "fma" / "fma_metadata" / "tracks.csv").open(encoding="utf-8", newline="") as rows:
@@ -78,7 +89,7 @@ def good_songs(data: pathlib.Path) -> Iterator[Song]:
 
 
 def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
-    """One of each kind, made of the first wav and the first mp3."""
+    """Return one of each kind of damage, made from the first wav and the first mp3."""
     wav = next(song.path for song in songs if song.path.suffix == ".wav")
     mp3 = next(song.path for song in songs if song.path.suffix == ".mp3")
     sound, rate_hz = soundfile.read(wav, dtype="int16")
@@ -112,7 +123,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
     tag = b"ID3\x03\0\0\0\0\x7f\x76" + bytes(127 << 7 | 0x76)
     flac = pathlib.Path(outside, "whole.flac")
     soundfile.write(flac, sound, rate_hz)
-    # 36 bits of STREAMINFO: the number of samples.
+    # The number of samples is in 36 bits of STREAMINFO.
     endless = patched(flac.read_bytes(), 21, bytes([flac.read_bytes()[21] | 0x0F]) + b"\xff" * 4)
     moved = sound[rate_hz : 20 * rate_hz]
     return [
@@ -120,7 +131,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
         Damage("cut.mp3", "mp3 cut at 40 %", "truncated", content(short(mp3_bytes)), "hiphop"),
         Damage("cut.flac", "FLAC cut at 40 %", "undecodable", content(short(flac.read_bytes()))),
         Damage(
-            "cut.ogg", "Ogg cut at 40 %: it holds no length", KEPT, content(short(ogg.getvalue()))
+            "cut.ogg", "Ogg cut at 40 %: stores no length", KEPT, content(short(ogg.getvalue()))
         ),
         Damage(
             "flips.wav",
@@ -142,7 +153,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
             content(patched(wav_bytes, 0, b"SJGG")),
         ),
         Damage("empty.wav", "no bytes", "empty_file", content(b"")),
-        Damage("header.wav", "44 bytes of header alone", "truncated", content(wav_bytes[:44])),
+        Damage("header.wav", "only the 44-byte header", "truncated", content(wav_bytes[:44])),
         Damage(
             "slow.wav",
             "header says 100 Hz",
@@ -151,7 +162,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
         ),
         Damage(
             "fast.wav",
-            "header says 44,100 for 22,050 Hz",
+            "header says 44,100, not 22,050 Hz",
             KEPT,
             content(patched(wav_bytes, 24, struct.pack("<I", 44100))),
         ),
@@ -164,7 +175,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
         ),
         Damage("silence.wav", "30 s of zeros", "near_silent", audio(np.zeros_like(sound))),
         Damage("short.wav", "1.99 s", "too_short", audio(sound[: int(1.99 * rate_hz)])),
-        Damage("text.mp3", "words", "undecodable", content(b"these are words, not music\n" * 1000)),
+        Damage("text.mp3", "text", "undecodable", content(b"these are words, not music\n" * 1000)),
         Damage("copy.wav", "an exact copy", "duplicate", content(wav_bytes)),
         Damage("tagged.wav", "a copy with another tag", "duplicate", content(tagged_wav)),
         Damage(
@@ -177,13 +188,13 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
         Damage("copy.flac", "the wav as FLAC", "duplicate", audio(sound)),
         Damage(
             "a b'c\"d é日本🎷\n.wav",
-            "a copy under such a name",
+            "a copy with a hostile name",
             "duplicate",
             content(wav_bytes),
             track_id="z/named",
         ),
         Damage(
-            "other é\n.wav", "a song under such a name", KEPT, audio(moved), track_id="z/renamed"
+            "other é\n.wav", "a song with a hostile name", KEPT, audio(moved), track_id="z/renamed"
         ),
         Damage(
             "line\nbreak.wav",
@@ -203,20 +214,20 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
         ),
         Damage("pipe.wav", "a named pipe", "missing_file", lambda path: os.mkfifo(path)),
         Damage("folder.wav", "a folder", "missing_file", lambda path: path.mkdir()),
-        Damage("gone.wav", "listed, not there", "missing_file", None),
-        Damage("../../etc/passwd", "listed, above the folder", "outside_root", None),
-        Damage("https://example.org/x.mp3", "an address", "bad_metadata", None),
+        Damage("gone.wav", "listed but missing", "missing_file", None),
+        Damage("../../etc/passwd", "listed, outside the folder", "outside_root", None),
+        Damage("https://example.org/x.mp3", "a web address", "bad_metadata", None),
         Damage("endless.flac", "header says 68,719,476,735 samples", "too_long", content(endless)),
         Damage(
             "endless.wav",
-            "a copy, its length not known yet",
+            "a copy, length unknown",
             "duplicate",
             content(patched(wav_bytes, 40, b"\xf0\xff\xff\xff")),
         ),
         Damage("unlabelled.wav", "no genre", "no_genre", audio(sound[rate_hz:]), genre=""),
         Damage(
             "same id.wav",
-            "a track id that is taken",
+            "another track's id",
             "bad_metadata",
             audio(sound[::3]),
             track_id="gtzan/blues.00000",
@@ -225,7 +236,7 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
 
 
 def write_corpus(songs: list[Song], bad: list[Damage], root: pathlib.Path) -> dict[str, Damage]:
-    """Files and manifest; returns uri -> damage."""
+    """Write all files and the manifest. Return the damages by uri."""
     of_uri: dict[str, Damage] = {}
     rows = []
     for song in songs:
@@ -249,7 +260,7 @@ def write_corpus(songs: list[Song], bad: list[Damage], root: pathlib.Path) -> di
 def report(
     of_uri: dict[str, Damage], songs: list[Song], root: pathlib.Path, work: pathlib.Path
 ) -> bool:
-    """Prints the table; True where all is as expected."""
+    """Print the table. Return whether every file ended as expected."""
     from components.common.escape import printable_cell
 
     with (work / "rejects.csv").open(encoding="utf-8", newline="") as rows:
@@ -263,25 +274,28 @@ def report(
         mark = "" if found == damage.expected else "   <-- differs"
         as_expected &= not mark
         name = printable_cell(uri)[:42]
-        print(f"{name:42} {damage.what:36} {damage.expected:16} {found:16} {detail[:70]}{mark}")
+        print(
+            f"{name:42} {damage.description:36} {damage.expected:16} {found:16} {detail[:70]}{mark}"
+        )
     for row in rejects.values():
-        print(f"a good song was left out: {row['track_id']}: {row['reason']} ({row['detail']})")
+        print(f"rejected a good song: {row['track_id']}: {row['reason']} ({row['detail']})")
     counts = json.loads((work / "results.json").read_text(encoding="utf-8"))["counts"]
     kept = sum(damage.expected == KEPT for damage in of_uri.values())
     print(
         f"{len(songs)} good songs, {len(songs) - len(rejects)} of them read; "
-        f"{len(of_uri)} damaged or odd files, of which {kept} can be read all the same; "
+        f"{len(of_uri)} damaged or odd files, {kept} of them expected to be read; "
         f"results.json: {counts['tracks_listed']} listed, {counts['tracks_read']} read, "
-        f"left out: {counts['rejects']}"
+        f"rejected: {counts['rejects']}"
     )
     return as_expected and not rejects and counts["tracks_read"] == len(songs) + kept
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--keep", type=pathlib.Path, help="work here and leave it")
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument("--keep", type=pathlib.Path, help="work folder, kept afterwards")
     arguments = parser.parse_args()
-    songs = list(good_songs(pathlib.Path(os.environ["GENREFLOW_DATA"]).resolve()))
+    data = command.data_folder(file="gtzan/manifest.csv").resolve()
+    songs = list(good_songs(data))
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.keep or pathlib.Path(temporary)).resolve()
         root, outside = folder / "data", folder / "outside"
@@ -289,9 +303,11 @@ def main() -> int:
         outside.mkdir()
         of_uri = write_corpus(songs, damages(songs, outside), root)
         (folder / "damaged.toml").write_text(CONFIG)
-        command = [str(GENREFLOW), "run", "-c", str(folder / "damaged.toml"), "-d", str(root)]
         work = folder / "work"
-        subprocess.run([*command, "-w", str(work)], check=True)
+        subprocess.run(
+            [command.GENREFLOW, "run", "-c", folder / "damaged.toml", "-d", root, "-w", work],
+            check=True,
+        )
         return 0 if report(of_uri, songs, root, work) else 1
 
 

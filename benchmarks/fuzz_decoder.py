@@ -1,20 +1,19 @@
-"""Damaged audio files by the thousand: each must end as clips or as a reject.
+"""Fuzzing of the decoder: thousands of damaged audio files must each give clips or a reject.
 
     python -m benchmarks.fuzz_decoder [--cases 20000] [--seed 0]
 
-Small files of every format are cut, flipped, spliced, given absurd header values and each
-other's headers. Prints how the cases ended, the slowest and the peak memory; a crash of
-native code ends the run with its signal, after the case's number was written to stderr.
+Small files of every format are cut, spliced, and get flipped bits, absurd header values and each
+other's headers. The program prints the outcomes, the slowest case and the peak memory. An
+exception ends it with the case's number. A crash in native code ends it with the signal; the case
+is then the file that is left in the temporary folder.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import io
 import os
 import pathlib
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ import time
 import numpy as np
 import soundfile
 
+from benchmarks.shared import command
 from components.audio.clips import clip_starts
 from components.audio.decoding.clip_reader import read_clips
 from components.audio.decoding.decode import DecodeError
@@ -41,7 +41,7 @@ HEADER_BYTES = 64
 
 
 def seeds() -> list[tuple[str, bytes]]:
-    """Healthy files: (extension, content), 2 s each, mono and stereo."""
+    """Return (extension, content) of intact files of 2 s, mono and stereo."""
     files = []
     rng = np.random.default_rng(0)
     for channels in (1, 2):
@@ -50,20 +50,20 @@ def seeds() -> list[tuple[str, bytes]]:
             buffer = io.BytesIO()
             soundfile.write(buffer, samples, 22050, format=kind, **options)
             files.append((extension, buffer.getvalue()))
-            if extension == "mp3":  # and without the frame that tells its length
+            if extension == "mp3":  # also without the frame that holds its length
                 content = buffer.getvalue()
                 files.append((extension, content[content.index(content[:2], 150) :]))
     return files
 
 
 def damage(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
-    """One to three random mutations."""
+    """Return the content after one to three random mutations."""
     data = bytearray(content)
     for _ in range(rng.integers(1, 4)):
-        where = int(rng.integers(0, max(1, len(data))))
+        at = int(rng.integers(0, max(1, len(data))))
         match rng.integers(0, 7):
-            case 0:  # broken off
-                del data[where:]
+            case 0:  # truncated
+                del data[at:]
             case 1:  # bits flipped anywhere
                 for place in rng.integers(0, max(1, len(data)), 20):
                     if data:
@@ -76,16 +76,16 @@ def damage(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
             case 3:  # another file's header
                 data[:HEADER_BYTES] = other[:HEADER_BYTES]
             case 4:  # a piece missing
-                del data[where : where + int(rng.integers(1, 4096))]
+                del data[at : at + int(rng.integers(1, 4096))]
             case 5:  # noise inside
-                data[where : where + 512] = rng.bytes(512)
-            case _:  # something in front, as tags are
+                data[at : at + 512] = rng.bytes(512)
+            case _:  # bytes in front, as tags are
                 data[:0] = rng.bytes(int(rng.integers(1, 2048)))
     return bytes(data)
 
 
 def run_case(path: pathlib.Path) -> str:
-    """How a file ended: "clips", or the reason of its reject."""
+    """Read a file's clips. Return the outcome: "clips", or the reject reason."""
     try:
         clips = read_clips(
             path,
@@ -100,14 +100,14 @@ def run_case(path: pathlib.Path) -> str:
 
 
 def campaign(cases: int, seed: int, folder: pathlib.Path) -> tuple[collections.Counter[str], float]:
-    """Runs cases; returns how they ended, and the seconds of the slowest."""
-    healthy = seeds()
+    """Run cases. Return the number of each outcome, and the seconds of the slowest case."""
+    intact = seeds()
     rng = np.random.default_rng(seed)
     ends: collections.Counter[str] = collections.Counter()
     slowest = 0.0
     for case in range(cases):
-        extension, content = healthy[int(rng.integers(len(healthy)))]
-        _, other = healthy[int(rng.integers(len(healthy)))]
+        extension, content = intact[int(rng.integers(len(intact)))]
+        _, other = intact[int(rng.integers(len(intact)))]
         path = folder / f"case.{extension}"
         path.write_bytes(damage(content, other, rng))
         begun = time.perf_counter()
@@ -121,16 +121,18 @@ def campaign(cases: int, seed: int, folder: pathlib.Path) -> tuple[collections.C
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--cases", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # libmpg123's remarks
+    # libmpg123 prints warnings to descriptor 2; Python's own messages are still shown.
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with tempfile.TemporaryDirectory() as folder:
         ends, slowest = campaign(arguments.cases, arguments.seed, pathlib.Path(folder))
     for end, number in ends.most_common():
         print(f"{number:7d}  {end}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak = command.peak_bytes() / 2**20
     print(f"{arguments.cases} cases, slowest {slowest * 1000:.0f} ms, peak memory {peak:.0f} MB")
 
 

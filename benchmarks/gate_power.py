@@ -1,20 +1,18 @@
-"""What the gate's statistics are worth: coverage, false blessings, power, time.
+"""Coverage, false blessings, power and time of the gate's statistics, on simulated test splits.
 
     python -m benchmarks.gate_power [--trials 2000] [--seed 0] [--tables time coverage ...]
 
-Simulated test splits: eight genres, 20 points above to 20 points below the mean accuracy.
-Models' answers are correlated, as some tracks are hard for all, and tracks of an artist
-come out alike: each model has a normal score for every track, of which a share (`likeness`)
-is its artist's, and is right where the score is below the quantile of its accuracy for the
-genre. Between models both parts are correlated (`CORRELATION`). Intervals are of 1,000
-resamples here, and the gate's own functions and rules are what is called.
+A test split has eight genres, from 20 points above to 20 points below the mean accuracy. Models'
+predictions are correlated, as some tracks are hard for all models, and so are the tracks of an
+artist. Each model has a normal score for every track, of which a share (`likeness`) belongs
+to the artist. The model is right if the score is below the quantile of its accuracy for the genre.
+Both parts of the score are correlated between models (`CORRELATION`). The gate's own functions and
+rules are called, with 1,000 resamples an interval.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import resource
 import time
 from collections.abc import Iterator, Mapping
 
@@ -22,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import special
 
+from benchmarks.shared import command
 from components.gate import rules
 from components.gate.comparison import Comparison, compare
 from components.gate.settings import GateSettings
@@ -32,14 +31,15 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 RESAMPLES = 1000
-OFFSETS = np.array([0.2, 0.15, 0.1, 0.05, -0.05, -0.1, -0.15, -0.2])  # of each genre's accuracy
+# Each genre's accuracy minus the mean.
+OFFSETS = np.array([0.2, 0.15, 0.1, 0.05, -0.05, -0.1, -0.15, -0.2])
 BASELINE_ACCURACY = 0.50
 SIZES = (64, 200, 800)
 GAINS = (0.0, 0.05, 0.10, 0.15)
 MARGINS = (0.0, 0.02, 0.05)
 MODELS = ("candidate", "baseline", "ensemble", "serving")
-# Of the scores. The average of all models has the candidate in it; what serves is its
-# like, of an earlier training.
+# Of the scores. The ensemble averages all models and so contains the candidate. The serving model
+# is similar to the candidate, from an earlier training.
 CORRELATION = np.array(
     [
         [1.0, 0.5, 0.85, 0.7],
@@ -52,15 +52,20 @@ CORRELATION = np.array(
 
 @dataclasses.dataclass(frozen=True)
 class Design:
-    """A test split: so many tracks, by artists of `artist_tracks` each (0: of one to twenty,
-    geometrically distributed with mean five), with that much likeness."""
+    """Design of a test split.
+
+    Attributes:
+      tracks: number of tracks.
+      artist_tracks: tracks of each artist; 0: one to twenty, geometric with mean five.
+      likeness: share of a track's score that its artist's tracks have in common.
+    """
 
     tracks: int
     artist_tracks: int = 1
     likeness: float = 0.0
 
     def groups(self, rng: np.random.Generator) -> Integers:
-        """For each track its artist, `[tracks]`."""
+        """Draw the artist of each track, `[tracks]`."""
         if self.artist_tracks:
             return np.arange(self.tracks) // self.artist_tracks
         sizes = np.minimum(rng.geometric(0.2, size=self.tracks), 20)
@@ -73,15 +78,15 @@ class Design:
         return f"{self.tracks} tracks, artists {size} tracks, likeness {self.likeness}"
 
 
-def of_genres(accuracy: float) -> Floats:
-    """The accuracy for each genre, `[genres]`; at most 1, which lowers the mean."""
+def genre_accuracies(accuracy: float) -> Floats:
+    """Return the accuracy for each genre, `[genres]`; clipped to 1, which can lower the mean."""
     return np.clip(accuracy + OFFSETS, 0, 1)
 
 
 def simulate(
     design: Design, accuracy: Mapping[str, float], groups: Integers, rng: np.random.Generator
 ) -> tuple[dict[str, Floats], Integers]:
-    """For each model 1 where it is right, `[tracks]`; and each track's genre."""
+    """Return for each model 1 where it is right, `[tracks]`, and each track's genre."""
     names = list(accuracy)
     places = [MODELS.index(name) for name in names]
     factor = np.linalg.cholesky(CORRELATION[np.ix_(places, places)])
@@ -91,7 +96,7 @@ def simulate(
     score = np.sqrt(1 - design.likeness) * own + np.sqrt(design.likeness) * common
     genre = rng.permutation(np.arange(design.tracks) % len(OFFSETS))
     right = {
-        name: (row < special.ndtri(of_genres(accuracy[name])[genre])).astype(float)
+        name: (row < special.ndtri(genre_accuracies(accuracy[name])[genre])).astype(float)
         for name, row in zip(names, score, strict=True)
     }
     return right, genre
@@ -100,7 +105,7 @@ def simulate(
 def trials(
     count: int, design: Design, accuracy: Mapping[str, float], seed: int
 ) -> Iterator[tuple[dict[str, Floats], Integers, Integers]]:
-    """Simulated splits: right or not for each model, genres, artists."""
+    """Yield simulated splits: right or not for each model, genres, artists."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         groups = design.groups(rng)
@@ -109,7 +114,7 @@ def trials(
 
 
 def plain_percentile(difference: Floats, groups: Integers) -> tuple[float, float]:
-    """The interval that the gate would have without what resampling.py adds."""
+    """Return the plain percentile interval, without the corrections of resampling.py."""
     sums, sizes = np.bincount(groups, difference), np.bincount(groups)
     statistics = np.column_stack([sums, sizes])
     rng = np.random.default_rng(resampling.SEED)
@@ -119,7 +124,7 @@ def plain_percentile(difference: Floats, groups: Integers) -> tuple[float, float
 
 
 def print_coverage(count: int, seed: int) -> None:
-    """How often intervals hold the true difference, and how often equal models are told apart."""
+    """Print how often intervals cover the true difference, and how often equal models differ."""
     print("| test split | accuracies | coverage | plain percentile | equal models blessed |")
     print("|---|---|---|---|---|")
     designs = [
@@ -141,7 +146,7 @@ def print_coverage(count: int, seed: int) -> None:
     ]
     for design, base in designs:
         accuracy = {"candidate": base + 0.05, "baseline": base}
-        ours, theirs = (float(of_genres(share).mean()) for share in accuracy.values())
+        ours, theirs = (float(genre_accuracies(share).mean()) for share in accuracy.values())
         gain = ours - theirs
         covered = plain = 0
         for right, _, groups in trials(count, design, accuracy, seed):
@@ -162,20 +167,20 @@ def print_coverage(count: int, seed: int) -> None:
 
 
 def beats(right: Mapping[str, Floats], groups: Integers, margin: float) -> bool:
-    """Whether rule beats_baseline passes."""
-    found = compared(right, "baseline", groups, RESAMPLES)
+    """Return whether the rule beats_baseline passes."""
+    found = compare_candidate(right, "baseline", groups, RESAMPLES)
     return rules.beats_baseline(GateSettings(baseline_margin=margin), found).outcome == "pass"
 
 
-def compared(
+def compare_candidate(
     right: Mapping[str, Floats], other: str, groups: Integers, resamples: int
 ) -> Comparison:
-    """The candidate against another; one resample where the interval is not looked at."""
+    """Compare the candidate with another model. One resample will do if the interval is unused."""
     return compare(other, right["candidate"], right[other], groups, resamples=resamples)
 
 
 def print_power(count: int, seed: int) -> None:
-    """How often beats_baseline passes, by the true gain, the margin and the test split."""
+    """Print how often beats_baseline passes, by true gain, margin and test split."""
     head = " | ".join(f"{100 * gain:.0f} points" for gain in GAINS)
     print(f"| test split | margin | {head} |")
     print("|---|---|" + "---|" * len(GAINS))
@@ -185,7 +190,7 @@ def print_power(count: int, seed: int) -> None:
         for column, gain in enumerate(GAINS):
             accuracy = {"candidate": BASELINE_ACCURACY + gain, "baseline": BASELINE_ACCURACY}
             for right, _, groups in trials(count, design, accuracy, seed):
-                found = compared(right, "baseline", groups, RESAMPLES)
+                found = compare_candidate(right, "baseline", groups, RESAMPLES)
                 for row, margin in enumerate(MARGINS):
                     settings = GateSettings(baseline_margin=margin)
                     passed[row, column] += rules.beats_baseline(settings, found).outcome == "pass"
@@ -195,7 +200,7 @@ def print_power(count: int, seed: int) -> None:
 
 
 def print_all_rules(count: int, seed: int) -> None:
-    """How often each rule passes, and all of them, with the defaults."""
+    """Print how often each rule passes, and all together, with the default settings."""
     ids = ("absolute_floor", "beats_baseline", "holds_ensemble", "holds_serving", "genre_recall")
     print(f"| test tracks | true gain | {' | '.join(ids)} | all |")
     print("|---|---|" + "---|" * (len(ids) + 1))
@@ -209,14 +214,16 @@ def print_all_rules(count: int, seed: int) -> None:
             passed = np.zeros(len(ids) + 1)
             for right, genre, groups in trials(count, Design(size), accuracy, seed):
                 outcomes = [
-                    rules.absolute_floor(settings, _known(right["candidate"]), len(OFFSETS)),
-                    rules.beats_baseline(settings, compared(right, "baseline", groups, RESAMPLES)),
-                    rules.holds_ensemble(settings, compared(right, "ensemble", groups, 1)),
-                    rules.holds_serving(settings, compared(right, "serving", groups, 1)),
+                    rules.absolute_floor(settings, _share(right["candidate"]), len(OFFSETS)),
+                    rules.beats_baseline(
+                        settings, compare_candidate(right, "baseline", groups, RESAMPLES)
+                    ),
+                    rules.holds_ensemble(settings, compare_candidate(right, "ensemble", groups, 1)),
+                    rules.holds_serving(settings, compare_candidate(right, "serving", groups, 1)),
                     rules.genre_recall(
                         settings,
                         {
-                            str(g): _known(right["candidate"][genre == g])
+                            str(g): _share(right["candidate"][genre == g])
                             for g in range(len(OFFSETS))
                         },
                         {str(g): int((genre == g).sum()) for g in range(len(OFFSETS))},
@@ -229,14 +236,14 @@ def print_all_rules(count: int, seed: int) -> None:
             print(f"| {size} | {100 * gain:.0f} points | {shares} |", flush=True)
 
 
-def _known(right: Floats) -> Interval:
-    """A share whose interval is not looked at."""
+def _share(right: Floats) -> Interval:
+    """Return the share that is right, as an interval of no width."""
     share = float(right.mean())
     return Interval(share, share, share)
 
 
 def print_tolerance(count: int, seed: int) -> None:
-    """A candidate against what serves: by the estimate, as the gate does, or by the interval."""
+    """Print how often holds_serving passes by the estimate, as in the gate, and by the interval."""
     tolerance = GateSettings().serving_tolerance
     print("| test tracks | candidate | passes by the estimate | passes if proven by the interval |")
     print("|---|---|---|---|")
@@ -245,17 +252,17 @@ def print_tolerance(count: int, seed: int) -> None:
             accuracy = {"candidate": 0.6 - loss, "serving": 0.6}
             estimate = proven = 0
             for right, _, groups in trials(count, Design(size), accuracy, seed):
-                found = compared(right, "serving", groups, RESAMPLES)
+                found = compare_candidate(right, "serving", groups, RESAMPLES)
                 estimate += rules.holds_serving(GateSettings(), found).outcome == "pass"
                 proven += found.difference.low > -tolerance
-            shown = f"{100 * loss:.0f} points worse" if loss else "as good"
+            shown = f"{100 * loss:.0f} points worse" if loss else "equal"
             print(
                 f"| {size} | {shown} | {estimate / count:.0%} | {proven / count:.0%} |", flush=True
             )
 
 
 def print_times(repeats: int = 5) -> None:
-    """Seconds of one comparison, and the process' peak memory."""
+    """Print the seconds of one comparison, and the process's peak memory."""
     print("| tracks | resamples | seconds (median) |")
     print("|---|---|---|")
     rng = np.random.default_rng(0)
@@ -267,12 +274,11 @@ def print_times(repeats: int = 5) -> None:
             resampling.paired_difference(a, b, np.arange(tracks), resamples=10_000)
             seconds.append(time.monotonic() - begun)
         print(f"| {tracks} | 10,000 | {float(np.median(seconds)):.2f} |", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nPeak memory of the process: {peak:.0f} MB.")
+    print(f"\nPeak memory of the process: {command.peak_bytes() / 2**20:.0f} MB.")
 
 
 def print_correlations(seed: int) -> None:
-    """What the scores' correlations mean for right and wrong answers."""
+    """Print how the scores' correlations translate to right and wrong predictions."""
     accuracy = dict.fromkeys(MODELS, 0.6)
     right, _ = simulate(Design(200_000), accuracy, np.arange(200_000), np.random.default_rng(seed))
     for name in MODELS[1:]:
@@ -282,9 +288,9 @@ def print_correlations(seed: int) -> None:
 
 
 def keep_draws() -> None:
-    """Draws each number of groups once: they are the same for every trial, as the seed is.
+    """Cache the draws of each number of groups, which are the same in every trial.
 
-    Only the time is another; print_times does without.
+    Results stay the same. print_times runs before, so that it measures the drawing too.
     """
     kept: dict[tuple[int, int], list[Floats]] = {}
     draw = resampling.drawn_weights
@@ -300,17 +306,17 @@ def keep_draws() -> None:
 TABLES = {
     "coverage": ("Coverage of the 95 % interval", print_coverage),
     "power": (
-        f"How often beats_baseline passes, by the true gain over a baseline of {BASELINE_ACCURACY}",
+        f"Passes of beats_baseline by the true gain over a baseline of {BASELINE_ACCURACY}",
         print_power,
     ),
-    "rules": ("How often each rule passes with the defaults", print_all_rules),
-    "tolerance": ("What holding against the model that serves lets pass", print_tolerance),
+    "rules": ("Passes of each rule with the default settings", print_all_rules),
+    "tolerance": ("Passes of holds_serving by the candidate's true loss", print_tolerance),
 }
 
 
 def main() -> None:
-    """Prints tables, in Markdown."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    """Print tables in Markdown."""
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--trials", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     names = ("time", *TABLES)
@@ -319,7 +325,7 @@ def main() -> None:
     if "time" in arguments.tables:
         print("Time of one comparison\n")
         print_times()
-        print("\nRight and wrong at an accuracy of 0.6\n")
+        print("\nCorrelation of right and wrong predictions at an accuracy of 0.6\n")
         print_correlations(arguments.seed)
     keep_draws()
     for name, (title, show) in TABLES.items():

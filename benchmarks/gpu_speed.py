@@ -1,19 +1,18 @@
-"""Training images a second of VGG16 and ResNet50, beside the same networks in PyTorch.
+"""Training speed of VGG16 and ResNet50 in images a second, compared with PyTorch.
 
     KERAS_BACKEND=jax python -m benchmarks.gpu_speed [--side 224] [--batch 64] [--steps 30]
 
-Both on the same card in one run, in turn, in mixed precision: ours on Keras (JAX unless
-KERAS_BACKEND says otherwise; TensorFlow is not needed), PyTorch's with autocast,
-channels_last, cuDNN's search for the fastest kernels, Adam in one kernel, and with --compile
-torch.compile. Sides: what --side says, and 0, the spectrogram's own 128 x 87.
+Both train on the same GPU in one run, in turn, in mixed precision. Ours runs on Keras: on JAX by
+default, on TensorFlow with KERAS_BACKEND=tensorflow. PyTorch's runs with autocast, channels_last,
+cuDNN's search for the fastest kernels, fused Adam, and torch.compile with --compile. The pictures
+have --side pixels a side, and then the spectrogram's own 128 x 87.
 
-Ours takes stored spectrograms from the host's memory, shuffled, colours and resizes them in
-the step, and cuts the gradients to a norm, as the Trainer does. PyTorch's takes one batch of
-finished pictures that stays on the card, and cuts alike. Images a second: the median of
---rounds rounds of --steps steps, after one round that is not counted; a round ends when the
-card has finished.
+Ours reads shuffled spectrograms from the host's memory, colours and resizes them in the training
+step, and clips gradients by norm, as the Trainer does. PyTorch's repeats one batch of finished
+pictures on the GPU, and clips gradients the same way. Images a second are the median of --rounds
+rounds of --steps steps after a warm-up round. A round ends when the GPU has finished.
 
-What is not installed is said, and the rest measured. On a processor, to see it run:
+A library that is not installed is reported and skipped. To try the program on a CPU:
 
     KERAS_BACKEND=jax python -m benchmarks.gpu_speed --side 32 --batch 2 --steps 2 --rounds 1
 """
@@ -29,6 +28,8 @@ import sys
 import time
 from collections.abc import Callable
 from typing import Any
+
+from benchmarks.shared import command
 
 BACKENDS = ("jax", "tensorflow")
 NETWORKS = ("vgg16", "resnet50")
@@ -47,7 +48,7 @@ def installed(name: str) -> bool:
 
 
 def choose_backend() -> str | None:
-    """Sets KERAS_BACKEND before Keras is imported; None where Keras has nothing to run on."""
+    """Set KERAS_BACKEND and return it, before Keras is imported; None if Keras cannot run."""
     wanted = os.environ.get("KERAS_BACKEND")
     found = [name for name in ((wanted,) if wanted else BACKENDS) if installed(name)]
     if not installed("keras") or not found:
@@ -57,7 +58,8 @@ def choose_backend() -> str | None:
 
 
 def images_per_second(one_round: Callable[[], None], images: int, rounds: int) -> float:
-    one_round()  # compiles, and finds kernels
+    """Return the median speed of some rounds of `images` each."""
+    one_round()  # compiles and selects kernels
     taken = []
     for _ in range(rounds):
         begun = time.perf_counter()
@@ -67,7 +69,7 @@ def images_per_second(one_round: Callable[[], None], images: int, rounds: int) -
 
 
 def ours(name: str, side: int, options: argparse.Namespace) -> float:
-    """Images a second of components.models on Keras."""
+    """Measure a network of components.models on Keras, in images a second."""
     import keras
     import numpy as np
 
@@ -100,7 +102,7 @@ def ours(name: str, side: int, options: argparse.Namespace) -> float:
     def one_round() -> None:
         nonlocal epoch
         epoch += 1
-        # Keras hands back numbers, so the card has finished.
+        # The history has numbers, so the GPU has finished.
         batches = clips.batches(options.batch, shuffle=(0, epoch))
         history = network.model.fit(batches, shuffle=False, verbose=0)
         assert math.isfinite(history.history["loss"][0])
@@ -109,7 +111,7 @@ def ours(name: str, side: int, options: argparse.Namespace) -> float:
 
 
 def torch_network(name: str, height: int, width: int) -> Any:
-    """The same layers, widths and strides as components.models has, in PyTorch."""
+    """Build a network of components.models in PyTorch: same layers, widths and strides."""
     from torch import nn
 
     if name == "vgg16":
@@ -170,7 +172,7 @@ def torch_network(name: str, height: int, width: int) -> Any:
 
 
 def theirs(name: str, side: int, options: argparse.Namespace) -> float:
-    """Images a second of PyTorch."""
+    """Measure the same network in PyTorch, in images a second."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -201,6 +203,7 @@ def theirs(name: str, side: int, options: argparse.Namespace) -> float:
 
 
 def device_of(backend: str | None) -> str:
+    """Return the device that a Keras backend runs on, with the backend's version."""
     if backend == "jax":
         import jax
 
@@ -215,6 +218,7 @@ def device_of(backend: str | None) -> str:
 
 
 def measure(backend: str | None, options: argparse.Namespace) -> None:
+    """Print the table, with empty cells for a library that is not installed."""
     if backend:
         print(f"ours: {device_of(backend)}, mixed_bfloat16, compiled by XLA")
     if installed("torch"):
@@ -242,26 +246,26 @@ def measure(backend: str | None, options: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--side", type=int, default=224)
+    options = command.parser(__file__, __doc__)
+    options.add_argument("--side", type=int, default=224, help="pixels")
     options.add_argument("--batch", type=int, default=64)
-    options.add_argument("--steps", type=int, default=30)
+    options.add_argument("--steps", type=int, default=30, help="training steps a round")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--compile", action="store_true", help="torch.compile PyTorch's networks")
     arguments = options.parse_args()
-    # JAX would take most of the card's memory before PyTorch comes to its turn.
+    # JAX would otherwise allocate most of the GPU's memory and leave too little to PyTorch.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     wanted = os.environ.get("KERAS_BACKEND", " or ".join(BACKENDS))
     backend = choose_backend()
     if backend is None:
-        lacking = f"Keras on {wanted}" if installed("keras") else "Keras"
-        print(f"ours is not measured: {lacking} is not installed (pip install keras jax[cuda12])")
+        missing = f"Keras on {wanted}" if installed("keras") else "Keras"
+        print(f"skipping ours: {missing} is not installed (pip install keras jax[cuda12])")
     if not installed("torch"):
-        print("PyTorch is not measured: it is not installed (pip install torch)")
+        print("skipping PyTorch: it is not installed (pip install torch)")
     if backend or installed("torch"):
         measure(backend, arguments)
     else:
-        sys.exit("nothing to measure")
+        sys.exit("nothing to measure: install Keras with JAX, or PyTorch")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""How the audio stage grows with the corpus: time a track, and peak memory.
+"""Growth of the audio stage with the corpus: time a track, and peak memory.
 
     GENREFLOW_DATA=... python -m benchmarks.growth [--tracks 2000 20000] [--repeats 3]
 
-Links the real FMA mp3s again and again under new names and runs the SpectrogramGen executor
-on the list as the pipeline would (the same Beam runner, shards, clip store and all). Each
-run is a process of its own, sizes alternate, and the figures are medians. "marginal" is
-what one more track costs from the smaller to the larger corpus, and within the larger one
-from quarter to quarter, in processor time (all processes together, which other work on the
-machine moves least) and by the clock. "peak memory" is the proportional share (PSS) of
-all processes at its highest, sampled.
+The program links the real FMA mp3s many times under new names and runs the SpectrogramGen executor
+on them as the pipeline does: same Beam runner, shards and clip store. Each run has a process of
+its own, sizes alternate, and figures are medians. "marginal" is the cost of one more track, from
+the smaller to the larger corpus and in each quarter of the larger one. CPU time counts all
+processes, and depends least on other work on the machine. "peak memory" is the largest sampled sum
+of all processes' proportional share (PSS).
 
-The repeated files would all be duplicates: their fingerprints are salted with the ids, so
-that the search for duplicates does its usual work and finds none.
+All repeated files would be duplicates. Their fingerprints are salted with the track ids, so the
+search for duplicates does its usual work and finds none.
 """
 
 from __future__ import annotations
@@ -34,19 +33,17 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from benchmarks.shared import command
 from components.common.progress import EVENT_FILE_VARIABLE
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 
 SAMPLE_SECONDS = 0.5
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--tracks", type=int, nargs=2, default=(2000, 20000))
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--runner", default="auto", help="beam.runner")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each size")
+    parser.add_argument("--runner", default="auto", help="the setting beam.runner")
     parser.add_argument("--one-run", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one_run:
@@ -70,7 +67,7 @@ def _print_tables(runs: dict[int, list[dict[str, Any]]], small: int, large: int)
         }
         for tracks, found in runs.items()
     }
-    print("| tracks | clock, s | processors, s | processors, ms a track | peak memory, MB |")
+    print("| tracks | wall time, s | CPU time, s | CPU time, ms/track | peak memory, MB |")
     print("|---|---|---|---|---|")
     for tracks, value in median.items():
         print(
@@ -78,7 +75,7 @@ def _print_tables(runs: dict[int, list[dict[str, Any]]], small: int, large: int)
             f"| {1000 * value['cpu_seconds'] / tracks:.1f} | {value['peak_bytes'] / 1e6:.0f} |"
         )
     print()
-    print("| marginal, ms a track | processors | clock |")
+    print("| marginal, ms/track | CPU time | wall time |")
     print("|---|---|---|")
     more = large - small
     cpu, clock = (
@@ -95,21 +92,21 @@ def _print_tables(runs: dict[int, list[dict[str, Any]]], small: int, large: int)
 
 
 def _in_process(tracks: int, runner: str) -> dict[str, Any]:
-    """One run in a process of its own, watched from here."""
+    """Run once in a separate process, and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         events = pathlib.Path(folder, "events.jsonl")
         events.touch()
         environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
             "TF_CPP_MIN_LOG_LEVEL": "2",
             EVENT_FILE_VARIABLE: str(events),
         }
-        command = [sys.executable, __file__, "--runner", runner, "--one-run", folder, str(tracks)]
+        words = [sys.executable, "-m", command.module(__file__)]
+        words += ["--runner", runner, "--one-run", folder, str(tracks)]
         log = pathlib.Path(folder, "log")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, stdout=output, stderr=subprocess.STDOUT, env=environment
+                words, stdout=output, stderr=subprocess.STDOUT, env=environment
             )
             samples = list(_watch(process, events))
         if process.returncode:
@@ -128,6 +125,8 @@ def _in_process(tracks: int, runner: str) -> dict[str, Any]:
 
 
 class _Sample(NamedTuple):
+    """Sample of a running process: seconds, CPU seconds, bytes, and tracks done so far."""
+
     clock: float
     cpu: float
     memory: int
@@ -135,7 +134,7 @@ class _Sample(NamedTuple):
 
 
 def _watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[_Sample]:
-    """Clock, processor seconds and memory of a process and its children, and tracks done."""
+    """Sample a process and its children until it ends."""
     spent: dict[tuple[int, float], float] = {}
     root = psutil.Process(process.pid)
     tracks = 0
@@ -155,6 +154,7 @@ def _watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[_
 
 
 def _pss(pid: int) -> int:
+    """Return the proportional share of a process's memory, in bytes."""
     for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return 1024 * int(line.split()[1])
@@ -162,7 +162,7 @@ def _pss(pid: int) -> int:
 
 
 def _marginal(samples: list[_Sample], first: float, last: float) -> dict[str, float]:
-    """Milliseconds a track between two numbers of tracks done."""
+    """Return milliseconds a track between two numbers of finished tracks."""
     inside = [sample for sample in samples if first <= sample.tracks <= last and sample.tracks]
     a, b = inside[0], inside[-1]
     tracks = max(1, b.tracks - a.tracks)
@@ -173,8 +173,7 @@ def _marginal(samples: list[_Sample], first: float, last: float) -> dict[str, fl
 
 
 def _write_corpus(folder: pathlib.Path, tracks: int) -> None:
-    source = pathlib.Path(os.environ["GENREFLOW_DATA"], "fma", "fma_small", "000")
-    files = sorted(source.glob("*.mp3"))
+    files = command.fma_files()
     copies = [shutil.copy(file, folder.parent / file.name) for file in files]
     folder.mkdir()
     with (folder / "manifest.csv").open("w", newline="") as out:
@@ -187,7 +186,7 @@ def _write_corpus(folder: pathlib.Path, tracks: int) -> None:
 
 
 def _one_run(folder: pathlib.Path, tracks: int, runner: Any) -> None:
-    """Runs the executor on `tracks` tracks in this process."""
+    """Run the executor on `tracks` tracks in this process."""
     import unittest.mock
 
     from tfx.types import standard_artifacts
@@ -236,7 +235,7 @@ def _one_run(folder: pathlib.Path, tracks: int, runner: Any) -> None:
         executor.Executor(context).Do({}, outputs, dict(component.spec.exec_properties))
     read = json.loads((folder / "rejects" / "summary.json").read_text())["tracks_read"]
     if read != tracks:
-        raise SystemExit(f"{read} tracks were read of {tracks}")
+        raise SystemExit(f"the executor read {read} of {tracks} tracks")
 
 
 if __name__ == "__main__":

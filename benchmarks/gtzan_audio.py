@@ -1,26 +1,23 @@
-"""Every model on 55 real recordings, from the audio on: how many of them each gets right.
+"""Accuracy of every model on 55 real recordings, starting from the audio.
 
     GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.gtzan_audio [--save FOLDER]
 
-GENREFLOW_DATA/gtzan: ten genres, 5 or 6 recordings each, too few to learn genres from, and
-enough to see that a training learns at all; guessing gets 5.5 right. Five folds by recording,
-stratified by genre: each recording is tested once, by models that were trained on three
-folds. On the fourth the networks chose their epoch and the weighted ensemble its weights.
-The audio stage cuts the clips; a recording's probabilities are the mean of its clips'.
-Everything else is what configs/gtzan.toml says, and nothing was tuned on these recordings.
+GENREFLOW_DATA/gtzan has ten genres with 5 or 6 recordings each. That is too few to learn genres
+from, and enough to see whether a training learns at all. Guessing gets 5.5 right. There are five
+folds by recording, stratified by genre. Each recording is tested once, by models trained on three
+folds. The fourth chooses the networks' epoch and the weighted ensemble's weights. The audio stage
+cuts the clips; a recording's probabilities are the mean of its clips'. Everything else is as in
+configs/gtzan.toml, and nothing was tuned on these recordings.
 
-Intervals are the gate's, 95 %, by recording; "minus random_forest" is the paired difference
-to the reference study's recipe, a random forest on 15 principal components. Below the table:
-what the gate says of the candidate of the first split, which is what a single run would be.
+Intervals are those of the gate, 95 %, by recording. "minus random_forest" is the paired difference
+to the reference study's recipe, a random forest on 15 principal components. Below the table are
+the gate's decisions on the splits' candidates, the first in full, as a single run would give it.
 
-"--save FOLDER" keeps what each network says of each clip, and takes it from there when the
-program is run again.
+"--save FOLDER" keeps each network's predictions, and a rerun reads them from there.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 import dataclasses
 import json
 import os
@@ -32,12 +29,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from benchmarks.gtzan_models import Answers
-from benchmarks.mels import shown
-from components.audio.decoding.decoder import InProcessDecoder
+from benchmarks.shared import command
+from benchmarks.shared.gtzan_models import ModelResult
+from benchmarks.shared.gtzan_tracks import format_interval
+from benchmarks.shared.recordings import (
+    FOLDS,
+    Labels,
+    Recordings,
+    assign_folds,
+    read_recordings,
+)
 from components.audio.params import AudioParams
-from components.audio.spectrogram.mel import log_mel
-from components.audio.spectrogram.stored import from_stored, to_stored
+from components.audio.spectrogram.stored import from_stored
 from components.baselines.train import array_blocks, fit
 from components.ensemble.members import (
     NETWORKS,
@@ -55,50 +58,48 @@ from components.predictions.table import make_table
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-
-FOLDS = 5
 FOREST = "random_forest"
 
-Mels = npt.NDArray[np.uint16]
-Labels = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float32]
 
 
 @dataclasses.dataclass(frozen=True)
-class Recordings:
-    """`mels` is `[recordings, clips, n_mels, frames]` as examples hold them, in the order of
-    the sorted names."""
+class Folds:
+    """Recordings and the fold of each."""
 
-    names: list[str]
-    genres: list[str]
-    mels: Mels
-    labels: Labels
+    recordings: Recordings
     fold: Labels
 
+    @property
+    def genres(self) -> list[str]:
+        return self.recordings.genres
+
     def split(self, number: int) -> dict[str, Mask]:
-        """Which recordings a split trains, validates and tests on."""
+        """Return the recordings that a split trains, validates and tests on."""
         test, validation = self.fold == number, self.fold == (number + 1) % FOLDS
         return {"train": ~(test | validation), "validation": validation, "test": test}
 
-    def pictures(self, chosen: Mask) -> Floats:
-        """The clips in decibels, `[clips, n_mels, frames]`."""
-        return np.asarray(from_stored(np.concatenate(self.mels[chosen])), np.float32)
+    def mels(self, chosen: Mask) -> npt.NDArray[np.uint16]:
+        """Return the clips of some recordings as stored, `[clips, n_mels, frames]`."""
+        return np.concatenate(self.recordings.mels[chosen])
+
+    def mel_db(self, chosen: Mask) -> Floats:
+        """Return the clips of some recordings in decibels, `[clips, n_mels, frames]`."""
+        return np.asarray(from_stored(self.mels(chosen)), np.float32)
 
     def clip_labels(self, chosen: Mask) -> Labels:
-        """Theirs, `[clips]`."""
-        return np.repeat(self.labels[chosen], self.mels.shape[1])
+        """Return the labels of those clips, `[clips]`."""
+        return np.repeat(self.recordings.labels[chosen], self.recordings.mels.shape[1])
 
-    def rows(self, model: str, number: int, answers: Answers) -> pd.DataFrame:
-        """The predictions table of one model in one split."""
+    def predictions(self, model: str, number: int, result: ModelResult) -> pd.DataFrame:
+        """Return the predictions table of one model in one split."""
         tables = []
         for split in ("validation", "test"):
             chosen = self.split(number)[split]
-            names, clips = np.array(self.names)[chosen], self.mels.shape[1]
+            names, clips = np.array(self.recordings.uris)[chosen], self.recordings.mels.shape[1]
             keys = pd.DataFrame(
                 {
                     "track_id": np.repeat(names, clips),
@@ -107,43 +108,19 @@ class Recordings:
                     "label": self.clip_labels(chosen),
                 }
             )
-            tables.append(make_table(model, split, keys, getattr(answers, split), self.genres))
+            tables.append(make_table(model, split, keys, getattr(result, split), self.genres))
         return pd.concat(tables, ignore_index=True)
 
 
-def read(folder: pathlib.Path, audio: AudioParams) -> Recordings:
-    """Cuts the clips of all recordings of a folder and its manifest.csv."""
-    with (folder / "manifest.csv").open(newline="") as file:
-        rows = sorted(csv.DictReader(file), key=lambda row: row["uri"])
-    genres = sorted({row["genre"] for row in rows})
-    decoder = InProcessDecoder()
-    mels = []
-    for row in rows:
-        uri = row["uri"]
-        clips = decoder.read_clips(str(folder / uri), audio, track_id=uri, seed=0, strict=False)
-        mels.append(to_stored(log_mel(clips.waveforms, audio)))
-    labels = np.array([genres.index(row["genre"]) for row in rows])
-    return Recordings([row["uri"] for row in rows], genres, np.stack(mels), labels, folds(labels))
-
-
-def folds(labels: Labels) -> Labels:
-    """A number for each recording; the recordings of a genre go to the folds in turn."""
-    fold = np.empty(len(labels), np.int64)
-    for label in np.unique(labels):
-        found = np.random.default_rng(label).permutation(np.flatnonzero(labels == label))
-        fold[found] = (np.arange(len(found)) + label) % FOLDS
-    return fold
-
-
-def network(
+def train_network(
     name: str,
-    recordings: Recordings,
+    folds: Folds,
     number: int,
     config: Config,
     image_size: int,
     save: pathlib.Path | None,
-) -> Answers:
-    """Trains a network on a split; or takes what `save` holds of that very training."""
+) -> ModelResult:
+    """Train a network on a split, or load the result of the same training from `save`."""
     from components.models import architectures, registry
     from components.trainer.batches import Clips
     from components.trainer.resolved import resolve
@@ -152,13 +129,13 @@ def network(
     audio, training = config.audio, dataclasses.replace(config.training, seed=number)
     sized = architectures.NETWORKS[name].smallest_side_pixels
     model = ModelSettings(image_size=image_size if sized else 0)
-    settings = settings_of(recordings, audio, image_size, config)
+    settings = describe_training(folds.recordings, audio, image_size, config)
     file = save and save / f"{name}-{number}.npz"
-    if file and (kept := Answers.load(file, settings)):
+    if file and (kept := ModelResult.load(file, settings)):
         return kept
-    masks = recordings.split(number)
+    masks = folds.split(number)
     clips, validation_clips = (
-        Clips(np.concatenate(recordings.mels[masks[part]]), recordings.clip_labels(masks[part]))
+        Clips(folds.mels(masks[part]), folds.clip_labels(masks[part]))
         for part in ("train", "validation")
     )
     made = registry.build(
@@ -166,7 +143,7 @@ def network(
         model,
         n_mels=audio.n_mels,
         frames=audio.frames,
-        genres=len(recordings.genres),
+        genres=len(folds.genres),
         seed=number,
     )
     begun = time.process_time()
@@ -176,13 +153,13 @@ def network(
     seconds = time.process_time() - begun
     validation, test = (
         np.asarray(
-            made.model.predict(recordings.pictures(masks[part]), batch_size=32, verbose=0),
+            made.model.predict(folds.mel_db(masks[part]), batch_size=32, verbose=0),
             np.float32,
         )
         for part in ("validation", "test")
     )
     phase = history.phases[0]
-    found = Answers(
+    found = ModelResult(
         validation,
         test,
         seconds,
@@ -196,10 +173,12 @@ def network(
     return found
 
 
-def settings_of(recordings: Recordings, audio: AudioParams, image_size: int, config: Config) -> str:
-    """What a network's answers depend on beside its name, the split and the code."""
+def describe_training(
+    recordings: Recordings, audio: AudioParams, image_size: int, config: Config
+) -> str:
+    """Return as JSON the inputs of a training other than network, split and code."""
     values = {
-        "recordings": recordings.names,
+        "recordings": recordings.uris,
         "audio": dataclasses.asdict(audio),
         "image_size": image_size,
         "training": dataclasses.asdict(config.training),
@@ -207,20 +186,20 @@ def settings_of(recordings: Recordings, audio: AudioParams, image_size: int, con
     return json.dumps(values, sort_keys=True)
 
 
-def baselines(recordings: Recordings, number: int, config: Config) -> dict[str, Answers]:
-    """The classical models of the configuration."""
-    masks = recordings.split(number)
+def train_baselines(folds: Folds, number: int, config: Config) -> dict[str, ModelResult]:
+    """Train the configuration's classical models on a split."""
+    masks = folds.split(number)
     fitted = fit(
-        array_blocks(recordings.pictures(masks["train"])),
-        recordings.clip_labels(masks["train"]),
-        recordings.genres,
+        array_blocks(folds.mel_db(masks["train"])),
+        folds.clip_labels(masks["train"]),
+        folds.genres,
         dataclasses.replace(config.baselines, seed=number, jobs=1),
     )
     validation, test = (
-        fitted.transform([recordings.pictures(masks[part])]) for part in ("validation", "test")
+        fitted.transform([folds.mel_db(masks[part])]) for part in ("validation", "test")
     )
     return {
-        name: Answers(
+        name: ModelResult(
             fitted.predict_proba(name, validation),
             fitted.predict_proba(name, test),
             fitted.train_seconds[name],
@@ -229,17 +208,17 @@ def baselines(recordings: Recordings, number: int, config: Config) -> dict[str, 
     }
 
 
-def judged(
+def run_gate(
     rows: pd.DataFrame,
-    recordings: Recordings,
-    networks: dict[str, Answers],
-    classical: dict[str, Answers],
+    genres: list[str],
+    networks: dict[str, ModelResult],
+    classical: dict[str, ModelResult],
     config: Config,
 ) -> tuple[str, Decision]:
-    """The candidate of a split, and what the gate says of it: as a run would have it."""
+    """Choose a split's candidate and decide on it, as a run does."""
     validation = rows[rows["split"] == "validation"]
     accuracy = {
-        str(name): float(right_by_track(found, recordings.genres)["right"].mean())
+        str(name): float(right_by_track(found, genres)["right"].mean())
         for name, found in validation.groupby("model")
     }
     parameters: dict[str, int | None] = {name: found.parameters for name, found in networks.items()}
@@ -251,8 +230,8 @@ def judged(
     every = sorted(set(rows["model"]))
     decision = decide(
         config.gate,
-        recordings.genres,
-        read_scores(rows, clips[CLIP_KEYS], recordings.genres, every),
+        genres,
+        read_scores(rows, clips[CLIP_KEYS], genres, every),
         candidate,
         best_baseline=best_baseline,
         against_serving=None,
@@ -267,7 +246,7 @@ def judged(
 def row(
     name: str, rights: dict[str, npt.NDArray[np.float64]], groups: Labels, notes: list[str]
 ) -> str:
-    """A model's line of the table; `rights` are by recording."""
+    """Return a model's row of the table; `rights` holds 1 or 0 for each recording."""
     right = rights[name]
     cells = [name, f"{right.sum():.4g}", cell(resampling.share(right, groups)), ""]
     if name != FOREST:
@@ -276,60 +255,58 @@ def row(
 
 
 def cell(found: Interval) -> str:
-    """As the tables have it."""
-    return shown(found.value, found.low, found.high)
+    return format_interval(found.value, found.low, found.high)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--networks", nargs="*", default=["ffnn", "cnn_small", "crnn"])
-    parser.add_argument("--clips", type=int, default=8, help="of each recording")
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--save", type=pathlib.Path, help="folder of the networks' answers")
+    parser.add_argument("--clips", type=int, default=8, help="clips a recording")
+    parser.add_argument("--image-size", type=int, default=64, help="pixels")
+    parser.add_argument("--save", type=pathlib.Path, help="folder for the networks' predictions")
     arguments = parser.parse_args()
-    folder = pathlib.Path(os.environ.get("GENREFLOW_DATA", ""), "gtzan")
-    if not (folder / "manifest.csv").is_file():
-        sys.exit(f"{folder} has no manifest.csv: set GENREFLOW_DATA to the folder of real audio")
+    folder = command.data_folder("gtzan", file="manifest.csv")
     config = config_load.load(config_load.shipped_config("gtzan"))
     audio = dataclasses.replace(config.audio, clips_per_track=arguments.clips)
     config = dataclasses.replace(config, audio=audio)
-    recordings = read(folder, audio)
+    recordings = read_recordings(folder, audio, 0)
+    folds = Folds(recordings, assign_folds(recordings.labels))
     tables, decisions, singles = [], [], []
     for number in range(FOLDS):
-        classical = baselines(recordings, number, config)
+        classical = train_baselines(folds, number, config)
         networks = {
-            name: network(name, recordings, number, config, arguments.image_size, arguments.save)
+            name: train_network(name, folds, number, config, arguments.image_size, arguments.save)
             for name in arguments.networks
         }
         single = networks | classical
         rows = pd.concat(
-            [recordings.rows(name, number, answers) for name, answers in single.items()],
+            [folds.predictions(name, number, result) for name, result in single.items()],
             ignore_index=True,
         )
-        ensembles = make_ensembles(rows, recordings.genres, list(networks), list(classical))
+        ensembles = make_ensembles(rows, folds.genres, list(networks), list(classical))
         rows = pd.concat([rows, ensembles.rows], ignore_index=True)
-        decisions.append(judged(rows, recordings, networks, classical, config))
+        decisions.append(run_gate(rows, folds.genres, networks, classical, config))
         tables.append(rows[rows["split"] == "test"])
         singles.append(single)
-        print(f"split {number + 1} of {FOLDS} is done", file=sys.stderr)
+        print(f"split {number + 1} of {FOLDS} done", file=sys.stderr)
     tested = pd.concat(tables, ignore_index=True)
     rights = {
         str(name): right_by_track(found, recordings.genres)["right"].to_numpy()
         for name, found in tested.groupby("model", sort=False)
     }
-    groups = resampling.groups_of([""] * len(recordings.names), recordings.names)
+    groups = resampling.groups_of([""] * len(recordings.uris), recordings.uris)
     print(
-        f"{len(recordings.names)} recordings, {arguments.clips} clips each; guessing: "
-        f"{len(recordings.names) / len(recordings.genres)}"
+        f"{len(recordings.uris)} recordings, {arguments.clips} clips each; guessing: "
+        f"{len(recordings.uris) / len(recordings.genres)}"
     )
-    print("| model | right | share | minus random_forest | training of all five, s | epochs |")
+    print("| model | right | share | minus random_forest | training, all splits, s | epochs |")
     print("|---|---|---|---|---|---|")
     for name in rights:
         notes = ["", ""]
         if name in arguments.networks:
             found = [single[name] for single in singles]
-            notes[0] = f"{sum(answers.seconds for answers in found):.0f}"
-            notes[1] = ", ".join(str(answers.epochs) for answers in found)
+            notes[0] = f"{sum(result.seconds for result in found):.0f}"
+            notes[1] = ", ".join(str(result.epochs) for result in found)
         print(row(name, rights, groups, notes))
     print_decisions(decisions)
 
@@ -337,13 +314,13 @@ def main() -> None:
 def print_decisions(decisions: list[tuple[str, Decision]]) -> None:
     blessed = sum(decision.blessed for _, decision in decisions)
     candidate, first = decisions[0]
-    print(f"\nThe gate blesses {blessed} of {len(decisions)} splits' candidates. The first:")
-    print(f"candidate {candidate}: {'blessed' if first.blessed else 'not blessed'}")
+    print(f"\nThe gate blesses the candidates of {blessed} of {len(decisions)} splits.")
+    print(f"Candidate of the first, {candidate}: {'blessed' if first.blessed else 'not blessed'}")
     for rule in first.rules:
         print(f"  {rule.outcome} {rule.id}: {rule.text}")
     for candidate, decision in decisions[1:]:
         failed = ", ".join(rule.id for rule in decision.rules if rule.outcome == "fail")
-        print(f"{candidate}: {f'refused by {failed}' if failed else 'blessed'}")
+        print(f"{candidate}: {f'not blessed: {failed}' if failed else 'blessed'}")
 
 
 if __name__ == "__main__":

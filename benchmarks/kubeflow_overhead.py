@@ -1,17 +1,16 @@
-"""What it costs that each node is a step of its own: seconds beside the local runner's.
+"""Overhead of running each node as a Kubeflow step, compared with the local runner.
 
     python -m benchmarks.kubeflow_overhead [--config FILE_OR_NAME] [--data-dir DIR]
 
-Runs a configuration (the demonstration by default) by `genreflow run`, and then compiled for
-Kubeflow, each step's command line in a process of its own, one at a time, with ML Metadata in
-SQLite, as the tests execute it. Prints, for each node, what it took in the local run's one
-process, what its step took, and how much of that was importing. What a cluster adds (scheduling,
-pulling the image) is not in it. The compiling is timed too.
+The program runs a configuration (the demonstration by default) with `genreflow run`, and then
+compiled for Kubeflow as the tests execute it: each step's command line in a separate process, one
+at a time, with ML Metadata in SQLite. For each node it prints the seconds in the local run's single
+process, the seconds of the step, and the share of imports in these. It also times the compilation.
+A cluster's own overhead (scheduling, pulling the image) is not included.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import pathlib
 import re
@@ -20,32 +19,27 @@ import sys
 import tempfile
 import time
 
+from benchmarks.shared import command
 from kubeflow.compile.names import step_names
 from pipeline.config.load import shipped_config
 from tests.support.kubeflow_backend import Backend, Run
 from tests.support.kubeflow_volume import compile_for, show
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
-GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 _IMPORTED = re.compile(r"imported in ([0-9.]+) s")
 
 
 def _local(config: str, data_dir: str, folder: pathlib.Path) -> tuple[dict[str, float], float]:
-    """Seconds of each node, and of the whole command."""
+    """Run locally. Return the seconds of each node, and of the whole command."""
     begun = time.monotonic()
-    command = ["demo"] if config == "demo" else ["run", "-c", config, "-d", data_dir]
-    subprocess.run(
-        [str(GENREFLOW), *command, "-w", str(folder)], check=True, stdout=subprocess.DEVNULL
-    )
+    words = ["demo"] if config == "demo" else ["run", "-c", config, "-d", data_dir]
+    subprocess.run([command.GENREFLOW, *words, "-w", folder], check=True, stdout=subprocess.DEVNULL)
     seconds = time.monotonic() - begun
     nodes = json.loads((folder / "results.json").read_text(encoding="utf-8"))["nodes"]
     return {name: node["seconds"] for name, node in nodes.items()}, seconds
 
 
 def _steps(config: str, data_dir: str, folder: pathlib.Path) -> tuple[Run, float, float]:
-    """The run, its seconds, and those of compiling."""
+    """Compile and run as steps. Return the run, its seconds, and those of the compilation."""
     begun = time.monotonic()
     known = config if pathlib.Path(config).is_file() else shipped_config(config)
     compiled = compile_for(folder, pathlib.Path(known))
@@ -55,14 +49,14 @@ def _steps(config: str, data_dir: str, folder: pathlib.Path) -> tuple[Run, float
     run = Backend(compiled, folder / "pages").run("benchmark", **parameters)
     if not run.succeeded:
         show(run)
-        sys.exit("the executed run failed")
+        sys.exit("the run of the compiled pipeline failed; see its output above")
     return run, time.monotonic() - begun, compile_seconds
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", default="demo")
-    parser.add_argument("--data-dir", default="")
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument("--config", default="demo", help="file, or name of a shipped configuration")
+    parser.add_argument("--data-dir", default="", help="folder of the data set")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         volume = pathlib.Path(scratch, "volume")
@@ -83,7 +77,7 @@ def main() -> None:
     print(f"| all | {local_seconds:.0f} | {steps_seconds:.0f} | {imports:.0f} |")
     count = len(run.attempts)
     print(f"\nratio {steps_seconds / local_seconds:.2f}; {count} steps; ", end="")
-    print(f"{(steps_seconds - local_seconds) / count:.1f} s more for each; ", end="")
+    print(f"overhead {(steps_seconds - local_seconds) / count:.1f} s a step; ", end="")
     print(f"compiled in {compile_seconds:.1f} s")
 
 

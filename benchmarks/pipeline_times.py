@@ -1,35 +1,33 @@
-"""Seconds of every node: a first run, the same again, and after one audio file changed.
+"""Seconds of every node in a first run, in an unchanged rerun, and after one audio file changed.
 
     python -m benchmarks.pipeline_times [--set KEY=VALUE ...] [--output FILE]
 
-Runs `genreflow demo` three times in one work folder, each in a process of its own, and
-prints what results.json says of each. The file is changed in its modification time
-alone, which is all that a run without `dataset.strict` looks at besides its size.
-`--output` keeps what the first run printed.
+The program runs `genreflow demo` three times in one work folder, each in a separate process, and
+prints the times from results.json. The changed file only gets another modification time, as a run
+without `dataset.strict` compares nothing but that and the size.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import pathlib
 import subprocess
-import sys
 import tempfile
 import time
 from typing import Any
 
-GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
+from benchmarks.shared import command
 
 
 def _run(
     work_dir: pathlib.Path, overrides: list[str], output: str = os.devnull
 ) -> tuple[dict[str, Any], float]:
+    """Run the demonstration. Return the nodes of results.json, and the command's seconds."""
     begun = time.monotonic()
     with open(output, "w", encoding="utf-8") as printed:
         subprocess.run(
-            [str(GENREFLOW), "demo", "-w", str(work_dir), *overrides],
+            [command.GENREFLOW, "demo", "-w", work_dir, *overrides],
             check=True,
             stdout=printed,
             stderr=subprocess.STDOUT if output != os.devnull else None,
@@ -43,9 +41,13 @@ def _cell(node: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--output", metavar="FILE", default=os.devnull)
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="passed to genreflow demo"
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", default=os.devnull, help="file for the first run's output"
+    )
     arguments = parser.parse_args()
     overrides = [word for value in arguments.set for word in ("--set", value)]
     with tempfile.TemporaryDirectory() as folder:

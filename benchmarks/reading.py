@@ -1,21 +1,21 @@
-"""How fast examples become batches that a network takes, and in how much memory.
+"""Speed and memory of reading examples into batches for training.
 
     python -m benchmarks.reading [--clips 16384] [--rounds 7] [--folder DIR]
 
-Examples of random pictures (what is in them does not matter, nothing is compressed) by the
-project's writer, in shards of 256 clips as the pipeline writes them, in batches of 64:
+The project's writer writes examples of random pictures (their content does not matter, as nothing
+is compressed) in shards of 256 clips, as the pipeline does. They are read into batches of 64:
 
-- floor: TFRecordDataset one file after the other, records checked, nothing parsed
-- one by one: the same, and all seven features parsed, as the usual input pipeline
-- stream: components.trainer.data.stream, what training reads beyond the cache's bound
+- floor: TFRecordDataset, one file after the other; records are checked and not parsed
+- one by one: the same with all seven features parsed, as in a plain input pipeline
+- stream: components.trainer.data.stream, which training uses for data too large for memory
 - shuffled stream: the same in the order of a training epoch
 - labels: the pass over the files that a stream makes once, before training
-- load: components.trainer.data.load, the first reading of what fits in memory
-- from memory: every epoch after that, shuffled
+- load: components.trainer.data.load, the first reading of data that fits into memory
+- from memory: every later epoch, shuffled
 
-All ways in turn, medians of the rounds. "Cold" is a first round for which the kernel was
-asked to drop the files from its cache. Memory is the peak of a process that does nothing
-else, less what it had before.
+All methods are measured in turn; figures are medians of the rounds. "cold" is a first round for
+which the kernel was asked to drop the files from its cache. Memory is the peak of a separate
+process for each method, minus its memory before the reading.
 """
 
 from __future__ import annotations
@@ -33,14 +33,10 @@ from collections.abc import Callable, Iterable
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-import tensorflow as tf
 
+from benchmarks.shared import command
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
 from components.audio.spectrogram.stored import to_stored
-from components.examples import parser, reader
-from components.examples.writer import Clip, serialize
-from components.trainer import data
-from components.trainer.batches import Clips
 
 PARAMS = AudioParams()
 BATCH = 64
@@ -50,6 +46,11 @@ TARGET_CLIPS_PER_SECOND = 5000
 
 
 def write(folder: pathlib.Path, clips: int) -> None:
+    """Write examples in shards."""
+    import tensorflow as tf
+
+    from components.examples.writer import Clip, serialize
+
     levels = np.random.default_rng(0).uniform(
         -DYNAMIC_RANGE_DB, 0, (PICTURES, PARAMS.n_mels, PARAMS.frames)
     )
@@ -67,21 +68,28 @@ def write(folder: pathlib.Path, clips: int) -> None:
 
 
 def drop_from_cache(folder: pathlib.Path) -> None:
+    """Ask the kernel to drop a folder's files from its cache."""
     for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def ways(folder: pathlib.Path) -> dict[str, Callable[[], Iterable[object]]]:
-    """Name to something that gives all batches each time it is called and iterated."""
+def methods(folder: pathlib.Path) -> dict[str, Callable[[], Iterable[object]]]:
+    """Return the methods by name; each returns an iterable of all batches."""
+    import tensorflow as tf
+
+    from components.examples import parser, reader
+    from components.trainer import data
+    from components.trainer.batches import Clips
+
     patterns = [f"{folder}/*"]
     records = tf.data.TFRecordDataset(sorted(str(path) for path in folder.iterdir())).batch(BATCH)
     one_by_one = records.map(lambda batch: parser.parse(batch, PARAMS)).prefetch(2)
     made: dict[str, object] = {}
 
     def kept(name: str, make: Callable[[], object]) -> object:
-        # The labels that a stream reads beforehand, and loading, are not part of an epoch.
+        # An epoch includes neither the labels that a stream reads beforehand nor loading.
         if name not in made:
             made[name] = make()
         return made[name]
@@ -112,52 +120,52 @@ def ways(folder: pathlib.Path) -> dict[str, Callable[[], Iterable[object]]]:
     }
 
 
-def seconds(way: Callable[[], Iterable[object]]) -> float:
+def seconds(method: Callable[[], Iterable[object]]) -> float:
     begun = time.perf_counter()
-    for _ in way():
+    for _ in method():
         pass
     return time.perf_counter() - begun
 
 
 def peak_megabytes(folder: pathlib.Path, name: str) -> float:
-    """Of a process of its own."""
-    arguments = [sys.executable, __file__, "--folder", str(folder), "--memory-of", name]
-    return float(subprocess.run(arguments, check=True, capture_output=True, text=True).stdout)
+    """Measure a method's memory in a separate process."""
+    words = [sys.executable, "-m", command.module(__file__)]
+    words += ["--folder", str(folder), "--memory-of", name]
+    return float(subprocess.run(words, check=True, capture_output=True, text=True).stdout)
 
 
-def report_memory(folder: pathlib.Path, name: str) -> None:
+def print_memory(folder: pathlib.Path, name: str) -> None:
+    """Read with one method, and print by how many MB the process grew."""
+    import tensorflow as tf
+
+    method = methods(folder)[name]
     list(tf.data.Dataset.range(3).batch(2))  # TensorFlow's own start
-    before = peak_kilobytes()
-    seconds(ways(folder)[name])
-    print((peak_kilobytes() - before) / 1024)
-
-
-def peak_kilobytes() -> int:
-    # Not getrusage's: that begins with the peak of the process that started this one.
-    lines = pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    before = command.peak_bytes()
+    seconds(method)
+    print((command.peak_bytes() - before) / 2**20)
 
 
 def measure(folder: pathlib.Path, clips: int, rounds: int) -> None:
+    """Write examples, time all methods and print the table."""
     write(folder, clips)
     size = sum(path.stat().st_size for path in folder.iterdir())
-    all_ways = ways(folder)
-    # Labels are read, and clips loaded, before anything is timed.
-    for way in all_ways.values():
-        way()
+    compared = methods(folder)
+    # Read labels and load clips before the timing.
+    for method in compared.values():
+        method()
     cold: dict[str, float] = {}
-    warm: dict[str, list[float]] = {name: [] for name in all_ways}
-    for name, way in all_ways.items():
+    warm: dict[str, list[float]] = {name: [] for name in compared}
+    for name, method in compared.items():
         drop_from_cache(folder)
-        cold[name] = seconds(way)
+        cold[name] = seconds(method)
     for _ in range(rounds):
-        for name, way in all_ways.items():
-            warm[name].append(seconds(way))
+        for name, method in compared.items():
+            warm[name].append(seconds(method))
     print(
         f"{clips} clips of {size / clips:,.0f} bytes, shards of {SHARD_CLIPS}, batches of "
         f"{BATCH}, {len(os.sched_getaffinity(0))} cores, {rounds} rounds\n"
     )
-    print("| way | cold, clips/s | warm, clips/s | MB/s | time, floor = 1 | memory, MB |")
+    print("| method | cold, clips/s | warm, clips/s | MB/s | time, floor = 1 | memory, MB |")
     print("|---|---|---|---|---|---|")
     for name, times in warm.items():
         rate = clips / statistics.median(times)
@@ -172,24 +180,24 @@ def measure(folder: pathlib.Path, clips: int, rounds: int) -> None:
         )
     training = clips / statistics.median(warm["shuffled stream"])
     if training >= TARGET_CLIPS_PER_SECOND:
-        print(f"\nThe shuffled stream is above {TARGET_CLIPS_PER_SECOND:,} clips a second.")
+        print(f"\nThe shuffled stream meets the target of {TARGET_CLIPS_PER_SECOND:,} clips/s.")
         return
     share = statistics.median(warm["floor"]) / statistics.median(warm["shuffled stream"])
     print(
-        f"\nThe shuffled stream is below {TARGET_CLIPS_PER_SECOND:,} clips a second: reading and "
-        f"checking records alone takes {share:.0%} of its time, parsing and shuffling the rest."
+        f"\nThe shuffled stream misses the target of {TARGET_CLIPS_PER_SECOND:,} clips/s. Reading "
+        f"and checking records takes {share:.0%} of its time, parsing and shuffling the rest."
     )
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    options = command.parser(__file__, __doc__)
     options.add_argument("--clips", type=int, default=16384)
     options.add_argument("--rounds", type=int, default=7)
-    options.add_argument("--folder", type=pathlib.Path, help="where to write; default: temporary")
+    options.add_argument("--folder", type=pathlib.Path, help="folder to write in; default: /tmp")
     options.add_argument("--memory-of", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.memory_of:
-        report_memory(arguments.folder, arguments.memory_of)
+        print_memory(arguments.folder, arguments.memory_of)
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         measure(pathlib.Path(folder), arguments.clips, arguments.rounds)

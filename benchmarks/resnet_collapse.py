@@ -1,55 +1,52 @@
-"""Why a transferred ResNet can stay at chance on validation while its training accuracy rises.
+"""Causes of a transferred ResNet that stays at chance on validation while training improves.
 
     GENREFLOW_DATA=... taskset -c 0 python -m benchmarks.resnet_collapse [--networks resnet50]
 
-A ResNet's base that was trained on five of GTZAN's genres (as in transfer.py) is used on the
-other five, chance 0.20, in the ways that are suspected, next to ours. Each is one change:
+A ResNet's base is trained on five of GTZAN's genres (as in benchmarks.transfer) and used on the
+other five, where chance is 0.20. The program compares our training with suspected mistakes, one
+change at a time:
 
-- batch normalisation of the frozen base: with its stored statistics, or in training mode,
-  with those of the batch at hand, which validation does not have;
-- pictures as the weights expect them, or scaled to 0..1 and nothing else;
-- the rate of the second phase;
-- from random weights, the momentum of the stored statistics: Keras's 0.99 or our 0.9.
+- batch normalisation in the frozen base: with stored statistics, or in training mode with those of
+  the batch, which validation does not have
+- pictures: as the weights expect them, or only scaled to 0..1
+- learning rate of the second phase
+- from random weights, momentum of the stored statistics: Keras's 0.99 or our 0.9
 
-Prints the accuracy on clips: what training reports while it trains, the training clips read
-again by the finished network, and validation. docs/resnets.md tells what it means.
+It prints accuracies on clips: as reported during training, on the training clips afterwards, and on
+validation. docs/resnets.md explains the results.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import pathlib
 from typing import Any
 
-from benchmarks import mels
-from benchmarks.transfer import base_of, target
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
+from benchmarks.shared import command, gtzan_tracks
+from benchmarks.transfer import load_target, train_base
 
 BATCH = 32
 PARTS = ("head", "base", "all")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--networks", nargs="*", default=["resnet34", "resnet50"])
-    parser.add_argument("--head-epochs", type=int, default=12)
-    parser.add_argument("--epochs", type=int, default=5, help="of the whole network")
-    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="of the table")
-    parser.add_argument("--rates", nargs="*", type=float, default=[1e-4, 1e-3, 1e-2])
-    parser.add_argument("--pretraining", type=float, default=600.0, help="processor seconds")
-    parser.add_argument("--image-size", type=int, default=64)
-    parser.add_argument("--keep", type=pathlib.Path, default=pathlib.Path("benchmark-bases"))
+    parser.add_argument("--head-epochs", type=int, default=12, help="epochs of the head")
+    parser.add_argument("--epochs", type=int, default=5, help="epochs of the base or of all")
+    parser.add_argument("--parts", nargs="*", choices=PARTS, default=PARTS, help="rows to print")
+    parser.add_argument(
+        "--rates", nargs="*", type=float, default=[1e-4, 1e-3, 1e-2], help="of the second phase"
+    )
+    command.add_base_arguments(parser)
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    tracks, chosen = target()
-    clips = {split: mels.clips_of(tracks, mask) for split, mask in chosen.items()}
-    print("| network | what is trained | how | training says | training, again | validation |")
+    tracks, chosen = load_target()
+    clips = {split: gtzan_tracks.clips_of(tracks, mask) for split, mask in chosen.items()}
+    print("| network | trained | change | while training | training clips after | validation |")
     print("|---|---|---|---|---|---|")
     for name in arguments.networks:
-        file = base_of(
+        file = train_base(
             name, arguments.keep, side=arguments.image_size, budget=arguments.pretraining
         )
         if "head" in arguments.parts:
@@ -68,8 +65,9 @@ def _heads(name: str, file: str, clips: dict[str, Any], arguments: argparse.Name
             _freeze(network.base, batch_statistics=batch_statistics)
             statistics = "of the batch" if batch_statistics else "stored"
             pictures = "0..1" if wrong else "right"
-            said = f"statistics {statistics}, pictures {pictures}"
-            _print(name, "head", _fit(model, clips, said, epochs=arguments.head_epochs, rate=1e-3))
+            change = f"statistics {statistics}, pictures {pictures}"
+            cells = _fit(model, clips, change, epochs=arguments.head_epochs, rate=1e-3)
+            _print(name, "head", cells)
 
 
 def _second_phases(
@@ -80,8 +78,8 @@ def _second_phases(
         _freeze(network.base, batch_statistics=False)
         _fit(network.model, clips, "", epochs=arguments.head_epochs, rate=1e-3)
         _unfreeze(network)
-        said = _fit(network.model, clips, f"rate {rate}", epochs=arguments.epochs, rate=rate)
-        _print(name, "base, after the head", said)
+        cells = _fit(network.model, clips, f"rate {rate}", epochs=arguments.epochs, rate=rate)
+        _print(name, "base, after the head", cells)
 
 
 def _from_random_weights(name: str, clips: dict[str, Any], arguments: argparse.Namespace) -> None:
@@ -89,24 +87,24 @@ def _from_random_weights(name: str, clips: dict[str, Any], arguments: argparse.N
         network = _network(name, arguments.image_size, "none")
         for layer in _norms(network.base):
             layer.momentum = momentum
-        said = f"momentum {momentum}"
-        said = _fit(network.model, clips, said, epochs=arguments.epochs, rate=1e-3)
-        _print(name, "all, from random weights", said)
+        change = f"momentum {momentum}"
+        cells = _fit(network.model, clips, change, epochs=arguments.epochs, rate=1e-3)
+        _print(name, "all, from random weights", cells)
 
 
-def _print(name: str, part: str, said: str) -> None:
-    print(f"| {name} | {part} | {said} |", flush=True)
+def _print(name: str, part: str, cells: str) -> None:
+    print(f"| {name} | {part} | {cells} |", flush=True)
 
 
 def _network(name: str, side: int, weights: str) -> Any:
     from components.models.settings import ModelSettings
 
     model = ModelSettings(image_size=side, weights=weights)
-    return mels.build(name, genres=5, model=model, seed=0)
+    return gtzan_tracks.build(name, genres=5, model=model, seed=0)
 
 
 def _scaled_only(network: Any) -> Any:
-    """The network without its preprocessing: pixels divided by 255 go to the convolutions."""
+    """Return the network without its preprocessing: pixels are only divided by 255."""
     import keras
 
     from components.models.preprocessing import picture
@@ -126,7 +124,12 @@ def _norms(base: Any) -> list[Any]:
 
 
 def _freeze(base: Any, *, batch_statistics: bool) -> None:
-    """No weight of the base changes, nor its stored statistics; but see the module's text."""
+    """Freeze the base's weights and stored statistics.
+
+    Args:
+      base: of the network.
+      batch_statistics: normalise with the batch's statistics, as in training mode.
+    """
     base.trainable = False
     if not batch_statistics:
         return
@@ -140,15 +143,15 @@ def _freeze(base: Any, *, batch_statistics: bool) -> None:
 
 
 def _unfreeze(network: Any) -> None:
-    """The second phase: the convolutions train, the statistics and the head stay."""
+    """Prepare the second phase: the convolutions train, the statistics and the head do not."""
     network.head.trainable = False
     network.base.trainable = True
     for layer in _norms(network.base):
         layer.trainable = False
 
 
-def _fit(model: Any, clips: dict[str, Any], said: str, *, epochs: int, rate: float) -> str:
-    """Trains at a constant rate; the row's cells."""
+def _fit(model: Any, clips: dict[str, Any], change: str, *, epochs: int, rate: float) -> str:
+    """Train at a constant rate. Return the cells of the row: the change and the accuracies."""
     import keras
 
     model.compile(
@@ -169,7 +172,7 @@ def _fit(model: Any, clips: dict[str, Any], said: str, *, epochs: int, rate: flo
         ).history
     _, again = model.evaluate(clips["train"].batches(BATCH), verbose=0)
     reported, validated = history["accuracy"][-1], history["val_accuracy"][-1]
-    return f"{said} | {reported:.2f} | {again:.2f} | {validated:.2f}"
+    return f"{change} | {reported:.2f} | {again:.2f} | {validated:.2f}"
 
 
 if __name__ == "__main__":

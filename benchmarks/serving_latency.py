@@ -1,17 +1,16 @@
-"""What a server costs beside a call in process, and what batching brings.
+"""Latency of a server compared with a call in process, and the gain from batching.
 
     python -m benchmarks.serving_latency [--architectures ffnn cnn_small vgg16]
         [--songs 30] [--seconds 10] [--clients 1 8 32]
 
-First table: one 30-second song (15 windows in one request), p50 of the same SavedModel called
-in this process and through `genreflow serve` over gRPC, in turns, so that whatever else the
-machine does touches both; "ratio" is through the server over in process.
+The first table has the p50 of one 30-second song (15 windows in one request), for the same
+SavedModel in this process and behind `genreflow serve` over gRPC. Both are called in turn, so that
+other work on the machine affects both. "ratio" is through the server over in process.
 
-Second table: so many clients at once, each with one clip a request and the next as soon as
-the answer is there: requests a second, p50 and p99, with and without batching. The clients
-are threads of one process of their own, which send bytes that are ready; they share the
-machine's cores with the server. The two servers are asked in turns, three times each; the
-figures are of all rounds together.
+The second table has requests a second, p50 and p99 with several clients at once, with and without
+batching. Each client sends one clip a request, and the next one after the response. The clients are
+threads of a separate process that sends prepared bytes, and share the machine's cores with the
+server. Both servers are measured in turn, three times each; figures cover all rounds.
 """
 
 from __future__ import annotations
@@ -31,18 +30,16 @@ from typing import Any
 import grpc
 import numpy as np
 
-from benchmarks.serving_bench import (
+from benchmarks.shared import command
+from benchmarks.shared.serving import (
     MESSAGE_BYTES,
     PREDICT,
     export,
-    percentile,
+    percentile_ms,
     predict_request,
     server,
     song,
 )
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 
 ROUNDS = 3
 OPTIONS = [
@@ -58,7 +55,7 @@ def _raw_call(address: str, own_connection: bool = False) -> tuple[Any, Any]:
 
 
 def one_song(models: pathlib.Path, songs: int) -> tuple[list[float], list[float]]:
-    """Seconds of each call, in process and through the server."""
+    """Measure the seconds of each call, in process and through the server."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(models / "1"))
@@ -70,20 +67,25 @@ def one_song(models: pathlib.Path, songs: int) -> tuple[list[float], list[float]
         with channel:
             for turn in range(songs + 2):
                 begun = time.perf_counter()
-                answer = signature(waveform=tf.constant(windows))["probabilities"].numpy()
+                result = signature(waveform=tf.constant(windows))["probabilities"].numpy()
                 between = time.perf_counter()
                 request = predict_request("serving_default", waveform=windows)
                 call(request.SerializeToString(), timeout=120)
                 ended = time.perf_counter()
-                if turn >= 2:  # both are warm
+                if turn >= 2:  # after two warm-up calls of each
                     direct.append(between - begun)
                     through.append(ended - between)
-    assert answer.shape[0] == len(windows)
+    assert result.shape[0] == len(windows)
     return direct, through
 
 
 def load(address: str, clients: int, seconds: float) -> dict[str, Any]:
-    """Asks a server from many threads; seconds of each request, and how long it all took."""
+    """Send requests to a server from many threads for some time.
+
+    Returns:
+      `taken`: seconds of each request; `failed`: codes of the failed ones; `elapsed`: seconds of
+      the whole measurement.
+    """
     bodies = [
         predict_request("serving_default", waveform=row[np.newaxis]).SerializeToString()
         for row in song(seed=clients)
@@ -118,22 +120,24 @@ def load(address: str, clients: int, seconds: float) -> dict[str, Any]:
     return {"elapsed": elapsed, "taken": list(itertools.chain(*taken)), "failed": failed}
 
 
-def load_elsewhere(port: int, clients: int, seconds: float) -> dict[str, Any]:
-    """`load` in a process of its own."""
-    command = [sys.executable, __file__, "--load", f"127.0.0.1:{port}", str(clients), str(seconds)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+def load_in_process(port: int, clients: int, seconds: float) -> dict[str, Any]:
+    """Call `load` in a separate process."""
+    words = [sys.executable, "-m", command.module(__file__)]
+    words += ["--load", f"127.0.0.1:{port}", str(clients), str(seconds)]
+    return json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
 
 
-def clients_table(architecture: str, models: pathlib.Path, arguments: argparse.Namespace) -> None:
+def print_clients(architecture: str, models: pathlib.Path, arguments: argparse.Namespace) -> None:
+    """Print the second table's rows of a network."""
     with server(models, "--batching") as batched, server(models, "--no-batching") as plain:
         ports = {"batched": batched["port"], "one by one": plain["port"]}
         for clients in arguments.clients:
             rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in ports}
             for port in ports.values():
-                load_elsewhere(port, clients, 2)  # warm
+                load_in_process(port, clients, 2)  # warm-up
             for _ in range(ROUNDS):
                 for name, port in ports.items():
-                    rounds[name].append(load_elsewhere(port, clients, arguments.seconds))
+                    rounds[name].append(load_in_process(port, clients, arguments.seconds))
             rates = {}
             for name, results in rounds.items():
                 taken = [second for result in results for second in result["taken"]]
@@ -142,18 +146,20 @@ def clients_table(architecture: str, models: pathlib.Path, arguments: argparse.N
                 ratio = f"{rates['batched'] / rates[name]:.2f}" if name != "batched" else ""
                 print(
                     f"| {architecture} | {clients} | {name} | {rates[name]:.1f} | "
-                    f"{percentile(taken, 50):.1f} | {percentile(taken, 99):.1f} | {failed} | "
+                    f"{percentile_ms(taken, 50):.1f} | {percentile_ms(taken, 99):.1f} | {failed} | "
                     f"{ratio} |",
                     flush=True,
                 )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--architectures", nargs="+", default=["ffnn", "cnn_small", "vgg16"])
-    parser.add_argument("--songs", type=int, default=30)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--songs", type=int, default=30, help="calls of each kind, first table")
+    parser.add_argument("--seconds", type=float, default=10, help="of a round, second table")
+    parser.add_argument(
+        "--clients", type=int, nargs="+", default=[1, 8, 32], help="numbers of clients to try"
+    )
     parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.load:
@@ -170,7 +176,7 @@ def main() -> None:
             direct, through = one_song(path, arguments.songs)
             ratio = statistics.median(through) / statistics.median(direct)
             print(
-                f"| {name} | {percentile(direct, 50):.1f} | {percentile(through, 50):.1f} | "
+                f"| {name} | {percentile_ms(direct, 50):.1f} | {percentile_ms(through, 50):.1f} | "
                 f"{ratio:.2f} |",
                 flush=True,
             )
@@ -180,7 +186,7 @@ def main() -> None:
         )
         print("|---|---|---|---|---|---|---|---|")
         for name, path in models.items():
-            clients_table(name, path, arguments)
+            print_clients(name, path, arguments)
 
 
 if __name__ == "__main__":

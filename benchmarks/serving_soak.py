@@ -1,19 +1,18 @@
-"""Minutes of mixed requests while new versions keep appearing: failures, and memory.
+"""Soak test of the server: failures and memory under load while new versions appear.
 
     python -m benchmarks.serving_soak [--minutes 5] [--every 20] [--clients 8]
         [--architecture cnn_small]
 
-Clients ask `genreflow serve` for all four signatures over gRPC and for one over REST, without
-a pause, while every `--every` seconds a new version is copied into the model's folder, file by
-file, as `cp -r` would, and old ones are deleted. Every answer is held against what the model in
-this process says; versions have the same weights, so any version may answer. Printed: requests,
-failures, versions seen, and the server's resident memory (its anonymous part) as the median of
-each sixth of the time.
+Clients call all four signatures of `genreflow serve` over gRPC and one over REST, without a pause.
+Every --every seconds a new version is copied into the model's folder, file by file as `cp -r` does,
+and an old one is deleted. Every response is compared with the model's result in this process; all
+versions have the same weights. The program prints requests, failures, the versions that responded,
+and the server's anonymous resident memory as the median of each sixth of the time. It exits with 1
+after a failure.
 """
 
 from __future__ import annotations
 
-import argparse
 import collections
 import pathlib
 import shutil
@@ -29,12 +28,10 @@ import numpy as np
 import psutil
 import requests
 
-from benchmarks.serving_bench import MESSAGE_BYTES, PARAMS, export, predict_request, server, song
+from benchmarks.shared import command
+from benchmarks.shared.serving import MESSAGE_BYTES, PARAMS, export, predict_request, server, song
 from serving.protocol.protos import prediction_service_pb2_grpc
 from serving.protocol.tensors import to_array
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
 
 TOLERANCE = 1e-4
 KEPT_VERSIONS = 2
@@ -42,21 +39,27 @@ PARTS = 6
 
 
 class Clients:
-    """Threads that ask without a pause, and what they were told."""
+    """Threads that send requests without a pause and check the responses.
+
+    Attributes:
+      completed: number of requests by kind, failed ones included.
+      failures: descriptions.
+      versions: the versions that responded over gRPC.
+    """
 
     def __init__(self, ready: dict[str, Any], expected: dict[Any, Any]) -> None:
         self._ready, self._expected = ready, expected
         self._stop = threading.Event()
-        self.answered: collections.Counter[str] = collections.Counter()
+        self.completed: collections.Counter[str] = collections.Counter()
         self.failures: list[str] = []
         self.versions: set[int] = set()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
     def start(self, clients: int) -> None:
-        works = [self._grpc] * clients + [self._rest]
+        loops = [self._grpc] * clients + [self._rest]
         self._threads = [
-            threading.Thread(target=work, args=(number,)) for number, work in enumerate(works)
+            threading.Thread(target=loop, args=(number,)) for number, loop in enumerate(loops)
         ]
         for thread in self._threads:
             thread.start()
@@ -66,11 +69,11 @@ class Clients:
         for thread in self._threads:
             thread.join()
 
-    def _count(self, what: str, failure: str = "", version: int = 0) -> None:
+    def _count(self, kind: str, failure: str = "", version: int = 0) -> None:
         with self._lock:
-            self.answered[what] += 1
+            self.completed[kind] += 1
             if failure:
-                self.failures.append(f"{what}: {failure}")
+                self.failures.append(f"{kind}: {failure}")
             if version:
                 self.versions.add(version)
 
@@ -79,74 +82,79 @@ class Clients:
             ("grpc.max_receive_message_length", MESSAGE_BYTES),
             ("grpc.use_local_subchannel_pool", 1),
         ]
-        asked = list(self._expected)
+        calls = list(self._expected)
         with grpc.insecure_channel(f"127.0.0.1:{self._ready['port']}", options=options) as channel:
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
             turn = number
             while not self._stop.is_set():
-                signature, rows = asked[turn % len(asked)]
+                signature, rows = calls[turn % len(calls)]
                 turn += 1
-                inputs, answer = self._expected[signature, rows]
+                inputs, expected = self._expected[signature, rows]
                 failure, version = "", 0
                 try:
-                    reply = stub.Predict(predict_request(signature, **inputs), timeout=60)
-                    version = reply.model_spec.version.value
-                    if answer is not None:
-                        got = to_array(reply.outputs["probabilities"])
-                        if got.shape != answer.shape or np.abs(got - answer).max() > TOLERANCE:
-                            failure = f"answered {got}"
+                    response = stub.Predict(predict_request(signature, **inputs), timeout=60)
+                    version = response.model_spec.version.value
+                    if expected is not None:
+                        got = to_array(response.outputs["probabilities"])
+                        if got.shape != expected.shape or np.abs(got - expected).max() > TOLERANCE:
+                            failure = f"wrong probabilities {got}"
                 except grpc.RpcError as error:
                     failure = f"{error.code()} {error.details()}"
                 self._count(f"{signature} x {rows}", failure, version)
 
     def _rest(self, number: int) -> None:
         url = f"http://127.0.0.1:{self._ready['rest_port']}/v1/models/genreflow:predict"
-        inputs, answer = self._expected["serving_default", 1]
+        inputs, expected = self._expected["serving_default", 1]
         body = {"instances": inputs["waveform"].tolist()}
         with requests.Session() as session:
             session.trust_env = False
             while not self._stop.is_set():
-                reply = session.post(url, json=body, timeout=60)
-                failure = "" if reply.ok else f"{reply.status_code} {reply.text}"
+                response = session.post(url, json=body, timeout=60)
+                failure = "" if response.ok else f"{response.status_code} {response.text}"
                 if not failure:
-                    got = np.array([row["probabilities"] for row in reply.json()["predictions"]])
-                    if np.abs(got - answer).max() > TOLERANCE:
-                        failure = f"answered {got}"
+                    rows = response.json()["predictions"]
+                    got = np.array([row["probabilities"] for row in rows])
+                    if np.abs(got - expected).max() > TOLERANCE:
+                        failure = f"wrong probabilities {got}"
                 self._count("REST", failure)
 
 
-def expectations(model: pathlib.Path) -> dict[Any, Any]:
-    """(signature, rows) to (inputs, probabilities or None), by the model in this process."""
+def expected_results(model: pathlib.Path) -> dict[Any, Any]:
+    """Call the model in this process.
+
+    Returns:
+      Inputs and probabilities (None for `describe`) by signature and number of rows.
+    """
     import tensorflow as tf
 
     from components.export.warmup import warmup_inputs
 
     signatures = tf.saved_model.load(str(model)).signatures
-    asked: dict[Any, Any] = {}
+    calls: dict[Any, Any] = {}
     for rows in (1, 5):
         for signature, inputs in warmup_inputs(PARAMS, rows).items():
-            asked[signature, rows] = dict(inputs)
-    asked["serving_default", 15] = {"waveform": song()}
-    asked["serving_default", 3] = {"waveform": song(12.5)[:3]}
+            calls[signature, rows] = dict(inputs)
+    calls["serving_default", 15] = {"waveform": song()}
+    calls["serving_default", 3] = {"waveform": song(12.5)[:3]}
     expected = {}
-    for (signature, rows), inputs in asked.items():
+    for (signature, rows), inputs in calls.items():
         tensors = {name: tf.constant(values) for name, values in inputs.items()}
-        answer = signatures[signature](**tensors).get("probabilities")
-        expected[signature, rows] = (inputs, None if answer is None else answer.numpy())
+        result = signatures[signature](**tensors).get("probabilities")
+        expected[signature, rows] = (inputs, None if result is None else result.numpy())
     return expected
 
 
 def _anonymous_bytes(process: psutil.Process) -> int:
-    """What it has of its own, shared files such as libraries not counted."""
+    """Return a process's resident memory without shared files such as libraries."""
     memory = process.memory_info()
     return memory.rss - memory.shared
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--every", type=float, default=20)
-    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--every", type=float, default=20, help="seconds between new versions")
+    parser.add_argument("--clients", type=int, default=8, help="over gRPC")
     parser.add_argument("--architecture", default="cnn_small")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -155,7 +163,7 @@ def main() -> None:
         models = pathlib.Path(folder, "models", "genreflow")
         shutil.copytree(source, models / "1")
         with server(models) as ready:
-            clients = Clients(ready, expectations(source))
+            clients = Clients(ready, expected_results(source))
             process = psutil.Process(ready["pid"])
             clients.start(arguments.clients)
             begun = time.monotonic()
@@ -170,11 +178,11 @@ def main() -> None:
                 memory.append(_anonymous_bytes(process))
                 time.sleep(0.5)
             clients.stop()
-    total = clients.answered.total()
+    total = clients.completed.total()
     print(f"{total} requests in {arguments.minutes:g} minutes, {len(clients.failures)} failed")
-    for what, count in sorted(clients.answered.items()):
-        print(f"  {what}: {count}")
-    print(f"versions made: {version}; that answered: {sorted(clients.versions)}")
+    for kind, count in sorted(clients.completed.items()):
+        print(f"  {kind}: {count}")
+    print(f"versions copied: {version}; responded: {sorted(clients.versions)}")
     parts = np.array_split(np.array(memory) / 2**20, PARTS)
     print("memory, MB:", ", ".join(f"{statistics.median(part):.0f}" for part in parts))
     for failure in clients.failures[:10]:

@@ -1,24 +1,23 @@
-"""In which dtype examples store spectrograms: size, reading speed, accuracy, agreement.
+"""Comparison of dtypes for stored spectrograms: size, reading speed, accuracy, agreement.
 
     GENREFLOW_DATA=... python -m benchmarks.stored_dtype [--seeds 5] [--clips 4096]
 
-float32, float16, and even steps over the 80 dB, of 1/512 dB in 16 bits and of 80/255 dB in 8
-bits, each plain and as GZIP:
+The dtypes are float32, float16, and even steps over the 80 dB: of 1/512 dB in 16 bits and of
+80/255 dB in 8 bits. Each is stored plain and as GZIP.
 
-- Size and reading: examples of real clips (GENREFLOW_DATA/gtzan) by the project's writer,
-  read by its reader into float32 batches of 64; all ways in turn, medians of the rounds.
-- Accuracy: GENREFLOW_DATA/gtzan_mels, 800 real tracks less exact duplicates, one clip a
-  track, 80/20 by track in another way for each seed; test accuracy of the reference study's
-  random forest (15 principal components) and of cnn_small. Each difference to float32 is
-  paired by seed, with a 95 % t interval over the seeds.
-- Agreement: a served model computes the picture by TensorFlow, an example holds librosa's.
-  Both differ by some 1e-5 dB, which rounding hides, or makes a whole step of. The largest
-  difference in probability over real clips and the networks trained above.
+- Size and reading: the project writes examples of real clips (GENREFLOW_DATA/gtzan) and reads them
+  into float32 batches of 64. All variants are measured in turn; figures are medians of the rounds.
+- Accuracy: GENREFLOW_DATA/gtzan_mels, 800 real tracks without exact duplicates, one clip a track,
+  split 80/20 by track, differently for each seed. Test accuracy of the reference study's random
+  forest (15 principal components) and of cnn_small. Each difference to float32 is paired by seed,
+  with a 95 % t interval over the seeds.
+- Agreement: a served model computes the picture with TensorFlow, while an example holds librosa's.
+  They differ by about 1e-5 dB, which rounding removes or turns into a whole step. The table has the
+  largest difference in probability over real clips and the networks trained above.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import dataclasses
 import os
@@ -27,29 +26,23 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
-import keras
 import numpy as np
 import numpy.typing as npt
-import scipy.stats
-import soundfile
-import tensorflow as tf
-from sklearn.decomposition import PCA
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
 
+from benchmarks.shared import command
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
-from components.audio.spectrogram import mel, mel_graph
 from components.audio.spectrogram.stored import to_stored
-from components.examples import reader, schema
-from components.examples.writer import Clip, serialize
-from components.models import registry
+from components.examples import schema
 from components.models.settings import ModelSettings
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
 
 PARAMS = AudioParams()
 BATCH = 64
@@ -66,7 +59,7 @@ Picture = npt.NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True)
 class Coding:
-    """How decibels in [-80, 0] become numbers of `dtype`: as they are, or in `steps`."""
+    """Coding of decibels in [-80, 0] as numbers of `dtype`: unchanged, or in `steps` even steps."""
 
     dtype: Any
     steps: int = 0
@@ -79,7 +72,9 @@ class Coding:
         )
 
     def decode(self, stored: Any) -> Any:
-        """A NumPy array, or a tensor."""
+        """Return the decibels of a NumPy array or a tensor."""
+        import tensorflow as tf
+
         wide = tf.cast(stored, tf.float32) if tf.is_tensor(stored) else stored.astype(np.float32)
         if not self.steps:
             return wide
@@ -98,7 +93,9 @@ CODINGS = {
 
 
 def waveforms(folder: pathlib.Path) -> npt.NDArray[np.float32]:
-    """Every other 2 seconds of each file, float32 `[clips, clip_samples]`."""
+    """Read every other 2 seconds of each file, float32 `[clips, clip_samples]`."""
+    import soundfile
+
     clips = []
     for path in sorted(folder.glob("*/*.wav")):
         samples, rate_hz = soundfile.read(path, dtype="float32")
@@ -109,7 +106,11 @@ def waveforms(folder: pathlib.Path) -> npt.NDArray[np.float32]:
 
 
 def front_ends(clips: npt.NDArray[np.float32]) -> tuple[Picture, Picture]:
-    """By librosa, and by the exported graph: float32 `[clips, n_mels, frames]` each."""
+    """Compute spectrograms with librosa and in a graph, float32 `[clips, n_mels, frames]` each."""
+    import tensorflow as tf
+
+    from components.audio.spectrogram import mel, mel_graph
+
     graph = tf.function(lambda batch: mel_graph.log_mel(batch, PARAMS))
     parts = np.array_split(clips, -(-len(clips) // 16))
     return (
@@ -119,7 +120,11 @@ def front_ends(clips: npt.NDArray[np.float32]) -> tuple[Picture, Picture]:
 
 
 def write(folder: pathlib.Path, pictures: Picture, clips: int, coding: Coding, gzip: bool) -> None:
-    """So many examples in shards; beyond the pictures they repeat, far apart."""
+    """Write examples in shards. The pictures repeat if there are more clips than pictures."""
+    import tensorflow as tf
+
+    from components.examples.writer import Clip, serialize
+
     stored = coding.encode(pictures)
     suffix, compression = (".gz", "GZIP") if gzip else ("", "")
     total = -(-clips // SHARD_CLIPS)
@@ -139,7 +144,10 @@ def write(folder: pathlib.Path, pictures: Picture, clips: int, coding: Coding, g
 
 
 def batches(folder: pathlib.Path, coding: Coding) -> tf.data.Dataset:
-    """As components.trainer.data reads, for any coding."""
+    """Read batches as components.trainer.data does, for any coding."""
+    import tensorflow as tf
+
+    from components.examples import reader
 
     def parse(serialized: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         features = {
@@ -160,28 +168,28 @@ def batches(folder: pathlib.Path, coding: Coding) -> tf.data.Dataset:
 
 
 def size_and_speed(pictures: Picture, clips: int, rounds: int) -> None:
-    """Prints the first table."""
+    """Print the first table."""
     with tempfile.TemporaryDirectory() as temporary:
-        ways = {}
+        variants = {}
         for name, coding in CODINGS.items():
             for gzip in (False, True):
                 folder = pathlib.Path(temporary, f"{name}{gzip}".replace(" ", "-"))
                 folder.mkdir()
                 write(folder, pictures, clips, coding, gzip)
                 size = sum(path.stat().st_size for path in folder.iterdir()) / clips
-                ways[f"{name}{', GZIP' if gzip else ''}"] = (size, batches(folder, coding))
-        rates: dict[str, list[float]] = {name: [] for name in ways}
+                variants[f"{name}{', GZIP' if gzip else ''}"] = (size, batches(folder, coding))
+        rates: dict[str, list[float]] = {name: [] for name in variants}
         for done in range(rounds + 1):
-            for name, (_, dataset) in ways.items():
+            for name, (_, dataset) in variants.items():
                 begun = time.perf_counter()
                 read = sum(len(labels) for _, labels in dataset)
                 assert read == clips, (name, read)
-                if done:  # the first warms up
+                if done:  # the first round is a warm-up
                     rates[name].append(clips / (time.perf_counter() - begun))
     print(f"{clips} clips, {rounds} rounds, {os.cpu_count()} cores\n")
     print("| stored as | bytes a clip | 32,000 clips, MB | clips/s | to float16 |")
     print("|---|---|---|---|---|")
-    for name, (size, _) in ways.items():
+    for name, (size, _) in variants.items():
         ratio = statistics.median(
             one / other for one, other in zip(rates[name], rates["float16"], strict=True)
         )
@@ -193,7 +201,7 @@ def size_and_speed(pictures: Picture, clips: int, rounds: int) -> None:
 
 
 def tracks(folder: pathlib.Path) -> tuple[Picture, npt.NDArray[np.int64]]:
-    """One picture a track and its label, without exact duplicates."""
+    """Return one picture a track and its label, without exact duplicates."""
     standard = np.load(folder / "mels.npy").astype(np.float32)
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         genre = [row["genre"] for row in csv.DictReader(file)]
@@ -206,6 +214,11 @@ def tracks(folder: pathlib.Path) -> tuple[Picture, npt.NDArray[np.int64]]:
 
 
 def forest_accuracy(pictures: Picture, labels: npt.NDArray[np.int64], seed: int) -> float:
+    """Train the study's random forest, and return its test accuracy."""
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.pipeline import make_pipeline
+
     train, test = split(labels, seed)
     flat = pictures.reshape(len(pictures), -1)
     model = make_pipeline(
@@ -216,10 +229,14 @@ def forest_accuracy(pictures: Picture, labels: npt.NDArray[np.int64], seed: int)
     return float(model.score(flat[test], labels[test]))
 
 
-def network(
+def train_network(
     pictures: Picture, labels: npt.NDArray[np.int64], seed: int
 ) -> tuple[float, keras.Model]:
-    """cnn_small's accuracy, and itself."""
+    """Train cnn_small. Return its test accuracy and the model."""
+    import keras
+
+    from components.models import registry
+
     train, test = split(labels, seed)
     model = registry.build(
         "cnn_small",
@@ -231,16 +248,22 @@ def network(
     ).model
     model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
     model.fit(pictures[train], labels[train], batch_size=32, epochs=EPOCHS, verbose=0)
-    answers = model.predict(pictures[test], verbose=0)
-    return float((answers.argmax(axis=1) == labels[test]).mean()), model
+    probabilities = model.predict(pictures[test], verbose=0)
+    return float((probabilities.argmax(axis=1) == labels[test]).mean()), model
 
 
 def split(labels: npt.NDArray[np.int64], seed: int) -> Sequence[npt.NDArray[np.int64]]:
-    everything = np.arange(len(labels))
-    return train_test_split(everything, test_size=0.2, random_state=seed, stratify=labels)
+    """Return the indices of the training and of the test tracks."""
+    from sklearn.model_selection import train_test_split
+
+    indices = np.arange(len(labels))
+    return train_test_split(indices, test_size=0.2, random_state=seed, stratify=labels)
 
 
 def accuracy_row(name: str, found: list[float], reference: list[float]) -> str:
+    """Return a row of the accuracy table; `reference` has float32's accuracies, by seed."""
+    import scipy.stats
+
     mean, spread = statistics.mean(found), statistics.stdev(found)
     differences = np.subtract(found, reference)
     if not differences.any():
@@ -250,7 +273,8 @@ def accuracy_row(name: str, found: list[float], reference: list[float]) -> str:
     return f"| {name} | {mean:.1%} | {100 * spread:.1f} | {low:+.1f} to {high:+.1f} |"
 
 
-def accuracies(title: str, seeds: int, measure: Callable[[Coding, str, int], float]) -> None:
+def print_accuracies(title: str, seeds: int, measure: Callable[[Coding, str, int], float]) -> None:
+    """Measure the accuracy for each coding and seed, and print the table."""
     found = {
         name: [measure(coding, name, seed) for seed in range(seeds)]
         for name, coding in CODINGS.items()
@@ -263,14 +287,14 @@ def accuracies(title: str, seeds: int, measure: Callable[[Coding, str, int], flo
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = command.parser(__file__, __doc__)
     parser.add_argument(
-        "--seeds", type=int, default=5, help="of cnn_small; the forest gets 4 times"
+        "--seeds", type=int, default=5, help="of cnn_small; the forest has 4 times as many"
     )
-    parser.add_argument("--clips", type=int, default=4096)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--clips", type=int, default=4096, help="to write and read")
+    parser.add_argument("--rounds", type=int, default=7, help="of reading")
     arguments = parser.parse_args()
-    data = pathlib.Path(os.environ["GENREFLOW_DATA"])
+    data = command.data_folder(file="gtzan_mels/mels.npy")
     by_librosa, by_graph = front_ends(waveforms(data / "gtzan"))
     size_and_speed(by_librosa, arguments.clips, arguments.rounds)
 
@@ -281,29 +305,29 @@ def main() -> None:
     def forest(coding: Coding, _: str, seed: int) -> float:
         return forest_accuracy(coding.rounded(pictures), labels, seed)
 
-    def small_network(coding: Coding, name: str, seed: int) -> float:
-        accuracy, model = network(coding.rounded(pictures), labels, seed)
+    def network(coding: Coding, name: str, seed: int) -> float:
+        accuracy, model = train_network(coding.rounded(pictures), labels, seed)
         one, other = (
             model.predict(coding.rounded(source), verbose=0) for source in (by_librosa, by_graph)
         )
         worst[name].append(np.abs(one - other).max(axis=1))
         return accuracy
 
-    accuracies("Random forest", 4 * arguments.seeds, forest)
-    accuracies(f"cnn_small, {EPOCHS} epochs", arguments.seeds, small_network)
+    print_accuracies("Random forest", 4 * arguments.seeds, forest)
+    print_accuracies(f"cnn_small, {EPOCHS} epochs", arguments.seeds, network)
 
-    print(f"\nOne clip as waveform and as example, {len(by_librosa)} clips, every network above\n")
-    print("| stored as | step at -80 dB | pixels that differ | largest difference | beyond 1e-4 |")
+    print(f"\n{len(by_librosa)} clips as waveforms and as examples, all networks above\n")
+    print("| stored as | step at -80 dB | pixels that differ | largest difference | above 1e-4 |")
     print("|---|---|---|---|---|")
     for name, coding in CODINGS.items():
         lowest = -DYNAMIC_RANGE_DB
         fine = np.linspace(lowest, lowest + 0.5, 500_001, dtype=np.float32)
         grid = np.unique(coding.rounded(fine))
         flips = np.mean(coding.rounded(by_librosa) != coding.rounded(by_graph))
-        everything = np.concatenate(worst[name])
+        differences = np.concatenate(worst[name])
         print(
-            f"| {name} | {np.diff(grid).max():.1g} dB | {flips:.1e} | {everything.max():.1e} "
-            f"| {np.mean(everything > 1e-4):.2%} of clips |"
+            f"| {name} | {np.diff(grid).max():.1g} dB | {flips:.1e} | {differences.max():.1e} "
+            f"| {np.mean(differences > 1e-4):.2%} of clips |"
         )
 
 

@@ -1,17 +1,16 @@
-"""How hard the synthetic corpus is: track accuracy of a random forest and of cnn_small.
+"""Difficulty of the synthetic corpus: track accuracy of a random forest and of cnn_small.
 
     python -m benchmarks.synthetic_difficulty --seeds 0 1 2
 
-The random forest is the reference study's: the flattened log-mel picture of a 2-second
-clip, PCA to 15 components fitted on the training clips alone, 300 trees. cnn_small trains
-as the pipeline trains it: Adam at 1e-3, batches of 32, at most 20 epochs, and the epoch of
-the lowest validation loss is kept. Both classify 4 clips a track; the track's genre is
-the one of the highest mean probability. Official split; accuracies are of the test split.
+The random forest is the reference study's: the flattened log-mel picture of a 2-second clip, PCA to
+15 components fitted on the training clips, 300 trees. cnn_small trains as in the pipeline: Adam at
+1e-3, batches of 32, at most 20 epochs, keeping the epoch of the lowest validation loss. Both
+classify 4 clips a track; the track's genre is the one with the highest mean probability. Accuracies
+are those of the official test split.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import tempfile
 import time
@@ -22,6 +21,7 @@ import numpy.typing as npt
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from benchmarks.shared import command
 from components.audio.clips import clip_starts
 from components.audio.decoding.decode import decode, resample
 from components.audio.params import AudioParams
@@ -43,7 +43,7 @@ Data = dict[SplitName, tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]]
 
 
 def spectrograms(track: Track) -> npt.NDArray[np.float32]:
-    """The clips of a track as they read back from examples, `[clips, n_mels, frames]`."""
+    """Return a track's clips as read back from examples, `[clips, n_mels, frames]`."""
     samples, rate_hz = decode(track.uri)
     samples = resample(samples, rate_hz, PARAMS.sample_rate_hz)
     length = PARAMS.clip_samples
@@ -55,7 +55,7 @@ def spectrograms(track: Track) -> npt.NDArray[np.float32]:
 
 
 def load(directory: str) -> Data:
-    """Reads a corpus, by split."""
+    """Read a corpus, by split."""
     items = read_tracks(DatasetSettings(kind="synthetic"), directory)
     tracks = [item for item in items if isinstance(item, Track)]
     genres = sorted({track.genre for track in tracks})
@@ -68,13 +68,18 @@ def load(directory: str) -> Data:
 
 
 def by_track(probabilities: npt.NDArray[Any], labels: npt.NDArray[np.int64]) -> float:
-    """Accuracy of the mean probabilities: `[tracks * clips, genres]` against `[tracks]`."""
+    """Return the accuracy of the mean of each track's probabilities.
+
+    Args:
+      probabilities: `[tracks * clips, genres]`.
+      labels: `[tracks]`.
+    """
     mean = probabilities.reshape(len(labels), PARAMS.clips_per_track, -1).mean(axis=1)
     return float((mean.argmax(axis=1) == labels).mean())
 
 
 def forest_accuracy(data: Data) -> float:
-    """The study's random forest on the test split, by track."""
+    """Train the study's random forest. Return its accuracy on the test split, by track."""
     from sklearn.decomposition import PCA
     from sklearn.ensemble import RandomForestClassifier
     from sklearn.pipeline import make_pipeline
@@ -92,7 +97,7 @@ def forest_accuracy(data: Data) -> float:
 
 
 def network_accuracy(data: Data) -> float:
-    """cnn_small on the test split, by track."""
+    """Train cnn_small. Return its accuracy on the test split, by track."""
     import keras
 
     from components.models import registry
@@ -128,12 +133,12 @@ def network_accuracy(data: Data) -> float:
 
 
 def main() -> None:
-    """Prints one line of the table a seed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--forest-only", action="store_true", help="leave cnn_small out")
+    """Print a row of the table for each seed."""
+    parser = command.parser(__file__, __doc__)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the corpus")
+    parser.add_argument("--forest-only", action="store_true", help="skip cnn_small")
     arguments = parser.parse_args()
-    print("| corpus seed | random forest | cnn_small | test tracks | corpus written in |")
+    print("| corpus seed | random forest | cnn_small | test tracks | writing the corpus |")
     print("|---|---|---|---|---|", flush=True)
     for seed in arguments.seeds:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,18 +1,18 @@
-"""How fast the Trainer's networks train: on the processor, and on a GPU where there is one.
+"""Training speed of the networks on the CPU, and on a GPU if there is one.
 
     python -m benchmarks.train_speed [--clips 64] [--side 64] [--networks vgg16 cnn_small]
 
-Random spectrograms of the project's own size (what is in them does not matter), trained by
-components.trainer.training, in this order:
+components.trainer.training trains on random spectrograms of the project's own size (their content
+does not matter). The program measures
 
-- Cached features: VGG16's first phase on features that were computed once, and the same
-  phase with the frozen base run in every epoch, in one process on the same data. Seconds an
-  epoch: the median of the epochs after the first, which also builds the graph.
-- Each network trained whole: clips a second of such an epoch with its validation, and what
-  making its batches from memory takes alone, so that one sees which of the two waits.
+- the gain from cached features: VGG16's first phase on features computed once, and the same phase
+  with the frozen base run in every epoch, in one process on the same data. Figures are median
+  seconds of the epochs after the first, which also builds the graph.
+- each network as a whole: clips a second of such an epoch including validation, and the share of
+  time that making batches from memory takes.
 
-The second table is measured once for each device, in a process of its own: the processor
-without GPUs, and all GPUs, with the precision and compiler that training chooses there.
+Each device is measured in a separate process: the CPU without GPUs, and all GPUs, with the
+precision and compiler that training chooses there.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+from benchmarks.shared import command
 from components.audio.params import AudioParams
 from components.models.architectures import NETWORKS
 from components.models.settings import ModelSettings
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 
 PARAMS = AudioParams()
 GENRES = 8
-# Of the reference study: training on its GPU took less than half of the processor's time.
+# In the reference study, training on the GPU took less than half of the CPU's time.
 STUDY_RATIO = 0.5
 TARGET_CACHE_GAIN = 10.0
 
 
 def random_clips(count: int, seed: int) -> Clips:
-    """Stored spectrograms and labels."""
+    """Make random spectrograms as stored, and labels."""
     from components.audio.spectrogram.stored import to_stored
     from components.trainer.batches import Clips
 
@@ -60,7 +61,14 @@ def random_clips(count: int, seed: int) -> Clips:
 def epoch_seconds(
     name: str, options: argparse.Namespace, epochs: int, **changes: Any
 ) -> list[float]:
-    """Seconds of each epoch after the first; `two_phase` for the first phase of two."""
+    """Train a network, and return the seconds of each epoch after the first.
+
+    Args:
+      name: of the network.
+      options: sizes, from the command line.
+      epochs: to train, without early stopping.
+      changes: fields of Network to replace; `two_phase=True` trains the first of two phases.
+    """
     from components.models import registry
     from components.trainer import tensorflow_devices
     from components.trainer.resolved import resolve
@@ -94,7 +102,7 @@ def epoch_seconds(
 
 
 def measure_cache(options: argparse.Namespace) -> dict[str, float]:
-    """Seconds an epoch of VGG16's first phase, with its features kept and without."""
+    """Measure seconds an epoch of VGG16's first phase, with cached features and without."""
     from components.trainer import features, memory
 
     kept = epoch_seconds("vgg16", options, 9, two_phase=True)
@@ -109,7 +117,7 @@ def measure_cache(options: argparse.Namespace) -> dict[str, float]:
 
 
 def measure_network(name: str, options: argparse.Namespace) -> dict[str, float]:
-    """Milliseconds a clip: of an epoch, and of making its batches."""
+    """Measure milliseconds a clip of an epoch, and of making its batches."""
     clips = random_clips(options.clips, 1)
     rounds = []
     for epoch in range(3):
@@ -125,8 +133,8 @@ def measure_network(name: str, options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def on_device(device: str, options: argparse.Namespace) -> dict[str, Any]:
-    """What this program says in a process that sees the GPUs, or none."""
+def measure_on(device: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Run this program in a process that sees the GPUs ("gpu") or none ("cpu")."""
     environment = {**os.environ, **(cuda.library_path(os.environ) if device == "gpu" else {})}
     if device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
@@ -135,9 +143,9 @@ def on_device(device: str, options: argparse.Namespace) -> dict[str, Any]:
         f"--side={options.side}", f"--batch={options.batch}", "--networks", *options.networks,
     ]  # fmt: skip
     found: dict[str, Any] = {}
-    command = [sys.executable, "-m", "benchmarks.train_speed", "--inside", *arguments]
+    words = [sys.executable, "-m", command.module(__file__), "--inside", *arguments]
     with subprocess.Popen(
-        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -146,36 +154,36 @@ def on_device(device: str, options: argparse.Namespace) -> dict[str, Any]:
                 print(".", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
     if process.returncode:
-        sys.exit(f"the process on the {device} ended with status {process.returncode}")
+        sys.exit(f"the process on the {device} failed with status {process.returncode}")
     return found
 
 
-def inside(options: argparse.Namespace) -> None:
-    """A line of JSON for each figure, as soon as it is known."""
+def measure_here(options: argparse.Namespace) -> None:
+    """Measure in this process, and print a line of JSON for each figure as soon as it is known."""
     from components.trainer import tensorflow_devices
     from components.trainer.devices import dtype_policy
 
     gpus = tensorflow_devices.gpus()
-    names = " + ".join(gpu.name for gpu in gpus) or "the processor"
+    names = " + ".join(gpu.name for gpu in gpus) or "CPU"
     print(json.dumps({"device": names, "precision": dtype_policy("auto", gpus)}), flush=True)
     print(json.dumps({"cache": measure_cache(options)}), flush=True)
     for name in options.networks:
         print(json.dumps({name: measure_network(name, options)}), flush=True)
 
 
-def report(options: argparse.Namespace, cpu: dict[str, Any], gpu: dict[str, Any]) -> None:
+def print_tables(options: argparse.Namespace, cpu: dict[str, Any], gpu: dict[str, Any]) -> None:
     print(
         f"{options.clips} clips to train on and {options.validation_clips} to validate on, "
         f"batches of {options.batch}, pictures of {options.side} pixels a side, "
         f"{len(os.sched_getaffinity(0))} cores\n"
     )
-    print("| VGG16, first phase | features kept, s an epoch | without, s an epoch | gain |")
+    print("| VGG16, first phase | cached features, s an epoch | without, s an epoch | gain |")
     print("|---|---|---|---|")
     for found in filter(None, (cpu, gpu)):
         kept, anew = found["cache"]["kept"], found["cache"]["anew"]
         verdict = "" if anew / kept >= TARGET_CACHE_GAIN else f" (below {TARGET_CACHE_GAIN:.0f})"
         print(f"| {found['device']} | {kept:.3f} | {anew:.3f} | {anew / kept:.1f}{verdict} |")
-    print("\n| network | processor, clips/s | input's share | GPU, clips/s | GPU's time / CPU's |")
+    print("\n| network | CPU, clips/s | input's share | GPU, clips/s | GPU time / CPU time |")
     print("|---|---|---|---|---|")
     for name in options.networks:
         slow = cpu[name]
@@ -190,26 +198,24 @@ def report(options: argparse.Namespace, cpu: dict[str, Any], gpu: dict[str, Any]
     if gpu:
         print(f"\nGPU: {gpu['device']}, {gpu['precision']}")
     else:
-        print("\nNo GPU: `genreflow devices` says what is missing.")
+        print("\nNo GPU found; `genreflow devices` says why.")
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--clips", type=int, default=64)
+    options = command.parser(__file__, __doc__)
+    options.add_argument("--clips", type=int, default=64, help="to train on")
     options.add_argument("--validation-clips", type=int, default=16)
-    options.add_argument(
-        "--side", type=int, default=64, help="of the pictures of networks with a base"
-    )
+    options.add_argument("--side", type=int, default=64, help="pixels, for networks with a base")
     options.add_argument("--batch", type=int, default=TrainingSettings().batch_size)
     options.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=list(NETWORKS))
     options.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.inside:
-        inside(arguments)
+        measure_here(arguments)
         return
-    cpu = on_device("cpu", arguments)
-    gpu = on_device("gpu", arguments) if cuda.cards() else {}
-    report(arguments, cpu, gpu)
+    cpu = measure_on("cpu", arguments)
+    gpu = measure_on("gpu", arguments) if cuda.cards() else {}
+    print_tables(arguments, cpu, gpu)
 
 
 if __name__ == "__main__":

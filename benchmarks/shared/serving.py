@@ -1,6 +1,6 @@
-"""What the serving benchmarks share: models to serve, servers to ask, and statistics.
+"""Models to serve, servers, requests and statistics for the serving benchmarks.
 
-The weights are random: what a request costs does not depend on them.
+The weights are random, as the cost of a request does not depend on them.
 """
 
 from __future__ import annotations
@@ -24,9 +24,6 @@ from serving.protocol.tensors import to_proto
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
-
 MODEL_NAME = "genreflow"
 PARAMS = AudioParams()
 GENRES = ("Blues", "Classical", "Country", "Disco", "Hiphop", "Jazz", "Metal", "Pop", "Rock")
@@ -36,7 +33,7 @@ START_SECONDS = 300
 
 
 def export(architecture: str, version: pathlib.Path, seed: int = 1) -> None:
-    """Exports a network as the pipeline does, in this process (imports TensorFlow)."""
+    """Export a network as the pipeline does, in this process (imports TensorFlow)."""
     from components.models import registry
     from components.models.settings import ModelSettings
     from components.trainer.export import export_saved_model
@@ -60,19 +57,19 @@ def export(architecture: str, version: pathlib.Path, seed: int = 1) -> None:
 
 @contextlib.contextmanager
 def server(models: pathlib.Path, *options: str) -> Iterator[dict[str, Any]]:
-    """A server in a process of its own; what its ready file says."""
+    """Run a server in a separate process, and yield the content of its ready file."""
     ready = models.parent / f"ready-{os.getpid()}.json"
     ready.unlink(missing_ok=True)
     command = [
         sys.executable, "-m", "serving.server", "--model-dir", str(models), "--port", "0",
         "--rest-port", "0", "--ready-file", str(ready), *options,
     ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ready.exists():
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the server did not start: {' '.join(command)}")
+                sys.exit(f"the server did not start; see its messages above: {' '.join(command)}")
             time.sleep(0.05)
         yield json.loads(ready.read_text(encoding="utf-8"))
     finally:
@@ -81,7 +78,7 @@ def server(models: pathlib.Path, *options: str) -> Iterator[dict[str, Any]]:
 
 
 def predict_request(signature: str, **inputs: npt.ArrayLike) -> Any:
-    """A PredictRequest; its arrays go as raw bytes."""
+    """Return a PredictRequest whose arrays are raw bytes."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = MODEL_NAME
     request.model_spec.signature_name = signature
@@ -91,7 +88,7 @@ def predict_request(signature: str, **inputs: npt.ArrayLike) -> Any:
 
 
 def song(seconds: float = 30, seed: int = 0) -> npt.NDArray[np.float32]:
-    """float32 `[windows, clip_samples]`: chords with noise, cut as the client cuts a file."""
+    """Return chords with noise, float32 `[windows, clip_samples]`, cut as the client cuts files."""
     rng = np.random.default_rng(seed)
     samples = int(seconds * PARAMS.sample_rate_hz) // PARAMS.clip_samples * PARAMS.clip_samples
     times = np.arange(samples) / PARAMS.sample_rate_hz
@@ -100,6 +97,6 @@ def song(seconds: float = 30, seed: int = 0) -> npt.NDArray[np.float32]:
     return sound.astype(np.float32).reshape(-1, PARAMS.clip_samples)
 
 
-def percentile(values: Sequence[float], percent: float) -> float:
-    """In milliseconds, of seconds."""
+def percentile_ms(values: Sequence[float], percent: float) -> float:
+    """Return a percentile of seconds, in milliseconds."""
     return float(np.percentile(values, percent)) * 1000

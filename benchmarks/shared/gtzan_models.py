@@ -1,4 +1,4 @@
-"""The models that gtzan_mels.py compares, each trained on one of its splits."""
+"""Training of models on one split of GTZAN's spectrograms, and their results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.mels import OFFSETS, Floats, Tracks, clips_of, fit
-
-ROOT = pathlib.Path(__file__).resolve().parents[1]
-
+from benchmarks.shared.gtzan_tracks import OFFSETS, Floats, Tracks, clips_of, fit
 
 SVM = "SVM on band means and deviations"
 Mask = npt.NDArray[np.bool_]
@@ -25,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Which tracks train, validate and test, and the seed of what is trained on it."""
+    """Tracks to train, validate and test on, bool `[tracks]`; `number` also seeds the models."""
 
     number: int
     train: Mask
@@ -34,10 +31,19 @@ class Split:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """What a model said of a split: probabilities float32 `[clips, genres]`, four clips a
-    track in the tracks' order. `seconds`: of the processor, for training. Of a network also
-    `parameters`, `epochs`, and the kept epoch with its validation `loss`."""
+class ModelResult:
+    """Predictions of a model trained on a split, and figures of its training.
+
+    Attributes:
+      validation: probabilities of the validation clips, float32 `[clips, genres]`, the clips of a
+        track together, in the tracks' order.
+      test: those of the test clips.
+      seconds: processor seconds of the training.
+      parameters: of a network; this and the following are None for other models.
+      epochs: number of epochs trained.
+      best_epoch: the epoch whose weights were kept.
+      loss: its validation loss.
+    """
 
     validation: Floats
     test: Floats
@@ -48,7 +54,7 @@ class Answers:
     loss: float | None = None
 
     def save(self, file: pathlib.Path, settings: str) -> None:
-        """Keeps them, with the settings that they depend on: plain arrays and JSON."""
+        """Write the result and the settings that it depends on, as plain arrays and JSON."""
         rest = {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)
@@ -67,8 +73,8 @@ class Answers:
         partial.replace(file)
 
     @classmethod
-    def load(cls, file: pathlib.Path, settings: str) -> Answers | None:
-        """What was saved with the same settings; None without it."""
+    def load(cls, file: pathlib.Path, settings: str) -> ModelResult | None:
+        """Read a saved result; None if there is none with the same settings."""
         if not file.exists():
             return None
         with np.load(file, allow_pickle=False) as kept:
@@ -78,13 +84,13 @@ class Answers:
             return cls(validation=kept["validation"], test=kept["test"], **rest)
 
 
-def svm(tracks: Tracks, split: Split) -> Answers:
-    """Chooses its C on the validation tracks. Its answers are sure: one genre a track."""
+def train_svm(tracks: Tracks, split: Split) -> ModelResult:
+    """Train an SVM, with C chosen on the validation tracks. Probabilities are 0 or 1."""
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
     from sklearn.svm import SVC
 
-    # Standardised: on decibels below the peak it gets 0.04 to 0.08 less.
+    # Standardised, as with decibels below the peak the accuracy is 0.04 to 0.08 lower.
     features = np.concatenate([tracks.standard.mean(axis=2), tracks.standard.std(axis=2)], axis=1)
     labels, train, validation = tracks.labels, split.train, split.validation
     begun = time.process_time()
@@ -95,17 +101,17 @@ def svm(tracks: Tracks, split: Split) -> Answers:
     best = max(models, key=lambda found: found[:2])[2]
     seconds = time.process_time() - begun
 
-    def answers(chosen: Mask) -> Floats:
+    def predict(chosen: Mask) -> Floats:
         if not chosen.any():
             return np.empty((0, len(tracks.genres)), np.float32)
-        sure = np.eye(len(tracks.genres), dtype=np.float32)[best.predict(features[chosen])]
-        return np.repeat(sure, len(OFFSETS), axis=0)
+        one_hot = np.eye(len(tracks.genres), dtype=np.float32)[best.predict(features[chosen])]
+        return np.repeat(one_hot, len(OFFSETS), axis=0)
 
-    return Answers(answers(validation), answers(split.test), seconds)
+    return ModelResult(predict(validation), predict(split.test), seconds)
 
 
-def baselines(tracks: Tracks, split: Split) -> Iterator[tuple[str, Answers]]:
-    """The project's classical models with their default settings, on 15 components."""
+def train_baselines(tracks: Tracks, split: Split) -> Iterator[tuple[str, ModelResult]]:
+    """Train the project's classical models with default settings, on 15 components."""
     from components.audio.spectrogram.stored import from_stored
     from components.baselines import train
     from components.baselines.features import transform
@@ -130,7 +136,7 @@ def baselines(tracks: Tracks, split: Split) -> Iterator[tuple[str, Answers]]:
         seconds = time.process_time() - begun
         yield (
             name,
-            Answers(
+            ModelResult(
                 probabilities(model, validation, len(tracks.genres)),
                 probabilities(model, test, len(tracks.genres)),
                 seconds,
@@ -138,22 +144,24 @@ def baselines(tracks: Tracks, split: Split) -> Iterator[tuple[str, Answers]]:
         )
 
 
-def settings_of(arguments: argparse.Namespace) -> str:
-    """What a network's answers depend on beside its name, the split and the code."""
+def describe_training(arguments: argparse.Namespace) -> str:
+    """Return as JSON the inputs of a training other than network, split and code."""
     names = ("budget", "image_size", "training", "model", "augmentation", "choose")
     return json.dumps({name: getattr(arguments, name) for name in names}, sort_keys=True)
 
 
-def network(name: str, tracks: Tracks, split: Split, arguments: argparse.Namespace) -> Answers:
-    """Trains a network; or takes what `arguments.save` holds of that very training."""
+def train_network(
+    name: str, tracks: Tracks, split: Split, arguments: argparse.Namespace
+) -> ModelResult:
+    """Train a network, or load the result of the same training from `arguments.save`."""
     from components.audio.spectrogram.stored import from_stored
     from components.models import architectures
     from components.models.settings import ModelSettings
     from components.trainer.settings import AugmentationSettings, TrainingSettings
 
-    settings = settings_of(arguments)
+    settings = describe_training(arguments)
     file = arguments.save and arguments.save / f"{name}-{split.number}.npz"
-    if file and (kept := Answers.load(file, settings)):
+    if file and (kept := ModelResult.load(file, settings)):
         return kept
     sized = architectures.NETWORKS[name].smallest_side_pixels
     clips = {
@@ -184,15 +192,15 @@ def network(name: str, tracks: Tracks, split: Split, arguments: argparse.Namespa
                 file=sys.stderr,
             )
 
-    def answers(part: str) -> Floats:
+    def predict(part: str) -> Floats:
         inputs = from_stored(clips[part].inputs)
         if not len(inputs):
             return np.empty((0, len(tracks.genres)), np.float32)
         return np.asarray(made.model.predict(inputs, batch_size=32, verbose=0), np.float32)
 
-    found = Answers(
-        answers("validation"),
-        answers("test"),
+    found = ModelResult(
+        predict("validation"),
+        predict("test"),
         seconds,
         made.parameters,
         len(history.epochs),
@@ -204,11 +212,18 @@ def network(name: str, tracks: Tracks, split: Split, arguments: argparse.Namespa
     return found
 
 
-def ensembles(
-    networks: dict[str, Answers], classical: dict[str, Answers], labels: npt.NDArray[np.int64]
-) -> Iterator[tuple[str, Answers]]:
-    """Averages of the single models; `labels` are those of the validation tracks, which
-    choose the weights of the weighted one."""
+def make_ensembles(
+    networks: dict[str, ModelResult],
+    classical: dict[str, ModelResult],
+    labels: npt.NDArray[np.int64],
+) -> Iterator[tuple[str, ModelResult]]:
+    """Average the single models.
+
+    Args:
+      networks: results of the networks, by name.
+      classical: results of the classical models, by name.
+      labels: of the validation tracks; they choose the weights of the weighted ensemble.
+    """
     from components.ensemble.averages import average, likeliest_weights
     from components.ensemble.members import WEIGHTED, members_of
 
@@ -222,7 +237,7 @@ def ensembles(
             weights = [found[member] for member in members]
         yield (
             name,
-            Answers(
+            ModelResult(
                 average([every[member].validation for member in members], weights),
                 average([every[member].test for member in members], weights),
                 sum(every[member].seconds for member in members),
@@ -231,5 +246,5 @@ def ensembles(
 
 
 def track_means(probabilities: Floats) -> Floats:
-    """`[clips, genres]` to `[tracks, genres]`."""
+    """Average the clips of each track: `[clips, genres]` to `[tracks, genres]`."""
     return probabilities.reshape(-1, len(OFFSETS), probabilities.shape[1]).mean(axis=1)

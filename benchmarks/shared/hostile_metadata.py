@@ -1,7 +1,4 @@
-"""Datasets as strangers leave them: damaged CSV files, trees of every kind of name and thing.
-
-What benchmarks/fuzz_metadata.py reads.
-"""
+"""Hostile data sets for fuzz_metadata: damaged CSV files, trees of every kind of file and name."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import os
 import random
 import socket
 
-# One case in so many holds a field of this size: a second's work each.
+# One case in GIANT_ONE_IN holds a field of this size, which takes a second to read.
 GIANT_FIELD_BYTES, GIANT_ONE_IN = 100 << 20, 1000
 DEEP_LEVELS, DEEP_ONE_IN = 260, 60
 
@@ -57,7 +54,7 @@ def manifest_rows() -> list[list[str]]:
 
 
 def damage_rows(rows: list[list[str]], rng: random.Random) -> None:
-    """One change to cells, rows or columns."""
+    """Make one change to cells, rows or columns."""
     row = rows[rng.randrange(len(rows))]
     column = rng.randrange(len(rows[0]))
     match rng.randrange(9):
@@ -83,19 +80,17 @@ def damage_rows(rows: list[list[str]], rng: random.Random) -> None:
 
 
 def damage_bytes(data: bytearray, rng: random.Random) -> bytes:
-    """One change below the level of cells."""
-    where = rng.randrange(len(data) + 1)
+    """Return the bytes after one change below the level of cells."""
+    at = rng.randrange(len(data) + 1)
     match rng.randrange(9):
         case 0:
-            del data[where:]
+            del data[at:]
         case 1:
             for _ in range(rng.choice([1, 20])):
                 if data:
                     data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         case 2:
-            data[where:where] = rng.choice(
-                [b"\0", b"\0" * 100, b'"', b'""', b"\r", b"\x1a", b"\xff"]
-            )
+            data[at:at] = rng.choice([b"\0", b"\0" * 100, b'"', b'""', b"\r", b"\x1a", b"\xff"])
         case 3:
             return (
                 bytes(data)
@@ -110,17 +105,18 @@ def damage_bytes(data: bytearray, rng: random.Random) -> bytes:
         case 5:
             return bytes(data).replace(b",", rng.choice([b";", b"\t", b",,", b", "]))
         case 6:
-            data[where:where] = rng.randbytes(rng.choice([1, 50, 5000]))
+            data[at:at] = rng.randbytes(rng.choice([1, 50, 5000]))
         case 7:
             data[:0] = rng.choice(
                 [b"\xef\xbb\xbf" * 2, b"\n" * 50, b"PK\x03\x04", b"#", b"\xff\xfe"]
             )
         case _:
-            data[where:where] = data[: rng.randrange(len(data) + 1)]
+            data[at:at] = data[: rng.randrange(len(data) + 1)]
     return bytes(data)
 
 
 def csv_case(rows: list[list[str]], rng: random.Random) -> bytes:
+    """Return a CSV file of some rows after random damage."""
     if rng.randrange(GIANT_ONE_IN) == 0:
         filling = rng.choice([b"x", b"x,", b'"\n",', b"a/", "é🎷".encode()])
         rows[rng.randrange(len(rows))][0] = "GIANT"
@@ -134,7 +130,7 @@ def csv_case(rows: list[list[str]], rng: random.Random) -> bytes:
 
 def encode(rows: list[list[str]]) -> bytes:
     out = io.StringIO(newline="")
-    # The csv module refuses what it could not read back; a stranger's writer does not.
+    # Not by the csv module, which refuses cells that it could not read back.
     for cells in rows:
         quoted = ['"' + c.replace('"', '""') + '"' if set(c) & set('",\r\n') else c for c in cells]
         out.write(",".join(quoted) + "\r\n")
@@ -142,9 +138,9 @@ def encode(rows: list[list[str]]) -> bytes:
 
 
 def tree_case(root: str, outside: str, rng: random.Random) -> None:
-    """Fills `root`, which is there and empty."""
+    """Fill `root`, an empty folder, with genre folders and hostile files."""
     folders = [os.fsencode(root)]
-    for genre in GENRES[: rng.choice([0, 2, 3])]:  # what is healthy must still be read
+    for genre in GENRES[: rng.choice([0, 2, 3])]:  # intact files must still be read
         folders.append(os.path.join(folders[0], os.fsencode(genre)))
         os.mkdir(folders[-1])
         for index in range(4):
@@ -153,7 +149,7 @@ def tree_case(root: str, outside: str, rng: random.Random) -> None:
     for _ in range(rng.randrange(1, 14)):
         name = os.fsencode(_name(rng)) + rng.choice([b"", b".mp3", b".WAV", b".m4a", b".mp3.wav"])
         path = os.path.join(rng.choice(folders), name)
-        with contextlib.suppress(OSError, ValueError):  # a name that this disk does not take
+        with contextlib.suppress(OSError, ValueError):  # the file system may reject the name
             _make(path, folders, os.fsencode(outside), rng)
     if rng.randrange(DEEP_ONE_IN) == 0:
         _make_deep(os.fsencode(root), rng)
@@ -194,7 +190,7 @@ def _make(path: bytes, folders: list[bytes], outside: bytes, rng: random.Random)
 
 
 def _make_deep(root: bytes, rng: random.Random) -> None:
-    """Folders in folders, some deeper than a path may be long, with files on the way."""
+    """Make nested folders, some deeper than the longest path, with files at every fifth level."""
     name = b"d" * rng.choice([1, 12, 250])
     folder = os.open(root, os.O_RDONLY)
     for level in range(DEEP_LEVELS if len(name) < 250 else 20):

@@ -1,24 +1,21 @@
-"""GTZAN as spectrograms: tracks, folds, clips and trainings, for the benchmarks beside this.
+"""GTZAN as spectrograms: tracks, folds, clips and training.
 
-GENREFLOW_DATA/gtzan_mels holds 800 real tracks of 10 genres, 3 seconds of each. A track
-gives four overlapping clips of the project's own size; a track's probabilities are the mean
-of its clips'.
+GENREFLOW_DATA/gtzan_mels holds 3 seconds each of 800 real tracks of 10 genres. A track gives four
+overlapping clips of the project's own size; its probabilities are the mean of theirs.
 """
 
 from __future__ import annotations
 
 import csv
 import dataclasses
-import os
 import pathlib
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-ROOT = pathlib.Path(__file__).resolve().parents[1]
+from benchmarks.shared import command
 
 if TYPE_CHECKING:
     from components.models.network import Network
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
     from components.trainer.training import TrainingHistory
 
 BANDS, FRAMES = 128, 87
-OFFSETS = (0, 14, 29, 43)
+OFFSETS = (0, 14, 29, 43)  # first frame of each clip
 FOLDS = 10
 COPY_CORRELATION = 0.95
 RESAMPLES = 2000
@@ -37,17 +34,21 @@ Floats = npt.NDArray[np.float32]
 
 
 def folder() -> pathlib.Path:
-    """Where the spectrograms are; ends the program with a sentence where they are not."""
-    found = pathlib.Path(os.environ.get("GENREFLOW_DATA", ""), "gtzan_mels")
-    if not (found / "mels.npy").is_file():
-        sys.exit(f"{found} has no mels.npy: set GENREFLOW_DATA to the folder of real audio")
-    return found
+    """Return the folder of the spectrograms; end the program if it is missing."""
+    return command.data_folder("gtzan_mels", file="mels.npy")
 
 
 @dataclasses.dataclass(frozen=True)
 class Tracks:
-    """`standard`, of mean 0 and deviation 1 each, and `mel_db`: float32 `[tracks, 128, 130]`;
-    `labels`, `groups`: int `[tracks]`."""
+    """Spectrograms and labels of tracks.
+
+    Attributes:
+      standard: each of mean 0 and deviation 1, float32 `[tracks, 128, 130]`.
+      mel_db: the same in decibels below the peak.
+      labels: index in `genres`, `[tracks]`.
+      groups: the same number for tracks that are copies of each other, `[tracks]`.
+      genres: names.
+    """
 
     standard: Floats
     mel_db: Floats
@@ -57,7 +58,7 @@ class Tracks:
 
 
 def load_tracks(folder: pathlib.Path, genres: tuple[str, ...] = ()) -> Tracks:
-    """The tracks of some genres (all by default), their decibels restored."""
+    """Load the tracks of some genres (all by default), and restore their decibels."""
     z = np.load(folder / "mels.npy", allow_pickle=False).astype(np.float32)
     with (folder / "labels.csv").open(newline="") as file:
         names = [row["genre"] for row in csv.DictReader(file)]
@@ -75,7 +76,7 @@ def load_tracks(folder: pathlib.Path, genres: tuple[str, ...] = ()) -> Tracks:
 
 
 def fold_of(tracks: Tracks, seed: int) -> npt.NDArray[np.int64]:
-    """A number from 0 to 9 for each track: the same within a group, even within a genre."""
+    """Return a fold (0 to 9) for each track: one for a group, spread evenly within a genre."""
     rng = np.random.default_rng(seed)
     fold = np.empty(len(tracks.labels), np.int64)
     for label in range(len(tracks.genres)):
@@ -86,7 +87,7 @@ def fold_of(tracks: Tracks, seed: int) -> npt.NDArray[np.int64]:
 
 
 def clips_of(tracks: Tracks, chosen: npt.NDArray[np.bool_]) -> Any:
-    """The tracks' clips as training takes them, four in a row for each track."""
+    """Return the tracks' clips as training takes them, four in a row for each track."""
     from components.audio.spectrogram.stored import to_stored
     from components.trainer.batches import Clips
 
@@ -99,7 +100,7 @@ def clips_of(tracks: Tracks, chosen: npt.NDArray[np.bool_]) -> Any:
 
 
 def by_track(probabilities: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.int64]:
-    """The predicted label of each track: of the mean of its clips."""
+    """Return the predicted label of each track, from the mean of its clips."""
     return probabilities.reshape(-1, len(OFFSETS), probabilities.shape[1]).mean(axis=1).argmax(1)
 
 
@@ -113,10 +114,20 @@ def fit(
     budget: float = 0.0,
     network: Network | None = None,
 ) -> tuple[Network, TrainingHistory, float]:
-    """Trains a network on `clips["train"]`; also returns the processor seconds it took.
+    """Train a network on `clips["train"]`.
 
-    With a `budget` of processor seconds the epochs (of a trained base: the fine-tuning's)
-    are what fits into it, whatever the settings say, and none is too many to wait for.
+    Args:
+      name: of the network.
+      clips: `clips_of` by split.
+      genres: their number.
+      model: settings of the network.
+      training: settings of the training.
+      budget: processor seconds; if given, they decide the number of epochs (with pretrained
+        weights: of fine-tuning epochs) instead of the settings, without early stopping.
+      network: the network to train; by default a new one.
+
+    Returns:
+      The network, its history, and the processor seconds of the training.
     """
     from components.models import registry
     from components.trainer.resolved import resolve
@@ -136,7 +147,7 @@ def fit(
 
 
 def build(name: str, *, genres: int, model: ModelSettings, seed: int) -> Network:
-    """A fresh network for these spectrograms."""
+    """Build a network for these spectrograms."""
     from components.models import registry
 
     return registry.build(name, model, n_mels=BANDS, frames=FRAMES, genres=genres, seed=seed)
@@ -149,7 +160,7 @@ def _epoch_seconds(
     model: ModelSettings,
     training: TrainingSettings,
 ) -> float:
-    """Processor seconds of an epoch of the whole network, from a few clips of it."""
+    """Estimate the processor seconds of an epoch of the whole network, from a few clips."""
     from components.models import registry
     from components.trainer.batches import Clips
     from components.trainer.resolved import resolve
@@ -165,13 +176,14 @@ def _epoch_seconds(
             ends.append(time.process_time())
 
     train(build(name, genres=genres, model=model, seed=0), few, few, settings, report=report)
-    # The probe's steps are as many forward passes again; a forward pass is a third of a step.
+    # Validation is a forward pass, which takes a third of a training step. The probe validates on
+    # its training clips.
     steps = len(clips["train"]) + len(clips["validation"]) / 3
     return (ends[-1] - ends[-2]) * steps / (len(few) * 4 / 3)
 
 
 def predicted(network: Network, clips: Any) -> npt.NDArray[np.int64]:
-    """The label of each track of `clips_of`."""
+    """Predict the label of each track of `clips_of`."""
     from components.audio.spectrogram.stored import from_stored
 
     return by_track(network.model.predict(from_stored(clips.inputs), batch_size=32, verbose=0))
@@ -180,7 +192,7 @@ def predicted(network: Network, clips: Any) -> npt.NDArray[np.int64]:
 def interval(
     right: npt.NDArray[np.floating[Any]], groups: npt.NDArray[np.int64]
 ) -> tuple[float, float, float]:
-    """Mean and its 95 % bootstrap interval, whole groups drawn."""
+    """Return the mean and its 95 % bootstrap interval, drawing whole groups."""
     names, index = np.unique(groups, return_inverse=True)
     totals = np.bincount(index, right)
     counts = np.bincount(index)
@@ -191,6 +203,5 @@ def interval(
     return float(right.mean()), float(low), float(high)
 
 
-def shown(mean: float, low: float, high: float) -> str:
-    """As the tables have it."""
+def format_interval(mean: float, low: float, high: float) -> str:
     return f"{mean:.3f} [{low:.3f}, {high:.3f}]"
