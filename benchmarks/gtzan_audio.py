@@ -127,7 +127,7 @@ def train_network(
     from components.trainer.training import train
 
     audio, training = config.audio, dataclasses.replace(config.training, seed=number)
-    sized = architectures.NETWORKS[name].smallest_side_pixels
+    sized = architectures.NETWORKS[name].has_base
     model = ModelSettings(image_size=image_size if sized else 0)
     settings = describe_training(folds.recordings, audio, image_size, config)
     file = save and save / f"{name}-{number}.npz"

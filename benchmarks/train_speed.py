@@ -74,7 +74,7 @@ def epoch_seconds(
     from components.trainer.resolved import resolve
     from components.trainer.training import train
 
-    model = ModelSettings(image_size=options.side if NETWORKS[name].smallest_side_pixels else 0)
+    model = ModelSettings(image_size=options.side if NETWORKS[name].has_base else 0)
     training = TrainingSettings(
         epochs=epochs, fine_tune_epochs=0, batch_size=options.batch, patience=epochs
     )
@@ -103,7 +103,8 @@ def epoch_seconds(
 
 def measure_cache(options: argparse.Namespace) -> dict[str, float]:
     """Measure seconds an epoch of VGG16's first phase, with cached features and without."""
-    from components.trainer import features, memory
+    from components.common import memory
+    from components.trainer import features
 
     kept = epoch_seconds("vgg16", options, 9, two_phase=True)
     in_memory, on_disk = memory.cache_bytes, features.DISK_BYTES

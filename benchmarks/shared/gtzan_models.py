@@ -163,7 +163,7 @@ def train_network(
     file = arguments.save and arguments.save / f"{name}-{split.number}.npz"
     if file and (kept := ModelResult.load(file, settings)):
         return kept
-    sized = architectures.NETWORKS[name].smallest_side_pixels
+    sized = architectures.NETWORKS[name].has_base
     clips = {
         part: clips_of(tracks, chosen)
         for part, chosen in (

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types import artifact_utils
 
 from components.artifacts.files import empty_folder
+from components.common.dataclass_json import from_json
 from components.common.errors import DataError
 
 Settings = TypeVar("Settings")
@@ -50,17 +51,9 @@ class Parameters(dict[str, Any]):
         """Return the value of a JSON text."""
         return json.loads(self[key])
 
-    def parse(self, key: str, kind: Callable[..., Settings]) -> Settings:
-        """Return the settings of a JSON object.
-
-        Args:
-          key: the parameter's name.
-          kind: the settings' class. Its `from_json` is used if it has one, else its fields
-            are the object's keys.
-        """
-        from_json: Callable[[Any], Settings] | None = getattr(kind, "from_json", None)
-        values = self.json(key)
-        return from_json(values) if from_json else kind(**values)
+    def parse(self, key: str, kind: type[Settings]) -> Settings:
+        """Return the settings of a JSON object, whose keys are the fields of the class `kind`."""
+        return from_json(kind, self.json(key))
 
 
 class ExecutorMixin(abc.ABC):

@@ -19,8 +19,8 @@ from components.baselines.settings import BaselineSettings
 from components.baselines.train import Baselines, fit
 from components.common import progress
 from components.common.errors import DataError
+from components.common.memory import cache_bytes
 from components.predictions import table
-from components.trainer.memory import cache_bytes
 
 PREDICTED_SPLITS = ("validation", "test")
 

@@ -121,19 +121,3 @@ class BaselineSettings:
     def of_model(self, name: BaselineName) -> dict[str, Any]:
         """The hyper-parameters of one model; {} of the dummy, which has none."""
         return {} if name == "dummy" else dataclasses.asdict(getattr(self, name))
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> BaselineSettings:
-        """From what json.dumps(dataclasses.asdict(settings)) wrote."""
-        tables = {
-            "knn": KnnSettings,
-            "svm": SvmSettings,
-            "logistic": LogisticSettings,
-            "random_forest": RandomForestSettings,
-            "gradient_boosting": GradientBoostingSettings,
-            "xgboost": XgboostSettings,
-        }
-        fields = {
-            key: tables[key](**value) if key in tables else value for key, value in values.items()
-        }
-        return cls(**{**fields, "models": tuple(values["models"])})

@@ -32,6 +32,7 @@ from components.baselines import archive
 from components.baselines.models import Model, Xgboost
 from components.baselines.settings import BASELINES, BaselineSettings
 from components.baselines.train import Baselines
+from components.common.dataclass_json import from_json
 from components.common.errors import DataError
 
 SCHEMA_VERSION = 1
@@ -126,7 +127,7 @@ def load(directory: str) -> Baselines:
     """
     found = describe(directory)
     try:
-        settings = BaselineSettings.from_json(found["settings"])
+        settings = from_json(BaselineSettings, found["settings"])
         genres, files = tuple(found["genres"]), dict(found["files"])
         seconds = {name: float(values["train_seconds"]) for name, values in found["models"].items()}
         feature_seconds = float(found["feature_seconds"])

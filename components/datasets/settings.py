@@ -78,11 +78,6 @@ class DatasetSettings:
             return None
         return DecodeLimits(self.decode_timeout_seconds, self.decode_memory_mib)
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> DatasetSettings:
-        """From what json.dumps(dataclasses.asdict(settings)) wrote."""
-        return cls(**{**values, "genres": tuple(values["genres"])})
-
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:

@@ -55,6 +55,16 @@ class Defaults:
     scratch_learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 1e-5
 
+    def of_weights(self, weights: str) -> dict[str, float]:
+        """Return the settings for a network that starts from `weights`, by their names."""
+        scratch = weights == "none"
+        return {
+            "dropout": self.dropout,
+            "l2": self.l2,
+            "learning_rate": self.scratch_learning_rate if scratch else self.learning_rate,
+            "fine_tune_learning_rate": self.fine_tune_learning_rate,
+        }
+
     def dropout_of(self, settings: ModelSettings) -> float:
         """Share of units dropped in training, in [0, 1)."""
         return self.dropout if settings.dropout is None else settings.dropout
@@ -77,16 +87,3 @@ def with_base(base: keras.Model, head: keras.Model, *, pretrained: bool) -> Netw
     spectrogram: Any = keras.Input(base.input_shape[1:], name="mel_db")
     model = keras.Model(spectrogram, head(base(spectrogram)), name="model")
     return Network(base=base, head=head, model=model, two_phase=pretrained)
-
-
-def check_side(name: str, picture: tuple[int, int, int]) -> None:
-    """Raises NetworkError for a picture that is smaller than the network can halve it."""
-    from components.models.architectures import NETWORKS
-
-    smallest = NETWORKS[name].smallest_side_pixels
-    assert smallest is not None
-    if min(picture[:2]) < smallest:
-        raise NetworkError(
-            f"{name} needs pictures of at least {smallest} pixels a side, not "
-            f"{picture[0]} x {picture[1]}: set models.{name}.image_size = {smallest} or more"
-        )

@@ -1,7 +1,4 @@
-"""The networks by name. Light: the architectures, and Keras, are imported when built.
-
-An architecture is one file with `build` and `DEFAULTS`, and one line here.
-"""
+"""Networks by name: each built, and its defaults read, from its architecture's module. Light."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from components.models.architectures import NETWORKS
+from components.models import architectures
 
 if TYPE_CHECKING:
     from components.models.network import Defaults, Network
@@ -28,23 +25,25 @@ def build(
     seed: int,
     dtype_policy: str = "float32",
 ) -> Network:
-    """Builds a network with its starting weights, the same for the same seed.
+    """Build a network with its starting weights, the same for the same seed.
 
     Args:
-      name: a key of NETWORKS.
+      name: a key of architectures.NETWORKS.
       settings: the network's own table.
       n_mels, frames: shape of one spectrogram.
       genres: number of classes.
       seed: fixes the random starting weights; Keras's global state is seeded too.
-      dtype_policy: Keras's name of the precision that it computes in ("mixed_bfloat16").
+      dtype_policy: Keras's name of the precision to compute in, such as "mixed_bfloat16".
         Weights, preprocessing, features and probabilities are float32 in each.
 
     Raises:
-      ValueError: an unknown name.
-      components.models.network.NetworkError: a picture that the network cannot take.
-      components.models.weights.WeightsError: `settings.weights` cannot be had or loaded.
+      ValueError: the name is unknown.
+      components.models.network.NetworkError: the picture is too small for the network.
+      components.models.weights.WeightsError: `settings.weights` cannot be found, downloaded
+        or loaded.
     """
     module = _module(name)
+    _check_picture(name, (n_mels, frames), settings.image_size)
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -57,9 +56,9 @@ def build(
 
 @contextlib.contextmanager
 def in_precision(dtype_policy: str) -> Iterator[None]:
-    """Layers that are made inside it have the policy, unless they name their own.
+    """Give layers that are made inside the block this policy, unless they name their own.
 
-    Keras's global one for that long: layers of keras.applications take it from nowhere else.
+    This sets Keras's global policy for the block: layers of keras.applications take no other.
     """
     import keras
 
@@ -72,12 +71,27 @@ def in_precision(dtype_policy: str) -> Iterator[None]:
 
 
 def defaults(name: str) -> Defaults:
-    """What the architecture uses where neither its table nor [training] says."""
+    """Return the settings that an architecture recommends.
+
+    Raises:
+      ValueError: the name is unknown.
+    """
     found: Defaults = _module(name).DEFAULTS
     return found
 
 
+def _check_picture(name: str, spectrogram: tuple[int, int], image_size: int) -> None:
+    """Raise NetworkError if the picture is smaller than the network's base can halve it."""
+    smallest = architectures.NETWORKS[name].min_side_pixels
+    height, width = (image_size, image_size) if image_size else spectrogram
+    if smallest and min(height, width) < smallest:
+        from components.models.network import NetworkError
+
+        raise NetworkError(
+            f"{name} needs pictures of at least {smallest} pixels a side, not {height} x {width}: "
+            f"set models.{name}.image_size = {smallest} or more"
+        )
+
+
 def _module(name: str) -> ModuleType:
-    if name not in NETWORKS:
-        raise ValueError(f"unknown network {name!r}; there are: {', '.join(sorted(NETWORKS))}")
-    return importlib.import_module(NETWORKS[name].module)
+    return importlib.import_module(architectures.of_name(name).module)

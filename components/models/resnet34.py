@@ -13,7 +13,7 @@ from keras import layers
 
 from components.models import timm_weights, weights
 from components.models.blocks import NORM_MOMENTUM, dense_head
-from components.models.network import Defaults, Network, check_side, with_base
+from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetStandard, picture, picture_shape
 from components.models.settings import ModelSettings
 
@@ -34,11 +34,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     """The coloured spectrogram through ResNet34's convolutions, averaged over the picture.
 
     Raises:
-      NetworkError: the picture is smaller than 32 pixels.
       components.models.weights.WeightsError: the weights cannot be had or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
-    check_side("resnet34", shape)
     convolutions = _convolutions(shape, seed)
     if settings.weights != "none":
         _load(convolutions, settings.weights)

@@ -7,7 +7,7 @@ from keras import layers
 
 from components.models import weights
 from components.models.blocks import NORM_MOMENTUM, dense_head
-from components.models.network import Defaults, Network, check_side, with_base
+from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
 
@@ -28,11 +28,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     """The coloured spectrogram through ResNet50's convolutions, averaged over the picture.
 
     Raises:
-      NetworkError: the picture is smaller than 32 pixels.
       components.models.weights.WeightsError: the weights cannot be had or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
-    check_side("resnet50", shape)
     convolutions = keras.applications.ResNet50(
         include_top=False, weights=None, input_shape=shape, name="convolutions"
     )

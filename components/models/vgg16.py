@@ -9,7 +9,7 @@ from keras import layers
 
 from components.models import weights
 from components.models.blocks import classifier
-from components.models.network import Defaults, Network, check_side, with_base
+from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
 
@@ -39,11 +39,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     """The coloured spectrogram through VGG16's convolutions (base) and dense layers (head).
 
     Raises:
-      NetworkError: the picture is smaller than 32 pixels.
       components.models.weights.WeightsError: the weights cannot be had or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
-    check_side("vgg16", shape)
     convolutions = keras.applications.VGG16(
         include_top=False, weights=None, input_shape=shape, name="convolutions"
     )

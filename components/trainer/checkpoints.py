@@ -31,7 +31,7 @@ Arrays = list[npt.NDArray[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
-class State:
+class TrainingState:
     """After an epoch of a phase. `meta` holds JSON values; `arrays` the groups of weights
     that the phase needs to go on, each in the order of its variables."""
 
@@ -49,7 +49,7 @@ class Checkpoint:
         self._path = pathlib.Path(path) if path else None
         self.damaged = False
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """What was saved last; None if nothing was, or the file is damaged."""
         if self._path is None:
             return None
@@ -62,14 +62,14 @@ class Checkpoint:
                     name: [file[f"{name}_{index}"] for index in range(count)]
                     for name, count in meta["groups"].items()
                 }
-                return State(meta["state"], arrays)
+                return TrainingState(meta["state"], arrays)
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             self.damaged = True
             return None
 
-    def save(self, state: State) -> str | None:
+    def save(self, state: TrainingState) -> str | None:
         """Replaces the file; returns why it could not, and then the one before stays."""
         if self._path is None:
             return None
@@ -84,7 +84,7 @@ class Checkpoint:
             for index, values in enumerate(group)
         }
         text = np.frombuffer(json.dumps(meta).encode(), np.uint8)
-        return replace_whole(self._path, lambda file: np.savez(file, **{_META: text}, **arrays))
+        return write_atomically(self._path, lambda file: np.savez(file, **{_META: text}, **arrays))
 
     def remove(self) -> None:
         """Deletes the file: the training is done."""
@@ -93,7 +93,7 @@ class Checkpoint:
                 self._path.unlink(missing_ok=True)
 
 
-def replace_whole(path: pathlib.Path, write: Callable[[BinaryIO], object]) -> str | None:
+def write_atomically(path: pathlib.Path, write: Callable[[BinaryIO], object]) -> str | None:
     """Writes a file, making its folder; returns why it could not, and then the one before stays.
 
     Whoever finds the file finds all of it, also after a power failure.

@@ -17,7 +17,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from components.trainer import memory
+from components.common import memory
 from components.trainer.batches import Clips, Source
 from components.trainer.callbacks import REPORT_INTERVAL_SECONDS, Reporter
 
@@ -31,7 +31,7 @@ FREE_DISK_SHARE = 0.5
 _FEATURE_BYTES = 4
 
 
-def cached_features(
+def compute_features(
     base: keras.Model,
     sources: dict[str, Source],
     *,
@@ -80,7 +80,7 @@ def cached_features(
     return found
 
 
-class KeptFeatures:
+class FeatureCache:
     """The features of one frozen base, for several trainings: computed by the first of them,
     and anew by one whose base or clips are not the same.
 
@@ -104,13 +104,13 @@ class KeptFeatures:
         scratch_dir: str | None,
         report: Reporter,
     ) -> dict[str, Clips] | None:
-        """See cached_features."""
+        """See compute_features."""
         base_digest = _digest(base)
         same = self._base == base_digest and len(self._sources) == len(sources)
         same = same and all(map(operator.is_, self._sources, sources.values()))
         if self._found is None or not same:
             self._found = None  # before its successor takes as much memory again
-            self._found = cached_features(
+            self._found = compute_features(
                 base,
                 sources,
                 batch_size=self._batch_size,

@@ -1,4 +1,4 @@
-"""Settings of one network's training, resolved from the model's own and the shared ones."""
+"""Settings of one network's training, resolved from its own table and the shared ones. Light."""
 
 from __future__ import annotations
 
@@ -6,44 +6,31 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from components.models.settings import ModelSettings
 from components.trainer.devices import Gpu, dtype_policy
+from components.trainer.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from components.models.network import Defaults
-    from components.models.settings import ModelSettings
-from components.trainer.settings import AugmentationSettings, TrainingSettings
 
 
-@dataclasses.dataclass(frozen=True)
-class ResolvedSettings:
-    """The fields of TrainingSettings and ModelSettings, none of them open any more.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ResolvedSettings(TrainingSettings, ModelSettings):
+    """Every field of TrainingSettings and ModelSettings, each with a value.
 
-    `learning_rate` is that of the first phase: of the head, or of a whole network;
-    `precision` is Keras's name of a dtype policy ("float32", "mixed_bfloat16", ...).
+    Attributes:
+      learning_rate: highest rate of the first phase, which trains the head or a whole network.
+      precision: Keras's name of a dtype policy ("float32", "mixed_bfloat16", ...).
     """
 
-    epochs: int
-    fine_tune_epochs: int
-    batch_size: int
     learning_rate: float
     fine_tune_learning_rate: float
-    schedule: str
-    warmup_epochs: int
-    clip_norm: float
-    class_weights: str
-    label_smoothing: float
-    patience: int
-    seed: int
-    precision: str
-    augmentation: AugmentationSettings
     dropout: float
     l2: float
-    weights: str
-    image_size: int
-    max_train_clips: int
+    precision: str  # type: ignore[assignment]
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as plain values."""
+        """Return the settings as plain values."""
         return dataclasses.asdict(self)
 
 
@@ -53,40 +40,17 @@ def resolve(
     defaults: Defaults,
     gpus: Sequence[Gpu] = (),
 ) -> ResolvedSettings:
-    """The network's own table first, then [training], then the architecture's defaults.
+    """Return each setting from the first of three places that has a value for it.
 
-    `gpus`: those that will train; they decide the precision.
+    Args:
+      training: the [training] table, the second place.
+      model: the network's own table, the first place.
+      defaults: the architecture's, the third place.
+      gpus: those that will train; they decide the precision.
     """
-    recommended = defaults.learning_rate
-    if model.weights == "none":
-        recommended = defaults.scratch_learning_rate
-    return ResolvedSettings(
-        epochs=_first(model.epochs, training.epochs),
-        fine_tune_epochs=_first(model.fine_tune_epochs, training.fine_tune_epochs),
-        batch_size=_first(model.batch_size, training.batch_size),
-        learning_rate=_first(model.learning_rate, training.learning_rate, recommended),
-        fine_tune_learning_rate=_first(
-            model.fine_tune_learning_rate,
-            training.fine_tune_learning_rate,
-            defaults.fine_tune_learning_rate,
-        ),
-        schedule=training.schedule,
-        warmup_epochs=training.warmup_epochs,
-        clip_norm=training.clip_norm,
-        class_weights=training.class_weights,
-        label_smoothing=training.label_smoothing,
-        patience=training.patience,
-        seed=training.seed,
-        precision=dtype_policy(training.precision, gpus),
-        augmentation=training.augmentation,
-        dropout=defaults.dropout_of(model),
-        l2=defaults.l2_of(model),
-        weights=model.weights,
-        image_size=model.image_size,
-        max_train_clips=model.max_train_clips,
-    )
-
-
-def _first(*values: Any) -> Any:
-    # Not `or`: fine_tune_epochs = 0 in a network's own table means none.
-    return next(value for value in values if value is not None)
+    values: dict[str, Any] = defaults.of_weights(model.weights)
+    for table in (training, model):
+        # Not vars(): a nested table stays what it is, and 0 is a value.
+        fields = {field.name: getattr(table, field.name) for field in dataclasses.fields(table)}
+        values |= {name: value for name, value in fields.items() if value is not None}
+    return ResolvedSettings(**{**values, "precision": dtype_policy(training.precision, gpus)})

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-if TYPE_CHECKING:
-    pass
-
-
 # What people know from photographs and ask for.
 REFUSED_AUGMENTATION = re.compile(r"flip|rotat|mirror|revers|transpos|shear|perspective")
-
 
 REFUSED_AUGMENTATION_REASON = (
     "a spectrogram's axes are time and pitch; a clip turned, played backwards or with bass and "
@@ -84,9 +79,3 @@ class TrainingSettings:
     seed: int = 0
     precision: Literal["auto", "float32", "mixed"] = "auto"
     augmentation: AugmentationSettings = dataclasses.field(default_factory=AugmentationSettings)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> TrainingSettings:
-        """From what json.dumps(dataclasses.asdict(settings)) wrote."""
-        augmentation = AugmentationSettings(**values["augmentation"])
-        return cls(**{**values, "augmentation": augmentation})

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.params import AudioParams
+from components.common import memory
 from components.common.errors import DataError
-from components.trainer import data, memory
+from components.trainer import data
 from components.trainer.batches import Clips
 
 Split = Clips | data.Stream

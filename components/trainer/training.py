@@ -29,9 +29,9 @@ from components.trainer.callbacks import (
     no_report,
     no_watcher,
 )
-from components.trainer.checkpoints import Checkpoint, State, assign, values_of
+from components.trainer.checkpoints import Checkpoint, TrainingState, assign, values_of
 from components.trainer.devices import MIXED_FLOAT16, ONE_DEVICE, Placement
-from components.trainer.features import KeptFeatures
+from components.trainer.features import FeatureCache
 from components.trainer.resolved import ResolvedSettings
 
 
@@ -67,7 +67,7 @@ def train(
     on_epoch: EpochWatcher = no_watcher,
     checkpoint: Checkpoint | None = None,
     scratch_dir: str | None = None,
-    kept_features: KeptFeatures | None = None,
+    feature_cache: FeatureCache | None = None,
     placement: Placement = ONE_DEVICE,
 ) -> TrainingHistory:
     """Trains `network` in place and leaves it with the weights of its best epoch.
@@ -85,8 +85,8 @@ def train(
       on_epoch: hears of every epoch; first of those that a broken-off training had done.
       checkpoint: where the state is kept after every epoch, and found again. Who trained
         removes it once the result is safe.
-      scratch_dir: see features.cached_features.
-      kept_features: what keeps a frozen base's features for further trainings on the same
+      scratch_dir: see features.compute_features.
+      feature_cache: what keeps a frozen base's features for further trainings on the same
         data; None keeps them for this one.
       placement: on which devices; several replicas give the loss of one device, but each
         normalises its own part of a batch.
@@ -113,8 +113,8 @@ def train(
         run.phase("train", network.model)
     else:
         if not run.is_done("head"):
-            kept_features = kept_features or KeptFeatures(settings.batch_size)
-            _train_head(network, network.base, run, kept_features, scratch_dir)
+            feature_cache = feature_cache or FeatureCache(settings.batch_size)
+            _train_head(network, network.base, run, feature_cache, scratch_dir)
         if settings.fine_tune_epochs:
             _free_base(network.base, network.head)
             run.phase("fine_tune", network.model)
@@ -131,14 +131,14 @@ def _train_head(
     network: Network,
     base: keras.Model,
     run: _Run,
-    kept_features: KeptFeatures,
+    feature_cache: FeatureCache,
     scratch_dir: str | None,
 ) -> None:
     base.trainable = False  # also puts its batch normalisation into inference mode
     network.head.trainable = True
     base.jit_compile = run.jit_compile
     sources = {"train": run.train_data, "validation": run.validation_data}
-    features = kept_features.of(base, sources, scratch_dir=scratch_dir, report=run.report)
+    features = feature_cache.of(base, sources, scratch_dir=scratch_dir, report=run.report)
     if features is None:
         run.phase("head", network.model)
     else:
@@ -288,7 +288,9 @@ class _Run:
         self.resumed_epochs = len(self.epochs)
         for record in self.epochs:
             self.on_epoch(record)
-        self.report(note=f"goes on after epoch {len(self.epochs)}, where an earlier run ended")
+        self.report(
+            note=f"resumes after epoch {len(self.epochs)}, where an earlier run was interrupted"
+        )
         self.seconds_before = saved.meta["seconds"]
         return _Progress(best=groups["best"], **saved.meta["progress"])
 
@@ -305,7 +307,7 @@ class _Run:
             "optimizer": values_of(model.optimizer.variables),
             "best": progress.best,
         }
-        trouble = self._checkpoint.save(State(meta, groups))
+        trouble = self._checkpoint.save(TrainingState(meta, groups))
         if trouble:
             self.report(
                 note=f"the state after epoch {progress.epoch} could not be saved ({trouble}); "

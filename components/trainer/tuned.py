@@ -1,4 +1,4 @@
-"""Values that a Tuner found, as a network's training takes them. Light."""
+"""The settings that a Tuner can search for, and the values that it found. Light."""
 
 from __future__ import annotations
 
@@ -8,22 +8,41 @@ from typing import Any
 
 from components.models.settings import ModelSettings
 
-# What may be tuned, and the type of each; the names are those of ModelSettings' fields.
-TUNABLE: Mapping[str, type] = {
-    "learning_rate": float,
-    "batch_size": int,
-    "dropout": float,
-    "l2": float,
+
+@dataclasses.dataclass(frozen=True)
+class Tunable:
+    """A setting that can be searched for.
+
+    Attributes:
+      kind: float for a value within a range, int for one of a list.
+      label: its name in plots.
+      short_label: its name in narrow columns.
+      logarithmic: whether a range is searched on a logarithmic scale.
+    """
+
+    kind: type[float] | type[int]
+    label: str
+    short_label: str
+    logarithmic: bool = False
+
+
+# By the names of ModelSettings' and TuningSettings' fields, in the order of every table and plot.
+TUNABLE: Mapping[str, Tunable] = {
+    "learning_rate": Tunable(float, "learning rate", "rate", logarithmic=True),
+    "batch_size": Tunable(int, "batch size", "batch"),
+    "dropout": Tunable(float, "dropout", "dropout"),
+    "l2": Tunable(float, "L2", "L2", logarithmic=True),
 }
 
+# A value for each of some tunable settings, by name.
 Values = Mapping[str, float]
 
 
 def tuned_values(hyperparameters: Mapping[str, Any] | None) -> dict[str, float]:
-    """The values of a KerasTuner HyperParameters' configuration; {} without one.
+    """Return the values in the configuration of KerasTuner's HyperParameters; {} without one.
 
     Raises:
-      ValueError: it holds something else than numbers for some of TUNABLE.
+      ValueError: it holds no values, an unknown name or a value of another type.
     """
     if hyperparameters is None:
         return {}
@@ -31,14 +50,14 @@ def tuned_values(hyperparameters: Mapping[str, Any] | None) -> dict[str, float]:
     if not isinstance(values, Mapping) or not values:
         raise ValueError(f"hyperparameters without values: {sorted(hyperparameters)}")
     for name, value in values.items():
-        wanted = TUNABLE.get(name)
-        right = isinstance(value, int if wanted is int else (int, float))
-        if wanted is None or not right or isinstance(value, bool):
+        tunable = TUNABLE.get(name)
+        types = (int, float) if tunable is not None and tunable.kind is float else int
+        if tunable is None or not isinstance(value, types) or isinstance(value, bool):
             raise ValueError(f"hyperparameters hold {name} = {value!r}")
-    return {name: TUNABLE[name](values[name]) for name in TUNABLE if name in values}
+    return {name: tunable.kind(values[name]) for name, tunable in TUNABLE.items() if name in values}
 
 
-def with_values(settings: ModelSettings, values: Values) -> ModelSettings:
-    """A network's table with tuned values in it, where they win over [training]."""
+def with_tuned_values(settings: ModelSettings, values: Values) -> ModelSettings:
+    """Return a network's table with tuned values in it, where they win over [training]."""
     changes: dict[str, Any] = dict(values)
     return dataclasses.replace(settings, **changes)

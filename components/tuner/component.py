@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections.abc import Sequence
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
@@ -13,24 +11,17 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.artifacts.code_digest import code_digest
 from components.artifacts.types import TuningResults
-from components.audio.params import AudioParams
 from components.models import architectures
-from components.models.settings import ModelSettings
-from components.trainer.settings import TrainingSettings
+from components.trainer.task import TrainingTask
 from components.tuner.executor import Executor
 from components.tuner.settings import TuningSettings
-from components.tuner.trainee import trial_tables
-
-_JSON = ("model", "training", "tuning", "audio", "genres")
+from components.tuner.task import TuningTask
 
 
 class TunerSpec(types.ComponentSpec):  # type: ignore[misc]
-    """See Tuner. JSON texts but for the architecture and the digests."""
+    """Interface of Tuner. `task` is a TuningTask as JSON text."""
 
-    PARAMETERS = {
-        name: ExecutionParameter(type=str)
-        for name in ("architecture", "audio_hash", "weights_digest", "code_digest", *_JSON)
-    }
+    PARAMETERS = {"task": ExecutionParameter(type=str)}
     INPUTS = {"examples": ChannelParameter(type=standard_artifacts.Examples)}
     OUTPUTS = {
         "hyperparameters": ChannelParameter(type=standard_artifacts.HyperParameters),
@@ -39,61 +30,36 @@ class TunerSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class Tuner(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `hyperparameters`, which TFX's Trainer takes as they are, and `results`.
+    """Search for one network's settings, with the Trainer's own training.
 
-    KerasTuner's algorithms, but neither TFX's own Tuner nor KerasTuner's loop: those keep
-    their state in a folder that a rerun does not find, hide an error of the data as a failed
-    trial, hand on the values of a failed trial where all failed, and write down neither
-    failures nor seconds. This one trains with the Trainer's own training.
+    Outputs `hyperparameters`, which TFX's Trainer takes as they are, and `results`.
+
+    The algorithms are KerasTuner's. The loop is neither KerasTuner's nor that of TFX's own
+    Tuner: those keep their state where a rerun does not find it, hide an error of the data as a
+    failed trial, return the values of a failed trial if all failed, and record neither failures
+    nor seconds.
     """
 
     SPEC_CLASS = TunerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
     def __init__(
-        self,
-        *,
-        architecture: str,
-        examples: types.BaseChannel,
-        model: ModelSettings,
-        training: TrainingSettings,
-        tuning: TuningSettings,
-        audio: AudioParams,
-        genres: Sequence[str],
-        weights_digest: str,
+        self, *, examples: types.BaseChannel, training: TrainingTask, tuning: TuningSettings
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
-          architecture: the network's name.
           examples: SpectrogramGen's; its train and validation splits are read.
-          model: the network's own table.
-          training: the [training] table.
-          tuning: the [tuning] table. Which networks it names is not part of the node.
-          audio: the parameters that the examples are made with.
-          genres: in label order.
-          weights_digest: of a local file of starting weights.
+          training: the training that uses the values that are found.
+          tuning: the [tuning] table. The networks that it names are not part of the node.
         """
-        training, model = trial_tables(training, model, tuning)
-        values = {
-            "model": dataclasses.asdict(model),
-            "training": dataclasses.asdict(training),
-            "tuning": dataclasses.asdict(dataclasses.replace(tuning, networks=())),
-            "audio": audio.to_json(),
-            "genres": list(genres),
-        }
+        digest = code_digest(Executor.__module__, architectures.code_of(training.architecture))
+        task = TuningTask.of(training, tuning, code_digest=digest)
         super().__init__(
             spec=TunerSpec(
-                architecture=architecture,
-                audio_hash=audio.digest(),
-                weights_digest=weights_digest,
-                code_digest=code_digest(
-                    Executor.__module__,
-                    (architectures.__name__, (architectures.NETWORKS[architecture].module,)),
-                ),
+                task=json.dumps(task.to_json(), sort_keys=True),
                 examples=examples,
                 hyperparameters=types.Channel(type=standard_artifacts.HyperParameters),
                 results=types.Channel(type=TuningResults),
-                **{name: json.dumps(values[name], sort_keys=True) for name in _JSON},
             )
         )

@@ -1,4 +1,4 @@
-"""Tuner's work: read the splits, search, and write what came of it."""
+"""Executor of Tuner: reads the splits, searches, and writes the results."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tfx.utils import io_utils
 
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
-from components.audio.params import AudioParams
 from components.common import progress
 from components.common.errors import DataError
 from components.models import registry
@@ -27,184 +26,156 @@ from components.trainer import splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE, Checkpoint
 from components.trainer.devices import Gpu, dtype_policy
-from components.trainer.features import KeptFeatures
+from components.trainer.features import FeatureCache
 from components.trainer.history import versions
 from components.trainer.resolved import resolve
-from components.trainer.settings import TrainingSettings
+from components.trainer.task import TrainingTask
 from components.trainer.training import train
 from components.trainer.tuned import Values
-from components.tuner.outcome import Outcome
+from components.tuner.results import SearchResults
 from components.tuner.search import search
-from components.tuner.settings import TuningSettings
-from components.tuner.trainee import Trainee
-from components.tuner.trials import State, Trial, guessing_loss
+from components.tuner.task import TuningTask
+from components.tuner.trial_runner import NetworkTrialRunner
+from components.tuner.trials import SearchState, Trial, guessing_loss
 
 
 class Executor(ComponentExecutor):
-    """Writes the best values as TFX's HyperParameters, and the TuningResults."""
+    """Executor that writes the best values as TFX's HyperParameters, and the TuningResults."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
-        task = Task.parse(parameters)
+        """Search, and write the results."""
+        task = TuningTask.parse(parameters.json("task"))
         examples = [inputs.single("examples")]
         patterns = [
             [io_utils.all_files_pattern(uri)]
             for split in ("train", "validation")
             for uri in artifact_utils.get_split_uris(examples, split)
         ]
-        outcome, files = run(task, patterns[0], patterns[1])
+        results, state = run(task, patterns[0], patterns[1])
         for key, contents in (
-            ("results", outcome.results()),
-            ("hyperparameters", outcome.hyperparameters()),
+            ("results", results.result_files()),
+            ("hyperparameters", results.hyperparameter_files()),
         ):
             folder = outputs.uri(key)
             for name, content in contents.items():
                 artifact_files.write_bytes(os.path.join(folder, name), content)
-        files.remove()
-
-
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """The node's parameters, parsed. `model` and `training` are as trial_tables made them."""
-
-    architecture: str
-    model: ModelSettings
-    training: TrainingSettings
-    tuning: TuningSettings
-    audio: AudioParams
-    genres: tuple[str, ...]
-    weights_digest: str
-    code_digest: str
-
-    @classmethod
-    def parse(cls, parameters: Parameters) -> Task:
-        """Return the task of the node's parameters (see component.TunerSpec)."""
-        return cls(
-            architecture=parameters["architecture"],
-            model=parameters.parse("model", ModelSettings),
-            training=parameters.parse("training", TrainingSettings),
-            tuning=parameters.parse("tuning", TuningSettings),
-            audio=parameters.parse("audio", AudioParams),
-            genres=tuple(parameters.json("genres")),
-            weights_digest=parameters["weights_digest"],
-            code_digest=parameters["code_digest"],
-        )
+        state.remove()
 
 
 def run(
-    task: Task, train_files: list[str], validation_files: list[str]
-) -> tuple[Outcome, StateFiles]:
-    """Searches; returns what came of it, and the state to remove once that is safe.
+    task: TuningTask, train_files: list[str], validation_files: list[str]
+) -> tuple[SearchResults, StateFiles]:
+    """Search. Return the results, and the state files to remove once the results are safe.
 
     Args:
-      task: what to do.
-      train_files, validation_files: file patterns. The test split is no business of a search.
+      task: the search to run.
+      train_files, validation_files: file patterns. A search never reads the test split.
 
     Raises:
       GenreflowError: the examples cannot be used, the network cannot be built or trained, or
         all trials failed.
     """
+    network = task.training
     gpus = tensorflow_devices.gpus()
     with splits.opened(
         train_files,
         validation_files,
-        task.audio,
-        task.genres,
-        limit=task.model.max_train_clips,
-        seed=task.training.seed,
+        network.audio,
+        network.genres,
+        limit=network.model.max_train_clips,
+        seed=network.training.seed,
     ) as both:
         _check_batches(task, len(both[0]))
         files = StateFiles.of(task, both, gpus)
         watcher = _Watcher(task, len(both[0]))
-        trainee = Trainee(
-            task.training,
-            task.model,
-            registry.defaults(task.architecture),
+        runner = NetworkTrialRunner(
+            network.training,
+            network.model,
+            registry.defaults(network.architecture),
             both,
-            build=functools.partial(_build, task),
+            build=functools.partial(_build, network),
             placed=functools.partial(tensorflow_devices.placed, gpus),
-            fit=functools.partial(
+            train=functools.partial(
                 train,
                 scratch_dir=os.environ.get(CHECKPOINTS_VARIABLE),
-                kept_features=KeptFeatures(min(_batch_sizes(task))),
+                feature_cache=FeatureCache(min(_batch_sizes(task))),
             ),
-            report=watcher.reporter,
+            reporter=watcher.reporter,
             checkpoint=files.checkpoint,
             gpus=gpus,
         )
         trials = search(
             task.tuning,
-            trainee,
-            guessing_loss=guessing_loss(len(task.genres)),
+            runner,
+            guessing_loss=guessing_loss(len(network.genres)),
             watcher=watcher,
-            state=State(files.state),
+            state=SearchState(files.state),
         )
-    outcome = Outcome(
-        architecture=task.architecture,
-        genres=len(task.genres),
+    results = SearchResults(
+        architecture=network.architecture,
+        genres=len(network.genres),
         settings=task.tuning,
         trials=trials,
         clips={"train": len(both[0]), "validation": len(both[1])},
         versions=_versions(),
-        audio_hash=task.audio.digest(),
-        code_digest=task.code_digest,
+        audio_hash=network.audio.digest(),
+        code_digest=network.code_digest,
     )
-    return outcome, files
+    return results, files
 
 
 @dataclasses.dataclass(frozen=True)
 class StateFiles:
-    """The files of an unfinished search: its trials, and the state of the trial under way.
+    """Files of an unfinished search: its finished trials, and the state of the current trial.
 
-    Named by what the search depends on, and so not found by another one; None keeps nothing.
+    Attributes:
+      stem: path without its suffix. Its name is a hash of all that the search depends on, so
+        another search does not find it. None saves nothing.
     """
 
     stem: pathlib.Path | None
 
     @classmethod
     def of(
-        cls, task: Task, both: tuple[splits.Split, splits.Split], gpus: Sequence[Gpu]
+        cls, task: TuningTask, both: tuple[splits.Split, splits.Split], gpus: Sequence[Gpu]
     ) -> StateFiles:
-        """Those of a search, in the folder that the environment names."""
+        """Return the files of a search, in the folder that the environment names."""
         folder = os.environ.get(CHECKPOINTS_VARIABLE)
         if not folder:
             return cls(None)
         depends_on = [
-            task.architecture,
-            dataclasses.asdict(task.model),
-            dataclasses.asdict(task.training),
-            dataclasses.asdict(task.tuning),
-            dtype_policy(task.training.precision, gpus),
-            task.audio.digest(),
-            task.genres,
-            task.weights_digest,
-            task.code_digest,
+            task.to_json(),
+            dtype_policy(task.training.training.precision, gpus),
             _versions(),
             [splits.digest(split) for split in both],
         ]
         key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
-        return cls(pathlib.Path(folder, f"tuner-{task.architecture}-{key}"))
+        return cls(pathlib.Path(folder, f"tuner-{task.training.architecture}-{key}"))
 
     @property
     def state(self) -> pathlib.Path | None:
-        """Of the finished trials."""
+        """File of the finished trials."""
         return self.stem and self.stem.with_name(f"{self.stem.name}.json")
 
     def checkpoint(self, number: int) -> Checkpoint:
-        """Of the trial of a number."""
+        """Return the checkpoint of a trial."""
         return Checkpoint(self.stem and self.stem.with_name(f"{self.stem.name}-{number}.npz"))
 
     def remove(self) -> None:
-        """Deletes them: the search is done."""
-        State(self.state).remove()
+        """Delete the files, once the search's results are safe."""
+        SearchState(self.state).remove()
 
 
 class _Watcher:
-    """Tells whoever shows progress: the event "tuning" with `architecture` and either `note`,
-    a sentence, or `trial`, `trials`, `values`, `best` ([number, loss] or None so far), and
-    `done` of `total` clips, counted once in each epoch of each trial."""
+    """Sender of progress events "tuning".
 
-    def __init__(self, task: Task, clips: int) -> None:
-        self._architecture = task.architecture
+    An event has `architecture` and either `note`, a sentence, or these fields: `trial` of
+    `trials`; the trial's `values`; `best`, which is [number, loss] of the best trial so far or
+    None; and `done` of `total` clips, each counted once in each epoch of each trial.
+    """
+
+    def __init__(self, task: TuningTask, clips: int) -> None:
+        self._architecture = task.training.architecture
         self._trials, self._epochs, self._clips = task.tuning.trials, task.tuning.epochs, clips
         self._values: Values = {}
         self._best: Trial | None = None
@@ -216,7 +187,7 @@ class _Watcher:
         progress.report("tuning", architecture=self._architecture, note=text)
 
     def reporter(self, number: int) -> Reporter:
-        """What takes the progress of a trial's training."""
+        """Return the receiver of a trial's progress."""
 
         def report(**fields: Any) -> None:
             if "note" in fields:
@@ -240,27 +211,31 @@ class _Watcher:
         return report
 
 
-def _check_batches(task: Task, clips: int) -> None:
+def _check_batches(task: TuningTask, clips: int) -> None:
+    """Raise DataError if a trial could have a batch larger than the train split."""
+    architecture = task.training.architecture
     largest = max(_batch_sizes(task))
     remedy = (
-        "take it out of tuning.batch_size"
+        "remove it from tuning.batch_size"
         if task.tuning.batch_size
-        else f"set models.{task.architecture}.batch_size to {clips} or less"
+        else f"set models.{architecture}.batch_size to {clips} or less"
     )
     if largest > clips:
         raise DataError(
-            f"{task.architecture} would be tuned on {clips} clips, fewer than one batch of "
+            f"{architecture} would be tuned on {clips} clips, fewer than one batch of "
             f"{largest}: {remedy}, or tune on more clips (tuning.max_train_clips, more tracks)"
         )
 
 
-def _batch_sizes(task: Task) -> Sequence[int]:
-    """Those that trials may have."""
-    defaults = registry.defaults(task.architecture)
-    return task.tuning.batch_size or (resolve(task.training, task.model, defaults).batch_size,)
+def _batch_sizes(task: TuningTask) -> Sequence[int]:
+    """Return the batch sizes that trials may have."""
+    network = task.training
+    defaults = registry.defaults(network.architecture)
+    settings = resolve(network.training, network.model, defaults)
+    return task.tuning.batch_size or (settings.batch_size,)
 
 
-def _build(task: Task, model: ModelSettings, dtype_policy: str) -> Network:
+def _build(task: TrainingTask, model: ModelSettings, dtype_policy: str) -> Network:
     return registry.build(
         task.architecture,
         model,

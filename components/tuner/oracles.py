@@ -1,8 +1,8 @@
-"""What draws the values of the trials: KerasTuner's oracles.
+"""KerasTuner's oracles, which draw the values of the trials.
 
-What they draw is made a function of the seed, the trial's number and the trials before it
-alone, so that a search that was broken off needs no more than its trials to go on as an
-unbroken one: KerasTuner's own saved state lacks the random generator of its Bayesian oracle.
+Here their draws depend on the seed, the trial's number and the earlier trials alone. So an
+interrupted search needs only its trials to resume as if it had never stopped. KerasTuner's own
+saved state would not do: it lacks the random generator of the Bayesian oracle.
 """
 
 from __future__ import annotations
@@ -26,54 +26,54 @@ _OBJECTIVE = "val_loss"
 
 
 class Oracle:
-    """Asked for the values of each trial in turn, and told its loss before the next."""
+    """Source of the trials' values: call `ask`, then `tell` its loss, for each trial in turn."""
 
     def __init__(self, oracle: Any) -> None:
         self._oracle = oracle
-        self._asked: Any = None
+        self._trial: Any = None
 
     def ask(self) -> dict[str, float] | None:
-        """The next trial's values; None where no others are left."""
-        self._asked = self._oracle.create_trial("search")
-        if self._asked.status != "RUNNING":
+        """Return the next trial's values; None if no new ones are left."""
+        self._trial = self._oracle.create_trial("search")
+        if self._trial.status != "RUNNING":
             return None
-        return dict(self._asked.hyperparameters.values)
+        return dict(self._trial.hyperparameters.values)
 
     def tell(self, loss: float) -> None:
-        """What came of it; lower is better."""
-        self._oracle.update_trial(self._asked.trial_id, {_OBJECTIVE: loss})
-        self._asked.status = "COMPLETED"
-        self._oracle.end_trial(self._asked)
+        """Record the loss of the trial that `ask` returned last; lower is better."""
+        self._oracle.update_trial(self._trial.trial_id, {_OBJECTIVE: loss})
+        self._trial.status = "COMPLETED"
+        self._oracle.end_trial(self._trial)
 
 
 @contextlib.contextmanager
 def opened(settings: TuningSettings, space: Space, *, known: Sequence[Values]) -> Iterator[Oracle]:
-    """The oracle of a [tuning] table; the first trials have the `known` values."""
+    """Open the oracle of a [tuning] table. Its first trials get the `known` values."""
     shared = {
         "objective": keras_tuner.Objective(_OBJECTIVE, "min"),
         "max_trials": settings.trials,
         "hyperparameters": space.hyperparameters(),
         "allow_new_entries": False,
         "tune_new_entries": False,
-        "seed": _drawn(settings.seed, "oracle"),
+        "seed": _derived_seed(settings.seed, "oracle"),
     }
     oracle: Any
     if settings.algorithm == "random":
         oracle = _Random(**shared)
     else:
-        # KerasTuner's own number, three for each parameter, is most of a small search.
+        # KerasTuner's own number, three for each setting, would be most of a small search.
         initial = min(2 * len(space.names), max(2, settings.trials // 2))
         oracle = _Bayesian(num_initial_points=initial, **shared)
     oracle.values_of = functools.partial(_values_of, space, [dict(values) for values in known])
     oracle.verbose = 0
     with tempfile.TemporaryDirectory(prefix="genreflow-oracle-") as folder:
-        # Gives it a folder for its files, which it writes although nobody reads them.
+        # The oracle writes files that nobody reads, and needs a folder for them.
         base_tuner.BaseTuner(oracle=oracle, directory=folder, project_name="oracle")
         yield Oracle(oracle)
 
 
 class _Repeatable:
-    """Values by the number of the trial, and as short as they are shown."""
+    """Mix-in that draws by the number of the trial, and rounds as the values are shown."""
 
     seed: int
     values_of: Any
@@ -81,7 +81,7 @@ class _Repeatable:
     _random_state: Any
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        self._seed_state = _drawn(self.seed, trial_id)
+        self._seed_state = _derived_seed(self.seed, trial_id)
         self._random_state = np.random.RandomState(self._seed_state)
         return self.values_of(int(trial_id), super().populate_space)  # type: ignore[misc]
 
@@ -97,17 +97,20 @@ class _Bayesian(_Repeatable, keras_tuner.oracles.BayesianOptimizationOracle):  #
 def _values_of(
     space: Space, known: Sequence[dict[str, float]], index: int, populate: Any
 ) -> dict[str, Any]:
-    """KerasTuner's answer for trial `index`, from 0."""
+    """Return KerasTuner's response for trial `index`, counted from 0."""
     if index < len(known):
         return {"status": "RUNNING", "values": dict(known[index])}
-    answer: dict[str, Any] = populate(str(index))
-    if answer["status"] == "RUNNING":
-        answer = {**answer, "values": space.rounded(answer["values"])}
-    return answer
+    response: dict[str, Any] = populate(str(index))
+    if response["status"] == "RUNNING":
+        response = {**response, "values": space.rounded(response["values"])}
+    return response
 
 
-def _drawn(seed: int, what: str) -> int:
-    """A seed for one thing: no neighbour of another, as KerasTuner counts on from its seed
-    with every value, and not 0, which it replaces by a random one."""
-    digest = hashlib.sha256(f"{seed}:{what}".encode()).digest()
+def _derived_seed(seed: int, purpose: str) -> int:
+    """Return a seed for one purpose.
+
+    Seeds of different purposes lie far apart, because KerasTuner adds 1 to its seed with every
+    value. None is 0, which KerasTuner replaces by a random seed.
+    """
+    digest = hashlib.sha256(f"{seed}:{purpose}".encode()).digest()
     return max(1, int.from_bytes(digest[:4], "big"))

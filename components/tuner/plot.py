@@ -1,4 +1,4 @@
-"""The picture of a search: the validation loss over each parameter that was tuned."""
+"""Plot of a search: the validation loss over each setting that was tuned."""
 
 from __future__ import annotations
 
@@ -6,34 +6,36 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from components.tuner.space import LOGARITHMIC, Space
+from components.trainer.tuned import TUNABLE
+from components.tuner.space import Space
 from components.tuner.trials import Trial, best_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABELS = {
-    "learning_rate": "learning rate",
-    "batch_size": "batch size",
-    "dropout": "dropout",
-    "l2": "L2",
-}
 _PANEL_INCHES = (4.2, 3.4)
 _DOTS_PER_INCH = 110
-# Losses above so many times that of guessing are drawn at the upper edge: one training
-# that ran away would press all others together.
-_SHOWN_OF_GUESSING = 1.5
-# Beside the range, as a share of it.
-_ROOM = 0.06
+# Losses above this multiple of guessing's are drawn at the upper edge: one diverged training
+# would otherwise squeeze all others together.
+_MAX_SHOWN_OF_GUESSING = 1.5
+# Margin on each side of a range, as a share of it.
+_MARGIN = 0.06
 
 
 def plot_trials(
     trials: Sequence[Trial], space: Space, *, title: str, guessing_loss: float
 ) -> bytes:
-    """A PNG, with a panel for each parameter of the space; the same trials give the same bytes.
+    """Return a PNG with one panel for each setting of the space.
 
-    Each trial is a point, darker the earlier; the best is a star; trials that failed, and
-    losses far above guessing's, lie at the upper edge. A dashed line is guessing's loss.
+    Each trial is a point; earlier ones are darker, and the best is a star. Failed trials and
+    losses far above guessing's lie at the upper edge. A dashed line marks guessing's loss. The
+    same trials give the same bytes.
+
+    Args:
+      trials: all trials of the search.
+      space: the settings that were tuned.
+      title: text above the panels.
+      guessing_loss: loss of a network that learned nothing.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -42,19 +44,19 @@ def plot_trials(
     columns = min(2, len(names))
     rows = -(-len(names) // columns)
     size = (columns * _PANEL_INCHES[0], rows * _PANEL_INCHES[1] + 0.8)
-    # A figure of its own, not pyplot's: no state that other drawing shares.
+    # Not pyplot's figure, which shares state with other plots.
     figure = Figure(figsize=size, dpi=_DOTS_PER_INCH, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title)
     panels = figure.subplots(rows, columns, squeeze=False, sharey=True)
     losses = [trial.val_loss for trial in trials if trial.val_loss is not None]
-    top = min(max([*losses, guessing_loss]), _SHOWN_OF_GUESSING * guessing_loss)
+    top = min(max([*losses, guessing_loss]), _MAX_SHOWN_OF_GUESSING * guessing_loss)
     bottom = min([*losses, guessing_loss])
     margin = max(0.08 * (top - bottom), 0.02)
     for panel, name in zip(panels.flat, names, strict=False):
         _draw(panel, name, space, trials, edge=top + margin / 2)
         panel.axhline(guessing_loss, color="0.6", ls="--", lw=1, zorder=0, label="guessing")
-        panel.set_xlabel(LABELS[name])
+        panel.set_xlabel(TUNABLE[name].label)
         panel.set_ylim(bottom - margin, top + margin)
     for row in panels:
         row[0].set_ylabel("validation loss")
@@ -70,31 +72,31 @@ def plot_trials(
 
 
 def _draw(panel: Axes, name: str, space: Space, trials: Sequence[Trial], *, edge: float) -> None:
-    place: Any = float
+    position: Any = float
     if name in space.choices:
         sizes = space.choices[name]
         panel.set_xticks(range(len(sizes)), [str(size) for size in sizes])
         panel.set_xlim(-0.5, len(sizes) - 0.5)
-        place = sizes.index
+        position = sizes.index
     else:
         lowest, highest = space.ranges[name]
-        if name in LOGARITHMIC:
+        if TUNABLE[name].logarithmic:
             panel.set_xscale("log")
-            room = (highest / lowest) ** _ROOM
-            panel.set_xlim(lowest / room, highest * room)
+            factor = (highest / lowest) ** _MARGIN
+            panel.set_xlim(lowest / factor, highest * factor)
         else:
-            room = (highest - lowest) * _ROOM
-            panel.set_xlim(lowest - room, highest + room)
+            margin = (highest - lowest) * _MARGIN
+            panel.set_xlim(lowest - margin, highest + margin)
     losses = {trial.number: trial.val_loss for trial in trials if trial.val_loss is not None}
-    measured = [trial for trial in trials if losses.get(trial.number, edge + 1) <= edge]
+    shown = [trial for trial in trials if losses.get(trial.number, edge + 1) <= edge]
     above = [trial for trial in trials if losses.get(trial.number, edge) > edge]
     failed = [trial for trial in trials if trial.number not in losses]
     panel.scatter(
-        [place(trial.settings[name]) for trial in measured],
-        [losses[trial.number] for trial in measured],
-        c=[trial.number for trial in measured],
+        [position(trial.settings[name]) for trial in shown],
+        [losses[trial.number] for trial in shown],
+        c=[trial.number for trial in shown],
         vmin=1,
-        vmax=1.25 * len(trials),  # without viridis' yellow, which is hard to see
+        vmax=1.25 * len(trials),  # without viridis's yellow, which is hard to see
         s=34,
         label="trial (dark: early)",
     )
@@ -102,7 +104,7 @@ def _draw(panel: Axes, name: str, space: Space, trials: Sequence[Trial], *, edge
     for group, marker, colour, label in marks:
         if group:
             panel.scatter(
-                [place(trial.settings[name]) for trial in group],
+                [position(trial.settings[name]) for trial in group],
                 [edge] * len(group),
                 marker=marker,
                 color=colour,
@@ -110,9 +112,9 @@ def _draw(panel: Axes, name: str, space: Space, trials: Sequence[Trial], *, edge
                 label=label,
             )
     best = best_of(trials)
-    if best is not None and best in measured:
+    if best is not None and best in shown:
         panel.scatter(
-            [place(best.settings[name])],
+            [position(best.settings[name])],
             [losses[best.number]],
             marker="*",
             s=230,

@@ -1,4 +1,4 @@
-"""The search itself: the oracles draw, somebody else trains. Keras alone."""
+"""The search itself: an oracle draws values, a runner trains with them. Keras alone."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from components.trainer.tuned import Values
 from components.tuner import oracles
 from components.tuner.settings import TuningSettings
 from components.tuner.space import Space
-from components.tuner.trials import Measured, State, Trial, best_of
+from components.tuner.trials import SearchState, Trial, TrialScores, best_of
 
 
 class TuningError(GenreflowError):
-    """The search found nothing to use. The text says what to change."""
+    """Error of a search in which every trial failed. The message says what to change."""
 
 
-class Trainee(Protocol):
-    """What is tuned."""
+class TrialRunner(Protocol):
+    """Trains and evaluates whatever is tuned."""
 
     def settings(self, values: Values) -> Mapping[str, float]:
-        """All four parameters as training with some values uses them."""
+        """Return all of TUNABLE as a trial with `values` uses them."""
 
-    def train(self, number: int, values: Values) -> Measured:
-        """Trains with the values of the trial of a number.
+    def run(self, number: int, values: Values) -> TrialScores:
+        """Train with the values of trial `number`, and evaluate.
 
         Raises:
           DivergedError: the trial failed. Any other error ends the search.
@@ -35,83 +35,86 @@ class Trainee(Protocol):
 
 
 class Watcher(Protocol):
-    """Hears of a search: each trial that is to be trained, and sentences."""
+    """Receiver of a search's progress."""
 
-    def begins(self, number: int, values: Values, best: Trial | None) -> None: ...
+    def begins(self, number: int, values: Values, best: Trial | None) -> None:
+        """Take note that a trial begins to train; `best` is the best one so far."""
 
-    def note(self, text: str) -> None: ...
+    def note(self, text: str) -> None:
+        """Show a sentence to whoever watches."""
 
 
 def search(
     settings: TuningSettings,
-    trainee: Trainee,
+    runner: TrialRunner,
     *,
     guessing_loss: float,
     watcher: Watcher,
-    state: State,
+    state: SearchState,
 ) -> list[Trial]:
-    """Runs `settings.trials` trials, or fewer if there are no more different values.
+    """Run `settings.trials` trials, or fewer if the space has fewer different values.
 
-    The same settings and the same numbers give the same trials, broken off or not.
+    The same settings and the same scores give the same trials, also if the search was
+    interrupted and resumed.
 
     Args:
       settings: the [tuning] table.
-      trainee: trains and measures.
-      guessing_loss: what a network that learned nothing has. Losses above twice that are
-        equally useless, and a failed trial is told to the algorithm as such a one:
-        otherwise it would know nothing of that place and ask for it again.
-      watcher: hears of each trial.
-      state: where finished trials are kept; who searched removes it once the result is safe.
+      runner: trains and evaluates.
+      guessing_loss: loss of a network that learned nothing. The oracle gets at most twice that
+        for a trial, and for a failed one: it would otherwise know nothing of the failed values
+        and draw them again.
+      watcher: receives the progress.
+      state: keeps the finished trials. The caller removes it once the results are safe.
 
     Raises:
       TuningError: every trial failed.
     """
     space = Space.of(settings)
-    before = state.load()
-    if len(before) > settings.trials or any(not space.holds(trial.values) for trial in before):
-        before = []  # of another search, or of somebody's hand
-    if before:
-        watcher.note(f"goes on after trial {len(before)}, where an earlier run ended")
+    saved = state.load()
+    if len(saved) > settings.trials or any(not space.holds(trial.values) for trial in saved):
+        saved = []  # from another search, or edited by hand
+    if saved:
+        watcher.note(f"resumes after trial {len(saved)}, where an earlier run was interrupted")
     trials: list[Trial] = []
-    with oracles.opened(settings, space, known=[trial.values for trial in before]) as oracle:
+    with oracles.opened(settings, space, known=[trial.values for trial in saved]) as oracle:
         while len(trials) < settings.trials:
             values = oracle.ask()
             if values is None:
                 watcher.note(
-                    f"the ranges hold no more than {len(trials)} different settings; all were tried"
+                    f"the ranges hold only {len(trials)} different settings; all have been tried"
                 )
                 break
             number = len(trials) + 1
-            if number <= len(before):
-                trials.append(before[number - 1])
+            if number <= len(saved):
+                trials.append(saved[number - 1])
             else:
-                trials.append(_tried(number, values, trials, trainee, watcher))
-                trouble = state.save(trials)
-                if trouble:
+                trials.append(_run_trial(number, values, trials, runner, watcher))
+                problem = state.save(trials)
+                if problem:
                     watcher.note(
-                        f"trial {number} could not be saved ({trouble}); a run that is broken "
-                        "off now repeats it"
+                        f"trial {number} could not be saved ({problem}); if this run is "
+                        "interrupted, a rerun repeats it"
                     )
             loss = trials[-1].val_loss
-            worst = 2 * guessing_loss
-            oracle.tell(worst if loss is None else min(loss, worst))
+            max_loss = 2 * guessing_loss
+            oracle.tell(max_loss if loss is None else min(loss, max_loss))
     if best_of(trials) is None:
         raise TuningError(
-            f"all {len(trials)} trials failed; the last: {trials[-1].reason}; lower the highest "
-            "value of tuning.learning_rate"
+            f"all {len(trials)} trials failed; the last one: {trials[-1].reason}; lower the "
+            "highest value of tuning.learning_rate"
         )
     return trials
 
 
-def _tried(
+def _run_trial(
     number: int,
     values: dict[str, float],
-    before: Sequence[Trial],
-    trainee: Trainee,
+    earlier: Sequence[Trial],
+    runner: TrialRunner,
     watcher: Watcher,
 ) -> Trial:
-    blank = Trial(number, values, dict(trainee.settings(values)), "failed")
-    same = next((trial for trial in before if trial.values == values), None)
+    blank = Trial(number, values, dict(runner.settings(values)), "failed")
+    same = next((trial for trial in earlier if trial.values == values), None)
     if same is not None:
         return dataclasses.replace(
             blank,
@@ -120,19 +123,19 @@ def _tried(
             val_accuracy=same.val_accuracy,
             reason=same.reason or f"the values of trial {same.number}",
         )
-    watcher.begins(number, values, best_of(before))
-    begun = time.monotonic()
+    watcher.begins(number, values, best_of(earlier))
+    started = time.monotonic()
     try:
-        measured = trainee.train(number, values)
+        scores = runner.run(number, values)
     except DivergedError as error:
         watcher.note(f"trial {number} failed: {error}")
-        seconds = round(time.monotonic() - begun, 3)
+        seconds = round(time.monotonic() - started, 3)
         return dataclasses.replace(blank, seconds=seconds, reason=str(error))
     return dataclasses.replace(
         blank,
         outcome="done",
-        epochs=measured.epochs,
-        val_loss=measured.val_loss,
-        val_accuracy=measured.val_accuracy,
-        seconds=round(measured.seconds, 3),
+        epochs=scores.epochs,
+        val_loss=scores.val_loss,
+        val_accuracy=scores.val_accuracy,
+        seconds=round(scores.seconds, 3),
     )

@@ -4,36 +4,37 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
 from components.trainer.tuned import TUNABLE
 
-# In the order of every table and plot.
-PARAMETERS = tuple(TUNABLE)
-
 
 @dataclasses.dataclass(frozen=True)
 class TuningSettings:
-    """A search for the values that the networks in `networks` then train with.
+    """Settings of the search for the values that some networks then train with.
 
-    Each of `trials` draws a value from every range that is given, trains for `epochs` on
-    at most `max_train_clips` clips (0 for all; the network's own limit holds too), and is
-    judged by its loss on the validation split. `learning_rate`, `dropout` and `l2` are a
-    lowest and a highest value, the rate and the penalty drawn on a logarithmic scale;
-    `batch_size` lists the sizes to choose from. A range that is left out is not tuned.
-    What is found takes the place of what [training] says.
+    Each trial draws a value from every range that is given, trains, and is compared by its loss
+    on the validation split. A range that is left out is not tuned. The values of the best trial
+    replace those of [training]. A network with trained weights is tuned in its first phase, on
+    the features of its frozen base: its learning rate here is its head's.
 
-    A network with trained weights is tuned in its first phase, on the features of its
-    frozen base: its `learning_rate` here is its head's.
-
-    `algorithm`: "bayesian" draws at first and then looks where a Gaussian process expects
-    the most, "random" draws every trial. `seed` decides the draws; the weights of every
-    trial start from training.seed. `trials = 0` tunes nothing.
+    Attributes:
+      networks: names of the networks to tune.
+      trials: number of trials; 0 tunes nothing.
+      epochs: epochs of each trial.
+      algorithm: "random" draws every trial. "bayesian" draws the first ones, then searches
+        where a Gaussian process expects the largest improvement.
+      seed: decides the draws. The weights of every trial start from training.seed.
+      max_train_clips: clips of each trial at most, 0 for all. The network's own limit holds too.
+      learning_rate: lowest and highest value, searched on a logarithmic scale.
+      batch_size: sizes to choose from.
+      dropout: lowest and highest value.
+      l2: lowest and highest value, searched on a logarithmic scale.
 
     Raises:
-      ValueError: a range that is none; one line for each.
+      ValueError: a range or list is invalid; one line for each.
     """
 
     networks: tuple[str, ...] = ()
@@ -48,42 +49,40 @@ class TuningSettings:
     l2: tuple[Annotated[float, Gt(0), Le(1)], ...] = ()
 
     def __post_init__(self) -> None:
-        problems = [*self._range_problems(), *self._choice_problems()]
+        problems = [
+            problem
+            for name, tunable in TUNABLE.items()
+            for problem in (_range_problems if tunable.kind is float else _choice_problems)(
+                name, getattr(self, name)
+            )
+        ]
         if problems:
             raise ValueError("\n".join(problems))
 
     def tuned(self) -> tuple[str, ...]:
-        """The parameters that have a range, in PARAMETERS' order."""
-        return tuple(name for name in PARAMETERS if getattr(self, name))
+        """Return the names of the settings that have a range or list, in TUNABLE's order."""
+        return tuple(name for name in TUNABLE if getattr(self, name))
 
-    def _range_problems(self) -> Iterator[str]:
-        for name in ("learning_rate", "dropout", "l2"):
-            values: tuple[float, ...] = getattr(self, name)
-            shown = f"{name} = {list(values)}"
-            if values and len(values) != 2:
-                yield f"{shown}: must be [lowest, highest]"
-            elif values and values[0] > values[1]:
-                yield f"{shown}: is reversed; write {name} = {[values[1], values[0]]}"
-            elif values and values[0] == values[1]:
-                yield (
-                    f"{shown}: leaves nothing to choose; leave it out and set {name} in the "
-                    "network's own table"
-                )
 
-    def _choice_problems(self) -> Iterator[str]:
-        sizes = self.batch_size
-        if len(set(sizes)) != len(sizes):
-            yield f"batch_size = {list(sizes)}: names a size twice"
-        elif len(sizes) == 1:
-            yield (
-                f"batch_size = {list(sizes)}: leaves nothing to choose; leave it out and set "
-                "batch_size in the network's own table"
-            )
+def _range_problems(name: str, values: tuple[float, ...]) -> Iterator[str]:
+    shown = f"{name} = {list(values)}"
+    if values and len(values) != 2:
+        yield f"{shown}: must be [lowest, highest]"
+    elif values and values[0] > values[1]:
+        yield f"{shown}: is reversed; write {name} = {[values[1], values[0]]}"
+    elif values and values[0] == values[1]:
+        yield _nothing_to_choose(name, shown)
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> TuningSettings:
-        """From what json.dumps(dataclasses.asdict(settings)) wrote."""
-        fields: dict[str, Any] = {
-            key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
-        }
-        return cls(**fields)
+
+def _choice_problems(name: str, values: tuple[int, ...]) -> Iterator[str]:
+    shown = f"{name} = {list(values)}"
+    if len(set(values)) != len(values):
+        yield f"{shown}: lists a value twice"
+    elif len(values) == 1:
+        yield _nothing_to_choose(name, shown)
+
+
+def _nothing_to_choose(name: str, shown: str) -> str:
+    return (
+        f"{shown}: leaves nothing to choose; remove it, and set {name} in the network's own table"
+    )

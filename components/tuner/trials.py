@@ -13,18 +13,18 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from components.trainer.checkpoints import replace_whole
-from components.tuner.settings import PARAMETERS
+from components.trainer.checkpoints import write_atomically
+from components.trainer.tuned import TUNABLE
 
 TRIALS_SCHEMA_VERSION = 1
 _STATE_LAYOUT = 1
 
-Outcome = Literal["done", "failed", "repeated"]
+TrialOutcome = Literal["done", "failed", "repeated"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-    """What training with some values came to; see Trial."""
+class TrialScores:
+    """Result of training with some values; see Trial for the fields."""
 
     epochs: int
     val_loss: float
@@ -34,20 +34,26 @@ class Measured:
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One trial, from number 1.
+    """One finished trial.
 
-    `values`: what was drawn, by the parameters' names. `settings`: the four parameters it
-    trained with, drawn or not. `val_loss` is the mean cross-entropy over the clips of the
-    validation split, without penalties, and `val_accuracy` the share of them that is
-    right, both of the weights of the trial's best epoch. `outcome`: "failed" where the
-    loss ran away, for `reason` (then nothing was measured); "repeated" where an earlier
-    trial had the same values, whose numbers it takes without training again.
+    Attributes:
+      number: counts from 1.
+      values: the drawn values by name.
+      settings: all of TUNABLE that the trial trained with, drawn or not.
+      outcome: "done"; "failed" if the loss diverged, and then there are no scores; "repeated"
+        if an earlier trial had the same values, and then the scores are that trial's.
+      epochs: number of epochs that were trained.
+      val_loss: mean cross-entropy over the clips of the validation split, without penalties,
+        with the weights of the best epoch.
+      val_accuracy: share of these clips that is predicted correctly, with the same weights.
+      seconds: duration of the training.
+      reason: why the trial failed, or which trial it repeats.
     """
 
     number: int
     values: Mapping[str, float]
     settings: Mapping[str, float]
-    outcome: Outcome
+    outcome: TrialOutcome
     epochs: int = 0
     val_loss: float | None = None
     val_accuracy: float | None = None
@@ -55,12 +61,16 @@ class Trial:
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The trial as plain values."""
+        """Return the trial as plain values."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Trial:
-        """What to_json gave. Raises TypeError or ValueError for anything else."""
+        """Return the trial of which to_json made `values`.
+
+        Raises:
+          TypeError, ValueError: the values are not a trial's.
+        """
         trial = cls(**values)
         if trial.outcome not in ("done", "failed", "repeated") or (
             (trial.val_loss is None) != (trial.outcome == "failed")
@@ -70,22 +80,22 @@ class Trial:
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:
-    """The trial of the lowest validation loss, the first of equals; None if all failed."""
-    measured = [trial for trial in trials if trial.val_loss is not None]
-    return min(measured, key=lambda trial: (trial.val_loss, trial.number), default=None)
+    """Return the trial of lowest validation loss, the first of equals; None if all failed."""
+    evaluated = [trial for trial in trials if trial.val_loss is not None]
+    return min(evaluated, key=lambda trial: (trial.val_loss, trial.number), default=None)
 
 
-class State:
-    """The finished trials of an unfinished search, in a file that is written anew after each.
+class SearchState:
+    """File of an unfinished search's finished trials, replaced atomically after each trial.
 
-    Under a temporary name first. Without a path nothing is kept and nothing found.
+    Without a path nothing is saved and nothing is loaded.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
         self._path = pathlib.Path(path) if path else None
 
     def load(self) -> list[Trial]:
-        """The trials that were saved; none if the file is not there or is damaged."""
+        """Return the saved trials; none if the file is missing or damaged."""
         if self._path is None:
             return []
         try:
@@ -99,32 +109,32 @@ class State:
         return trials if numbers == list(range(1, len(trials) + 1)) else []
 
     def save(self, trials: Sequence[Trial]) -> str | None:
-        """Replaces the file; returns why it could not, and then the one before stays."""
+        """Replace the file. Return why that failed, in which case the old file stays, or None."""
         if self._path is None:
             return None
         values = {"layout": _STATE_LAYOUT, "trials": [trial.to_json() for trial in trials]}
         content = json.dumps(values, allow_nan=False).encode()
-        return replace_whole(self._path, lambda file: file.write(content))
+        return write_atomically(self._path, lambda file: file.write(content))
 
     def remove(self) -> None:
-        """Deletes the file: the search is done."""
+        """Delete the file, once the search's results are safe."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
 
 def table_csv(trials: Sequence[Trial]) -> str:
-    """One row a trial; `best` marks the chosen one, empty cells are what was not measured."""
+    """Return a CSV table of one row per trial. Its column `best` marks the best one."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    measured = ("epochs", "val_loss", "val_accuracy", "seconds", "outcome", "best", "reason")
-    rows.writerow(["trial", *PARAMETERS, *measured])
+    scores = ("epochs", "val_loss", "val_accuracy", "seconds", "outcome", "best", "reason")
+    rows.writerow(["trial", *TUNABLE, *scores])
     best = best_of(trials)
     for trial in trials:
         rows.writerow(
             [
                 trial.number,
-                *(trial.settings[name] for name in PARAMETERS),
+                *(trial.settings[name] for name in TUNABLE),
                 trial.epochs,
                 _cell(trial.val_loss),
                 _cell(trial.val_accuracy),
@@ -142,5 +152,5 @@ def _cell(value: float | None) -> str:
 
 
 def guessing_loss(genres: int) -> float:
-    """The cross-entropy of a network that gives every genre the same probability."""
+    """Return the cross-entropy of a network that gives every genre the same probability."""
     return math.log(genres)

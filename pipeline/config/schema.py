@@ -24,7 +24,8 @@ from components.models.architectures import NETWORKS
 from components.models.settings import ModelSettings
 from components.serving_check.settings import ServingSettings
 from components.trainer.settings import TrainingSettings
-from components.tuner.settings import PARAMETERS, TuningSettings
+from components.trainer.tuned import TUNABLE
+from components.tuner.settings import TuningSettings
 from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.storage import StorageSettings
@@ -81,7 +82,7 @@ class Config:
             yield "dataset.genres: one genre leaves nothing to tell apart; name at least two"
         for name, model in self.models.items():
             if name in NETWORKS:
-                smallest = NETWORKS[name].smallest_side_pixels
+                smallest = NETWORKS[name].min_side_pixels
                 yield from _model_problems(f"models.{name}", model, smallest)
                 picture = (self.audio.n_mels, self.audio.frames)
                 if smallest and not model.image_size and min(picture) < smallest:
@@ -151,7 +152,7 @@ def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]
     if not tuning.tuned():
         yield (
             "tuning: has nothing to choose from; give at least one of "
-            f"{', '.join(PARAMETERS)} a range, such as learning_rate = [0.0001, 0.01]"
+            f"{', '.join(TUNABLE)} a range, such as learning_rate = [0.0001, 0.01]"
         )
     for name in tuning.networks:
         if name not in models:
@@ -171,12 +172,10 @@ def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]
                 )
 
 
-def _model_problems(
-    table: str, model: ModelSettings, smallest_side_pixels: int | None
-) -> Iterator[str]:
-    """What a network cannot be given; `smallest_side_pixels` is None without a picture."""
-    if smallest_side_pixels is None:
-        with_base = sorted(name for name, made in NETWORKS.items() if made.smallest_side_pixels)
+def _model_problems(table: str, model: ModelSettings, min_side_pixels: int | None) -> Iterator[str]:
+    """What a network cannot be given; `min_side_pixels` is None without a picture."""
+    if min_side_pixels is None:
+        with_base = sorted(name for name, made in NETWORKS.items() if made.has_base)
         for key in ("weights", "image_size", *_SECOND_PHASE):
             value = getattr(model, key)
             if value not in ("none", 0, None):
@@ -198,8 +197,8 @@ def _model_problems(
             f'{table}.weights = {json.dumps(model.weights)}: must be "imagenet", "none", or the '
             "path of a Keras weights file (.h5 or .keras)"
         )
-    if 0 < model.image_size < smallest_side_pixels:
+    if 0 < model.image_size < min_side_pixels:
         yield (
             f"{table}.image_size = {model.image_size}: must be 0 (the spectrogram's own size) "
-            f"or at least {smallest_side_pixels}"
+            f"or at least {min_side_pixels}"
         )

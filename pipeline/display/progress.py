@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
-from pipeline.display.names import SHORT_NAMES
+from components.trainer.tuned import TUNABLE
 from pipeline.display.text import escaped
 
 # Without a terminal (a log, CI) a line is printed this often instead of a bar.
@@ -154,7 +154,9 @@ class RunDisplay:
             self._say(f"  [yellow]{escaped(event['architecture'])}: {escaped(event['note'])}[/]")
             return
         self._done, self._total, self._unit = event["done"], event["total"], "clips"
-        words = [f"{SHORT_NAMES[name]} {value:g}" for name, value in event["values"].items()]
+        words = [
+            f"{TUNABLE[name].short_label} {value:g}" for name, value in event["values"].items()
+        ]
         if event["best"]:
             number, loss = event["best"]
             words.append(f"best {loss:.3f} (trial {number})")

@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from components.artifacts.names import TRIALS_JSON
-from pipeline.display.names import SHORT_NAMES
+from components.trainer.tuned import TUNABLE
 from pipeline.work_dir import WorkDir
 
 SHOWN_TRIALS = 10
@@ -40,14 +40,14 @@ def trials_table(found: Mapping[str, Any]) -> Table:
     title = f"{found['architecture']}: {few}{len(trials)} trials"
     table = Table(title=title + (f", {failed} failed" if failed else ""), title_justify="left")
     names = list(found["values"])
-    columns = ["trial", *(SHORT_NAMES[name] for name in SHORT_NAMES if name in names)]
+    columns = ["trial", *(TUNABLE[name].short_label for name in TUNABLE if name in names)]
     for column in (*columns, "epochs", "loss", "right", "s"):
         table.add_column(column, justify="right", no_wrap=True)
     for trial in trials[:SHOWN_TRIALS]:
         measured = trial["val_loss"] is not None
         table.add_row(
             f"{trial['number']} *" if trial["number"] == found["best"] else str(trial["number"]),
-            *(f"{trial['values'][name]:g}" for name in SHORT_NAMES if name in names),
+            *(f"{trial['values'][name]:g}" for name in TUNABLE if name in names),
             str(trial["epochs"]) if trial["outcome"] == "done" else trial["outcome"],
             f"{trial['val_loss']:.3f}" if measured else "-",
             f"{trial['val_accuracy']:.1%}" if measured else "-",

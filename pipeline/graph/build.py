@@ -7,7 +7,6 @@ it imports TFX, which takes tens of seconds.
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,7 +36,9 @@ from components.models import architectures
 from components.report.component import Report
 from components.serving_check.component import ServingCheck
 from components.spectrogram_gen.component import SpectrogramGen
+from components.trainer.task import TrainingTask
 from components.tuner.component import Tuner
+from components.tuner.settings import TuningSettings
 from pipeline.config.beam import pipeline_args
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
@@ -92,10 +93,9 @@ def create_pipeline(
         artists_apart=config.split.policy == "by_artist",
     )
     baselines = _baselines(config, genres, examples)
-    tuners = {name: _tuner(config, name, genres, examples) for name in config.tuned_networks}
-    trainers = {
-        name: _trainer(config, name, genres, examples, tuners.get(name)) for name in config.models
-    }
+    tasks = {name: _training_task(config, name, genres) for name in config.models}
+    tuners = {name: _tuner(tasks[name], config.tuning, examples) for name in config.tuned_networks}
+    trainers = {name: _trainer(task, examples, tuners.get(name)) for name, task in tasks.items()}
     for node in (*baselines, *tuners.values(), *trainers.values()):
         node.add_upstream_node(check)
     classical = baselines[0].outputs if baselines else {}
@@ -187,46 +187,35 @@ def _baselines(config: Config, genres: Sequence[str], examples: Any) -> list[Bas
     ]
 
 
-def _tuner(config: Config, name: str, genres: Sequence[str], examples: Any) -> Tuner:
-    return Tuner(
+def _training_task(config: Config, name: str, genres: Sequence[str]) -> TrainingTask:
+    """Return the training of one network, which its Trainer and its Tuner get."""
+    return TrainingTask(
         architecture=name,
-        examples=examples,
         model=config.models[name],
         training=config.training,
-        tuning=config.tuning,
         audio=config.audio,
-        genres=genres,
+        genres=tuple(genres),
+        code_digest=code_digest(TRAINER_MODULE, architectures.code_of(name)),
         weights_digest=weights_digest(config.models[name].weights),
-    ).with_id(nodes.tuner(name))
+        synthetic=config.dataset.kind == "synthetic",
+        data=_data_settings(config),
+    )
 
 
-def _trainer(
-    config: Config, name: str, genres: Sequence[str], examples: Any, tuner: Tuner | None
-) -> Trainer:
-    """One network's node. Its custom_config, which is part of TFX's cache key, holds
-    that network's settings and what the data must agree with, nothing else."""
+def _tuner(task: TrainingTask, tuning: TuningSettings, examples: Any) -> Tuner:
+    tuner = Tuner(examples=examples, training=task, tuning=tuning)
+    return tuner.with_id(nodes.tuner(task.architecture))
+
+
+def _trainer(task: TrainingTask, examples: Any, tuner: Tuner | None) -> Trainer:
     return Trainer(
         run_fn=f"{TRAINER_MODULE}.run_fn",
         examples=examples,
         train_args=trainer_pb2.TrainArgs(splits=["train"]),
         eval_args=trainer_pb2.EvalArgs(splits=["validation"]),
         hyperparameters=tuner.outputs["hyperparameters"] if tuner else None,
-        custom_config={
-            "architecture": name,
-            "model": json.dumps(dataclasses.asdict(config.models[name]), sort_keys=True),
-            "training": json.dumps(dataclasses.asdict(config.training), sort_keys=True),
-            "audio": json.dumps(config.audio.to_json(), sort_keys=True),
-            "genres": list(genres),
-            "audio_hash": config.audio.digest(),
-            "synthetic": config.dataset.kind == "synthetic",
-            "data": json.dumps(_data_settings(config), sort_keys=True),
-            "weights_digest": weights_digest(config.models[name].weights),
-            "code_digest": code_digest(
-                TRAINER_MODULE,
-                (architectures.__name__, (architectures.NETWORKS[name].module,)),
-            ),
-        },
-    ).with_id(nodes.trainer(name))
+        custom_config=task.to_json(),
+    ).with_id(nodes.trainer(task.architecture))
 
 
 def _serving_model() -> Resolver:

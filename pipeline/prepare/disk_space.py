@@ -2,31 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from components.audio.params import AudioParams
 from components.models.architectures import NETWORKS
 from components.models.settings import ModelSettings
 
-if TYPE_CHECKING:
-    pass
-
-
 # Serialized tf.Example of one clip beside its spectrogram: ids, label, framing.
 EXAMPLE_OVERHEAD_BYTES = 256
-
-
-# Weights of networks whose number does not depend on the picture, for eight genres.
-PARAMETERS = {"cnn_small": 0.1e6, "crnn": 0.25e6, "resnet34": 21.3e6, "resnet50": 23.6e6}
-
-
-OTHER_PARAMETERS = 25e6
-
-
-VGG16_CONVOLUTIONS = 14.7e6
-
-
-VGG16_HEAD_UNITS = 512  # as components.models.vgg16 has it, which needs Keras
 
 
 WEIGHT_BYTES = 4
@@ -61,7 +42,7 @@ def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]
     ]
     # Bases are kept twice: in the model, and as weights that another one may start from.
     sizes = [
-        GRAPH_BYTES + size * (2 if NETWORKS[name].smallest_side_pixels else 1)
+        GRAPH_BYTES + size * (2 if NETWORKS[name].has_base else 1)
         for name, size in zip(models, weights, strict=True)
     ]
     # The mean of the networks holds the weights of all, and may be the candidate.
@@ -78,12 +59,7 @@ def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]
 
 
 def parameters(name: str, settings: ModelSettings, params: AudioParams) -> float:
-    """About how many weights a network has."""
-    if name == "ffnn":
-        return 512 * params.n_mels * params.frames + 0.13e6
-    if name == "vgg16":
-        side = settings.image_size
-        height, width = (side, side) if side else (params.n_mels, params.frames)
-        features = (height // 32) * (width // 32) * 512
-        return VGG16_CONVOLUTIONS + VGG16_HEAD_UNITS * (features + VGG16_HEAD_UNITS)
-    return PARAMETERS.get(name, OTHER_PARAMETERS)
+    """Return about how many weights a network has."""
+    side = settings.image_size
+    height, width = (side, side) if side else (params.n_mels, params.frames)
+    return NETWORKS[name].estimated_parameters(height, width)

@@ -106,7 +106,7 @@ def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
     history = _history(work)
     done = history["resumed_epochs"]
     assert 2 <= done < EPOCHS
-    assert f"cnn_small: goes on after epoch {done}, where an earlier run ended" in output
+    assert f"cnn_small: resumes after epoch {done}, where an earlier run was interrupted" in output
     assert list((work / "checkpoints").iterdir()) == []
 
     unbroken = tmp_path / "unbroken"

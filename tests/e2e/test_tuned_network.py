@@ -73,7 +73,7 @@ def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
     assert not (work / "tuning").exists()
 
     output = finish(start(*typed))
-    assert "cnn_small: goes on after trial 1, where an earlier run ended" in output
+    assert "cnn_small: resumes after trial 1, where an earlier run was interrupted" in output
     assert _trained_trials(work) == [2, 3]
     assert list((work / "checkpoints").iterdir()) == []
     assert "cnn_small: 3 trials" in output

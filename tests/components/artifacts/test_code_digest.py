@@ -44,7 +44,7 @@ TRAINER = "components.trainer.run_fn"
 ENSEMBLER = "components.ensemble.executor"
 REPORT = "components.report.executor"
 ROOTS = (SPECTROGRAMS, CLIPS, CHECK, BASELINES, TUNER, TRAINER, ENSEMBLER, GATE, REPORT)
-VGG16 = (architectures.__name__, (architectures.NETWORKS["vgg16"].module,))
+VGG16 = architectures.code_of("vgg16")
 
 
 def _forget() -> None:
@@ -130,6 +130,8 @@ def test_an_unknown_module_is_an_error(small: pathlib.Path) -> None:
         ("models/vgg16.py", {TUNER, TRAINER}),
         ("trainer/training.py", {TUNER, TRAINER}),
         ("trainer/run_fn.py", {TRAINER}),
+        ("trainer/task.py", {TUNER, TRAINER}),
+        ("common/memory.py", {BASELINES, TUNER, TRAINER}),
         ("tuner/space.py", {TUNER}),
         ("baselines/models.py", {BASELINES}),
         ("predictions/table.py", {BASELINES, ENSEMBLER, GATE, REPORT}),

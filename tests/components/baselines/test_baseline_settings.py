@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 from components.baselines.settings import BASELINES, BaselineSettings, KnnSettings, SvmSettings
+from components.common.dataclass_json import from_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ def test_settings_survive_json() -> None:
         models=("svm", "knn"), seed=3, knn=KnnSettings(n_neighbors=7, weights="uniform")
     )
     text = json.dumps(dataclasses.asdict(settings))
-    assert BaselineSettings.from_json(json.loads(text)) == settings
+    assert from_json(BaselineSettings, json.loads(text)) == settings
 
 
 def test_every_model_has_its_own_table_but_the_dummy() -> None:

@@ -123,7 +123,7 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             members = {member: str(exported(member)) for member in MEMBERS}
             export_average(members, str(path), name=name, genres=GENRES, model_card={})
             return path
-        sees_picture = architectures.NETWORKS[name].smallest_side_pixels is not None
+        sees_picture = architectures.NETWORKS[name].has_base
         network = registry.build(
             name,
             ModelSettings(image_size=32 if sees_picture else 0),

@@ -16,14 +16,16 @@ import pytest
 from components.models.network import Network
 from components.trainer import checkpoints, training
 from components.trainer.batches import Clips
-from components.trainer.checkpoints import Checkpoint, State
+from components.trainer.checkpoints import Checkpoint, TrainingState
 from components.trainer.resolved import ResolvedSettings
 from tests.components.trainer.toys import clips, noisy_with_base, settings
 
-STATE = State({"epoch": 3}, {"model": [np.arange(6.0).reshape(2, 3), np.array(7)], "best": []})
+STATE = TrainingState(
+    {"epoch": 3}, {"model": [np.arange(6.0).reshape(2, 3), np.array(7)], "best": []}
+)
 
 
-def _same(one: State | None, other: State) -> bool:
+def _same(one: TrainingState | None, other: TrainingState) -> bool:
     return (
         one is not None
         and one.meta == other.meta
@@ -87,7 +89,7 @@ def test_a_full_disk_is_told_and_keeps_the_last_good_state(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(checkpoints.np, "savez", full)
-    trouble = checkpoint.save(State({"epoch": 4}, {}))
+    trouble = checkpoint.save(TrainingState({"epoch": 4}, {}))
     assert trouble is not None
     assert "No space left" in trouble
     assert _same(checkpoint.load(), STATE)

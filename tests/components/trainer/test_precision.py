@@ -21,7 +21,7 @@ TOLERANCE = {"mixed_bfloat16": 0.05, "mixed_float16": 0.01}
 
 
 def _build(name: str, dtype_policy: str) -> Network:
-    side = 32 if architectures.NETWORKS[name].smallest_side_pixels else 0
+    side = 32 if architectures.NETWORKS[name].has_base else 0
     return registry.build(
         name,
         ModelSettings(image_size=side),
@@ -84,7 +84,7 @@ def test_both_phases_learn_as_in_float32(dtype_policy: str) -> None:
 
 def test_the_features_of_a_base_are_kept_in_float32() -> None:
     network = toys.with_base(dtype_policy="mixed_bfloat16")
-    found = features.cached_features(
+    found = features.compute_features(
         network.base,
         {"train": toys.clips(9, 1)},
         batch_size=4,

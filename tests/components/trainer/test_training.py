@@ -10,9 +10,10 @@ import keras
 import numpy as np
 import pytest
 
+from components.common import memory
 from components.models import preprocessing
 from components.models.network import single_phase
-from components.trainer import callbacks, features, memory, training
+from components.trainer import callbacks, features, training
 from components.trainer.batches import Clips
 from components.trainer.devices import Placement
 from components.trainer.settings import AugmentationSettings
@@ -109,7 +110,7 @@ def _phases_reported(report: list[str]) -> list[str]:
 
 def test_kept_features_are_computed_once_for_all_trainings_and_change_nothing() -> None:
     train_clips, validation_clips = toys.clips(24, 1), toys.clips(6, 2)
-    kept = features.KeptFeatures(batch_size=8)
+    kept = features.FeatureCache(batch_size=8)
     alone, sharing, seen = [], [], []
     for rate in (1e-2, 1e-3):
         settings = toys.settings(fine_tune_epochs=0, learning_rate=rate)
@@ -121,7 +122,7 @@ def test_kept_features_are_computed_once_for_all_trainings_and_change_nothing() 
                 train_clips,
                 validation_clips,
                 settings,
-                kept_features=keeper,
+                feature_cache=keeper,
                 report=lambda report=report, **fields: report.append(fields["phase"]),
             )
             networks.append(_weights(network.model))
@@ -134,7 +135,7 @@ def test_kept_features_are_computed_once_for_all_trainings_and_change_nothing() 
 @pytest.mark.parametrize("changed", ["weights", "clips", "nothing"])
 def test_kept_features_are_those_of_the_base_and_the_clips(changed: str) -> None:
     clips, other = {"train": toys.clips(8, 1)}, {"train": toys.clips(8, 2)}
-    kept = features.KeptFeatures(batch_size=3)
+    kept = features.FeatureCache(batch_size=3)
     base = toys.with_base().base
     assert base is not None
     options: dict[str, Any] = {"scratch_dir": None, "report": callbacks.no_report}

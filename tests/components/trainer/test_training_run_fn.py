@@ -17,14 +17,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import to_stored
+from components.common import memory
 from components.common.errors import DataError
 from components.examples import reader
 from components.examples.writer import Clip, serialize
 from components.models import registry
 from components.models.settings import ModelSettings
-from components.trainer import curves, data, memory, run_fn
+from components.trainer import curves, data, run_fn
 from components.trainer.resolved import resolve
 from components.trainer.settings import TrainingSettings
+from components.trainer.task import TrainingTask
 
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
@@ -55,18 +57,17 @@ def _write(folder: pathlib.Path, labels: list[int]) -> list[str]:
 
 def _config(architecture: str = "ffnn", **model: Any) -> dict[str, Any]:
     training = TrainingSettings(epochs=3, fine_tune_epochs=1, batch_size=8)
-    return {
-        "architecture": architecture,
-        "model": json.dumps(dataclasses.asdict(ModelSettings(**model))),
-        "training": json.dumps(dataclasses.asdict(training)),
-        "audio": json.dumps(PARAMS.to_json()),
-        "genres": list(GENRES),
-        "audio_hash": PARAMS.digest(),
-        "code_digest": "0123456789abcdef",
-        "synthetic": False,
-        "weights_digest": "",
-        "data": json.dumps(DATA),
-    }
+    task = TrainingTask(
+        architecture=architecture,
+        model=ModelSettings(**model),
+        training=training,
+        audio=PARAMS,
+        genres=GENRES,
+        code_digest="0123456789abcdef",
+        weights_digest="",
+        data=DATA,
+    )
+    return task.to_json()
 
 
 def _fn_args(
@@ -209,7 +210,7 @@ def test_a_state_is_kept_while_training_and_gone_after_it(
     assert kept.name.startswith("ffnn-")
     # The same training goes on from it, under whatever path; another one does not.
     other = _config()
-    other["training"] = other["training"].replace('"seed": 0', '"seed": 1')
+    other["training"]["seed"] = 1
     other_args = _fn_args(tmp_path / "c", other)
     run_fn.run_fn(other_args)
     assert kept.is_file()
@@ -401,7 +402,7 @@ def test_a_label_of_another_list_of_genres_is_told(
     [
         ({"genre": []}, "needs exactly"),
         ({"audio_hash": "0" * 16}, "hash"),
-        ({"model": '{"epochs": 3}'}, "ModelSettings needs exactly"),
+        ({"model": {"epochs": 3}}, "ModelSettings needs exactly"),
         ({"architecture": "vgg61"}, "unknown network 'vgg61'"),
     ],
 )
@@ -416,7 +417,7 @@ def test_a_wrong_custom_config_is_refused(
 
 def test_mixed_precision_trains_and_serves_in_float32(tmp_path: pathlib.Path) -> None:
     config = _config("cnn_small", epochs=6)
-    config["training"] = config["training"].replace('"auto"', '"mixed"')
+    config["training"]["precision"] = "mixed"
     fn_args = _fn_args(tmp_path, config)
     run_fn.run_fn(fn_args)
     history = _history(fn_args)
@@ -449,7 +450,7 @@ def test_a_state_belongs_to_one_precision(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(run_fn.CHECKPOINTS_VARIABLE, str(tmp_path))
-    config = run_fn.TrainerConfig.parse(_config())
+    config = TrainingTask.parse(_config())
     defaults = registry.defaults("ffnn")
     paths = set()
     for precision in ("float32", "mixed"):

@@ -23,7 +23,8 @@ tf.config.set_logical_device_configuration(
 import keras
 import numpy as np
 
-from components.trainer import callbacks, memory, run_fn, tensorflow_devices, training
+from components.common import memory
+from components.trainer import callbacks, run_fn, tensorflow_devices, training
 from components.trainer.checkpoints import Checkpoint
 from components.trainer.devices import ONE_DEVICE
 from tests.components.trainer import test_training_run_fn as of_run_fn

@@ -16,9 +16,10 @@ from components.models.network import Network
 from components.models.settings import ModelSettings
 from components.trainer import features
 from components.trainer.settings import TrainingSettings
+from components.trainer.task import TrainingTask
 from components.tuner import executor
 from components.tuner.settings import TuningSettings
-from components.tuner.trainee import trial_tables
+from components.tuner.task import TuningTask
 from tests.components.trainer import toys
 from tests.components.trainer.test_training_run_fn import GENRES, PARAMS, _write
 
@@ -39,18 +40,17 @@ def _properties(
     model: ModelSettings | None = None,
     audio: AudioParams = PARAMS,
 ) -> dict[str, Any]:
-    training, table = trial_tables(TrainingSettings(), model or ModelSettings(), tuning)
-    return {
-        "architecture": architecture,
-        "model": json.dumps(dataclasses.asdict(table)),
-        "training": json.dumps(dataclasses.asdict(training)),
-        "tuning": json.dumps(dataclasses.asdict(tuning)),
-        "audio": json.dumps(audio.to_json()),
-        "genres": json.dumps(list(GENRES)),
-        "audio_hash": audio.digest(),
-        "weights_digest": "",
-        "code_digest": "0123456789abcdef",
-    }
+    training = TrainingTask(
+        architecture=architecture,
+        model=model or ModelSettings(),
+        training=TrainingSettings(),
+        audio=audio,
+        genres=GENRES,
+        code_digest="fedcba9876543210",
+        weights_digest="",
+    )
+    task = TuningTask.of(training, tuning, code_digest="0123456789abcdef")
+    return {"task": json.dumps(task.to_json())}
 
 
 @pytest.fixture(scope="module")
@@ -150,8 +150,8 @@ def test_a_search_that_was_killed_goes_on_where_it_was(
         found = _trials(_do(examples, tmp_path / "d", _properties()))
     assert trained == [2, 3]
     assert notes == [
-        "goes on after trial 1, where an earlier run ended",
-        "trial 2: goes on after epoch 1, where an earlier run ended",
+        "resumes after trial 1, where an earlier run was interrupted",
+        "trial 2: resumes after epoch 1, where an earlier run was interrupted",
     ]
     assert _without_seconds(found) == _without_seconds(unbroken)
     assert list(checkpoints.iterdir()) == []
@@ -165,13 +165,13 @@ def test_a_frozen_bases_features_are_computed_once_for_all_trials(
 
     monkeypatch.setattr(executor, "_build", build)
     passes: list[int] = []
-    compute = features.cached_features
+    compute = features.compute_features
 
     def counted(*args: Any, **options: Any) -> Any:
         passes.append(options["batch_size"])
         return compute(*args, **options)
 
-    monkeypatch.setattr(features, "cached_features", counted)
+    monkeypatch.setattr(features, "compute_features", counted)
     found = _trials(_do(examples, tmp_path, _properties()))
     assert len({trial["val_loss"] for trial in found["trials"]}) == 3
     # Of the smallest batch that any trial may have.
@@ -201,7 +201,7 @@ def test_batches_larger_than_the_data_are_told_before_anything_is_trained(
     examples: Any, tmp_path: pathlib.Path
 ) -> None:
     large = dataclasses.replace(TUNING, batch_size=(8, 64))
-    with pytest.raises(DataError, match=r"24 clips.*one batch of 64: take it out of tuning.batch"):
+    with pytest.raises(DataError, match=r"24 clips.*one batch of 64: remove it from tuning.batch"):
         _do(examples, tmp_path, _properties(large))
     untuned = dataclasses.replace(TUNING, batch_size=(), max_train_clips=12)
     with pytest.raises(DataError, match=r"12 clips.*of 32: set models.ffnn.batch_size"):

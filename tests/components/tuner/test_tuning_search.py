@@ -14,7 +14,7 @@ from components.trainer.callbacks import DivergedError, TrainingError
 from components.trainer.tuned import Values
 from components.tuner.search import TuningError, search
 from components.tuner.settings import TuningSettings
-from components.tuner.trials import Measured, State, Trial, best_of, table_csv
+from components.tuner.trials import SearchState, Trial, TrialScores, best_of, table_csv
 
 SETTINGS = TuningSettings(
     networks=("ffnn",),
@@ -44,7 +44,7 @@ class Toy:
     def settings(self, values: Values) -> dict[str, float]:
         return {"learning_rate": 0.5, "batch_size": 8, "dropout": 0.0, "l2": 0.0, **values}
 
-    def train(self, number: int, values: Values) -> Measured:
+    def run(self, number: int, values: Values) -> TrialScores:
         if number == self._dies_at:
             raise KeyboardInterrupt
         self.trained.append(number)
@@ -52,7 +52,7 @@ class Toy:
             raise DivergedError("the loss became nan")
         loss = 0.2 + math.log10(values["learning_rate"] / 1e-3) ** 2
         loss += abs(values.get("dropout", 0.3) - 0.3)
-        return Measured(epochs=2, val_loss=loss, val_accuracy=1 / (1 + loss), seconds=1.5)
+        return TrialScores(epochs=2, val_loss=loss, val_accuracy=1 / (1 + loss), seconds=1.5)
 
     def begins(self, number: int, values: Values, best: Trial | None) -> None:
         self.begun.append((number, values, best))
@@ -62,7 +62,7 @@ class Toy:
 
 
 def _search(toy: Toy, settings: TuningSettings = RANDOM, path: Any = None) -> list[Trial]:
-    return search(settings, toy, guessing_loss=GUESSING, watcher=toy, state=State(path))
+    return search(settings, toy, guessing_loss=GUESSING, watcher=toy, state=SearchState(path))
 
 
 @BOTH
@@ -98,7 +98,7 @@ def test_a_search_that_was_killed_goes_on_and_ends_as_an_unbroken_one(
     assert [dataclasses.replace(t, seconds=0.0) for t in found] == [
         dataclasses.replace(t, seconds=0.0) for t in unbroken
     ]
-    assert any("goes on after trial" in text for text in again.heard) == (dies_at > 1)
+    assert any("resumes after trial" in text for text in again.heard) == (dies_at > 1)
     # Once more: nothing is left to train.
     last = Toy()
     assert _search(last, settings, path) == found
@@ -143,10 +143,10 @@ def test_nothing_but_failures_is_an_error_in_words() -> None:
 def test_an_error_that_is_not_the_values_fault_ends_the_search() -> None:
     toy = Toy()
 
-    def broken(number: int, values: Values) -> Measured:
+    def broken(number: int, values: Values) -> TrialScores:
         raise TrainingError("the train split has no clips")
 
-    toy.train = broken  # type: ignore[method-assign]
+    toy.run = broken  # type: ignore[method-assign]
     with pytest.raises(TrainingError, match="no clips"):
         _search(toy)
 
@@ -158,9 +158,9 @@ def test_a_space_of_few_settings_is_tried_once_each(algorithm: Any) -> None:
     )
 
     class Sizes(Toy):
-        def train(self, number: int, values: Values) -> Measured:
+        def run(self, number: int, values: Values) -> TrialScores:
             self.trained.append(number)
-            return Measured(1, 1.0 + values["batch_size"] / 100, 0.5, 1.0)
+            return TrialScores(1, 1.0 + values["batch_size"] / 100, 0.5, 1.0)
 
     toy = Sizes()
     trials = _search(toy, settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from components.models.network import Defaults
 from components.models.settings import ModelSettings
 from components.trainer.resolved import resolve
 from components.trainer.settings import TrainingSettings
-from components.trainer.tuned import tuned_values, with_values
+from components.trainer.tuned import TUNABLE, tuned_values, with_tuned_values
 from components.tuner.settings import TuningSettings
 from components.tuner.space import Space, as_hyperparameters
 
@@ -66,7 +67,7 @@ def test_values_have_three_digits_and_stay_within_their_range() -> None:
         ({"dropout": (0.1, 0.2, 0.3)}, r"must be \[lowest, highest\]"),
         ({"dropout": (0.1, 0.1)}, "leaves nothing to choose"),
         ({"batch_size": (16,)}, "leaves nothing to choose"),
-        ({"batch_size": (16, 32, 16)}, "names a size twice"),
+        ({"batch_size": (16, 32, 16)}, "lists a value twice"),
     ],
 )
 def test_a_range_that_is_none_is_told(ranges: dict[str, Any], message: str) -> None:
@@ -75,7 +76,7 @@ def test_a_range_that_is_none_is_told(ranges: dict[str, Any], message: str) -> N
 
 
 def test_every_bad_range_is_told_at_once() -> None:
-    with pytest.raises(ValueError, match=r"dropout[^\n]*\nl2[^\n]*\nbatch_size"):
+    with pytest.raises(ValueError, match=r"batch_size[^\n]*\ndropout[^\n]*\nl2"):
         TuningSettings(dropout=(0.2, 0.1), l2=(0.5,), batch_size=(1, 1))
 
 
@@ -87,10 +88,10 @@ def test_found_values_win_over_the_training_table_and_the_defaults() -> None:
     assert isinstance(carried["batch_size"], int)
     training = TrainingSettings(learning_rate=0.1, batch_size=128)
     defaults = Defaults(dropout=0.5, l2=1e-4)
-    resolved = resolve(training, with_values(ModelSettings(epochs=7), carried), defaults)
+    resolved = resolve(training, with_tuned_values(ModelSettings(epochs=7), carried), defaults)
     assert (resolved.learning_rate, resolved.batch_size) == (0.003, 16)
     assert (resolved.dropout, resolved.l2, resolved.epochs) == (0.25, 1e-5, 7)
-    untouched = resolve(training, with_values(ModelSettings(), {"l2": 0.5}), defaults)
+    untouched = resolve(training, with_tuned_values(ModelSettings(), {"l2": 0.5}), defaults)
     assert (untouched.learning_rate, untouched.dropout, untouched.l2) == (0.1, 0.5, 0.5)
 
 
@@ -109,3 +110,8 @@ def test_hyperparameters_that_no_search_here_finds_are_refused(bad: dict[str, An
     with pytest.raises(ValueError, match="hyperparameters"):
         tuned_values(bad)
     assert tuned_values(None) == {}
+
+
+def test_every_tunable_setting_has_a_field_in_both_tables() -> None:
+    for settings in (ModelSettings, TuningSettings):
+        assert TUNABLE.keys() <= {field.name for field in dataclasses.fields(settings)}

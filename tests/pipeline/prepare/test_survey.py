@@ -15,10 +15,7 @@ PARAMS = AudioParams()
 @pytest.mark.parametrize(
     ("name", "image_size"),
     [
-        *(
-            (name, 32 if made.smallest_side_pixels else 0)
-            for name, made in architectures.NETWORKS.items()
-        ),
+        *((name, 32 if made.has_base else 0) for name, made in architectures.NETWORKS.items()),
         ("vgg16", 64),
     ],
 )

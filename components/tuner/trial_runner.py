@@ -1,9 +1,7 @@
-"""One network, trained anew with the values of each trial and measured on the validation
-split. Keras alone: no TFX, no TensorFlow."""
+"""Trials of one network: each trains it with other values and evaluates it. Keras alone."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -20,16 +18,15 @@ from components.trainer.devices import Gpu, Placement
 from components.trainer.resolved import ResolvedSettings, resolve
 from components.trainer.settings import TrainingSettings
 from components.trainer.training import TrainingHistory
-from components.trainer.tuned import TUNABLE, Values, with_values
-from components.tuner.settings import TuningSettings
-from components.tuner.trials import Measured
+from components.trainer.tuned import TUNABLE, Values, with_tuned_values
+from components.tuner.trials import TrialScores
 
-# As Keras's own cross-entropy cuts probabilities.
+# Keras's own cross-entropy clips probabilities at this value.
 _MIN_PROBABILITY = 1e-7
 
 
-class Fit(Protocol):
-    """components.trainer.training.train, with all that does not change between trials."""
+class Train(Protocol):
+    """components.trainer.training.train, with the arguments bound that all trials share."""
 
     def __call__(
         self,
@@ -44,25 +41,8 @@ class Fit(Protocol):
     ) -> TrainingHistory: ...
 
 
-def trial_tables(
-    training: TrainingSettings, model: ModelSettings, tuning: TuningSettings
-) -> tuple[TrainingSettings, ModelSettings]:
-    """[training] and a network's table as a trial uses them: for the epochs and on the clips
-    of [tuning], and without a second phase."""
-    limits = [limit for limit in (model.max_train_clips, tuning.max_train_clips) if limit]
-    return (
-        dataclasses.replace(training, epochs=tuning.epochs, fine_tune_epochs=0),
-        dataclasses.replace(
-            model,
-            epochs=None,
-            fine_tune_epochs=None,
-            max_train_clips=min(limits, default=0),
-        ),
-    )
-
-
-class Trainee:
-    """A components.tuner.search.Trainee: train() is one trial."""
+class NetworkTrialRunner:
+    """A components.tuner.search.TrialRunner for one network."""
 
     def __init__(
         self,
@@ -73,23 +53,23 @@ class Trainee:
         *,
         build: Callable[[ModelSettings, str], Network],
         placed: Callable[[], AbstractContextManager[Placement]],
-        fit: Fit,
-        report: Callable[[int], Reporter],
+        train: Train,
+        reporter: Callable[[int], Reporter],
         checkpoint: Callable[[int], Checkpoint],
         gpus: Sequence[Gpu] = (),
     ) -> None:
-        """Initializes it.
+        """Initialize the runner.
 
         Args:
-          training, model: what trial_tables made of the tables.
+          training, model: the tables that components.tuner.task.trial_settings returned.
           defaults: the architecture's.
           splits: the train and the validation split.
-          build: makes the network from its table and Keras's name of its precision, with
-            its starting weights.
-          placed: a trial builds, trains and measures inside of it.
-          fit: trains it.
-          report: makes what takes the progress of the trial of a number.
-          checkpoint: makes where the state of the trial of a number is kept.
+          build: builds the network with its starting weights, from its table and Keras's name
+            of a precision.
+          placed: opens the block in which a trial builds, trains and evaluates.
+          train: trains the network.
+          reporter: returns the receiver of a trial's progress, by the trial's number.
+          checkpoint: returns a trial's checkpoint, by the trial's number.
           gpus: those that train.
         """
         self._training = training
@@ -99,56 +79,56 @@ class Trainee:
         self._build = build
         self._placed = placed
         self._gpus = gpus
-        self._fit = fit
-        self._report = report
+        self._train = train
+        self._reporter = reporter
         self._checkpoint = checkpoint
 
     def settings(self, values: Values) -> dict[str, float]:
-        """All parameters of TUNABLE as a trial with some of them uses them."""
+        """Return all of TUNABLE as a trial with `values` uses them."""
         resolved = self._resolved(values)
         return {name: getattr(resolved, name) for name in TUNABLE}
 
-    def train(self, number: int, values: Values) -> Measured:
-        """Trains with the values; see components.tuner.search.Trainee."""
-        # Else the graphs of all trials stay in memory.
+    def run(self, number: int, values: Values) -> TrialScores:
+        """Train with the values and evaluate; see components.tuner.search.TrialRunner."""
+        # Otherwise the graphs of all trials stay in memory.
         keras.utils.clear_session()
         settings = self._resolved(values)
         checkpoint = self._checkpoint(number)
         with self._placed() as placement:
-            network = self._build(with_values(self._model, values), settings.precision)
+            network = self._build(with_tuned_values(self._model, values), settings.precision)
             try:
-                history = self._fit(
+                history = self._train(
                     network,
                     self._train_split,
                     self._validation_split,
                     settings,
-                    report=self._report(number),
+                    report=self._reporter(number),
                     checkpoint=checkpoint,
                     placement=placement,
                 )
             except DivergedError:
                 checkpoint.remove()
                 raise
-            loss, accuracy = measure(network.model, self._validation_split, settings.batch_size)
+            loss, accuracy = evaluate(network.model, self._validation_split, settings.batch_size)
         checkpoint.remove()
-        return Measured(len(history.epochs), loss, accuracy, history.train_seconds)
+        return TrialScores(len(history.epochs), loss, accuracy, history.train_seconds)
 
     def _resolved(self, values: Values) -> ResolvedSettings:
-        model = with_values(self._model, values)
+        model = with_tuned_values(self._model, values)
         return resolve(self._training, model, self._defaults, self._gpus)
 
 
-def measure(model: keras.Model, source: Source, batch_size: int) -> tuple[float, float]:
-    """Mean cross-entropy over all clips, without penalties, and the share that is right.
+def evaluate(model: keras.Model, source: Source, batch_size: int) -> tuple[float, float]:
+    """Return the mean cross-entropy over all clips, without penalties, and the accuracy.
 
-    Not the validation loss that training watches: it contains the penalty that l2 weighs,
-    and a search would choose the least l2 for being the least l2.
+    The validation loss that training watches includes the penalty that l2 weighs. A search on
+    it would choose the smallest l2 for its penalty alone.
     """
     loss = right = clips = 0.0
     for inputs, labels in _batches(source.batches(batch_size)):
-        # Of several replicas each takes the whole batch, and their answers follow each other.
-        answers = model.predict_on_batch(inputs)[: len(labels)]
-        probabilities = np.asarray(answers, np.float64)
+        # Each of several replicas predicts the whole batch, and the results are concatenated.
+        predicted = model.predict_on_batch(inputs)[: len(labels)]
+        probabilities = np.asarray(predicted, np.float64)
         of_labels = probabilities[np.arange(len(labels)), labels]
         loss -= float(np.log(np.clip(of_labels, _MIN_PROBABILITY, 1.0)).sum())
         right += int((probabilities.argmax(axis=1) == labels).sum())

@@ -1,4 +1,4 @@
-"""One trial: what it trains with, what it is judged by, and that it goes on."""
+"""One trial: its settings, its scores, and that it resumes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from components.trainer.devices import ONE_DEVICE
 from components.trainer.settings import TrainingSettings
 from components.trainer.training import train
 from components.tuner.settings import TuningSettings
-from components.tuner.trainee import Trainee, measure, trial_tables
+from components.tuner.task import trial_settings
+from components.tuner.trial_runner import NetworkTrialRunner, evaluate
 from tests.components.trainer import toys
 
 TRAINING = TrainingSettings(
@@ -30,42 +31,44 @@ TRAINING = TrainingSettings(
 TUNING = TuningSettings(networks=("cnn_small",), epochs=2, learning_rate=(1e-4, 1e-1))
 
 
-def _trainee(
+def _runner(
     folder: pathlib.Path | None = None,
     *,
     built: list[ModelSettings] | None = None,
     network: Any = toys.plain,
-    fit: Any = train,
+    train_: Any = train,
     training: TrainingSettings = TRAINING,
-) -> Trainee:
+) -> NetworkTrialRunner:
     def build(model: ModelSettings, dtype_policy: str) -> Network:
         assert dtype_policy == "float32"
         if built is not None:
             built.append(model)
         return network()
 
-    training, model = trial_tables(training, ModelSettings(), TUNING)
-    return Trainee(
+    training, model = trial_settings(training, ModelSettings(), TUNING)
+    return NetworkTrialRunner(
         training,
         model,
         Defaults(dropout=0.5, l2=1e-4),
         (toys.clips(24, 0), toys.clips(9, 1)),
         build=build,
         placed=lambda: contextlib.nullcontext(ONE_DEVICE),
-        fit=fit,
-        report=lambda number: no_report,
+        train=train_,
+        reporter=lambda number: no_report,
         checkpoint=lambda number: Checkpoint(folder and folder / f"{number}.npz"),
     )
 
 
 def test_a_trial_trains_for_its_own_epochs_on_its_own_clips_in_one_phase() -> None:
     own = ModelSettings(epochs=9, fine_tune_epochs=4, max_train_clips=300, image_size=64)
-    training, model = trial_tables(TRAINING, own, dataclasses.replace(TUNING, max_train_clips=200))
+    training, model = trial_settings(
+        TRAINING, own, dataclasses.replace(TUNING, max_train_clips=200)
+    )
     assert training == dataclasses.replace(TRAINING, epochs=2, fine_tune_epochs=0)
     assert model == ModelSettings(max_train_clips=200, image_size=64)
-    assert trial_tables(TRAINING, own, TUNING)[1].max_train_clips == 300
+    assert trial_settings(TRAINING, own, TUNING)[1].max_train_clips == 300
     everything = dataclasses.replace(own, max_train_clips=0)
-    assert trial_tables(TRAINING, everything, TUNING)[1].max_train_clips == 0
+    assert trial_settings(TRAINING, everything, TUNING)[1].max_train_clips == 0
 
 
 def test_the_values_reach_the_network_and_its_training() -> None:
@@ -76,36 +79,36 @@ def test_the_values_reach_the_network_and_its_training() -> None:
         used.append(args[3])
         return train(*args, **options)
 
-    trainee = _trainee(built=built, fit=fit)
+    runner = _runner(built=built, train_=fit)
     values = {"learning_rate": 0.02, "batch_size": 5, "dropout": 0.2, "l2": 1e-3}
-    measured = trainee.train(1, values)
-    assert measured.epochs == 2
+    scores = runner.run(1, values)
+    assert scores.epochs == 2
     assert (built[0].dropout, built[0].l2) == (0.2, 1e-3)
     assert (used[0].learning_rate, used[0].batch_size) == (0.02, 5)
-    assert trainee.settings(values) == values
-    assert trainee.settings({}) == {
+    assert runner.settings(values) == values
+    assert runner.settings({}) == {
         "learning_rate": 1e-3, "batch_size": 32, "dropout": 0.5, "l2": 1e-4,
     }  # fmt: skip
 
 
 def test_the_same_values_measure_the_same_whatever_was_trained_between() -> None:
-    trainee = _trainee()
-    first = trainee.train(1, {"learning_rate": 0.01})
-    other = trainee.train(2, {"learning_rate": 0.0001})
-    again = trainee.train(3, {"learning_rate": 0.01})
+    runner = _runner()
+    first = runner.run(1, {"learning_rate": 0.01})
+    other = runner.run(2, {"learning_rate": 0.0001})
+    again = runner.run(3, {"learning_rate": 0.01})
     assert (first.val_loss, first.val_accuracy) == (again.val_loss, again.val_accuracy)
     assert first.val_loss != other.val_loss
 
 
-def test_the_judgement_leaves_penalties_out() -> None:
-    """Of two networks with the same answers the one of the higher l2 is not the worse."""
+def test_the_scores_leave_penalties_out() -> None:
+    """Two networks with the same predictions score the same, whatever their l2."""
     mel_db = keras.Input((toys.N_MELS, toys.FRAMES))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 80, offset=1)(mel_db))
     penalty = keras.regularizers.L2(10.0)
     answers = keras.layers.Dense(3, activation="softmax", kernel_regularizer=penalty)(x)
     model = keras.Model(mel_db, answers)
     clips = toys.clips(10, 2)
-    loss, accuracy = measure(model, clips, 4)
+    loss, accuracy = evaluate(model, clips, 4)
 
     probabilities = model.predict(clips.inputs.astype(np.float32), verbose=0)
     right = probabilities[np.arange(10), clips.labels]
@@ -120,7 +123,7 @@ def test_probabilities_of_nothing_give_a_loss_that_is_a_number() -> None:
     never = keras.layers.Lambda(lambda x: keras.ops.concatenate([x * 0 + 1, x * 0], axis=1))
     model = keras.Model(mel_db, never(keras.layers.Flatten()(mel_db)[:, :1]))
     wrong = Clips(np.zeros((3, 2, 2), np.float32), np.ones(3, np.int64))
-    loss, accuracy = measure(model, wrong, 2)
+    loss, accuracy = evaluate(model, wrong, 2)
     assert loss == pytest.approx(-np.log(1e-7))
     assert accuracy == 0
 
@@ -138,10 +141,10 @@ def test_a_base_with_trained_weights_is_tuned_in_its_first_phase() -> None:
         phases.append([phase.phase for phase in history.phases])
         return history
 
-    trainee = _trainee(network=network, fit=fit)
+    runner = _runner(network=network, train_=fit)
     before = toys.with_base(pretrained=True).base
     assert before is not None
-    trainee.train(1, {"learning_rate": 0.01})
+    runner.run(1, {"learning_rate": 0.01})
     assert phases == [["head"]]
     (after,) = [n.base for n in networks]
     assert after is not None
@@ -161,9 +164,9 @@ def test_a_trial_that_was_killed_goes_on_after_its_last_epoch(tmp_path: pathlib.
         return train(*args, **{**options, "report": report})
 
     values = {"learning_rate": 0.01}
-    unbroken = _trainee().train(1, values)
+    unbroken = _runner().run(1, values)
     with pytest.raises(Killed):
-        _trainee(tmp_path, fit=killed_in_the_second_epoch).train(1, values)
+        _runner(tmp_path, train_=killed_in_the_second_epoch).run(1, values)
     assert [path.name for path in tmp_path.iterdir()] == ["1.npz"]
     resumed: list[int] = []
 
@@ -172,7 +175,7 @@ def test_a_trial_that_was_killed_goes_on_after_its_last_epoch(tmp_path: pathlib.
         resumed.append(history.resumed_epochs)
         return history
 
-    found = _trainee(tmp_path, fit=fit).train(1, values)
+    found = _runner(tmp_path, train_=fit).run(1, values)
     assert resumed == [1]
     assert (found.val_loss, found.val_accuracy, found.epochs) == (
         unbroken.val_loss,
@@ -188,13 +191,12 @@ def test_a_trial_that_ran_away_leaves_no_state(tmp_path: pathlib.Path) -> None:
         x = keras.layers.Flatten()(mel_db)
         return single_phase(keras.Model(mel_db, keras.layers.Dense(3, activation="softmax")(x)))
 
-    trainee = _trainee(tmp_path, network=exploding)
+    runner = _runner(tmp_path, network=exploding)
     with pytest.raises(DivergedError, match="nan"):
-        trainee.train(1, {"learning_rate": float("nan")})
+        runner.run(1, {"learning_rate": float("nan")})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_training_takes_what_a_trainee_hands_it() -> None:
-    """The protocol in the trainee is what train() really takes."""
+def test_train_takes_the_arguments_that_the_protocol_names() -> None:
     fit = functools.partial(train, scratch_dir=None)
-    assert _trainee(fit=fit).train(1, {"learning_rate": 0.01}).epochs == 2
+    assert _runner(train_=fit).run(1, {"learning_rate": 0.01}).epochs == 2

@@ -1,19 +1,20 @@
-"""What a search leaves: the files of its results, and the values for the Trainer.
+"""Results of a search: the files of the TuningResults artifact, and the values to train with.
 
 `trials.json`:
 
 schema_version  1
 architecture    the network's name
-objective       what was made least, in words
+objective       the quantity that was minimised, in words
 algorithm, seed, epochs   of the [tuning] table
 space           for each tuned parameter [lowest, highest] or its choices
 clips           {"train": n, "validation": n} that were used
 best            the number of the best trial
-values          its values: what the Trainer takes
-trials          Trial of each trial, in order
-seconds         of all trials together
-versions        of what the numbers depend on
-audio_hash, code_digest
+values          the best trial's values, which the Trainer takes
+trials          the fields of each Trial, in order
+seconds         duration of all trials together
+versions        versions of the libraries that the numbers depend on
+audio_hash      hash of the examples' audio parameters
+code_digest     digest of the code that searched
 
 `trials.csv` holds the trials as a table, `trials.png` as a picture.
 """
@@ -41,8 +42,19 @@ OBJECTIVE = "validation loss: mean cross-entropy over the clips, without penalti
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """A finished search, of which at least one trial did not fail."""
+class SearchResults:
+    """Results of a finished search, in which at least one trial did not fail.
+
+    Attributes:
+      architecture: the network's name.
+      genres: number of genres.
+      settings: the [tuning] table.
+      trials: all trials, in order.
+      clips: number of clips used, by split.
+      versions: versions of the libraries that the numbers depend on.
+      audio_hash: hash of the examples' audio parameters.
+      code_digest: digest of the code that searched.
+    """
 
     architecture: str
     genres: int
@@ -55,13 +67,13 @@ class Outcome:
 
     @property
     def best(self) -> Trial:
-        """The trial whose values are used."""
+        """The trial whose values the Trainer uses."""
         best = best_of(self.trials)
         assert best is not None
         return best
 
-    def results(self) -> dict[str, bytes]:
-        """The files of the TuningResults artifact, by their names."""
+    def result_files(self) -> dict[str, bytes]:
+        """Return the content of the TuningResults artifact's files, by name."""
         title = f"{self.architecture}: {len(self.trials)} trials, best {self.best.val_loss:.3f}"
         plot = plot_trials(
             self.trials,
@@ -75,13 +87,13 @@ class Outcome:
             TRIALS_JSON: _text(self.to_json()),
         }
 
-    def hyperparameters(self) -> dict[str, bytes]:
-        """The file of TFX's HyperParameters artifact, by its name."""
+    def hyperparameter_files(self) -> dict[str, bytes]:
+        """Return the content of TFX's HyperParameters artifact's one file, by name."""
         config = as_hyperparameters(Space.of(self.settings), self.best.values)
         return {BEST_HYPERPARAMETERS_TXT: _text(config)}
 
     def to_json(self) -> dict[str, Any]:
-        """The content of trials.json."""
+        """Return the content of trials.json."""
         return {
             "schema_version": TRIALS_SCHEMA_VERSION,
             "architecture": self.architecture,

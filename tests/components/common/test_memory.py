@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from components.trainer import memory
+from components.common import memory
 
 GIB = 1024**3
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
