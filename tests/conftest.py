@@ -1,4 +1,4 @@
-"""What all tests share. Loads before any test module, so the environment is set here."""
+"""Environment, fixtures and plugins of all tests. It loads before any test module."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-# Before anything imports TensorFlow: quiet, on the processor, without rounding that
-# depends on how it was compiled.
+# For TensorFlow, before it is imported: no log output, CPU only, and the same rounding on every
+# CPU.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 os.environ.setdefault("MPLBACKEND", "Agg")
-# A test that wants a setting from the environment sets it itself.
+# Tests that need this variable set it themselves.
 os.environ.pop("GENREFLOW_EVENT_FILE", None)
 
 import hypothesis
 import pytest
 
-# Before any module of it is imported: its assertions explain themselves as those of tests do.
+# Before any of its modules is imported, so that their failed assertions show values, as in tests.
 pytest.register_assert_rewrite("tests.support")
 
 from tests.support import ROOT  # noqa: E402
 
-# The same examples every time; and no deadline, as machines differ.
+# The same examples in every run, and no deadline, as machines differ.
 hypothesis.settings.register_profile(
     "genreflow",
     derandomize=True,
@@ -52,42 +52,41 @@ TOOLS = ROOT / ".tools"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whole pipelines first: where several processes test, none then ends long after the others."""
+    """Put whole pipelines first, so that no test process finishes long after the others."""
     items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_arguments() -> None:
-    """TFX's Beam executors parse sys.argv, and take pytest's -v for a flag of their own."""
+    """Empty sys.argv, as TFX's Beam executors would parse pytest's options as their own."""
     del sys.argv[1:]
 
 
 @pytest.fixture(scope="session")
 def real_data() -> pathlib.Path:
-    """The folder of real audio that GENREFLOW_DATA names; the test is skipped without it."""
+    """Return the folder of real audio, GENREFLOW_DATA; skip the test if it is not set."""
     value = os.environ.get(DATA_VARIABLE)
     if not value:
         pytest.skip(f"needs real audio: set {DATA_VARIABLE} to its folder")
     folder = pathlib.Path(value).resolve()
-    # Set, but wrong: a skip would hide that nothing real was tested.
+    # With a wrong value, a skip would hide that no real audio was tested.
     assert folder.is_dir(), f"{DATA_VARIABLE} = {value} is not a folder"
     return folder
 
 
 @pytest.fixture(scope="session")
 def requires_program() -> Callable[[str, str], str]:
-    """`requires_program(program, package)`: the program's path.
+    """Return a function that finds a program on PATH or in .tools/bin: `(program, package)`.
 
-    It is looked for on PATH and in .tools/bin. Where it is missing the test is skipped,
-    naming the Debian package that has it (or, for one with a slash in its name, what
-    scripts/ci_packages.sh builds); in continuous integration, which installs them, it fails.
+    If it is missing, the test is skipped with the name of its Debian package (a name with a slash:
+    of what scripts/ci_packages.sh builds). In continuous integration the test fails.
     """
     return find_program
 
 
 def find_program(program: str, package: str) -> str:
     path = os.environ.get("PATH", os.defpath)
-    # A server's program lies in /usr/sbin, which is not on everybody's PATH.
+    # Servers are in /usr/sbin, which is not on every user's PATH.
     found = shutil.which(program, path=os.pathsep.join([path, "/usr/sbin", str(TOOLS / "bin")]))
     if found is None:
         is_debian = "/" not in package
@@ -99,7 +98,10 @@ def find_program(program: str, package: str) -> str:
 
 @pytest.fixture(scope="session")
 def requires_npm_packages() -> Callable[..., pathlib.Path]:
-    """`requires_npm_packages(*names)`: the node_modules of .tools/node; as requires_program."""
+    """Return a function that finds the node_modules with some npm packages: `(*names)`.
+
+    If one is missing, the test is skipped or fails as with `requires_program`.
+    """
     return find_npm_packages
 
 
@@ -111,17 +113,19 @@ def find_npm_packages(*names: str) -> pathlib.Path:
     return modules
 
 
-def raise_missing(what: str) -> NoReturn:
-    """Skips the test, or fails it where everything should be installed."""
+def raise_missing(requirement: str) -> NoReturn:
+    """Skip the test, or fail it in continuous integration, where everything is installed."""
     if os.environ.get("CI") == "true":
-        pytest.fail(f"needs {what}; scripts/ci_packages.sh should have installed it")
-    pytest.skip(f"needs {what} (scripts/ci_packages.sh installs all)")
+        pytest.fail(f"needs {requirement}; scripts/ci_packages.sh should have installed it")
+    pytest.skip(f"needs {requirement} (scripts/ci_packages.sh installs all)")
 
 
 @pytest.fixture
 def faulty_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding processes that are started meanwhile, by whichever process, fail on files
-    that are named after a fault; see tests/support/faulty_decoder."""
+    """Make decoding processes that start from now on fail on files named after a fault.
+
+    See tests/support/faulty_decoder.
+    """
     folder = pathlib.Path(__file__).with_name("support") / "faulty_decoder"
     paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))

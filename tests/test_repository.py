@@ -1,4 +1,4 @@
-"""The repository itself: locks, packaging, and what must not be in it."""
+"""The repository itself: locks, packaging, scripts and file sizes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_FILE_BYTES = 500_000
 
 
 def entries(name: str) -> list[str]:
-    """The lock's requirements, each with its continuation lines joined."""
+    """Return the lock's requirements, each with its continuation lines joined."""
     text = (ROOT / "requirements" / name).read_text("utf-8")
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
@@ -40,11 +40,11 @@ def versions(name: str) -> dict[str, Version]:
 
 @pytest.fixture
 def distribution(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What setup.py tells setuptools."""
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **keywords: told.update(keywords))
+    """Return the arguments that setup.py passes to setuptools."""
+    arguments: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **keywords: arguments.update(keywords))
     runpy.run_path(str(ROOT / "setup.py"))
-    return told
+    return arguments
 
 
 @pytest.mark.parametrize("name", LOCKS)
@@ -113,11 +113,11 @@ def test_every_package_and_data_file_is_installed(distribution: dict[str, Any]) 
 def test_setup_works_without_the_readme(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: dict[str, Any] = {}
-    monkeypatch.setattr(setuptools, "setup", lambda **keywords: told.update(keywords))
+    arguments: dict[str, Any] = {}
+    monkeypatch.setattr(setuptools, "setup", lambda **keywords: arguments.update(keywords))
     (tmp_path / "setup.py").write_bytes((ROOT / "setup.py").read_bytes())
     runpy.run_path(str(tmp_path / "setup.py"))
-    assert told["long_description"] == ""
+    assert arguments["long_description"] == ""
 
 
 def test_no_large_file_is_kept(requires_program: Callable[[str, str], str]) -> None:

@@ -1,4 +1,4 @@
-"""Whole pipelines on tiny data. One process imports TFX once and runs them all."""
+"""Fixtures that run whole pipelines on tiny data, in the test process, so that TFX loads once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RunPipeline = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """16 synthetic tracks of 3 s in FMA's layout."""
+    """Return a folder of 16 synthetic tracks of 3 s in FMA's layout."""
     from components.synthesis import write_corpus
 
     directory = tmp_path_factory.mktemp("fma") / "corpus"
@@ -30,7 +30,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def run_pipeline() -> RunPipeline:
-    """Runs a configuration in this process, as the worker does; returns results.json."""
+    """Return a function that runs a configuration as the worker does, and returns results.json."""
     counter = iter(range(10_000))
 
     def run(
@@ -41,7 +41,16 @@ def run_pipeline() -> RunPipeline:
         genres: tuple[str, ...] = (),
         networks: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """`networks`: of those of the configuration; all by default."""
+        """Run a configuration.
+
+        Args:
+          work_dir: the work folder.
+          data_dir: the data folder.
+          overrides: settings, as for --set.
+          config: name of a shipped configuration.
+          genres: to use instead of the data's.
+          networks: a part of the configuration's networks; all by default.
+        """
         from components.datasets.corpus import load_corpus
 
         settings = with_data_dir(load(shipped_config(config), overrides), str(data_dir))

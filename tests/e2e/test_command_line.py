@@ -1,4 +1,4 @@
-"""`genreflow` in processes of its own, as it is typed."""
+"""`genreflow run` in a separate process: interrupted, killed and rerun."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def config(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def _processes_of(work_dir: pathlib.Path) -> list[str]:
-    """Command lines of live processes that work in a folder."""
+    """Return the command lines of live processes that name a folder."""
     found = []
     for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
         try:
@@ -36,23 +36,23 @@ def _processes_of(work_dir: pathlib.Path) -> list[str]:
 
 
 def _wait_for(work_dir: pathlib.Path, words: str, process: subprocess.Popen[str]) -> None:
-    """Until the run's event file holds some words."""
+    """Wait until the run's event file contains some words."""
     for _ in range(3000):
         for path in (work_dir / "logs").glob("*.events.jsonl"):
             if words in path.read_text():
                 return
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
-    raise AssertionError(f"never came to {words}")
+    raise AssertionError(f"the run never reached {words}")
 
 
 def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
     corpus: pathlib.Path, config: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     work = tmp_path / "w"
-    typed = ("run", "-c", config, "-d", corpus, "-w", work, "--require-blessing")
+    command = ("run", "-c", config, "-d", corpus, "-w", work, "--require-blessing")
 
-    process = start(*typed)
+    process = start(*command)
     _wait_for(work, '"SpectrogramGen"', process)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
@@ -62,7 +62,7 @@ def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
     assert _processes_of(work) == []
     assert not (work / "results.json").exists()
 
-    process = start(*typed)
+    process = start(*command)
     _wait_for(work, '"Trainer.cnn_small"', process)
     process.kill()
     process.wait()
@@ -72,19 +72,19 @@ def test_an_interrupted_and_a_killed_run_leave_nothing_in_the_way_of_the_next(
         time.sleep(0.1)
     assert _processes_of(work) == []
 
-    process = start(*typed)
+    process = start(*command)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 0, output
     assert "SpectrogramGen" in output
-    assert "cached" in output  # the audio stage of the killed run is not done again
+    assert "cached" in output  # the killed run's audio stage is reused
     assert "Traceback" not in output
     results = json.loads((work / "results.json").read_text())
     (version,) = (work / "serving_models" / "genreflow").iterdir()
     assert version.name == results["pushed_version"]
     assert f"genreflow predict {corpus}" in output.replace("\n", "")
 
-    # The same again: already serving, which --require-blessing reports as status 3.
-    process = start(*typed)
+    # A rerun's candidate is already serving, which --require-blessing reports as status 3.
+    process = start(*command)
     output, _ = process.communicate(timeout=300)
     assert process.returncode == 3, output
     assert "already_serving" in output

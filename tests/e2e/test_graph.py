@@ -1,4 +1,4 @@
-"""The graph as it is compiled, and what TFDV makes of the schema that is written for it."""
+"""The compiled graph, and TFDV's findings by the schema that is written for it."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_every_shipped_configuration_compiles_to_a_trainer_for_each_network(
     assert {n for n in nodes if n.startswith("Trainer.")} == {f"Trainer.{m}" for m in config.models}
     order = list(nodes)
     for trainer in (n for n in nodes if n.startswith("Trainer.")):
-        # Nothing trains before the data is known to be in order.
+        # Nothing trains before the data is checked.
         assert order.index("DataCheck") < order.index(trainer) < order.index("Ensembler")
         assert "DataCheck" in nodes[trainer].pipeline_node.upstream_nodes
     caching = {
@@ -62,7 +62,7 @@ def test_every_shipped_configuration_compiles_to_a_trainer_for_each_network(
 
 
 def _pusher_inputs(*overrides: str, tmp_path: pathlib.Path) -> dict[str, str]:
-    """What the Pusher reads, and of which node it is."""
+    """Return the Pusher's inputs, and the node that each comes from."""
     config = load(shipped_config("demo"), overrides)
     nodes = {node.pipeline_node.node_info.id: node for node in _compiled(config, tmp_path).nodes}
     inputs = nodes["Pusher"].pipeline_node.inputs.inputs
@@ -114,7 +114,7 @@ def test_a_network_is_tuned_before_it_is_trained_and_no_other_is(tmp_path: pathl
     [
         ("tuning.trials=4", {"Tuner.cnn_small"}),
         ("tuning.dropout=[0.1,0.2]", {"Tuner.cnn_small"}),
-        # Another network's search is none of its business, nor what its trials do not use.
+        # The search of another network does not matter, nor do settings that trials do not use.
         ("tuning.networks=[cnn_small,ffnn]", {"Tuner.ffnn", "Trainer.ffnn"}),
         ("models.cnn_small.epochs=3", {"Trainer.cnn_small"}),
         (
@@ -128,10 +128,12 @@ def test_a_network_is_tuned_before_it_is_trained_and_no_other_is(tmp_path: pathl
 def test_a_change_to_the_search_changes_its_node_and_no_other(
     override: str, changed: set[str], tmp_path: pathlib.Path
 ) -> None:
-    """What TFX's cache compares: parameters and inputs. A Trainer whose Tuner ran anew has
-    another input without looking different here."""
+    """Compare parameters and inputs, as TFX's cache does.
 
-    def looks(*overrides: str) -> dict[str, tuple[str, str]]:
+    A Trainer's input also changes when its Tuner runs again, which cannot be seen here.
+    """
+
+    def cache_keys(*overrides: str) -> dict[str, tuple[str, str]]:
         config = load(shipped_config("demo"), [*TUNED, *overrides])
         return {
             node.pipeline_node.node_info.id: (
@@ -141,7 +143,7 @@ def test_a_change_to_the_search_changes_its_node_and_no_other(
             for node in _compiled(config, tmp_path).nodes
         }
 
-    before, after = looks(), looks(override)
+    before, after = cache_keys(), cache_keys(override)
     assert {n for n in before | after if before.get(n) != after.get(n)} == changed
 
 
@@ -153,17 +155,17 @@ def test_beam_options_reach_the_audio_stage(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("policy", ["by_artist", "by_track", "by_clip", "official"])
-def test_the_data_check_is_told_what_the_split_promises(
+def test_the_data_check_gets_the_guarantee_of_the_split(
     policy: str, tmp_path: pathlib.Path
 ) -> None:
     config = load(shipped_config("fma_small"), [f'split.policy="{policy}"'])
     nodes = {node.pipeline_node.node_info.id: node for node in _compiled(config, tmp_path).nodes}
-    told = nodes["DataCheck"].pipeline_node.parameters.parameters["artists_apart"]
-    assert told.field_value.int_value == (policy == "by_artist")
+    apart = nodes["DataCheck"].pipeline_node.parameters.parameters["artists_apart"]
+    assert apart.field_value.int_value == (policy == "by_artist")
 
 
 def _findings(records: list[bytes]) -> dict[str, str]:
-    """Feature -> what TFDV says of it, by the schema and the validation of the configuration."""
+    """Return TFDV's findings by feature, with the schema and validation of the configuration."""
     import tensorflow_data_validation as tfdv
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2

@@ -1,4 +1,4 @@
-"""A training that is killed goes on where it was, as it is typed."""
+"""A killed training resumes when its command is rerun."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.commands import OPEN_GATE, finish, start, worker_pids
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 EPOCHS = 8
-# Dropout, augmentation, a schedule and a moving average: all of it has a state.
+# Dropout, augmentation, the schedule and the moving average all have a state.
 CONFIG = f"""{OPEN_GATE}
 [dataset]
 kind = "fma"
@@ -38,12 +38,12 @@ mixup = 0.2
 def _kill_after_an_epoch(
     process: subprocess.Popen[str], work_dir: pathlib.Path, epoch: int
 ) -> None:
-    """kill -9 for the command line and for all that it started, once an epoch's state is kept."""
+    """Kill the command and all its processes with SIGKILL once an epoch's state is stored."""
     deadline = time.monotonic() + 900
     try:
         while not _has_passed(work_dir, epoch):
             assert process.poll() is None, process.communicate()[0]
-            assert time.monotonic() < deadline, "no training came so far"
+            assert time.monotonic() < deadline, f"the training never passed epoch {epoch}"
             time.sleep(0.02)
     finally:
         for group in [*worker_pids(work_dir), process.pid]:
@@ -53,7 +53,7 @@ def _kill_after_an_epoch(
 
 
 def _has_passed(work_dir: pathlib.Path, epoch: int) -> bool:
-    """Whether a later epoch's first batch was reported: the state is kept just before it."""
+    """Return whether a later epoch reported a batch; the state is stored just before."""
     for log in (work_dir / "logs").glob("*.events.jsonl"):
         for line in log.read_text().splitlines():
             if line.endswith("}") and json.loads(line).get("epoch", 0) > epoch:
@@ -62,7 +62,7 @@ def _has_passed(work_dir: pathlib.Path, epoch: int) -> bool:
 
 
 def _trainer_file(work_dir: pathlib.Path, key: str, name: str) -> Any:
-    """The content of the only file of a name in the Trainer's last output of a key."""
+    """Read the only file of a name in the Trainer's last output of a key."""
     outputs = work_dir / "pipeline" / "Trainer.cnn_small" / key
     last = max(outputs.iterdir(), key=lambda path: int(path.name))
     (file,) = last.rglob(name)
@@ -83,45 +83,46 @@ def _without_times(history: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(3600)
-def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
+def test_a_training_killed_and_rerun_ends_as_an_uninterrupted_one(
     corpus: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = tmp_path / "quick.toml"
     config.write_text(CONFIG)
-    work = tmp_path / "broken"
-    typed = ("run", "-c", config, "-d", corpus, "-w", work)
+    work = tmp_path / "killed"
+    command = ("run", "-c", config, "-d", corpus, "-w", work)
 
-    process = start(*typed)
+    process = start(*command)
     _kill_after_an_epoch(process, work, 2)
     assert worker_pids(work) == []
     (state,) = (work / "checkpoints").glob("*.npz")
     assert state.name.startswith("cnn_small-")
     assert not (work / "results.json").exists()
-    # TensorBoard can look on while it trains.
+    # TensorBoard can show the training while it runs.
     assert list((work / "curves" / "cnn_small" / "train").iterdir())
 
-    output = finish(start(*typed))
+    output = finish(start(*command))
     history = _history(work)
     done = history["resumed_epochs"]
     assert 2 <= done < EPOCHS
     assert f"cnn_small: resumes after epoch {done}, where an earlier run was interrupted" in output
     assert list((work / "checkpoints").iterdir()) == []
 
-    unbroken = tmp_path / "unbroken"
-    finish(start("run", "-c", config, "-d", corpus, "-w", unbroken))
-    expected = _history(unbroken)
+    uninterrupted = tmp_path / "uninterrupted"
+    finish(start("run", "-c", config, "-d", corpus, "-w", uninterrupted))
+    expected = _history(uninterrupted)
     assert expected["resumed_epochs"] == 0
     assert len(expected["epochs"]) == EPOCHS
     assert _without_times(history) == _without_times(expected)
 
-    # In processes and work folders of their own, the same seed gave the same model.
-    cards = [_trainer_file(folder, "model", "model_card.json") for folder in (work, unbroken)]
+    # The same seed gives the same model in other processes and another work folder.
+    folders = (work, uninterrupted)
+    cards = [_trainer_file(folder, "model", "model_card.json") for folder in folders]
     assert cards[0] == cards[1]
     assert len(cards[0]["model_digest"]) == 64
 
-    # The curves are whole, and what the user is told to type finds them.
+    # The curves are complete, and the printed command finds them.
     curves = work / "curves"
     assert f"tensorboard --logdir {curves}" in output.replace("\n", "")
     reader = EventAccumulator(str(curves / "cnn_small" / "train"))
@@ -132,5 +133,5 @@ def test_a_training_killed_and_typed_again_ends_as_an_unbroken_one(
     ]
     assert (curves / "cnn_small.png").read_bytes().startswith(b"\x89PNG")
     assert (curves / "cnn_small.png").read_bytes() == (
-        unbroken / "curves" / "cnn_small.png"
+        uninterrupted / "curves" / "cnn_small.png"
     ).read_bytes()

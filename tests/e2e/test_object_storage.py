@@ -1,4 +1,4 @@
-"""Data folder, pipeline root and push destination in an object store, as it is typed."""
+"""A run with data folder, pipeline root and push destination in an object store."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 ALWAYS_RUN = {"ServingModel", "ServingCheck", "Pusher"}
 
 
-class Typist:
-    """Types commands with the store's environment, and keeps all that they print."""
+class CommandLine:
+    """Runner of commands with the store's environment; `printed` has all their output."""
 
     def __init__(self, proxy: s3_server.Proxy) -> None:
         self._environment = {
@@ -65,27 +65,27 @@ def test_everything_in_a_store_ends_as_on_a_disk(
         if path.is_file():
             s3.upload_file(str(path), bucket, f"data/{path.relative_to(corpus).as_posix()}")
     config = tmp_path / "quick.toml"
-    config.write_text(QUICK + "[models.ffnn]\n")  # two networks: their mean lies there too
+    config.write_text(QUICK + "[models.ffnn]\n")  # two networks, so that there is an ensemble
     work = tmp_path / "w"
     run = (
         "run", "-c", config, "-d", f"s3://{bucket}/data", "-w", work,
         "--set", f'storage.pipeline_root="s3://{bucket}/runs"',
         "--set", f'storage.push_destination="s3://{bucket}/serving"',
     )  # fmt: skip
-    typed = Typist(s3_proxy)
+    genreflow = CommandLine(s3_proxy)
 
-    # A component of TFX's may not write: the run ends there, in words.
+    # A component of TFX may not write: the run fails there with a plain error.
     s3_proxy.fail(10_000, s3_server.DENIED, method="PUT", path="StatisticsGen")
-    status, output = typed(*run)
+    status, output = genreflow(*run)
     assert status == 1, output
     assert "StatisticsGen: the object store failed: " in output
     assert "AccessDenied" in output or "Access Denied" in output
 
-    # Typed again, while the store throttles: it goes on from there, to the end.
+    # A rerun resumes there and succeeds while the store throttles.
     turn = itertools.count(1)
     s3_proxy.fault = lambda method, path: None if next(turn) % 20 else s3_server.SLOW_DOWN
     s3_proxy.log.clear()
-    status, output = typed(*run)
+    status, output = genreflow(*run)
     assert status == 0, output
     assert s3_proxy.faults() > 20
     s3_proxy.fault = lambda method, path: None
@@ -98,7 +98,7 @@ def test_everything_in_a_store_ends_as_on_a_disk(
     pushed = [e.path for e in s3_proxy.requests("PUT", serving) if e.status == 200]
     assert len(pushed) >= 5
     assert [path for path in pushed if path.endswith("saved_model.pb")] == pushed[-1:]
-    # Nothing of the run but metadata, logs, caches and what people read is on the disk.
+    # On disk are only metadata, logs, caches and the results for people.
     assert {path.name for path in work.iterdir()} >= {"metadata.sqlite", "results.json", "logs"}
     tables = [p for p in work.rglob("*") if p.suffix in (".tfrecord", ".parquet", ".pb")]
     assert tables == [work / "predictions.parquet"]
@@ -107,50 +107,52 @@ def test_everything_in_a_store_ends_as_on_a_disk(
     assert (work / "curves" / "cnn_small.png").read_bytes().startswith(b"\x89PNG")
     assert list((work / "curves" / "cnn_small" / "train").iterdir())
 
-    # The same on local folders: what was read, and what of it could be used, is the same.
+    # A run on local folders reads and rejects the same tracks.
     local = tmp_path / "local"
-    status, output = typed("run", "-c", config, "-d", corpus, "-w", local)
+    status, output = genreflow("run", "-c", config, "-d", corpus, "-w", local)
     assert status == 0, output
     assert _results(local)["counts"] == first["counts"]
     assert first["counts"]["tracks_decoded"] == 16
     assert (local / "rejects.csv").read_text() == (work / "rejects.csv").read_text()
 
-    # One object becomes another: it alone is fetched and decoded again.
+    # After one object changed, only that one is fetched and decoded again.
     song = min((corpus / "fma_small").rglob("*.mp3"))
     key = f"data/{song.relative_to(corpus).as_posix()}"
     tag = b"TAG" + b"another name".ljust(125, b"\0")
     s3.put_object(Bucket=bucket, Key=key, Body=song.read_bytes() + tag)
     s3_proxy.log.clear()
-    status, output = typed(*run)
+    status, output = genreflow(*run)
     assert status == 0, output
     second = _results(work)
     assert second["counts"] == {**first["counts"], "tracks_decoded": 1}
     fetched = [exchange.path for exchange in s3_proxy.requests("GET", ".mp3")]
     assert fetched == [f"/{bucket}/{key}"]
-    # The same audio under another tag makes the same model, which serves already.
+    # The same audio with another tag gives the same model, which is already serving.
     assert second["pushed_version"] is None
     assert "already_serving" in output
 
-    # And again, unchanged: nothing is read or done.
+    # An unchanged rerun reads and does nothing.
     s3_proxy.log.clear()
-    status, output = typed(*run, "--require-blessing")
+    status, output = genreflow(*run, "--require-blessing")
     assert status == 3, output
     third = _results(work)
     assert set(third["nodes"]) - _cached(third) == ALWAYS_RUN
     assert s3_proxy.requests("GET", ".mp3") == []
 
     models = f"s3://{bucket}/serving/genreflow"
-    status, output = typed("predict", f"s3://{bucket}/{key}", song, "--model-dir", models, "--json")
+    status, output = genreflow(
+        "predict", f"s3://{bucket}/{key}", song, "--model-dir", models, "--json"
+    )
     assert status == 0, output
     remote, here = json.loads(output[output.index("[") :])
     assert remote["probabilities"] == here["probabilities"]
 
     # Another work folder would overwrite this one's artifacts.
-    status, output = typed(*run, "-w", tmp_path / "w2")
+    status, output = genreflow(*run, "-w", tmp_path / "w2")
     assert status == 2
     assert "belongs to another work folder" in output
 
-    everything = {"what was printed": typed.printed.encode()}
+    everything = {"printed output": genreflow.printed.encode()}
     for path in (*work.rglob("*"), *local.rglob("*")):
         if path.is_file():
             everything[str(path)] = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The whole pipeline: what it makes, what it takes from its cache, what stops it."""
+"""The whole pipeline: its outputs, its cache, and errors that stop it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ NETWORKS = {"ffnn", "cnn_small", "crnn", "vgg16"}
 
 @dataclasses.dataclass(frozen=True)
 class Finished:
-    """A first run, and where it lies."""
+    """First run, with its folders."""
 
     work_dir: pathlib.Path
     data_dir: pathlib.Path
@@ -54,8 +54,7 @@ class Finished:
 def first(
     run_pipeline: RunPipeline, corpus: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Finished:
-    """fma_small.toml on 16 synthetic tracks, and three more: one damaged, one gone, and
-    one that is a training track under another name."""
+    """Run fma_small.toml on 16 good tracks and three bad ones: damaged, missing, a duplicate."""
     data_dir = tmp_path_factory.mktemp("data") / "fma"
     shutil.copytree(corpus, data_dir)
     metadata = data_dir / "fma_metadata" / "tracks.csv"
@@ -66,7 +65,7 @@ def first(
     (data_dir / "fma_small" / "999").mkdir()
     (data_dir / "fma_small" / "999" / "999998.mp3").write_text("words, not music")
     song = min((data_dir / "fma_small").rglob("*.mp3"))
-    # Another tag: other bytes, the same audio.
+    # Another tag gives other bytes with the same audio.
     tag = b"TAG" + b"another name".ljust(125, b"\0")
     (data_dir / "fma_small" / "999" / "999997.mp3").write_bytes(song.read_bytes() + tag)
     work_dir = tmp_path_factory.mktemp("work") / "w"
@@ -79,7 +78,7 @@ def _versions(work_dir: pathlib.Path) -> list[str]:
 
 
 def _artifact(first: Finished, node: str, key: str) -> pathlib.Path:
-    """The only artifact of a node's output in a work folder that saw one execution of it."""
+    """Return the only artifact of an output of a node that ran once."""
     (folder,) = (first.work_dir / "pipeline" / node / key).iterdir()
     return folder
 
@@ -204,7 +203,7 @@ def test_predict_names_the_genres_of_a_song_of_the_corpus(first: Finished) -> No
 def test_predictions_of_the_pushed_model_equal_the_evaluation_on_the_same_clips(
     first: Finished,
 ) -> None:
-    """No skew: a test track's clips, cut from its file anew, get the table's probabilities."""
+    """Cut a test track's clips from its file again; there is no skew to the predictions table."""
     import numpy as np
 
     from components.audio.decoding.decode import decode, resample
@@ -246,7 +245,7 @@ def test_a_version_that_somebody_deleted_is_pushed_again_but_not_past_a_server_t
 ) -> None:
     for version in _versions(first.work_dir):
         shutil.rmtree(first.work_dir / "serving_models" / "genreflow" / version)
-    # No two front ends agree that well.
+    # Front ends never agree that closely.
     refused = run_pipeline(first.work_dir, first.data_dir, *QUICK, "serving.tolerance=1e-12")
     assert refused["gate"]["blessed"]
     assert refused["serving_check"]["outcome"] == "failed"
@@ -267,7 +266,7 @@ def test_a_version_that_somebody_deleted_is_pushed_again_but_not_past_a_server_t
 def test_a_gate_with_every_rule_on_says_of_each_how_it_came_out(
     first: Finished, run_pipeline: RunPipeline
 ) -> None:
-    """An epoch on 16 tracks beats nothing; and nothing is trained anew to find that out."""
+    """Rerun with all rules on. One epoch on 16 tracks beats nothing; nothing is trained again."""
     again = run_pipeline(first.work_dir, first.data_dir, *QUICK[:6])
     assert {n for n, v in again["nodes"].items() if v["outcome"] == "done"} <= ALWAYS_RUN
     rules = {rule["id"]: rule for rule in again["gate"]["rules"]}

@@ -1,7 +1,7 @@
-"""TensorFlow's, Beam's and TFX's own ways to an object store, under throttling and faults.
+"""Access to an object store by TensorFlow, Beam and TFX themselves, under throttling and faults.
 
-They run in a process of their own that ends by os._exit: with tensorflow-io in it, a process
-may abort once its work is done, which is shown here too.
+They run in separate processes that end with os._exit, as a process with tensorflow-io may abort at
+a normal exit. A test here shows that, too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 def _run(code: str, proxy: s3_server.Proxy, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a program; `say(**values)` in it is one line of JSON on its output."""
+    """Run a program in which `say(**values)` prints a line of JSON."""
     head = """
         import json, os, sys
         from components.artifacts import tensorflow_s3 as tensorflow_files
@@ -42,7 +42,8 @@ def _run(code: str, proxy: s3_server.Proxy, *arguments: str) -> subprocess.Compl
     )
 
 
-def _said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+def _output(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Return the values that a successful program printed with `say`."""
     assert done.returncode == 0, done.stderr[-3000:]
     for secret in (s3_server.SECRET, s3_server.TOKEN):
         assert secret not in done.stdout + done.stderr
@@ -51,7 +52,7 @@ def _said(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("fault", [s3_server.SLOW_DOWN, s3_server.INTERNAL, "reset"])
-def test_tensorflow_tries_again(
+def test_tensorflow_retries(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy, fault: s3_server.Fault
 ) -> None:
     turns = iter(range(10**9))
@@ -68,15 +69,15 @@ def test_tensorflow_tries_again(
         sys.stdout.flush()
         os._exit(0)
     """
-    (said,) = _said(_run(program, s3_proxy, f"s3://{bucket}/e"))
-    assert said == {"files": [f"s3://{bucket}/e/Split-train/x.tfrecord"], "right": True}
+    (printed,) = _output(_run(program, s3_proxy, f"s3://{bucket}/e"))
+    assert printed == {"files": [f"s3://{bucket}/e/Split-train/x.tfrecord"], "right": True}
     assert s3_proxy.faults() >= 3
 
 
 def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy
 ) -> None:
-    """If this fails, the abort is gone, and pipeline.process.exit can go too."""
+    """Show the abort at a normal exit. Without it, pipeline.process.exit is not needed."""
     program = """
         import tensorflow as tf
         with tf.io.gfile.GFile(sys.argv[1] + "/x", "w") as file:
@@ -84,7 +85,7 @@ def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
         say(read=tf.io.gfile.GFile(sys.argv[1] + "/x").read())
         {end}
     """
-    assert _said(_run(program.format(end="os._exit(0)"), s3_proxy, f"s3://{bucket}/e")) == [
+    assert _output(_run(program.format(end="os._exit(0)"), s3_proxy, f"s3://{bucket}/e")) == [
         {"read": "x"}
     ]
     done = _run(program.format(end=""), s3_proxy, f"s3://{bucket}/e")
@@ -96,7 +97,7 @@ def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
 def test_beam_and_the_pusher(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy, tmp_path: pathlib.Path
 ) -> None:
-    """Beam tries again; a push that is cut off is not complete, and the next one is."""
+    """Check that Beam retries, and that after an interrupted push the next one is complete."""
     for name in ("saved_model.pb", "assets/genres.json", "variables/variables.index"):
         s3.put_object(Bucket=bucket, Key=f"m/Format-Serving/{name}", Body=name.encode())
     s3.put_object(Bucket=bucket, Key="a.wav", Body=b"x")
@@ -176,17 +177,17 @@ def test_beam_and_the_pusher(
         return s3_server.SLOW_DOWN if "/text/" in path and next(turns) % 4 == 0 else None
 
     s3_proxy.fault = fault
-    said = _said(_run(program, s3_proxy, f"s3://{bucket}", str(tmp_path)))
-    assert said[0] == {"lines": True}
+    printed = _output(_run(program, s3_proxy, f"s3://{bucket}", str(tmp_path)))
+    assert printed[0] == {"lines": True}
     assert s3_proxy.faults() >= 3
-    # Every shard says why, whatever the runner, and only the first asks the store.
+    # Every shard gives the reason with either runner, and only the first asks the store.
     problem = f"s3://{bucket}/a.wav: the object changed during the run; run again when the data "
-    for mode, outcome in zip(("in_memory", "multi_processing"), said[1:3], strict=True):
+    for mode, outcome in zip(("in_memory", "multi_processing"), printed[1:3], strict=True):
         assert outcome["mode"] == mode
         assert outcome["problems"] == [problem + "is stable"] * 4
     assert len(s3_proxy.requests("GET", "/a.wav")) <= 4
-    assert said[3] == {"ready": "to push"}
-    assert said[4:] == [
+    assert printed[3] == {"ready": "to push"}
+    assert printed[4:] == [
         {"failed": "PermissionDeniedError"},
         {"complete": 0, "pushed": 0},
         {"complete": 1, "pushed": 1},
@@ -198,7 +199,7 @@ def test_beam_and_the_pusher(
     assert len(folders) == 2
 
 
-def test_an_output_that_holds_nothing_is_there_for_the_cache(
+def test_an_empty_output_exists_for_the_cache(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy
 ) -> None:
     program = """
@@ -220,7 +221,7 @@ def test_an_output_that_holds_nothing_is_there_for_the_cache(
         os._exit(0)
     """
     root = f"s3://{bucket}/e"
-    assert _said(_run(program, s3_proxy, root)) == [
+    assert _output(_run(program, s3_proxy, root)) == [
         {"before": True},
         {"objects": [f"{root}/empty/1/.empty", f"{root}/full/1/BLESSED"]},
     ]

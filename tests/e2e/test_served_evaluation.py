@@ -1,5 +1,4 @@
-"""Skew, end to end, on real recordings: what `genreflow predict` is told by a server is what the
-trainer's evaluation says of the same clips."""
+"""Skew on real recordings: a server gives the same probabilities as the training's evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +17,7 @@ from tests.support.commands import GENREFLOW, OPEN_GATE, finish, start
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
-# Both go through the same graph; what differs is the front end (librosa there, TensorFlow here).
+# Both run the same network; the front end is librosa there and TensorFlow here.
 TOLERANCE = 1e-4
 
 CONFIG = f"""{OPEN_GATE}
@@ -35,7 +34,7 @@ batch_size = 8
 
 
 def _serve(models: pathlib.Path, ready: pathlib.Path) -> tuple[subprocess.Popen[str], str]:
-    """A server as it is typed, and its address."""
+    """Start a server; return its process and its address."""
     server = start("serve", "-m", models, "--port", 0, "--rest-port", -1, "--ready-file", ready)
     for _ in range(1800):
         if ready.exists():
@@ -46,7 +45,7 @@ def _serve(models: pathlib.Path, ready: pathlib.Path) -> tuple[subprocess.Popen[
     raise AssertionError(server.communicate()[0])
 
 
-def test_a_server_says_of_the_test_clips_what_the_trainer_said(
+def test_a_server_gives_test_clips_the_probabilities_of_the_evaluation(
     tmp_path: pathlib.Path, real_data: pathlib.Path
 ) -> None:
     config, work_dir = tmp_path / "gtzan.toml", tmp_path / "work"
@@ -63,25 +62,25 @@ def test_a_server_says_of_the_test_clips_what_the_trainer_said(
 
     server, address = _serve(work_dir / "serving_models" / "genreflow", tmp_path / "ready.json")
     try:
-        asked = subprocess.run(
+        predict = subprocess.run(
             [GENREFLOW, "predict", *files, "--server", address, "--json"],
             capture_output=True,
             text=True,
             check=False,
             timeout=600,
         )
-        assert asked.returncode == 0, asked.stderr
+        assert predict.returncode == 0, predict.stderr
     finally:
         server.send_signal(signal.SIGTERM)
         output, _ = server.communicate(timeout=60)
     assert server.returncode == 0, output
 
-    answers = json.loads(asked.stdout)
-    assert [answer["file"] for answer in answers] == files
-    assert {answer["windows"] for answer in answers} == {1}
-    got = np.array([[answer["probabilities"][genre] for genre in genres] for answer in answers])
+    predictions = json.loads(predict.stdout)
+    assert [found["file"] for found in predictions] == files
+    assert {found["windows"] for found in predictions} == {1}
+    got = np.array([[found["probabilities"][genre] for genre in genres] for found in predictions])
     expected = rows[table.probability_columns(genres)].to_numpy()
-    assert np.ptp(expected, axis=0).max() > 0.05  # the network tells clips apart
+    assert np.ptp(expected, axis=0).max() > 0.05  # clips get different probabilities
     largest = np.abs(got - expected).max()
     print(f"{len(files)} clips of {rows['track_id'].nunique()} recordings: {largest:.2g}")
     assert largest <= TOLERANCE

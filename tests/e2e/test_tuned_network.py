@@ -1,4 +1,4 @@
-"""A network that is tuned before it is trained, as it is typed: killed, gone on with, changed."""
+"""A network that is tuned before it is trained: killed, resumed, changed."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def _kill_in_trial(process: subprocess.Popen[str], work_dir: pathlib.Path, numbe
                 return
         assert process.poll() is None, process.communicate()[0]
         time.sleep(0.1)
-    raise AssertionError(f"never came to trial {number}")
+    raise AssertionError(f"the search never reached trial {number}")
 
 
 def _trained_trials(work_dir: pathlib.Path) -> list[int]:
-    """Those that the last run trained."""
+    """Return the trials that the last run trained."""
     log = max((work_dir / "logs").glob("*.events.jsonl"))
     events = [json.loads(line) for line in log.read_text().splitlines()]
     return sorted({event["trial"] for event in events if "trial" in event})
@@ -59,20 +59,20 @@ def _history(work_dir: pathlib.Path, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.timeout(1800)
-def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
+def test_a_killed_search_resumes_and_its_values_are_used(
     corpus: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     config = tmp_path / "tuned.toml"
     config.write_text(CONFIG)
     work = tmp_path / "w"
-    typed = ("run", "-c", config, "-d", corpus, "-w", work)
+    command = ("run", "-c", config, "-d", corpus, "-w", work)
 
-    process = start(*typed)
+    process = start(*command)
     _kill_in_trial(process, work, 2)
     assert any(path.suffix == ".json" for path in (work / "checkpoints").iterdir())
     assert not (work / "tuning").exists()
 
-    output = finish(start(*typed))
+    output = finish(start(*command))
     assert "cnn_small: resumes after trial 1, where an earlier run was interrupted" in output
     assert _trained_trials(work) == [2, 3]
     assert list((work / "checkpoints").iterdir()) == []
@@ -98,8 +98,8 @@ def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
     assert {name: history["settings"][name] for name in tuning["values"]} == tuning["values"]
     assert _history(work, "ffnn")["tuned"] == {}
 
-    # Another search: it and its network's training run, and nothing else that trains.
-    output = finish(start(*typed, "--set", "tuning.seed=1"))
+    # Another search runs with its network's training, and no other network trains.
+    output = finish(start(*command, "--set", "tuning.seed=1"))
     nodes = json.loads((work / "results.json").read_text())["nodes"]
     assert nodes["Tuner.cnn_small"]["outcome"] == nodes["Trainer.cnn_small"]["outcome"] == "done"
     assert nodes["Trainer.ffnn"]["outcome"] == nodes["SpectrogramGen"]["outcome"] == "cached"
@@ -109,8 +109,8 @@ def test_a_search_killed_and_typed_again_goes_on_and_its_values_are_used(
     rates = {trial["values"]["learning_rate"] for trial in again["trials"]}
     assert rates.isdisjoint(float(row["learning_rate"]) for row in rows)
 
-    # Without a search its results are gone too, and the network trains as [training] says.
-    output = finish(start(*typed, "--set", "tuning.trials=0"))
+    # Without a search its results are deleted, and the network trains with [training].
+    output = finish(start(*command, "--set", "tuning.trials=0"))
     assert not (work / "tuning").exists()
     assert "tuning     " not in output
     assert _history(work, "cnn_small")["tuned"] == {}

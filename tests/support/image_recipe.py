@@ -1,4 +1,4 @@
-"""kubeflow/Dockerfile and .dockerignore, taken apart for the tests."""
+"""Parser of kubeflow/Dockerfile and .dockerignore."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ import shutil
 from tests.support import ROOT
 
 DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
-# Where the image has the project.
+# The project's folder in the image.
 HOME = "/opt/genreflow"
 
 
 @dataclasses.dataclass(frozen=True)
 class Instruction:
-    """`word`: RUN, COPY, ... `flags`: "--from=x" as {"from": "x"}. `text`: the rest."""
+    """Instruction of a Dockerfile.
+
+    Attributes:
+      word: RUN, COPY, ...
+      flags: "--from=x" as {"from": "x"}.
+      text: the rest.
+    """
 
     word: str
     flags: dict[str, str]
@@ -25,7 +31,13 @@ class Instruction:
 
 @dataclasses.dataclass
 class Stage:
-    """`base`: what FROM names. `name`: what AS names; "" for the last stage."""
+    """Build stage.
+
+    Attributes:
+      base: the image or stage after FROM.
+      name: the name after AS; "" for the last stage.
+      instructions: those after FROM.
+    """
 
     base: str
     name: str
@@ -35,7 +47,7 @@ class Stage:
         return [found.text for found in self.instructions if found.word == word]
 
     def copied(self) -> list[tuple[str, str]]:
-        """(source in the build's context, destination below HOME) of each COPY from it."""
+        """Return (source in the build context, destination below HOME) of each COPY from it."""
         pairs = []
         for found in self.instructions:
             if found.word == "COPY" and "from" not in found.flags:
@@ -44,7 +56,7 @@ class Stage:
         return pairs
 
     def environment(self, **given: str) -> dict[str, str]:
-        """The variables that ENV sets, with those known before and those `given` put in."""
+        """Return the variables that ENV sets, after substituting earlier ones and those `given`."""
         found: dict[str, str] = {}
         for instruction in self.instructions:
             if instruction.word in ("ENV", "ARG"):
@@ -57,7 +69,7 @@ class Stage:
 
 
 def instructions(text: str) -> list[Instruction]:
-    """Comments go, also those between continued lines; continued lines become one."""
+    """Parse a Dockerfile; comments are dropped, also between continued lines."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", "")
     found = []
@@ -88,7 +100,7 @@ def stage(name: str) -> Stage:
 
 
 def global_arguments() -> dict[str, str]:
-    """The ARGs before the first FROM, with their defaults."""
+    """Return the ARGs before the first FROM, with their defaults."""
     found = {}
     for instruction in instructions(DOCKERFILE.read_text("utf-8")):
         if instruction.word == "FROM":
@@ -99,23 +111,23 @@ def global_arguments() -> dict[str, str]:
 
 
 def build_context(root: pathlib.Path) -> set[str]:
-    """The files below `root` that a build gets to see, by the rules of Docker's own library."""
+    """Return the files below `root` in the build context, by the rules of Docker's own library."""
     from docker.utils.build import exclude_paths
 
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    # Docker's client sends this file besides, whatever is ignored.
+    # Docker's client always sends this file.
     dockerfile = "kubeflow/Dockerfile"
     found = exclude_paths(str(root), patterns, dockerfile)
     return {path for path in found if (root / path).is_file()} - {dockerfile, ".dockerignore"}
 
 
 def copy_stage(found: Stage, context: set[str], target: pathlib.Path) -> None:
-    """Copies what the stage copies from the checkout, as Docker would, below `target`."""
+    """Copy the files that a stage copies from the checkout below `target`, as Docker does."""
     for source, destination in found.copied():
         for path in sorted(context):
             if path == source:
-                # A destination that ends in a slash is a folder; "./" is the working folder.
+                # A destination that ends with a slash is a folder; "./" is the working folder.
                 name = pathlib.PurePosixPath(source).name
                 place = target / destination
                 copy_file(path, place / name if destination.endswith("/") else place)

@@ -1,7 +1,4 @@
-"""Datasets of every kind on disk from the same few rows, for tests that hold for all kinds.
-
-Loaded by the fixtures of conftest.py, as folders of tests are no packages.
-"""
+"""Data sets of every kind on disk, made from the same rows, for tests that cover all kinds."""
 
 from __future__ import annotations
 
@@ -30,15 +27,16 @@ def lay_out(
     content: Callable[[Track], bytes] = lambda row: b"x",
     order: random.Random | None = None,
 ) -> DatasetSettings:
-    """Writes a dataset; returns settings that read it.
+    """Write a data set, and return settings that read it.
 
     Args:
       kind: of DatasetSettings.
-      rows: `track_id` is a whole number as text; `uri` is "" for a path made of it, or for
-        a manifest the path. Kinds without metadata (gtzan, folder) lose artists and splits.
-      root: the data folder, which must not be there yet.
-      content: what a row's file holds.
-      order: shuffles the rows of the metadata and the order in which files are made.
+      rows: tracks with whole numbers as `track_id`. `uri` is the file's path in a manifest; if it
+        is "", the path is made of the id. The kinds gtzan and folder have no metadata and lose
+        artists and splits.
+      root: the data folder, which must not exist.
+      content: returns the content of a row's file.
+      order: shuffles the rows of the metadata and the order in which files are written.
     """
     written = list(rows)
     if order:
@@ -63,7 +61,7 @@ def lay_out(
 
 
 def path_of(kind: str, row: Track) -> str:
-    """Where a row's file lies in the data folder."""
+    """Return the path of a row's file in the data folder."""
     number = f"{int(row.track_id):06d}"
     if kind in ("fma", "synthetic"):
         return f"fma_small/{number[:3]}/{number}.mp3"
@@ -75,7 +73,7 @@ def path_of(kind: str, row: Track) -> str:
 
 
 def id_of(kind: str, row: Track) -> str:
-    """The track id that the dataset's reader gives a row."""
+    """Return the track id that the data set's reader gives to a row."""
     if kind in ("gtzan", "folder"):
         return os.path.splitext(path_of(kind, row))[0]
     return row.track_id

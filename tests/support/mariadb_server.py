@@ -1,7 +1,4 @@
-"""A real MySQL-compatible server on loopback, Debian's MariaDB, for ML Metadata.
-
-Loaded by conftest.py, as folders of tests are no packages.
-"""
+"""MySQL-compatible server on loopback (Debian's MariaDB) for ML Metadata."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ GRANT ALL ON {DATABASE}.* TO '{USER}'@'%';
 
 @dataclasses.dataclass(frozen=True)
 class MariaDb:
-    """A running server with one empty database."""
+    """Running server with one empty database."""
 
     port: int
     folder: pathlib.Path
@@ -41,7 +38,7 @@ class MariaDb:
 def mariadb(
     tmp_path_factory: pytest.TempPathFactory, requires_program: Callable[[str, str], str]
 ) -> Iterator[MariaDb]:
-    """The server, and none of its data afterwards."""
+    """Run a server."""
     server = requires_program("mariadbd", "mariadb-server-core")
     requires_program("my_print_defaults", "mariadb-client-core")
     installer = requires_program("mariadb-install-db", "mariadb-server-core")
@@ -77,7 +74,7 @@ def mariadb(
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: pathlib.Path) -> None:
-    """Until it answers: it listens after the initial statements."""
+    """Wait until the server listens, which it does after the initial statements."""
     deadline = time.monotonic() + _SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, log.read_text(encoding="utf-8", errors="replace")

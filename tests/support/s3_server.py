@@ -1,4 +1,4 @@
-"""A real S3 protocol server on loopback (moto's), and a proxy that makes it misbehave."""
+"""S3 server on loopback (moto's), and a proxy in front of it that injects faults."""
 
 from __future__ import annotations
 
@@ -33,19 +33,26 @@ from moto.server import ThreadedMotoServer
 server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
 server.start()
 print(server.get_host_and_port()[1], flush=True)
-sys.stdin.read()  # until the tests are gone
+sys.stdin.read()  # until the test process ends
 os._exit(0)
 """
 
 
 def environment(endpoint: str) -> dict[str, str]:
-    """The environment of somebody who uses the store behind an endpoint."""
+    """Return the environment variables to use the store behind an endpoint."""
     return {**VARIABLES, "AWS_ENDPOINT_URL_S3": endpoint}
 
 
 @dataclasses.dataclass(frozen=True)
 class Exchange:
-    """One request as the proxy saw it; `path` has its query; `faulty` if the proxy answered."""
+    """Request as logged by the proxy.
+
+    Attributes:
+      method: of HTTP.
+      path: with the query.
+      status: of the response; 0 if the connection was reset.
+      faulty: whether the proxy injected a fault.
+    """
 
     method: str
     path: str
@@ -53,8 +60,8 @@ class Exchange:
     faulty: bool
 
 
-# What to answer instead of the server: (status, body), "reset" for a cut connection, "cut"
-# for a content that breaks off half-way, None to pass the request on.
+# Response instead of the server's: (status, body), "reset" to close the connection, "cut" to send
+# half of the server's content, None to forward the request.
 Fault = tuple[int, str] | str | None
 SLOW_DOWN: Fault = (503, "<Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>")
 INTERNAL: Fault = (500, "<Error><Code>InternalError</Code><Message>Again.</Message></Error>")
@@ -72,7 +79,7 @@ DENIED: Fault = (403, "<Error><Code>AccessDenied</Code><Message>Access Denied</M
 
 
 class Proxy:
-    """Passes requests on to the server, keeps a log of them, and answers some itself."""
+    """Proxy that forwards requests to the server, logs them, and injects faults."""
 
     def __init__(self, server_port: int) -> None:
         self.log: list[Exchange] = []
@@ -101,7 +108,7 @@ class Proxy:
         self._httpd.server_close()
 
     def fail(self, times: int, fault: Fault, *, method: str = "", path: str = "") -> None:
-        """Answers the next `times` requests of a method, whose path holds a text, with a fault."""
+        """Inject a fault into the next `times` requests of a method whose path contains a text."""
         left = [times]
 
         def choose(a_method: str, a_path: str) -> Fault:
@@ -117,13 +124,13 @@ class Proxy:
         return [e for e in list(self.log) if e.method == method and path in e.path]
 
     def faults(self) -> int:
-        """How many requests were answered badly."""
+        """Return the number of requests with an injected fault."""
         return sum(exchange.faulty for exchange in list(self.log))
 
     def _answer(self, handler: Any, server_port: int) -> None:
         length = int(handler.headers.get("Content-Length") or 0)
         if handler.headers.get("Expect", "").lower() == "100-continue":
-            pass  # the base class has answered it
+            pass  # the base class has responded to it
         body = handler.rfile.read(length) if length else b""
         if "chunked" in handler.headers.get("Transfer-Encoding", ""):
             body = _read_chunks(handler.rfile)
@@ -169,8 +176,8 @@ class Proxy:
             if body:
                 headers["Content-Length"] = str(len(body))
             connection.request(handler.command, handler.path, body=body or None, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, answer.getheaders(), answer.read()
+            response = connection.getresponse()
+            return response.status, response.getheaders(), response.read()
 
 
 def _read_chunks(stream: Any) -> bytes:
@@ -184,7 +191,7 @@ def _read_chunks(stream: Any) -> bytes:
 
 @contextlib.contextmanager
 def server() -> Iterator[int]:
-    """Runs a moto server of its own; its port."""
+    """Run a moto server, and yield its port."""
     process = subprocess.Popen(
         [sys.executable, "-c", _SERVER],
         stdin=subprocess.PIPE,
@@ -204,14 +211,14 @@ def server() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def s3_port() -> Iterator[int]:
-    """The port of a running moto server."""
+    """Return the port of a running moto server."""
     with server() as port:
         yield port
 
 
 @pytest.fixture
 def s3_proxy(s3_port: int) -> Iterator[Proxy]:
-    """A proxy in front of the server, without faults until told otherwise."""
+    """Return a proxy in front of the server, at first without faults."""
     proxy = Proxy(s3_port)
     yield proxy
     proxy.close()
@@ -219,7 +226,7 @@ def s3_proxy(s3_port: int) -> Iterator[Proxy]:
 
 @pytest.fixture
 def s3(s3_proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A boto3 client, with this process' environment set to reach the server by the proxy."""
+    """Return a boto3 client, and let this process's environment point to the proxy."""
     for name, value in environment(s3_proxy.endpoint).items():
         monkeypatch.setenv(name, value)
     import boto3
@@ -234,7 +241,7 @@ _counter = iter(range(10**9))
 
 @pytest.fixture
 def bucket(s3: Any) -> str:
-    """The name of an empty bucket of the test's own."""
+    """Create an empty bucket, and return its name."""
     name = f"genreflow-test-{time.time_ns()}-{next(_counter)}"
     s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": REGION})
     return name

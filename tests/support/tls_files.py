@@ -1,4 +1,4 @@
-"""Certificates for tests of encrypted connections, made anew each time. Loaded by conftest.py."""
+"""Certificates for tests of encrypted connections, generated in each run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAY = datetime.timedelta(days=1)
 
 @dataclasses.dataclass(frozen=True)
 class TlsFiles:
-    """An authority, and what it signed: a server's for 127.0.0.1 and localhost, a client's."""
+    """Certificates and keys, signed by one authority: for 127.0.0.1 and localhost, and a client."""
 
     ca: pathlib.Path
     server_cert: pathlib.Path
@@ -27,7 +27,7 @@ class TlsFiles:
 
 
 def write_tls_files(folder: pathlib.Path) -> TlsFiles:
-    """PEM files in a folder."""
+    """Write PEM files to a folder."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "tests' authority")])
     files = TlsFiles(
@@ -81,5 +81,5 @@ def write_tls_files(folder: pathlib.Path) -> TlsFiles:
 
 @pytest.fixture(scope="session")
 def tls_files(tmp_path_factory: pytest.TempPathFactory) -> TlsFiles:
-    """Of one authority."""
+    """Return certificates of one authority."""
     return write_tls_files(tmp_path_factory.mktemp("tls"))
