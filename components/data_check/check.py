@@ -1,4 +1,4 @@
-"""What must hold of the examples before anything trains on them. No TFX, no Beam."""
+"""Checks of the examples before anything trains on them. No TFX, no Beam."""
 
 from __future__ import annotations
 
@@ -15,7 +15,13 @@ MAX_FINDINGS = 20
 
 @dataclasses.dataclass
 class ExampleFindings:
-    """What a scan of all examples found; `problems` is empty when they are in order."""
+    """Result of a scan of all examples.
+
+    Attributes:
+      clips: number of clips by split.
+      tracks: number of tracks by split.
+      problems: sentences; empty if the examples are valid.
+    """
 
     clips: dict[str, int]
     tracks: dict[str, int]
@@ -30,28 +36,27 @@ def scan_examples(
     leaky: bool,
     artists_apart: bool,
 ) -> ExampleFindings:
-    """Checks each example, and that the splits are apart.
+    """Check each example, and that no track or artist is in two splits.
 
     Args:
-      splits: for each split its serialized tf.Examples.
-      genres: in label order.
+      splits: serialized tf.Examples by split.
+      genres: the genres in label order.
       params: the audio parameters.
-      leaky: whether clips of a track may lie in several splits (by_clip).
-      artists_apart: whether the split promised no artist in two splits (by_artist); an
-        example without an artist promises nothing.
+      leaky: whether clips of a track may be in several splits (by_clip).
+      artists_apart: whether no artist may be in two splits (by_artist). Examples without an
+        artist are exempt.
 
     Returns:
-      Counts, and at most MAX_FINDINGS problems in words: a missing feature, a genre
-      that is not in `genres` or does not match its label, a spectrogram of the wrong
-      size, a clip that occurs twice, a track or a promised artist in two splits, a
-      genre without a training clip.
+      Counts and at most MAX_FINDINGS problems: a missing feature, a genre that is not in
+      `genres` or does not match its label, a spectrogram of the wrong size, a duplicate
+      clip, a track or an artist in two splits, a genre without a training clip.
     """
     import tensorflow as tf
 
     findings = ExampleFindings({}, {}, [])
     split_of_track: dict[str, str] = {}
     split_of_artist: dict[str, str] = {}
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     seen: set[tuple[str, int]] = set()
     train_genres: set[str] = set()
 
@@ -76,7 +81,7 @@ def scan_examples(
             if genre not in genres:
                 problem(f"{where}: unknown genre {genre!r}; known are {', '.join(genres)}")
             elif not 0 <= label < len(genres) or genres[label] != genre:
-                problem(f"{where}: label {label} does not mean {genre!r}")
+                problem(f"{where}: label {label} is not that of {genre!r}")
             if len(values[schema.MEL_DB]) != params.mel_bytes:
                 problem(
                     f"{where}: spectrogram of {len(values[schema.MEL_DB])} bytes, "
@@ -88,13 +93,13 @@ def scan_examples(
             tracks.add(track)
             other = split_of_track.setdefault(track, split)
             if other != split and not leaky:
-                problem(f"track {track!r} lies in {other} and in {split}")
+                problem(f"track {track!r} is in {other} and in {split}")
             artist = values[schema.ARTIST_ID].decode()
             if artist and artists_apart:
                 other = split_of_artist.setdefault(artist_key(artist), split)
-                if other != split and (artist, split) not in told:
-                    told.add((artist, split))
-                    problem(f"artist {artist!r} lies in {other} and in {split}: track {track!r}")
+                if other != split and (artist, split) not in reported:
+                    reported.add((artist, split))
+                    problem(f"artist {artist!r} is in {other} and in {split}: track {track!r}")
             if split == "train":
                 train_genres.add(genre)
         findings.tracks[split] = len(tracks)
@@ -116,7 +121,7 @@ _FEATURES = (
 
 
 def _values(example: Any) -> dict[str, Any]:
-    """Feature name to its single value; features with another count are left out."""
+    """Return each feature's single value; features with another count are left out."""
     values = {}
     for name, feature in example.features.feature.items():
         kind = feature.WhichOneof("kind")
@@ -128,10 +133,10 @@ def _values(example: Any) -> dict[str, Any]:
 
 
 def anomaly_lines(anomalies: Mapping[str, Any]) -> list[str]:
-    """TFDV's anomalies in words.
+    """Return TFDV's anomalies as lines of text.
 
     Args:
-      anomalies: for each split its tensorflow_metadata Anomalies message.
+      anomalies: tensorflow_metadata's Anomalies message by split.
     """
     lines = []
     for split, message in anomalies.items():

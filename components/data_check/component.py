@@ -1,4 +1,4 @@
-"""DataCheck: what ExampleValidator reports, and more, stops the run before training."""
+"""DataCheck: stops the run before training if the examples are not valid."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.data_check.executor import Executor
 
 
 class DataCheckSpec(types.ComponentSpec):  # type: ignore[misc]
-    """See DataCheck."""
+    """Specification of DataCheck."""
 
     PARAMETERS = {
         "audio": ExecutionParameter(type=str),
@@ -34,7 +34,7 @@ class DataCheckSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
-    """Raises unless the examples are in order; what trains comes after it."""
+    """Component that fails unless the examples are valid; trainers run after it."""
 
     SPEC_CLASS = DataCheckSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -49,15 +49,15 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
         leaky: bool,
         artists_apart: bool,
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
-          examples: SpectrogramGen's.
-          anomalies: ExampleValidator's.
+          examples: SpectrogramGen's examples.
+          anomalies: ExampleValidator's anomalies.
           audio: the audio parameters.
-          genres: in label order.
-          leaky: whether clips of a track may lie in several splits (by_clip).
-          artists_apart: whether no artist may lie in several splits (by_artist).
+          genres: the genres in label order.
+          leaky: whether clips of a track may be in several splits (by_clip).
+          artists_apart: whether no artist may be in several splits (by_artist).
         """
         super().__init__(
             spec=DataCheckSpec(

@@ -1,4 +1,4 @@
-"""DataCheck's work: stop the run, in words, when the examples are not in order."""
+"""DataCheck's executor: fails with a list of problems if the examples are not valid."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ANOMALIES_FILE = "SchemaDiff.pb"
 
 
 class Executor(ComponentExecutor):
-    """Reads ExampleValidator's anomalies and every example; raises DataError."""
+    """Executor that checks ExampleValidator's anomalies and every example."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         examples = inputs.single("examples")
@@ -44,9 +44,9 @@ class Executor(ComponentExecutor):
         problems = [*findings.problems, *lines]
         if problems:
             raise DataError(
-                "the examples are not in order, nothing was trained:\n  "
+                "the examples are not valid, so nothing was trained:\n  "
                 + "\n  ".join(problems[: check.MAX_FINDINGS])
-                + f"\nThey lie in {examples.uri}"
+                + f"\nThe examples are in {examples.uri}"
             )
         with tf.io.gfile.GFile(os.path.join(outputs.uri("result"), DATA_CHECK_JSON), "w") as out:
             json.dump({"clips": findings.clips, "tracks": findings.tracks}, out, indent=2)
@@ -57,7 +57,9 @@ def _records(uri: str, split: str) -> Iterator[bytes]:
         try:
             yield from tf.compat.v1.io.tf_record_iterator(path)
         except tf.errors.DataLossError as error:
-            raise DataError(f"{path}: not a whole TFRecord file ({error.message})") from error
+            raise DataError(
+                f"{path}: not a complete TFRecord file ({error.message}); write the examples again"
+            ) from error
 
 
 def _read_anomalies(uri: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The checks that every reader's tracks pass, so that readers only read."""
+"""Checks of the tracks that readers yield: ids, text, genres, files and duplicates of these."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from components.datasets.files.base import DataFiles
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 
-# Longest accepted values, in characters. Track ids are often paths (PATH_MAX is 4096);
-# a genre becomes a class name in every table.
-MAX_TRACK_ID = 4096
-MAX_URI = 4096
-MAX_ARTIST_ID = 1024
-MAX_GENRE = 256
+# Track ids are often paths (PATH_MAX is 4096). A genre becomes a class name in every table.
+MAX_TRACK_ID_CHARACTERS = 4096
+MAX_URI_CHARACTERS = 4096
+MAX_ARTIST_ID_CHARACTERS = 1024
+MAX_GENRE_CHARACTERS = 256
 
 
 def admit(
     items: Iterable[Track | Reject], settings: DatasetSettings, files: DataFiles
 ) -> Iterator[Track | Reject]:
-    """Passes usable tracks on, with whole uris; turns the others into rejects.
+    """Yield usable tracks with absolute uris, and a reject for each other one.
 
-    Of usable tracks with one id the first by path, genre, artist and split is kept, and of
-    those that are one file the smallest id, so that the order of `items` decides nothing.
+    Among usable tracks with the same id, the first by path, genre, artist and split is kept.
+    Among tracks with the same file, the one with the smallest id is kept. So the order of
+    `items` does not matter.
 
     Args:
-      items: what a reader yields; a uri may be relative to the data folder.
-      settings: its `genres`, where given, are the only ones that pass, and their
-        spelling is what tracks get.
+      items: the records of a reader; a uri may be relative to the data folder.
+      settings: if it has `genres`, tracks of other genres are rejected, and the remaining
+        tracks get the genres' spelling.
       files: the data folder.
 
     Yields:
-      One item for each item, in order, once all have been read. Rejects are always
-      encodable as UTF-8, and their uris whole; "" where none is known.
+      One record per item in the same order, after all items have been read. The text of
+      rejects can be encoded as UTF-8; their uris are absolute, or "" if unknown.
     """
     admission = _Admission(settings, files)
     yield from admission.settle([admission.check(item) for item in items])
@@ -42,25 +42,27 @@ def admit(
 
 @dataclasses.dataclass(frozen=True)
 class _Usable:
-    """A track that nothing but another track can keep out."""
+    """Track that passed all checks by itself. `file` identifies its file."""
 
     track: Track
     file: str
 
-    def order(self) -> tuple[str, str, str, str]:
+    def sort_key(self) -> tuple[str, str, str, str]:
         track = self.track
         return track.uri, track.genre, track.artist_id or "", track.split_hint or ""
 
 
 class _Admission:
+    """Checks of one dataset."""
+
     def __init__(self, settings: DatasetSettings, files: DataFiles) -> None:
         self._files = files
         self._genres = {text.normalise(genre): genre for genre in settings.genres}
 
     def check(self, item: Track | Reject) -> _Usable | Reject:
-        """One item by itself."""
+        """Check one item by itself."""
         if isinstance(item, Reject):
-            return self._writable(item)
+            return self._encodable(item)
         problem = _text_problem(item, self._files.scheme)
         if problem:
             return self._refuse(item, "bad_metadata", problem)
@@ -72,41 +74,41 @@ class _Admission:
             if genre not in self._genres:
                 return self._refuse(track, "unknown_genre", f"{genre!r} is not in dataset.genres")
             track = dataclasses.replace(track, genre=self._genres[genre])
-        found = self._files.find(track.uri)
-        if found.problem:
-            return self._refuse(track, *found.problem)
-        return _Usable(dataclasses.replace(track, state=found.state), found.identity)
+        status = self._files.status(track.uri)
+        if status.problem:
+            return self._refuse(track, *status.problem)
+        return _Usable(dataclasses.replace(track, state=status.state), status.identity)
 
     def settle(self, items: Sequence[_Usable | Reject]) -> list[Track | Reject]:
-        """Items that want the same id or file: one of them gets it."""
+        """Reject all but one of the items that have the same id or the same file."""
         usable = [item for item in items if isinstance(item, _Usable)]
-        of_id: dict[str, _Usable] = {}
-        for one in sorted(usable, key=_Usable.order):
-            of_id.setdefault(one.track.track_id, one)
-        of_file: dict[str, _Usable] = {}
-        for _, one in sorted(of_id.items()):
-            of_file.setdefault(one.file, one)
+        by_id: dict[str, _Usable] = {}
+        for one in sorted(usable, key=_Usable.sort_key):
+            by_id.setdefault(one.track.track_id, one)
+        by_file: dict[str, _Usable] = {}
+        for _, one in sorted(by_id.items()):
+            by_file.setdefault(one.file, one)
         settled: list[Track | Reject] = []
         for item in items:
             if isinstance(item, Reject):
                 settled.append(item)
                 continue
-            track, first = item.track, of_id[item.track.track_id]
+            track, first = item.track, by_id[item.track.track_id]
             if first is not item:
-                detail = f"its track id is already that of {first.track.uri}"
+                detail = f"{first.track.uri} has the same track id"
                 settled.append(self._refuse(track, "bad_metadata", detail))
-            elif of_file[item.file] is not item:
-                detail = f"the same file as track {of_file[item.file].track.track_id}"
+            elif by_file[item.file] is not item:
+                detail = f"same file as track {by_file[item.file].track.track_id}"
                 settled.append(self._refuse(track, "bad_metadata", detail))
             else:
                 settled.append(track)
         return settled
 
     def _refuse(self, track: Track, reason: str, detail: str) -> Reject:
-        return self._writable(Reject(track.track_id, track.uri, track.genre, reason, detail))
+        return self._encodable(Reject(track.track_id, track.uri, track.genre, reason, detail))
 
-    def _writable(self, reject: Reject) -> Reject:
-        """The same with its uri whole, and cut and escaped as far as writing it needs."""
+    def _encodable(self, reject: Reject) -> Reject:
+        """Return the reject with an absolute uri, and its texts cut and escaped."""
         uri = reject.uri
         if uri and "://" not in uri:
             uri = self._files.uri(uri)
@@ -124,16 +126,16 @@ def _text_problem(track: Track, scheme: str) -> str | None:
         return "no track id"
     if not track.uri:
         return "no path"
-    if len(track.uri) > MAX_URI:  # resolving links takes time by the square of it
-        return f"its path is longer than {MAX_URI} characters"
+    if len(track.uri) > MAX_URI_CHARACTERS:  # resolving links takes quadratic time
+        return f"its path is longer than {MAX_URI_CHARACTERS} characters"
     if "\0" in track.uri or text.encodable(track.uri, len(track.uri)) != track.uri:
         return "its path is not valid text"
     if "://" in track.uri and not (scheme and track.uri.startswith(scheme)):
-        return "only paths are read, not URLs: copy the file below the data folder"
+        return "URLs are not supported; copy the file into the data folder"
     checks = (
-        ("track id", track.track_id, MAX_TRACK_ID),
-        ("genre", track.genre, MAX_GENRE),
-        ("artist id", track.artist_id or "", MAX_ARTIST_ID),
+        ("track id", track.track_id, MAX_TRACK_ID_CHARACTERS),
+        ("genre", track.genre, MAX_GENRE_CHARACTERS),
+        ("artist id", track.artist_id or "", MAX_ARTIST_ID_CHARACTERS),
     )
     for name, value, max_characters in checks:
         problem = text.problem(value, max_characters)

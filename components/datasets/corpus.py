@@ -1,4 +1,4 @@
-"""A whole dataset as the pipeline sees it: tracks, genres, splits, rejects, digest."""
+"""A whole dataset as the pipeline uses it: tracks, genres, splits, rejects and digest."""
 
 from __future__ import annotations
 
@@ -20,10 +20,14 @@ from components.datasets.track import Reject, SplitName, Track
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """Tracks in id order, each with its split; `rejects` were left out before decoding.
+    """Dataset that has been read and split.
 
-    `digest` identifies the files, their labels and their splits. `tracks_listed`
-    counts every track that the metadata lists, rejects included.
+    Attributes:
+      tracks: the usable tracks in the order of their ids.
+      genres: the genres in label order.
+      splits: the split of each track, or of each clip.
+      rejects: the tracks left out before decoding, sorted.
+      digest: identifies the files, their labels and their splits.
     """
 
     tracks: tuple[Track, ...]
@@ -34,21 +38,28 @@ class Corpus:
 
     @property
     def tracks_listed(self) -> int:
+        """The number of tracks that the metadata lists, rejects included."""
         return len(self.tracks) + len(self.rejects)
 
     @property
     def leaky(self) -> bool:
-        """Whether clips of one track may lie on both sides of a split."""
+        """Whether clips of one track may be in different splits."""
         return self.splits.leaky
 
     def split_of_clip(self, track_id: str, clip_index: int) -> SplitName:
-        """The split of one clip; for all policies but by_clip that of its track."""
+        """Return the split of a clip: except under by_clip, the split of its track."""
         return self.splits.split_of_clip(track_id, clip_index)
 
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """What a dataset's metadata lists, before it is split."""
+    """Dataset that has been read, before it is split.
+
+    Attributes:
+      tracks: the usable tracks in the order of their ids.
+      genres: the genres in label order.
+      rejects: the other tracks, sorted.
+    """
 
     tracks: tuple[Track, ...]
     genres: tuple[str, ...]
@@ -94,7 +105,7 @@ def _at_least_one(
 
 
 def list_tracks(dataset: DatasetSettings) -> Listing:
-    """Reads the metadata of `dataset.data_dir`.
+    """Read the metadata in `dataset.data_dir` and apply `max_tracks`.
 
     Raises:
       DatasetError: the folder or its metadata cannot be used.
@@ -108,7 +119,7 @@ def list_tracks(dataset: DatasetSettings) -> Listing:
 
 
 def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:
-    """Reads a dataset's metadata, splits its tracks, and digests both.
+    """Read a dataset's metadata and split its tracks.
 
     Raises:
       DatasetError: the folder or its metadata cannot be used.
@@ -118,7 +129,7 @@ def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:
 
 
 def split_listing(listing: Listing, dataset: DatasetSettings, split: SplitSettings) -> Corpus:
-    """Splits what list_tracks read from the same dataset.
+    """Split a listing of the same dataset.
 
     Raises:
       SplitError: a genre or a split cannot be filled.
@@ -133,7 +144,7 @@ def split_listing(listing: Listing, dataset: DatasetSettings, split: SplitSettin
         rejects=tuple(sorted([*listing.rejects, *result.rejects])),
         digest=manifest_digest(
             used,
-            {track.track_id: result.label_of(track.track_id) for track in used},
+            {track.track_id: result.digest_text(track.track_id) for track in used},
             data_dir=dataset.data_dir,
             genres=listing.genres,
             strict=dataset.strict,

@@ -1,4 +1,4 @@
-"""One digest for a dataset as it is read: files, labels and splits."""
+"""A digest of a dataset: its files, labels and splits."""
 
 from __future__ import annotations
 
@@ -25,17 +25,20 @@ def manifest_digest(
     genres: Sequence[str],
     strict: bool,
 ) -> str:
-    """64 hex digits that change when anything that the examples are made from does.
+    """Return 64 hex digits that change with anything that the examples are made from.
 
-    Covers `genres` in label order and, for each track: id, artist, genre, split, path
-    relative to `data_dir`, size and modification time (of an object its ETag), or with
-    `strict` the size and the SHA-256 of the contents instead (reads every file; survives
-    copying and touching).
-    The order of `tracks`, and where the data folder itself lies, change nothing.
+    The digest covers the genres and, for each track: id, artist, genre, split, path relative
+    to the data folder, size, and modification time (ETag of an object). It does not depend on
+    the order of `tracks` or on the location of the data folder.
 
     Args:
-      split_of: track id -> what decides the splits of its clips
-        (`SplitResult.label_of`); tracks that are not in it count as in no split.
+      tracks: the tracks.
+      split_of: the splits of each track's clips by track id, as `SplitResult.digest_text`
+        returns them. Tracks that are not in it are in no split.
+      data_dir: the data folder, a path or an s3:// URI.
+      genres: the genres in label order.
+      strict: use the SHA-256 of the contents instead of the modification time. This reads
+        every file; copied and touched files keep their digest.
     """
     digest = hashlib.sha256(json.dumps(["genres", *genres]).encode())
     files = open_files(data_dir)
@@ -53,40 +56,48 @@ def manifest_digest(
     return digest.hexdigest()
 
 
+def file_state(track: Track, strict: bool) -> tuple[int, int | str]:
+    """Return what identifies the content of a track's file.
+
+    Args:
+      track: the track.
+      strict: read the file and use its SHA-256.
+
+    Returns:
+      (size in bytes, version). The version is the SHA-256 in hex if `strict`, else the ETag of
+      an object or the modification time of a local file in nanoseconds.
+
+    Raises:
+      OSError, ObjectMissing, ObjectForbidden: the file cannot be read.
+    """
+    if track.state:
+        size = track.state.size_bytes
+        return size, objects.sha256(track.uri, track.state) if strict else track.state.etag
+    if not strict:
+        status = os.stat(track.uri)
+        return status.st_size, status.st_mtime_ns
+    contents = hashlib.sha256()
+    size = 0
+    with open(track.uri, "rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            contents.update(block)
+            size += len(block)
+    return size, contents.hexdigest()
+
+
 def _states(tracks: Sequence[Track], strict: bool) -> Iterator[tuple[int | str, ...]]:
-    """What tells each track's file from another state of it, in their order."""
+    """Yield the state of each track's file, in the tracks' order."""
     if not strict or not any(track.state for track in tracks):
         for track in tracks:
             yield _state(track, strict)
         return
-    # Reading objects is mostly waiting.
+    # Downloading is mostly waiting.
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
         yield from pool.map(lambda track: _state(track, strict), tracks)
 
 
 def _state(track: Track, strict: bool) -> tuple[int | str, ...]:
-    if track.state is None:
-        return _file_state(track.uri, strict)
-    if not strict:
-        return track.state.size_bytes, track.state.etag
     try:
-        return track.state.size_bytes, objects.sha256(track.uri, track.state)
-    except (ObjectMissing, ObjectForbidden):
-        return ("missing",)
-
-
-def _file_state(path: str, strict: bool) -> tuple[int | str, ...]:
-    """What tells one state of a file from another; ("missing",) where there is none."""
-    try:
-        if not strict:
-            status = os.stat(path)
-            return status.st_size, status.st_mtime_ns
-        contents = hashlib.sha256()
-        with open(path, "rb") as stream:
-            size = 0
-            while block := stream.read(_BLOCK_BYTES):
-                contents.update(block)
-                size += len(block)
-        return size, contents.hexdigest()
-    except OSError:
+        return file_state(track, strict)
+    except (OSError, ObjectMissing, ObjectForbidden):
         return ("missing",)

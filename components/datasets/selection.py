@@ -1,4 +1,4 @@
-"""Which genres the model learns, and a smaller dataset for a first try."""
+"""Selection of genres and of tracks (dataset.genres, dataset.max_tracks)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from components.datasets.track import Track, rank
 
 
 def resolve_genres(settings: DatasetSettings, tracks: Iterable[Track]) -> tuple[str, ...]:
-    """The genres in label order: `settings.genres` where given, else the sorted names found."""
+    """Return the genres in label order: `settings.genres`, or else the sorted names found."""
     return settings.genres or tuple(sorted({track.genre for track in tracks}))
 
 
 def limit_tracks(tracks: Sequence[Track], max_tracks: int) -> list[Track]:
-    """At most `max_tracks` tracks (0: all), genres as equal in number as they can be.
+    """Return at most `max_tracks` tracks, with genres as equal in number as possible.
 
-    The choice is by hash of the track ids, whatever the order of `tracks`, and a larger
-    `max_tracks` takes more of the same. Within a genre the official splits, where there
-    are any, keep their proportions. The result keeps the order of `tracks`.
+    Tracks are chosen by hash of their ids, so their order does not matter, and a larger
+    `max_tracks` adds tracks to a smaller one's. Within a genre, official splits keep their
+    proportions.
+
+    Args:
+      tracks: the tracks to choose from.
+      max_tracks: number of tracks to keep; 0 keeps all.
+
+    Returns:
+      The chosen tracks in the order of `tracks`.
     """
     if not max_tracks or len(tracks) <= max_tracks:
         return list(tracks)
@@ -30,13 +37,13 @@ def limit_tracks(tracks: Sequence[Track], max_tracks: int) -> list[Track]:
     for genre, by_hint in by_genre.items():
         for turn, track_id in enumerate(_interleaved(by_hint.values())):
             turns.append((turn, genre, track_id))
-    # Each genre gives its first track, then each its second, and so on.
+    # The first track of each genre, then the second of each, and so on.
     chosen = {track_id for _, _, track_id in sorted(turns)[:max_tracks]}
     return [track for track in tracks if track.track_id in chosen]
 
 
 def _interleaved(groups: Iterable[list[Track]]) -> list[str]:
-    """Track ids so ordered that each prefix holds every group in about its proportion."""
+    """Return track ids in an order in which each prefix keeps the groups' proportions."""
     places = []
     for group in groups:
         ranked = sorted((rank("max_tracks", track.track_id), track.track_id) for track in group)

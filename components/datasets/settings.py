@@ -1,4 +1,4 @@
-"""The [dataset] and [split] tables: which tracks there are and how they are split."""
+"""The [dataset] and [split] tables of the configuration."""
 
 from __future__ import annotations
 
@@ -33,22 +33,27 @@ DatasetKind = Annotated[str, OneOf(READERS)]
 
 @dataclasses.dataclass(frozen=True)
 class DatasetSettings:
-    """Which dataset is read.
+    """Settings of the dataset.
 
-    `genres`: the model's genres in label order; empty means the sorted names found.
-    `data_dir`: the dataset's root, a path or an s3:// URI; the command line's --data-dir
-    replaces it.
-    `fma_subset`: of kind "fma"; medium contains small, large contains both.
-    `manifest`: of kind "manifest": the CSV's path, relative to `data_dir`.
-    `strict`: decode every file as a whole, and notice changed files by their contents;
-    otherwise clips are sought and sizes and times are compared. `clip_seed`: seeds the
-    clips' offsets. `max_tracks`: 0 for all; otherwise a deterministic, genre-balanced subset.
-    `max_reject_fraction`: a run stops when a larger share of its tracks cannot be used.
-    `isolate_decoding`: decode in a process beside each worker, so that a file which crashes
-    the decoder, hangs it (longer than `decode_timeout_seconds`) or takes more than
-    `decode_memory_mib` is left out; otherwise it ends the run, and there are no limits.
-    `export_wav`: also write WAV files of the clips or of whole tracks, as 32-bit
-    float, so that they decode to the very samples the spectrograms came from.
+    Attributes:
+      kind: kind of the dataset, a key of components.datasets.registry.READERS.
+      data_dir: the dataset's folder, a path or an s3:// URI. --data-dir overrides it.
+      fma_subset: subset to read, for kind "fma". "medium" contains "small", and "large"
+        contains both.
+      manifest: path of the CSV relative to `data_dir`, for kind "manifest".
+      genres: the model's genres in label order; empty for the sorted names found.
+      max_tracks: size of a deterministic, genre-balanced subset; 0 for all tracks.
+      export_wav: also write WAV files of the clips or of whole tracks. They are 32-bit float
+        and decode to exactly the samples that the spectrograms are made from.
+      strict: decode every file as a whole, and detect changed files by their contents.
+        Otherwise clips are read by seeking, and sizes and times are compared.
+      max_reject_fraction: a run stops if a larger share of its tracks cannot be used.
+      isolate_decoding: decode in a separate process for each worker. A file that crashes the
+        decoder or exceeds a limit is then left out. Otherwise a crash ends the run, and there
+        are no limits.
+      decode_timeout_seconds: time limit of decoding one track, with `isolate_decoding`.
+      decode_memory_mib: memory limit of decoding one track, with `isolate_decoding`.
+      clip_seed: seed of the clips' offsets.
     """
 
     kind: DatasetKind = "fma"
@@ -67,13 +72,13 @@ class DatasetSettings:
 
     def __post_init__(self) -> None:
         if len(set(self.genres)) != len(self.genres):
-            raise ValueError(f"genres holds a name twice: {list(self.genres)}")
+            raise ValueError(f"genres has a name twice: {list(self.genres)}")
         if any(not genre.strip() for genre in self.genres):
-            raise ValueError("genres holds an empty name")
+            raise ValueError("genres has an empty name")
 
     @property
     def decode_limits(self) -> DecodeLimits | None:
-        """For components.audio.decoding.isolation; None where decoding is not isolated."""
+        """The limits for components.audio.decoding.isolation; None without isolation."""
         if not self.isolate_decoding:
             return None
         return DecodeLimits(self.decode_timeout_seconds, self.decode_memory_mib)
@@ -81,7 +86,14 @@ class DatasetSettings:
 
 @dataclasses.dataclass(frozen=True)
 class SplitSettings:
-    """How tracks are split, before any clip is cut."""
+    """Settings of the split of tracks into train, validation and test.
+
+    Attributes:
+      policy: see components.datasets.split.splits.assign_splits.
+      validation_fraction: share of the tracks for validation.
+      test_fraction: share of the tracks for the test.
+      seed: seed of the split.
+    """
 
     policy: Literal["official", "by_artist", "by_track", "by_clip"] = "by_artist"
     validation_fraction: Annotated[float, Ge(0.01), Le(0.49)] = 0.1

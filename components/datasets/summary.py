@@ -1,4 +1,4 @@
-"""What a dataset holds, counted: for the check before a run, and for its report."""
+"""Counts of a dataset's tracks, for the check before a run and for the report."""
 
 from __future__ import annotations
 
@@ -10,17 +10,21 @@ from components.datasets.split.splits import SplitResult
 from components.datasets.text import artist_key
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject, SplitName, Track
 
-EXAMPLES_PER_REASON = 3
+MAX_EXAMPLES_PER_REASON = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
-    """Counts of tracks. Dictionaries are complete: what is not there is 0.
+    """Counts of a dataset's tracks. Dictionaries have all keys, also those with 0 tracks.
 
-    `genres`: in label order. `tracks_of`: genre -> usable tracks. `split_tracks`: genre
-    -> split -> tracks; None where tracks are not split (not yet, or by_clip).
-    `artists`: how many are known. `rejects_of`: reason -> tracks, in the order of
-    REJECT_REASONS. `reject_examples`: reason -> its first few rejects by id.
+    Attributes:
+      genres: the genres in label order.
+      tracks_of: number of usable tracks by genre.
+      split_tracks: number of tracks by genre and split; None if tracks are not split (not
+        yet, or by_clip).
+      artists: number of known artists.
+      rejects_of: number of rejects by reason, in the order of REJECT_REASONS.
+      reject_examples: the first few rejects by reason, sorted by id.
     """
 
     genres: tuple[str, ...]
@@ -32,21 +36,21 @@ class Summary:
 
     @property
     def tracks(self) -> int:
-        """All usable tracks."""
+        """The number of usable tracks."""
         return sum(self.tracks_of.values())
 
     @property
     def rejects(self) -> int:
-        """All tracks left out."""
+        """The number of rejects."""
         return sum(self.rejects_of.values())
 
     @property
     def listed(self) -> int:
-        """All tracks that the metadata lists."""
+        """The number of tracks that the metadata lists."""
         return self.tracks + self.rejects
 
     def tracks_in(self, split: SplitName) -> int:
-        """Tracks of all genres in a split; 0 where tracks are not split."""
+        """Return the number of tracks in a split; 0 if tracks are not split."""
         return sum(counts[split] for counts in (self.split_tracks or {}).values())
 
 
@@ -56,20 +60,23 @@ def summarize(
     genres: Sequence[str],
     splits: SplitResult | None = None,
 ) -> Summary:
-    """Counts a dataset. Tracks that the official split does not place count as rejects.
+    """Count the tracks of a dataset.
+
+    Tracks that the official split does not assign (`splits.rejects`) count as rejects, whether
+    or not `tracks` or `rejects` include them.
 
     Args:
-      tracks: the usable tracks, those without an official split included or not.
-      rejects: all others; `splits.rejects` included or not.
+      tracks: the usable tracks.
+      rejects: the other tracks.
       genres: the genres in label order.
-      splits: None where the tracks could not be split, or are not yet.
+      splits: the split; None if the tracks are not split.
     """
-    unplaced = splits.rejects if splits else ()
-    unplaced_ids = {reject.track_id for reject in unplaced}
-    used = [track for track in tracks if track.track_id not in unplaced_ids]
+    unassigned = splits.rejects if splits else ()
+    unassigned_ids = {reject.track_id for reject in unassigned}
+    used = [track for track in tracks if track.track_id not in unassigned_ids]
     given = list(rejects)
     counted = set(given)
-    left_out = sorted([*given, *(reject for reject in unplaced if reject not in counted)])
+    left_out = sorted([*given, *(reject for reject in unassigned if reject not in counted)])
     count = Counter(track.genre for track in used)
     split_tracks = None
     if splits is not None and not splits.leaky:
@@ -83,7 +90,7 @@ def summarize(
         artists=len({artist_key(t.artist_id) for t in used if t.artist_id is not None}),
         rejects_of={reason: reasons[reason] for reason in REJECT_REASONS},
         reject_examples={
-            reason: tuple(r for r in left_out if r.reason == reason)[:EXAMPLES_PER_REASON]
+            reason: tuple(r for r in left_out if r.reason == reason)[:MAX_EXAMPLES_PER_REASON]
             for reason in REJECT_REASONS
             if reasons[reason]
         },

@@ -1,25 +1,25 @@
-"""Text from strangers' metadata: what is refused, what is normalised, how it is shown.
+"""Validation, normalisation and escaping of text from untrusted metadata.
 
-Genres, track ids and artist ids travel into file names, terminals, CSV files, protos
-and label lists, so those that hold control characters (newlines, terminal escapes),
-bidirectional overrides or bytes that are no UTF-8 are refused. Paths are kept as they
-are, newlines included; whoever prints one passes it through `printable`.
+Genres, track ids and artist ids go into file names, terminals, CSV files, protos and label
+lists. So they may hold no control characters (newlines, terminal escapes), no bidirectional
+overrides and no bytes that are not UTF-8. Paths may hold any of these; escape them with
+`printable` before printing.
 """
 
 from __future__ import annotations
 
 import unicodedata
 
-# Categories: control characters, halves of surrogate pairs (how Python shows bytes of a
-# file name that are no UTF-8), line and paragraph separators.
+# Control characters, halves of surrogate pairs (which stand for bytes of a file name that are
+# not UTF-8), line and paragraph separators.
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
-# Embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9):
-# they make a terminal show other text than there is.
+# Embeddings, overrides and isolates of the Unicode bidirectional algorithm (UAX #9), which make
+# a terminal show a different text.
 _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 def problem(text: str, max_characters: int) -> str | None:
-    """Says why `text` cannot be a genre or an id ("holds ..."), or None where it can."""
+    """Return why `text` cannot be a genre or an id ("holds ..."), or None if it can."""
     if len(text) > max_characters:
         return f"is longer than {max_characters} characters"
     for character in text:
@@ -29,19 +29,19 @@ def problem(text: str, max_characters: int) -> str | None:
 
 
 def normalise(text: str) -> str:
-    """Strips surrounding blanks and composes accents (NFC), so that equal names compare equal.
+    """Strip surrounding blanks and compose accents (NFC), so that equal names compare equal.
 
-    File systems differ: macOS hands out decomposed names, most editors write composed ones.
+    macOS returns decomposed file names; most editors write composed text.
     """
     return unicodedata.normalize("NFC", text.strip())
 
 
 def artist_key(artist_id: str) -> str:
-    """What tells artists apart: the same for spellings that differ in case, blanks or width.
+    """Return a key that is the same for spellings that differ in case, blanks or width.
 
-    Metadata by hand has "Björk", "björk " and, from another system, the same letters
-    decomposed. Two artists taken for one cost a split some choice; one taken for two
-    leaks. Compatibility caseless matching (Unicode Standard 3.13, D146), blanks made one.
+    Manual metadata has "Björk", "björk " and the same letters decomposed. Merging two artists
+    only constrains a split, but splitting one artist into two leaks. The key is Unicode's
+    compatibility caseless matching (Unicode Standard 3.13, D146) with single blanks.
     """
     folded = unicodedata.normalize("NFD", artist_id)
     for _ in range(2):
@@ -50,14 +50,14 @@ def artist_key(artist_id: str) -> str:
 
 
 def encodable(text: str, max_characters: int = 1000) -> str:
-    """`text` cut to `max_characters`, with what is no UTF-8 escaped: it can be written."""
+    """Cut `text` to `max_characters` and escape what cannot be encoded as UTF-8."""
     if len(text) > max_characters:
         text = text[: max_characters - 1] + "…"
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def printable(text: str, max_characters: int = 200) -> str:
-    r"""`text` for a terminal or a log: control characters escaped (\x1b, \n), long text cut."""
+    r"""Cut `text` and escape its control characters (\x1b, \n), for a terminal or a log."""
     text = encodable(text, max_characters)
     return "".join(ascii(c)[1:-1] if _refused(c) else c for c in text)
 

@@ -14,12 +14,15 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Track:
-    """A track as its dataset's metadata tells it. Immutable, ordered by id.
+    """Track of a dataset, from its metadata. Ordered by id.
 
-    `track_id` is unique within the dataset; `uri` is the path or s3:// URI of its audio file;
-    `genre` is "" where the metadata has none; `artist_id` is None where unknown;
-    `split_hint` is the dataset's own split, where it has one; `state` is that of an object
-    as it was listed, None of a local file.
+    Attributes:
+      track_id: unique within the dataset.
+      uri: path or s3:// URI of the audio file.
+      genre: "" if the metadata has none.
+      artist_id: None if unknown.
+      split_hint: the dataset's own split, if it has one.
+      state: state of an object when it was listed; None for a local file.
     """
 
     track_id: str
@@ -32,7 +35,7 @@ class Track:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Reject:
-    """A track that is left out, and why. `reason` is a key of REJECT_REASONS."""
+    """Track that is left out. `reason` is a key of REJECT_REASONS."""
 
     track_id: str
     uri: str
@@ -41,30 +44,30 @@ class Reject:
     detail: str = ""
 
 
-# The closed list. The text completes "left out because ...".
+# The closed list of reasons. A text completes the sentence "left out because ...".
 REJECT_REASONS: dict[str, str] = {
-    "missing_file": "its audio file is not there",
-    "empty_file": "its audio file has no bytes",
+    "missing_file": "its audio file does not exist",
+    "empty_file": "its audio file is empty",
     "unreadable": "its audio file cannot be read",
     "undecodable": "its audio file cannot be decoded",
-    "decoder_crashed": "decoding it crashes the decoder",
-    "timed_out": "decoding it does not end in time (dataset.decode_timeout_seconds)",
+    "decoder_crashed": "the decoder crashes on it",
+    "timed_out": "decoding it times out (dataset.decode_timeout_seconds)",
     "too_large": (
-        "it is an object of over 1 GiB, or decoding it takes too much memory "
+        "it is an object of over 1 GiB, or decoding it needs too much memory "
         "(dataset.decode_memory_mib)"
     ),
     "bad_sample_rate": "its header names an impossible sample rate",
-    "truncated": "its audio ends before its header says",
+    "truncated": "it is shorter than its header says",
     "near_silent": "its clips are silent or nearly so (below -60 dBFS)",
-    "duplicate": "its audio is that of another track, which is kept",
+    "duplicate": "it has the same audio as another track, which is kept",
     "too_short": "it is shorter than one clip",
     "too_long": "it is longer than an hour",
     "not_finite": "its samples are not finite numbers",
-    "no_genre": "the metadata gives it no genre",
+    "no_genre": "it has no genre in the metadata",
     "unknown_genre": "its genre is not in dataset.genres",
     "outside_root": "its path leads outside the data folder",
     "bad_metadata": "its name, its path or its metadata row cannot be used",
-    "no_split": "the official split does not place it",
+    "no_split": "the official split does not include it",
 }
 
 

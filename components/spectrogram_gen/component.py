@@ -1,4 +1,4 @@
-"""SpectrogramGen: a dataset's audio to tf.Examples of mel spectrograms, and the rejects."""
+"""SpectrogramGen: converts a dataset's audio to tf.Examples of mel spectrograms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from components.spectrogram_gen.executor import Executor
 
 
 class SpectrogramGenSpec(types.ComponentSpec):  # type: ignore[misc]
-    """Parameters are JSON texts; the two digests make TFX's cache see files and code."""
+    """Specification of SpectrogramGen.
+
+    Settings are JSON texts. The two digests make TFX's cache notice changed files and code.
+    """
 
     PARAMETERS = {
         "dataset": ExecutionParameter(type=str),
@@ -38,7 +41,7 @@ class SpectrogramGenSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[misc]
-    """Outputs `examples` (splits train, validation, test) and `rejects`."""
+    """Component with outputs `examples` (splits train, validation, test) and `rejects`."""
 
     SPEC_CLASS = SpectrogramGenSpec
     EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
@@ -53,14 +56,14 @@ class SpectrogramGen(base_beam_component.BaseBeamComponent):  # type: ignore[mis
         shard_tracks: int,
         store: str,
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
-          dataset: with `data_dir` set.
-          split: the split policy.
+          dataset: the dataset's settings, with `data_dir`.
+          split: the split's settings.
           audio: the audio parameters.
-          manifest_digest: of the corpus (`components.datasets.corpus`).
-          shard_tracks: tracks a shard.
+          manifest_digest: digest of the corpus (components.datasets.digest).
+          shard_tracks: number of tracks per shard.
           store: folder of the clip store (components.spectrogram_gen.store), "" for none.
         """
         used = (registry.__name__, (registry.READERS[dataset.kind].module,))

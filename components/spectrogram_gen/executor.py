@@ -1,4 +1,4 @@
-"""SpectrogramGen's work: read the dataset, split it, write the shards with Beam."""
+"""SpectrogramGen's executor: reads and splits the dataset, and writes the shards with Beam."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import apache_beam as beam
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
-from components.artifacts import files as artifact_files
+from components.artifacts import files
 from components.artifacts.base_executor import Artifacts, ExecutorMixin, Parameters
 from components.artifacts.code_digest import code_digest
 from components.audio.decoding.isolation import make_decoder
@@ -23,7 +23,7 @@ from components.audio.duplicates import find_duplicates
 from components.audio.params import AudioParams
 from components.common import progress
 from components.common.errors import DataError, GenreflowError
-from components.datasets import corpus as corpus_lib
+from components.datasets.corpus import Corpus, load_corpus
 from components.datasets.files.fetching import fetching
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
@@ -42,7 +42,7 @@ PROBLEM_FILE = "problem.txt"
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """Writes one shard an element, and yields what it wrote. One decoder a worker."""
+    """DoFn that writes each shard it gets and yields the result. One decoder per worker."""
 
     def __init__(self, options: WriteOptions) -> None:
         self._options = options
@@ -54,15 +54,15 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._decoder.close()
 
     def process(self, shard: Shard) -> Iterator[ShardResult]:
-        # What a user can mend is a result: Beam's multi-processing runner never ends where an
-        # error comes before all of its workers have started, and would hand on its text alone.
-        problem = _problem_so_far(self._options)
+        # Errors for the user are results. Beam's multi-processing runner hangs if an exception
+        # is raised before all workers have started, and passes on only its text.
+        problem = _read_problem(self._options)
         if not problem:
             try:
                 result = write_shard(shard, self._options, self._decoder)
             except GenreflowError as error:
                 problem = str(error)
-                _tell_the_others(self._options, problem)
+                _write_problem(self._options, problem)
         if problem:
             yield ShardResult.failed(shard, problem)
             return
@@ -81,7 +81,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
 
 
 class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
-    """Writes the examples, their splits' names, and the rejects."""
+    """Executor that writes the examples, the names of their splits, and the rejects."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         examples = outputs.single("examples")
@@ -89,11 +89,11 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         params = parameters.parse("audio", AudioParams)
         dataset = parameters.parse("dataset", DatasetSettings)
         split = parameters.parse("split", SplitSettings)
-        corpus = corpus_lib.load_corpus(dataset, split)
+        corpus = load_corpus(dataset, split)
         if corpus.digest != parameters["manifest_digest"]:
             raise DataError(
-                f"{dataset.data_dir}: the data changed while the run was starting; "
-                "start it again once the folder is at rest"
+                f"{dataset.data_dir}: the data changed while the run was starting; run again when "
+                "the data is stable"
             )
         options = WriteOptions(
             params=params,
@@ -120,7 +120,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         results_path = os.path.join(rejects_uri, ".results")
         results = self._write(shards, options, results_path)
         tracks_decoded = sum(res.tracks_decoded for res in results)
-        # The few that can be the same are read again, one after the other.
+        # The few candidates are read again, one after the other.
         with (
             make_decoder(dataset.decode_limits) as decoder,
             fetching(decoder, corpus.tracks, ahead=0, scratch=options.scratch) as reader,
@@ -139,10 +139,10 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             for track in corpus.tracks:
                 if track.track_id in duplicates:
                     wav_export.remove(options.wav_directory, track, options.export_wav)
-            again = {
+            rewritten_results = {
                 (res.splits, res.index): res for res in self._write(affected, options, results_path)
             }
-            results = [again.get((res.splits, res.index), res) for res in results]
+            results = [rewritten_results.get((res.splits, res.index), res) for res in results]
         all_rejects = sorted(
             [
                 *corpus.rejects,
@@ -161,7 +161,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
     def _write(
         self, shards: list[Shard], options: WriteOptions, results_path: str
     ) -> list[ShardResult]:
-        """Writes shards with Beam; their results in the shards' order."""
+        """Write shards with Beam and return their results, sorted by split and index."""
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
@@ -182,18 +182,18 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         if empty:
             reasons = ", ".join(f"{n} {reason}" for reason, n in summary["rejects"].items())
             raise DataError(
-                f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}); "
-                "`genreflow check-data --full` lists every track and its reason"
+                f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}). "
+                "List every track and its reason: `genreflow check-data --full`"
             )
         temporary = os.path.join(examples.uri, ".tmp")
-        if os.path.isdir(temporary):  # of a local folder alone
+        if os.path.isdir(temporary):  # only in a local folder
             os.rmdir(temporary)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("audio_hash", params.digest())
 
 
-def _problem_so_far(options: WriteOptions) -> str:
-    """What ended another shard, on this machine."""
+def _read_problem(options: WriteOptions) -> str:
+    """Return the problem of another shard on this machine, or ""."""
     if not options.scratch:
         return ""
     try:
@@ -202,10 +202,10 @@ def _problem_so_far(options: WriteOptions) -> str:
         return ""
 
 
-def _tell_the_others(options: WriteOptions, problem: str) -> None:
-    """So that they end at once, and do not wait for the same store one after the other."""
+def _write_problem(options: WriteOptions, problem: str) -> None:
+    """Publish a problem, so that other shards abort instead of waiting for the same store."""
     if options.scratch:
-        artifact_files.write_text(os.path.join(options.scratch, PROBLEM_FILE), problem)
+        files.write_text(os.path.join(options.scratch, PROBLEM_FILE), problem)
 
 
 def _result_line(result: ShardResult) -> str:
@@ -214,8 +214,8 @@ def _result_line(result: ShardResult) -> str:
 
 def _read_results(prefix: str) -> Iterator[ShardResult]:
     folder, name = os.path.split(prefix)
-    for path in artifact_files.matching(folder, f"{name}*"):
-        for line in artifact_files.read_text(path).splitlines():
+    for path in files.matching(folder, f"{name}*"):
+        for line in files.read_text(path).splitlines():
             values = json.loads(line)
             yield ShardResult(
                 **{
@@ -225,13 +225,13 @@ def _read_results(prefix: str) -> Iterator[ShardResult]:
                     "written": tuple(tuple(entry) for entry in values["written"]),
                 }
             )
-        artifact_files.remove(path)
+        files.remove(path)
 
 
 def _summarize(
-    results: Iterable[ShardResult], rejects: Iterable[Reject], corpus: corpus_lib.Corpus
+    results: Iterable[ShardResult], rejects: Iterable[Reject], corpus: Corpus
 ) -> dict[str, Any]:
-    """What the run's results say about its data: counts, never names."""
+    """Return the summary of the data: counts and genres, but no names of tracks."""
     clips: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
     tracks: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
     for result in results:

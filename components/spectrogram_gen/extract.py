@@ -1,4 +1,4 @@
-"""One track to its labelled clips: read, log-mel. No Beam, no TFX."""
+"""Conversion of one track to labelled clips. No Beam, no TFX."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def read_track(
     strict: bool = False,
     decoder: Decoder | None = None,
 ) -> TrackClips:
-    """A track's clips at the model's rate.
+    """Read a track's clips at the model's rate.
 
     Args:
-      track: its `uri` is read.
+      track: the track whose `uri` is read.
       params: the audio parameters.
       seed: the run's clip seed.
       strict: decode the whole file (components.audio.decoding.clip_reader.read_clips).
-      decoder: what decodes it; None is this process.
+      decoder: decoder to use; None decodes in this process.
 
     Raises:
-      DecodeError: with a reject reason.
+      DecodeError: the file cannot be used; has a reject reason.
     """
     decoder = decoder or InProcessDecoder()
     return decoder.read_clips(track.uri, params, track_id=track.track_id, seed=seed, strict=strict)
@@ -42,8 +42,13 @@ def read_track(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrackMels:
-    """What a track's examples are made of: `starts` int64 `[clips]`, first samples at the
-    model's rate; `mels` uint16 `[clips, n_mels, frames]`; the audio's fingerprint."""
+    """Spectrograms of a track's clips.
+
+    Attributes:
+      starts: int64 `[clips]`, first sample of each clip at the model's rate.
+      mels: uint16 `[clips, n_mels, frames]`, as stored (components.audio.spectrogram.stored).
+      fingerprint: fingerprint of the audio (components.audio.duplicates).
+    """
 
     starts: npt.NDArray[np.int64]
     mels: npt.NDArray[np.uint16]
@@ -51,13 +56,13 @@ class TrackMels:
 
 
 def make_mels(clips: TrackClips, params: AudioParams) -> TrackMels:
-    """Log-mel spectrograms of a track's clips, in one batch, rounded as they are stored."""
+    """Compute the log-mel spectrograms of a track's clips, rounded as they are stored."""
     mels = to_stored(mel.log_mel(clips.waveforms, params))
     return TrackMels(np.array(clips.starts, np.int64), mels, clips.fingerprint)
 
 
 def label_clips(track: Track, label: int, made: TrackMels, params: AudioParams) -> list[Clip]:
-    """A track's clips with what examples need besides their spectrograms."""
+    """Return a track's clips with their labels and positions, for the examples."""
     return [
         Clip(
             track_id=track.track_id,

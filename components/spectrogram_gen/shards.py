@@ -1,8 +1,7 @@
-"""Shards: which tracks are written together, and the writing of one of them.
+"""Planning and writing of shards, groups of tracks that are written together.
 
-A shard is a group of tracks. One call decodes it in order, writes to temporary names
-and renames, so no example crosses a shuffle, memory stays flat, and a retry writes the
-same bytes to the same names.
+One call decodes a shard in order, writes to temporary names and renames. So no example crosses
+a shuffle, memory use is constant, and a retry writes the same bytes to the same names.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 
-from components.artifacts import files as artifact_files
+from components.artifacts import files
 from components.audio.decoding.decode import DecodeError
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
@@ -25,13 +24,20 @@ from components.examples import writer
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.store import ClipStore
 
-# Within the folder of the clip store; emptied where a run begins, as a killed one leaves it.
+# Folder within the clip store. A run empties it first, because a killed run leaves files in it.
 SCRATCH = "scratch"
 
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """Shard `index` of `total`, and for each of its tracks the split of every clip."""
+    """Shard `index` of `total`.
+
+    Attributes:
+      index: index among the shards of the same splits.
+      total: number of those shards.
+      splits: the splits that the shard has a file of.
+      tracks: each track with the split of each of its clips.
+    """
 
     index: int
     total: int
@@ -41,9 +47,18 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class ShardResult:
-    """What one shard wrote: clips and tracks by split, how many tracks were decoded (the
-    others came from the store), the tracks left out, and for each track that was written
-    (id, uri, fingerprint of its audio). `problem`: why it could not be written, or ""."""
+    """Result of writing one shard.
+
+    Attributes:
+      index: index of the shard.
+      splits: splits of the shard.
+      clips: number of clips by split.
+      tracks_read: number of tracks by split.
+      tracks_decoded: number of tracks that were decoded; the others came from the store.
+      rejects: the tracks that could not be used.
+      written: (id, uri, fingerprint of the audio) of each track that was written.
+      problem: why the shard could not be written, or "".
+    """
 
     index: int
     splits: tuple[str, ...]
@@ -56,16 +71,26 @@ class ShardResult:
 
     @classmethod
     def failed(cls, shard: Shard, problem: str) -> ShardResult:
-        """That of a shard of which nothing was written, which ends the run."""
-        nothing: dict[str, int] = dict.fromkeys(SPLITS, 0)
-        return cls(shard.index, shard.splits, nothing, nothing, 0, (), (), problem)
+        """Return the result for a shard that could not be written; it aborts the run."""
+        zeros: dict[str, int] = dict.fromkeys(SPLITS, 0)
+        return cls(shard.index, shard.splits, zeros, zeros, 0, (), (), problem)
 
 
 @dataclasses.dataclass(frozen=True)
 class WriteOptions:
-    """What every shard's writing needs to know. `genres` is in label order; `store` is the
-    folder of the clip store ("": none), and `code` the digest of the code behind it;
-    `limits` are those of decoding (None: in the worker's own process)."""
+    """Options for writing shards.
+
+    Attributes:
+      params: the audio parameters.
+      genres: the genres in label order.
+      clip_seed: seed of the clips' offsets.
+      directory: folder of the Examples artifact.
+      export_wav: "none", "clips" or "tracks" (dataset.export_wav).
+      strict: decode whole files (dataset.strict).
+      store: folder of the clip store; "" for none.
+      code: digest of the code that makes the clips.
+      limits: limits of decoding; None decodes in the worker's own process.
+    """
 
     params: AudioParams
     genres: tuple[str, ...]
@@ -79,12 +104,12 @@ class WriteOptions:
 
     @property
     def wav_directory(self) -> str:
-        """Beside the splits: whatever lies inside them is read as examples."""
+        """The folder of WAV files, beside the splits because files inside them are examples."""
         return os.path.join(self.directory, "wav")
 
     @property
     def scratch(self) -> str | None:
-        """Local folder for what is fetched and not finished, beside the clip store."""
+        """The local folder for downloads and unfinished files; None without a clip store."""
         return os.path.join(self.store, SCRATCH) if self.store else None
 
 
@@ -93,17 +118,16 @@ def plan_shards(
     clip_splits: Mapping[str, tuple[SplitName, ...]],
     shard_tracks: int,
 ) -> list[Shard]:
-    """Groups tracks into shards of at most `shard_tracks`.
+    """Group tracks into shards of at most `shard_tracks`.
 
-    Tracks go by hash order, so that a shard mixes genres whatever the order of the
-    input. Where every clip of a track shares its split, a shard holds one split and is
-    numbered within it; tracks whose clips scatter (by_clip) share shards that have one
-    file in every split.
+    Tracks are ordered by hash, so that a shard mixes genres. If all clips of each track are in
+    one split, a shard has tracks of one split and is numbered within it. Otherwise (by_clip)
+    a shard has one file in every split.
 
     Args:
       tracks: the tracks to write.
-      clip_splits: for each track id the split of each of its clips.
-      shard_tracks: tracks a shard, at least 1.
+      clip_splits: the split of each clip, by track id.
+      shard_tracks: number of tracks per shard, at least 1.
     """
     whole: dict[SplitName, list[Track]] = {split: [] for split in SPLITS}
     scattered: list[Track] = []
@@ -130,22 +154,27 @@ def plan_shards(
 
 
 def without(shard: Shard, track_ids: Collection[str]) -> Shard:
-    """The same shard less some tracks; its files keep their names."""
+    """Return a shard without some tracks; its files keep their names."""
     tracks = tuple(entry for entry in shard.tracks if entry[0].track_id not in track_ids)
     return dataclasses.replace(shard, tracks=tracks)
 
 
 def shard_path(directory: str, split: str, index: int, total: int) -> str:
-    """Where a shard's examples of one split lie, in TFX's layout of an Examples artifact."""
+    """Return the path of a shard's file of one split, in TFX's layout of Examples artifacts."""
     return os.path.join(directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord")
 
 
 def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = None) -> ShardResult:
-    """Decodes, by `decoder` or else in this process, and writes one shard.
+    """Decode and write one shard. Tracks that cannot be used become rejects of the result.
 
-    Tracks that cannot be used are left out and returned with their reasons; an output
-    that cannot be written (a full disk) raises OSError or tf.errors.OpError, and an object
-    store that cannot be asked StorageError.
+    Args:
+      shard: the shard.
+      options: options of all shards.
+      decoder: decoder to use; None decodes in this process.
+
+    Raises:
+      OSError, tf.errors.OpError: an output cannot be written, for example on a full disk.
+      StorageError: the object store cannot be reached.
     """
     import tensorflow as tf
 
@@ -171,12 +200,12 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         writers = {}
         for split in shard.splits:
             path = shard_path(options.directory, split, shard.index, shard.total)
-            # Not inside Split-*: whatever lies there is read as examples.
+            # Not inside Split-*, where every file is read as examples.
             temporary = stack.enter_context(
-                artifact_files.written_file(path, _scratch_beside(path, options))
+                files.written_file(path, _scratch_beside(path, options))
             )
             writers[split] = tf.io.TFRecordWriter(str(temporary))
-        # Closed before the files get their names.
+        # Entered after the files, so closed before these are renamed.
         for split_writer in writers.values():
             stack.enter_context(split_writer)
         reader = stack.enter_context(
@@ -219,7 +248,7 @@ def _write_track(
     decoder: Decoder,
     writers: Mapping[SplitName, object],
 ) -> tuple[str, bool]:
-    """Writes a track's examples; returns its fingerprint, and whether it was decoded."""
+    """Write a track's examples; return its fingerprint and whether it was decoded."""
     params = options.params
     label = options.genres.index(track.genre)
     made = store.get(key) if options.export_wav == "none" else None

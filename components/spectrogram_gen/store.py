@@ -1,7 +1,7 @@
-"""A content-addressed store of decoded clips, so that a new run decodes only what changed.
+"""A content-addressed store of clips, so that a new run decodes only what has changed.
 
-It lies outside TFX's metadata: `<directory>/<audio hash>/<2 hex digits>/<key>.npz`, where
-the key covers everything that a track's clips depend on. Deleting any of it is safe.
+It is outside TFX's metadata: `<directory>/<audio hash>/<2 hex digits>/<key>.npz`. The key
+covers everything that a track's clips depend on. Deleting any of the files is safe.
 """
 
 from __future__ import annotations
@@ -16,28 +16,26 @@ import numpy as np
 
 from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import STORED_DTYPE
+from components.datasets.digest import file_state
 from components.datasets.track import Track
 from components.spectrogram_gen.extract import TrackMels
-from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing
-
-_BLOCK_BYTES = 1 << 20
 
 
 class ClipStore:
-    """Clips by the file, the parameters and the code that they came from."""
+    """Store of clips, keyed by the file, the parameters and the code that made them."""
 
     def __init__(
         self, directory: str, params: AudioParams, *, clip_seed: int, strict: bool, code: str
     ) -> None:
-        """Opens a store, which need not exist yet.
+        """Initialize a store, which need not exist yet.
 
         Args:
-          directory: where it lies; "" for none: nothing is found and nothing kept.
+          directory: folder of the store; "" for a store that keeps nothing.
           params: the audio parameters.
-          clip_seed: seeds the clips' offsets.
-          strict: tell files by their contents, else by size and time (ETag); and keep what
-            strict decoding gave apart from what seeking gave.
+          clip_seed: seed of the clips' offsets.
+          strict: identify files by their contents instead of size and time (or ETag). Clips of
+            strict decoding have keys of their own.
           code: digest of the code that makes the clips.
         """
         self._root = pathlib.Path(directory, params.digest()) if directory else None
@@ -46,22 +44,23 @@ class ClipStore:
         self._common = [params.digest(), clip_seed, strict, code]
 
     def key(self, track: Track) -> str | None:
-        """The track's key; None where there is no store, or no file."""
+        """Return the track's key, or None if there is no store or no file."""
         if self._root is None:
             return None
         try:
-            state = _file_state(track, self._strict)
+            size_bytes, version = file_state(track, self._strict)
         except (OSError, ObjectMissing, ObjectForbidden):
             return None
+        state = [version] if self._strict else [track.uri, size_bytes, version]
         text = json.dumps([*self._common, track.track_id, *state])
         return hashlib.sha256(text.encode()).hexdigest()[:40]
 
     def has(self, key: str | None) -> bool:
-        """Whether something, damaged or not, is kept under a key."""
+        """Return whether a key is stored, intact or damaged."""
         return self._root is not None and key is not None and self._path(key).exists()
 
     def get(self, key: str | None) -> TrackMels | None:
-        """What is kept under a key; None if nothing is, or it is damaged."""
+        """Return the clips of a key, or None if they are missing or damaged."""
         if self._root is None or key is None:
             return None
         try:
@@ -71,16 +70,16 @@ class ClipStore:
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        whole = (
+        intact = (
             clips.mels.shape == self._shape
             and clips.mels.dtype == STORED_DTYPE
             and clips.starts.shape == self._shape[:1]
             and clips.starts.dtype == np.int64
         )
-        return clips if whole else None
+        return clips if intact else None
 
     def put(self, key: str | None, clips: TrackMels) -> None:
-        """Keeps clips under a key; whole or not at all, also with several writers."""
+        """Store clips under a key, atomically, so that several writers may share the store."""
         if self._root is None or key is None:
             return
         path = self._path(key)
@@ -98,19 +97,3 @@ class ClipStore:
     def _path(self, key: str) -> pathlib.Path:
         assert self._root is not None
         return self._root / key[:2] / f"{key}.npz"
-
-
-def _file_state(track: Track, strict: bool) -> tuple[int | str, ...]:
-    path = track.uri
-    if track.state:
-        if strict:
-            return (objects.sha256(path, track.state),)
-        return path, track.state.size_bytes, track.state.etag
-    if not strict:
-        status = os.stat(path)
-        return path, status.st_size, status.st_mtime_ns
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return (digest.hexdigest(),)

@@ -313,7 +313,7 @@ def test_wrong_labels_stop_the_run_before_anything_trains(
         run_pipeline(tmp_path / "w", corpus, *QUICK, genres=swapped)
     cause = caught.value.__cause__
     assert isinstance(cause, GenreflowError)
-    assert "does not mean" in str(cause)
+    assert "is not that of" in str(cause)
     assert not list((tmp_path / "w" / "pipeline").glob("Trainer*"))
 
 

@@ -11,19 +11,20 @@ from components.storage.objects import ObjectState
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Entry:
-    """One name in a folder."""
+    """Entry of a folder."""
 
     name: str
     is_folder: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
-    """What lies at a track's uri.
+class FileStatus:
+    """Status of the file at a track's uri.
 
-    `identity` is the same for two uris that lead to the same file. `problem` is (reject
-    reason, detail) where the file cannot be a track's, else None. `state` is known of
-    objects, and None of local files.
+    Attributes:
+      identity: the same for all uris of the same file.
+      problem: (reject reason, detail) if the file cannot be used, else None.
+      state: state of an object; None for a local file.
     """
 
     identity: str
@@ -32,43 +33,61 @@ class Found:
 
 
 class DataFiles(Protocol):
-    """What a reader may ask of a data folder. Paths are relative to it, or whole uris.
+    """Interface to a data folder. Paths are relative to it, or absolute uris.
 
-    Raises:
-      DatasetError: from any method, where the folder itself cannot be used.
-      components.storage.errors.StorageError: an object store cannot be asked.
+    All methods may raise DatasetError if the folder itself cannot be used, and
+    components.storage.errors.StorageError if an object store cannot be read.
+
+    Attributes:
+      root: the folder, an absolute path or an s3:// URI.
+      scheme: the scheme of its URIs, "" for a local folder.
     """
 
     root: str
     scheme: str
 
     def check(self) -> None:
-        """Raises DatasetError unless the folder is there and holds something."""
+        """Raise DatasetError unless the folder exists and is not empty."""
 
     def uri(self, path: str, base: str = "") -> str:
-        """The whole, normalised uri of a path relative to `base` (itself relative to the
-        root); of a uri or an absolute path that of itself. May lead outside the folder."""
+        """Return the absolute, normalised uri of a path.
+
+        Args:
+          path: a path relative to `base`, an absolute path or a uri.
+          base: folder relative to the root.
+
+        Returns:
+          A uri, which may be outside the folder.
+        """
 
     def relative(self, uri: str) -> str:
-        """The path of a uri relative to the root."""
+        """Return the path of a uri relative to the root."""
 
     def leads_outside(self, uri: str) -> str | None:
-        """Where a uri really leads if that is outside the folder, else None."""
+        """Return the resolved uri if it is outside the folder, else None."""
 
     def is_file(self, path: str) -> bool:
-        """Whether a file is there."""
+        """Return whether a path is a file."""
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder is there."""
+        """Return whether a path is a folder."""
 
     def entries(self, folder: str) -> list[Entry]:
-        """The names in a folder, sorted, hidden ones included; OSError if it is unreadable."""
+        """Return the sorted entries of a folder, hidden ones included.
+
+        Raises:
+          OSError: the folder cannot be read.
+        """
 
     def is_link(self, folder: str) -> bool:
-        """Whether a folder is a link to another one."""
+        """Return whether a folder is a link to another one."""
 
     def open_text(self, path: str) -> contextlib.AbstractContextManager[TextIO]:
-        """A UTF-8 file to read, a byte-order mark dropped, line ends as they are; OSError."""
+        """Open a UTF-8 file without its byte-order mark, line ends unchanged.
 
-    def find(self, uri: str) -> Found:
-        """What lies at a whole uri."""
+        Raises:
+          OSError: the file cannot be read.
+        """
+
+    def status(self, uri: str) -> FileStatus:
+        """Return the status of the file at an absolute uri."""

@@ -96,7 +96,7 @@ class Fetcher:
         try:
             path = future.result() if future else self._fetch(uri, self._states.get(uri))
         except ObjectMissing as error:
-            raise DecodeError("missing_file", "there is no such object") from error
+            raise DecodeError("missing_file", "no such object") from error
         except ObjectForbidden as error:
             raise DecodeError("unreadable", "access denied") from error
         except ObjectTooLarge as error:

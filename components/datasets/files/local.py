@@ -1,4 +1,4 @@
-"""A data set's files in a local folder."""
+"""A data folder on this machine's file system."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import stat
 from typing import TextIO
 
 from components.common.errors import DatasetError
-from components.datasets.files.base import Entry, Found
+from components.datasets.files.base import Entry, FileStatus
 
-MAX_FOLDERS_KNOWN = 10_000
+MAX_CACHED_FOLDERS = 10_000
 
 
 class LocalFiles:
-    """A folder of this machine's file system; safe against links that leave it."""
+    """Local data folder, safe against links that leave it; see DataFiles."""
 
     scheme = ""
 
@@ -67,17 +67,20 @@ class LocalFiles:
     def open_text(self, path: str) -> contextlib.AbstractContextManager[TextIO]:
         return open(self.uri(path), encoding="utf-8-sig", newline="")
 
-    def find(self, uri: str) -> Found:
+    def status(self, uri: str) -> FileStatus:
         folder, name = os.path.split(uri)
         real = os.path.join(self._real_folder(folder), name)
         if os.path.islink(real):
             real = os.path.realpath(real)
-        return Found(real, self._problem(real))
+        return FileStatus(real, self._problem(real))
 
     def _real_folder(self, folder: str) -> str:
-        """os.path.realpath of a normalised path. Thousands of files share a folder, and its
-        parents are those of others: each is resolved once, by what it adds to its parent."""
-        if len(self._real_folders) > MAX_FOLDERS_KNOWN:
+        """Return os.path.realpath of a normalised path.
+
+        Thousands of files share a folder, and folders share parents. So each folder is
+        resolved once, starting from its resolved parent.
+        """
+        if len(self._real_folders) > MAX_CACHED_FOLDERS:
             self._real_folders.clear()
         names: list[str] = []
         top = folder
@@ -95,14 +98,14 @@ class LocalFiles:
 
     def _problem(self, real: str) -> tuple[str, str] | None:
         if not self._inside(real):
-            return "outside_root", f"leads to {real}"
+            return "outside_root", f"it resolves to {real}"
         try:
-            status = os.stat(real)
+            result = os.stat(real)
         except OSError as error:
             return "missing_file", error.strerror or "cannot be opened"
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(result.st_mode):
             return "missing_file", "not a regular file"
-        if status.st_size == 0:
+        if result.st_size == 0:
             return "empty_file", "0 bytes"
         return None
 
@@ -113,5 +116,5 @@ class LocalFiles:
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link to itself, or a disk fault: opening it will say which
+    except OSError:  # a link to itself, or a disk error; opening it will show which
         return False

@@ -1,4 +1,4 @@
-"""The data folder as readers see it, wherever it lies: on a disk or in an object store."""
+"""The choice between a local data folder and one in an object store."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from components.storage.uri import is_remote, place
 
 
 def open_files(data_dir: str) -> DataFiles:
-    """The data folder at a path or an s3:// URI; looks at nothing yet.
+    """Return the interface to a data folder without accessing it.
+
+    Args:
+      data_dir: a path or an s3:// URI.
 
     Raises:
-      UriError: a URI of another scheme, or a bad one.
+      UriError: the URI is invalid or has another scheme.
     """
     root = place(data_dir, "the data folder")
     if is_remote(root):

@@ -1,4 +1,4 @@
-"""A data folder in an object store: a prefix, listed once and then looked up."""
+"""A data folder in an object store: a prefix, whose objects are listed once."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from components.common.errors import DatasetError
-from components.datasets.files.base import Entry, Found
+from components.datasets.files.base import Entry, FileStatus
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageError
 from components.storage.objects import ObjectState
 from components.storage.uri import SCHEME, S3Uri, UriError, is_remote, parse
 
-# FMA's tracks.csv has 260 MB; a list of tracks beyond this is something else.
+# FMA's tracks.csv has 260 MB. A larger file is no list of tracks.
 MAX_TEXT_BYTES = 1 << 30
 
 
 class S3Files:
-    """Objects below an s3:// URI, with slashes in their keys for folders.
+    """Data folder below an s3:// URI; slashes in keys separate folders. See DataFiles.
 
-    Each folder that is asked for is listed once, with all that lies below it: a thousand
-    objects a request. Keys that no path can have (an empty part, "." or "..") are names
-    that are never found. `root` has no slash at its end (components.storage.uri.place).
+    Each folder is listed once, with everything below it, at a thousand objects a request. Keys
+    with a part that no path can have (empty, "." or "..") are never found. `root` has no slash
+    at its end (components.storage.uri.place).
     """
 
     scheme = SCHEME
@@ -38,8 +38,7 @@ class S3Files:
     def check(self) -> None:
         if not objects.any_below(self.root):
             raise DatasetError(
-                f"{self.root}: there is nothing in the data folder (no object's name begins "
-                f"with {self.root}/)"
+                f"{self.root}: the data folder is empty (no object's name begins with {self.root}/)"
             )
 
     def uri(self, path: str, base: str = "") -> str:
@@ -47,10 +46,12 @@ class S3Files:
             return path
         whole = path if is_remote(path) else posixpath.join(self.root, base, path)
         try:
-            where = parse(whole)
-        except UriError:  # of a stranger's list: it leads nowhere, which `find` says
+            parsed = parse(whole)
+        except UriError:  # in a manifest; `status` will reject it
             return whole
-        return str(S3Uri(where.bucket, posixpath.normpath(where.key))) if where.key else whole
+        if not parsed.key:
+            return whole
+        return str(S3Uri(parsed.bucket, posixpath.normpath(parsed.key)))
 
     def relative(self, uri: str) -> str:
         return uri if self.leads_outside(uri) else uri[len(self.root) + 1 :]
@@ -63,7 +64,7 @@ class S3Files:
         try:
             return self._state(self.uri(path)) is not None
         except StorageError:
-            # Elsewhere in the store the key may have no rights; what it cannot see is not there.
+            # Outside the data folder, no permission counts as no file.
             if self.leads_outside(self.uri(path)):
                 return False
             raise
@@ -79,7 +80,7 @@ class S3Files:
         while at < len(uris) and uris[at].startswith(prefix):
             name, slash, _ = uris[at][len(prefix) :].partition("/")
             found.add(Entry(name, bool(slash)))
-            # A folder's objects lie together: go on behind the last of them.
+            # A folder's objects are consecutive: skip to behind the last of them.
             at = bisect.bisect_left(uris, f"{prefix}{name}0", at) if slash else at + 1
         return sorted(found)
 
@@ -91,7 +92,7 @@ class S3Files:
         uri = self.uri(path)
         state = self._state(uri)
         if state is None:
-            raise FileNotFoundError(2, "there is no such object", uri)
+            raise FileNotFoundError(2, "no such object", uri)
         with tempfile.TemporaryDirectory(prefix="genreflow-text-") as folder:
             local = os.path.join(folder, "text")
             try:
@@ -101,18 +102,18 @@ class S3Files:
             with open(local, encoding="utf-8-sig", newline="") as stream:
                 yield stream
 
-    def find(self, uri: str) -> Found:
+    def status(self, uri: str) -> FileStatus:
         if self.leads_outside(uri):
-            return Found(uri, ("outside_root", f"leads to {uri}"))
+            return FileStatus(uri, ("outside_root", f"it resolves to {uri}"))
         state = self._state(uri)
         if state is None:
-            return Found(uri, ("missing_file", "there is no such object"))
+            return FileStatus(uri, ("missing_file", "no such object"))
         if state.size_bytes == 0:
-            return Found(uri, ("empty_file", "0 bytes"))
-        return Found(uri, state=state)
+            return FileStatus(uri, ("empty_file", "0 bytes"))
+        return FileStatus(uri, state=state)
 
     def _state(self, uri: str) -> ObjectState | None:
-        """From the listing of the folder at the top of the data folder that the uri is in."""
+        """Look up a uri in the listing of its top-level folder."""
         if self.leads_outside(uri):
             return objects.find(uri) if is_remote(uri) else None
         top, slash, _ = uri[len(self.root) + 1 :].partition("/")
@@ -121,7 +122,7 @@ class S3Files:
         return states[at] if at < len(uris) and uris[at] == uri else None
 
     def _listing(self, prefix: str) -> tuple[list[str], list[ObjectState]]:
-        """All objects whose uris begin with a prefix, sorted; parallel lists."""
+        """List all objects whose uris begin with a prefix, as sorted parallel lists."""
         for known, listing in self._listings.items():
             if prefix.startswith(known):
                 return listing

@@ -1,29 +1,28 @@
-"""CSV rows, streamed, with errors that name the file and the line."""
+"""Streamed CSV rows, with errors that name the file and the line."""
 
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator
 from typing import TextIO
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 
-# Biographies in FMA's tracks.csv pass the csv module's default of 128 KiB a field. The same
-# bounds a row: without it a quote that is never closed, or a file of one line, is read whole.
+# Limit of a field and of a row. Biographies in FMA's tracks.csv exceed the csv module's default
+# of 128 KiB per field. Without a limit for rows, an unclosed quote or a file of one line would
+# be read as a whole.
 MAX_ROW_CHARACTERS = 1 << 22
 
 
 def read_rows(files: DataFiles, path: str) -> Iterator[tuple[int, list[str]]]:
-    """Yields (line number, cells) for each row that is not blank, header lines included.
+    """Yield (line number, cells) for each row that is not blank, header lines included.
 
-    The line number is that of the row's last line, 1-based. A byte-order mark is dropped.
+    The line number is that of the row's last line, from 1. A byte-order mark is dropped.
 
     Raises:
       DatasetError: the file cannot be opened, is not UTF-8, or is not CSV.
     """
-    name = os.path.basename(path)
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_CHARACTERS))
     line = 0
     try:
@@ -36,17 +35,15 @@ def read_rows(files: DataFiles, path: str) -> Iterator[tuple[int, list[str]]]:
                 if cells:
                     yield line, cells
     except UnicodeDecodeError as error:
-        raise DatasetError(
-            f"{name}: not UTF-8 text after line {line} ({error.reason}): {path}"
-        ) from error
+        raise DatasetError(f"{path}: not UTF-8 text after line {line} ({error.reason})") from error
     except csv.Error as error:
-        raise DatasetError(f"{name}: not CSV after line {line} ({error}): {path}") from error
+        raise DatasetError(f"{path}: not CSV after line {line} ({error})") from error
     except OSError as error:
-        raise DatasetError(f"{name}: cannot be read ({error.strerror}): {path}") from error
+        raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 class _Lines:
-    """The lines of a file for csv.reader, at most `left` more characters of them."""
+    """Lines of a file for csv.reader, up to `left` more characters."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,7 +1,7 @@
-"""The Free Music Archive dataset (Defferrard et al., arXiv:1612.01840), laid out as it unpacks.
+"""Reader of the Free Music Archive dataset (Defferrard et al., arXiv:1612.01840), as unpacked.
 
 DIR/fma_metadata/tracks.csv     three header lines: group, name, index name
-DIR/fma_small/000/000002.mp3    the track with id 2; so too fma_medium, fma_large
+DIR/fma_small/000/000002.mp3    the track with id 2; fma_medium and fma_large likewise
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from components.datasets.readers import csvfile
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, SplitName, Track
 
-# Each subset holds the ones before it; tracks.csv names the smallest that a track is in.
+# Each subset contains the ones before it. tracks.csv names the smallest subset of a track.
 SUBSETS = ("small", "medium", "large")
 SPLIT_NAMES: dict[str, SplitName] = {
     "training": "train",
     "validation": "validation",
     "test": "test",
 }
-# The addresses that the dataset's README gives.
+# From the dataset's README.
 README_URL = "https://github.com/mdeff/fma"
 DOWNLOAD_URL = "https://os.unil.cloud.switch.ch/fma"
 
@@ -36,15 +36,15 @@ _ARTIST = ("artist", "id")
 
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
-    """Tracks of `settings.fma_subset` in the order of tracks.csv, read line by line.
+    """Yield the tracks of `settings.fma_subset` in the order of tracks.csv.
 
     `track_id` is FMA's number ("2"), `artist_id` FMA's artist number, `split_hint` its
-    official split. Rows of other subsets are passed over; where the subset's own audio
-    folder is not there, that of the next larger subset serves, as it holds the same files.
+    official split. Rows of other subsets are skipped. If the subset's own audio folder is
+    missing, the next larger subset's is used, which contains the same files.
 
     Raises:
-      DatasetError: no tracks.csv, no audio folder, a needed column is missing, or the
-        file is not UTF-8 or not CSV.
+      DatasetError: tracks.csv, a required column or the audio folder is missing, or the file
+        is not UTF-8 or not CSV.
     """
     metadata = files.uri(METADATA)
     if not files.is_file(metadata):
@@ -88,11 +88,11 @@ def _problem(track_id: str, subset: str, split: str) -> str | None:
 
 
 def _columns(header: list[list[str]]) -> tuple[dict[tuple[str, str], int], int]:
-    """Positions of the needed columns, and the number of columns."""
+    """Return the positions of the required columns, and the number of columns."""
     if len(header) < 3 or len(header[0]) != len(header[1]):
         raise DatasetError(
-            "tracks.csv: its first three lines are not FMA's header "
-            "(group, name, track_id); is this fma_metadata?"
+            "tracks.csv: the first three lines are not FMA's header (group, name, track_id); "
+            "is this fma_metadata?"
         )
     pairs = list(zip(header[0], header[1], strict=True))
     positions = {pair: i for i, pair in enumerate(pairs)}
@@ -100,7 +100,7 @@ def _columns(header: list[list[str]]) -> tuple[dict[tuple[str, str], int], int]:
         if column not in positions:
             raise DatasetError(f"tracks.csv: no column {column}; is this fma_metadata?")
         if pairs.count(column) > 1:
-            raise DatasetError(f"tracks.csv: the column {column} is there twice")
+            raise DatasetError(f"tracks.csv: two columns {column}; is this fma_metadata?")
     return positions, len(header[0])
 
 
@@ -111,21 +111,21 @@ def _audio_folder(settings: DatasetSettings, files: DataFiles) -> str:
             return name
     message = f"{files.root}: no audio folder {' or '.join(names)}"
     if settings.kind == "synthetic":
-        raise DatasetError(f"{message}; make the synthetic corpus anew")
+        raise DatasetError(f"{message}; delete the folder and generate the synthetic corpus again")
     raise DatasetError(
         f"{message}; unpack {names[0]}.zip there ({DOWNLOAD_URL}/{names[0]}.zip, see {README_URL})"
     )
 
 
 def _no_metadata(settings: DatasetSettings, files: DataFiles, metadata: str) -> str:
-    message = f"{files.root}: no metadata; looked for {metadata}."
+    message = f"{files.root}: no metadata: {metadata} does not exist."
     parent = os.path.dirname(files.root)
     if files.is_file(f"{parent}/{METADATA}"):
-        return f"{message} It is one folder up: use --data-dir {parent}"
+        return f"{message} It is in the parent folder: use --data-dir {parent}"
     if settings.kind == "synthetic":
-        return f"{message} A synthetic corpus is laid out as FMA is; make it with `genreflow demo`"
+        return f"{message} Generate a synthetic corpus with `genreflow demo`"
     return (
         f"{message} Unpack fma_metadata.zip there "
         f"({DOWNLOAD_URL}/fma_metadata.zip, see {README_URL}); "
-        'for folders of audio named by genre, set dataset.kind to "folder"'
+        'for audio in one folder per genre, set dataset.kind to "folder"'
     )

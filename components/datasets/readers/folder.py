@@ -1,4 +1,4 @@
-"""Any collection sorted by hand: one sub-folder a genre, audio at any depth below it."""
+"""Reader of any collection with one sub-folder per genre and audio at any depth below it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from components.datasets.track import Reject, Track
 
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
-    """Tracks genre by genre, sorted; ids are relative paths without extension.
+    """Yield the tracks sorted by genre and path; ids are relative paths without extension.
 
     Raises:
-      DatasetError: no sub-folder holds an audio file.
+      DatasetError: no sub-folder has an audio file.
     """
     from components.audio.decoding.decode import EXTENSIONS
 
@@ -30,5 +30,5 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
     if not found:
         raise DatasetError(
             f"{files.root}: no audio file ({known}) in any sub-folder; "
-            "expected one sub-folder a genre, such as Rock/song.mp3"
+            "expected one sub-folder per genre, such as Rock/song.mp3"
         )

@@ -1,4 +1,4 @@
-"""GTZAN (Tzanetakis and Cook, 2002): a folder for each genre, `blues/blues.00000.wav` (or .au)."""
+"""Reader of GTZAN (Tzanetakis and Cook, 2002): one folder per genre, `blues/blues.00000.wav`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ EXTENSIONS = frozenset({".wav", ".au"})
 
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
-    """Tracks genre by genre, sorted; ids such as "blues/blues.00000"; artists are unknown.
+    """Yield the tracks sorted by genre and name; ids are such as "blues/blues.00000".
 
     Raises:
-      DatasetError: no genre folder holds an audio file.
+      DatasetError: no genre folder has an audio file.
     """
     found = False
     for genre in genre_folders(files):
-        advice = '; GTZAN comes as .wav or .au (dataset.kind = "folder" reads more)'
+        advice = '; GTZAN is .wav or .au (dataset.kind = "folder" reads more formats)'
         for item in walk_genre(files, genre, EXTENSIONS, recursive=False, advice=advice):
             found = True
             yield item
     if not found:
         raise DatasetError(
-            f"{files.root}: no .wav or .au file in any of its folders; the data folder is the one "
-            "that holds GTZAN's genre folders (blues, classical, ...), often named "
-            "genres or genres_original"
+            f"{files.root}: no .wav or .au file in any of its folders; the data folder must hold "
+            "GTZAN's genre folders (blues, classical, ...); it is often named genres or "
+            "genres_original"
         )

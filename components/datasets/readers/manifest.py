@@ -1,4 +1,4 @@
-"""A CSV that lists the tracks: columns uri, genre; optional track_id, artist_id, split."""
+"""Reader of a CSV of tracks: columns uri, genre; optional track_id, artist_id, split."""
 
 from __future__ import annotations
 
@@ -24,58 +24,57 @@ SPLIT_NAMES: dict[str, SplitName] = {
 
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
-    """Tracks in the order of the file `settings.manifest`, relative to the data folder.
+    """Yield the tracks in the order of the file `settings.manifest`.
 
-    Uris are paths, and in an object store s3:// URIs too. Relative ones count from the
-    manifest's own folder, or from the data folder where the manifest lies outside it; the
-    files must lie in the data folder. A row without a track_id gets its path relative to
-    the data folder, without extension. Column names and splits may be in any case; other
-    columns are passed over.
+    Uris are paths, or s3:// URIs if the data folder is in an object store. A relative path
+    starts at the manifest's folder, or at the data folder if the manifest is outside it. The
+    files must be in the data folder. The default track_id is the path relative to the data
+    folder, without extension. Column names and splits are case-insensitive; other columns
+    are ignored.
 
     Raises:
-      DatasetError: no such file, no header, a needed column is missing or there twice,
-        no rows, or the file is not UTF-8 or not CSV.
+      DatasetError: the file or its header does not exist, a required column is missing, a
+        column occurs twice, there are no rows, or the file is not UTF-8 or not CSV.
     """
     path = files.uri(settings.manifest)
-    name = os.path.basename(path)
     if not files.is_file(path):
         raise DatasetError(
-            f"{files.root}: no manifest; looked for {path} "
+            f"{files.root}: no manifest: {path} does not exist "
             f"(dataset.manifest = {settings.manifest!r})"
         )
     rows = csvfile.read_rows(files, path)
     header = next(rows, None)
     if header is None:
-        raise DatasetError(f"{name}: the file is empty; its first line names the columns: {path}")
-    columns = _columns(header[1], name)
+        raise DatasetError(f"{path}: the file is empty; its first line must name the columns")
+    columns = _columns(header[1], path)
     base = "" if files.leads_outside(path) else os.path.dirname(files.relative(path))
     empty = True
     for line, cells in rows:
         empty = False
         yield _track(line, cells, columns, len(header[1]), base, files)
     if empty:
-        raise DatasetError(f"{name}: lists no tracks: {path}")
+        raise DatasetError(f"{path}: no tracks; add a row for each")
 
 
-def _columns(header: list[str], name: str) -> dict[str, int]:
+def _columns(header: list[str], path: str) -> dict[str, int]:
     names = [cell.strip().lower() for cell in header]
     for column in REQUIRED:
         if column not in names:
             raise DatasetError(
-                f"{name}: no column {column!r}; found {_shown(header)} "
-                f"(commas separate columns; needed: {', '.join(REQUIRED)}; "
+                f"{path}: no column {column!r}; found {_shown(header)} "
+                f"(separated by commas; required: {', '.join(REQUIRED)}; "
                 f"optional: {', '.join(OPTIONAL)})"
             )
     for column in (*REQUIRED, *OPTIONAL):
         if names.count(column) > 1:
-            raise DatasetError(f"{name}: the column {column!r} is there twice")
+            raise DatasetError(f"{path}: two columns {column!r}; remove one")
     return {column: names.index(column) for column in (*REQUIRED, *OPTIONAL) if column in names}
 
 
-def _shown(header: list[str], at_most: int = 20, characters: int = 40) -> str:
-    shown = [repr(cell[:characters]) for cell in header[:at_most]]
+def _shown(header: list[str], max_cells: int = 20, max_characters: int = 40) -> str:
+    shown = [repr(cell[:max_characters]) for cell in header[:max_cells]]
     return ", ".join(shown) + (
-        f" and {len(header) - at_most} more" if len(header) > at_most else ""
+        f" and {len(header) - max_cells} more" if len(header) > max_cells else ""
     )
 
 

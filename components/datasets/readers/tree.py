@@ -1,4 +1,4 @@
-"""Walks a folder of genre folders, in sorted order, safe against links and loops."""
+"""Walk of genre folders in sorted order, safe against links and loops."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Iterator
 from components.datasets.files.base import DataFiles
 from components.datasets.track import Reject, Track
 
-# Audio that libsndfile does not read here: named as rejects, where other files
-# (covers, texts) are passed over.
+# Audio that libsndfile does not read here. It becomes rejects, while other files (covers, texts)
+# are skipped.
 OTHER_AUDIO = frozenset(
     {".aac", ".aif", ".aiff", ".alac", ".ape", ".m4a", ".mp2", ".mp4", ".opus", ".wma", ".wv"}
 )
 
 
 def genre_folders(files: DataFiles) -> list[str]:
-    """Sorted names of the folders (and links to folders) at the top that are not hidden."""
+    """Return the sorted names of top-level folders (and links to folders), hidden ones excluded."""
     return [e.name for e in files.entries("") if e.is_folder and e.name and not _hidden(e.name)]
 
 
@@ -28,16 +28,18 @@ def walk_genre(
     recursive: bool,
     advice: str = "",
 ) -> Iterator[Track | Reject]:
-    """The audio files below the folder `genre`; ids are their paths without extension.
+    """Yield the audio files below a genre folder; ids are their paths without extension.
 
-    A folder's own files come first, then its sub-folders, both sorted by name. Hidden
-    entries are passed over. Linked folders are not entered (their files would come twice
-    or from outside): each is one reject. A linked file counts as a file.
+    A folder's own files come first, then its sub-folders, both sorted by name. Hidden entries
+    are skipped. A linked folder is one reject, as its files would come twice or from outside
+    the data folder. A linked file counts as a file.
 
     Args:
-      extensions: lower-case, with the dot.
-      recursive: enter sub-folders of the genre folder.
-      advice: what to do about audio of another extension, for its reject.
+      files: the data folder.
+      genre: name of the genre folder.
+      extensions: extensions of audio files, in lower case, with the dot.
+      recursive: whether to enter sub-folders.
+      advice: what to do about audio of another extension, for the detail of its reject.
     """
     stack = [genre]
     while stack:
@@ -46,12 +48,12 @@ def walk_genre(
             yield _linked_folder(files, folder, genre)
             continue
         try:
-            found = [entry for entry in files.entries(folder) if not _hidden(entry.name)]
+            entries = [entry for entry in files.entries(folder) if not _hidden(entry.name)]
         except OSError as error:
             detail = f"the folder cannot be read: {error.strerror}"
             yield Reject(folder, files.uri(folder), genre, "missing_file", detail)
             continue
-        for entry in found:
+        for entry in entries:
             if entry.is_folder:
                 continue
             uri = os.path.join(folder, entry.name)
@@ -59,13 +61,13 @@ def walk_genre(
             if extension.lower() in extensions:
                 yield Track(track_id=stem, uri=uri, genre=genre)
             elif extension.lower() in OTHER_AUDIO:
-                detail = f"{extension.lower()} is not read{advice}"
+                detail = f"{extension.lower()} is not supported{advice}"
                 yield Reject(stem, files.uri(uri), genre, "undecodable", detail)
         if not recursive:
             continue
-        names = [entry.name for entry in found if entry.is_folder]
-        if "" in names:  # of objects alone: a key with two slashes side by side
-            detail = "a folder without a name; no path leads to what it holds"
+        names = [entry.name for entry in entries if entry.is_folder]
+        if "" in names:  # objects only: a key with two consecutive slashes
+            detail = "a folder without a name, whose files no path can reach"
             yield Reject(f"{folder}/", f"{files.uri(folder)}//", genre, "bad_metadata", detail)
         stack.extend(os.path.join(folder, name) for name in reversed(names) if name)
 
@@ -76,7 +78,7 @@ def _linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:
     if outside:
         detail = f"a link to the folder {outside}"
         return Reject(folder, path, genre, "outside_root", detail)
-    detail = "a link to another folder of the data folder; links to folders are not entered"
+    detail = "a link to another folder of the data folder; linked folders are not read"
     return Reject(folder, path, genre, "bad_metadata", detail)
 
 

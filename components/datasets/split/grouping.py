@@ -1,4 +1,4 @@
-"""Dealing whole groups of tracks to splits, genre by genre as full as asked for."""
+"""Assignment of whole groups of tracks to splits, with target sizes for each genre."""
 
 from __future__ import annotations
 
@@ -9,24 +9,28 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from components.datasets.track import SPLITS, SplitName
 
-# Groups that the search of last resort deals before it gives up: a second's work. Tight
-# cases have few artists, so that it ends long before.
+# Steps of the fallback search before it gives up, about a second. Difficult cases have few
+# artists, for which the search ends long before.
 MAX_SEARCH_STEPS = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Tracks that must stay together, and how many of each genre they are."""
+    """Tracks that must stay in one split, and their number by genre."""
 
     track_ids: tuple[str, ...]
     tracks_of: Mapping[str, int]
 
 
 def split_targets(count: Mapping[str, int], fraction: float) -> dict[str, int]:
-    """Tracks of each genre that a split should hold: the fraction, rounded half up.
+    """Return the number of tracks of each genre that a split should have.
 
-    At least 1, and less than half of the genre, so that two such splits leave some to
-    train on. One more track raises a target by at most one.
+    It is the fraction rounded half up, at least 1, and less than half of the genre, so that two
+    such splits leave tracks to train on. One more track raises a target by at most one.
+
+    Args:
+      count: number of tracks by genre.
+      fraction: the split's share.
     """
     return {
         genre: min(max(1, math.floor(fraction * tracks + 0.5)), (tracks - 1) // 2)
@@ -34,38 +38,54 @@ def split_targets(count: Mapping[str, int], fraction: float) -> dict[str, int]:
     }
 
 
-def deal_groups(
+def assign_groups(
     groups: Sequence[Group], test_targets: Mapping[str, int], validation_targets: Mapping[str, int]
 ) -> list[SplitName]:
-    """The split of each group: test from the front of the order, validation from its back.
+    """Assign each group to a split, in the groups' order.
 
-    Both by first fit (`_fill`); the rest trains. Where artists of several genres make that
-    leave a genre out of a split, any deal that gives every split all genres is taken
-    instead, fractions aside; where none is found, the deal by first fit is returned and
-    a genre is missing.
+    Test is filled from the front of the order and validation from the back, both by first fit
+    (`_fill`); the rest is train. If that leaves a genre out of a split, because artists have
+    several genres, any assignment that gives every split all genres is taken instead,
+    whatever its fractions. If none is found, the first one is returned, in which a split
+    lacks a genre.
+
+    Args:
+      groups: the groups, in the order in which they are assigned.
+      test_targets: number of test tracks by genre (split_targets).
+      validation_targets: number of validation tracks by genre.
+
+    Returns:
+      The split of each group.
     """
-    dealt: list[SplitName] = ["train"] * len(groups)
+    assigned: list[SplitName] = ["train"] * len(groups)
     for index in _fill(groups, range(len(groups)), test_targets, reserve=2):
-        dealt[index] = "test"
-    # From the other end, so that a track that moves mostly moves out of or into train.
-    rest = [index for index in reversed(range(len(groups))) if dealt[index] == "train"]
+        assigned[index] = "test"
+    # From the other end, so that most tracks that move do so into or out of train.
+    rest = [index for index in reversed(range(len(groups))) if assigned[index] == "train"]
     for index in _fill(groups, rest, validation_targets, reserve=1):
-        dealt[index] = "validation"
-    seen = {(genre, dealt[i]) for i, group in enumerate(groups) for genre in group.tracks_of}
+        assigned[index] = "validation"
+    seen = {(genre, assigned[i]) for i, group in enumerate(groups) for genre in group.tracks_of}
     if len(seen) == len(SPLITS) * len(test_targets):
-        return dealt
-    return _cover(groups) or dealt
+        return assigned
+    return _cover(groups) or assigned
 
 
 def _fill(
     groups: Sequence[Group], order: Sequence[int], targets: Mapping[str, int], *, reserve: int
 ) -> set[int]:
-    """Chooses groups, by index, for one split.
+    """Choose groups for one split.
 
-    First fit: in the given order, each group that keeps every genre within its target.
-    Then each genre that is still without a track gets the group with the
-    fewest tracks of it. No choice leaves a genre with fewer than `reserve` groups of
-    `order`: the splits yet to come need them.
+    First fit takes, in the given order, each group that keeps every genre within its target.
+    Then each genre that still has no track gets the group with the fewest tracks of it.
+
+    Args:
+      groups: all groups.
+      order: indices of the groups to choose from.
+      targets: number of tracks by genre.
+      reserve: number of groups of each genre to leave for the remaining splits.
+
+    Returns:
+      The indices of the chosen groups.
     """
     left = Counter(genre for index in order for genre in groups[index].tracks_of)
     count: Counter[str] = Counter()
@@ -98,9 +118,13 @@ def _fill(
 
 
 def _cover(groups: Sequence[Group]) -> list[SplitName] | None:
-    """A deal in which every split has every genre, by depth-first search; None if not found.
+    """Search depth-first for an assignment in which every split has every genre.
 
-    Smaller groups are tried first and what is not needed trains, so that most tracks do.
+    Smaller groups are on_trial first, and groups that are not needed are train, so that most
+    tracks are.
+
+    Returns:
+      The split of each group, or None if none is found in MAX_SEARCH_STEPS.
     """
     holders: dict[str, list[int]] = defaultdict(list)
     for index in sorted(range(len(groups)), key=lambda i: (len(groups[i].track_ids), i)):
@@ -110,26 +134,26 @@ def _cover(groups: Sequence[Group]) -> list[SplitName] | None:
     needs: list[tuple[str, SplitName]] = [
         (genre, split) for genre in scarcest_first for split in reversed(SPLITS)
     ]
-    dealt: dict[int, SplitName] = {}
+    assigned: dict[int, SplitName] = {}
     met: Counter[tuple[str, SplitName]] = Counter()
-    # One level for each group dealt: the split it fills, what else to try, what is tried.
+    # One level per assigned group: its split, the candidates left, and the candidate on trial.
     levels: list[tuple[SplitName, Iterator[int], list[int]]] = []
     for _ in range(MAX_SEARCH_STEPS):
         need = next((need for need in needs if not met[need]), None)
         if need is None:
-            return [dealt.get(index, "train") for index in range(len(groups))]
+            return [assigned.get(index, "train") for index in range(len(groups))]
         genre, split = need
         levels.append((split, iter(holders[genre]), []))
         while levels:
-            split, candidates, tried = levels[-1]
-            if tried:
-                index = tried.pop()
-                del dealt[index]
+            split, candidates, on_trial = levels[-1]
+            if on_trial:
+                index = on_trial.pop()
+                del assigned[index]
                 met.subtract((genre, split) for genre in groups[index].tracks_of)
-            free = next((index for index in candidates if index not in dealt), None)
+            free = next((index for index in candidates if index not in assigned), None)
             if free is not None:
-                tried.append(free)
-                dealt[free] = split
+                on_trial.append(free)
+                assigned[free] = split
                 met.update((genre, split) for genre in groups[free].tracks_of)
                 break
             levels.pop()

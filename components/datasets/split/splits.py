@@ -1,6 +1,6 @@
-"""Who trains, who validates, who tests: decided from metadata, before any clip is cut.
+"""The split into train, validation and test, from metadata, before any clip is cut.
 
-Everything is a pure function of the tracks as a set: their order changes nothing.
+Everything is a pure function of the set of tracks; their order does not matter.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from components.common.errors import SplitError
 from components.datasets.settings import SplitSettings
-from components.datasets.split.grouping import Group, deal_groups, split_targets
+from components.datasets.split.grouping import Group, assign_groups, split_targets
 from components.datasets.text import artist_key
 from components.datasets.track import SPLITS, Reject, SplitName, Track, rank, unit_fraction
 
-# A genre's share of a split may be this many times more or less than asked for before a
-# warning says so: large artists cannot be cut.
-TOLERATED_FACTOR = 2
+# A warning is given if a genre's share of a split is off by more than this factor, because
+# artists cannot be divided.
+MAX_UNWARNED_FACTOR = 2
 
 LEAKY_WARNING = (
-    'split.policy = "by_clip" puts clips of one track on both sides of a split: the model is '
-    "tested on songs it has heard, so its results are too good. It exists to reproduce the "
+    'split.policy = "by_clip" puts clips of one track into different splits. The model is tested '
+    "on songs that it was trained on, so its results are too good. Use it only to reproduce the "
     "reference study; for results that hold for new songs, use by_artist or by_track."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class SplitResult:
-    """Which split each track, or each clip, is in.
+    """Split of a dataset's tracks or clips.
 
-    `split_of`: track id -> split for every track that has one; empty under by_clip.
-    `rejects`: the tracks that the official split does not place (reason no_split).
-    `leaky`: whether clips of one track may lie in different splits.
-    `warnings`: sentences for the user, in a fixed order.
+    Attributes:
+      settings: the settings of the split.
+      split_of: split of each track by its id; empty under by_clip.
+      rejects: the tracks that the official split does not include (reason no_split).
+      leaky: whether clips of one track may be in different splits.
+      warnings: sentences for the user, in a fixed order.
     """
 
     settings: SplitSettings
@@ -43,7 +45,7 @@ class SplitResult:
     warnings: tuple[str, ...] = ()
 
     def split_of_clip(self, track_id: str, clip_index: int) -> SplitName:
-        """The split of one clip of a track: under all policies but by_clip, its track's.
+        """Return the split of a clip: except under by_clip, the split of its track.
 
         Raises:
           KeyError: the track is in no split.
@@ -57,8 +59,8 @@ class SplitResult:
             return "validation"
         return "train"
 
-    def label_of(self, track_id: str) -> str:
-        """What decides the splits of a track's clips, as text for a digest.
+    def digest_text(self, track_id: str) -> str:
+        """Return text that identifies the splits of a track's clips, for a digest.
 
         Raises:
           KeyError: the track is in no split.
@@ -74,32 +76,34 @@ class SplitResult:
 def assign_splits(
     tracks: Sequence[Track], settings: SplitSettings, genres: Sequence[str]
 ) -> SplitResult:
-    """Splits tracks by the policy of `settings`.
+    """Split tracks by the policy of `settings`.
 
-    - official: as `split_hint` says; tracks without one are rejects (no_split).
-    - by_track: each genre's tracks in the fractions asked for, rounded, at least one in
-      each split. Adding k tracks to a genre moves at most 2k of those it had.
-    - by_artist: the same with all tracks of an artist on one side (a track of unknown
-      artist stands alone; spellings are told apart by `text.artist_key`). Where artists
-      keep to one genre: a split holds more of a genre than asked for only if no artist of
-      it is small enough, and then it holds the smallest; it falls short by less than the
-      smallest artist left in train, unless only as many artists are left as the other
-      splits need; and adding k tracks to a genre moves at most 8 (k + m) of those it had,
-      m the tracks of its largest artist.
-      Artists of several genres may cost fractions, but no genre its place in a split that
-      some deal would give it.
-    - by_clip: by a hash of each clip. Leaks, and says so; see `split_of_clip`.
+    - official: by `split_hint`; tracks without one become rejects (no_split).
+    - by_track: each genre is split in the configured fractions, rounded, with at least one
+      track in each split. Adding k tracks to a genre moves at most 2k of its other tracks.
+    - by_artist: as by_track, with all tracks of an artist in one split. Spellings of an artist
+      are matched by `text.artist_key`; a track of unknown artist is a group by itself. If
+      each artist has a single genre:
+        - a split exceeds a genre's target only if every artist is larger than the target,
+          and then it gets the smallest artist;
+        - a split misses its target by less than the smallest artist left in train, unless
+          only as many artists are left as the other splits need;
+        - adding k tracks to a genre moves at most 8 (k + m) of its other tracks, where m is
+          the size of its largest artist.
+      Artists of several genres may distort the fractions, but every split gets every genre if
+      the search finds such an assignment.
+    - by_clip: by a hash of each clip. It leaks, and the result has a warning.
 
-    Adding tracks of one genre moves none of another, unless artists share them.
+    Adding tracks of one genre moves no track of another, unless the genres share artists.
 
     Args:
-      tracks: unique ids, each genre one of `genres`.
+      tracks: the tracks, with unique ids and genres that are in `genres`.
       settings: policy, fractions and seed.
       genres: the genres in label order.
 
     Raises:
-      SplitError: a genre or a split cannot be filled; the message says what to do.
-      ValueError: the caller's fault: an id twice, or a genre not in `genres`.
+      SplitError: a genre or a split cannot be filled.
+      ValueError: an id occurs twice, or a genre is not in `genres`.
     """
     _check_arguments(tracks, genres)
     ordered = sorted(tracks)
@@ -114,55 +118,55 @@ def assign_splits(
 def _check_arguments(tracks: Sequence[Track], genres: Sequence[str]) -> None:
     twice = [track_id for track_id, n in Counter(t.track_id for t in tracks).items() if n > 1]
     if twice:
-        raise ValueError(f"track ids must be unique; twice: {sorted(twice)[:5]}")
+        raise ValueError(f"track ids occur twice: {sorted(twice)[:5]}")
     unknown = {track.genre for track in tracks} - set(genres)
     if unknown:
-        raise ValueError(f"tracks of genres that are not listed: {sorted(unknown)[:5]}")
+        raise ValueError(f"genres of tracks are not in `genres`: {sorted(unknown)[:5]}")
 
 
 def _check_counts(tracks: Sequence[Track], settings: SplitSettings, genres: Sequence[str]) -> None:
     if not tracks:
-        raise SplitError("no usable track is left to split; the rejects say why")
+        raise SplitError("no usable track to split; the rejects say why")
     if len(genres) < 2:
         raise SplitError(
-            f"only one genre, {genres[0]!r}, has usable tracks; telling genres apart takes two"
+            f"only one genre, {genres[0]!r}, has usable tracks; a classifier needs at least two"
         )
     count = Counter(track.genre for track in tracks)
-    least = 3 if settings.policy in ("by_track", "by_artist") else 1
+    minimum = 3 if settings.policy in ("by_track", "by_artist") else 1
     problems = [
         f"genre {genre!r} has {_count(count[genre], 'usable track')} and needs at least "
-        + (f"{least} to be in {_listed(SPLITS)}" if least > 1 else "1")
+        + (f"{minimum} to be in {_listed(SPLITS)}" if minimum > 1 else "1")
         for genre in genres
-        if count[genre] < least
+        if count[genre] < minimum
     ]
     if problems:
         raise SplitError(
             _lines(problems)
-            + "\nadd tracks, or leave the genre out by listing the others in dataset.genres"
+            + "\nadd tracks, or exclude the genre by listing the others in dataset.genres"
         )
 
 
 def _official(
     tracks: Sequence[Track], settings: SplitSettings, genres: Sequence[str]
 ) -> SplitResult:
-    instead = 'set split.policy to "by_artist" or "by_track"'
+    remedy = 'set split.policy to "by_artist" or "by_track"'
     split_of = {t.track_id: t.split_hint for t in tracks if t.split_hint is not None}
     if not split_of:
-        raise SplitError(f"the dataset has no official split: {instead}")
+        raise SplitError(f"the dataset has no official split; {remedy}")
     sizes = Counter(split_of.values())
     empty = [split for split in SPLITS if not sizes[split]]
     if empty:
         found = ", ".join(f"{split} {sizes[split]}" for split in SPLITS)
         raise SplitError(
-            f"the official split leaves no track in {_listed(empty)} (tracks: {found}): "
-            f"{instead}, or add the missing files"
+            f"the official split has no usable track in {_listed(empty)} (tracks: {found}); "
+            f"{remedy}, or add the missing files"
         )
     table = _table(tracks, split_of)
-    untaught = [genre for genre in genres if not table[genre]["train"]]
-    if untaught:
+    untrained = [genre for genre in genres if not table[genre]["train"]]
+    if untrained:
         raise SplitError(
-            f"the official split has no track to train on for {_quoted(untaught)}: {instead}, "
-            "or leave the genre out by listing the others in dataset.genres"
+            f"the official split has no training track of {_quoted(untrained)}; {remedy}, "
+            "or exclude the genre by listing the others in dataset.genres"
         )
     warnings = [
         f"the official split has no {split} track of {_quoted(missing)}"
@@ -184,18 +188,18 @@ def _grouped(
     tracks: Sequence[Track], settings: SplitSettings, genres: Sequence[str]
 ) -> SplitResult:
     by_artist = settings.policy == "by_artist"
-    free = _groups(tracks, by_artist, settings.seed)
-    groups_of = Counter(genre for group in free for genre in group.tracks_of)
+    groups = _groups(tracks, by_artist, settings.seed)
+    groups_of = Counter(genre for group in groups for genre in group.tracks_of)
     count = Counter(track.genre for track in tracks)
     if by_artist:
         _check_artists(count, groups_of, genres)
     split_of: dict[str, SplitName] = {}
-    dealt = deal_groups(
-        free,
+    assigned = assign_groups(
+        groups,
         split_targets(count, settings.test_fraction),
         split_targets(count, settings.validation_fraction),
     )
-    for group, split in zip(free, dealt, strict=True):
+    for group, split in zip(groups, assigned, strict=True):
         split_of.update(dict.fromkeys(group.track_ids, split))
     table = _table(tracks, split_of)
     problems = [
@@ -206,9 +210,9 @@ def _grouped(
     if problems:
         raise SplitError(
             _lines(problems)
-            + "\nits artists also make other genres, and no way was found to spread them so that "
-            'every split has all genres: add artists, set split.policy to "by_track", or leave '
-            "the genre out by listing the others in dataset.genres"
+            + "\nits artists have tracks of other genres too, and no assignment of artists was "
+            'found that gives every split all genres; add artists, set split.policy to "by_track", '
+            "or exclude the genre by listing the others in dataset.genres"
         )
     if not by_artist:
         return SplitResult(settings, split_of, warnings=_shared_artists(tracks, split_of))
@@ -216,7 +220,7 @@ def _grouped(
 
 
 def _groups(tracks: Sequence[Track], by_artist: bool, seed: int) -> list[Group]:
-    """The tracks that must stay together, by hash rank of (seed, what they share)."""
+    """Return the groups of tracks that must stay together, ordered by hash rank."""
     members: dict[tuple[str, str], list[Track]] = defaultdict(list)
     for track in tracks:
         if by_artist and track.artist_id is not None:
@@ -241,7 +245,7 @@ def _check_artists(
     if problems:
         raise SplitError(
             _lines(problems)
-            + '\nadd artists, set split.policy to "by_track", or leave the genre out by listing '
+            + '\nadd artists, set split.policy to "by_track", or exclude the genre by listing '
             "the others in dataset.genres"
         )
 
@@ -252,7 +256,7 @@ def _artist_warnings(
     if all(track.artist_id is None for track in tracks):
         return (
             "no artist is known, so by_artist splits as by_track does: "
-            "songs of one artist may lie on both sides",
+            "songs of one artist may be in different splits",
         )
     warnings = []
     fractions = (("validation", settings.validation_fraction), ("test", settings.test_fraction))
@@ -260,10 +264,10 @@ def _artist_warnings(
         total = sum(counts.values())
         for split, fraction in fractions:
             wanted = split_targets({genre: total}, fraction)[genre]
-            if not wanted / TOLERATED_FACTOR <= counts[split] <= wanted * TOLERATED_FACTOR:
+            if not wanted / MAX_UNWARNED_FACTOR <= counts[split] <= wanted * MAX_UNWARNED_FACTOR:
                 warnings.append(
-                    f"genre {genre!r}: {counts[split]} of {total} tracks are in {split}, where "
-                    f"{wanted} were asked for: its artists are few or large"
+                    f"genre {genre!r}: {counts[split]} of {total} tracks are in {split} instead of "
+                    f"{wanted}, because its artists are few or large"
                 )
     return tuple(warnings)
 
@@ -278,14 +282,14 @@ def _shared_artists(tracks: Sequence[Track], split_of: Mapping[str, SplitName]) 
         return ()
     return (
         f"{shared} of {_count(len(sides), 'artist')} have tracks in more than one split: "
-        "a model may know them by their sound (by_artist keeps artists apart)",
+        "a model may recognise them by their sound (by_artist keeps artists apart)",
     )
 
 
 def _table(
     tracks: Iterable[Track], split_of: Mapping[str, SplitName]
 ) -> defaultdict[str, Counter[str]]:
-    """Tracks by genre and split."""
+    """Count the tracks by genre and split."""
     table: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for track in tracks:
         if track.track_id in split_of:
@@ -305,8 +309,8 @@ def _quoted(names: Sequence[str]) -> str:
     return _listed([repr(name) for name in names])
 
 
-def _lines(problems: Sequence[str], at_most: int = 10) -> str:
-    shown = list(problems[:at_most])
-    if len(problems) > at_most:
-        shown.append(f"... and {len(problems) - at_most} more")
+def _lines(problems: Sequence[str], max_lines: int = 10) -> str:
+    shown = list(problems[:max_lines])
+    if len(problems) > max_lines:
+        shown.append(f"... and {len(problems) - max_lines} more")
     return "\n".join(shown)

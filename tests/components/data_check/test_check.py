@@ -61,7 +61,7 @@ def test_examples_in_order_are_counted() -> None:
 def test_a_swapped_label_is_found() -> None:
     splits = _good()
     splits["test"] = [_record("d", 0, genre="Rock")]
-    assert _problems(splits) == ["test: track 'd' clip 0: label 0 does not mean 'Rock'"]
+    assert _problems(splits) == ["test: track 'd' clip 0: label 0 is not that of 'Rock'"]
 
 
 def test_an_unknown_genre_is_found() -> None:
@@ -74,7 +74,7 @@ def test_an_unknown_genre_is_found() -> None:
 def test_a_track_in_two_splits_is_found_unless_the_policy_leaks() -> None:
     splits = _good()
     splits["test"].append(_record("a", 0, index=2))
-    assert _problems(splits) == ["track 'a' lies in train and in test"]
+    assert _problems(splits) == ["track 'a' is in train and in test"]
     assert _problems(splits, leaky=True) == []
 
 
@@ -85,7 +85,7 @@ def test_an_artist_in_two_splits_is_found_once_where_the_policy_promised_none(
     splits = _good()
     splits["train"].append(_record("e", 0, artist="Björk"))
     splits["test"] += [_record("f", 0, artist=spelling, index=i) for i in range(3)]
-    assert _problems(splits) == [f"artist {spelling!r} lies in train and in test: track 'f'"]
+    assert _problems(splits) == [f"artist {spelling!r} is in train and in test: track 'f'"]
     assert _problems(splits, artists_apart=False) == []
 
 

@@ -50,7 +50,7 @@ def test_unplaced_tracks_count_once_when_given_with_the_rejects_too():
 
 
 def test_equal_rejects_are_each_counted():
-    same = Reject("a", "", "", "bad_metadata", "its track id is already that of x")
+    same = Reject("a", "", "", "bad_metadata", "x has the same track id")
     splits = assign_splits(tracks(), SplitSettings(policy="official"), ("Rock", "Pop"))
     assert (
         summarize(tracks(), [same, same], ("Rock", "Pop"), splits).rejects_of["bad_metadata"] == 2

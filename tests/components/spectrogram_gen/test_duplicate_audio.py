@@ -188,7 +188,7 @@ def test_each_audio_is_written_once_under_its_smallest_id(
                 corpus.split_of_clip(track_id, 0) == name for track_id in written.clips[name]
             )
     assert written.rejects == {
-        other: ("duplicate", f"the same audio as {ids[0]}")
+        other: ("duplicate", f"same audio as {ids[0]}")
         for ids in ids_of.values()
         for other in ids[1:]
     }

@@ -151,7 +151,7 @@ def test_a_whole_bucket_may_be_the_data_folder(put: Put, read_s3: Read, bucket: 
 
 
 def test_nothing_there_and_no_bucket_are_said(read_s3: Read, bucket: str) -> None:
-    with pytest.raises(DatasetError, match=f"s3://{bucket}/data: there is nothing"):
+    with pytest.raises(DatasetError, match=f"s3://{bucket}/data: the data folder is empty"):
         read_s3(kind="folder")
     with pytest.raises(StorageSetupError, match="no such bucket"):
         read_tracks(DatasetSettings(kind="folder"), "s3://no-bucket-of-this-name/data")

@@ -36,7 +36,7 @@ class TestGtzan:
 
     def test_one_folder_too_high_is_an_error_that_says_which_folder_is_meant(self, touch, read):
         touch("genres_original/blues/blues.00000.wav")
-        with pytest.raises(DatasetError, match="the data folder is the one that holds"):
+        with pytest.raises(DatasetError, match="the data folder must hold"):
             read(kind="gtzan")
 
     def test_other_audio_is_a_reject_not_silence(self, touch, read):
@@ -46,7 +46,7 @@ class TestGtzan:
         assert [(r.track_id, r.genre, r.reason) for r in rejects] == [
             ("blues/blues.00001", "blues", "undecodable")
         ]
-        assert ".m4a is not read" in rejects[0].detail
+        assert ".m4a is not supported" in rejects[0].detail
 
 
 class TestFolder:
@@ -164,5 +164,5 @@ class TestFolder:
 
     def test_audio_at_the_top_only_is_an_error(self, touch, read):
         touch("a.mp3")
-        with pytest.raises(DatasetError, match="one sub-folder a genre"):
+        with pytest.raises(DatasetError, match="one sub-folder per genre"):
             read(kind="folder")
