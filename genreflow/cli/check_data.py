@@ -1,42 +1,82 @@
-"""`genreflow check-data`: what a run would read, leave out, and cost."""
+"""`genreflow check-data`: tracks that a run would read or reject, and its cost."""
 
 from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from components.common.cpu import usable_cores
-from components.common.errors import GenreflowError, SplitError, UsageError
-from components.datasets.corpus import Corpus, Listing, list_tracks, split_listing
-from components.datasets.track import REJECT_REASONS, SPLITS, Reject
-from components.spectrogram_gen.rejects import check_fraction, write_csv
+from components.common.errors import GenreflowError, UsageError
+from genreflow.cli.exit import finish
+from genreflow.cli.options import ConfigOption, DataDirOption, SetOption
 from genreflow.cli.quiet import quiet_stderr
-from pipeline.config.beam import pipeline_args
-from pipeline.config.load import read_config, with_data_dir
-from pipeline.config.schema import Config
-from pipeline.display.progress import RunDisplay
 from pipeline.display.text import escaped
-from pipeline.prepare import disk_space, preflight, survey
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from components.datasets.corpus import Corpus, Listing
+    from components.datasets.track import Reject
+    from pipeline.config.schema import Config
+    from pipeline.prepare import survey
 
 SHOWN_REJECTS = 5
 
 
 def check_data(
+    config: ConfigOption,
+    data_dir: DataDirOption = "",
+    overrides: SetOption = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Decode every file; by default only headers are read.")
+    ] = False,
+    rejects: Annotated[
+        str, typer.Option("--rejects", help="Also write the tracks left out to this CSV file.")
+    ] = "",
+) -> None:
+    """Count what a run would read, and estimate its cost."""
+    finish(
+        print_check,
+        config,
+        data_dir=data_dir,
+        overrides=overrides or [],
+        full=full,
+        rejects_csv=rejects,
+    )
+
+
+def print_check(
     name: str, *, data_dir: str, overrides: Sequence[str], full: bool, rejects_csv: str
 ) -> int:
-    """Prints counts per genre and split, the rejects, and the expected disk and minutes.
+    """Print counts by genre and split, the rejects, and the expected disk space and minutes.
+
+    Args:
+      name: a configuration's path, or the name of a shipped one.
+      data_dir: replaces `dataset.data_dir`; "" keeps it.
+      overrides: KEY=VALUE strings.
+      full: decode every file.
+      rejects_csv: also write the rejects there; "" writes none.
 
     Raises:
-      GenreflowError: the data cannot be used at all.
+      GenreflowError: the data cannot be used at all, or a run would stop.
     """
+    from rich.console import Console
+
+    from components.common.errors import SplitError
+    from components.datasets.corpus import list_tracks, split_listing
+    from components.spectrogram_gen.rejects import check_fraction, write_csv
+    from pipeline.config.load import read_config, with_data_dir
+    from pipeline.display.progress import RunDisplay
+    from pipeline.prepare import preflight, survey
+
     config = with_data_dir(read_config(name, overrides), data_dir)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         raise UsageError(
-            "a run makes the synthetic corpus itself; there is nothing to check before "
-            "(give --data-dir to look at one that was made)"
+            "a run makes the synthetic corpus itself, so there is no data to check yet; "
+            "name an existing corpus with --data-dir"
         )
     listing = list_tracks(config.dataset)
     corpus, problem = None, None
@@ -82,7 +122,9 @@ def check_data(
 
 
 def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: set[str]) -> None:
-    """What a run needs after decoding: a track in each split, and of each genre in train."""
+    """Raise UsageError unless each split has a track, and train one of each genre."""
+    from components.datasets.track import SPLITS
+
     if corpus is None or corpus.leaky:
         return
     left: dict[str, set[str]] = {split: set() for split in SPLITS}
@@ -98,7 +140,11 @@ def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: set[str]) -> 
 
 
 def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Table:
-    """Usable tracks by genre, and by split where tracks can be split."""
+    """Return the table of usable tracks by genre, and by split if tracks can be split."""
+    from rich.table import Table
+
+    from components.datasets.track import SPLITS
+
     whole = corpus is not None and not corpus.leaky
     columns = SPLITS if whole else ()
     counts: dict[str, collections.Counter[str]] = {
@@ -122,6 +168,8 @@ def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Tabl
 
 
 def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> None:
+    from components.datasets.track import REJECT_REASONS
+
     by_reason: dict[str, list[Reject]] = collections.defaultdict(list)
     for reject in rejects:
         by_reason[reject.reason].append(reject)
@@ -143,8 +191,8 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
             out.print(f"    ... and {len(found) - SHOWN_REJECTS} more", highlight=False)
     if not full:
         out.print(
-            "only headers were read; --full decodes every file and finds damage inside, "
-            "and the same audio under two names",
+            "only headers were read; --full decodes every file, and so finds damage inside "
+            "files and duplicate audio",
             highlight=False,
             soft_wrap=True,
         )
@@ -153,11 +201,15 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
 def _print_cost(
     out: Console, config: Config, found: survey.Survey, tracks: int, listed: int
 ) -> None:
+    from components.common.cpu import usable_cores
+    from pipeline.config.beam import pipeline_args
+    from pipeline.prepare import disk_space
+
     params = config.audio
     disk = disk_space.run_bytes(tracks, params, config.models)
     out.print(
-        f"disk: about {disk / 1e9:.1f} GB, of which examples "
-        f"{disk_space.examples_bytes(tracks, params) / 1e6:.0f} MB "
+        f"disk: about {disk / 1e9:.1f} GB, of which "
+        f"{disk_space.examples_bytes(tracks, params) / 1e6:.0f} MB are examples "
         f"({tracks * params.clips_per_track} clips)",
         highlight=False,
         soft_wrap=True,
@@ -169,9 +221,9 @@ def _print_cost(
     workers = (config.beam.workers or usable_cores()) if parallel else 1
     minutes = tracks * found.seconds_per_track / workers / 60
     out.print(
-        f"time: the audio stage about {max(minutes, 0.1):.1f} minutes "
-        f"({found.seconds_per_track * 1000:.0f} ms a track, measured now, "
-        f"{workers} worker{'s' if workers > 1 else ''}); training depends on the networks",
+        f"time: about {max(minutes, 0.1):.1f} minutes for the audio stage "
+        f"({found.seconds_per_track * 1000:.0f} ms per track, as measured on a few, with "
+        f"{workers} worker{'s' if workers > 1 else ''}); training time depends on the networks",
         highlight=False,
         soft_wrap=True,
     )

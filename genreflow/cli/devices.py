@@ -1,4 +1,4 @@
-"""`genreflow devices`: what training would use here, and why not more."""
+"""`genreflow devices`: the hardware that training would use here, and what is missing."""
 
 from __future__ import annotations
 
@@ -9,43 +9,51 @@ import platform
 import signal
 import subprocess
 import sys
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from components.common.cpu import usable_cores
-from components.trainer.devices import BFLOAT16_CAPABILITY, FLOAT16_CAPABILITY, FLOAT32
+from genreflow.cli.exit import finish
 from pipeline.display.text import escaped
 from pipeline.process import cuda
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PROBE = (sys.executable, "-m", "pipeline.process.devices_probe")
 PROBE_SECONDS = 300
 
-# What a processor's speed in training depends on, as /proc/cpuinfo names it.
+# Instruction sets that speed up training, as /proc/cpuinfo names them.
 INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 Facts = dict[str, Any]
 
 
-def devices() -> int:
-    """Prints processor, GPUs, CUDA libraries, and what training makes of them; returns 0."""
+def devices() -> None:
+    """Print what training would use here, and what is missing."""
+    finish(print_devices)
+
+
+def print_devices() -> int:
+    """Print the processor, GPUs, CUDA libraries, and how training would use them; return 0."""
+    from rich.console import Console
+
     out = Console(highlight=False, soft_wrap=True)
     _print_processor(out)
     listed = cuda.cards()
     _print_cards(out, listed)
-    with out.status("asking TensorFlow, which takes its time to start"):
+    with out.status("starting TensorFlow, which takes some seconds"):
         facts, trouble = probe()
     _print_libraries(out, facts.get("libraries", {}))
     found = facts.get("tensorflow")
     if found is None:
-        out.print(f"[red]TensorFlow cannot be asked:[/] {escaped(trouble)}")
+        out.print(f"[red]TensorFlow could not be started:[/] {escaped(trouble)}")
     else:
         _print_plan(out, found, listed, facts.get("libraries", {}))
     return 0
 
 
 def probe() -> tuple[Facts, str]:
-    """What the process that trains would find; and what went wrong, "" for nothing."""
+    """Return what a training process finds here, and an error message or ""."""
     environment = {
         **os.environ,
         **cuda.library_path(os.environ),
@@ -66,7 +74,7 @@ def probe() -> tuple[Facts, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {}, f"no answer within {PROBE_SECONDS} seconds"
+        return {}, f"timed out after {PROBE_SECONDS} seconds"
     except OSError as error:
         return {}, str(error)
     facts: Facts = {}
@@ -76,9 +84,9 @@ def probe() -> tuple[Facts, str]:
     if done.returncode == 0:
         return facts, ""
     if done.returncode < 0:
-        return facts, f"it was ended by {signal.Signals(-done.returncode).name}"
+        return facts, f"killed by {signal.Signals(-done.returncode).name}"
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return facts, lines[-1] if lines else f"it ended with status {done.returncode}"
+    return facts, lines[-1] if lines else f"exit status {done.returncode}"
 
 
 def _print_processor(out: Console) -> None:
@@ -93,7 +101,7 @@ def _print_processor(out: Console) -> None:
                 flags.update(value.split())
     known = [name for name in INSTRUCTIONS if name in flags]
     usable = usable_cores()
-    out.print("[bold]Processor[/]")
+    out.print("[bold]CPU[/]")
     out.print(f"  {escaped(model)}, {usable} of {os.cpu_count()} cores usable")
     out.print(f"  instructions: {' '.join(known) or 'unknown'}")
 
@@ -108,7 +116,7 @@ def _print_cards(out: Console, listed: list[cuda.Card]) -> None:
     if not listed:
         nodes = sorted(path.name for path in pathlib.Path("/dev").glob("nvidia[0-9]*"))
         seen = f"/dev has {', '.join(nodes)}" if nodes else "/dev has no nvidia0"
-        out.print(f"  none: nvidia-smi lists nothing or is not there, and {seen}")
+        out.print(f"  none: nvidia-smi is missing or lists none, and {seen}")
 
 
 def _print_libraries(out: Console, libraries: dict[str, dict[str, str]]) -> None:
@@ -128,9 +136,9 @@ def _print_libraries(out: Console, libraries: dict[str, dict[str, str]]) -> None
     looked = [
         f"{cuda.PATH_VARIABLE} ({escaped(path) if path else 'not set'})",
         f"pip's nvidia packages ({len(folders) or 'no'} folders beside TensorFlow)",
-        "the loader's own folders (ldconfig -p)",
+        "the loader's default folders (ldconfig -p)",
     ]
-    out.print(f"  looked in: {'; '.join(looked)}")
+    out.print(f"  searched: {'; '.join(looked)}")
     if cuda.DRIVER in missing:
         out.print(
             f"  {cuda.DRIVER} belongs to NVIDIA's driver: install that (Debian: apt install "
@@ -140,8 +148,8 @@ def _print_libraries(out: Console, libraries: dict[str, dict[str, str]]) -> None
     if packages:
         version = built.get("tensorflow", "")
         out.print(
-            f"  the others come with: {escaped(sys.executable)} -m pip install "
-            f'"tensorflow\\[and-cuda]=={version}" (here {", ".join(packages)})'
+            f"  install the others with: {escaped(sys.executable)} -m pip install "
+            f'"tensorflow\\[and-cuda]=={version}" (packages {", ".join(packages)})'
         )
 
 
@@ -161,7 +169,7 @@ def _print_plan(
             capability = ".".join(map(str, gpu["capability"])) or "unknown"
             out.print(f"  {escaped(gpu['name'])}, compute capability {capability}")
     else:
-        out.print("  the processor")
+        out.print("  the CPU")
     if not gpus and listed:
         missing = [name for name, state in libraries.items() if "path" not in state]
         why = f"without {', '.join(missing)}" if missing else "although every library loads"
@@ -176,21 +184,24 @@ def _print_plan(
 
 
 def _why_precision(found: Facts) -> str:
+    from components.trainer.devices import BFLOAT16_CAPABILITY, FLOAT16_CAPABILITY, FLOAT32
+
     if not found["gpus"]:
-        return "as processors compute 16 bits slowly (training.precision sets it)"
+        return "as CPUs are slow in 16 bits (set by training.precision)"
     if found["precision"] == FLOAT32:
-        least = ".".join(map(str, FLOAT16_CAPABILITY))
-        return f"as a GPU is below compute capability {least} and has no tensor cores"
-    least = ".".join(map(str, BFLOAT16_CAPABILITY))
-    kind = "from" if found["precision"] == "mixed_bfloat16" else "below"
-    return f"as the least able GPU is {kind} compute capability {least}"
+        capability = ".".join(map(str, FLOAT16_CAPABILITY))
+        return f"as a GPU is below compute capability {capability} and has no tensor cores"
+    capability = ".".join(map(str, BFLOAT16_CAPABILITY))
+    if found["precision"] == "mixed_bfloat16":
+        return f"as every GPU has compute capability {capability} or higher"
+    return f"as a GPU is below compute capability {capability}"
 
 
 def _why_xla(found: Facts) -> str:
     if found["compiles"]:
         return f"on, with {escaped(found['device_library'])}"
     if not found["gpus"]:
-        return "off; on a processor it costs more time than it saves"
+        return "off; on a CPU it costs more time than it saves"
     if len(found["gpus"]) > 1:
         return "off; TensorFlow cannot compile steps that several GPUs share"
     return "off; libdevice.10.bc was not found (it comes with nvidia-cuda-nvcc-cu12)"

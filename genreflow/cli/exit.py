@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and one line for what a user can mend."""
+"""Exit statuses, and messages for errors that a user can fix."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
 def finish(command: Any, *args: Any, **kwargs: Any) -> None:
-    """Runs a command and turns its end into an exit status; no traceback for users."""
+    """Run a command and exit with its status; print an error's message without a traceback."""
     from components.common.errors import GenreflowError, UsageError
 
     try:
-        # A terminated run is stopped in order too, its worker and its scratch files with it.
+        # SIGTERM shuts down in order too, with the worker and the scratch files.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         status = command(*args, **kwargs)
     except UsageError as error:
@@ -24,12 +24,14 @@ def finish(command: Any, *args: Any, **kwargs: Any) -> None:
     except GenreflowError as error:
         _complain(str(error))
         raise typer.Exit(EXIT_FAILED) from None
-    except OSError as error:  # what was named on the command line, or where output goes
+    except OSError as error:  # a path of the command line, or an output
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
         raise typer.Exit(EXIT_FAILED) from None
     except KeyboardInterrupt:
-        typer.echo("\ninterrupted; nothing half-made is used: type it again to go on", err=True)
+        typer.echo(
+            "\ninterrupted; partial output is ignored: rerun the command to resume", err=True
+        )
         raise typer.Exit(EXIT_INTERRUPTED) from None
     raise typer.Exit(status or 0)
 
@@ -37,5 +39,5 @@ def finish(command: Any, *args: Any, **kwargs: Any) -> None:
 def _complain(message: str) -> None:
     from components.common.escape import printable
 
-    lines = message.splitlines() or ["failed without a word"]
+    lines = message.splitlines() or ["failed without an error message"]
     typer.echo("genreflow: " + "\n".join(printable(line) for line in lines), err=True)

@@ -1,4 +1,4 @@
-"""Native libraries write to file descriptor 2 themselves; this keeps them off the screen."""
+"""Silencing of native libraries, which write to file descriptor 2 themselves."""
 
 from __future__ import annotations
 
@@ -7,24 +7,28 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[Console]:
-    """Sends file descriptor 2 to nowhere, and yields a console that still reaches it.
+    """Discard what is written to file descriptor 2, and yield a console that still reaches it.
 
-    For stretches where libmpg123 comments on damaged files; what matters of it comes
-    as a reject's reason. Python's own errors are raised, so none is lost.
+    libmpg123 comments on damaged files there; the reject's reason says what matters. No error
+    is lost, as Python raises its own.
     """
+    from rich.console import Console
+
     sys.stderr.flush()
     screen = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
         with warnings.catch_warnings(), open(screen, "w", encoding="utf-8", closefd=False) as file:
-            # rich catches what Python writes to stderr and shows it; warnings would get through.
+            # rich shows what Python writes to stderr, warnings included.
             warnings.simplefilter("ignore")
             yield Console(file=file)
     finally:

@@ -3,33 +3,75 @@
 from __future__ import annotations
 
 import csv
+import os
 import shlex
 import shutil
+import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from rich.console import Console
+import typer
 
-from components.artifacts.names import REPORT_HTML
-from components.datasets.corpus import Corpus
 from components.storage.uri import is_remote, join
-from genreflow.cli.exit import EXIT_NOT_BLESSED
-from genreflow.cli.program import program
-from pipeline.config.load import read_config, with_data_dir
-from pipeline.display.progress import RunDisplay
-from pipeline.display.results import LEGEND, results_tables, verdict, worth
+from genreflow.cli.exit import EXIT_NOT_BLESSED, finish
+from genreflow.cli.options import (
+    DEFAULT_WORK_DIR,
+    ConfigOption,
+    DataDirOption,
+    SetOption,
+    WorkDirOption,
+)
 from pipeline.display.text import escaped
-from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
-from pipeline.local import runner as local_runner
-from pipeline.places import Places, claim, complete_versions
-from pipeline.prepare import disk_space, preflight
-from pipeline.prepare.corpus import checked_facts, load_checked_corpus
-from pipeline.results.results_file import blessed
-from pipeline.work_dir import WorkDir
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from components.datasets.corpus import Corpus
+    from pipeline.display.progress import RunDisplay
+    from pipeline.places import Places
+    from pipeline.work_dir import WorkDir
+
+RequireBlessingOption = Annotated[
+    bool,
+    typer.Option("--require-blessing", help="Exit with status 3 if the candidate is refused."),
+]
 
 
 def run(
+    config: ConfigOption,
+    data_dir: DataDirOption = "",
+    work_dir: WorkDirOption = DEFAULT_WORK_DIR,
+    overrides: SetOption = None,
+    require_blessing: RequireBlessingOption = False,
+) -> None:
+    """Run the whole pipeline, from audio to a pushed model."""
+    finish(
+        run_pipeline,
+        config,
+        data_dir=data_dir,
+        work_dir=work_dir,
+        overrides=overrides or [],
+        require_blessing=require_blessing,
+    )
+
+
+def demo(
+    work_dir: WorkDirOption = "./genreflow-demo",
+    overrides: SetOption = None,
+) -> None:
+    """Run everything on a synthetic corpus: no data, a few minutes."""
+    finish(
+        run_pipeline,
+        "demo",
+        data_dir="",
+        work_dir=work_dir,
+        overrides=overrides or [],
+        require_blessing=False,
+    )
+
+
+def run_pipeline(
     name: str,
     *,
     data_dir: str,
@@ -37,11 +79,31 @@ def run(
     overrides: Sequence[str],
     require_blessing: bool,
 ) -> int:
-    """Runs the pipeline and prints what came of it; returns the exit status.
+    """Run the pipeline, print its results, and return the exit status.
+
+    Args:
+      name: a configuration's path, or the name of a shipped one.
+      data_dir: replaces `dataset.data_dir`; "" keeps it.
+      work_dir: the work folder.
+      overrides: KEY=VALUE strings.
+      require_blessing: return EXIT_NOT_BLESSED if the candidate is refused.
 
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
+    from rich.console import Console
+
+    from pipeline.config.load import read_config, with_data_dir
+    from pipeline.display.progress import RunDisplay
+    from pipeline.display.results import LEGEND, results_tables, worth
+    from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
+    from pipeline.local import runner
+    from pipeline.places import Places, claim
+    from pipeline.prepare import disk_space, preflight
+    from pipeline.prepare.corpus import checked_facts, load_checked_corpus
+    from pipeline.results.results_file import blessed
+    from pipeline.work_dir import WorkDir
+
     console, out = Console(stderr=True), Console()
     begun = time.monotonic()
     config = with_data_dir(read_config(name, overrides), data_dir)
@@ -68,7 +130,7 @@ def run(
         _announce(console, name, corpus, work, places)
         facts = checked_facts(config, corpus)
         work.check_space(disk_space.run_bytes(len(corpus.tracks), config.audio, config.models))
-        results = local_runner.run(config, facts, work, display)
+        results = runner.run(config, facts, work, display)
     for table in results_tables(results):
         out.print(table)
     out.print(LEGEND, style="dim", highlight=False)
@@ -85,7 +147,7 @@ def run(
 def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
     from components.synthesis import write_corpus
 
-    # What an earlier run left that was killed while it wrote; the work folder is locked.
+    # Left by a run that was killed while writing; the work folder is locked.
     for partial in work.root.glob(f".{work.corpus.name}.partial-*"):
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -132,7 +194,12 @@ def _conclude(
     corpus: Corpus,
     seconds: float,
 ) -> None:
-    """Where things are, why it was decided so, and what to do next."""
+    """Print the gate's verdict, where the outputs are, and what to do next."""
+    from components.artifacts.names import REPORT_HTML
+    from pipeline.display.results import verdict
+    from pipeline.places import complete_versions
+    from pipeline.results.results_file import blessed
+
     version = results["pushed_version"]
 
     def say(text: str) -> None:
@@ -142,9 +209,9 @@ def _conclude(
         say(line)
     if results["test_split_uses"] > 1:
         say(
-            f"[dim]  these test tracks have judged {results['test_split_uses']} candidates in "
-            "this work folder: choose by validation, or the best of many will only be the "
-            "luckiest[/]"
+            f"[dim]  {results['test_split_uses']} candidates of this work folder were evaluated "
+            "on these test tracks: choose models by validation, as the best of many on the test "
+            "tracks may only be the luckiest[/]"
         )
     serves = complete_versions(places.models)
     if version:
@@ -158,30 +225,30 @@ def _conclude(
     if work.tuning.is_dir():
         say(f"tuning     {escaped(work.tuning)}: tables and plots of all trials")
     say(f"left out   {escaped(work.rejects)}")
-    watch = shlex.join([program("tensorboard"), "--logdir", str(work.curves)])
+    watch = shlex.join([_program("tensorboard"), "--logdir", str(work.curves)])
     say(f"curves     {escaped(work.curves)}, or {escaped(watch)}")
     say(f"logs       {escaped(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
     if results["gate"]["blessed"] and not blessed(results):
         say(
-            "next       what serves the model, or its files, are at fault and not its accuracy: "
-            "see the reason above and the log, mend it, and run again"
+            "next       the model is good enough, but its files or its server failed: see the "
+            "reason above and the log, fix it, and run again"
         )
     elif serves:
-        command = [program(), "predict", _song(corpus, work), "--model-dir", places.models]
+        command = [_program(), "predict", _song(corpus, work), "--model-dir", places.models]
         say(f"next       {escaped(shlex.join(command))}")
         if not is_remote(places.models):
-            serve = [program(), "serve", "--model-dir", places.models]
+            serve = [_program(), "serve", "--model-dir", places.models]
             say(f"or         {escaped(shlex.join(serve))}")
     else:
         say(
-            "next       see which tracks are few or hard in the report, train longer "
-            "(--set training.epochs=...), or change [gate] if that model is good enough"
+            "next       see in the report which genres are rare or hard, train longer "
+            "(--set training.epochs=...), or relax [gate] if this model is good enough"
         )
 
 
 def _song(corpus: Corpus, work: WorkDir) -> str:
-    """A track to try the model on: one that was read, of the test split if tracks are split."""
+    """Return the path of a track to try the model on, of the test split if there is one."""
     with work.rejects.open(encoding="utf-8", newline="") as file:
         rejected = {row["track_id"] for row in csv.DictReader(file)}
     usable = [track for track in corpus.tracks if track.track_id not in rejected]
@@ -189,3 +256,10 @@ def _song(corpus: Corpus, work: WorkDir) -> str:
         t for t in usable if not corpus.leaky and corpus.split_of_clip(t.track_id, 0) == "test"
     ]
     return min(tests or usable).uri
+
+
+def _program(name: str = "genreflow") -> str:
+    """Return the shortest command that starts a program of this environment."""
+    if shutil.which(name):
+        return name
+    return sys.argv[0] if name == "genreflow" else os.path.join(os.path.dirname(sys.argv[0]), name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
-
 from components.common.escape import printable
 
 
 def escaped(text: object) -> str:
     """Return outside text that is safe for the terminal and for rich's markup."""
+    from rich.markup import escape  # here, so that commands may import this module at once
+
     return escape(printable(str(text)))

@@ -69,7 +69,7 @@ def test_a_candidate_that_a_server_could_not_serve_is_refused_in_plain_words(
     assert "blessed by the gate, refused by ServingCheck" in printed
     assert f"✗ ServingCheck: {REASON}" in printed
     assert "pushed     nothing, and no model was pushed before" in printed
-    assert "next       what serves the model, or its files, are at fault" in printed
+    assert "next       the model is good enough, but its files or its server failed" in printed
     assert "train longer" not in printed
 
 
