@@ -1,0 +1,84 @@
+"""Public Python API of Genreflow.
+
+    import genreflow
+
+    config = genreflow.load_config("demo", ["training.epochs=3"])
+
+    model = genreflow.LocalModel("genreflow-demo/serving_models/genreflow")  # loads TensorFlow
+    print(model.predict_file("song.mp3").probabilities)
+
+    with genreflow.GenreClient("127.0.0.1:8500") as client:  # of `genreflow serve`
+        print(client.predict_file("song.mp3").timeline())
+
+Importing this package loads nothing heavy: each name loads its module at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from components.audio.decoding.decode import DecodeError
+    from components.common.errors import DataError, GenreflowError, UsageError
+    from pipeline.config.load import load_config
+    from pipeline.config.messages import ConfigError
+    from pipeline.config.schema import Config
+    from serving.client.client import GenreClient
+    from serving.client.errors import ClientError
+    from serving.model.local import LocalModel
+    from serving.model.model_files import ModelFolderError
+    from serving.model.prediction import GenreModel, Prediction
+
+    __version__: str
+
+__all__ = [
+    "ClientError",
+    "Config",
+    "ConfigError",
+    "DataError",
+    "DecodeError",
+    "GenreClient",
+    "GenreModel",
+    "GenreflowError",
+    "LocalModel",
+    "ModelFolderError",
+    "Prediction",
+    "UsageError",
+    "__version__",
+    "load_config",
+]
+
+_MODULES = {
+    "ClientError": "serving.client.errors",
+    "Config": "pipeline.config.schema",
+    "ConfigError": "pipeline.config.messages",
+    "DataError": "components.common.errors",
+    "DecodeError": "components.audio.decoding.decode",
+    "GenreClient": "serving.client.client",
+    "GenreModel": "serving.model.prediction",
+    "GenreflowError": "components.common.errors",
+    "LocalModel": "serving.model.local",
+    "ModelFolderError": "serving.model.model_files",
+    "Prediction": "serving.model.prediction",
+    "UsageError": "components.common.errors",
+    "load_config": "pipeline.config.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name at its first use (PEP 562)."""
+    if name == "__version__":
+        from importlib import metadata
+
+        value: Any = metadata.version("genreflow")
+    elif name in _MODULES:
+        value = getattr(importlib.import_module(_MODULES[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

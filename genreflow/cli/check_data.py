@@ -68,11 +68,11 @@ def print_check(
     from components.common.errors import SplitError
     from components.datasets.corpus import list_tracks, split_listing
     from components.spectrogram_gen.rejects import check_fraction, write_csv
-    from pipeline.config.load import read_config, with_data_dir
+    from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.progress import RunDisplay
     from pipeline.prepare import preflight, survey
 
-    config = with_data_dir(read_config(name, overrides), data_dir)
+    config = with_data_dir(load_config(name, overrides), data_dir)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         raise UsageError(
             "a run makes the synthetic corpus itself, so there is no data to check yet; "

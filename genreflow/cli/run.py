@@ -93,7 +93,7 @@ def run_pipeline(
     """
     from rich.console import Console
 
-    from pipeline.config.load import read_config, with_data_dir
+    from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.progress import RunDisplay
     from pipeline.display.results import LEGEND, results_tables, worth
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
@@ -106,7 +106,7 @@ def run_pipeline(
 
     console, out = Console(stderr=True), Console()
     begun = time.monotonic()
-    config = with_data_dir(read_config(name, overrides), data_dir)
+    config = with_data_dir(load_config(name, overrides), data_dir)
     preflight.check_weights(config)
     preflight.check_engine(config)
     work = WorkDir.at(work_dir)

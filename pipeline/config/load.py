@@ -190,8 +190,17 @@ def _value_at(values: Any, path: tuple[str | int, ...]) -> Any:
     return values
 
 
-def read_config(name: str, overrides: Sequence[str]) -> Config:
-    """A configuration by its path, or by the name of one that is shipped."""
+def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
+    """Load a configuration by its path, or by the name of a shipped one.
+
+    Args:
+      name: such as "mine.toml" or "demo".
+      overrides: KEY=VALUE strings, such as "training.epochs=3".
+
+    Raises:
+      ConfigError: there is no such file, or anything in it or in the overrides is wrong; one
+        line for every problem.
+    """
     path = pathlib.Path(name)
     if not path.suffix and not path.exists() and path.name == name:
         path = shipped_config(name)

@@ -20,7 +20,7 @@ import typer
 
 from components.storage.uri import is_remote
 from genreflow.cli import app as cli
-from pipeline.config.load import read_config
+from pipeline.config.load import load_config
 from tests.support import ROOT
 
 PAGE = ROOT / "docs" / "aws.md"
@@ -110,7 +110,7 @@ def test_every_genreflow_line_is_one_that_the_command_line_takes() -> None:
         seen.add(command)
         config = taken.params.get("config")
         if config:
-            settings = read_config(config, taken.params["overrides"])
+            settings = load_config(config, taken.params["overrides"])
             assert settings.dataset.kind == "fma"
             assert is_remote(taken.params["data_dir"])
         if command == "run":
@@ -135,7 +135,7 @@ def test_what_it_names_is_there() -> None:
     assert "requirements/gpu.lock" in paths
     for path in paths:
         assert (ROOT / path).is_file(), path
-    config = read_config("fma_small", [])
+    config = load_config("fma_small", [])
     for table, key in re.findall(r"(training)\.(\w+)", TEXT):
         assert hasattr(getattr(config, table), key), key
 
@@ -156,7 +156,7 @@ def test_what_the_disk_figures_say_is_what_check_data_says() -> None:
     from pipeline.prepare import disk_space
 
     for name, tracks in (("fma_small", 8000), ("fma_medium", 25000)):
-        config = read_config(name, [])
+        config = load_config(name, [])
         needed = disk_space.run_bytes(tracks, config.audio, config.models) / 1e9
         assert re.search(rf"`{name}` about {needed:.1f}(?!\d)", " ".join(TEXT.split())), needed
 

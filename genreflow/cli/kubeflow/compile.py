@@ -14,7 +14,7 @@ from rich.console import Console
 from components.common.errors import UsageError
 from genreflow.cli.quiet import quiet_stderr
 from pipeline.config.kubeflow import KubeflowSettings
-from pipeline.config.load import read_config, with_data_dir
+from pipeline.config.load import load_config, with_data_dir
 from pipeline.config.schema import Config
 from pipeline.display.text import escaped
 
@@ -38,7 +38,7 @@ def compile_pipeline(
       UsageError: what can be known to be wrong before anything runs.
       GenreflowError: the data, which is read here for Vertex AI, cannot be used.
     """
-    config = read_config(name, overrides)
+    config = load_config(name, overrides)
     if data_dir:
         dataset = dataclasses.replace(config.dataset, data_dir=data_dir)
         config = dataclasses.replace(config, dataset=dataset)
