@@ -46,7 +46,7 @@ from components.ensemble.members import (
     NETWORKS,
     choose,
 )
-from components.ensemble.rows import CLIP_KEYS, make_ensembles
+from components.ensemble.rows import make_ensembles
 from components.gate.decide import decide
 from components.gate.outcome import Decision
 from components.gate.scores import read_scores
@@ -54,7 +54,7 @@ from components.models.settings import ModelSettings
 from components.predictions import resampling
 from components.predictions.interval import Interval
 from components.predictions.rightness import right_by_track
-from components.predictions.table import make_table
+from components.predictions.table import CLIP_KEYS, make_table
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config
 
@@ -231,7 +231,7 @@ def run_gate(
     decision = decide(
         config.gate,
         genres,
-        read_scores(rows, clips[CLIP_KEYS], genres, every),
+        read_scores(rows, clips[list(CLIP_KEYS)], genres, every),
         candidate,
         best_baseline=best_baseline,
         against_serving=None,

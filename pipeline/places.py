@@ -9,6 +9,7 @@ import secrets
 
 from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
+from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
 from components.storage.uri import is_remote, join, place
@@ -16,8 +17,6 @@ from pipeline.config.storage import StorageSettings
 from pipeline.work_dir import WorkDir
 
 PIPELINE_NAME = "genreflow"
-MODEL_NAME = "genreflow"
-SAVED_MODEL = "saved_model.pb"
 OWNER_FILE = "genreflow-owner.txt"
 
 

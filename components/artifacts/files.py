@@ -17,7 +17,9 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from components.common.errors import DataError
 from components.storage import objects
+from components.storage.errors import ObjectMissing
 from components.storage.uri import is_remote
 
 # Tables and summaries; model files and examples are read by TensorFlow.
@@ -108,9 +110,12 @@ def read_bytes(path: str) -> bytes:
         return pathlib.Path(path).read_bytes()
     import tensorflow as tf
 
-    with tf.io.gfile.GFile(path, "rb") as file:
-        content: bytes = file.read()
-        return content
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            content: bytes = file.read()
+            return content
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(f"{path}: no such file") from error
 
 
 def read_text(path: str) -> str:
@@ -118,14 +123,27 @@ def read_text(path: str) -> str:
     return read_bytes(path).decode()
 
 
-def read_json(folder: str, name: str) -> Any:
-    """The content of a JSON file in a folder.
+def read_json(
+    folder: str, name: str, *, missing: str = "missing", remedy: str = "rerun the pipeline"
+) -> Any:
+    """Return the content of a JSON file in a folder.
+
+    Args:
+      folder: a path or a URI.
+      name: of the file.
+      missing: what to say if there is no such file.
+      remedy: what the user can do about a missing or damaged file.
 
     Raises:
-      FileNotFoundError, components.storage.errors.ObjectMissing: it is not there.
-      ValueError: it is no JSON.
+      DataError: the file is missing or is not JSON.
     """
-    return json.loads(read_text(os.path.join(folder, name)))
+    path = os.path.join(folder, name)
+    try:
+        return json.loads(read_text(path))
+    except (FileNotFoundError, ObjectMissing) as error:
+        raise DataError(f"{path}: {missing}; {remedy}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not valid JSON ({error}); {remedy}") from error
 
 
 def matching(folder: str, pattern: str) -> list[str]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from components.baselines.settings import BaselineName, BaselineSettings
 from components.common.cpu import usable_cores
 from components.common.errors import DataError
+from components.common.probabilities import are_probabilities
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -115,10 +116,9 @@ def probabilities(model: Model, features: Floats, genres: int) -> Floats:
             f"a baseline answers with {found.shape}, not {(len(features), genres)}: it was "
             "trained for other genres"
         )
-    sums = found.sum(axis=1, keepdims=True)
-    if not (np.isfinite(found).all() and (found >= 0).all() and (abs(sums - 1) < 1e-3).all()):
+    if not are_probabilities(found).all():
         raise DataError("a baseline's answers are no probabilities; train the baselines again")
-    return (found / sums).astype(np.float32)
+    return (found / found.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _fit_xgboost(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,18 +10,17 @@ from tfx.utils import io_utils, path_utils
 
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
-from components.artifacts.names import BASELINES_JSON, HISTORY_JSON, SELECTION_JSON
+from components.artifacts.names import BASELINES_JSON, HISTORY_JSON
 from components.common import progress
 from components.common.errors import DataError
 from components.ensemble.export import export_average
 from components.ensemble.members import NETWORKS, choose
 from components.ensemble.rows import Ensembles, make_ensembles
 from components.ensemble.settings import EnsembleSettings
-from components.gate.model_digest import read_model_digest
+from components.export.assets import read_identity, read_model_digest
 from components.predictions import metrics, table
 from components.predictions.predict import predict_split
-
-SPLITS = ("validation", "test")
+from components.predictions.selection import Selection, write_selection
 
 
 class Executor(ComponentExecutor):
@@ -65,14 +62,11 @@ class Executor(ComponentExecutor):
             )
         predictions_uri = outputs.uri("predictions")
         table.write_table(everything, predictions_uri)
-        selection = _selection(everything, genres, histories, baselines, ensembles, settings)
-        candidate = selection["candidate"]
-        selection["candidate_digest"] = read_model_digest(saved_models[candidate])
-        selection["audio_hash"] = audio_hash
-        artifact_files.write_text(
-            os.path.join(predictions_uri, SELECTION_JSON),
-            json.dumps(selection, indent=2, sort_keys=True),
+        selection = _selection(
+            everything, genres, audio_hash, histories, baselines, ensembles, settings, saved_models
         )
+        write_selection(selection, predictions_uri)
+        candidate = selection.candidate
         chosen = outputs.single("model")
         io_utils.copy_dir(saved_models[candidate], path_utils.serving_model_dir(chosen.uri))
         chosen.set_string_custom_property("architecture", candidate)
@@ -95,11 +89,9 @@ def _predictions(
 ) -> list[pd.DataFrame]:
     tables = []
     for name, saved_model in saved_models.items():
-        if artifact_files.read_json(os.path.join(saved_model, "assets"), "genres.json") != list(
-            genres
-        ):
+        if read_identity(saved_model).genres != tuple(genres):
             raise DataError(f"model {name} was trained for other genres than {list(genres)}")
-        for split in SPLITS:
+        for split in table.PREDICTED_SPLITS:
             clips, probabilities = predict_split(
                 saved_model,
                 examples_uri,
@@ -115,16 +107,18 @@ def _predictions(
 def _selection(
     rows: pd.DataFrame,
     genres: Sequence[str],
+    audio_hash: str,
     histories: Mapping[str, Any],
     baselines: Mapping[str, Any],
     ensembles: Ensembles,
     settings: EnsembleSettings,
-) -> dict[str, Any]:
-    """What the later nodes need to know of the models; chosen on validation alone."""
+    saved_models: Mapping[str, str],
+) -> Selection:
+    """Choose the candidate and the best baseline, on the validation split alone."""
     networks = sorted(histories)
     accuracy = {
         str(name): metrics.evaluate(found, genres, resamples=1).track_accuracy.value
-        for name, found in rows[rows["split"] == "validation"].groupby("model")
+        for name, found in rows[rows["split"] == table.VALIDATION].groupby("model")
     }
     kinds = {
         **dict.fromkeys(networks, "network"),
@@ -141,16 +135,20 @@ def _selection(
     seconds: dict[str, float | None] = dict.fromkeys(kinds)
     seconds |= {name: histories[name]["train_seconds"] for name in networks}
     seconds |= {name: values["train_seconds"] for name, values in baselines.items()}
-    return {
-        "candidate": choose({name: accuracy[name] for name in eligible}, parameters),
-        "best_baseline": choose({name: accuracy[name] for name in baselines}, parameters)
-        if baselines
-        else None,
-        "kinds": kinds,
-        "validation_track_accuracy": accuracy,
-        "parameters": parameters,
-        "train_seconds": seconds,
-        "members": {name: list(members) for name, members in ensembles.members.items()},
-        "weights": dict(ensembles.weights),
-        "genres": list(genres),
-    }
+    candidate = choose({name: accuracy[name] for name in eligible}, parameters)
+    best_baseline = (
+        choose({name: accuracy[name] for name in baselines}, parameters) if baselines else None
+    )
+    return Selection(
+        candidate=candidate,
+        candidate_digest=read_model_digest(saved_models[candidate]),
+        best_baseline=best_baseline,
+        kinds=kinds,
+        validation_track_accuracy=accuracy,
+        parameters=parameters,
+        train_seconds=seconds,
+        members=ensembles.members,
+        weights=ensembles.weights,
+        genres=genres,
+        audio_hash=audio_hash,
+    )

@@ -11,9 +11,8 @@ import pandas as pd
 from components.common.errors import DataError
 from components.ensemble.averages import average, likeliest_weights
 from components.ensemble.members import WEIGHTED, members_of
-from components.predictions.table import by_track, probability_columns
+from components.predictions.table import CLIP_KEYS, VALIDATION, by_track, probability_columns
 
-CLIP_KEYS = ["track_id", "artist_id", "clip_index", "label"]
 ORDER = ["split", "track_id", "clip_index"]
 
 
@@ -90,7 +89,7 @@ def _weights(
     tracks = {}
     for name in names:
         table = by_model[name]
-        tracks[name] = by_track(table[table["split"] == "validation"], genres)
+        tracks[name] = by_track(table[table["split"] == VALIDATION], genres)
     labels = tracks[names[0]]["label"].to_numpy(np.int64)
     return likeliest_weights(
         {name: found[columns].to_numpy() for name, found in tracks.items()}, labels

@@ -1,14 +1,16 @@
-"""What a served model answers: four signatures around a network. No Keras.
+"""The four signatures that a served model has around its network. Imports no Keras.
 
 serving_default    waveform float32 [batch, samples]
 serving_wav        audio string [batch], 16-bit PCM WAV files
 serving_examples   examples string [batch], serialized tf.Examples
 describe           query string [batch]; genres, rates, hash, model card
 
-The first three return `probabilities` float32 [batch, genres] and `genres` string of
-the same shape, so that a client needs no file beside the answer. What `query` holds is not
-looked at; it is there because TensorFlow Serving asks no signature without inputs over REST,
-nor at all while it batches, where a batch also needs a row of each output for each row asked.
+The first three return `probabilities` float32 [batch, genres] and `genres` string of the same
+shape, so that a client needs no file. The content of `query` is ignored. The input exists
+because TensorFlow Serving refuses signatures without inputs over REST, and always while it
+batches. Batching also needs a row of each output for each row of the request.
+
+components/common/model_contract.py has the same contract as plain data.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import tensorflow as tf
 
 from components.audio.params import DYNAMIC_RANGE_DB, MAX_SAMPLE, AudioParams
 from components.audio.spectrogram import mel_graph
+from components.common import model_contract as contract
 from components.examples import parser, schema
 
 # Clips that go through the network at once, so that an hour-long waveform needs no
@@ -28,7 +31,7 @@ CLIPS_AT_ONCE = 16
 
 
 def pictures(params: AudioParams) -> tf.TensorSpec:
-    """What a network takes: spectrograms in dB."""
+    """Return the type of a network's input: spectrograms in dB, `[batch, n_mels, frames]`."""
     return tf.TensorSpec([None, params.n_mels, params.frames], tf.float32, name="mel_db")
 
 
@@ -36,9 +39,9 @@ class ServingModule(tf.Module):  # type: ignore[misc]
     """The four signatures around one network.
 
     Attributes:
-      network: float32 `[batch, n_mels, frames]` in dB to probabilities `[batch, genres]`;
-        the one traced function that all signatures call, so the graph holds it once. A
-        loaded SavedModel has it too, which is how models become members of another.
+      network: function from float32 `[batch, n_mels, frames]` in dB to probabilities
+        `[batch, genres]`. All signatures call this one traced function, so the graph holds it
+        once. A loaded SavedModel has it too, so that an average can call its members'.
     """
 
     def __init__(
@@ -49,14 +52,14 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         genres: Sequence[str],
         card_json: str,
     ) -> None:
-        """Initializes the module.
+        """Initialize the module.
 
         Args:
           network: a tf.function with the input signature of `pictures(params)`.
-          variables: those that it uses.
-          params: of the spectrograms.
+          variables: the variables that it uses.
+          params: parameters of the spectrograms.
           genres: in label order.
-          card_json: what `describe` answers.
+          card_json: the model card, which `describe` returns.
         """
         super().__init__(name="genreflow")
         # The variables alone are tracked, no Keras objects: the SavedModel then holds no
@@ -68,20 +71,24 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         self.network = network
 
     def signatures(self) -> dict[str, Any]:
-        """Name to tf.function with its input signature, as tf.saved_model.save takes it."""
-        waveform = tf.TensorSpec([None, None], tf.float32, name="waveform")
-        audio = tf.TensorSpec([None], tf.string, name="audio")
-        examples = tf.TensorSpec([None], tf.string, name="examples")
-        query = tf.TensorSpec([None], tf.string, name="query")
+        """Return each signature's tf.function by name, as tf.saved_model.save takes them."""
+        methods = {
+            contract.SERVING_DEFAULT: self.waveform,
+            contract.SERVING_WAV: self.wav,
+            contract.SERVING_EXAMPLES: self.examples,
+            contract.DESCRIBE: self.describe,
+        }
         return {
-            "serving_default": tf.function(self.waveform, input_signature=[waveform]),
-            "serving_wav": tf.function(self.wav, input_signature=[audio]),
-            "serving_examples": tf.function(self.examples, input_signature=[examples]),
-            "describe": tf.function(self.describe, input_signature=[query]),
+            name: tf.function(method, input_signature=_input_specs(name))
+            for name, method in methods.items()
         }
 
     def waveform(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Mono float32 `[batch, samples]` at the model's rate, at least one clip long."""
+        """Predict mono waveforms at the model's rate, at least one clip long.
+
+        Args:
+          waveform: float32 `[batch, samples]`; full scale is 1.
+        """
         rate = self._params.sample_rate_hz
         sound = tf.reduce_all(tf.abs(waveform) <= MAX_SAMPLE)  # false for NaN too
         checks = [
@@ -95,7 +102,11 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         return self._answer(self._track_probabilities(waveform))
 
     def wav(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
-        """16-bit PCM WAV files, string `[batch]`, each of its own length and channels."""
+        """Predict 16-bit PCM WAV files, which may differ in length and channels.
+
+        Args:
+          audio: string `[batch]`.
+        """
         rate = self._params.sample_rate_hz
 
         def one(wav_bytes: tf.Tensor) -> tf.Tensor:
@@ -116,7 +127,11 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         return self._answer(tf.map_fn(one, audio, fn_output_signature=spec))
 
     def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized tf.Examples, string `[batch]`; only `mel_db` is read."""
+        """Predict serialized tf.Examples, of which only `mel_db` is read.
+
+        Args:
+          examples: string `[batch]`.
+        """
         parsed = tf.io.parse_example(
             examples, {schema.MEL_DB: tf.io.FixedLenFeature([], tf.string)}
         )
@@ -128,10 +143,14 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         return self._answer(_in_chunks(self.network, mel_db, len(self._genres)))
 
     def describe(self, query: tf.Tensor) -> dict[str, tf.Tensor]:
-        """What the model is, once for each of the questions, string `[batch]`: constants."""
+        """Return the description of the model, repeated for each row of the request.
+
+        Args:
+          query: string `[batch]`; its content is ignored.
+        """
         rows = tf.shape(query)
         return {
-            "genres": self._genre_rows(rows[0]),
+            contract.GENRES: self._genre_rows(rows[0]),
             "sample_rate_hz": tf.fill(rows, tf.constant(self._params.sample_rate_hz, tf.int64)),
             "clip_samples": tf.fill(rows, tf.constant(self._params.clip_samples, tf.int64)),
             "audio_params": tf.fill(rows, self._params.digest()),
@@ -146,7 +165,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         )
 
     def _track_probabilities(self, waveform: tf.Tensor) -> tf.Tensor:
-        """`[batch, samples]` to `[batch, genres]`: the mean over each row's whole clips."""
+        """Return the mean over each row's whole clips: `[batch, samples]` to `[batch, genres]`."""
         clip_samples, genres = self._params.clip_samples, len(self._genres)
         rows, clips = tf.shape(waveform)[0], tf.shape(waveform)[1] // clip_samples
         flat = tf.reshape(waveform[:, : clips * clip_samples], [rows * clips, clip_samples])
@@ -159,15 +178,23 @@ class ServingModule(tf.Module):  # type: ignore[misc]
 
     def _answer(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
         names = self._genre_rows(tf.shape(probabilities)[0])
-        return {"probabilities": probabilities, "genres": names}
+        return {contract.PROBABILITIES: probabilities, contract.GENRES: names}
 
     def _genre_rows(self, rows: tf.Tensor) -> tf.Tensor:
-        """String `[rows, genres]`."""
+        """Return the genres for each row, string `[rows, genres]`."""
         return tf.tile(tf.constant([self._genres]), [rows, 1])
 
 
+def _input_specs(signature: str) -> list[tf.TensorSpec]:
+    inputs = contract.SIGNATURES[signature].inputs
+    return [
+        tf.TensorSpec([None] * tensor.rank, tensor.dtype, name=name)
+        for name, tensor in inputs.items()
+    ]
+
+
 def _in_chunks(function: Any, rows: tf.Tensor, outputs: int) -> tf.Tensor:
-    """`function` over slices of at most CLIPS_AT_ONCE rows; float32 `[rows, outputs]`."""
+    """Apply a function to slices of CLIPS_AT_ONCE rows or fewer; float32 `[rows, outputs]`."""
     total = tf.shape(rows)[0]
 
     def body(start: tf.Tensor, done: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

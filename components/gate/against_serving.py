@@ -9,10 +9,16 @@ import tensorflow as tf
 
 from components.common.errors import DataError
 from components.common.escape import printable
-from components.export.seen_tracks import read_seen, track_digest
-from components.gate import evidence
+from components.common.model_contract import SERVING_EXAMPLES
+from components.export.assets import (
+    ModelIdentity,
+    read_identity,
+    read_seen_tracks,
+    signature_problem,
+    track_digest,
+)
 from components.gate.comparison import Comparison, compare
-from components.gate.scores import TEST, Scores, read_scores
+from components.gate.scores import Scores, read_scores
 from components.predictions import table
 from components.predictions.predict import predict_split
 
@@ -22,7 +28,7 @@ NAME = "the serving model"
 def compare_with_serving(
     scores: Scores,
     name: str,
-    candidate: evidence.ExportedModel,
+    candidate: ModelIdentity,
     *,
     saved_model: str,
     version: str,
@@ -47,8 +53,8 @@ def compare_with_serving(
     """
     other = f"{NAME} (version {printable(version)})" if version else NAME
     try:
-        serving = evidence.read_model(saved_model)
-        seen = read_seen(saved_model)
+        serving = read_identity(saved_model)
+        seen = read_seen_tracks(saved_model)
     except DataError as error:
         return f"{other} does not say what it is ({printable(str(error))})"
     if serving.digest == candidate.digest:
@@ -59,15 +65,15 @@ def compare_with_serving(
         return f"{other} knows other genres ({listed})"
     if serving.audio_hash != candidate.audio_hash:
         return f"{other} hears with other audio parameters ({printable(serving.audio_hash)})"
-    problem = evidence.signature_problem(saved_model, len(candidate.genres))
+    problem = signature_problem(saved_model, SERVING_EXAMPLES, len(candidate.genres))
     if problem:
-        return f"{other} has {problem}"
+        return f"{other} {problem}"
     unseen = np.array([track_digest(track) not in seen for track in scores.track_ids])
     if not unseen.any():
         return f"{other} was trained or chosen on every one of the {len(unseen)} test tracks"
     try:
-        clips, probabilities = predict_split(saved_model, examples_uri, TEST, advance)
-        rows = table.make_table(NAME, TEST, clips, probabilities, candidate.genres)
+        clips, probabilities = predict_split(saved_model, examples_uri, table.TEST, advance)
+        rows = table.make_table(NAME, table.TEST, clips, probabilities, candidate.genres)
     except (tf.errors.OpError, FileNotFoundError, DataError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         return f"{other} cannot predict these examples ({printable(reason)})"

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from components.common.escape import printable
+from components.ensemble.members import ALL
 from components.gate import rules
 from components.gate.comparison import Comparison, compare
 from components.gate.outcome import Decision
 from components.gate.scores import Scores
 from components.gate.settings import GateSettings
 from components.predictions import resampling
-
-ENSEMBLE_ALL = "ensemble_all"
 
 
 def decide(
@@ -34,7 +33,7 @@ def decide(
     Args:
       settings: the [gate] table.
       genres: in label order.
-      scores: on the test split, of the candidate, the best baseline and ENSEMBLE_ALL, as
+      scores: on the test split, of the candidate, the best baseline and ALL, as
         far as there are such.
       candidate: its name there.
       best_baseline: the best on validation; None where none were trained.
@@ -54,9 +53,9 @@ def decide(
     baseline: Comparison | str = "no baselines were trained (baselines.models names none)"
     if best_baseline is not None:
         baseline = against(best_baseline, f"the best baseline ({printable(best_baseline)})")
-    ensemble: Comparison | str = f"there is no average of all models ({ENSEMBLE_ALL})"
-    if ENSEMBLE_ALL in scores.right:
-        ensemble = against(ENSEMBLE_ALL, "the average of all models")
+    ensemble: Comparison | str = f"there is no average of all models ({ALL})"
+    if ALL in scores.right:
+        ensemble = against(ALL, "the average of all models")
     accuracy = resampling.share(ours, scores.groups, resamples=resamples)
     recall = scores.recall(candidate, genres, resamples)
     return Decision(

@@ -13,14 +13,18 @@ from components.artifacts.base_executor import Artifacts, ComponentExecutor, Par
 from components.artifacts.names import DECISION_JSON
 from components.common import progress
 from components.common.errors import DataError
-from components.gate import evidence, rules, scores
+from components.ensemble.members import ALL
+from components.export.assets import ModelIdentity, read_identity, read_model_digest
+from components.gate import rules, scores
 from components.gate.against_serving import compare_with_serving
 from components.gate.comparison import Comparison
-from components.gate.decide import ENSEMBLE_ALL, decide
-from components.gate.model_digest import read_model_digest
+from components.gate.decide import decide
+from components.gate.inputs import check_one_run, read_baselines_hash
 from components.gate.outcome import Decision
 from components.gate.settings import GateSettings
 from components.predictions import table
+from components.predictions.predict import read_clips
+from components.predictions.selection import read_selection
 
 # The value of the parameter `serving` where nothing can look for the model that serves.
 SERVING_UNKNOWN = "unknown"
@@ -38,14 +42,14 @@ class Executor(ComponentExecutor):
         settings = parameters.parse("gate", GateSettings)
         genres = parameters.json("genres")
 
-        candidate = evidence.read_model(path_utils.serving_model_dir(model.uri))
-        selection = evidence.read_selection(predictions_uri)
+        candidate = read_identity(path_utils.serving_model_dir(model.uri))
+        selection = read_selection(predictions_uri)
         name = model.get_string_custom_property("architecture")
-        evidence.check_selection(selection, candidate, name, genres)
-        others = {selection.best_baseline or "", ENSEMBLE_ALL} & selection.models
+        check_one_run(selection, candidate, name, genres)
+        others = {selection.best_baseline or "", ALL} & set(selection.kinds)
         found = scores.read_scores(
             table.read_table(predictions_uri),
-            evidence.read_test_clips(examples.uri),
+            read_clips(examples.uri, table.TEST),
             genres,
             [name, *sorted(others)],
         )
@@ -62,7 +66,7 @@ class Executor(ComponentExecutor):
                 "candidate": candidate.audio_hash,
                 "examples": examples.get_string_custom_property("audio_hash"),
                 "predictions": selection.audio_hash,
-                **({"baselines": evidence.read_baselines_hash(baselines.uri)} if baselines else {}),
+                **({"baselines": read_baselines_hash(baselines.uri)} if baselines else {}),
             },
             candidate_digest=candidate.digest,
             serving_digest=_digest(serving) if serving else None,
@@ -86,7 +90,7 @@ def _against_serving(
     settings: GateSettings,
     found: scores.Scores,
     name: str,
-    candidate: evidence.ExportedModel,
+    candidate: ModelIdentity,
     examples_uri: str,
 ) -> Comparison | str | None:
     if not serving:

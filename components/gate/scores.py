@@ -20,11 +20,8 @@ from components.common.escape import printable
 from components.predictions import resampling
 from components.predictions.interval import Interval
 from components.predictions.rightness import right_by_track
-from components.predictions.table import probability_columns
+from components.predictions.table import CLIP_KEYS, TEST, check_probabilities
 
-TEST = "test"
-CLIP_KEYS = ("track_id", "artist_id", "clip_index", "label")
-_SUM_TOLERANCE = 1e-3  # as components.predictions.table refuses it
 _DIGEST_DIGITS = 16
 
 
@@ -90,7 +87,7 @@ def read_scores(
         rows = table[(table["model"] == model) & (table["split"] == TEST)]
         if rows.empty:
             raise DataError(
-                f"the predictions have no test rows of {printable(model)}: run it again"
+                f"the predictions have no test rows of {printable(model)}; rerun the pipeline"
             )
         _check_clips(model, _in_order(rows), wanted)
         tracks = right_by_track(rows, genres)
@@ -105,43 +102,18 @@ def read_scores(
     )
 
 
-def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
-    """Raises DataError unless every row has probabilities of exactly these genres."""
-    columns = probability_columns(genres)
-    found = [str(column) for column in table.columns if str(column).startswith("p_")]
-    if found != columns:
-        raise DataError(
-            f"the predictions are of the genres {_named(found)}, this run's are "
-            f"{_named(columns)}: they are another run's; run it again"
-        )
-    values = table[columns].to_numpy(dtype=float)
-    # Stated positively, so that NaN fails.
-    sound = (values >= 0).all(axis=1) & (np.abs(values.sum(axis=1) - 1) <= _SUM_TOLERANCE)
-    if not sound.all():
-        first = table.iloc[int(np.argmin(sound))]
-        raise DataError(
-            f"{int((~sound).sum())} predictions are not probabilities (not finite, negative, or "
-            f"not adding up to 1); the first is of model {printable(str(first['model']))}, split "
-            f"{printable(str(first['split']))}, track {printable(str(first['track_id']))}"
-        )
-
-
 def _check_clips(model: str, rows: pd.DataFrame, wanted: pd.DataFrame) -> None:
     if rows.equals(wanted):
         return
     found, expected = set(rows["track_id"]), set(wanted["track_id"])
     raise DataError(
-        f"the predictions of {printable(model)} are not of this run's test clips: {len(rows)} rows "
-        f"of {len(found)} tracks, the examples have {len(wanted)} of {len(expected)}, and "
-        f"{len(found & expected)} tracks are in both (else clips, artists or labels differ); "
-        "they are another run's: run it again"
+        f"the predictions of {printable(model)} are not of this run's test clips: they have "
+        f"{len(rows)} rows of {len(found)} tracks, the examples have {len(wanted)} rows of "
+        f"{len(expected)} tracks, and {len(found & expected)} tracks are in both (if the "
+        "counts agree, clips, artists or labels differ); rerun the pipeline"
     )
 
 
 def _in_order(clips: pd.DataFrame) -> pd.DataFrame:
     keys = clips[list(CLIP_KEYS)].astype({"clip_index": "int64", "label": "int64"})
     return keys.sort_values(["track_id", "clip_index"], kind="stable", ignore_index=True)
-
-
-def _named(columns: Iterable[str]) -> str:
-    return ", ".join(printable(column.removeprefix("p_")) for column in columns)

@@ -8,6 +8,8 @@ from typing import Any
 import tensorflow as tf
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
+from components.common.model_contract import SAVED_MODEL
+
 
 class ServingModelStrategy(ResolverStrategy):  # type: ignore[misc]
     """Resolves PushedModel to the latest with `pushed` = 1 whose push destination exists.
@@ -28,8 +30,6 @@ def _serving(artifacts: list[Any]) -> list[Any]:
         for artifact in sorted(artifacts, key=lambda a: a.id, reverse=True)
         if artifact.get_int_custom_property("pushed") == 1
         and tf.io.gfile.exists(
-            os.path.join(
-                artifact.get_string_custom_property("pushed_destination"), "saved_model.pb"
-            )
+            os.path.join(artifact.get_string_custom_property("pushed_destination"), SAVED_MODEL)
         )
     ]

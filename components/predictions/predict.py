@@ -15,10 +15,38 @@ import numpy.typing as npt
 import pandas as pd
 import tensorflow as tf
 
+from components.common import model_contract as contract
 from components.common.errors import DataError
 from components.examples import parser, reader, schema
+from components.predictions.table import CLIP_KEYS
 
 BATCH = 64
+
+
+def find_split(examples_uri: str, split: str) -> reader.Files:
+    """Return the files of a split of an Examples artifact, sorted."""
+    return reader.find([os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")])
+
+
+def read_clips(examples_uri: str, split: str) -> pd.DataFrame:
+    """Return the clips of a split.
+
+    Args:
+      examples_uri: root of an Examples artifact.
+      split: the split's name.
+
+    Returns:
+      `track_id`, `artist_id`, `clip_index`, `label`, one row per clip.
+
+    Raises:
+      DataError: there are no clips, or a file cannot be read.
+    """
+    files = find_split(examples_uri, split)
+    with reader.readable(files):
+        frames = [_keys(batch) for batch in reader.blocks(files).rebatch(BATCH).prefetch(2)]
+    if not frames:
+        raise DataError(f"the {split} split has no clips: {files}")
+    return pd.concat(frames, ignore_index=True)
 
 
 def predict_split(
@@ -38,14 +66,14 @@ def predict_split(
     Raises:
       DataError: there are no files, or one cannot be read.
     """
-    signature = tf.saved_model.load(saved_model).signatures["serving_examples"]
-    files = reader.find([os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")])
+    signature = tf.saved_model.load(saved_model).signatures[contract.SERVING_EXAMPLES]
+    files = find_split(examples_uri, split)
     keys: list[pd.DataFrame] = []
     probabilities: list[npt.NDArray[np.float32]] = []
     with reader.readable(files), _whole_float32():
         for batch in reader.blocks(files).rebatch(BATCH).prefetch(2):
-            outputs = signature(examples=batch)
-            probabilities.append(outputs["probabilities"].numpy())
+            outputs = signature(**{contract.EXAMPLES: batch})
+            probabilities.append(outputs[contract.PROBABILITIES].numpy())
             keys.append(_keys(batch))
             advance(len(keys[-1]))
     if not keys:
@@ -68,8 +96,7 @@ def _whole_float32() -> Iterator[None]:
 
 def _keys(batch: tf.Tensor) -> pd.DataFrame:
     parsed = parser.parse_keys(batch)
-    names = (schema.TRACK_ID, schema.ARTIST_ID, schema.CLIP_INDEX, schema.LABEL)
-    frame = pd.DataFrame({name: parsed[name].numpy() for name in names})
+    frame = pd.DataFrame({name: parsed[name].numpy() for name in CLIP_KEYS})
     for name in (schema.TRACK_ID, schema.ARTIST_ID):
         frame[name] = frame[name].str.decode("utf-8")
     return frame

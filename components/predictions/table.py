@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +17,19 @@ import pandas as pd
 from components.artifacts import files as artifact_files
 from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError
+from components.common.escape import printable
+from components.common.probabilities import are_probabilities
 
-KEYS = ("model", "split", "track_id", "artist_id", "clip_index", "label")
+CLIP_KEYS = ("track_id", "artist_id", "clip_index", "label")
+KEYS = ("model", "split", *CLIP_KEYS)
+VALIDATION, TEST = "validation", "test"
+PREDICTED_SPLITS = (VALIDATION, TEST)
+_PREFIX = "p_"
 
 
 def probability_columns(genres: Sequence[str]) -> list[str]:
     """The names of the probability columns, in label order."""
-    return [f"p_{genre}" for genre in genres]
+    return [f"{_PREFIX}{genre}" for genre in genres]
 
 
 def make_table(
@@ -50,18 +56,45 @@ def make_table(
             f"model {model}, split {split}: probabilities are {probabilities.shape}, "
             f"not {(len(clips), len(genres))}"
         )
-    sums = probabilities.sum(axis=1)
-    if not np.isfinite(probabilities).all() or (abs(sums - 1) > 1e-3).any():
+    if not are_probabilities(probabilities).all():
         raise DataError(
             f"model {model}, split {split}: its outputs are not probabilities "
-            "(not finite, or not adding up to 1)"
+            "(not finite, negative, or not adding up to 1)"
         )
     table = pd.DataFrame({"model": model, "split": split}, index=range(len(clips)))
-    for column in KEYS[2:]:
+    for column in CLIP_KEYS:
         table[column] = clips[column].to_numpy()
     for index, column in enumerate(probability_columns(genres)):
         table[column] = probabilities[:, index].astype(np.float32)
     return table.sort_values(["track_id", "clip_index"], kind="stable", ignore_index=True)
+
+
+def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
+    """Check that every row has probabilities of exactly the given genres.
+
+    Args:
+      table: rows of any models and splits.
+      genres: in label order.
+
+    Raises:
+      DataError: a genre is missing, additional or in another place, or a row's numbers are
+        not probabilities.
+    """
+    columns = probability_columns(genres)
+    found = [str(column) for column in table.columns if str(column).startswith(_PREFIX)]
+    if found != columns:
+        raise DataError(
+            f"the predictions are of the genres {_listed(found)}, but this run's genres are "
+            f"{_listed(columns)}: they are from another run; rerun the pipeline"
+        )
+    sound = are_probabilities(table[columns].to_numpy(dtype=float))
+    if not sound.all():
+        first = table.iloc[int(np.argmin(sound))]
+        raise DataError(
+            f"{int((~sound).sum())} predictions are not probabilities (not finite, negative, or "
+            f"not adding up to 1); the first is of model {printable(str(first['model']))}, split "
+            f"{printable(str(first['split']))}, track {printable(str(first['track_id']))}"
+        )
 
 
 def write_table(table: pd.DataFrame, directory: str) -> str:
@@ -94,3 +127,7 @@ def by_track(table: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:
     tracks = grouped[["artist_id", "label"]].first()
     tracks[probability_columns(genres)] = grouped[probability_columns(genres)].mean()
     return tracks.reset_index()
+
+
+def _listed(columns: Iterable[str]) -> str:
+    return ", ".join(printable(column.removeprefix(_PREFIX)) for column in columns)

@@ -22,6 +22,7 @@ from components.artifacts.names import (
     SELECTION_JSON,
 )
 from components.common.errors import DataError
+from components.export.assets import read_card
 from components.predictions import table
 
 MAX_REJECTS = 50
@@ -107,7 +108,7 @@ def read(
         baselines=None
         if baselines is None
         else artifact_files.read_json(baselines, BASELINES_JSON),
-        card=artifact_files.read_json(os.path.join(saved_model, "assets"), "model_card.json"),
+        card=read_card(saved_model),
         data=data,
     )
 

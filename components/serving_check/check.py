@@ -15,17 +15,22 @@ import numpy.typing as npt
 from components.audio.params import AudioParams
 from components.audio.spectrogram.mel import log_mel
 from components.audio.spectrogram.stored import to_stored
+from components.common import model_contract as contract
 from components.examples.writer import Clip, serialize
+from components.export.assets import ModelAssets
 from components.serving_check import sounds
-from components.serving_check.candidate import VERSION, Assets
+from components.serving_check.candidate import VERSION
 from components.serving_check.clips import KnownClips
 from components.serving_check.outcome import CheckFailed, SignatureCheck
 from components.serving_check.trial import Asked, Probabilities, Trial, check_model
 
-EXAMPLES, WAVEFORM, WAV, DESCRIBE = (
-    "serving_examples", "serving_default", "serving_wav", "describe",
-)  # fmt: skip
-SIGNATURES = (DESCRIBE, EXAMPLES, WAVEFORM, WAV)
+# In the order in which they are tried.
+SIGNATURES = (
+    contract.DESCRIBE,
+    contract.SERVING_EXAMPLES,
+    contract.SERVING_DEFAULT,
+    contract.SERVING_WAV,
+)
 # Clips in one request, so that long clips make no message that a server refuses.
 EXAMPLES_AT_ONCE = 16
 SAMPLES_AT_ONCE = 2_000_000
@@ -33,7 +38,7 @@ SAMPLES_AT_ONCE = 2_000_000
 
 def check_server(
     client: Asked,
-    assets: Assets,
+    assets: ModelAssets,
     clips: KnownClips,
     tolerance: float,
     advance: Callable[[str], None] = lambda signature: None,
@@ -49,10 +54,10 @@ def check_server(
     """
     heard = _Sounds(assets.params)
     trials: dict[str, Callable[[Trial], str]] = {
-        DESCRIBE: lambda trial: _describe(trial, assets),
-        EXAMPLES: lambda trial: _examples(trial, clips),
-        WAVEFORM: lambda trial: _waveform(trial, heard),
-        WAV: lambda trial: _wav(trial, heard),
+        contract.DESCRIBE: lambda trial: _describe(trial, assets),
+        contract.SERVING_EXAMPLES: lambda trial: _examples(trial, clips),
+        contract.SERVING_DEFAULT: lambda trial: _waveform(trial, heard),
+        contract.SERVING_WAV: lambda trial: _wav(trial, heard),
     }
     done: list[SignatureCheck] = []
     for signature in SIGNATURES:
@@ -90,10 +95,11 @@ class _Sounds:
         examples = [
             serialize(Clip("", "", "", 0, 0, 0.0, to_stored(m)), self.params) for m in mel_db
         ]
-        return trial.ask({"examples": np.array(examples, object)}, len(clips), EXAMPLES)
+        inputs = {contract.EXAMPLES: np.array(examples, object)}
+        return trial.ask(inputs, len(clips), contract.SERVING_EXAMPLES)
 
 
-def _describe(trial: Trial, assets: Assets) -> str:
+def _describe(trial: Trial, assets: ModelAssets) -> str:
     """What the server says of the model, against the model's files."""
     states = trial.client.states()
     if states != {VERSION: "AVAILABLE"}:
@@ -101,13 +107,13 @@ def _describe(trial: Trial, assets: Assets) -> str:
     lacking = set(SIGNATURES) - trial.client.signatures()
     if lacking:
         raise CheckFailed(f"GetModelMetadata: no signature {', '.join(sorted(lacking))}")
-    answer = trial.client.predict(DESCRIBE, {"query": np.array([b""], object)})
-    check_model(answer, DESCRIBE)
+    answer = trial.client.predict(contract.DESCRIBE, {contract.QUERY: np.array([b""], object)})
+    check_model(answer, contract.DESCRIBE)
     try:
         rows = {name: value.tolist() for name, value in answer.outputs.items()}
         outputs = {name: row for name, (row,) in rows.items()}  # of one question
         said = {
-            "genres": [name.decode() for name in outputs["genres"]],
+            "genres": [name.decode() for name in outputs[contract.GENRES]],
             "sample_rate_hz": outputs["sample_rate_hz"],
             "clip_samples": outputs["clip_samples"],
             "audio_params": outputs["audio_params"].decode(),
@@ -119,7 +125,7 @@ def _describe(trial: Trial, assets: Assets) -> str:
         "genres": list(assets.genres),
         "sample_rate_hz": assets.params.sample_rate_hz,
         "clip_samples": assets.params.clip_samples,
-        "audio_params": assets.params_digest,
+        "audio_params": assets.audio_hash,
         "model_card": assets.card,
     }
     for name, value in files.items():
@@ -137,7 +143,7 @@ def _examples(trial: Trial, clips: KnownClips) -> str:
     for start in range(0, len(clips.names), EXAMPLES_AT_ONCE):
         part = slice(start, start + EXAMPLES_AT_ONCE)
         names = clips.names[part]
-        got = trial.ask({"examples": clips.examples[part]}, len(names))
+        got = trial.ask({contract.EXAMPLES: clips.examples[part]}, len(names))
         trial.compare(got, clips.expected[part], names, truth)
     part = slice(0, 2)
     instances = [{"b64": base64.b64encode(raw).decode()} for raw in clips.examples[part]]
@@ -155,16 +161,16 @@ def _waveform(trial: Trial, heard: _Sounds) -> str:
     batches = [names[:1], *(names[i : i + at_once] for i in range(0, len(names), at_once))]
     for batch in batches:
         rows = np.stack([sounds.waveform(heard.short[name]) for name in batch])
-        got = trial.ask({"waveform": rows}, len(batch))
+        got = trial.ask({contract.WAVEFORM: rows}, len(batch))
         trial.compare(got, _of(heard, batch), batch, "by its spectrogram")
-    got = trial.ask({"waveform": sounds.waveform(heard.long)[np.newaxis]}, 1)
+    got = trial.ask({contract.WAVEFORM: sounds.waveform(heard.long)[np.newaxis]}, 1)
     trial.compare(got, _of(heard, ["long"]), ["two clips and a half"], "by its spectrograms")
 
     silence = np.zeros((1, params.clip_samples), np.float32)
     broken = silence.copy()
     broken[0, params.clip_samples // 2] = np.nan
-    trial.refused({"waveform": broken}, "a sample that is not a number")
-    trial.refused({"waveform": silence[:, :-1]}, "a waveform one sample shorter than a clip")
+    trial.refused({contract.WAVEFORM: broken}, "a sample that is not a number")
+    trial.refused({contract.WAVEFORM: silence[:, :-1]}, "a waveform one sample shorter than a clip")
     return f"{len(names) + 1} sounds as by their spectrograms; what is no sound is refused"
 
 
@@ -175,9 +181,9 @@ def _wav(trial: Trial, heard: _Sounds) -> str:
     files["long"] = sounds.wav_bytes(heard.long, rate)
     names = list(files)
     for batch in (names[:1], names[-2:]):
-        got = trial.ask({"audio": np.array([files[n] for n in batch], object)}, len(batch))
+        got = trial.ask({contract.AUDIO: np.array([files[n] for n in batch], object)}, len(batch))
         trial.compare(got, _of(heard, batch), batch, "by its spectrogram")
-    trial.refused({"audio": np.array([b"RIFF no sound"], object)}, "a file that is no WAV")
+    trial.refused({contract.AUDIO: np.array([b"RIFF no sound"], object)}, "a file that is no WAV")
     return "WAV files as by their spectrograms; what is none is refused"
 
 

@@ -25,7 +25,7 @@ from tensorflow_serving.apis import (
 )
 
 from components.common.escape import printable
-from components.export.warmup import MODEL_NAME
+from components.common.model_contract import MODEL_NAME
 from components.serving_check.outcome import CheckFailed
 
 MAX_MESSAGE_BYTES = 256 << 20

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import glob
 import hashlib
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,10 +12,10 @@ import pandas as pd
 
 from components.common.escape import printable
 from components.examples import parser, reader, schema
-from components.predictions.table import probability_columns
+from components.predictions.predict import find_split
+from components.predictions.table import TEST, probability_columns
 from components.serving_check.outcome import CheckFailed
 
-TEST = "test"
 _BATCH = 256
 Key = tuple[str, int]
 
@@ -95,7 +93,7 @@ def _name(key: Key) -> str:
 
 
 def _read(examples_uri: str, wanted: set[Key]) -> dict[Key, bytes]:
-    files = reader.find([os.path.join(glob.escape(examples_uri), f"Split-{TEST}", "*")])
+    files = find_split(examples_uri, TEST)
     found: dict[Key, bytes] = {}
     with reader.readable(files):
         for batch in reader.blocks(files).rebatch(_BATCH).prefetch(2):

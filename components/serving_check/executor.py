@@ -16,8 +16,10 @@ from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
 from components.artifacts.names import SERVING_CHECK_JSON
 from components.common import progress
-from components.gate.evidence import read_selection
+from components.common.errors import DataError
+from components.export.assets import ModelAssets, read_assets
 from components.predictions import table
+from components.predictions.selection import read_selection
 from components.serving_check import candidate, server_process
 from components.serving_check.check import SIGNATURES, check_server
 from components.serving_check.client import Client
@@ -60,7 +62,10 @@ def _try(
     name = read_selection(predictions_uri).candidate
     rows = table.read_table(predictions_uri)
     try:
-        assets = candidate.read_assets(saved_model)
+        assets = read_assets(saved_model)
+    except DataError as error:
+        return Outcome("failed", f"the model's files: {error}")
+    try:
         clips = read_test_clips(rows, name, assets.genres, examples_uri, settings.examples)
     except CheckFailed as failure:
         return Outcome("failed", str(failure))
@@ -72,7 +77,7 @@ def _try(
 
 def _serve(
     saved_model: str,
-    assets: candidate.Assets,
+    assets: ModelAssets,
     clips: KnownClips,
     settings: ServingSettings,
     scratch: pathlib.Path,

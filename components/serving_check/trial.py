@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from components.common import model_contract as contract
 from components.common.escape import printable
-from components.export.warmup import MODEL_NAME
 from components.serving_check.candidate import VERSION
 from components.serving_check.client import Answer
 from components.serving_check.outcome import CheckFailed
@@ -60,21 +60,21 @@ class Trial:
         signature = signature or self.signature
         answer = self.client.predict(signature, inputs)
         check_model(answer, signature)
-        names = answer.outputs.get("genres")
+        names = answer.outputs.get(contract.GENRES)
         expected = [[genre.encode() for genre in self._genres]] * rows
         if names is None or names.tolist() != expected:
             raise CheckFailed(
                 "the answer's genres are not the model's "
                 f"({', '.join(map(printable, self._genres))}), a row for each of {rows}"
             )
-        return self._probabilities(answer.outputs.get("probabilities"), rows)
+        return self._probabilities(answer.outputs.get(contract.PROBABILITIES), rows)
 
     def ask_rest(self, instances: list[Any]) -> Probabilities:
         """The same over REST, in row format."""
         found = self.client.rest_predict(self.signature, instances)
         try:
-            genres = [row["genres"] for row in found]
-            probabilities = np.array([row["probabilities"] for row in found], np.float32)
+            genres = [row[contract.GENRES] for row in found]
+            probabilities = np.array([row[contract.PROBABILITIES] for row in found], np.float32)
         except (LookupError, TypeError, ValueError) as error:
             raise CheckFailed("REST: a prediction without probabilities and genres") from error
         if genres != [list(self._genres)] * len(instances):
@@ -123,8 +123,8 @@ class Trial:
 def check_model(answer: Answer, signature: str) -> None:
     """Raises CheckFailed unless an answer names the model, version and signature it is from."""
     said = (answer.name, answer.version, answer.signature)
-    if said != (MODEL_NAME, VERSION, signature):
+    if said != (contract.MODEL_NAME, VERSION, signature):
         raise CheckFailed(
             f"the answer's model_spec says {printable(str(said))}, "
-            f"not {(MODEL_NAME, VERSION, signature)}"
+            f"not {(contract.MODEL_NAME, VERSION, signature)}"
         )

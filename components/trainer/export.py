@@ -12,10 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.common.probabilities import are_probabilities
 from components.export.saved_model import write_saved_model
 from components.export.serving_module import pictures
-
-PROBABILITY_SUM_TOLERANCE = 1e-3
 
 
 def export_saved_model(
@@ -114,7 +113,5 @@ def _check_model(model: keras.Model, params: AudioParams, genres: Sequence[str])
             f"{model.name} returns {answers.shape} for three pictures, not (3, {len(genres)}): "
             f"one probability for each of {list(genres)}"
         )
-    # Stated positively, so that NaN fails.
-    sums_to_one = np.abs(answers.sum(axis=1) - 1) <= PROBABILITY_SUM_TOLERANCE
-    if not ((answers >= 0).all() and sums_to_one.all()):
+    if not are_probabilities(answers).all():
         raise ValueError(f"{model.name} does not return probabilities: {answers.tolist()}")

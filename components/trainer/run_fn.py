@@ -26,7 +26,7 @@ from components.artifacts.names import HISTORY_JSON, TRAINING_CURVES_PNG
 from components.common import progress
 from components.common.errors import DataError
 from components.examples import reader
-from components.export.seen_tracks import seen_json
+from components.export.assets import seen_tracks_of
 from components.models import registry
 from components.models.network import Network
 from components.models.settings import ModelSettings
@@ -119,7 +119,7 @@ def run_fn(fn_args: Any) -> None:
             **history.model_card(values, train_split.labels),
             "synthetic": task.synthetic,
         },
-        seen=seen_json(
+        seen=seen_tracks_of(
             {
                 "train": reader.track_ids(reader.find(fn_args.train_files)),
                 "validation": reader.track_ids(reader.find(fn_args.eval_files)),

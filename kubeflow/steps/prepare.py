@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
+from components.common.model_contract import MODEL_NAME
 from components.storage.uri import is_remote, join, place
 from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.prepared import Prepared
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from pipeline.graph.inputs import DataFacts
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
-MODEL_NAME = "genreflow"
 CORPUS = "corpus"
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
+from components.common.model_contract import MODEL_NAME
 from components.storage.uri import join
 from kubeflow.compile import compiler, pods
 from kubeflow.compile.compiler import Step
@@ -33,7 +34,6 @@ from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.inputs import DataFacts
-from pipeline.places import MODEL_NAME
 from pipeline.process.imports import quick_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex.step")

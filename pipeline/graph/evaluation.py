@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import tensorflow_model_analysis as tfma
 
+from components.common import model_contract as contract
 from components.examples import schema
 
 
@@ -16,9 +17,9 @@ def evaluation_config(genres: Sequence[str]) -> tfma.EvalConfig:
     return tfma.EvalConfig(
         model_specs=[
             tfma.ModelSpec(
-                signature_name="serving_examples",
+                signature_name=contract.SERVING_EXAMPLES,
                 label_key=schema.LABEL,
-                prediction_key="probabilities",
+                prediction_key=contract.PROBABILITIES,
             )
         ],
         slicing_specs=[tfma.SlicingSpec(), tfma.SlicingSpec(feature_keys=[schema.GENRE])],

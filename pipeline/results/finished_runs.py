@@ -12,8 +12,13 @@ import pandas as pd
 
 from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError, UsageError
-from components.gate.scores import check_probabilities
-from components.predictions.table import KEYS, by_track, probability_columns, read_table
+from components.predictions.table import (
+    KEYS,
+    by_track,
+    check_probabilities,
+    probability_columns,
+    read_table,
+)
 from pipeline.results import results_file
 
 RUN_AGAIN = "type its genreflow run again (finished steps are cached), which writes both anew"

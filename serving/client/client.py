@@ -20,6 +20,7 @@ import numpy.typing as npt
 import tenacity
 
 from components.audio.decoding.decoder import Decoder
+from components.common.model_contract import DESCRIBE, GENRES, MODEL_NAME, PROBABILITIES, WAVEFORM
 from serving.client import address as addresses
 from serving.client.address import Address
 from serving.client.errors import (
@@ -36,14 +37,13 @@ from serving.model import description
 from serving.model.description import ModelDescription
 from serving.model.prediction import GenreModel, Prediction
 
-MODEL_NAME = "genreflow"
 # A request of 16 windows takes a large network on two cores some seconds.
 TIMEOUT_S = 60.0
 # UNAVAILABLE alone is tried again: waits of up to 0.2, 0.4, 0.8, 1.6 s, each at random.
 ATTEMPTS = 5
 BACKOFF_S, MAX_BACKOFF_S = 0.2, 5.0
 _MIN_TIMEOUT_S = 0.001
-_PREDICTED = ("probabilities", "genres")
+_PREDICTED = (PROBABILITIES, GENRES)
 
 T = TypeVar("T")
 
@@ -117,13 +117,13 @@ class GenreClient(GenreModel):
           ClientError: as predict_windows.
         """
         names = ("genres", "sample_rate_hz", "clip_samples", "audio_params", "model_card")
-        answer = self._ask(description.SIGNATURE, description.QUERY, names)
+        answer = self._ask(DESCRIBE, description.REQUEST, names)
         try:
             return description.parse(answer.outputs, answer.version)
         except ValueError as error:
             raise NotAGenreModelError(
                 f"{self.address.shown}: {self._spec.shown} is not a genreflow model: what its "
-                f"signature {description.SIGNATURE} says cannot be ({error})"
+                f"signature {DESCRIBE} says cannot be ({error})"
             ) from error
 
     def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -143,7 +143,7 @@ class GenreClient(GenreModel):
         answers = [np.zeros((0, len(self.genres)), np.float32)]
         for start in range(0, len(windows), self.windows_per_call):
             batch = windows[start : start + self.windows_per_call]
-            answer = self._ask("", {"waveform": batch}, _PREDICTED)
+            answer = self._ask("", {WAVEFORM: batch}, _PREDICTED)
             if answer.version != self.description.version:
                 self._look_again()
             try:

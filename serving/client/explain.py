@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from components.common.model_contract import DESCRIBE
 from serving.client.address import Address
 from serving.client.diagnosis import probe, unreachable
 from serving.client.errors import (
@@ -21,7 +22,6 @@ from serving.client.errors import (
     WrongProtocolError,
 )
 from serving.client.transport import ModelSpec, Tls
-from serving.model import description
 
 # (version, state) of a model, as the server tells them; raises CallFailed.
 States = Callable[[], list[tuple[int, str]]]
@@ -78,7 +78,7 @@ def explained(
             return WrongProtocolError(
                 f"{where}: what answers there is no TensorFlow Serving ({words}); correct --server"
             )
-        case "INVALID_ARGUMENT" | "FAILED_PRECONDITION" if signature == description.SIGNATURE:
+        case "INVALID_ARGUMENT" | "FAILED_PRECONDITION" if signature == DESCRIBE:
             return NotAGenreModelError(
                 f"{where}: {spec.shown} is not a genreflow model: it answers no signature "
                 f"{signature} ({words}); correct --model-name, or export the model again"

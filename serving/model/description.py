@@ -15,9 +15,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-SIGNATURE = "describe"
+from components.common.model_contract import GENRES, PROBABILITIES, QUERY
+from components.common.probabilities import are_probabilities
+
 # One question, whose text no model looks at.
-QUERY: Mapping[str, npt.NDArray[Any]] = {"query": np.array([b""], object)}
+REQUEST: Mapping[str, npt.NDArray[Any]] = {QUERY: np.array([b""], object)}
 
 # Bounds of components.audio.params.AudioParams, and what no set of genres comes near.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 4000, 192_000
@@ -25,7 +27,6 @@ _MIN_CLIP_SAMPLES, _MAX_CLIP_SECONDS = 64, 120
 _MAX_GENRES, _MAX_GENRE_BYTES = 1000, 1000
 _MAX_CARD_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{16}", re.ASCII)
-_SUM_TOLERANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ class ModelDescription:
 
 
 def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> ModelDescription:
-    """What the outputs of `describe` say, asked with QUERY: one row.
+    """What the outputs of `describe` say, asked with REQUEST: one row.
 
     Raises:
       ValueError: one is missing or cannot be; the message says which and why.
@@ -87,7 +88,7 @@ def check_probabilities(
     Raises:
       ValueError: it is not a row of probabilities for each window, or of other genres.
     """
-    matrix, names = _output(outputs, "probabilities"), _output(outputs, "genres")
+    matrix, names = _output(outputs, PROBABILITIES), _output(outputs, GENRES)
     if matrix.dtype.kind not in "fi" or matrix.shape != (rows, len(genres)):
         raise ValueError(
             f"probabilities are {matrix.dtype} {list(matrix.shape)} for {rows} windows of "
@@ -99,10 +100,7 @@ def check_probabilities(
     if not (names == expected).all():
         raise ValueError("its genres are not those that describe named")
     # Negated, so that NaN fails too.
-    if (
-        not ((matrix >= 0) & (matrix <= 1)).all()
-        or not (np.abs(matrix.sum(axis=1, dtype=np.float64) - 1) <= _SUM_TOLERANCE).all()
-    ):
+    if not (matrix <= 1).all() or not are_probabilities(matrix).all():
         raise ValueError("the numbers are no probabilities: each row must add up to 1")
     return matrix.astype(np.float32)
 
@@ -128,7 +126,7 @@ def _text(outputs: Mapping[str, npt.NDArray[Any]], name: str, most_bytes: int) -
 
 
 def _genres(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
-    value = _output(outputs, "genres")
+    value = _output(outputs, GENRES)
     is_row = value.ndim == 2 and len(value) == 1 and 1 <= value.shape[1] <= _MAX_GENRES
     if not is_row or value.dtype.kind != "O":
         raise ValueError(f"genres is {value.dtype} {list(value.shape)}, not one row of names")

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from components.audio.decoding.decoder import Decoder
 from components.audio.params import AudioParams
+from components.common.model_contract import DESCRIBE, PROBABILITIES, SERVING_DEFAULT, WAVEFORM
 from serving.model import description, model_files
 from serving.model.model_files import ModelFolderError
 from serving.model.prediction import GenreModel
@@ -47,7 +48,7 @@ class LocalModel(GenreModel):
         answers = [np.zeros((0, len(self.genres)), np.float32)]
         for start in range(0, len(windows), self.windows_per_call):
             batch = tf.constant(windows[start : start + self.windows_per_call])
-            answers.append(self._signature(waveform=batch)["probabilities"].numpy())
+            answers.append(self._signature(**{WAVEFORM: batch})[PROBABILITIES].numpy())
         return np.concatenate(answers)
 
     def _check_description(self, assets: model_files.ModelAssets) -> None:
@@ -55,8 +56,8 @@ class LocalModel(GenreModel):
         import tensorflow as tf  # seconds to import
 
         try:
-            answer = self._model.signatures[description.SIGNATURE](
-                **{name: tf.constant(values) for name, values in description.QUERY.items()}
+            answer = self._model.signatures[DESCRIBE](
+                **{name: tf.constant(values) for name, values in description.REQUEST.items()}
             )
             outputs = {name: np.asarray(value.numpy()) for name, value in answer.items()}
             said = description.parse(outputs, None)
@@ -91,9 +92,9 @@ def _load(version: pathlib.Path) -> tuple[Any, Any]:
         raise ModelFolderError(
             f"{version}: cannot be loaded ({error}); copy the model again"
         ) from error
-    signature = model.signatures.get("serving_default")
+    signature = model.signatures.get(SERVING_DEFAULT)
     arguments = signature.structured_input_signature[1] if signature else {}
-    if "waveform" not in arguments or "probabilities" not in signature.structured_outputs:
+    if WAVEFORM not in arguments or PROBABILITIES not in signature.structured_outputs:
         raise ModelFolderError(
             f"{version}: no signature serving_default from waveform to probabilities; "
             "this is not a genreflow model"

@@ -14,8 +14,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.audio.params import AudioParams
+from components.common.model_contract import (
+    ASSETS_FOLDER,
+    AUDIO_PARAMS_JSON,
+    GENRES_JSON,
+    MODEL_CARD_JSON,
+    SAVED_MODEL,
+)
 
-SAVED_MODEL = "saved_model.pb"
 VARIABLES_INDEX = "variables/variables.index"
 
 # TensorFlow Serving's own rule: a version is a folder named by a 64-bit number.
@@ -118,16 +124,16 @@ def read_assets(version: pathlib.Path) -> ModelAssets:
     Raises:
       ModelFolderError: one is missing, too large, not JSON, or does not hold what it must.
     """
-    genres = _read_json(version, "genres.json")
+    genres = _read_json(version, GENRES_JSON)
     named = isinstance(genres, list) and all(isinstance(name, str) and name for name in genres)
     if not named or not genres or len(set(genres)) != len(genres):
-        raise _bad_asset(version, "genres.json", "a list of distinct names is needed")
-    audio = _read_json(version, "audio_params.json")
+        raise _bad_asset(version, GENRES_JSON, "a list of distinct names is needed")
+    audio = _read_json(version, AUDIO_PARAMS_JSON)
     if not isinstance(audio, dict) or not isinstance(audio.get("digest"), str):
-        raise _bad_asset(version, "audio_params.json", "an object with digest and params is needed")
-    card = _read_json(version, "model_card.json")
+        raise _bad_asset(version, AUDIO_PARAMS_JSON, "an object with digest and params is needed")
+    card = _read_json(version, MODEL_CARD_JSON)
     if not isinstance(card, dict):
-        raise _bad_asset(version, "model_card.json", "an object is needed")
+        raise _bad_asset(version, MODEL_CARD_JSON, "an object is needed")
     params = _audio_params(version, audio.get("params"))
     return ModelAssets(tuple(genres), params, audio["digest"], card)
 
@@ -228,7 +234,7 @@ def _read_limited(path: pathlib.Path, most_bytes: int) -> bytes:
 
 
 def _read_json(version: pathlib.Path, name: str) -> Any:
-    text = _read_limited(version / "assets" / name, MAX_ASSET_BYTES)
+    text = _read_limited(version / ASSETS_FOLDER / name, MAX_ASSET_BYTES)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -246,10 +252,10 @@ def _audio_params(version: pathlib.Path, values: object) -> AudioParams:
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         why = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        raise _bad_asset(version, "audio_params.json", why) from error
+        raise _bad_asset(version, AUDIO_PARAMS_JSON, why) from error
     except (TypeError, ValueError) as error:
-        raise _bad_asset(version, "audio_params.json", str(error)) from error
+        raise _bad_asset(version, AUDIO_PARAMS_JSON, str(error)) from error
 
 
 def _bad_asset(version: pathlib.Path, name: str, why: str) -> ModelFolderError:
-    return ModelFolderError(f"{version / 'assets' / name}: {why}; export the model again")
+    return ModelFolderError(f"{version / ASSETS_FOLDER / name}: {why}; export the model again")

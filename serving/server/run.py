@@ -15,7 +15,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from serving.model.model_files import SAVED_MODEL, VERSION_NAME, ModelFolderError
+from components.common.model_contract import SAVED_MODEL
+from serving.model.model_files import VERSION_NAME, ModelFolderError
 from serving.server import app
 from serving.server.config.options import NO_REST, OptionError, ServeOptions
 from serving.server.config.security import KEY_HEADER, KEY_VARIABLE

@@ -21,8 +21,9 @@ from google.protobuf import (
     wrappers_pb2,
 )
 
+from components.common.model_contract import MODEL_NAME
 from serving.protocol.protos import model_server_config_pb2
-from serving.server.config.settings import MODEL_NAME, Batching, Limits, ModelConfig
+from serving.server.config.settings import Batching, Limits, ModelConfig
 from serving.server.models.reload_config import to_models
 from serving.tensorflow_serving.command import METRICS_PATH, command, config_files
 from tests.support import ROOT

@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from components.common.errors import GenreflowError, UsageError
+from components.common.model_contract import MODEL_NAME
 
 if TYPE_CHECKING:
     from serving.client.client import GenreClient
@@ -60,7 +61,7 @@ def connect(options: ServerOptions) -> GenreClient:
             )
         return client.GenreClient(
             options.server,
-            model_name=options.model_name or client.MODEL_NAME,
+            model_name=options.model_name or MODEL_NAME,
             model_version=options.model_version,
             version_label=options.version_label or None,
             rest=options.rest,

@@ -9,9 +9,9 @@ from __future__ import annotations
 import dataclasses
 import pathlib
 
-from serving.model.model_files import SAVED_MODEL, VERSION_NAME
+from components.common.model_contract import MODEL_NAME, SAVED_MODEL
+from serving.model.model_files import VERSION_NAME
 from serving.server.config.settings import (
-    MODEL_NAME,
     MODEL_NAME_PATTERN,
     Batching,
     ModelConfig,

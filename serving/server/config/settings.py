@@ -8,8 +8,6 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
-MODEL_NAME = "genreflow"
-
 
 @dataclasses.dataclass(frozen=True)
 class VersionPolicy:

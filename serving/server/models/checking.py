@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from components.common.model_contract import SERVING_DEFAULT
 from serving.protocol import tensors
 from serving.server.config.errors import failed_precondition, invalid
 from serving.server.config.settings import Limits
 
-DEFAULT_SIGNATURE = "serving_default"
 # Every SavedModel lists this function among its signatures; it is no request.
 INIT_SIGNATURE = "__saved_model_init_op"
 
@@ -30,7 +30,7 @@ def signature_key(name: str, known: Collection[str]) -> str:
     Raises:
       ServingError: FAILED_PRECONDITION, no such signature.
     """
-    key = name or DEFAULT_SIGNATURE
+    key = name or SERVING_DEFAULT
     if key not in known or key == INIT_SIGNATURE:
         raise failed_precondition(f'Serving signature key "{key}" not found.')
     return key

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy.typing as npt
 
+from components.common.model_contract import SAVED_MODEL, WARMUP_FILE
 from serving.model import model_files
 from serving.model.model_files import ModelFolderError
 from serving.server.config.errors import ServingError, deadline_exceeded, unavailable
 from serving.server.config.settings import Batching, Limits
 from serving.server.models import checking, failures
 from serving.server.models.batching import Arrays, Batcher, Outputs
-from serving.server.models.warmup import WARMUP_FILE, read_warmup
+from serving.server.models.warmup import read_warmup
 
 
 class Servable:
@@ -151,7 +152,7 @@ class Servable:
 def _signatures(path: pathlib.Path) -> dict[str, Any]:
     from tensorflow.core.protobuf import saved_model_pb2  # TensorFlow takes seconds
 
-    saved = saved_model_pb2.SavedModel.FromString((path / model_files.SAVED_MODEL).read_bytes())
+    saved = saved_model_pb2.SavedModel.FromString((path / SAVED_MODEL).read_bytes())
     return dict(saved.meta_graphs[0].signature_def)
 
 

@@ -15,7 +15,8 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 
-from serving.model.model_files import SAVED_MODEL, VARIABLES_INDEX, VERSION_NAME
+from components.common.model_contract import SAVED_MODEL
+from serving.model.model_files import VARIABLES_INDEX, VERSION_NAME
 from serving.server.config.settings import VersionPolicy
 
 # A model has some ten files; a folder with more than this is something else.

@@ -7,10 +7,10 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
+from components.common.model_contract import WARMUP_FILE
 from serving.model.model_files import ModelFolderError
 from serving.protocol import tensors
 
-WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 # TensorFlow Serving's own limit (WarmupConsts::kMaxNumRecords).
 MAX_RECORDS = 1000
 # Far above the megabytes that an export writes, and no danger to memory.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import grpc
 import numpy.typing as npt
 
+from components.common.model_contract import SERVING_DEFAULT
 from serving.model.model_files import ModelFolderError
 from serving.server.config.errors import ServingError, invalid, unavailable
 from serving.server.config.settings import Limits
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from serving.server.models.servable import Servable
 
 Entrypoint = Literal["GRPC", "REST"]
-DEFAULT_SIGNATURE = "serving_default"
 SIGNATURE_DEF = "signature_def"
 CLASSIFY = "tensorflow/serving/classify"
 REGRESS = "tensorflow/serving/regress"
@@ -123,7 +123,7 @@ class Handlers:
             self._place(),
             self._servable(spec, seen) as servable,
         ):
-            name = spec.signature or DEFAULT_SIGNATURE
+            name = spec.signature or SERVING_DEFAULT
             signature = servable.signatures.get(name)
             if signature is None:
                 raise _no_signature(name, entrypoint)
@@ -159,7 +159,7 @@ class Handlers:
                             "All ModelSpecs in a MultiInferenceRequest must access the same "
                             "model name."
                         )
-                    name = spec.signature or DEFAULT_SIGNATURE
+                    name = spec.signature or SERVING_DEFAULT
                     if name in names:
                         raise invalid(f"Duplicate evaluation of signature: {name}")
                     names.add(name)
@@ -243,7 +243,7 @@ class Handlers:
         self, api: str, kind: str, method: str, spec: Spec, entrypoint: Entrypoint
     ) -> NoReturn:
         with self._metrics.request(api, entrypoint) as seen, self._servable(spec, seen) as servable:
-            name = spec.signature or DEFAULT_SIGNATURE
+            name = spec.signature or SERVING_DEFAULT
             if name not in servable.signatures:
                 raise invalid(f"No signature was found with the name: {name}")
             seen.signature = name

@@ -19,7 +19,7 @@ from components.audio.spectrogram.stored import to_stored
 from components.common.errors import DataError
 from components.ensemble import executor
 from components.examples.writer import Clip, serialize
-from components.export.seen_tracks import read_seen, seen_json, track_digest
+from components.export.assets import read_seen_tracks, seen_tracks_of, track_digest
 from components.predictions import table
 from components.trainer.export import export_saved_model
 
@@ -81,7 +81,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
             params=PARAMS,
             genres=GENRES,
             model_card={"architecture": name, "parameters": 12},
-            seen=seen_json({"train": [f"t{number}"], "validation": ["v"]}),
+            seen=seen_tracks_of({"train": [f"t{number}"], "validation": ["v"]}),
         )
         (root / f"run_{name}").mkdir()
         (root / f"run_{name}" / "history.json").write_text(
@@ -177,7 +177,7 @@ def test_the_mean_of_the_networks_becomes_the_candidate_where_it_is_better(
     assert selection["parameters"]["ensemble_networks"] == 24
     assert selection["best_baseline"] is None
     saved_model = path_utils.serving_model_dir(outputs["model"].uri)
-    assert read_seen(saved_model) == {track_digest(name) for name in ("t0", "t1", "v")}
+    assert read_seen_tracks(saved_model) == {track_digest(name) for name in ("t0", "t1", "v")}
 
 
 def test_the_candidates_own_answers_are_its_rows(

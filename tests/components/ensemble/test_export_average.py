@@ -15,7 +15,7 @@ from components.audio.params import AudioParams
 from components.common.errors import DataError
 from components.ensemble.export import average_digest, export_average
 from components.examples.writer import Clip, serialize
-from components.export.seen_tracks import read_seen, seen_json, track_digest
+from components.export.assets import read_seen_tracks, seen_tracks_of, track_digest
 from components.trainer.export import export_saved_model
 
 PARAMS = AudioParams(
@@ -46,7 +46,7 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             params=PARAMS,
             genres=GENRES,
             model_card={"architecture": name, "parameters": 10 + number},
-            seen=seen_json(SEEN[name]),
+            seen=seen_tracks_of(SEEN[name]),
         )
     return {name: str(root / name) for name in ("a", "b")}
 
@@ -114,7 +114,7 @@ def test_it_describes_itself_and_its_members(
 
 
 def test_it_has_seen_what_its_members_have_seen(average: pathlib.Path) -> None:
-    assert read_seen(str(average)) == {track_digest(name) for name in ("t1", "t2", "t3")}
+    assert read_seen_tracks(str(average)) == {track_digest(name) for name in ("t1", "t2", "t3")}
 
 
 def test_it_can_be_a_member_itself(
@@ -154,6 +154,6 @@ def test_members_that_do_not_fit_together_are_refused(
     with pytest.raises(DataError, match="different audio parameters"):
         attempt({**members, "long": path})
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="not an exported model"):
+    with pytest.raises(DataError, match="genres\\.json: missing"):
         attempt({**members, "empty": str(tmp_path / "empty")})
     assert not (tmp_path / "m").exists()

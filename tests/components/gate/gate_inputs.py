@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from components.audio.params import AudioParams
 from components.examples.writer import Clip, serialize
-from components.export.seen_tracks import track_digest
+from components.export.assets import track_digest
 from components.predictions import table
 
 PARAMS = AudioParams(
@@ -143,6 +143,11 @@ def selection(**changes: Any) -> dict[str, Any]:
         "candidate_digest": "candidate-digest",
         "best_baseline": "svm",
         "kinds": {"cnn_small": "network", "svm": "baseline", "ensemble_all": "ensemble"},
+        "validation_track_accuracy": {"cnn_small": 0.9, "svm": 0.5, "ensemble_all": 0.9},
+        "parameters": {"cnn_small": 12, "svm": None, "ensemble_all": None},
+        "train_seconds": {"cnn_small": 1.0, "svm": 0.5, "ensemble_all": None},
+        "members": {"ensemble_all": ["cnn_small", "svm"]},
+        "weights": {},
         "genres": list(GENRES),
         "audio_hash": AUDIO,
         **changes,

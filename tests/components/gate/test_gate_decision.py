@@ -7,13 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from components.gate.decide import ENSEMBLE_ALL, decide
+from components.ensemble.members import ALL
+from components.gate.decide import decide
 from components.gate.outcome import Decision, RuleOutcome
 from components.gate.scores import Scores, read_scores, split_digest
 from components.gate.settings import GateSettings
 from tests.components.gate import gate_inputs as made
 
-MODELS = ("cnn_small", "svm", ENSEMBLE_ALL)
+MODELS = ("cnn_small", "svm", ALL)
 
 
 def _scores(tracks: list[made.Track], wrong: dict[str, list[str]], *, shuffled: int = 0) -> Scores:

@@ -260,8 +260,8 @@ EVERY_TRACK = made.seen([track.track_id for track in TRACKS], [])
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"seen_tracks": None}, "nobody knows which tracks"),
-        ({"seen_tracks": {"train": 5}}, "not a list of tracks"),
+        ({"seen_tracks": None}, "so the tracks that this model was trained on are unknown"),
+        ({"seen_tracks": {"train": 5}}, "no list of track digests for train"),
         ({"seen_tracks": EVERY_TRACK}, "every one of the 30 test tracks"),
         ({"genres": None}, "genres.json"),
         ({"model_card": None}, "model_card.json"),
@@ -269,7 +269,7 @@ EVERY_TRACK = made.seen([track.track_id for track in TRACKS], [])
         ({"genres": ["Pop", "Folk", "Rock"]}, "other genres (Pop, Folk, Rock)"),
         ({"genres": ["Folk", "Pop"]}, "other genres (Folk, Pop)"),
         ({"signature": "serving_default"}, "no signature serving_examples"),
-        ({"outputs": 5}, "not 3 probabilities"),
+        ({"outputs": 5}, "not 3 probabilities a row"),
         ({"fill": float("nan")}, "cannot predict these examples"),
         ({"fill": 0.5}, "cannot predict these examples"),
     ],
@@ -303,9 +303,9 @@ def test_where_nothing_can_look_for_the_model_that_serves_its_rules_say_so(
 def test_a_model_that_serves_and_is_damaged_is_a_reason_and_no_crash(inputs: Inputs) -> None:
     inputs.serving = made.write_oracle(inputs.folder / "serving", TRACKS)
     (inputs.serving / "saved_model.pb").write_bytes(b"\xff\xff no model")
-    assert "no SavedModel that can be read" in _text(inputs.decide()[0], "holds_serving")
+    assert "has no readable saved_model.pb" in _text(inputs.decide()[0], "holds_serving")
     (inputs.serving / "saved_model.pb").unlink()
-    assert "no SavedModel that can be read" in _text(inputs.decide()[0], "holds_serving")
+    assert "has no readable saved_model.pb" in _text(inputs.decide()[0], "holds_serving")
 
 
 def _candidate_rows(rows: pd.DataFrame) -> Any:
@@ -359,7 +359,7 @@ def test_predictions_of_another_run_end_the_run(inputs: Inputs, change: str) -> 
     else:
         inputs.table = rows.assign(artist_id=rows["artist_id"].where(~mine, "somebody"))
     other_model = change in ("digest", "architecture")
-    expected = "predictions chose cnn_small" if other_model else "run it again"
+    expected = "predictions chose cnn_small" if other_model else "rerun the pipeline"
     with pytest.raises(DataError, match=expected):
         inputs.decide()
 

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import pathlib
-
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from components.common.errors import DataError
 from components.gate import rules
 from components.gate.comparison import Comparison
-from components.gate.model_digest import read_model_digest
 from components.gate.outcome import Decision
 from components.gate.settings import GateSettings
 from components.predictions.interval import Interval
@@ -56,24 +52,6 @@ def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
     assert Decision((passed, off)).blessed
     assert not Decision((passed, failed)).blessed
     assert Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
-
-
-def test_the_digest_comes_from_the_models_card(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "assets").mkdir()
-    card = tmp_path / "assets" / "model_card.json"
-    card.write_text('{"model_digest": "abc"}')
-    assert read_model_digest(str(tmp_path)) == "abc"
-
-
-@pytest.mark.parametrize("content", [None, "no json", "[]", "{}"])
-def test_a_folder_without_a_digest_is_no_exported_model(
-    tmp_path: pathlib.Path, content: str | None
-) -> None:
-    (tmp_path / "assets").mkdir()
-    if content is not None:
-        (tmp_path / "assets" / "model_card.json").write_text(content)
-    with pytest.raises(DataError, match="no digest"):
-        read_model_digest(str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tfx.components.pusher.executor import Executor as Pusher
 from tfx.types import artifact_utils
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 
-from components.gate.model_digest import read_model_digest
+from components.export.assets import read_model_digest
 from components.gate.serving_model import ServingModelStrategy
 from tests.components.gate import gate_inputs as made
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shutil
 
@@ -13,6 +12,7 @@ import tensorflow as tf
 from components.audio.spectrogram.stored import to_stored
 from components.examples.writer import Clip, serialize
 from components.predictions import table
+from components.predictions.selection import Selection, write_selection
 from tests.support.serving_toys import GENRES, PARAMS, write_toy_model
 
 TRACKS, CLIPS = 6, 2
@@ -56,15 +56,20 @@ def write_predictions(folder: pathlib.Path, rows: pd.DataFrame) -> None:
     """The Ensembler's table and selection."""
     directory = folder / "predictions"
     table.write_table(rows, str(directory))
-    selection = {
-        "candidate": NAME,
-        "candidate_digest": "",
-        "best_baseline": "svm",
-        "kinds": {NAME: "network", "svm": "baseline"},
-        "genres": list(GENRES),
-        "audio_hash": PARAMS.digest(),
-    }
-    (directory / "selection.json").write_text(json.dumps(selection))
+    selection = Selection(
+        candidate=NAME,
+        candidate_digest="",
+        best_baseline="svm",
+        kinds={NAME: "network", "svm": "baseline"},
+        validation_track_accuracy={NAME: 0.5, "svm": 0.4},
+        parameters={NAME: 12, "svm": None},
+        train_seconds={NAME: 1.0, "svm": 0.5},
+        members={},
+        weights={},
+        genres=GENRES,
+        audio_hash=PARAMS.digest(),
+    )
+    write_selection(selection, str(directory))
 
 
 def copy_inputs(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from components.serving_check import candidate
-from components.serving_check.outcome import CheckFailed
 from components.storage import objects
 
 FILES = {
@@ -70,8 +69,3 @@ def test_files_in_an_object_store_are_fetched(tmp_path: pathlib.Path, s3: Any, b
         _write(tmp_path / "model"), f"s3://{bucket}/run/model", last="saved_model.pb"
     )
     _holds(candidate.lay_out(f"s3://{bucket}/run/model", tmp_path / "scratch"))
-
-
-def test_a_model_without_its_assets_is_told(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(CheckFailed, match=r"audio_params\.json"):
-        candidate.read_assets(str(_write(tmp_path / "model")))

@@ -18,6 +18,7 @@ from tfx.types import standard_artifacts
 from components.artifacts.types import Predictions
 from components.audio.spectrogram.mel import log_mel
 from components.common.errors import DataError
+from components.export.assets import ModelAssets, read_assets
 from components.predictions import table
 from components.serving_check import candidate, check, server_process, sounds
 from components.serving_check.client import Client
@@ -132,7 +133,7 @@ def test_a_candidate_of_other_genres_than_were_predicted_is_refused_before_it_is
     assert found["outcome"] == "failed"
     assert "no test rows of cnn_small for the genres Folk, Rock, Polka" in found["text"]
     (assets / "audio_params.json").write_text("{}")
-    assert "assets are damaged" in _check(folder)[0]["text"]
+    assert "audio_params.json: no digest of audio parameters" in _check(folder)[0]["text"]
     (assets / "model_card.json").unlink()
     assert "model_card.json" in _check(folder)[0]["text"]
 
@@ -152,7 +153,7 @@ class Served:
 
     server: server_process.Server
     client: Client
-    assets: candidate.Assets
+    assets: ModelAssets
     clips: KnownClips
 
     def failure(self, **changes: Any) -> str:
@@ -180,7 +181,7 @@ def served(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
         ) as server,
         Client(server.host, server.port, server.rest_port, 60) as client,
     ):
-        yield Served(server, client, candidate.read_assets(saved_model), clips)
+        yield Served(server, client, read_assets(saved_model), clips)
 
 
 def test_predictions_a_thousandth_off_are_refused_with_the_clip_and_the_numbers(
@@ -204,7 +205,7 @@ def test_predictions_of_other_clips_are_refused(served: Served) -> None:
     ("change", "reason"),
     [
         ({"genres": ("Rock", "Folk", "Jazz")}, "genres is ['Folk', 'Rock', 'Jazz'] from the"),
-        ({"params_digest": "beef"}, "audio_params is "),
+        ({"audio_hash": "beef"}, "audio_params is "),
         ({"params": dataclasses.replace(PARAMS, clip_seconds=0.5)}, "clip_samples is 2000 from"),
         ({"params": dataclasses.replace(PARAMS, sample_rate_hz=16000)}, "sample_rate_hz is 8000"),
         ({"card": {"architecture": "another"}}, "model_card is {'architecture': 'toy'"),

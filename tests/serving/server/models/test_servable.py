@@ -20,7 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
 
-from components.export.warmup import WARMUP_FILE, warmup_inputs
+from components.common.model_contract import WARMUP_FILE
+from components.export.warmup import warmup_inputs
 from serving.model.model_files import ModelFolderError
 from serving.server.config.errors import ServingError
 from serving.server.config.settings import Batching, Limits

@@ -1,0 +1,73 @@
+"""The Ensembler's choice, `selection.json`: the candidate, the best baseline, and all models."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping, Sequence
+
+from components.artifacts import files as artifact_files
+from components.artifacts.names import SELECTION_JSON
+from components.common.errors import DataError
+from components.common.escape import printable
+
+
+@dataclasses.dataclass(frozen=True)
+class Selection:
+    """The models of a run, and those chosen on the validation split.
+
+    Attributes:
+      candidate: name of the model that may be deployed.
+      candidate_digest: its `model_digest`.
+      best_baseline: the best baseline on validation; None without baselines.
+      kinds: for each model "network", "baseline" or "ensemble".
+      validation_track_accuracy: share of the validation tracks that each model predicts right.
+      parameters: number of each model's parameters; None where it is unknown.
+      train_seconds: how long each model trained; None for ensembles.
+      members: the models that each ensemble is made of.
+      weights: shares of the members of ensemble_weighted; {} without it.
+      genres: in label order.
+      audio_hash: hash of the audio parameters.
+    """
+
+    candidate: str
+    candidate_digest: str
+    best_baseline: str | None
+    kinds: Mapping[str, str]
+    validation_track_accuracy: Mapping[str, float]
+    parameters: Mapping[str, int | None]
+    train_seconds: Mapping[str, float | None]
+    members: Mapping[str, Sequence[str]]
+    weights: Mapping[str, float]
+    genres: Sequence[str]
+    audio_hash: str
+
+
+def write_selection(selection: Selection, directory: str) -> None:
+    """Write the file into the folder of the Predictions artifact."""
+    text = json.dumps(dataclasses.asdict(selection), indent=2, sort_keys=True)
+    artifact_files.write_text(os.path.join(directory, SELECTION_JSON), text)
+
+
+def read_selection(directory: str) -> Selection:
+    """Read the file from the folder of the Predictions artifact.
+
+    Raises:
+      DataError: it is missing, damaged, or of another version.
+    """
+    path = os.path.join(directory, SELECTION_JSON)
+    found = artifact_files.read_json(directory, SELECTION_JSON)
+    try:
+        selection = Selection(**{**found, "genres": tuple(found["genres"])})
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"{path}: not a selection of this version ({error}); rerun the pipeline"
+        ) from error
+    for name in filter(None, (selection.candidate, selection.best_baseline)):
+        if name not in selection.kinds:
+            raise DataError(
+                f"{path}: {printable(str(name))} is not one of the models that it lists; rerun the "
+                "pipeline"
+            )
+    return selection
