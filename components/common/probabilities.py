@@ -21,6 +21,8 @@ def are_probabilities(rows: npt.ArrayLike) -> npt.NDArray[np.bool_]:
       from 1 by at most SUM_TOLERANCE.
     """
     values: npt.NDArray[np.floating[Any]] = np.asarray(rows, np.float64)
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        sums = values.sum(axis=1)
     # Stated positively, so that NaN fails.
-    sums_to_one = np.abs(values.sum(axis=1) - 1) <= SUM_TOLERANCE
+    sums_to_one = np.abs(sums - 1) <= SUM_TOLERANCE
     return np.asarray((values >= 0).all(axis=1) & sums_to_one)
