@@ -1,27 +1,27 @@
-"""The errors that a user can act on: their text alone is shown, never a traceback."""
+"""Errors that a user can fix. The command line shows their text without a traceback."""
 
 from __future__ import annotations
 
 
 class GenreflowError(Exception):
-    """Something a user can mend. The message says what was wrong, where, and what to do."""
+    """Base of all errors that a user can fix; the text says what is wrong, where, what to do."""
 
 
 class UsageError(GenreflowError):
-    """What was typed or configured cannot be done; nothing was started."""
+    """Error in the command line or the configuration; nothing was started."""
 
 
 class DataError(GenreflowError):
-    """The input data, or what was made of it, cannot be used."""
+    """Error in the input data, or in files made from it."""
 
 
 class DatasetError(UsageError, ValueError):
-    """A dataset that cannot be read as configured."""
+    """Error for a dataset that cannot be read as configured."""
 
 
 class SplitError(DatasetError):
-    """Tracks that cannot be split as configured."""
+    """Error for tracks that cannot be split as configured."""
 
 
 class DecoderUnavailableError(GenreflowError):
-    """No process that decodes can be started: no track is to blame, the run has to end."""
+    """Error for a decoding process that cannot be started; it ends the run."""

@@ -1,9 +1,8 @@
-"""Progress events from wherever the work runs to whoever shows it.
+"""Progress events from stages, which may run in other processes, to the display.
 
-A stage calls `report(...)`. Where the environment names an event file (the local
-runner sets it), each event is appended to it as one line of JSON; small O_APPEND
-writes do not interleave, so threads and worker processes may share the file.
-Elsewhere it does nothing.
+If the environment names an event file (the local runner sets it), `report` appends each event
+as one line of JSON. Small O_APPEND writes do not interleave, so threads and worker processes may
+share the file. Without an event file `report` does nothing.
 """
 
 from __future__ import annotations
@@ -17,10 +16,13 @@ EVENT_FILE_VARIABLE = "GENREFLOW_EVENT_FILE"
 
 
 def report(event: str, **fields: Any) -> None:
-    """Appends one event, e.g. report("progress", stage="audio", add=16, total=300).
+    """Append one event, such as report("progress", stage="audio", add=16, total=300).
 
-    `fields` must be JSON values. Never raises for a file that cannot be written: what is
-    shown must not end what is done.
+    A file that cannot be written is ignored, because the display must not end the work.
+
+    Args:
+      event: kind of the event.
+      **fields: JSON values.
     """
     path = os.environ.get(EVENT_FILE_VARIABLE)
     if not path:

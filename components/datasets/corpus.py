@@ -43,7 +43,7 @@ class Corpus:
 
     @property
     def leaky(self) -> bool:
-        """Whether clips of one track may be in different splits."""
+        """True if clips of one track may be in different splits."""
         return self.splits.leaky
 
     def split_of_clip(self, track_id: str, clip_index: int) -> SplitName:

@@ -1,4 +1,4 @@
-"""Serialized tf.Examples to tensors; `writer` is its twin. Runs inside a TF graph."""
+"""Parser of serialized tf.Examples to tensors, inside a TF graph; the twin of `writer`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _KEYS = {
 
 
 def parse(serialized: tf.Tensor, params: AudioParams) -> dict[str, tf.Tensor]:
-    """Parses a batch of examples.
+    """Parse a batch of examples.
 
     Args:
       serialized: string `[batch]`.
+      params: the audio parameters.
 
     Returns:
       `mel_db` float32 `[batch, n_mels, frames]` (dB, the stored rounding kept); `label`,
@@ -30,8 +31,8 @@ def parse(serialized: tf.Tensor, params: AudioParams) -> dict[str, tf.Tensor]:
       `artist_id`, `genre` string `[batch]`.
 
     Raises:
-      InvalidArgumentError (at run time): a feature is missing, or `mel_db` is not
-      exactly `params.mel_bytes` long in every example.
+      InvalidArgumentError: at run time, if a feature is missing or a `mel_db` is not exactly
+        `params.mel_bytes` long.
     """
     parsed = tf.io.parse_example(
         serialized, {**_KEYS, schema.MEL_DB: tf.io.FixedLenFeature([], tf.string)}
@@ -41,14 +42,18 @@ def parse(serialized: tf.Tensor, params: AudioParams) -> dict[str, tf.Tensor]:
 
 
 def parse_stored(serialized: tf.Tensor, params: AudioParams) -> tuple[tf.Tensor, tf.Tensor]:
-    """What training needs of a batch of examples, string `[batch]`, and nothing else.
+    """Parse only what training needs.
+
+    Args:
+      serialized: string `[batch]`.
+      params: the audio parameters.
 
     Returns:
       `mel_db` as stored (components.audio.spectrogram.stored), uint16 `[batch, n_mels, frames]`;
       `label` int64 `[batch]`.
 
     Raises:
-      InvalidArgumentError (at run time): as `parse`, for these two features.
+      InvalidArgumentError: at run time, as `parse`, for these two features.
     """
     parsed = tf.io.parse_example(
         serialized,
@@ -61,21 +66,21 @@ def parse_stored(serialized: tf.Tensor, params: AudioParams) -> tuple[tf.Tensor,
 
 
 def parse_keys(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Whose clips these are: `parse` less the spectrogram, for string `[batch]`."""
+    """Parse a batch, string `[batch]`, as `parse` does but without the spectrograms."""
     return tf.io.parse_example(serialized, _KEYS)
 
 
 def decode_mel(mel_bytes: tf.Tensor, params: AudioParams) -> tf.Tensor:
-    """Stored bytes, string `[batch]`, to float32 `[batch, n_mels, frames]` in dB.
+    """Decode stored bytes, string `[batch]`, to float32 `[batch, n_mels, frames]` in dB.
 
-    The length is asserted for each example before the reshape: decode_raw would
-    otherwise turn two half-length arrays into one.
+    The length of each example is asserted before the reshape, because decode_raw would turn
+    two arrays of half the length into one.
     """
     return from_stored(_stored_mel(mel_bytes, params))
 
 
 def from_stored(stored: tf.Tensor) -> tf.Tensor:
-    """uint16 steps of any shape to float32 dB: components.audio.spectrogram.stored's twin."""
+    """Convert uint16 steps of any shape to float32 dB (components.audio.spectrogram.stored)."""
     return tf.cast(stored, tf.float32) * (1 / STORED_STEPS_PER_DB) - DYNAMIC_RANGE_DB
 
 

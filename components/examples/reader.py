@@ -1,8 +1,8 @@
-"""Example files to serialized tf.Examples, in parallel and always in the same order.
+"""Parallel reading of example files, always in the same order.
 
-Files are read a few at a time and their records taken in turn, in blocks: the order is a
-function of the sorted file names alone, whatever the number of cores. Paths may be
-whatever tf.io.gfile reads.
+A few files are read at a time, and blocks of their records are taken in turn. The order
+depends only on the sorted file names, not on the number of cores. Paths may be anything that
+tf.io.gfile reads.
 """
 
 from __future__ import annotations
@@ -19,33 +19,38 @@ from components.audio.params import AudioParams
 from components.common.errors import DataError
 from components.examples import parser, schema
 
-# Both decide the order of records, so a change gives other trainings for the same seed.
-# Eight files hide the latency of a store; 32 records of 22 kB are read at a stretch.
+# Both affect the order of records, so changing them changes the training of a seed. Eight files
+# hide the latency of an object store. A block is 32 records of 22 kB.
 CYCLE_FILES = 8
 BLOCK_CLIPS = 32
 
 CHECK_CLIPS = 256
 
-# Length (8 bytes) and two checksums (4 each), by TFRecord's format.
+# TFRecord's format: the length (8 bytes) and two checksums (4 bytes each).
 RECORD_FRAME_BYTES = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Files:
-    """The files of one split, sorted; compression "" or "GZIP" for all of them."""
+    """Example files of one split.
+
+    Attributes:
+      paths: the sorted paths.
+      compression: "" or "GZIP", of all files.
+    """
 
     paths: tuple[str, ...]
     compression: str
 
     @property
     def bytes(self) -> int:
-        """Their size on disk. Raises DataError where one is gone."""
+        """The size of the files on disk. Raises DataError if one is missing."""
         total = 0
         for path in self.paths:
             try:
                 total += tf.io.gfile.stat(path).length
             except tf.errors.OpError as error:
-                raise _in_words(path, error) from error
+                raise _data_error(path, error) from error
         return total
 
     def __str__(self) -> str:
@@ -54,17 +59,23 @@ class Files:
 
 
 def find(patterns: Sequence[str]) -> Files:
-    """The files that match, e.g. `.../Split-train/*`; what ends in .gz is GZIP.
+    """Find the files of a split.
+
+    Args:
+      patterns: glob patterns, such as `.../Split-train/*`. Names that end in .gz are GZIP.
 
     Raises:
-      DataError: none matches, or some are compressed and some are not.
+      DataError: no file matches, or only some files are compressed.
     """
     paths = sorted({path for pattern in patterns for path in tf.io.gfile.glob(pattern)})
     if not paths:
-        raise DataError(f"no files match {', '.join(patterns)}: was the split written?")
+        raise DataError(f"no files match {', '.join(patterns)}; write the examples of this split")
     compressions = {"GZIP" if path.endswith(".gz") else "" for path in paths}
     if len(compressions) > 1:
-        raise DataError(f"{', '.join(patterns)}: some files end in .gz and some do not")
+        raise DataError(
+            f"{', '.join(patterns)}: some files end in .gz and some do not; "
+            "write the examples again"
+        )
     return Files(tuple(paths), compressions.pop())
 
 
@@ -74,12 +85,17 @@ def blocks(
     order: tf.Tensor | None = None,
     wanted: Sequence[npt.NDArray[np.bool_]] | None = None,
 ) -> tf.data.Dataset:
-    """Serialized examples, string `[1..BLOCK_CLIPS]` an element; `rebatch` them.
+    """Return a dataset of serialized examples.
 
     Args:
-      order: int64 `[files]`, the order in which files are opened; None: by name.
-      wanted: for each file (by name) which of its records to take, bool `[records]`;
-        None for all.
+      files: the files to read.
+      order: int64 `[files]`, indices of the files in the order to open them; None for the
+        order of names.
+      wanted: for each file in the order of names, whether to take each record, bool
+        `[records]`; None for all records.
+
+    Returns:
+      A dataset of string `[1..BLOCK_CLIPS]`; call its `rebatch`.
     """
     paths = tf.constant(files.paths)
     masks = None
@@ -88,7 +104,7 @@ def blocks(
             np.concatenate([np.empty(0, bool), *wanted]), [len(mask) for mask in wanted]
         )
 
-    def of_file(index: tf.Tensor) -> tf.data.Dataset:
+    def read_file(index: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(paths[index], compression_type=files.compression)
         if masks is not None:
             marked = tf.data.Dataset.zip(
@@ -99,7 +115,7 @@ def blocks(
 
     indices = tf.range(len(files.paths), dtype=tf.int64) if order is None else order
     return tf.data.Dataset.from_tensor_slices(indices).interleave(
-        of_file,
+        read_file,
         cycle_length=CYCLE_FILES,
         block_length=1,
         num_parallel_calls=tf.data.AUTOTUNE,
@@ -108,14 +124,18 @@ def blocks(
 
 
 def labels(files: Files) -> list[npt.NDArray[np.int64]]:
-    """The label of every example, int64 `[records]` for each file by name.
+    """Read the label of every example, in one pass over the files.
 
-    Reads the files once as a whole. Raises DataError.
+    Returns:
+      int64 `[records]` for each file, in the order of names.
+
+    Raises:
+      DataError: a file cannot be read.
     """
     feature = {schema.LABEL: tf.io.FixedLenFeature([], tf.int64)}
     paths = tf.constant(files.paths)
 
-    def of_file(index: tf.Tensor) -> tf.data.Dataset:
+    def read_file(index: tf.Tensor) -> tf.data.Dataset:
         records = tf.data.TFRecordDataset(paths[index], compression_type=files.compression)
         return records.batch(CHECK_CLIPS).map(
             lambda batch: (
@@ -127,7 +147,7 @@ def labels(files: Files) -> list[npt.NDArray[np.int64]]:
 
     indices = tf.data.Dataset.range(len(files.paths))
     batches = indices.interleave(
-        of_file, cycle_length=CYCLE_FILES, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+        read_file, cycle_length=CYCLE_FILES, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
     )
     found: list[list[npt.NDArray[np.int64]]] = [[] for _ in files.paths]
     bytes_read = 0
@@ -136,13 +156,14 @@ def labels(files: Files) -> list[npt.NDArray[np.int64]]:
             found[index].append(batch)
             bytes_read += size
     check_size(files, bytes_read)
-    return [np.concatenate([np.empty(0, np.int64), *of_file]) for of_file in found]
+    return [np.concatenate([np.empty(0, np.int64), *batches_of_file]) for batches_of_file in found]
 
 
 def track_ids(files: Files) -> list[str]:
-    """The ids of the tracks that have clips in the files, sorted. Reads them once as a whole.
+    """Read the sorted ids of the tracks with clips in the files, in one pass.
 
-    Raises DataError.
+    Raises:
+      DataError: a file cannot be read.
     """
     feature = {schema.TRACK_ID: tf.io.FixedLenFeature([], tf.string)}
     batches = (
@@ -156,15 +177,15 @@ def track_ids(files: Files) -> list[str]:
 
 
 def size_on_disk(serialized: tf.Tensor) -> tf.Tensor:
-    """Bytes that these records, string `[batch]`, take in a file without compression; int64."""
+    """Return the size of records, string `[batch]`, in an uncompressed file; int64, in bytes."""
     sizes = tf.strings.length(serialized) + RECORD_FRAME_BYTES
     return tf.reduce_sum(tf.cast(sizes, tf.int64))
 
 
 def check_size(files: Files, bytes_read: int) -> None:
-    """Raises DataError if there is more in the files than the records that were read.
+    """Raise DataError if uncompressed files are longer than the records that were read.
 
-    TensorFlow takes a file that ends within a record's first twelve bytes for a whole one.
+    TensorFlow accepts a file that is cut within the first twelve bytes of a record.
     """
     if not files.compression and bytes_read != files.bytes:
         check(files)
@@ -174,18 +195,19 @@ def check_size(files: Files, bytes_read: int) -> None:
 def readable(
     files: Files, params: AudioParams | None = None, clips: int | None = None
 ) -> Iterator[None]:
-    """Turns what TensorFlow raises while these files are read into a DataError.
+    """Convert TensorFlow's errors inside the context to a DataError that names the file.
 
-    The error names the file that is to blame: the files are read once more to find it,
-    as what comes out of a training loop tells neither the file nor whether reading or
-    the network failed. An error that no file explains goes on as it is.
+    An error of a training loop shows neither the file nor whether reading or the network
+    failed. So the files are read once more to find the one to blame. If none is, the original
+    error is raised.
 
     Args:
-      params: also check that every example holds a spectrogram of these parameters.
-      clips: how many examples the files had before.
+      files: the files that are read inside the context.
+      params: if given, also check that every example has a spectrogram of these parameters.
+      clips: if given, the number of examples that the files should have.
 
     Raises:
-      DataError: a file is gone, damaged, or holds other examples than expected.
+      DataError: a file is missing or damaged, or has other examples than expected.
     """
     try:
         yield
@@ -195,7 +217,7 @@ def readable(
 
 
 def check(files: Files, params: AudioParams | None = None, clips: int | None = None) -> None:
-    """Reads all of every file; arguments and DataError as in `readable`."""
+    """Read every file as a whole; arguments and errors are those of `readable`."""
     found = 0
     for path in files.paths:
         batches = tf.data.TFRecordDataset(path, compression_type=files.compression).batch(
@@ -209,29 +231,29 @@ def check(files: Files, params: AudioParams | None = None, clips: int | None = N
                     parser.parse_stored(batch, params)
                 found += len(batch)
                 bytes_read += int(size_on_disk(batch))
-            whole = bool(files.compression) or bytes_read == tf.io.gfile.stat(path).length
+            complete = bool(files.compression) or bytes_read == tf.io.gfile.stat(path).length
         except tf.errors.OpError as error:
-            raise _in_words(path, error) from error
-        if not whole:
-            raise DataError(f"{path}: cut short within a record; write the examples again")
+            raise _data_error(path, error) from error
+        if not complete:
+            raise DataError(f"{path}: truncated within a record; write the examples again")
     if clips is not None and found != clips:
         raise DataError(
-            f"{files}: {found} clips, but there were {clips} when reading began; the files were "
-            "changed meanwhile: run again"
+            f"{files}: {found} clips instead of {clips}; the files were changed during the run, so "
+            "run again"
         )
 
 
-def _in_words(path: str, error: tf.errors.OpError) -> DataError:
+def _data_error(path: str, error: tf.errors.OpError) -> DataError:
     reason = error.message.splitlines()[0]
     if isinstance(error, tf.errors.NotFoundError):
-        return DataError(f"{path}: the file is gone; write the examples again")
+        return DataError(f"{path}: the file is missing; write the examples again")
     if isinstance(error, tf.errors.DataLossError):
         return DataError(
-            f"{path}: damaged, cut short or no TFRecord ({reason}); write the examples again"
+            f"{path}: damaged, truncated or no TFRecord ({reason}); write the examples again"
         )
     if isinstance(error, tf.errors.InvalidArgumentError):
         return DataError(
             f"{path}: an example lacks a feature, or its spectrogram has another size than the "
-            f"audio parameters say ({reason})"
+            f"audio parameters require ({reason}); write the examples again"
         )
     return DataError(f"{path}: cannot be read ({reason})")

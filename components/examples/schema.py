@@ -1,4 +1,4 @@
-"""The fields of one example, and the TFMD schema that the pipeline checks them with."""
+"""The features of an example, and the TFMD schema to validate them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,15 @@ MEL_DB = "mel_db"
 
 
 def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
-    """The tensorflow_metadata schema as text, the same for the same arguments.
+    """Return the tensorflow_metadata schema as text, the same for the same arguments.
 
-    Written from the configuration and never inferred: a schema inferred from the data
-    at hand cannot find an unknown genre in it. `mel_db` is declared an image so that
-    its statistics stay small; mel_size_validation checks its length.
+    It comes from the configuration, because a schema inferred from the data could not find an
+    unknown genre in that data. `mel_db` is declared an image to keep its statistics small;
+    mel_size_validation checks its length.
+
+    Args:
+      genres: the genres in label order.
+      params: the audio parameters.
     """
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -53,7 +57,7 @@ def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
 
 
 def mel_size_validation(params: AudioParams) -> CustomValidationConfig:
-    """For ExampleValidator: every `mel_db` is exactly `params.mel_bytes` long."""
+    """Return ExampleValidator's check that every `mel_db` is `params.mel_bytes` long."""
     from google.protobuf import text_format
     from tensorflow_data_validation.anomalies.proto import (
         custom_validation_config_pb2,

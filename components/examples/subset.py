@@ -1,4 +1,4 @@
-"""Fewer examples than there are, chosen by label and seed."""
+"""Balanced subsets of examples. Apart from `reader`, so that NumPy is enough to choose one."""
 
 from __future__ import annotations
 
@@ -7,10 +7,18 @@ import numpy.typing as npt
 
 
 def balanced_subset(labels: npt.NDArray[np.int64], limit: int, seed: int) -> npt.NDArray[np.int64]:
-    """Positions of at most `limit` examples, ascending: as many of each label as can be.
+    """Choose at most `limit` examples, with labels as equal in number as possible.
 
-    Every label gives one example in turn, in an order drawn from the seed, until the
-    limit is reached; labels that run out leave their turns to the others.
+    The labels give one example in turn, in a random order, until the limit is reached. A label
+    that has no more examples is skipped.
+
+    Args:
+      labels: int64 `[examples]`.
+      limit: number of examples to choose.
+      seed: seed of the random order.
+
+    Returns:
+      The ascending positions of the chosen examples, int64.
     """
     shuffled = np.random.default_rng(seed % 2**64).permutation(len(labels))
     turn = np.empty(len(labels), np.int64)

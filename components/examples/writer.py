@@ -1,4 +1,4 @@
-"""Clips to serialized tf.Examples; `parser` is its twin."""
+"""Writer of clips as serialized tf.Examples; the twin of `parser`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from components.examples import schema
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """One labelled clip: `mel_db` is uint16 `[n_mels, frames]` (audio.spectrogram.stored)."""
+    """Labelled clip.
+
+    Attributes:
+      track_id: id of the track.
+      artist_id: id of the artist, "" if unknown.
+      genre: name of the genre.
+      label: index of the genre.
+      clip_index: index of the clip in its track.
+      clip_start_s: start of the clip in seconds.
+      mel_db: uint16 `[n_mels, frames]`, as stored (components.audio.spectrogram.stored).
+    """
 
     track_id: str
     artist_id: str
@@ -26,7 +36,7 @@ class Clip:
 
 
 def serialize(clip: Clip, params: AudioParams) -> bytes:
-    """One serialized tf.Example, the same bytes for the same clip.
+    """Return a clip as a serialized tf.Example, the same bytes for the same clip.
 
     Raises:
       ValueError: `mel_db` has another shape or dtype than the parameters say.

@@ -21,7 +21,7 @@ COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 
 
 def write_rejects(directory: str, rejects: Iterable[Reject], summary: dict[str, Any]) -> None:
-    """Writes `rejects.csv` (one row a track) and `summary.json` into a folder."""
+    """Write `rejects.csv` (one row per track) and `summary.json` into a folder."""
     write_csv(os.path.join(directory, REJECTS_CSV), rejects)
     files.write_text(
         os.path.join(directory, REJECT_SUMMARY_JSON), json.dumps(summary, indent=2) + "\n"

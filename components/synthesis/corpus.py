@@ -1,6 +1,6 @@
-"""Writes a synthetic corpus to disk in FMA's layout.
+"""Writing of a synthetic corpus in FMA's layout.
 
-    DIR/corpus.json                  what made it: the marker of a complete corpus
+    DIR/corpus.json                  its parameters; marks a complete corpus
     DIR/fma_metadata/tracks.csv      genres.csv beside it
     DIR/fma_small/000/000002.mp3
 
@@ -33,20 +33,20 @@ from components.synthesis.track import generator, synthesize, to_file_format
 
 MARKER = "corpus.json"
 KIND = "genreflow synthetic corpus"
-# Everything that a corpus holds at its top: a folder with more in it is not only ours.
+# The top-level entries of a corpus. A folder with other entries is not only ours.
 ENTRIES = frozenset({MARKER, "fma_metadata", "fma_small"})
-# Shortest track: two 2-second clips do not all overlap.
-SHORTEST_SECONDS = 3.0
+# In a track of 3 seconds, two clips of 2 seconds can differ.
+MIN_SECONDS = 3.0
 MAX_SECONDS = 600.0
-# libsndfile's scale from 0 (largest files) to 1: about 40 kbit/s for mono.
+# On libsndfile's scale from 0 (largest files) to 1; about 40 kbit/s for mono.
 _MP3_COMPRESSION = 0.8
 
 
 class CorpusError(DatasetError):
-    """The corpus cannot be written there, or not so; the message says what to do."""
+    """Error for a corpus that cannot be written with these parameters or in this folder."""
 
 
-# 38 a genre: 72 of them in the test split, and half a minute to make on two cores.
+# 38 per genre. 72 tracks are in the test split; half a minute on two cores.
 TRACKS = 304
 
 
@@ -59,27 +59,28 @@ def write_corpus(
     workers: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
-    """Writes a corpus, or does nothing where the same corpus is already complete.
+    """Write a corpus, unless the same corpus already exists.
 
-    The folder appears at once when all is written; a corpus of other parameters (or of
-    another version of this package) is replaced.
+    The folder appears when it is complete. A corpus of other parameters, or of another version
+    of this package, is replaced.
 
     Args:
-      directory: the corpus' folder; made with its parents where missing.
-      tracks: how many tracks, at least 16; see plan_corpus for how they are split.
-      seed: seed of the corpus; every track depends on (seed, track id) alone.
+      directory: folder of the corpus. It and its parents are created if missing.
+      tracks: number of tracks, at least 16; plan_corpus splits them.
+      seed: seed of the corpus. A track depends only on (seed, track id).
       track_seconds: length of each track in seconds, 3 to 600.
-      workers: threads (numpy, the FFT and the encoder release the lock); None for one
-        a processor that this process may use.
-      progress: called in this thread with (tracks written, tracks in all).
+      workers: number of threads (numpy, the FFT and the encoder release the lock); None for
+        the number of usable cores.
+      progress: called in this thread with (tracks written, total tracks).
 
     Raises:
-      CorpusError: parameters out of range, or the folder holds something that no call
-        of this function wrote. OSError: the disk.
+      CorpusError: a parameter is out of range, or the folder has entries that this function
+        did not write.
+      OSError: the corpus cannot be written.
     """
-    if not (math.isfinite(track_seconds) and SHORTEST_SECONDS <= track_seconds <= MAX_SECONDS):
+    if not (math.isfinite(track_seconds) and MIN_SECONDS <= track_seconds <= MAX_SECONDS):
         raise CorpusError(
-            f"track_seconds = {track_seconds}: must be {SHORTEST_SECONDS:g} to {MAX_SECONDS:g}"
+            f"track_seconds = {track_seconds}: must be from {MIN_SECONDS:g} to {MAX_SECONDS:g}"
         )
     try:
         planned = plan_corpus(tracks, seed)
@@ -87,13 +88,13 @@ def write_corpus(
         raise CorpusError(str(error)) from error
     target = pathlib.Path(os.path.abspath(directory))
     marker = _marker(tracks, seed, track_seconds)
-    if _is_there(target, marker, planned):
+    if _exists(target, marker, planned):
         return
     _check_ours(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.partial-", dir=target.parent))
     try:
-        # mkdtemp makes folders that only their owner may read.
+        # mkdtemp creates folders that only the owner may read.
         partial.chmod(0o755)
         _write_into(partial, planned, seed, track_seconds, workers, progress)
         _write_json(partial / MARKER, marker)
@@ -125,7 +126,7 @@ def _write_into(
                 if progress is not None:
                     progress(done, len(planned))
         finally:
-            # After an error or Ctrl-C, what has not begun is not begun.
+            # After an error or Ctrl-C, cancel the tracks that have not started.
             pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -148,7 +149,7 @@ def _write_track(folder: pathlib.Path, seed: int, seconds: float, track: Planned
 
 @functools.cache
 def generator_digest() -> str:
-    """16 hex digits of this package's source: another generator is another corpus."""
+    """Return 16 hex digits of this package's source, so that changed code means a new corpus."""
     digest = hashlib.sha256()
     for path in sorted(pathlib.Path(__file__).parent.glob("*.py")):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -166,7 +167,7 @@ def _marker(tracks: int, seed: int, track_seconds: float) -> dict[str, Any]:
 
 
 def _read_marker(target: pathlib.Path) -> dict[str, Any] | None:
-    """The marker of a corpus of ours, None where there is none."""
+    """Return the marker of a corpus, or None if the folder has none."""
     try:
         marker = json.loads((target / MARKER).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -174,8 +175,8 @@ def _read_marker(target: pathlib.Path) -> dict[str, Any] | None:
     return marker if isinstance(marker, dict) and marker.get("kind") == KIND else None
 
 
-def _is_there(target: pathlib.Path, marker: dict[str, Any], planned: list[PlannedTrack]) -> bool:
-    """Whether the folder is this very corpus and no file of it has gone since."""
+def _exists(target: pathlib.Path, marker: dict[str, Any], planned: list[PlannedTrack]) -> bool:
+    """Return whether the folder is this corpus, with all of its files."""
     if _read_marker(target) != marker:
         return False
     files = [target / audio_path(track.track_id) for track in planned]
@@ -184,7 +185,7 @@ def _is_there(target: pathlib.Path, marker: dict[str, Any], planned: list[Planne
 
 
 def _check_ours(target: pathlib.Path) -> None:
-    """Raises CorpusError where replacing the folder could lose something not ours."""
+    """Raise CorpusError if the folder has entries that are not a corpus's."""
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise CorpusError(f"{target}: exists and is not a folder; choose another path")
     if not target.exists():
@@ -194,13 +195,13 @@ def _check_ours(target: pathlib.Path) -> None:
         return
     if _read_marker(target) is None:
         raise CorpusError(
-            f"{target}: the folder is not empty and holds no synthetic corpus (no {MARKER} of "
-            "one); choose another folder, or empty this one"
+            f"{target}: the folder is not empty and has no synthetic corpus (no valid {MARKER}); "
+            "choose another folder, or empty this one"
         )
     foreign = sorted(entries - ENTRIES)
     if foreign:
         raise CorpusError(
-            f"{target}: beside a synthetic corpus there is {foreign[0]!r}; move it away, or "
+            f"{target}: the folder has {foreign[0]!r} beside a synthetic corpus; move it away, or "
             "choose another folder"
         )
 
@@ -210,7 +211,7 @@ def _write_json(path: pathlib.Path, value: dict[str, Any]) -> None:
 
 
 def _put_in_place(partial: pathlib.Path, target: pathlib.Path) -> None:
-    """Renames the finished folder; an older corpus is moved aside first, then removed."""
+    """Rename the finished folder, replacing an older corpus."""
     if not target.exists() or not any(target.iterdir()):
         partial.rename(target)
         return

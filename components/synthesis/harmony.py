@@ -23,7 +23,14 @@ def _voices(
     timbre: Timbre,
     stagger_s: float = 0.0,
 ) -> Signal:
-    """Chords (onset, duration, pitches, velocity) as one line a chord tone."""
+    """Render chords as one line per chord tone.
+
+    Args:
+      score: the track's score.
+      chords: (onset in seconds, duration in seconds, MIDI pitches, velocity) of each chord.
+      timbre: timbre of all lines.
+      stagger_s: delay of each chord tone after the one below it.
+    """
     out = np.zeros(score.samples, dtype=np.float32)
     if not chords:
         return out
@@ -44,7 +51,7 @@ def _own(score: Score, count: int = 20) -> Control:
 
 
 def pad(score: Score, pumped: bool = False) -> Signal:
-    """Slow chords, one a bar, that swell; `pumped` ducks them on every beat."""
+    """Render slow, swelling chords, one per bar; `pumped` ducks them on every beat."""
     chords = [
         (score.offset_s + bar * score.bar_s, score.bar_s, score.chord(bar, 4), 1.0)
         for bar in range(score.bars)
@@ -69,7 +76,7 @@ def pad(score: Score, pumped: bool = False) -> Signal:
 
 
 def picking(score: Score) -> Signal:
-    """Plucked strings, one chord tone after another in eighths or triplets."""
+    """Render plucked strings: chord tones one after another, in eighths or triplets."""
     rng = score.rng
     per_bar = int(rng.choice([8, 8, 12]))
     order = rng.permutation([0, 1, 2, 3, 2, 1])
@@ -82,7 +89,7 @@ def picking(score: Score) -> Signal:
     velocity = rng.uniform(0.5, 1.0, len(onsets))
     timbre = _string(score)
     out = np.zeros(score.samples, dtype=np.float32)
-    # Neighbouring notes ring over each other: three strings take turns.
+    # Three strings alternate, so that neighbouring notes overlap.
     for string in range(3):
         notes = Notes(
             np.array(onsets[string::3]),
@@ -105,7 +112,7 @@ def _string(score: Score) -> Timbre:
 
 
 def strum(score: Score) -> Signal:
-    """Strummed chords: the strings follow each other by some 15 ms."""
+    """Render strummed chords, whose strings follow each other by about 15 ms."""
     rng = score.rng
     pattern = [0, 4, 6, 10, 12, 14] if rng.random() < 0.5 else [0, 4, 8, 10, 12]
     chords = []
@@ -116,7 +123,7 @@ def strum(score: Score) -> Signal:
 
 
 def piano(score: Score, sparse: bool = False) -> Signal:
-    """Struck chords on the beats, or (sparse) slow broken chords."""
+    """Render struck chords on the beats, or slow broken chords if `sparse`."""
     rng = score.rng
     chords = []
     steps = np.array([0.0, 6.0, 10.0]) if sparse else np.array([0.0, 4.0, 8.0, 12.0])
@@ -137,7 +144,7 @@ def piano(score: Score, sparse: bool = False) -> Signal:
 
 
 def power_chords(score: Score) -> Signal:
-    """Root, fifth and octave through an overdriven amplifier, in palm-muted eighths."""
+    """Render root, fifth and octave through an overdriven amplifier, in palm-muted eighths."""
     rng = score.rng
     pattern = np.array([0, 2, 4, 6, 8, 10, 12, 14]) if rng.random() < 0.6 else np.array([0, 6, 8])
     chords = []
@@ -162,7 +169,7 @@ def power_chords(score: Score) -> Signal:
 
 
 def stabs(score: Score) -> Signal:
-    """Short synthetic chords between the beats."""
+    """Render short synthetic chords between the beats."""
     rng = score.rng
     pattern = np.array([[3, 6, 11, 14], [2, 5, 10, 13], [3, 6, 9, 12]][rng.integers(3)])
     chords = []
@@ -180,7 +187,7 @@ def stabs(score: Score) -> Signal:
 
 
 def drone(score: Score) -> Signal:
-    """Root and fifth held throughout, with slow beating of the upper partials."""
+    """Render a held root and fifth, with slow beating of the upper partials."""
     root = 38.0 + (score.root_midi - 38.0) % 12.0
     timbre = Timbre(
         dull=_own(score, 30),

@@ -1,4 +1,4 @@
-"""Lead layers: voices, speech-like rap, arpeggios, ornamented leads; and free textures."""
+"""Lead layers (voices, rap, arpeggios, ornamented leads) and free textures."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VOWELS_HZ = ((730.0, 1090.0, 2440.0), (530.0, 1840.0, 2480.0), (570.0, 840.0, 24
 
 
 def _walk(score: Score, count: int, span: int = 7, leap: int = 2) -> npt.NDArray[np.int64]:
-    """Scale degrees that wander in [-span // 2, span]."""
+    """Return a random walk of scale degrees in [-span // 2, span]."""
     degree = int(score.rng.integers(0, 5))
     degrees = []
     for move in score.rng.integers(-leap, leap + 1, count):
@@ -34,7 +34,13 @@ def _walk(score: Score, count: int, span: int = 7, leap: int = 2) -> npt.NDArray
 
 
 def _phrase_times(score: Score, lengths: tuple[int, ...], rest: float) -> Control:
-    """Onsets of notes of the given lengths in sixteenths; a share `rest` is left out."""
+    """Return onsets, in seconds, of notes of random lengths.
+
+    Args:
+      score: the track's score.
+      lengths: lengths to choose from, in sixteenths.
+      rest: share of the notes to leave out.
+    """
     total = score.bars * score.steps_per_bar
     steps = np.cumsum(score.rng.choice(lengths, total))
     steps = steps[steps < total]
@@ -43,7 +49,7 @@ def _phrase_times(score: Score, lengths: tuple[int, ...], rest: float) -> Contro
 
 
 def sung(score: Score) -> Signal:
-    """A sung melody: vowels, slides between notes, vibrato."""
+    """Render a sung melody with vowels, slides between notes and vibrato."""
     onsets = _phrase_times(score, (2, 4, 4, 6, 8), 0.15)
     midi = np.array([score.pitch(d) for d in _walk(score, len(onsets))]) + 7.0
     gaps = np.diff(onsets, append=score.seconds)
@@ -68,7 +74,7 @@ def sung(score: Score) -> Signal:
 
 
 def rap(score: Score) -> Signal:
-    """Speech-like syllables: sixteenths, falling pitch, changing vowels, consonants."""
+    """Render speech-like syllables in sixteenths: falling pitch, vowels and consonants."""
     rng = score.rng
     onsets = _phrase_times(score, (1, 1, 2, 2, 3), 0.15)
     base = rng.uniform(42, 54)
@@ -95,7 +101,7 @@ def rap(score: Score) -> Signal:
 
 
 def arpeggio(score: Score) -> Signal:
-    """Sequenced sixteenths over the chord, through a slowly opening filter."""
+    """Render sequenced sixteenths over the chord, through a slowly opening filter."""
     rng = score.rng
     order = rng.permutation(4)
     onsets, midi = [], []
@@ -116,7 +122,7 @@ def arpeggio(score: Score) -> Signal:
 
 
 def ornamented(score: Score) -> Signal:
-    """A modal lead with grace notes, slides and a wide vibrato: reed, flute or lute."""
+    """Render a modal lead (reed, flute or lute) with grace notes, slides and wide vibrato."""
     rng = score.rng
     times = _phrase_times(score, (2, 2, 3, 4, 6), 0.1)
     degrees = _walk(score, len(times), span=8, leap=2)
@@ -152,7 +158,7 @@ def ornamented(score: Score) -> Signal:
 
 
 def glissandi(score: Score) -> Signal:
-    """Long slides between far-off pitches, no metre."""
+    """Render long slides between distant pitches, without metre."""
     rng = score.rng
     out = np.zeros(score.samples, dtype=np.float32)
     for _ in range(2):
@@ -174,7 +180,7 @@ def glissandi(score: Score) -> Signal:
 
 
 def bells(score: Score) -> Signal:
-    """Six struck inharmonic sounds at random times."""
+    """Render six struck inharmonic sounds at random times."""
     rng = score.rng
     out = np.zeros(score.samples, dtype=np.float32)
     for _ in range(6):
@@ -187,7 +193,7 @@ def bells(score: Score) -> Signal:
 
 
 def grains(score: Score) -> Signal:
-    """Clouds of noise grains in narrow bands, no metre."""
+    """Render clouds of noise grains in narrow bands, without metre."""
     rng = score.rng
     out = np.zeros(score.samples, dtype=np.float32)
     for _ in range(int(score.seconds * rng.uniform(0.4, 1.0)) + 1):

@@ -29,12 +29,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "title",
     ),
 }
-# One date for all, so that the same corpus is the same bytes.
+# A constant date, so that the same corpus has the same bytes.
 _DATE = "2024-01-01 00:00:00"
 
 
 def audio_path(track_id: int) -> str:
-    """Where FMA small keeps a track: fma_small/000/000002.mp3."""
+    """Return a track's path in FMA small: fma_small/000/000002.mp3."""
     return f"fma_small/{track_id // 1000:03d}/{track_id:06d}.mp3"
 
 
@@ -76,7 +76,7 @@ def _row(track: PlannedTrack, number: int, seconds: float) -> dict[tuple[str, st
 
 
 def write_tracks_csv(path: pathlib.Path, tracks: Sequence[PlannedTrack], seconds: float) -> None:
-    """tracks.csv with its three header lines: group, column, and the index's name."""
+    """Write tracks.csv with its three header lines: group, column, and the index's name."""
     columns = [(group, name) for group, names in COLUMNS.items() for name in names]
     numbers: Counter[int] = Counter()
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -91,7 +91,7 @@ def write_tracks_csv(path: pathlib.Path, tracks: Sequence[PlannedTrack], seconds
 
 
 def write_genres_csv(path: pathlib.Path, tracks: Sequence[PlannedTrack]) -> None:
-    """genres.csv: the genres of the corpus, all of them at the top of FMA's tree."""
+    """Write genres.csv: the genres of the corpus, all at the top of FMA's genre tree."""
     counts = Counter(track.genre for track in tracks)
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")

@@ -1,7 +1,7 @@
-"""Mixing: what a recording does to music, whatever its genre.
+"""Mixing and recording conditions, the same for all genres.
 
-Equaliser, room, noise and level vary far more than the genres' mean spectra differ, so
-that the mean spectrum alone says little about the genre.
+Equaliser, room, noise and level vary far more than the genres' mean spectra differ. So the mean
+spectrum alone says little about the genre.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from components.synthesis.sound import SAMPLE_RATE_HZ, Control, Signal
 
 
 def balance(layer: Signal, level_db: float) -> Signal:
-    """A layer at 0.1 RMS plus `level_db`; silence stays silent."""
+    """Scale a layer to 0.1 RMS plus `level_db`; leave silence as it is."""
     rms = float(np.sqrt(np.mean(np.square(layer, dtype=np.float64))))
     if rms < 1e-6:
         return layer
@@ -21,7 +21,7 @@ def balance(layer: Signal, level_db: float) -> Signal:
 
 
 def overdrive(mix: Signal, drive: float) -> Signal:
-    """Soft saturation; drive 0 leaves the mix as it is, 1 crushes it."""
+    """Saturate the mix softly, from drive 0 (no effect) to 1 (heavy distortion)."""
     if drive <= 0:
         return mix
     rms = float(np.sqrt(np.mean(np.square(mix, dtype=np.float64)))) + 1e-9
@@ -32,7 +32,7 @@ def overdrive(mix: Signal, drive: float) -> Signal:
 def _equaliser_db(
     rng: np.random.Generator, hertz: Control, tilt_db: float, wobble_db: float
 ) -> Control:
-    """Gain in dB: a tilt about 1 kHz, three broad bells, and the ends rolled off."""
+    """Return gains in dB: a tilt about 1 kHz, three broad bells, and roll-offs at both ends."""
     octaves = np.log2(np.maximum(hertz, 20) / 1000)
     curve = tilt_db * octaves
     for _ in range(3):
@@ -54,16 +54,16 @@ def record(
     reverb: float,
     room_s: float,
 ) -> Signal:
-    """The mix through a room and an equaliser, over background noise.
+    """Record the mix through a room and an equaliser, with background noise.
 
     Args:
       rng: draws the room, the equaliser and the noise.
       mix: `[samples]`.
       tilt_db: the equaliser's slope in dB per octave about 1 kHz.
       wobble_db: deviation of the equaliser's bells in dB.
-      noise_db: level of the noise against the mix's RMS.
-      reverb: share of the room's sound, [0, 1].
-      room_s: time in which the room's sound falls by 1/e.
+      noise_db: level of the noise relative to the mix's RMS.
+      reverb: share of the room's sound, in [0, 1].
+      room_s: time in seconds in which the room's sound decays to 1/e.
 
     Returns:
       float32 `[samples]`, not normalised.
@@ -78,7 +78,7 @@ def record(
     room *= np.float32(1 / (np.sqrt(np.sum(np.square(room))) + 1e-9))
     wet = scipy.fft.rfft(room, size) / (1 + (hertz / 4000) ** 2)
     spectrum = spectrum * (1 - 0.5 * reverb + reverb * wet)
-    # Noise in the frequency domain, pink to brown, as strong as asked for.
+    # Pink to brown noise, in the frequency domain, scaled to `noise_db`.
     colour = rng.uniform(0.2, 1.2)
     noise = rng.standard_normal((2, len(hertz)), dtype=np.float32)
     hiss = (noise[0] + 1j * noise[1]) / np.maximum(hertz, 40) ** colour

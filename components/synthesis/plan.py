@@ -1,4 +1,4 @@
-"""Which tracks a corpus holds: ids, genres, artists, splits and file formats."""
+"""The plan of a corpus: ids, genres, artists, splits and file formats of its tracks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from components.synthesis.styles import STYLES
 from components.synthesis.track import generator
 
 GENRES: tuple[str, ...] = tuple(STYLES)
-MIN_CORPUS = 2 * len(GENRES)
-# FMA's names of the splits, with the share of each genre's tracks.
+MIN_TRACKS = 2 * len(GENRES)
+# Shares of each genre's tracks.
 VALIDATION_SHARE = 0.16
 TEST_SHARE = 0.24
 ARTIST_TRACKS = (2, 4)
-# FMA's ids have gaps and reach over several folders of 1,000 ids.
+# As FMA's, the ids have gaps and spread over several folders of 1,000 ids.
 FIRST_TRACK_ID = 2
 ID_STEP = 7
-# (rate in Hz, channels) of every 20 tracks of a genre, so that no format gives a genre away.
-# As in FMA small 44,100 Hz prevails and 5 % are 48,000 Hz. Mono and 22,050 Hz are far more
-# common here than there: they are the quick ones to encode.
+# (rate in Hz, channels) of every 20 tracks of a genre; the same for all genres, so that no format
+# reveals a genre. As in FMA small most tracks are 44,100 Hz and 5 % are 48,000 Hz. Mono and
+# 22,050 Hz are far more common here, because they are fast to encode.
 FORMATS = (
     *[(44100, 1)] * 13,
     *[(44100, 2)] * 3,
@@ -31,7 +31,7 @@ FORMATS = (
 
 @dataclasses.dataclass(frozen=True)
 class PlannedTrack:
-    """A track of the corpus before it is synthesized. `split` is spelled as FMA does."""
+    """Track of the corpus before it is synthesized. `split` has FMA's spelling."""
 
     track_id: int
     artist_id: int
@@ -42,14 +42,14 @@ class PlannedTrack:
 
 
 def split_sizes(tracks: int) -> tuple[int, int, int]:
-    """Training, validation and test tracks of a genre with `tracks` (at least 3) tracks."""
+    """Return the numbers of training, validation and test tracks of a genre of 3 or more."""
     validation = max(1, round(VALIDATION_SHARE * tracks))
     test = max(1, round(TEST_SHARE * tracks))
     return tracks - validation - test, validation, test
 
 
 def _splits_of_genre(tracks: int, turn: int) -> list[str]:
-    """One split name a track. With two tracks the second one alternates by genre."""
+    """Return a split for each track. The second of two tracks alternates by genre."""
     if tracks == 2:
         return ["training", ("test", "validation")[turn % 2]]
     sizes = split_sizes(tracks)
@@ -58,7 +58,7 @@ def _splits_of_genre(tracks: int, turn: int) -> list[str]:
 
 
 def _artist_sizes(rng: np.random.Generator, tracks: int) -> list[int]:
-    """Tracks of each artist, 2 to 4 (1 where there is only one track), summing to tracks."""
+    """Return random artists' numbers of tracks, 2 to 4 (1 for a single track) each."""
     low, high = ARTIST_TRACKS
     sizes = []
     left = tracks
@@ -69,26 +69,26 @@ def _artist_sizes(rng: np.random.Generator, tracks: int) -> list[int]:
 
 
 def _formats(rng: np.random.Generator, tracks: int) -> list[tuple[int, int]]:
-    dealt: list[tuple[int, int]] = []
-    while len(dealt) < tracks:
-        dealt += [FORMATS[place] for place in rng.permutation(len(FORMATS))]
-    return dealt[:tracks]
+    formats: list[tuple[int, int]] = []
+    while len(formats) < tracks:
+        formats += [FORMATS[place] for place in rng.permutation(len(FORMATS))]
+    return formats[:tracks]
 
 
 def plan_corpus(tracks: int, seed: int) -> list[PlannedTrack]:
-    """The tracks of a corpus in the order of their ids.
+    """Plan the tracks of a corpus, in the order of their ids.
 
-    Genres have equally many tracks, give or take one. Every genre with at least three
-    tracks is in each split (60 / 16 / 24 %); one with two has a training track and
-    alternately a test or a validation track, so that no split is empty. An artist has
-    one genre and one split.
+    The genres' numbers of tracks differ by at most one. A genre with at least three tracks is
+    in each split (60 / 16 / 24 %). A genre with two has a training track and, alternately, a
+    test or a validation track, so that no split is empty. An artist has one genre and is in
+    one split.
 
     Raises:
-      ValueError: fewer than two tracks a genre.
+      ValueError: there are fewer than two tracks per genre.
     """
-    if tracks < MIN_CORPUS:
+    if tracks < MIN_TRACKS:
         raise ValueError(
-            f"tracks = {tracks}: a synthetic corpus needs at least {MIN_CORPUS} "
+            f"tracks = {tracks}: a synthetic corpus needs at least {MIN_TRACKS} "
             f"(two for each of its {len(GENRES)} genres)"
         )
     rng = generator(seed, "plan")

@@ -1,7 +1,7 @@
 """Rhythm layers: drum kits that play step patterns, and bass lines.
 
-A pattern is one character a sixteenth: `.` rests, `x` plays, `o` plays softly, `?` plays
-softly half of the time; patterns are repeated or cut to the bar.
+A pattern has one character per sixteenth: `.` is a rest, `x` a hit, `o` a soft hit, `?` a soft
+hit half of the time. Patterns are repeated or cut to the bar.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from components.synthesis.sound import (
     thump,
 )
 
-# kick, snare, hat, clap; each list entry is one variant.
+# Variants of (kick, snare, hat, clap).
 KITS: dict[str, tuple[tuple[str, str, str, str], ...]] = {
     "club": (
         ("x...x...x...x...", "", "..x...x...x...x.", "....x.......x..."),
@@ -76,7 +76,7 @@ def _hits(score: Score, pattern: str) -> tuple[Control, Control]:
 
 
 def drums(score: Score, kit: str) -> Signal:
-    """A kit of KITS: kick, snare, hat and clap, each with this track's own sound."""
+    """Render a kit of KITS: kick, snare, hat and clap with random sounds."""
     rng = score.rng
     variants = KITS[kit]
     kick, snare, hat, clap = variants[rng.integers(len(variants))]
@@ -106,7 +106,7 @@ def _snare(rng: np.random.Generator) -> Signal:
 
 
 def _rolls(score: Score, out: Signal) -> None:
-    """Fast runs of hats (sixteenth triplets or 32nds) that end some bars."""
+    """Add fast runs of hats (32nds, sixteenth triplets or 64ths) at the end of some bars."""
     shot = noise_hit(score.rng, 8500, 2000, 0.015)
     for bar in range(score.bars):
         if score.rng.random() < 0.6:
@@ -128,7 +128,7 @@ def _crashes(score: Score, out: Signal) -> None:
 
 
 def hand_drums(score: Score) -> Signal:
-    """Two pitched skins in an additive metre, with slaps."""
+    """Render two hand drums in an additive metre, with slaps."""
     rng = score.rng
     low_pattern, high_pattern = HAND_PATTERNS[rng.integers(len(HAND_PATTERNS))]
     base = rng.uniform(70, 120)
@@ -150,7 +150,7 @@ BASS_PATTERNS: dict[str, tuple[str, ...]] = {
 
 
 def bass(score: Score, pattern: str) -> Signal:
-    """A bass that plays the chord's root; "sub" glides, long and pure."""
+    """Render a bass that plays the chord's root; "sub" has long, pure, gliding notes."""
     rng = score.rng
     variants = BASS_PATTERNS[pattern]
     steps_text = variants[rng.integers(len(variants))]

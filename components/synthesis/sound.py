@@ -14,20 +14,24 @@ import numpy.typing as npt
 Signal = npt.NDArray[np.float32]
 Control = npt.NDArray[np.float64]
 
-# Half of what the files have: the models' front end looks no higher than 11,025 Hz, and
-# half the samples are half the work.
+# Half of most files' rate. The models' front end uses nothing above 11,025 Hz, and half the
+# samples are half the work.
 SAMPLE_RATE_HZ = 22050
 CONTROL_SAMPLES = 32
 TABLE_SAMPLES = 2048
-# Highest harmonic in a wavetable, under the Nyquist frequency with room for vibrato.
-TOP_HZ = 10000.0
+# Highest harmonic in a wavetable: below the Nyquist frequency, with room for vibrato.
+MAX_HARMONIC_HZ = 10000.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Notes:
-    """A monophonic line: float64 arrays `[notes]`, sorted by onset (seconds).
+    """Monophonic line: float64 arrays `[notes]`, sorted by onset.
 
-    `midi` is the pitch (69 = 440 Hz, fractions allowed); `velocity` the linear loudness.
+    Attributes:
+      onset_s: onsets in seconds.
+      duration_s: durations in seconds.
+      midi: pitches (69 is 440 Hz, fractions allowed).
+      velocity: linear loudness.
     """
 
     onset_s: Control
@@ -38,10 +42,21 @@ class Notes:
 
 @dataclasses.dataclass(frozen=True)
 class Timbre:
-    """How a line sounds.
+    """Timbre of a line: the sum of a dull and a bright wave with envelopes of their own.
 
-    `dull` and `bright` are harmonic amplitudes (first harmonic first): `dull` decays with
-    `decay_s` towards `sustain`, `bright` is added on top and decays with `bright_decay_s`.
+    Attributes:
+      dull: amplitudes of the dull wave's harmonics, from the first.
+      bright: amplitudes of the bright wave's harmonics, from the first.
+      attack_s: length of the attack.
+      decay_s: time constant in which the dull wave decays to `sustain`.
+      bright_decay_s: time constant in which the bright wave decays to `bright_sustain`.
+      sustain: level of the dull wave while a note is held.
+      bright_sustain: level of the bright wave while a note is held.
+      release_s: length of the release.
+      glide_s: time constant of the slide from the previous note; 0 for none.
+      vibrato_semitones: depth of the vibrato.
+      vibrato_hz: rate of the vibrato.
+      sweep_hz: rate at which the bright wave swells; 0 for none.
     """
 
     dull: Control
@@ -59,23 +74,23 @@ class Timbre:
 
 
 def samples_in(seconds: float) -> int:
-    """Whole samples in a time at SAMPLE_RATE_HZ."""
+    """Return the number of samples in a time, rounded, at SAMPLE_RATE_HZ."""
     return round(seconds * SAMPLE_RATE_HZ)
 
 
 def midi_to_hz(midi: Control) -> Control:
-    """Equal temperament, A4 = MIDI 69 = 440 Hz."""
+    """Convert MIDI pitches to Hz: equal temperament, 69 is 440 Hz."""
     return 440.0 * 2.0 ** ((np.asarray(midi, dtype=np.float64) - 69.0) / 12.0)
 
 
 def harmonics(count: int, slope: float, odd: float = 1.0) -> Control:
-    """Amplitudes 1/k**slope for k = 1..count; even harmonics are multiplied by `odd`."""
+    """Return amplitudes 1/k**slope for k = 1..count, with even harmonics multiplied by `odd`."""
     order = np.arange(1, count + 1, dtype=np.float64)
     return order**-slope * np.where(order % 2 == 0, odd, 1.0)
 
 
 def formants(pitch_hz: float, centres_hz: tuple[float, ...], count: int = 24) -> Control:
-    """Amplitudes of a voice: a falling source under resonances about 120 Hz wide."""
+    """Return a voice's amplitudes: a falling source with resonances about 120 Hz wide."""
     order = np.arange(1, count + 1, dtype=np.float64)
     frequency = order * pitch_hz
     curve = np.full(count, 0.02)
@@ -86,22 +101,22 @@ def formants(pitch_hz: float, centres_hz: tuple[float, ...], count: int = 24) ->
 
 
 def control_times(samples: int) -> Control:
-    """Times in seconds of the control points that span `samples`, `[points]`."""
+    """Return the times, in seconds, of the control points that span `samples`, `[points]`."""
     points = samples // CONTROL_SAMPLES + 2
     return np.arange(points) * (CONTROL_SAMPLES / SAMPLE_RATE_HZ)
 
 
 def to_audio_rate(control: Control, samples: int) -> Signal:
-    """Linear interpolation of `[points]` at control_times to float32 `[samples]`."""
+    """Interpolate `[points]` at control_times linearly to float32 `[samples]`."""
     ramp = np.arange(CONTROL_SAMPLES, dtype=np.float32) / CONTROL_SAMPLES
     coarse = control.astype(np.float32)
     return (coarse[:-1, None] + np.diff(coarse)[:, None] * ramp).reshape(-1)[:samples]
 
 
 def _wavetable(amplitudes: Control, highest_hz: float) -> Signal:
-    kept = amplitudes[: max(1, int(TOP_HZ / highest_hz))]
+    kept = amplitudes[: max(1, int(MAX_HARMONIC_HZ / highest_hz))]
     spectrum = np.zeros(TABLE_SAMPLES // 2 + 1, dtype=np.complex128)
-    # Phases that grow with the square of the order keep the wave's peak low.
+    # Phases proportional to the squared order keep the wave's peak low.
     order = np.arange(1, len(kept) + 1)
     spectrum[1 : len(kept) + 1] = kept * np.exp(-1j * np.pi * order**2 / len(kept))
     table = np.fft.irfft(spectrum)
@@ -109,7 +124,7 @@ def _wavetable(amplitudes: Control, highest_hz: float) -> Signal:
 
 
 def render_line(notes: Notes, timbre: Timbre, samples: int) -> Signal:
-    """One monophonic line, about 0.3 RMS at velocity 1 while a note sounds, `[samples]`."""
+    """Render a line, `[samples]`; a note of velocity 1 has about 0.3 RMS."""
     if len(notes.onset_s) == 0:
         return np.zeros(samples, dtype=np.float32)
     times = control_times(samples)
@@ -146,7 +161,18 @@ def render_line(notes: Notes, timbre: Timbre, samples: int) -> Signal:
 def place_hits(
     shot: Signal, onsets_s: Control, velocities: Control, samples: int, out: Signal | None = None
 ) -> Signal:
-    """Adds a one-shot at each onset (seconds, may lie before 0), float32 `[samples]`."""
+    """Add a one-shot sound at each onset.
+
+    Args:
+      shot: the sound.
+      onsets_s: onsets in seconds; negative ones are cut.
+      velocities: linear loudness of each hit.
+      samples: length of the result.
+      out: array `[samples]` to add to; None for a new one.
+
+    Returns:
+      float32 `[samples]`.
+    """
     result = np.zeros(samples, dtype=np.float32) if out is None else out
     for onset_s, velocity in zip(onsets_s, velocities, strict=True):
         start = samples_in(float(onset_s))
@@ -161,7 +187,7 @@ def _time(seconds: float) -> Control:
 
 
 def thump(base_hz: float, bend: float, decay_s: float, click: float = 0.0) -> Signal:
-    """A drum with a falling pitch: kick, tom or hand drum."""
+    """Return a drum with a falling pitch: kick, tom or hand drum."""
     time = _time(6 * decay_s)
     hertz = base_hz * (1 + bend * np.exp(-time / 0.02))
     body = np.sin(2 * np.pi * np.cumsum(hertz) / SAMPLE_RATE_HZ) * np.exp(-time / decay_s)
@@ -172,7 +198,7 @@ def thump(base_hz: float, bend: float, decay_s: float, click: float = 0.0) -> Si
 def noise_hit(
     rng: np.random.Generator, centre_hz: float, width_hz: float, decay_s: float
 ) -> Signal:
-    """A burst of band noise: snare wires, hats, claps, shakers."""
+    """Return a burst of band-limited noise: snare wires, hats, claps, shakers."""
     time = _time(6 * decay_s)
     spectrum = np.fft.rfft(rng.standard_normal(len(time)))
     hertz = np.fft.rfftfreq(len(time), 1 / SAMPLE_RATE_HZ)
@@ -183,11 +209,11 @@ def noise_hit(
 
 
 def bell(hertz: float, ratios: Control, decay_s: float) -> Signal:
-    """A struck sound of inharmonic partials; higher ones die sooner."""
+    """Return a struck sound of inharmonic partials, of which higher ones decay faster."""
     time = _time(4 * decay_s)
     tone = np.zeros(len(time))
     for rank, ratio in enumerate(ratios):
-        if hertz * ratio < TOP_HZ:
+        if hertz * ratio < MAX_HARMONIC_HZ:
             fade = np.exp(-time * (1 + 0.6 * rank) / decay_s)
             tone += 0.8**rank * np.sin(2 * np.pi * hertz * ratio * time) * fade
     return (tone * np.minimum(time / 0.002, 1) / len(ratios)).astype(np.float32)

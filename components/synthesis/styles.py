@@ -1,4 +1,4 @@
-"""The eight genres: ranges that overlap, and the layers each one draws from."""
+"""The eight genres: their layers, and ranges of parameters that overlap."""
 
 from __future__ import annotations
 
@@ -40,7 +40,13 @@ LAYERS: dict[str, Layer] = {
 
 @dataclasses.dataclass(frozen=True)
 class Part:
-    """A layer of a genre: its level in dB against the others and how often it is there."""
+    """Layer of a genre.
+
+    Attributes:
+      layer: key of LAYERS.
+      level_db: level relative to the other layers.
+      chance: probability that a track has the layer.
+    """
 
     layer: str
     level_db: float
@@ -49,7 +55,19 @@ class Part:
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-    """A genre's ranges: tempo in BPM, swing and drive in [0, 1], timing spread in seconds."""
+    """Layers and ranges of a genre.
+
+    Attributes:
+      tempo_bpm: range of tempos in quarter notes per minute.
+      parts: the layers.
+      scales: scales to choose from, keys of SCALES.
+      progressions: chord progressions to choose from, in scale degrees.
+      steps_per_bar: sixteenths per bar to choose from.
+      swing: range of Score.swing.
+      loose_s: range of Score.loose_s.
+      drive: range of the overdrive, in [0, 1].
+      reverb: range of the room's share, in [0, 1].
+    """
 
     tempo_bpm: tuple[float, float]
     parts: tuple[Part, ...]
@@ -178,7 +196,7 @@ STYLES: dict[str, Style] = {
     ),
 }
 
-# In FMA small's own spelling; FMA's genre ids (genres.csv of fma_metadata).
+# FMA small's genres, in its spelling, with FMA's ids (genres.csv of fma_metadata).
 GENRE_IDS: dict[str, int] = {
     "Electronic": 15,
     "Experimental": 38,

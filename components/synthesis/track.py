@@ -1,4 +1,4 @@
-"""One synthetic track: from (corpus seed, genre, artist id, track id) to samples."""
+"""Synthesis of one track from (corpus seed, genre, artist id, track id)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from components.synthesis.styles import LAYERS, STYLES, Part, Style
 
 @dataclasses.dataclass(frozen=True)
 class Difficulty:
-    """How far the nuisances reach; the defaults are what benchmarks/synthetic_difficulty.py
-    measured.
+    """Strength of the variations that hide the genre.
 
-    `tilt_db`: deviation of the artists' spectral tilt in dB per octave. `wobble_db`: of the
-    equaliser's bells. `level_db`: of the layers' levels. `noise_db`: range of the noise
-    against the music. `borrow`: chance that a track borrows a layer from another genre.
+    benchmarks/synthetic_difficulty.py measures the difficulty with the defaults.
+
+    Attributes:
+      tilt_db: standard deviation of the artists' spectral tilt in dB per octave.
+      wobble_db: standard deviation of the equaliser's bells.
+      level_db: standard deviation of the layers' levels.
+      noise_db: range of the noise relative to the music.
+      borrow: probability that a track borrows a layer from another genre.
+      borrow_db: level of a borrowed layer relative to its own.
     """
 
     tilt_db: float = 2.4
@@ -37,13 +42,13 @@ PEAK = (0.2, 0.6)
 
 
 def generator(*key: object) -> np.random.Generator:
-    """A numpy generator seeded from the SHA-256 of the key's parts."""
+    """Return a numpy generator seeded from the SHA-256 of the key's parts."""
     digest = hashlib.sha256("\0".join(str(part) for part in key).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest, "big"))
 
 
 def make_artist(seed: int, genre: str, artist_id: int) -> Artist:
-    """An artist's habits, the same for all of its tracks."""
+    """Return an artist's habits, the same for all of their tracks."""
     rng = generator(seed, "artist", artist_id)
     habits = rng.uniform(size=5)
     style = STYLES[genre]
@@ -62,7 +67,7 @@ def make_artist(seed: int, genre: str, artist_id: int) -> Artist:
 
 
 def make_score(rng: np.random.Generator, style: Style, artist: Artist, seconds: float) -> Score:
-    """A track's frame, near its artist's habits and within its genre's ranges."""
+    """Return a random score, near the artist's habits and within the genre's ranges."""
     tempo = float(np.clip(artist.tempo + rng.normal(0, 0.12), 0, 1))
     low, high = style.tempo_bpm
     tempo_bpm = low + tempo * (high - low)
@@ -84,7 +89,7 @@ def make_score(rng: np.random.Generator, style: Style, artist: Artist, seconds: 
 
 
 def _choose_parts(rng: np.random.Generator, genre: str) -> list[Part]:
-    """The genre's layers that this track has (two at least), and perhaps a borrowed one."""
+    """Choose at least two of the genre's layers, and perhaps a borrowed one."""
     parts = STYLES[genre].parts
     chances = rng.random(len(parts))
     chosen = [part for part, chance in zip(parts, chances, strict=True) if chance < part.chance]
@@ -101,10 +106,21 @@ def _choose_parts(rng: np.random.Generator, genre: str) -> list[Part]:
 
 
 def synthesize(seed: int, genre: str, artist_id: int, track_id: int, seconds: float) -> Signal:
-    """A mono track, float32 `[samples]` at SAMPLE_RATE_HZ, peak 0.2 to 0.6: an
-    mp3 can overshoot what was encoded, and this leaves room for it.
+    """Synthesize a mono track; the same arguments give the same samples.
 
-    The same arguments give the same samples. Raises KeyError for a genre not in STYLES.
+    Args:
+      seed: seed of the corpus.
+      genre: key of STYLES.
+      artist_id: id of the artist.
+      track_id: id of the track.
+      seconds: length of the track.
+
+    Returns:
+      float32 `[samples]` at SAMPLE_RATE_HZ with a peak of 0.2 to 0.6, which leaves room for
+      the overshoot of mp3.
+
+    Raises:
+      KeyError: there is no such genre.
     """
     style = STYLES[genre]
     artist = make_artist(seed, genre, artist_id)
@@ -129,7 +145,10 @@ def synthesize(seed: int, genre: str, artist_id: int, track_id: int, seconds: fl
 
 
 def to_file_format(rng: np.random.Generator, mono: Signal, rate_hz: int, channels: int) -> Signal:
-    """`[samples, channels]` at the file's rate; two channels differ by level."""
+    """Convert a mono track to `[samples, channels]` at the file's rate.
+
+    Two channels differ only by their level.
+    """
     audio = mono
     if rate_hz != SAMPLE_RATE_HZ:
         audio = soxr.resample(mono, SAMPLE_RATE_HZ, rate_hz, quality="MQ")

@@ -21,7 +21,7 @@ def _noise(seconds: float = 4.0, seed: int = 0) -> np.ndarray:
 
 
 def _entry(path: pathlib.Path, first: int) -> tuple[str, str, str]:
-    """A track's entry, its clips at a place of its own."""
+    """Return a track's entry, with clips that start at its own offsets."""
     clips = read_clips(path, PARAMS, lambda samples: [first, samples - PARAMS.clip_samples])
     return path.name, str(path), clips.fingerprint
 

@@ -1,4 +1,4 @@
-"""Small datasets on disk. The readers open no audio, so a file of one byte will do."""
+"""Small datasets on disk. The readers open no audio, so files of one byte are enough."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FMA_COLUMNS = (
 
 @pytest.fixture
 def touch(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """Makes a file below tmp_path, with one byte unless told otherwise."""
+    """Return a function that writes a file below tmp_path, of one byte by default."""
 
     def make(relative: str, content: bytes = b"x") -> pathlib.Path:
         path = tmp_path / relative
@@ -40,7 +40,7 @@ def touch(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
 def read(
     tmp_path: pathlib.Path,
 ) -> Callable[..., tuple[list[Track], list[Reject]]]:
-    """Reads tmp_path with the given settings: (tracks, rejects) in order."""
+    """Return a function that reads tmp_path with given settings: (tracks, rejects) in order."""
 
     def run(**settings: object) -> tuple[list[Track], list[Reject]]:
         items = list(read_tracks(DatasetSettings(**settings), str(tmp_path)))
@@ -54,9 +54,9 @@ def read(
 
 @pytest.fixture
 def write_fma(tmp_path: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """Writes fma_metadata/tracks.csv with FMA's three header lines, one row for each dict.
+    """Return a function that writes fma_metadata/tracks.csv with FMA's three header lines.
 
-    A row is {"id": ..., (group, name): ...}; what it leaves out is blank.
+    A row is {"id": ..., (group, name): ...}; missing cells are blank.
     """
 
     def write(

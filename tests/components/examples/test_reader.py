@@ -80,14 +80,14 @@ def _flip(content: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "damage", "message"),
     [
-        ("part-2", lambda content: content[:-5], "part-2: damaged, cut short"),
-        ("part-2", lambda content: content[:20], "part-2: damaged, cut short"),
+        ("part-2", lambda content: content[:-5], "part-2: damaged, truncated"),
+        ("part-2", lambda content: content[:20], "part-2: damaged, truncated"),
         # Where TensorFlow sees the end of a whole file.
-        ("part-2", lambda content: content[:7], "part-2: cut short within a record"),
-        ("part-0", lambda content: content + content[:11], "part-0: cut short within a record"),
+        ("part-2", lambda content: content[:7], "part-2: truncated within a record"),
+        ("part-0", lambda content: content + content[:11], "part-0: truncated within a record"),
         ("part-0", _flip, "part-0: damaged"),
         ("part-1", lambda _: b"some words that are no record", "part-1: .*no TFRecord"),
-        ("part-1", None, "part-1: the file is gone"),
+        ("part-1", None, "part-1: the file is missing"),
     ],
 )
 def test_what_is_wrong_is_told_with_the_files_name(
@@ -142,7 +142,7 @@ def test_other_errors_pass_where_the_files_are_sound(folder: pathlib.Path) -> No
     ):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")
     with (
-        pytest.raises(DataError, match=r"part-0 and 2 more: 4 clips, but there were 5"),
+        pytest.raises(DataError, match=r"part-0 and 2 more: 4 clips instead of 5"),
         reader.readable(files, PARAMS, clips=5),
     ):
         raise tf.errors.FailedPreconditionError(None, None, "fewer than promised")

@@ -104,7 +104,7 @@ class Written:
 
 
 def generate(dataset: DatasetSettings, policy: str, folder: pathlib.Path) -> Written:
-    """Runs SpectrogramGen's executor as the pipeline would."""
+    """Run SpectrogramGen's executor as the pipeline does."""
     import tensorflow as tf
     from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
     from tfx.types import standard_artifacts

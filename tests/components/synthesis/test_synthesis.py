@@ -304,7 +304,7 @@ def test_a_folder_that_is_not_a_corpus_is_refused_and_kept(
 ) -> None:
     foreign = tmp_path / ("notes.txt" if content is None else "corpus.json")
     foreign.write_text(content or "mine")
-    with pytest.raises(CorpusError, match="holds no synthetic corpus"):
+    with pytest.raises(CorpusError, match="has no synthetic corpus"):
         write_corpus(tmp_path, tracks=16, track_seconds=3)
     assert [path.name for path in tmp_path.iterdir()] == [foreign.name]
     assert foreign.read_text() == (content or "mine")

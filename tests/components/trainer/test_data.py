@@ -304,9 +304,9 @@ def test_a_file_cut_where_tensorflow_sees_a_whole_one_is_told(
     file = pathlib.Path(patterns[0]).parent / "part-00001-of-00004.tfrecord"
     content = file.read_bytes()
     file.write_bytes(content[: 2 * len(content) // 3 + 11])
-    with pytest.raises(DataError, match=r"part-00001.*cut short"):
+    with pytest.raises(DataError, match=r"part-00001.*truncated"):
         data.load(patterns, PARAMS, limit=limit)
-    with pytest.raises(DataError, match=r"part-00001.*cut short"):
+    with pytest.raises(DataError, match=r"part-00001.*truncated"):
         data.stream(patterns, PARAMS, limit=limit)
 
 

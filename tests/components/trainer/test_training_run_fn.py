@@ -288,9 +288,9 @@ def test_the_same_seed_gives_the_same_history(
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda content: content[:-5], "part-00000.*cut short"),
+        (lambda content: content[:-5], "part-00000.*truncated"),
         (lambda content: b"", "0 clips, but there were"),
-        (None, "part-00000.*the file is gone"),
+        (None, "part-00000.*the file is missing"),
     ],
 )
 def test_a_file_damaged_while_training_streams_is_told_in_words(

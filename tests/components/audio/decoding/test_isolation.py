@@ -56,7 +56,7 @@ def shared() -> Iterator[IsolatedDecoder]:
 
 @pytest.fixture
 def song(tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
-    """Writes a healthy file of a name."""
+    """Write an intact file under a name."""
 
     def write(name: str, seconds: float = 1.0) -> pathlib.Path:
         samples = np.random.default_rng(0).normal(0, 0.1, round(8000 * seconds))
@@ -382,7 +382,7 @@ def test_the_process_goes_when_its_parent_is_killed(
 
 
 def _spawn_count() -> set[str]:
-    """The live and the unreaped child processes of this one."""
+    """Return the live and the unreaped child processes of this process."""
     return {pid for task in pathlib.Path("/proc/self/task").iterdir() for pid in _children(task)}
 
 

@@ -35,7 +35,7 @@ TAGS = {
 
 
 def _encode(path: pathlib.Path, rate_hz: int, channels: int, mode: str) -> bytes:
-    """An mp3 without the frame that tells its length; the whole one is at `path`."""
+    """Return an mp3 without its length header; the complete file is at `path`."""
     rng = np.random.default_rng(rate_hz + channels)
     # Loud and soft, so that a variable bit rate varies.
     level = np.repeat(rng.uniform(0.001, 0.3, SECONDS), rate_hz)[:, None]

@@ -24,7 +24,7 @@ Read = Callable[..., tuple[list[Track], list[Reject]]]
 
 @pytest.fixture
 def put(s3: Any, bucket: str) -> Put:
-    """Writes objects below data/, with their names as contents unless told otherwise."""
+    """Return a function that writes objects below data/, by default with their names in them."""
 
     def write(*keys: str, content: bytes | None = None) -> None:
         for key in keys:

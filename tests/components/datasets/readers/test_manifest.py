@@ -10,7 +10,7 @@ from components.datasets.track import Track
 
 @pytest.fixture
 def manifest(touch):
-    """Writes manifest.csv from text, and each audio file named."""
+    """Return a function that writes manifest.csv and the given audio files."""
 
     def write(text: str, *files: str, at: str = "manifest.csv"):
         for name in files:
@@ -71,7 +71,7 @@ def test_an_id_used_twice_keeps_the_first_path_in_any_order(manifest, read, rows
 
 @pytest.mark.parametrize("rows", ["x.wav,Rock,t\n./x.wav,Pop,u\n", "./x.wav,Pop,u\nx.wav,Rock,t\n"])
 def test_a_file_listed_under_two_ids_keeps_the_smaller_in_any_order(manifest, read, rows):
-    """Else one recording could be learnt from and tested on."""
+    """Otherwise one recording could be trained and tested on."""
     manifest(f"uri,genre,track_id\n{rows}", "x.wav")
     tracks, rejects = read(kind="manifest")
     assert [track.track_id for track in tracks] == ["t"]

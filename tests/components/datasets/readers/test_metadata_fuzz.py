@@ -22,7 +22,7 @@ from components.datasets.track import Track
 
 @pytest.fixture
 def open_folder() -> Iterator[pathlib.Path]:
-    """A folder that other users reach, as tmp_path is not: root's rights are given up in it."""
+    """Return a folder that other users can enter, unlike tmp_path, to drop root's rights in."""
     with tempfile.TemporaryDirectory() as folder:
         pathlib.Path(folder).chmod(0o755)
         yield pathlib.Path(folder)

@@ -104,7 +104,7 @@ def sides_of(corpus: Corpus) -> dict[str, set[str]]:
 
 @pytest.fixture
 def fresh_folder(tmp_path: pathlib.Path) -> Callable[[], pathlib.Path]:
-    """A new name for each of hypothesis' examples, of another length and depth each time."""
+    """Return a new name, of another length and depth, for each of hypothesis' examples."""
     count = itertools.count()
 
     def make() -> pathlib.Path:
@@ -210,7 +210,7 @@ def test_order_and_place_of_the_data_change_nothing(
     fresh_folder: typing.Any,
     shuffled_listings: random.Random,
 ) -> None:
-    """Of rows and folders; also where two rows have one id, or are one file."""
+    """Check orders of rows and of folders, also if two rows share an id or a file."""
 
     @some_libraries(8)
     def check(rng: random.Random) -> None:

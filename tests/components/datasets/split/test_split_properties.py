@@ -1,4 +1,4 @@
-"""What is true of every dataset, whatever its genres, artists and sizes."""
+"""Properties of the splits of all datasets, whatever their genres, artists and sizes."""
 
 from __future__ import annotations
 
