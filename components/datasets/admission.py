@@ -1,4 +1,4 @@
-"""Checks of the tracks that readers yield: ids, text, genres, files and duplicates of these."""
+"""Checks of the tracks that readers yield: text, genres, files, and duplicate ids or files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def admit(
       rejects can be encoded as UTF-8; their uris are absolute, or "" if unknown.
     """
     admission = _Admission(settings, files)
-    yield from admission.settle([admission.check(item) for item in items])
+    yield from admission.reject_duplicates([admission.check(item) for item in items])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,7 +79,7 @@ class _Admission:
             return self._refuse(track, *status.problem)
         return _Usable(dataclasses.replace(track, state=status.state), status.identity)
 
-    def settle(self, items: Sequence[_Usable | Reject]) -> list[Track | Reject]:
+    def reject_duplicates(self, items: Sequence[_Usable | Reject]) -> list[Track | Reject]:
         """Reject all but one of the items that have the same id or the same file."""
         usable = [item for item in items if isinstance(item, _Usable)]
         by_id: dict[str, _Usable] = {}
@@ -88,21 +88,21 @@ class _Admission:
         by_file: dict[str, _Usable] = {}
         for _, one in sorted(by_id.items()):
             by_file.setdefault(one.file, one)
-        settled: list[Track | Reject] = []
+        checked: list[Track | Reject] = []
         for item in items:
             if isinstance(item, Reject):
-                settled.append(item)
+                checked.append(item)
                 continue
             track, first = item.track, by_id[item.track.track_id]
             if first is not item:
                 detail = f"{first.track.uri} has the same track id"
-                settled.append(self._refuse(track, "bad_metadata", detail))
+                checked.append(self._refuse(track, "bad_metadata", detail))
             elif by_file[item.file] is not item:
                 detail = f"same file as track {by_file[item.file].track.track_id}"
-                settled.append(self._refuse(track, "bad_metadata", detail))
+                checked.append(self._refuse(track, "bad_metadata", detail))
             else:
-                settled.append(track)
-        return settled
+                checked.append(track)
+        return checked
 
     def _refuse(self, track: Track, reason: str, detail: str) -> Reject:
         return self._encodable(Reject(track.track_id, track.uri, track.genre, reason, detail))

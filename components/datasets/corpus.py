@@ -67,7 +67,7 @@ class Listing:
 
 
 def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Reject]:
-    """Read a dataset's metadata in its own order. Opens no audio.
+    """Read a dataset's metadata in its own order, without opening audio.
 
     Args:
       settings: kind of the dataset and its options. `max_tracks` is not applied.
@@ -75,7 +75,7 @@ def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Re
 
     Yields:
       A Track for each usable track, a Reject for each other one. Track ids are unique, genres
-      are among `settings.genres` where those are given, and each uri is absolute and leads to
+      are among `settings.genres` if those are set, and each uri is the absolute location of
       a non-empty file inside the folder. Genres, track ids and artist ids hold no control
       characters; paths may hold any character but NUL.
 
@@ -101,7 +101,9 @@ def _at_least_one(
         count += 1
         yield item
     if count == 0:
-        raise DatasetError(f"{files.root}: no tracks found (dataset.kind = {settings.kind!r})")
+        raise DatasetError(
+            f"{files.root}: no tracks found; check dataset.kind = {settings.kind!r} and --data-dir"
+        )
 
 
 def list_tracks(dataset: DatasetSettings) -> Listing:

@@ -167,7 +167,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
                 pipeline
                 | "List shards" >> beam.Create(shards, reshuffle=True)
                 | "Decode and write spectrograms" >> beam.ParDo(WriteShard(options))
-                | "One result line a shard" >> beam.Map(_result_line)
+                | "Format one result line per shard" >> beam.Map(_result_line)
                 | "Write result lines" >> beam.io.WriteToText(results_path, num_shards=1)
             )
         results = sorted(_read_results(results_path), key=lambda res: (res.splits, res.index))

@@ -1,4 +1,4 @@
-"""The interface through which readers list and open a data set's files."""
+"""The interface through which readers list and open a dataset's files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import dataclasses
 from typing import Protocol, TextIO
 
 from components.storage.objects import ObjectState
+
+# Of errors about the data folder as a whole.
+REMEDY = "check --data-dir (dataset.data_dir)"
 
 
 @dataclasses.dataclass(frozen=True, order=True)

@@ -9,7 +9,7 @@ import stat
 from typing import TextIO
 
 from components.common.errors import DatasetError
-from components.datasets.files.base import Entry, FileStatus
+from components.datasets.files.base import REMEDY, Entry, FileStatus
 
 MAX_CACHED_FOLDERS = 10_000
 
@@ -33,13 +33,15 @@ class LocalFiles:
             with os.scandir(root) as entries:
                 empty = next(entries, None) is None
         except FileNotFoundError as error:
-            raise DatasetError(f"{root}: the data folder does not exist") from error
+            raise DatasetError(f"{root}: the data folder does not exist; {REMEDY}") from error
         except NotADirectoryError as error:
-            raise DatasetError(f"{root}: the data folder is not a folder") from error
+            raise DatasetError(f"{root}: the data folder is not a folder; {REMEDY}") from error
         except (OSError, ValueError) as error:
-            raise DatasetError(f"{root}: the data folder cannot be read: {error}") from error
+            raise DatasetError(
+                f"{root}: the data folder cannot be read: {error}; {REMEDY}"
+            ) from error
         if empty:
-            raise DatasetError(f"{root}: the data folder is empty")
+            raise DatasetError(f"{root}: the data folder is empty; {REMEDY}")
 
     def uri(self, path: str, base: str = "") -> str:
         return os.path.normpath(os.path.join(self.root, base, path))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import TextIO
 
 from components.common.errors import DatasetError
-from components.datasets.files.base import Entry, FileStatus
+from components.datasets.files.base import REMEDY, Entry, FileStatus
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageError
 from components.storage.objects import ObjectState
@@ -38,7 +38,8 @@ class S3Files:
     def check(self) -> None:
         if not objects.any_below(self.root):
             raise DatasetError(
-                f"{self.root}: the data folder is empty (no object's name begins with {self.root}/)"
+                f"{self.root}: the data folder is empty (no object's name begins with "
+                f"{self.root}/); {REMEDY}"
             )
 
     def uri(self, path: str, base: str = "") -> str:
