@@ -1,4 +1,4 @@
-"""What several networks are made of. Keras tensors in, Keras tensors out."""
+"""Building blocks that several networks share. Keras tensors in, Keras tensors out."""
 
 from __future__ import annotations
 
@@ -10,18 +10,26 @@ from keras import layers
 from components.models.network import Defaults
 from components.models.settings import ModelSettings
 
-# A small corpus has few batches in an epoch, and Keras's 0.99 would lag behind them: until
-# it has caught up, the network that is validated is not the one that was trained.
+# A small corpus has few batches an epoch, and the stored statistics would lag behind with
+# Keras's 0.99. Validation would then evaluate another network than the one that was trained.
 NORM_MOMENTUM = 0.9
 
 
 def convolution_block(
     x: Any, index: int, filters: int, pool: tuple[int, int], *, l2: float, seed: int
 ) -> Any:
-    """3 x 3 convolution, batch normalisation, ReLU and maximum over `pool` (bands, frames):
-    `[batch, bands, frames, channels]` to `[batch, bands', frames', filters]`.
+    """Apply a 3 x 3 convolution, batch normalisation, ReLU and max pooling.
 
-    `index` numbers the layers' names; `l2` weighs the kernel's penalty.
+    Args:
+      x: `[batch, bands, frames, channels]`.
+      index: number in the layers' names.
+      filters: number of output channels.
+      pool: size of the pooling window, in bands and frames.
+      l2: weight of the kernel's penalty.
+      seed: decides the starting weights.
+
+    Returns:
+      `[batch, bands', frames', filters]`.
     """
     x = layers.Conv2D(
         filters,
@@ -34,15 +42,15 @@ def convolution_block(
     )(x)
     x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name=f"norm_{index}")(x)
     x = layers.ReLU(name=f"relu_{index}")(x)
-    # "same": spectrograms of a few bands or frames pass too.
+    # "same" padding lets spectrograms of few bands or frames pass.
     return layers.MaxPooling2D(pool, padding="same", name=f"pool_{index}")(x)
 
 
 def classifier(x: Any, genres: int, *, l2: float, seed: int) -> Any:
-    """Features `[batch, features]` to probabilities float32 `[batch, genres]`.
+    """Map features `[batch, features]` to probabilities float32 `[batch, genres]`.
 
-    In float32 whatever the network's precision is: few numbers, and the loss is of their
-    logarithms.
+    The layer computes in float32 whatever the network's precision is: the numbers are few, and
+    the loss takes their logarithms.
     """
     return layers.Dense(
         genres,
@@ -57,7 +65,7 @@ def classifier(x: Any, genres: int, *, l2: float, seed: int) -> Any:
 def dense_head(
     base: keras.Model, defaults: Defaults, settings: ModelSettings, *, genres: int, seed: int
 ) -> keras.Model:
-    """Dropout and one dense layer: what residual networks have on their averaged features."""
+    """Return a residual network's head: dropout and one dense layer on averaged features."""
     features = keras.Input(base.output_shape[1:], name="features")
     x = layers.Dropout(defaults.dropout_of(settings), seed=seed, name="dropout")(features)
     probabilities = classifier(x, genres, l2=defaults.l2_of(settings), seed=seed)

@@ -13,16 +13,16 @@ from components.models.weights import reject_weights
 
 DEFAULTS = Defaults(dropout=0.5, l2=1e-4)
 
-# Filters, and how far each block shrinks (mel bands, frames). With 512-sample hops at
-# 22,050 Hz the last block looks at about a second: long enough for a beat.
+# Filters and pooling (mel bands, frames) of each block. With 512-sample hops at 22,050 Hz the
+# last block sees about a second, which is long enough for a beat.
 BLOCKS = ((16, (2, 2)), (32, (2, 2)), (64, (2, 2)), (96, (2, 1)))
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """Four convolution blocks, then each band's mean and peak of each filter over the clip.
+    """Build four convolution blocks, then each filter's mean and peak over the clip, by band.
 
-    Pooling over all frames makes it blind to where in the clip something happens; the
-    bands stay apart, because a low sound is not a high one.
+    Pooling over all frames hides when in the clip something happens. The bands stay apart,
+    because a low sound is not a high one.
 
     Raises:
       components.models.weights.WeightsError: `settings.weights` is not "none".
@@ -38,7 +38,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     mean = layers.AveragePooling2D(whole_clip, name="mean")(x)
     peak = layers.MaxPooling2D(whole_clip, name="peak")(x)
     x = layers.Flatten(name="features")(layers.Concatenate(name="mean_and_peak")([mean, peak]))
-    # Peaks are several times the means: without this the first epochs only shrink them.
+    # Peaks are several times the means. Without this the first epochs only shrink them.
     x = layers.BatchNormalization(momentum=NORM_MOMENTUM, name="norm_features")(x)
     x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
     probabilities = classifier(x, genres, l2=l2, seed=seed)

@@ -13,17 +13,17 @@ from components.models.weights import reject_weights
 
 DEFAULTS = Defaults(dropout=0.4, l2=1e-4)
 
-# Filters, and how far each block shrinks (mel bands, frames): many bands, few frames, so
+# Filters and pooling (mel bands, frames) of each block. Bands are pooled more than frames, so
 # that a 2-second clip leaves the GRU about twenty steps of 0.1 s.
 BLOCKS = ((32, (2, 2)), (64, (4, 2)), (96, (4, 1)), (96, (4, 1)))
 UNITS = 64
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """Four convolution blocks over all bands, a bidirectional GRU over the frames, its mean.
+    """Build four convolution blocks over all bands, and the mean of a GRU over the frames.
 
-    The recurrence is unrolled: the graph then holds nothing that a server or another
-    backend would lack (a cuDNN kernel runs only on a GPU).
+    The GRU is bidirectional and unrolled. An unrolled graph runs on any server and backend,
+    while a cuDNN kernel runs only on a GPU.
 
     Raises:
       components.models.weights.WeightsError: `settings.weights` is not "none".

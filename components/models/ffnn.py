@@ -1,4 +1,4 @@
-"""Feed-forward network: three dense layers, dropout after the first two."""
+"""Feed-forward network of three dense layers, with dropout after the first two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HIDDEN_UNITS = (512, 256)
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """Every pixel of the spectrogram, standardised, into 512, 256 and `genres` units.
+    """Build dense layers of 512, 256 and `genres` units on the standardised spectrogram.
 
     Raises:
       components.models.weights.WeightsError: `settings.weights` is not "none".

@@ -1,4 +1,4 @@
-"""What every architecture hands over, and what it leaves to its defaults."""
+"""The interface of architectures: the network that each builds, and its default settings."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ if TYPE_CHECKING:
 
 
 class NetworkError(UsageError, ValueError):
-    """The settings ask for a network that cannot be built. The text says what to set."""
+    """Error of settings with which a network cannot be built. The message says what to set."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A classifier of spectrograms, and the parts that its two phases train in turn.
+    """Classifier of spectrograms, and the parts that its two phases train in turn.
 
-    `model`: `mel_db` float32 `[batch, n_mels, frames]` in dB to probabilities float32
-    `[batch, genres]`; it is `head(base(mel_db))` on the same layers. `base` ends at the
-    float32 features and holds all preprocessing, so that it is exported too; its layer
-    "convolutions" is what weights files hold. Networks without a base have None, and their
-    `head` is `model`. `two_phase`: the base starts from trained weights, so that the head
-    is trained on it first; a random base would only be a filter that nobody chose.
+    Attributes:
+      base: maps `mel_db` to float32 features. It holds all preprocessing, which is exported
+        with it. Weights files hold its layer "convolutions". None for networks without a base.
+      head: maps features to probabilities; equal to `model` for networks without a base.
+      model: maps `mel_db` float32 `[batch, n_mels, frames]` in dB to probabilities float32
+        `[batch, genres]`: `head(base(mel_db))`, on the same layers.
+      two_phase: whether the base starts from trained weights, and the head is trained first.
+        On a random base a head alone would learn little.
     """
 
     base: keras.Model | None
@@ -36,17 +38,20 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """How many weights the model has, trained or not."""
+        """Number of the model's weights, trained or not."""
         return int(self.model.count_params())
 
 
 @dataclasses.dataclass(frozen=True)
 class Defaults:
-    """The recommended settings: what holds where neither the network's own table nor
-    [training] says otherwise.
+    """Recommended settings, for what neither the network's own table nor [training] sets.
 
-    `learning_rate`: of a new head on a trained base; `fine_tune_learning_rate`: of that
-    base; `scratch_learning_rate`: of a whole network that starts from random weights.
+    Attributes:
+      dropout: share of units dropped in training, in [0, 1).
+      l2: weight of the squared-weights penalty of each regularised layer.
+      learning_rate: rate of a new head on a trained base.
+      scratch_learning_rate: rate of a whole network that starts from random weights.
+      fine_tune_learning_rate: rate of a trained base in the second phase.
     """
 
     dropout: float
@@ -66,22 +71,25 @@ class Defaults:
         }
 
     def dropout_of(self, settings: ModelSettings) -> float:
-        """Share of units dropped in training, in [0, 1)."""
+        """Return the share of units dropped in training, in [0, 1)."""
         return self.dropout if settings.dropout is None else settings.dropout
 
     def l2_of(self, settings: ModelSettings) -> float:
-        """Weight of the squared-weights penalty of each regularised layer."""
+        """Return the weight of the squared-weights penalty of each regularised layer."""
         return self.l2 if settings.l2 is None else settings.l2
 
 
 def single_phase(model: keras.Model) -> Network:
-    """A network that trains as a whole."""
+    """Return a network that trains as a whole."""
     return Network(base=None, head=model, model=model, two_phase=False)
 
 
 def with_base(base: keras.Model, head: keras.Model, *, pretrained: bool) -> Network:
-    """A network that trains its head first and then its base, if that is `pretrained`;
-    otherwise as a whole."""
+    """Return a network of two parts.
+
+    If the base is `pretrained`, the network trains its head first and then its base, otherwise
+    all of it at once.
+    """
     import keras
 
     spectrogram: Any = keras.Input(base.input_shape[1:], name="mel_db")

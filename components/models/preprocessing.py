@@ -1,8 +1,8 @@
-"""From spectrograms to what pre-trained picture networks expect, inside the graph.
+"""Layers that turn spectrograms into the input of networks, inside the graph.
 
-Layers of Keras alone, so that they train on any backend and are exported with the model.
-All of them work in float32 whatever a network's precision is: bfloat16 would round
-levels near -80 dB to half a dB.
+They use Keras alone, so that they train on any backend and are exported with the model. All
+compute in float32 whatever the network's precision is: bfloat16 would round levels near -80 dB
+to half a dB.
 """
 
 from __future__ import annotations
@@ -21,25 +21,28 @@ from components.audio.spectrogram.colours import STEPS, STEPS_PER_DB, VIRIDIS
 # VGG networks (and Keras's ResNet v1) subtract. Simonyan & Zisserman, arXiv:1409.1556.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
-# Of pixels in 0..1: what weights trained with PyTorch expect (torchvision, timm).
+# Mean and deviation of pixels in 0..1, which weights trained with PyTorch expect (torchvision,
+# timm).
 IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION_RGB = (0.229, 0.224, 0.225)
 
-# Added to a clip's variance, in dB^2: that of silence is 0, that of music 100 to 400.
+# Added to a clip's variance, in dB^2. Silence has 0, music 100 to 400.
 MIN_VARIANCE_DB = 1e-3
 
 
 class _InFloat32(keras.layers.Layer):  # type: ignore[misc]
+    """Layer whose default dtype is float32."""
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"dtype": "float32", **kwargs})
 
 
 @keras.saving.register_keras_serializable("genreflow")
 class Standardise(_InFloat32):
-    """`mel_db` `[batch, n_mels, frames]` to mean 0 and deviation 1 of each clip.
+    """Layer that scales each clip of `mel_db` `[batch, n_mels, frames]` to mean 0, deviation 1.
 
-    Decibels are relative to the clip's peak, which one loud moment decides; what is left
-    here does not depend on it. A clip that is the same everywhere becomes 0.
+    Decibels are relative to the clip's peak, which one loud moment decides. The result does not
+    depend on that peak. A clip of one level throughout becomes 0.
     """
 
     def call(self, mel_db: Any) -> Any:
@@ -53,10 +56,10 @@ class Standardise(_InFloat32):
 
 @keras.saving.register_keras_serializable("genreflow")
 class ColourMap(_InFloat32):
-    """`mel_db` `[batch, n_mels, frames]` to pictures `[batch, n_mels, frames, 3]`.
+    """Layer that colours `mel_db` `[batch, n_mels, frames]`: `[batch, n_mels, frames, 3]`.
 
-    float32 whole numbers 0..255, equal to components.audio.spectrogram.colours.to_rgb: viridis,
-    low frequencies at the bottom.
+    The pictures are float32 whole numbers 0..255, equal to those of
+    components.audio.spectrogram.colours.to_rgb: viridis, low frequencies at the bottom.
     """
 
     def call(self, mel_db: Any) -> Any:
@@ -71,10 +74,10 @@ class ColourMap(_InFloat32):
 
 @keras.saving.register_keras_serializable("genreflow")
 class ResizePicture(_InFloat32):
-    """Pictures `[batch, height, width, channels]` to `[batch, side, side, channels]`.
+    """Layer that resizes pictures `[batch, height, width, channels]` to squares.
 
-    Bilinear, antialiased where it shrinks: the values of keras.ops.image.resize. As two
-    matrix products, because TensorFlow's own operation cannot be compiled by XLA.
+    Bilinear, and antialiased when it shrinks, with the values of keras.ops.image.resize. It
+    computes two matrix products, because XLA cannot compile TensorFlow's own operation.
     """
 
     def __init__(self, side_pixels: int, **kwargs: Any) -> None:
@@ -96,7 +99,7 @@ class ResizePicture(_InFloat32):
 
 @keras.saving.register_keras_serializable("genreflow")
 class ImageNetCentre(_InFloat32):
-    """RGB 0..255 to BGR minus IMAGENET_MEAN_BGR, not scaled: the VGG preprocessing."""
+    """Layer of VGG's preprocessing: RGB 0..255 to BGR minus IMAGENET_MEAN_BGR, not scaled."""
 
     def call(self, pictures: Any) -> Any:
         mean = ops.convert_to_tensor(np.asarray(IMAGENET_MEAN_BGR, np.float32))
@@ -108,7 +111,7 @@ class ImageNetCentre(_InFloat32):
 
 @keras.saving.register_keras_serializable("genreflow")
 class ImageNetStandard(_InFloat32):
-    """RGB 0..255 to IMAGENET_MEAN_RGB and IMAGENET_DEVIATION_RGB: PyTorch's preprocessing."""
+    """Layer of PyTorch's preprocessing: RGB 0..255 to mean 0 and deviation 1 on ImageNet."""
 
     def call(self, pictures: Any) -> Any:
         mean = ops.convert_to_tensor(255 * np.asarray(IMAGENET_MEAN_RGB, np.float32))
@@ -120,11 +123,10 @@ class ImageNetStandard(_InFloat32):
 
 
 def _resampling(length: int, wanted: int) -> npt.NDArray[np.float32]:
-    """What each of `wanted` samples takes of `length`: float32 `[wanted, length]`, rows of
-    sum 1.
+    """Return the matrix that resamples `length` values to `wanted`: float32 `[wanted, length]`.
 
-    A triangle over the neighbours of each sample's centre; where it shrinks it is as much
-    wider, which is the antialiasing.
+    Each row sums to 1 and is a triangle over the neighbours of a sample's centre. When the
+    picture shrinks, the triangle is as much wider, which is the antialiasing.
     """
     scale = length / wanted
     centres = (np.arange(wanted) + 0.5) * scale - 0.5
@@ -134,11 +136,11 @@ def _resampling(length: int, wanted: int) -> npt.NDArray[np.float32]:
 
 
 def picture_shape(n_mels: int, frames: int, image_size: int) -> tuple[int, int, int]:
-    """Height, width and channels of the picture that a network's base sees."""
+    """Return height, width and channels of the picture that a network's base sees."""
     return (image_size, image_size, 3) if image_size else (n_mels, frames, 3)
 
 
 def picture(mel_db: Any, image_size: int) -> Any:
-    """Coloured and, for `image_size` > 0, resized: a Keras tensor to a Keras tensor."""
+    """Return `mel_db` coloured and, for `image_size` > 0, resized; both are Keras tensors."""
     coloured = ColourMap(name="colour_map")(mel_db)
     return ResizePicture(image_size, name="resize")(coloured) if image_size else coloured

@@ -1,7 +1,7 @@
 """ResNet34: residual blocks of two 3 x 3 convolutions (He et al., arXiv:1512.03385).
 
-Keras has no ResNet34. This is the graph that PyTorch's and timm's weights fit: symmetric
-padding, strides in a block's first convolution, normalisation with epsilon 1e-5.
+Keras has no ResNet34. Weights of PyTorch and timm fit this graph: padding is symmetric, strides
+are in a block's first convolution, and normalisation has epsilon 1e-5.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ NORM_EPSILON = 1e-5
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """The coloured spectrogram through ResNet34's convolutions, averaged over the picture.
+    """Build ResNet34 on the coloured spectrogram, with features averaged over the picture.
 
     Raises:
-      components.models.weights.WeightsError: the weights cannot be had or loaded.
+      components.models.weights.WeightsError: the weights cannot be found, downloaded or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
     convolutions = _convolutions(shape, seed)
@@ -62,7 +62,7 @@ def _convolutions(shape: tuple[int, int, int], seed: int) -> keras.Model:
     draw = _Draw(seed)
     x = _convolution(pictures, 64, 7, 2, "conv1", draw)
     x = layers.ReLU(name="relu1")(_norm("bn1")(x))
-    # Zeros are as good as minus infinity after a ReLU.
+    # Zeros do as well as minus infinity after a ReLU.
     x = layers.MaxPooling2D(3, 2, name="maxpool")(layers.ZeroPadding2D(1, name="maxpool_pad")(x))
     for stage, (filters, blocks) in enumerate(STAGES, start=1):
         for block in range(blocks):
@@ -85,7 +85,7 @@ def _block(x: Any, filters: int, stride: int, name: str, draw: _Draw) -> Any:
 
 
 class _Draw:
-    """He initialisers by fan out (arXiv:1502.01852), each with a seed of its own."""
+    """Factory of He initialisers by fan out (arXiv:1502.01852), each with its own seed."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed

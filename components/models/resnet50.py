@@ -1,4 +1,4 @@
-"""ResNet50 as keras.applications has it: bottleneck blocks (He et al., arXiv:1512.03385)."""
+"""ResNet50 of keras.applications: bottleneck blocks (He et al., arXiv:1512.03385)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.models.settings import ModelSettings
 
 DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
 
-# As Keras publishes and checks it: the convolutions, trained on ImageNet.
+# Keras's published convolutions, trained on ImageNet, with the digest that Keras checks.
 PRETRAINED = weights.Pretrained(
     file_name="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
     url=(
@@ -25,10 +25,10 @@ PRETRAINED = weights.Pretrained(
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """The coloured spectrogram through ResNet50's convolutions, averaged over the picture.
+    """Build ResNet50 on the coloured spectrogram, with features averaged over the picture.
 
     Raises:
-      components.models.weights.WeightsError: the weights cannot be had or loaded.
+      components.models.weights.WeightsError: the weights cannot be found, downloaded or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
     convolutions = keras.applications.ResNet50(

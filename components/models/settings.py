@@ -1,4 +1,4 @@
-"""The [training] and [models.<architecture>] tables."""
+"""The [models.<architecture>] tables."""
 
 from __future__ import annotations
 
@@ -10,11 +10,20 @@ from annotated_types import Ge, Gt, Le, Lt
 
 @dataclasses.dataclass(frozen=True)
 class ModelSettings:
-    """One network. None means: as [training] says, or the network's own default.
+    """Settings of one network. None means the value of [training], or the network's default.
 
-    `weights`: "imagenet", "none", or the path of a weights file for the base.
-    `image_size`: side in pixels of the square picture the base sees; 0 keeps the
-    spectrogram's own size. `max_train_clips`: 0 for all clips of the train split.
+    Attributes:
+      weights: "imagenet", "none", or the path of a weights file for the base.
+      image_size: side in pixels of the square picture that the base sees; 0 keeps the
+        spectrogram's own size.
+      dropout: share of units dropped in training.
+      l2: weight of the squared-weights penalty.
+      max_train_clips: clips of the train split to use at most, 0 for all.
+      epochs: epochs of the first phase.
+      fine_tune_epochs: epochs of the second phase; 0 skips it.
+      batch_size: clips in a batch.
+      learning_rate: highest rate of the first phase.
+      fine_tune_learning_rate: highest rate of the second phase.
     """
 
     weights: str = "none"

@@ -1,7 +1,7 @@
-"""Starting weights in timm's layout: a safetensors file, key by key.
+"""Starting weights from safetensors files in timm's layout.
 
-Every key is mapped, every shape checked, and nothing in the file may be left over but the
-original classifier. safetensors holds plain arrays, so reading one runs no code.
+Every weight of the base must be in the file, with its shape. The file may hold no other key but
+those of the original classifier. safetensors files hold plain arrays, so reading runs no code.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import keras
 import numpy as np
 import safetensors
 
-from components.models.weights import WeightsError, first_line, misfit
+from components.models.weights import WeightsError, first_line, mismatch
 
 SUFFIX = ".safetensors"
 
-# Not part of a base: the classifier of ImageNet's 1,000 classes, and PyTorch's counters.
+# Keys outside the base: the classifier of ImageNet's 1,000 classes, and PyTorch's counters.
 _LEFT_OUT = re.compile(r"fc\.(weight|bias)|.*\.num_batches_tracked")
 
-# By kind of layer: Keras's name of a weight, and timm's.
+# timm's names of a normalisation's weights, by Keras's.
 _NORM = {
     "gamma": "weight",
     "beta": "bias",
@@ -31,11 +31,11 @@ _NORM = {
 
 
 def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
-    """Fills `model` in place; as it was if the file does not fit.
+    """Load a file's weights into `model`. If the file does not fit, nothing changes.
 
     Args:
-      model: convolutions and batch normalisations, named as timm names them with "_" for
-        each "." (`layer1_0_conv1` is `layer1.0.conv1`).
+      model: convolutions and batch normalisations with timm's names, in which "_" stands for
+        "." (`layer1_0_conv1` is `layer1.0.conv1`).
       path: the safetensors file.
       architecture: for messages.
 
@@ -53,17 +53,17 @@ def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
             missing = sorted(wanted.keys() - names)
             unknown = sorted(n for n in names - wanted.keys() if not _LEFT_OUT.fullmatch(n))
             if missing or unknown:
-                raise WeightsError(misfit(path, architecture, _difference(missing, unknown)))
+                raise WeightsError(mismatch(path, architecture, _difference(missing, unknown)))
             values = {key: _to_keras(file.get_tensor(key)) for key in wanted}
     except (safetensors.SafetensorError, OSError, TypeError) as error:
         raise WeightsError(
-            f"{path}: not a whole safetensors file ({first_line(error)}); was it cut short? "
-            "Fetch it again"
+            f"{path}: not a complete safetensors file ({first_line(error)}); it may be truncated. "
+            "Download it again"
         ) from error
     for key, variable in wanted.items():
         if values[key].shape != tuple(variable.shape):
             why = f"{key} has shape {_timm_shape(values[key])}, not {_timm_shape(variable)}"
-            raise WeightsError(misfit(path, architecture, why))
+            raise WeightsError(mismatch(path, architecture, why))
         if not np.isfinite(values[key]).all():
             raise WeightsError(f"{path}: {key} holds values that are not finite")
     for key, variable in wanted.items():
@@ -75,7 +75,7 @@ def _timm_key(layer: str, weight: str) -> str:
 
 
 def _to_keras(values: Any) -> Any:
-    # A kernel is [filters, channels, height, width] there.
+    # timm's kernels are [filters, channels, height, width].
     return values.transpose(2, 3, 1, 0) if values.ndim == 4 else values
 
 

@@ -15,7 +15,7 @@ from components.models.settings import ModelSettings
 
 DEFAULTS = Defaults(dropout=0.5, l2=0.0, scratch_learning_rate=1e-4, fine_tune_learning_rate=1e-5)
 
-# As Keras publishes and checks it: the convolutions, trained on ImageNet.
+# Keras's published convolutions, trained on ImageNet, with the digest that Keras checks.
 PRETRAINED = weights.Pretrained(
     file_name="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
     url=(
@@ -25,21 +25,21 @@ PRETRAINED = weights.Pretrained(
     digest="6d6bbae143d832006294945121d1f1fc",
 )
 
-# Width of the first two dense layers. The original's 4,096 belong to 1,000 classes: at 128 x 87
-# they are 34 million weights of a head for ten genres, and moving these is what an epoch on
-# cached features then spends its time on (docs/networks.md has what the width does).
+# Width of the first two dense layers. The original's 4,096 are for 1,000 classes. At 128 x 87
+# pixels they would give a head for ten genres 34 million weights, and updating these would take
+# most of an epoch on cached features (docs/networks.md compares widths).
 HEAD_UNITS = 512
 
-# Centred pixels spread over about this much; without pre-trained weights the first
-# kernel is made so much smaller, and signals keep a deviation of about 1 throughout.
+# Deviation of centred pixels. Without pre-trained weights the first kernel is divided by it, so
+# that signals keep a deviation of about 1 throughout.
 PIXEL_DEVIATION = 64.0
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
-    """The coloured spectrogram through VGG16's convolutions (base) and dense layers (head).
+    """Build VGG16 on the coloured spectrogram: convolutions (base) and dense layers (head).
 
     Raises:
-      components.models.weights.WeightsError: the weights cannot be had or loaded.
+      components.models.weights.WeightsError: the weights cannot be found, downloaded or loaded.
     """
     shape = picture_shape(n_mels, frames, settings.image_size)
     convolutions = keras.applications.VGG16(
@@ -77,12 +77,12 @@ def _head(features: int, settings: ModelSettings, genres: int, seed: int) -> ker
 
 
 def _draw(convolutions: keras.Model, seed: int) -> None:
-    """Normal kernels, each filter with mean zero, scaled to keep deviations of about 1.
+    """Draw normal kernels, each filter with mean zero, scaled to keep deviations of about 1.
 
-    Plain He initialisation (arXiv:1502.01852) lets what all pictures share grow through
-    13 ReLU layers until their features are nearly equal (correlation 0.96 at 32 pixels),
-    and a head on the frozen base learns nothing. Filters of mean zero cancel that share
-    (0.58). Of a rectified standard normal signal a variance of 1/2 - 1/(2 pi) remains.
+    With plain He initialisation (arXiv:1502.01852) the part that all pictures share grows
+    through 13 ReLU layers, until their features are nearly equal (correlation 0.96 at 32 pixels)
+    and a head on the frozen base learns nothing. Filters of mean zero cancel that part (0.58).
+    A rectified standard normal signal has a variance of 1/2 - 1/(2 pi).
     """
     remaining = 0.5 - 0.5 / math.pi
     kernels = [layer.kernel for layer in convolutions.layers if isinstance(layer, layers.Conv2D)]
