@@ -107,13 +107,13 @@ def measure_cache(options: argparse.Namespace) -> dict[str, float]:
     from components.trainer import features
 
     kept = epoch_seconds("vgg16", options, 9, two_phase=True)
-    in_memory, on_disk = memory.cache_bytes, features.DISK_BYTES
+    in_memory, on_disk = memory.cache_bytes, features.MAX_DISK_BYTES
     memory.cache_bytes = lambda root="/": 0
-    features.DISK_BYTES = 0
+    features.MAX_DISK_BYTES = 0
     try:
         anew = epoch_seconds("vgg16", options, 4, two_phase=True)
     finally:
-        memory.cache_bytes, features.DISK_BYTES = in_memory, on_disk
+        memory.cache_bytes, features.MAX_DISK_BYTES = in_memory, on_disk
     return {"kept": statistics.median(kept), "anew": statistics.median(anew)}
 
 

@@ -16,12 +16,12 @@ Spectrograms = npt.NDArray[np.float32]
 def augment(
     mel_db: Spectrograms, settings: AugmentationSettings, rng: np.random.Generator
 ) -> Spectrograms:
-    """Varies each clip by itself; everything but mixup.
+    """Vary each clip on its own, by everything but mixup.
 
     Args:
       mel_db: float32 `[clips, n_mels, frames]` in [-80, 0] dB; not changed.
-      settings: what is done, and how much.
-      rng: decides all of it.
+      settings: the variations and their strengths.
+      rng: makes all random decisions.
 
     Returns:
       float32 of the same shape, in [-80, 0].
@@ -46,7 +46,7 @@ def mix(
     alpha: float,
     rng: np.random.Generator,
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Mixup (arXiv:1710.09412): each clip with another of its batch, and their targets alike.
+    """Mix each clip, and its targets, with another of its batch (mixup, arXiv:1710.09412).
 
     Args:
       inputs: float32 `[clips, ...]`.
@@ -64,22 +64,22 @@ def mix(
     return blend(inputs), blend(targets)
 
 
-def _shift(mel_db: Spectrograms, most_frames: int, rng: np.random.Generator) -> Spectrograms:
+def _shift(mel_db: Spectrograms, max_frames: int, rng: np.random.Generator) -> Spectrograms:
     clips, _, frames = mel_db.shape
-    offsets = rng.integers(-most_frames, most_frames, clips, endpoint=True)
+    offsets = rng.integers(-max_frames, max_frames, clips, endpoint=True)
     columns = (np.arange(frames) - offsets[:, np.newaxis]) % frames
     return np.take_along_axis(mel_db, columns[:, np.newaxis, :], axis=2)
 
 
 def _stripes(
-    mel_db: Spectrograms, axis: int, count: int, widest: int, rng: np.random.Generator
+    mel_db: Spectrograms, axis: int, count: int, max_width: int, rng: np.random.Generator
 ) -> npt.NDArray[np.bool_]:
-    """Where `count` stripes of up to `widest` rows (axis 1) or columns (axis 2) lie."""
+    """Return a mask of `count` stripes of up to `max_width` rows (axis 1) or columns (axis 2)."""
     clips, length = len(mel_db), mel_db.shape[axis]
     position = np.arange(length)
     covered = np.zeros((clips, length), bool)
     for _ in range(count):
-        width = rng.integers(0, min(widest, length), clips, endpoint=True)
+        width = rng.integers(0, min(max_width, length), clips, endpoint=True)
         first = np.floor(rng.random(clips) * (length - width + 1)).astype(int)
         covered |= (position >= first[:, np.newaxis]) & (position < (first + width)[:, np.newaxis])
     shape: tuple[Any, ...] = (clips, length, 1) if axis == 1 else (clips, 1, length)

@@ -1,4 +1,4 @@
-"""Clips in memory, and the batches that training takes from them. No TensorFlow."""
+"""Clips in memory, and the batches in which training gets clips. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ NO_AUGMENTATION = AugmentationSettings()
 
 
 @dataclasses.dataclass(frozen=True)
-class Sharing:
-    """For batches that several replicas of a network share evenly; see `shared`.
+class Padding:
+    """Padding of batches to sizes that several replicas of a network share evenly; see `padded`.
 
-    `genre_weights`: float32 `[genres]`, what the clips of each genre count. `factor`: what
-    all weights are multiplied with; None for what makes each batch's mean right, which
-    is what its gradients need.
+    Attributes:
+      replicas: number of replicas.
+      genre_weights: weight of each genre's clips, float32 `[genres]`.
+      factor: factor of all weights. None for the one that makes each batch's weighted mean that
+        of its clips, as gradients need.
     """
 
     replicas: int
@@ -30,13 +32,15 @@ class Sharing:
     factor: float | None = None
 
     def size(self, clips: int) -> int:
-        """How many clips a batch of so many is filled up to."""
+        """Return the size that a batch of `clips` is padded to."""
         return -(-clips // self.replicas) * self.replicas
 
     @classmethod
-    def of_epoch(cls, replicas: int, clips: int, batch_size: int, genres: int) -> Sharing:
-        """For figures of a whole epoch, in which every clip counts alike: Keras takes the
-        mean over all that the batches hold, repeated clips among them."""
+    def of_epoch(cls, replicas: int, clips: int, batch_size: int, genres: int) -> Padding:
+        """Return the padding for means over a whole epoch, in which every clip counts the same.
+
+        Keras's mean over an epoch also counts the repeated clips, and `factor` corrects it.
+        """
         plain = cls(replicas, np.ones(genres, np.float32))
         whole, rest = divmod(clips, batch_size)
         filled = whole * plain.size(batch_size) + plain.size(rest)
@@ -44,13 +48,14 @@ class Sharing:
 
 
 class Source(Protocol):
-    """Labelled inputs of a model, in memory or streamed. `labels`: int64 `[clips]`, one for
-    each clip, in any order."""
+    """Labelled inputs of a model, in memory or streamed."""
 
     @property
-    def labels(self) -> npt.NDArray[np.int64]: ...
+    def labels(self) -> npt.NDArray[np.int64]:
+        """Label of each clip, int64 `[clips]`, in any order."""
 
-    def __len__(self) -> int: ...
+    def __len__(self) -> int:
+        """Return the number of clips."""
 
     def batches(
         self,
@@ -59,27 +64,29 @@ class Source(Protocol):
         shuffle: tuple[int, int] | None = None,
         augmentation: AugmentationSettings = NO_AUGMENTATION,
         genres: int = 0,
-        sharing: Sharing | None = None,
+        padding: Padding | None = None,
     ) -> Any:
-        """One epoch, as Keras's `fit` and `predict` take it.
+        """Return one epoch, as Keras's `fit` and `predict` take it.
 
         Args:
           batch_size: clips in a batch; the last may hold fewer.
           shuffle: a seed and the epoch's number, which decide the order; None for the
-            source's own.
-          augmentation: applied to each clip, decided by `shuffle` too.
-          genres: above 0, targets are float32 `[batch, genres]` in place of labels
-            int64 `[batch]`.
-          sharing: see `shared`, which is then applied last.
+            source's own order.
+          augmentation: variations of each clip; `shuffle` seeds them too.
+          genres: number of genres for targets float32 `[batch, genres]`; 0 for labels int64
+            `[batch]`.
+          padding: applied last; see `padded`.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Clips:
-    """Inputs of a model and their labels, in one order: a Source in memory.
+    """A Source in memory: inputs of a model and their labels.
 
-    `inputs` is `[clips, ...]`: spectrograms `[clips, n_mels, frames]` as they are stored
-    (STORED_DTYPE) or in dB, or the features of a frozen base; `labels` is int64 `[clips]`.
+    Attributes:
+      inputs: spectrograms `[clips, n_mels, frames]` as they are stored (STORED_DTYPE) or in dB,
+        or features `[clips, ...]` of a frozen base.
+      labels: int64 `[clips]`, in the same order.
     """
 
     inputs: npt.NDArray[np.uint16] | npt.NDArray[np.floating[Any]]
@@ -102,24 +109,23 @@ class Clips:
         shuffle: tuple[int, int] | None = None,
         augmentation: AugmentationSettings = NO_AUGMENTATION,
         genres: int = 0,
-        sharing: Sharing | None = None,
+        padding: Padding | None = None,
     ) -> Batches:
-        """See Source."""
+        """Return one epoch; see Source."""
         return Batches(
             self,
             batch_size,
             shuffle=shuffle,
             augmentation=augmentation,
             genres=genres,
-            sharing=sharing,
+            padding=padding,
         )
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """One epoch of Clips: float32 inputs and their labels or targets (see Source).
 
-    Order and augmentation of a batch are a function of the seed, the epoch and the
-    batch's number alone, whoever asks for it and when.
+    Order and augmentation of a batch depend on the seed, the epoch and the batch's number alone.
     """
 
     def __init__(
@@ -130,18 +136,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         shuffle: tuple[int, int] | None,
         augmentation: AugmentationSettings,
         genres: int,
-        sharing: Sharing | None = None,
+        padding: Padding | None = None,
     ) -> None:
         super().__init__(workers=1, use_multiprocessing=False)
         self._clips = clips
         self._batch_size = batch_size
         self._augmentation = augmentation
         self._genres = genres
-        self._sharing = sharing
+        self._padding = padding
         self._shuffle = shuffle
         self._order = np.arange(len(clips))
         if shuffle is not None:
-            self._order = np.random.default_rng(_words(shuffle)).permutation(len(clips))
+            self._order = np.random.default_rng(_entropy(shuffle)).permutation(len(clips))
 
     def __len__(self) -> int:
         return -(-len(self._clips) // self._batch_size)
@@ -156,7 +162,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
             self._shuffle,
             self._augmentation,
             self._genres,
-            self._sharing,
+            self._padding,
         )
 
 
@@ -167,10 +173,10 @@ def varied_batch(
     shuffle: tuple[int, int] | None,
     augmentation: AugmentationSettings,
     genres: int,
-    sharing: Sharing | None = None,
+    padding: Padding | None = None,
 ) -> tuple[npt.NDArray[Any], ...]:
-    """Batch `index` of an epoch, augmented, with labels or targets; see Source."""
-    rng = np.random.default_rng([*_words(shuffle), int(index)])
+    """Return batch `index` of an epoch, augmented, with labels or targets; see Source."""
+    rng = np.random.default_rng([*_entropy(shuffle), int(index)])
     if augmentation.any:
         inputs = augment(inputs, augmentation, rng)
     targets: npt.NDArray[Any] = labels
@@ -178,48 +184,58 @@ def varied_batch(
         targets = np.eye(genres, dtype=np.float32)[labels]
         if augmentation.mixup:
             inputs, targets = mix(inputs, targets, augmentation.mixup, rng)
-    if sharing is None:
+    if padding is None:
         return inputs, targets
-    return shared(inputs, targets, sharing.genre_weights[labels], sharing)
+    return padded(inputs, targets, padding.genre_weights[labels], padding)
 
 
-def shared(
+def padded(
     inputs: npt.NDArray[np.float32],
     targets: npt.NDArray[Any],
     weights: npt.NDArray[np.float32],
-    sharing: Sharing,
+    padding: Padding,
 ) -> tuple[npt.NDArray[Any], ...]:
-    """A batch that divides evenly, with weights: inputs, targets, float32 `[batch]`.
+    """Return a batch whose size the replicas share evenly.
 
-    Where its clips do not divide, the first of them are repeated with weight 0, and the
-    others weigh as much more as there are more: the mean over the replicas of each
-    replica's mean loss is then the mean over the clips. Without this the clips of a
-    smaller share would count more, and a replica without any would have no mean at all.
+    If the clips do not divide evenly, the first ones are repeated with weight 0, and the weights
+    of the others grow to match. The mean of the replicas' mean losses is then the mean over the
+    clips. Otherwise the clips of a smaller share would count more, and a replica without clips
+    would have no mean at all.
+
+    Args:
+      inputs: `[clips, ...]`.
+      targets: labels `[clips]` or targets `[clips, genres]`.
+      weights: float32 `[clips]`.
+      padding: the padding.
+
+    Returns:
+      Inputs, targets and weights float32 `[batch]`.
     """
     clips = len(inputs)
-    rows = np.arange(sharing.size(clips)) % clips
-    raised = weights[rows] * (sharing.factor or len(rows) / clips)
-    raised[clips:] = 0
-    return inputs[rows], targets[rows], raised.astype(np.float32)
+    rows = np.arange(padding.size(clips)) % clips
+    padded_weights = weights[rows] * (padding.factor or len(rows) / clips)
+    padded_weights[clips:] = 0
+    return inputs[rows], targets[rows], padded_weights.astype(np.float32)
 
 
-def _words(shuffle: tuple[int, int] | None) -> list[int]:
-    # SeedSequence takes whole numbers from 0; a negative seed is as good as any.
+def _entropy(shuffle: tuple[int, int] | None) -> list[int]:
+    # SeedSequence takes no negative numbers, but settings may hold a negative seed.
     return [part % 2**64 for part in shuffle or (0, 0)]
 
 
-def shared_accuracy(targets: bool) -> keras.metrics.Metric:
-    """The share of clips that are right, whatever their weights; those of weight 0, which
-    only fill a batch up, are not counted.
+def unpadded_accuracy(targets: bool) -> keras.metrics.Metric:
+    """Return a metric: the share of clips predicted correctly, without those of weight 0.
+
+    Clips of weight 0 are padding. All others count the same.
 
     Args:
-      targets: whether it is given `[batch, genres]` in place of labels.
+      targets: whether the metric gets targets `[batch, genres]` and not labels `[batch]`.
     """
     kind = keras.metrics.CategoricalAccuracy if targets else keras.metrics.SparseCategoricalAccuracy
 
-    class SharedAccuracy(kind):  # type: ignore[misc, valid-type]
+    class UnpaddedAccuracy(kind):  # type: ignore[misc, valid-type]
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             counted = keras.ops.cast(keras.ops.greater(sample_weight, 0), "float32")
             return super().update_state(y_true, y_pred, sample_weight=counted)
 
-    return SharedAccuracy(name="accuracy")
+    return UnpaddedAccuracy(name="accuracy")

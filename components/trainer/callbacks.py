@@ -1,4 +1,4 @@
-"""What watches training: the record of each epoch, its progress, and losses that ran away."""
+"""Callbacks of training: records of epochs, progress, and a stop when the loss diverges."""
 
 from __future__ import annotations
 
@@ -16,32 +16,35 @@ REPORT_INTERVAL_SECONDS = 0.2
 
 
 class TrainingError(GenreflowError):
-    """Training cannot go on. The text says where it was and what to change."""
+    """Error that ends training. The message says where it happened and what to change."""
 
 
 class DivergedError(TrainingError):
-    """The loss is no longer a number: with these settings, training goes nowhere."""
+    """Error of a loss that is no longer a finite number."""
 
 
 class Reporter(Protocol):
-    """Takes progress as keyword fields, e.g. functools.partial(progress.report, "training").
+    """Receiver of progress, such as functools.partial(progress.report, "training")."""
 
-    Either what Recorder sends, or `note` alone: a sentence for whoever watches.
-    """
-
-    def __call__(self, **fields: Any) -> None: ...
+    def __call__(self, **fields: Any) -> None:
+        """Take the fields that Recorder sends, or `note` alone, a sentence to show."""
 
 
 def no_report(**_fields: Any) -> None:
-    """For who does not watch."""
+    """Ignore the progress."""
 
 
 @dataclasses.dataclass(frozen=True)
 class EpochRecord:
-    """One epoch: means over its clips (the loss with penalties), measured while it trained.
+    """Record of one epoch.
 
-    `epoch` counts from 1 within its phase. The validation figures are of the weights at
-    the epoch's end, and so is the learning rate.
+    Attributes:
+      phase: the phase's name.
+      epoch: number within the phase, from 1.
+      loss, accuracy: means over the train clips while they trained; the loss has penalties.
+      val_loss, val_accuracy: means over the validation clips with the weights at the end.
+      learning_rate: rate at the end.
+      seconds: duration, validation included.
     """
 
     phase: PhaseName
@@ -55,21 +58,22 @@ class EpochRecord:
 
 
 class EpochWatcher(Protocol):
-    """Hears of each epoch in order, once it is over."""
+    """Receiver of the epochs' records, in order."""
 
-    def __call__(self, record: EpochRecord) -> None: ...
+    def __call__(self, record: EpochRecord) -> None:
+        """Take the record of an epoch that has finished."""
 
 
 def no_watcher(record: EpochRecord) -> None:
-    """For who does not watch."""
+    """Ignore the record."""
 
 
 class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
-    """Collects `records`, reports progress, and stops at a loss that is no number.
+    """Callback that collects `records`, reports progress and stops at a loss that diverged.
 
-    Reports at most one batch each REPORT_INTERVAL_SECONDS, and the end of every epoch:
-    phase, epoch, epochs, batch, batches (0 while unknown), loss, accuracy, and after an
-    epoch val_loss and val_accuracy.
+    It reports at most one batch each REPORT_INTERVAL_SECONDS, and the end of every epoch. The
+    fields are phase, epoch, epochs, batch, batches (0 while unknown), loss and accuracy, and
+    after an epoch val_loss and val_accuracy.
     """
 
     def __init__(
@@ -92,7 +96,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         means = logs or {}
         self._check(means, "loss", f"batch {batch + 1} of epoch {self._epoch}")
-        # The steps of a stream are unknown until its first epoch ended.
+        # The number of a stream's steps is unknown until its first epoch ends.
         self._batches = self.params.get("steps") or max(self._batches, 0)
         now = time.monotonic()
         if now - self._reported >= REPORT_INTERVAL_SECONDS:
@@ -126,7 +130,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         if not math.isfinite(means[name]):
             raise DivergedError(
                 f"the loss became {means[name]} in {where} of phase {self._phase!r}; lower the "
-                f"learning rate (it was {self._learning_rate}), or look for damaged examples"
+                f"learning rate (it was {self._learning_rate}), or check the examples for damage"
             )
 
     def _send(self, batch: int, **means: float) -> None:

@@ -1,8 +1,8 @@
-"""The state of an unfinished training on disk, so that a killed run goes on where it was.
+"""The state of an unfinished training on disk, from which a rerun resumes.
 
-One file a training, named by what the training depends on, rewritten after every epoch:
-under a temporary name first, so that the last good one stays when the disk is full or the
-process dies. Plain arrays in NumPy's .npz, never pickled.
+Each training has one file, named by a hash of all that the training depends on. The file is
+replaced atomically after every epoch, so that the previous one stays if the disk is full or the
+process dies. It holds plain arrays in NumPy's .npz format, never pickled.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-# Names the folder; set by whoever runs the pipeline. Not a setting of the Trainer: where
-# states lie must not change what TFX's cache takes for the same step.
+# Environment variable of the folder, set by whoever runs the pipeline. It is not a setting of the
+# Trainer, because the place of states must not change TFX's cache key.
 CHECKPOINTS_VARIABLE = "GENREFLOW_CHECKPOINTS"
 
-# In the file's own words, so that a later layout does not take it for its own.
+# Version of the file's layout, stored in the file.
 LAYOUT = 1
 _META = "meta"
 
@@ -32,17 +32,22 @@ Arrays = list[npt.NDArray[Any]]
 
 @dataclasses.dataclass(frozen=True)
 class TrainingState:
-    """After an epoch of a phase. `meta` holds JSON values; `arrays` the groups of weights
-    that the phase needs to go on, each in the order of its variables."""
+    """State of a training after an epoch.
+
+    Attributes:
+      meta: JSON values.
+      arrays: groups of weights that the phase needs to resume, each in its variables' order.
+    """
 
     meta: Mapping[str, Any]
     arrays: Mapping[str, Arrays]
 
 
 class Checkpoint:
-    """The file of one training. Without a path nothing is kept and nothing found.
+    """File of one training's state. Without a path nothing is saved and nothing is loaded.
 
-    `damaged`: `load` found a file, and no state in it.
+    Attributes:
+      damaged: whether `load` found a file that it could not read.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None) -> None:
@@ -50,7 +55,7 @@ class Checkpoint:
         self.damaged = False
 
     def load(self) -> TrainingState | None:
-        """What was saved last; None if nothing was, or the file is damaged."""
+        """Return the saved state; None if there is none or the file is damaged."""
         if self._path is None:
             return None
         try:
@@ -70,7 +75,7 @@ class Checkpoint:
             return None
 
     def save(self, state: TrainingState) -> str | None:
-        """Replaces the file; returns why it could not, and then the one before stays."""
+        """Replace the file. Return why that failed, in which case the old file stays, or None."""
         if self._path is None:
             return None
         meta = {
@@ -87,16 +92,19 @@ class Checkpoint:
         return write_atomically(self._path, lambda file: np.savez(file, **{_META: text}, **arrays))
 
     def remove(self) -> None:
-        """Deletes the file: the training is done."""
+        """Delete the file, once the training's result is safe."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)
 
 
 def write_atomically(path: pathlib.Path, write: Callable[[BinaryIO], object]) -> str | None:
-    """Writes a file, making its folder; returns why it could not, and then the one before stays.
+    """Write a file under a temporary name, then rename it; create its folder.
 
-    Whoever finds the file finds all of it, also after a power failure.
+    The file is complete whenever it exists, also after a power failure.
+
+    Returns:
+      Why the file could not be written, in which case an older one stays; None on success.
     """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
@@ -114,12 +122,12 @@ def write_atomically(path: pathlib.Path, write: Callable[[BinaryIO], object]) ->
 
 
 def values_of(variables: Sequence[Any]) -> Arrays:
-    """Copies of Keras variables as arrays."""
+    """Return copies of Keras variables as arrays."""
     return [np.array(variable) for variable in variables]
 
 
 def assign(variables: Sequence[Any], values: Arrays) -> bool:
-    """Gives variables their values back; False, and nothing changed, if they do not fit."""
+    """Assign saved values to variables. If they do not fit, change nothing and return False."""
     fits = len(variables) == len(values) and all(
         tuple(variable.shape) == value.shape
         for variable, value in zip(variables, values, strict=True)

@@ -1,7 +1,7 @@
-"""The picture of a training: loss, accuracy and learning rate by epoch.
+"""Plot of a training: loss, accuracy and learning rate by epoch.
 
-Made from what the history file holds (history.py), with nothing of this machine in it: the same
-history gives the same bytes.
+It is drawn from the history file's content (history.py). The same history gives the same bytes
+on every machine.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ PHASE_NAMES = {"train": "training", "head": "head", "fine_tune": "fine-tuning"}
 
 _SIZE_INCHES = (8.0, 8.5)
 _DOTS_PER_INCH = 100
-# For a column of text, at the resolution of a phone.
+# Size and resolution of the narrow plot, for a phone's screen.
 _NARROW_INCHES = (4.6, 5.6)
 _NARROW_DOTS_PER_INCH = 200
 _NARROW_FONT_POINTS = 8.5
 _TRAIN, _VALIDATION, _RATE, _KEPT = "tab:blue", "tab:orange", "tab:green", "tab:red"
-# How far below a phase's highest rate the panel goes.
-_SHOWN_FALL = 100
-# Points are marked where there are so few that they can be told apart.
-_MARKED_EPOCHS = 40
+# The learning rate's panel shows rates down to this fraction of the lowest phase's highest one.
+_SHOWN_DECAY = 100
+# Plots of more epochs have no markers, which would overlap.
+_MAX_MARKED_EPOCHS = 40
 
 
 def kept_epoch(history: Mapping[str, Any]) -> int:
-    """Where in `history["epochs"]` the one stands whose weights the model has.
+    """Return the index in `history["epochs"]` of the epoch whose weights the model has.
 
-    That of the last phase that made it better: a phase that did not keeps those before it.
+    It is the best epoch of the last phase that improved the model.
     """
     phase = [phase for phase in history["phases"] if phase["best_epoch"]][-1]
     wanted = (phase["phase"], phase["best_epoch"])
@@ -36,21 +36,20 @@ def kept_epoch(history: Mapping[str, Any]) -> int:
 
 
 def plot(history: Mapping[str, Any], *, narrow: bool = False) -> bytes:
-    """A PNG of three panels over the epochs of all phases: loss, accuracy, learning rate.
+    """Return a PNG of three panels over the epochs of all phases: loss, accuracy, learning rate.
 
-    Phases are named, with a line between them, and the epoch whose weights were kept is
-    marked.
+    Phases are named and have a line between them. The epoch whose weights were kept is marked.
 
     Args:
-      history: as `components.trainer.history.record` makes it: `architecture`, `phases`
-        and at least one of `epochs` are used.
-      narrow: for a column of text, without the title, which such a page has as text.
+      history: the result of `components.trainer.history.record`. It needs `architecture`,
+        `phases` and at least one of `epochs`.
+      narrow: whether the plot is for a column of text. It then has no title.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # Whatever the user's matplotlibrc says, and without pyplot's global state.
+    # Independent of the user's matplotlibrc and of pyplot's global state.
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         size, dots = _SIZE_INCHES, _DOTS_PER_INCH
@@ -62,7 +61,7 @@ def plot(history: Mapping[str, Any], *, narrow: bool = False) -> bytes:
         _draw(figure, history)
         if narrow:
             for axes in figure.axes:
-                axes.minorticks_off()  # which would blur into a line
+                axes.minorticks_off()  # they would blur into a line
         else:
             figure.suptitle(_title(history))
         png = io.BytesIO()
@@ -77,10 +76,10 @@ def _draw(figure: Any, history: Mapping[str, Any]) -> None:
     kept = kept_epoch(history)
     phases = _phases(epochs)
     loss, accuracy, rate = panels = figure.subplots(3, sharex=True, height_ratios=(3, 3, 2))
-    marker = "." if len(epochs) <= _MARKED_EPOCHS else ""
+    marker = "." if len(epochs) <= _MAX_MARKED_EPOCHS else ""
 
     def lines(axes: Any, key: str, label: str, colour: str) -> None:
-        for start, end in phases:  # not joined: another phase is another optimisation
+        for start, end in phases:  # not joined, as each phase is an optimisation of its own
             axes.plot(
                 range(start + 1, end + 1),
                 [epoch[key] for epoch in epochs[start:end]],
@@ -110,9 +109,9 @@ def _draw(figure: Any, history: Mapping[str, Any]) -> None:
     rate.set_ylabel("learning rate")
     highest = [max(epoch["learning_rate"] for epoch in epochs[a:b]) for a, b in phases]
     if above := [value for value in highest if value]:
-        # Phases differ by orders of magnitude, and each may fall to nothing at its end.
+        # Phases differ by orders of magnitude, and a rate may decay to 0.
         rate.set_yscale("log", nonpositive="mask")
-        rate.set_ylim(min(above) / _SHOWN_FALL, max(above) * 2)
+        rate.set_ylim(min(above) / _SHOWN_DECAY, max(above) * 2)
     rate.set_xlabel("epoch")
     rate.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     rate.set_xlim(0.5, len(epochs) + 0.5)
@@ -134,7 +133,7 @@ def _title(history: Mapping[str, Any]) -> str:
 
 
 def _phases(epochs: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]]:
-    """Where each phase's epochs begin, and where they end."""
+    """Return each phase's first index and the index after its last, in `epochs`."""
     names = [epoch["phase"] for epoch in epochs]
     starts = [i for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
     return list(zip(starts, [*starts[1:], len(names)], strict=True))

@@ -1,4 +1,4 @@
-"""Examples on disk to what training takes: arrays in memory, or tf.data streams."""
+"""Sources of training from examples on disk: arrays in memory, or tf.data streams."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from components.audio.spectrogram.stored import STORED_DTYPE
 from components.common.errors import DataError
 from components.examples import parser, reader
 from components.examples.subset import balanced_subset
-from components.trainer.batches import NO_AUGMENTATION, Clips, Sharing, varied_batch
+from components.trainer.batches import NO_AUGMENTATION, Clips, Padding, varied_batch
 from components.trainer.settings import AugmentationSettings
 
-# Serialized examples of 22 kB: 46 MB, of which about three are in memory at a time. Shards
-# hold 256 clips of whole tracks, so a window mixes eight or more of them.
+# A window of serialized examples of 22 kB takes 46 MB; about three are in memory at a time. Shards
+# hold 256 clips of whole tracks, so a window mixes eight shards or more.
 SHUFFLE_WINDOW_CLIPS = 2048
 READ_BATCH_CLIPS = 256
 PREFETCH_BATCHES = 2
@@ -28,11 +28,17 @@ PREFETCH_BATCHES = 2
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Stream:
-    """Clips that are read anew in each epoch: a components.trainer.batches.Source.
+    """A components.trainer.batches.Source that reads its files anew in each epoch.
 
-    `labels` are those of its clips, int64 `[clips]`, file after file, which is the order
-    of an unshuffled epoch. Shuffled, the files come in an order of their own and the clips
-    mixed within windows of SHUFFLE_WINDOW_CLIPS.
+    An unshuffled epoch has the clips file after file. Shuffling permutes the files, and the
+    clips within windows of SHUFFLE_WINDOW_CLIPS.
+
+    Attributes:
+      files: the split's files.
+      params: the audio parameters that the examples were made with.
+      labels: int64 `[clips]`, in the order of an unshuffled epoch.
+      wanted: mask of the clips to use in each file, or None for all.
+      readable: opens a block to iterate in, which turns a file's problem into a DataError.
     """
 
     files: reader.Files
@@ -40,7 +46,6 @@ class Stream:
     labels: npt.NDArray[np.int64]
     wanted: Sequence[npt.NDArray[np.bool_]] | None
     readable: Callable[[], contextlib.AbstractContextManager[None]]
-    """Iterate inside it: what went wrong with a file meanwhile becomes a DataError."""
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -52,10 +57,13 @@ class Stream:
         shuffle: tuple[int, int] | None = None,
         augmentation: AugmentationSettings = NO_AUGMENTATION,
         genres: int = 0,
-        sharing: Sharing | None = None,
+        padding: Padding | None = None,
     ) -> tf.data.Dataset:
-        """One epoch: `(mel_db, label)`, float32 `[batch, n_mels, frames]` and int64 `[batch]`
-        or float32 `[batch, genres]`; see Source."""
+        """Return one epoch of `(mel_db, label)`; see Source.
+
+        `mel_db` is float32 `[batch, n_mels, frames]`, `label` int64 `[batch]` or float32
+        `[batch, genres]`.
+        """
         if shuffle is None:
             serialized = reader.blocks(self.files, wanted=self.wanted)
         else:
@@ -69,10 +77,10 @@ class Stream:
             mel_db, label = pair
             types = [tf.float32, tf.float32 if genres else tf.int64, tf.float32]
             shapes = [mel_db.shape, [None, genres] if genres else [None], [None]]
-            parts = 2 if sharing is None else 3
+            parts = 2 if padding is None else 3
             varied = tf.numpy_function(
                 lambda *batch: varied_batch(  # type: ignore[call-arg]
-                    *batch, shuffle, augmentation, genres, sharing
+                    *batch, shuffle, augmentation, genres, padding
                 ),
                 [mel_db, label, index],
                 types[:parts],
@@ -85,13 +93,13 @@ class Stream:
         pairs = serialized.rebatch(batch_size).map(
             to_pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
         )
-        if augmentation.any or genres or sharing:
+        if augmentation.any or genres or padding:
             pairs = pairs.enumerate().map(
                 lambda index, pair: vary(index, pair),
                 num_parallel_calls=tf.data.AUTOTUNE,
                 deterministic=True,
             )
-        # Keras shows progress by it, and takes an end that it did not expect for an accident.
+        # Keras needs the cardinality for progress, and treats an unexpected end as an error.
         known = tf.data.experimental.assert_cardinality(-(-len(self.labels) // batch_size))
         return pairs.prefetch(PREFETCH_BATCHES).apply(known)
 
@@ -99,16 +107,16 @@ class Stream:
 def stream(
     patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: int = 0
 ) -> Stream:
-    """Opens a split that does not fit in memory.
+    """Open a split that does not fit in memory, and read its labels.
 
-    Files are read several at a time, and examples parsed a batch at a time on all cores;
-    neither changes the order. Reads the files once beforehand, for their labels.
+    Later, several files are read at a time, and batches are parsed on all cores. Neither changes
+    the order.
 
     Args:
       patterns: file patterns of one split, e.g. `.../Split-train/*`.
       params: the audio parameters that the examples were made with.
-      limit: at most so many clips, chosen as `balanced_subset` does; 0 for all.
-      seed: of that choice.
+      limit: number of clips at most, chosen by `balanced_subset`; 0 for all.
+      seed: seed of that choice.
 
     Raises:
       DataError: no file matches, or the files cannot be read.
@@ -123,23 +131,23 @@ def stream(
 
 
 def load(patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: int = 0) -> Clips:
-    """Reads a split into memory: `params.mel_bytes` for each clip, in `stream`'s fixed order.
+    """Read a split into memory, in the order of `stream`.
 
-    One pass over the files, or with a limit two.
+    Each clip takes `params.mel_bytes`. A limit costs a second pass over the files.
 
     Args:
-      limit: at most so many clips, chosen as `balanced_subset` does; 0 for all.
-      seed: of that choice.
+      limit: number of clips at most, chosen by `balanced_subset`; 0 for all.
+      seed: seed of that choice.
 
     Raises:
       DataError: no file matches, or one is damaged or holds examples of other parameters.
     """
     files = reader.find(patterns)
     wanted = _wanted(reader.labels(files), limit, seed) if limit else None
-    most = _most_clips(files, params) if wanted is None else sum(int(m.sum()) for m in wanted)
-    # Memory that is never written to is never taken.
-    inputs = np.empty((most, params.n_mels, params.frames), STORED_DTYPE)
-    labels = np.empty(most, np.int64)
+    max_clips = _max_clips(files, params) if wanted is None else sum(int(m.sum()) for m in wanted)
+    # The system allocates no memory for rows that are never written.
+    inputs = np.empty((max_clips, params.n_mels, params.frames), STORED_DTYPE)
+    labels = np.empty(max_clips, np.int64)
     batches = (
         reader.blocks(files, wanted=wanted)
         .rebatch(READ_BATCH_CLIPS)
@@ -159,32 +167,36 @@ def load(patterns: Sequence[str], params: AudioParams, *, limit: int = 0, seed: 
             bytes_read += size
     if wanted is None:
         reader.check_size(files, bytes_read)
-    elif filled != most:
+    elif filled != max_clips:
         raise DataError(
-            f"{files}: {filled} of {most} chosen clips were found; the files were changed "
-            "meanwhile: run again"
+            f"{files}: {filled} of {max_clips} chosen clips were found; the files were changed "
+            "while they were read: run again"
         )
     return Clips(inputs[:filled], labels[:filled])
 
 
 def held_bytes(patterns: Sequence[str], params: AudioParams, *, limit: int = 0) -> int:
-    """The most that `load` would keep in memory. Raises DataError."""
-    clips = _most_clips(reader.find(patterns), params)
+    """Return the maximum of bytes that `load` would keep in memory.
+
+    Raises:
+      DataError: see `load`.
+    """
+    clips = _max_clips(reader.find(patterns), params)
     return (min(clips, limit) if limit else clips) * params.mel_bytes
 
 
-def _most_clips(files: reader.Files, params: AudioParams) -> int:
-    """How many examples there can be; exact where files are compressed."""
+def _max_clips(files: reader.Files, params: AudioParams) -> int:
+    """Return the maximum number of examples, which is exact if the files are compressed."""
     if files.compression:
         return sum(len(labels) for labels in reader.labels(files))
-    # Each is a little longer than its spectrogram.
+    # An example is a little larger than its spectrogram.
     return files.bytes // params.mel_bytes
 
 
 def _wanted(
     by_file: Sequence[npt.NDArray[np.int64]], limit: int, seed: int
 ) -> list[npt.NDArray[np.bool_]]:
-    """For each file, which of its examples `balanced_subset` takes."""
+    """Return for each file a mask of the examples that `balanced_subset` takes."""
     labels = np.concatenate(by_file)
     mask = np.zeros(len(labels), bool)
     mask[balanced_subset(labels, limit, seed)] = True
@@ -194,10 +206,10 @@ def _wanted(
 def _shuffled(
     files: reader.Files, wanted: Sequence[npt.NDArray[np.bool_]] | None, seed: int, epoch: int
 ) -> tf.data.Dataset:
-    """Windows of serialized examples in an order that the seed and the epoch decide.
+    """Return windows of serialized examples in an order that the seed and the epoch decide.
 
-    Not Dataset.shuffle: its order also depends on TensorFlow's global seed, and on how
-    often a generator of its own was asked before.
+    Dataset.shuffle would not do: its order also depends on TensorFlow's global seed and on how
+    many epochs were drawn before.
     """
     rng = np.random.default_rng([seed % 2**64, epoch % 2**64])
     order = rng.permutation(len(files.paths))

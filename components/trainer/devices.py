@@ -1,4 +1,4 @@
-"""What training does with the devices that are there: the rules. Light: no Keras, no TensorFlow."""
+"""Rules for training on the available devices. Light: no Keras, no TensorFlow."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-# Compute capability, major and minor, from which a GPU's tensor cores multiply that type.
+# Lowest compute capability, major and minor, of GPUs whose tensor cores multiply the type.
 BFLOAT16_CAPABILITY = (8, 0)
 FLOAT16_CAPABILITY = (7, 0)
 
@@ -15,7 +15,7 @@ FLOAT32, MIXED_FLOAT16, MIXED_BFLOAT16 = "float32", "mixed_float16", "mixed_bflo
 
 @dataclasses.dataclass(frozen=True)
 class Gpu:
-    """A GPU that training would use. `capability` is None where its driver does not tell."""
+    """A GPU that training can use. `capability` is None if its driver does not report one."""
 
     name: str
     capability: tuple[int, int] | None = None
@@ -23,11 +23,12 @@ class Gpu:
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """How the steps of a training run.
+    """Placement of a training's steps on devices.
 
-    `jit_compile`: by XLA. `replicas`: the network's copies, each on a device of its own,
-    that share every batch; `synchronise` then makes a Keras optimizer apply the mean of
-    their gradients, before anything else happens to them.
+    Attributes:
+      jit_compile: whether XLA compiles the steps.
+      replicas: number of the network's copies, one on each device, which share every batch.
+      synchronise: wraps a Keras optimizer so that it first averages the replicas' gradients.
     """
 
     jit_compile: bool = False
@@ -39,16 +40,15 @@ ONE_DEVICE = Placement()
 
 
 def dtype_policy(precision: str, gpus: Sequence[Gpu]) -> str:
-    """Keras's name of the dtype policy for a `precision` of [training].
+    """Return Keras's name of the dtype policy for a `precision` of [training].
 
-    bfloat16 before float16: it has float32's range, so gradients neither vanish nor
-    overflow, no step is lost to finding a loss scale, and there is no scale to keep.
-    What it lacks in digits the float32 weights and normalisations make up for. A CPU
-    computes both slowly and is asked for them only in tests.
+    bfloat16 is preferred to float16. It has float32's range, so gradients neither vanish nor
+    overflow, and no loss scale must be found and kept. Weights and normalisations in float32
+    make up for its few digits. A CPU computes slowly in both types; only tests do so.
     """
     if precision == "float32":
         return FLOAT32
-    # The least able one decides: all of them compute the same step.
+    # The weakest one decides, as all compute the same step.
     weakest = min((gpu.capability or (0, 0) for gpu in gpus), default=None)
     if weakest is None:
         return MIXED_BFLOAT16 if precision == "mixed" else FLOAT32
@@ -60,9 +60,9 @@ def dtype_policy(precision: str, gpus: Sequence[Gpu]) -> str:
 
 
 def compiles(gpus: int, device_library: str | None) -> bool:
-    """Whether XLA compiles the steps: on one GPU, if NVIDIA's device library is there.
+    """Return whether XLA compiles the steps: on one GPU, if NVIDIA's device library is found.
 
-    On a CPU compiling costs more than a small network's whole training; on several GPUs
-    the gradients' exchange cannot be part of what TensorFlow compiles.
+    On a CPU compiling takes longer than a small network's whole training. On several GPUs
+    TensorFlow cannot compile the exchange of gradients.
     """
     return gpus == 1 and device_library is not None

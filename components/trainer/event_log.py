@@ -1,4 +1,4 @@
-"""TensorBoard's event files of a training, one run for each network and phase, as it goes."""
+"""TensorBoard's event files of a training, one TensorBoard run for each network and phase."""
 
 from __future__ import annotations
 
@@ -19,25 +19,23 @@ _FILE_VERSION = "brain.Event:2"
 
 
 class EventLog:
-    """Writes each epoch that it is called with; made anew, it begins anew.
+    """Writer of each epoch's record to event files, in `folder/<phase>/`.
 
-    A training that goes on after it was broken off hands over its earlier epochs too, so
-    no step is missing and none is there twice. Steps count the epochs of all phases, from
-    1. `folder/<phase>/` is TensorBoard's run. Wall times are those of the training alone: an
-    interruption leaves no gap.
+    Steps count the epochs of all phases, from 1. A new log starts empty. A resumed training
+    passes its earlier epochs too, so no step is missing or doubled. Wall times count the
+    training alone, so an interruption leaves no gap.
     """
 
     def __init__(self, folder: str | os.PathLike[str], *, report: Reporter) -> None:
-        """Empties the folder.
+        """Empty the folder.
 
         Args:
-          folder: local.
-          report: hears, as a note, why nothing can be written: what is shown must not
-            end what is done.
+          folder: a local folder.
+          report: gets a note if the files cannot be written. That does not end the training.
         """
         self._folder = pathlib.Path(folder)
         self._report = report
-        self._begun = time.time()
+        self._started = time.time()
         self._steps = 0
         self._seconds = 0.0
         self._phase = ""
@@ -46,7 +44,7 @@ class EventLog:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def __call__(self, record: EpochRecord) -> None:
-        """Writes one epoch, and what is written can be read at once."""
+        """Write one epoch, flushed so that TensorBoard reads it at once."""
         self._steps += 1
         self._seconds += record.seconds
         if self._broken:
@@ -63,16 +61,19 @@ class EventLog:
         except (OSError, tf.errors.OpError) as error:
             self._broken = True
             first = str(error).strip().splitlines()[0]
-            self._report(note=f"TensorBoard's files cannot be written ({first})")
+            self._report(
+                note=f"TensorBoard's files cannot be written ({first}); "
+                "training continues without them"
+            )
 
     def close(self) -> None:
-        """Closes the files."""
+        """Close the files."""
         if self._writer is not None:
             self._writer.close()
             self._writer = None
 
     def files(self) -> dict[str, bytes]:
-        """Everything written: the content by its path below the folder, in order."""
+        """Return the content of each file by its path below the folder, in order."""
         self.close()
         return {
             path.relative_to(self._folder).as_posix(): path.read_bytes()
@@ -83,13 +84,13 @@ class EventLog:
         self.close()
         folder = self._folder / phase
         folder.mkdir(parents=True, exist_ok=True)
-        # A name of its own: TensorBoard would otherwise go on with the file of before.
+        # A new name, because TensorBoard would otherwise continue with the previous file.
         self._writer = tf.io.TFRecordWriter(
-            str(folder / f"{EVENTS_PREFIX}{int(self._begun):010d}.genreflow")
+            str(folder / f"{EVENTS_PREFIX}{int(self._started):010d}.genreflow")
         )
         self._phase = phase
         self._write(file_version=_FILE_VERSION)
 
     def _write(self, **fields: Any) -> None:
-        event = tf.compat.v1.Event(wall_time=self._begun + self._seconds, **fields)
+        event = tf.compat.v1.Event(wall_time=self._started + self._seconds, **fields)
         self._writer.write(event.SerializeToString())

@@ -1,4 +1,4 @@
-"""A trained network as a SavedModel that takes audio; what identifies it, and its checks."""
+"""Export of a trained network as a SavedModel that takes audio, with checks and a digest."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ def export_saved_model(
     model_card: Mapping[str, Any],
     seen: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
-    """Writes `model` with its audio front end as a SavedModel; complete, or not at all.
+    """Write `model` with its audio front end as a SavedModel, completely or not at all.
 
     Args:
-      model: takes float32 dB spectrograms `[batch, n_mels, frames]`, returns
-        probabilities `[batch, genres]`. Run with training=False.
-      directory: the SavedModel's folder: absent or empty. May be a URL that tf.io.gfile
-        writes; there `saved_model.pb` is written last.
+      model: maps float32 dB spectrograms `[batch, n_mels, frames]` to probabilities
+        `[batch, genres]`. It runs with training=False.
+      directory: the SavedModel's folder, absent or empty. For a URL that tf.io.gfile writes,
+        `saved_model.pb` is written last.
+      params: the model's audio parameters.
       genres: the names in label order.
-      model_card: JSON values. Stored as an asset and in the `describe` signature, with
-        `model_digest` added: what `model_digest` returns.
+      model_card: JSON values. They are stored as an asset and in the `describe` signature,
+        with the result of `model_digest` added.
       seen: see components.export.saved_model.write_saved_model.
 
     Raises:
@@ -56,11 +57,11 @@ def export_saved_model(
 
 
 def model_digest(model: keras.Model, params: AudioParams, genres: Sequence[str]) -> str:
-    """64 hex digits: the same exactly for the same network with the same weights.
+    """Return 64 hex digits that are equal only for the same network with the same weights.
 
-    Over the genres, the audio parameters, the weights' bytes and the network's
-    operations, but no names: in one process TensorFlow and Keras number theirs on, so
-    two exports of the same weights are not byte for byte the same file.
+    The digest covers the genres, the audio parameters, the weights' bytes and the network's
+    operations. It covers no names, because TensorFlow and Keras number them within a process;
+    two exports of the same weights therefore differ in their bytes.
     """
     digest = hashlib.sha256()
     digest.update(json.dumps([list(genres), params.digest()]).encode())
@@ -79,7 +80,7 @@ def _operations_digest(nodes: Iterable[Any]) -> bytes:
     for node in nodes:
         digest.update(f"{node.op}\n".encode())
         for name, value in sorted(node.attr.items()):
-            # Functions are named by a counter; what starts with "_" is bookkeeping.
+            # A counter names functions. Attributes that start with "_" are bookkeeping.
             if not name.startswith("_") and value.WhichOneof("value") != "func":
                 content = value.SerializeToString(deterministic=True)
                 digest.update(f"{name} {len(content)}\n".encode() + content)
@@ -87,7 +88,7 @@ def _operations_digest(nodes: Iterable[Any]) -> bytes:
 
 
 def _network(model: keras.Model, params: AudioParams) -> Any:
-    """`model` as a tf.function: float32 `[batch, n_mels, frames]` to `[batch, genres]`."""
+    """Return `model` as a tf.function: float32 `[batch, n_mels, frames]` to `[batch, genres]`."""
 
     def network(mel_db: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(mel_db, training=False), tf.float32)
@@ -96,22 +97,22 @@ def _network(model: keras.Model, params: AudioParams) -> Any:
 
 
 def _check_model(model: keras.Model, params: AudioParams, genres: Sequence[str]) -> None:
-    """Raises ValueError unless `model` maps pictures of `params` to genre probabilities."""
+    """Raise ValueError unless `model` maps pictures of `params` to genre probabilities."""
     if not genres or len(set(genres)) != len(genres):
         raise ValueError(f"genres must be distinct names, got {list(genres)}")
     picture = (params.n_mels, params.frames)
-    # Silence, a sound that ends half-way, and a fall from band to band.
+    # Constant level, a sound that ends half-way, and a level that falls from band to band.
     probes = np.zeros((3, *picture), np.float32)
     probes[1, :, params.frames // 2 :] = -DYNAMIC_RANGE_DB
     probes[2] = np.linspace(0.0, -DYNAMIC_RANGE_DB, params.n_mels)[:, np.newaxis]
     try:
-        answers = np.asarray(model(probes, training=False), dtype=np.float32)
+        predicted = np.asarray(model(probes, training=False), dtype=np.float32)
     except (ValueError, tf.errors.InvalidArgumentError) as error:
         raise ValueError(f"{model.name} does not take pictures of {picture}: {error}") from error
-    if answers.shape != (3, len(genres)):
+    if predicted.shape != (3, len(genres)):
         raise ValueError(
-            f"{model.name} returns {answers.shape} for three pictures, not (3, {len(genres)}): "
+            f"{model.name} returns {predicted.shape} for three pictures, not (3, {len(genres)}): "
             f"one probability for each of {list(genres)}"
         )
-    if not are_probabilities(answers).all():
-        raise ValueError(f"{model.name} does not return probabilities: {answers.tolist()}")
+    if not are_probabilities(predicted).all():
+        raise ValueError(f"{model.name} does not return probabilities: {predicted.tolist()}")

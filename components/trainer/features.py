@@ -1,4 +1,4 @@
-"""What a frozen base makes of the clips, computed once: in memory, or on disk if it is much."""
+"""Features of a frozen base, computed once: in memory, or on disk if they are large."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from components.common import memory
 from components.trainer.batches import Clips, Source
 from components.trainer.callbacks import REPORT_INTERVAL_SECONDS, Reporter
 
-# Both splits together, where memory.cache_bytes() is too little: 25,600 clips through
-# VGG16 at 224 pixels are 2.6 GB.
-DISK_BYTES = 16 * 1024**3
+# Limit for both splits together on disk, if memory.cache_bytes() is too small for them. 25,600
+# clips have 2.6 GB of features of VGG16 at 224 pixels.
+MAX_DISK_BYTES = 16 * 1024**3
 
-# Of the free disk; the rest is for the checkpoints and for what else runs there.
-FREE_DISK_SHARE = 0.5
+# Largest share of the free disk. Checkpoints and other programs need the rest.
+MAX_FREE_DISK_SHARE = 0.5
 
 _FEATURE_BYTES = 4
 
@@ -39,18 +39,17 @@ def compute_features(
     scratch_dir: str | None,
     report: Reporter,
 ) -> dict[str, Clips] | None:
-    """The features of each source with their labels; None where they fit nowhere.
+    """Return the features of each source with their labels; None if they fit nowhere.
 
-    A frozen base gives the same features in every epoch: one pass is enough.
+    A frozen base gives the same features in every epoch, so one pass is enough.
 
     Args:
-      base: in inference mode: frozen.
+      base: frozen, and so in inference mode.
       sources: by name; read once, in their own order.
       batch_size: clips that go through the base at once.
-      scratch_dir: where features that do not fit into memory are kept; None for
-        the system's folder of temporary files. The file has no name: it is gone with
-        this process, however that ends.
-      report: takes the progress, phase "features".
+      scratch_dir: folder for features that do not fit into memory; None for the system's
+        folder of temporary files. Their file has no name, so it disappears with this process.
+      report: receives the progress, as phase "features".
     """
     shape = tuple(base.output_shape[1:])
     clips = {name: len(source) for name, source in sources.items()}
@@ -58,7 +57,7 @@ def compute_features(
     in_memory = needed <= memory.cache_bytes()
     if not in_memory:
         folder = scratch_dir or tempfile.gettempdir()
-        if needed > min(DISK_BYTES, FREE_DISK_SHARE * shutil.disk_usage(folder).free):
+        if needed > min(MAX_DISK_BYTES, MAX_FREE_DISK_SHARE * shutil.disk_usage(folder).free):
             return None
     progress = _Progress(sum(-(-count // batch_size) for count in clips.values()), report)
     found = {}
@@ -70,27 +69,32 @@ def compute_features(
         labels = np.empty(clips[name], np.int64)
         filled = 0
         for inputs, of_batch in _batches(source.batches(batch_size)):
-            # Of several replicas each takes the whole batch, and their answers follow each other.
-            made = base.predict_on_batch(inputs)[: len(of_batch)]
-            features[filled : filled + len(made)] = made
-            labels[filled : filled + len(made)] = of_batch
-            filled += len(made)
+            # Each of several replicas predicts the whole batch, and the results are concatenated.
+            computed = base.predict_on_batch(inputs)[: len(of_batch)]
+            features[filled : filled + len(computed)] = computed
+            labels[filled : filled + len(computed)] = of_batch
+            filled += len(computed)
             progress.advance()
         found[name] = Clips(features, labels)
     return found
 
 
 class FeatureCache:
-    """The features of one frozen base, for several trainings: computed by the first of them,
-    and anew by one whose base or clips are not the same.
+    """Cache of one frozen base's features, for several trainings.
 
-    A search's trials have their own batch sizes, and the bits of a feature may depend on how
-    many clips went through the base at once. With one size for all, a trial gets the same
-    features whether an earlier one has computed them or this one does.
+    A training with another base or other clips replaces the features.
+
+    The bits of a feature may depend on how many clips go through the base at once, and a
+    search's trials differ in their batch sizes. With one size for the base, all trials get the
+    same features, no matter which of them computed these.
     """
 
     def __init__(self, batch_size: int) -> None:
-        """`batch_size`: clips that go through the base at once, whoever trains."""
+        """Initialize an empty cache.
+
+        Args:
+          batch_size: clips that go through the base at once, in all trainings.
+        """
         self._batch_size = batch_size
         self._base = ""
         self._sources: list[Source] = []
@@ -104,12 +108,12 @@ class FeatureCache:
         scratch_dir: str | None,
         report: Reporter,
     ) -> dict[str, Clips] | None:
-        """See compute_features."""
+        """Return the features of each source; see compute_features."""
         base_digest = _digest(base)
         same = self._base == base_digest and len(self._sources) == len(sources)
         same = same and all(map(operator.is_, self._sources, sources.values()))
         if self._found is None or not same:
-            self._found = None  # before its successor takes as much memory again
+            self._found = None  # free the memory before as much is taken again
             self._found = compute_features(
                 base,
                 sources,
@@ -122,7 +126,7 @@ class FeatureCache:
 
 
 def _digest(base: keras.Model) -> str:
-    """Of all weights, and of the precision that they compute in."""
+    """Return a digest of a base's weights and of its precision."""
     found = hashlib.sha256(base.dtype_policy.name.encode())
     for array in base.get_weights():
         found.update(np.ascontiguousarray(array).data)
@@ -148,7 +152,7 @@ def _batches(epoch: Any) -> Iterator[Any]:
 
 
 class _Progress:
-    """Tells how far the pass is, at most once each REPORT_INTERVAL_SECONDS, and its end."""
+    """Sender of the pass's progress, at most once each REPORT_INTERVAL_SECONDS, and of its end."""
 
     def __init__(self, batches: int, report: Reporter) -> None:
         self._batches = batches

@@ -1,26 +1,27 @@
-"""What a training leaves in words: the history file and the model's card.
+"""Records of a training: the history file, and the card of the exported model.
 
 `history.json`:
 
 schema_version  1
 architecture    the network's name
-parameters      how many weights the model has
-train_seconds   of the training alone
-resumed_epochs  of these, done by an earlier run that was broken off
+parameters      number of the model's weights
+train_seconds   duration of the training alone
+resumed_epochs  number of epochs that an earlier, interrupted run trained
 settings        ResolvedSettings as plain values
-tuned           those of them that a Tuner found; {} without one
-data            {"dataset", "split", "audio"}: the tables that decide what was learned from
-genres          in label order
-clips           {"train": n, "validation": n} that were used
+tuned           the settings that a Tuner found; {} without one
+data            {"dataset", "split", "audio"}: tables that decide which clips there are
+genres          names in label order
+clips           {"train": n, "validation": n}: number of clips used
 input           "memory" (both splits fit) or "stream"; they are shuffled differently
 devices         {"gpus": names, "replicas": n, "jit_compile": whether XLA compiled the steps}
-phases          PhaseRecord of each phase, in order
-epochs          EpochRecord of each epoch, in order
-versions        of Genreflow, Python, Keras, its backend, TensorFlow and NumPy
-audio_hash, code_digest, weights_digest ("" but for a local file of starting weights)
+phases          the fields of each PhaseRecord, in order
+epochs          the fields of each EpochRecord, in order
+versions        versions of Genreflow, Python, Keras, its backend, TensorFlow and NumPy
+audio_hash      hash of the examples' audio parameters
+code_digest     digest of the code that trained
+weights_digest  digest of a local file of starting weights, or ""
 
-The card, which goes into the exported model, says the same without times and epochs: the
-same training says the same.
+The card has the same content without times and epochs, so that equal trainings have equal cards.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ from components.trainer.curves import kept_epoch
 if TYPE_CHECKING:
     from components.trainer.training import TrainingHistory
 
-# TensorBoard takes what begins with this for its own.
+# Beginning of the names of files that TensorBoard reads.
 EVENTS_PREFIX = "events.out.tfevents."
-# The variable that names the folder of each network's events, while it trains; set by whoever
-# runs the pipeline, like checkpoints.CHECKPOINTS_VARIABLE.
+# Environment variable of the folder of each network's events while it trains. Whoever runs the
+# pipeline sets it, like checkpoints.CHECKPOINTS_VARIABLE.
 CURVES_VARIABLE = "GENREFLOW_CURVES"
 SCHEMA_VERSION = 1
 
@@ -68,7 +69,7 @@ def record(
     code_digest: str,
     weights_digest: str,
 ) -> dict[str, Any]:
-    """The content of the history file, as JSON values."""
+    """Return the content of the history file, as JSON values."""
     return {
         "schema_version": SCHEMA_VERSION,
         "architecture": architecture,
@@ -91,7 +92,7 @@ def record(
 
 
 def versions() -> dict[str, str]:
-    """What the weights also depend on."""
+    """Return the versions of the software that the weights depend on."""
     import keras
 
     return {
@@ -103,18 +104,18 @@ def versions() -> dict[str, str]:
 
 
 def model_card(values: Mapping[str, Any], train_labels: npt.NDArray[np.int64]) -> dict[str, Any]:
-    """What the exported model says of itself.
+    """Return the card of the exported model.
 
     Args:
       values: the content of the history file.
-      train_labels: int64 `[clips]` of the clips that it was trained on.
+      train_labels: labels of the train clips, int64 `[clips]`.
     """
     counts = np.bincount(train_labels, minlength=len(values["genres"]))
     epoch = values["epochs"][kept_epoch(values)]
     settings = values["settings"]
     return {
         **{key: values[key] for key in _ON_THE_CARD},
-        # Whoever asks the served model hears no folder of the machine that it was trained on.
+        # The served model must not tell its clients the folders of the machine that trained it.
         "settings": {**settings, "weights": os.path.basename(settings["weights"])},
         "train_clips_per_genre": {
             genre: int(count) for genre, count in zip(values["genres"], counts, strict=True)

@@ -1,10 +1,8 @@
-"""What TFX's Trainer calls for one network: read, check, build, train, export, record.
+"""The function that TFX's Trainer calls for one network: it trains, exports and records.
 
-In `model_run_dir`: `history.json` (see history.py; written last), `curves.png` and, in a folder
-for each phase, TensorBoard's events of the same epochs.
-
-Beside it `base.weights.h5`, where the network has a base: its trained convolutions, which
-another network of that architecture may start from.
+`model_run_dir` gets `history.json` (see history.py; written last), `curves.png` and a folder of
+TensorBoard's events for each phase. If the network has a base, `base.weights.h5` holds its trained
+convolutions, and another network of that architecture may start from them.
 """
 
 from __future__ import annotations
@@ -47,16 +45,16 @@ BASE_FILE = "base.weights.h5"
 
 
 def run_fn(fn_args: Any) -> None:
-    """Trains one network and writes its SavedModel and its history.
+    """Train one network, and write its SavedModel and its history.
 
     Args:
-      fn_args: TFX's FnArgs. Used: `train_files`, `eval_files` (file patterns of the train
-        and the validation split), `serving_model_dir`, `model_run_dir`, `custom_config`,
-        `hyperparameters` (a Tuner's, or None).
+      fn_args: TFX's FnArgs. Used are `train_files` and `eval_files` (file patterns of the
+        train and the validation split), `serving_model_dir`, `model_run_dir`, `custom_config`
+        (TrainingTask.to_json) and `hyperparameters` (a Tuner's, or None).
 
     Raises:
-      ValueError: `custom_config` is not what TrainingTask.parse takes, or
-        `hyperparameters` not what tuned_values takes.
+      ValueError: `custom_config` or `hyperparameters` is invalid (see TrainingTask.parse and
+        tuned_values).
       DataError: a split is empty, a genre has no training clips, a label fits no genre, a
         batch is larger than the train split, or the examples cannot be read.
       GenreflowError: the network cannot be built (NetworkError, WeightsError) or trained
@@ -73,7 +71,7 @@ def run_fn(fn_args: Any) -> None:
     placed = functools.partial(tensorflow_devices.placed, gpus)
 
     with placed():
-        # Built before any example is read: weights that cannot be had end it at once.
+        # Built before any example is read, so that missing weights end the training at once.
         network = _network(task, settings, task.model, settings.precision)
     report = functools.partial(progress.report, "training", architecture=task.architecture)
     opened = splits.opened(
@@ -148,17 +146,20 @@ def _network(
 
 
 def _served(task: TrainingTask, settings: ResolvedSettings, trained: Network) -> Network:
-    """The trained weights in a network that computes in float32 on one device: a server's
-    CPU has no 16-bit arithmetic to speak of, and must not need several devices."""
+    """Return the network to serve: the trained weights, in float32 and on one device.
+
+    A server's CPU computes slowly in 16 bits, and a server must not need several devices.
+    """
     plain = _network(task, settings, dataclasses.replace(task.model, weights="none"), FLOAT32)
     plain.model.set_weights(trained.model.get_weights())
     return plain
 
 
 def _check_batch(architecture: str, settings: ResolvedSettings, clips: int) -> None:
+    """Raise DataError if a batch is larger than the train split."""
     if settings.batch_size > clips:
         raise DataError(
-            f"{architecture} would learn from {clips} clips, fewer than one batch of "
+            f"{architecture} would be trained on {clips} clips, fewer than one batch of "
             f"{settings.batch_size}: set models.{architecture}.batch_size to {clips} or less, or "
             "add tracks"
         )
@@ -166,8 +167,10 @@ def _check_batch(architecture: str, settings: ResolvedSettings, clips: int) -> N
 
 @contextlib.contextmanager
 def _event_log(task: TrainingTask, report: Reporter) -> Iterator[EventLog]:
-    """Where TensorBoard can look on while it trains, or in a folder for the time being if
-    nobody named one."""
+    """Open an event log in the folder that the environment names, for TensorBoard to read.
+
+    Without a named folder the log is in a temporary one.
+    """
     with contextlib.ExitStack() as stack:
         folder = os.environ.get(CURVES_VARIABLE) or stack.enter_context(
             tempfile.TemporaryDirectory(prefix="genreflow-curves-")
@@ -180,7 +183,7 @@ def _event_log(task: TrainingTask, report: Reporter) -> Iterator[EventLog]:
 def _checkpoint(
     task: TrainingTask, both: Sequence[splits.Split], settings: ResolvedSettings
 ) -> Checkpoint:
-    """Named by what the training depends on: the examples, all settings, the code."""
+    """Return the checkpoint whose name is a hash of the examples, all settings and the code."""
     folder = os.environ.get(CHECKPOINTS_VARIABLE)
     if not folder:
         return Checkpoint(None)
@@ -199,7 +202,7 @@ def _checkpoint(
 
 
 def _write_base(network: Network, directory: str) -> None:
-    """The trained convolutions, for another network's `weights = PATH`."""
+    """Write the trained convolutions, for another network's `weights = PATH`."""
     if network.base is None:
         return
     with tempfile.TemporaryDirectory(prefix="genreflow-base-") as scratch:

@@ -1,4 +1,4 @@
-"""What one network's training uses, with every "as [training] says" resolved. Light."""
+"""The [training] table. Light."""
 
 from __future__ import annotations
 
@@ -8,26 +8,31 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-# What people know from photographs and ask for.
+# Names of augmentations for photographs, which users may try.
 REFUSED_AUGMENTATION = re.compile(r"flip|rotat|mirror|revers|transpos|shear|perspective")
 
 REFUSED_AUGMENTATION_REASON = (
-    "a spectrogram's axes are time and pitch; a clip turned, played backwards or with bass and "
-    "treble exchanged is no music of its genre"
+    "a spectrogram's axes are time and pitch; a clip that is rotated, reversed or has bass and "
+    "treble swapped is no longer music of its genre"
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class AugmentationSettings:
-    """How training clips are varied, anew in every epoch; all off by default.
+    """Random variations of training clips, drawn anew in every epoch; all off by default.
 
-    `frequency_masks` stripes of up to `frequency_mask_bands` mel bands and `time_masks` of
-    up to `time_mask_frames` frames take the clip's mean level (SpecAugment,
-    arXiv:1904.08779); `gain_db`: louder or softer by up to so much; `shift_frames`: later
-    or earlier by up to so many, what leaves at one end enters at the other; `mixup`: two
-    clips and their labels in shares drawn from Beta(mixup, mixup) (arXiv:1710.09412).
+    Masks are SpecAugment's (arXiv:1904.08779): stripes that take the clip's mean level. Flips
+    and rotations are rejected, for REFUSED_AUGMENTATION_REASON.
 
-    Flips and rotations are refused; REFUSED_AUGMENTATION_REASON says why.
+    Attributes:
+      frequency_masks: number of stripes of mel bands.
+      frequency_mask_bands: width of each at most.
+      time_masks: number of stripes of frames.
+      time_mask_frames: width of each at most.
+      gain_db: largest change of level, up or down.
+      shift_frames: largest shift in time, either way, around the clip's ends.
+      mixup: two clips and their labels are mixed in shares drawn from Beta(mixup, mixup)
+        (arXiv:1710.09412); 0 for no mixup.
     """
 
     frequency_masks: Annotated[int, Ge(0), Le(16)] = 0
@@ -40,7 +45,7 @@ class AugmentationSettings:
 
     @property
     def any(self) -> bool:
-        """Whether clips are varied at all."""
+        """Whether any variation is on."""
         return bool(
             self.frequency_masks
             or self.time_masks
@@ -52,17 +57,27 @@ class AugmentationSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings:
-    """How every network trains, unless its own table says otherwise.
+    """Settings of every network's training, unless its own table sets another value.
 
-    A network with trained weights trains its head for `epochs` with the base frozen, then
-    the base for `fine_tune_epochs` with the head fixed; others train whole for `epochs`.
-    Rates that are left out are each network's recommended ones. `schedule`: "cosine" falls
-    from the rate to nothing over a phase, after `warmup_epochs` of rising to it; "constant"
-    stays. `clip_norm`: the norm that all gradients together are cut to; 0 for no cut.
-    `class_weights`: "balanced" counts the clips of rare genres more. `label_smoothing`:
-    the share of each label that is spread over all genres. `patience`: epochs without a
-    lower validation loss after which a phase ends. `precision`: "mixed" computes in 16 bits
-    and keeps the weights in 32; "auto" does so where every GPU has tensor cores for it.
+    A network with trained weights has two phases: its head trains on the frozen base, then the
+    base trains with the head fixed. Other networks train as a whole in one phase.
+
+    Attributes:
+      epochs: epochs of the first phase at most.
+      fine_tune_epochs: epochs of the second phase at most; 0 skips it.
+      batch_size: clips in a batch.
+      learning_rate: highest rate of the first phase; None for the network's recommended one.
+      fine_tune_learning_rate: highest rate of the second phase; None likewise.
+      schedule: "cosine" decays the rate to 0 over a phase, "constant" keeps it.
+      warmup_epochs: epochs in which "cosine" first raises the rate.
+      clip_norm: largest norm of all gradients together; 0 for no limit.
+      class_weights: "balanced" weighs the clips of rare genres more.
+      label_smoothing: share of each label that is spread over all genres.
+      patience: a phase ends after so many epochs without a lower validation loss.
+      seed: seed of everything random.
+      precision: "mixed" computes in 16 bits and keeps weights in 32. "auto" does so if every
+        GPU has tensor cores for it.
+      augmentation: random variations of the clips.
     """
 
     epochs: Annotated[int, Ge(1), Le(10000)] = 20

@@ -1,4 +1,4 @@
-"""The train and the validation split of a training: opened, and checked before hours are spent."""
+"""The train and the validation split of a training, opened and checked before it starts."""
 
 from __future__ import annotations
 
@@ -30,15 +30,14 @@ def opened(
     limit: int,
     seed: int,
 ) -> Iterator[tuple[Split, Split]]:
-    """Both splits: in memory if they fit there together, else both streamed.
+    """Open both splits, in memory if they fit there together, otherwise as streams.
 
     Args:
       train_files, validation_files: file patterns, e.g. `.../Split-train/*`.
       audio: the parameters that the examples were made with.
       genres: in label order.
-      limit: at most so many clips of the train split, as many of each genre as can be; 0
-        for all.
-      seed: of that choice.
+      limit: number of clips of the train split at most, balanced by genre; 0 for all.
+      seed: seed of that choice.
 
     Raises:
       DataError: a split is empty, a genre has no training clips, a label fits no genre, or
@@ -56,7 +55,10 @@ def opened(
 
 
 def digest(split: Split) -> str:
-    """Of all clips in memory; of a stream's labels and of its files' names and sizes."""
+    """Return a digest of a split.
+
+    It covers all clips in memory, but only the labels and the files' names and sizes of a stream.
+    """
     found = hashlib.sha256(np.ascontiguousarray(split.labels).data)
     if isinstance(split, Clips):
         found.update(np.ascontiguousarray(split.inputs).data)
@@ -92,7 +94,7 @@ def _check_genres(labels: npt.NDArray[np.int64], genres: Sequence[str], limit: i
         why = f" (max_train_clips = {limit})" if limit else ""
         raise DataError(
             f"the train split has no clip of {', '.join(map(repr, absent))}{why}: a network "
-            "cannot learn a genre that it never hears; add tracks, or take the genre out of "
+            "cannot learn a genre without examples; add tracks, or remove the genre from "
             "dataset.genres"
         )
 

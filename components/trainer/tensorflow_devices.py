@@ -1,4 +1,4 @@
-"""The devices as TensorFlow sees them, and a network's copies on several of them."""
+"""TensorFlow's devices, and a network's replicas on several of them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import tensorflow as tf
 
 from components.trainer.devices import Gpu, Placement, compiles
 
-# What XLA links into what it compiles for a GPU.
+# The file that XLA links into code for a GPU, below a folder of CUDA.
 DEVICE_LIBRARY = "nvvm/libdevice/libdevice.10.bc"
 
 
 def gpus() -> list[Gpu]:
-    """The GPUs that TensorFlow can use; CUDA_VISIBLE_DEVICES hides others."""
+    """Return the GPUs that TensorFlow can use; CUDA_VISIBLE_DEVICES hides others."""
     found = []
     for device in tf.config.list_physical_devices("GPU"):
         details = tf.config.experimental.get_device_details(device)
@@ -29,11 +29,11 @@ def gpus() -> list[Gpu]:
 
 
 def device_library() -> str | None:
-    """The file of CUDA that XLA needs, where XLA looks for it; None if it is not there."""
+    """Return the path of CUDA's device library among XLA's search paths, or None."""
     flags = os.environ.get("XLA_FLAGS", "").split()
     prefix = "--xla_gpu_cuda_data_dir="
     version = tf.sysconfig.get_build_info().get("cuda_version", "")
-    # Two levels above the package's folder lies that of the pip packages.
+    # get_lib() is a folder in that of the pip packages.
     packages = pathlib.Path(tf.sysconfig.get_lib()).parent
     folders = [
         *(pathlib.Path(flag[len(prefix) :]) for flag in flags if flag.startswith(prefix)),
@@ -48,7 +48,7 @@ def device_library() -> str | None:
 
 @contextlib.contextmanager
 def placed(found: Sequence[Gpu]) -> Iterator[Placement]:
-    """Networks that are built and trained inside it use all GPUs, or the CPU without any."""
+    """Open a block in which networks are built and trained on all GPUs, or else on the CPU."""
     if len(found) > 1:
         with replicated([f"GPU:{index}" for index in range(len(found))]) as placement:
             yield placement
@@ -58,7 +58,7 @@ def placed(found: Sequence[Gpu]) -> Iterator[Placement]:
 
 @contextlib.contextmanager
 def replicated(devices: Sequence[str]) -> Iterator[Placement]:
-    """One copy of each network on each device, by tf.distribute.MirroredStrategy."""
+    """Open a block in which each network has a replica on each device, by MirroredStrategy."""
     strategy = _strategy(tuple(devices))
     with strategy.scope():
         yield Placement(replicas=strategy.num_replicas_in_sync, synchronise=synchronised)
@@ -66,16 +66,16 @@ def replicated(devices: Sequence[str]) -> Iterator[Placement]:
 
 @functools.cache
 def _strategy(devices: tuple[str, ...]) -> Any:
-    # One for all networks that a process trains: each strategy numbers its exchanges from the
-    # same start, and TensorFlow takes those of two for one another.
+    # One strategy for all networks of a process. Each strategy numbers its exchanges from the same
+    # start, and TensorFlow confuses those of two strategies.
     return tf.distribute.MirroredStrategy(devices)
 
 
 def synchronised(optimizer: Any) -> Any:
-    """Makes `optimizer.apply` begin with the mean of all replicas' gradients.
+    """Make `optimizer.apply` start with the mean of all replicas' gradients.
 
-    Keras adds them up only after it has looked for overflow and cut them to the norm,
-    which would be judged replica by replica. Adding up equal gradients again is the price.
+    Keras sums them only after it has checked for overflow and clipped the norm, which would then
+    happen by replica. The price is that equal gradients are summed again.
     """
     apply = optimizer.apply
 

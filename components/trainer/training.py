@@ -1,8 +1,8 @@
-"""Training itself: Keras alone, on any of its backends. No TFX, no TensorFlow.
+"""The training loop, in Keras alone and on any of its backends. No TFX, no TensorFlow.
 
-Networks whose base was trained before go through two phases, as in the reference study:
-"head" fits the new dense layers on the frozen base, "fine_tune" then adapts the base at a
-lower rate with the head fixed. Others have the one phase "train".
+Networks with a trained base have two phases, as in the reference study: "head" trains the new
+dense layers on the frozen base, then "fine_tune" trains the base at a lower rate with the head
+fixed. Other networks have one phase, "train".
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.models.network import Network
-from components.trainer.batches import NO_AUGMENTATION, Sharing, Source, shared_accuracy
+from components.trainer.batches import NO_AUGMENTATION, Padding, Source, unpadded_accuracy
 from components.trainer.callbacks import (
     EpochRecord,
     EpochWatcher,
@@ -37,7 +37,16 @@ from components.trainer.resolved import ResolvedSettings
 
 @dataclasses.dataclass(frozen=True)
 class PhaseRecord:
-    """One phase. `best_epoch` is the one whose weights were kept, from 1; 0: those before it."""
+    """Record of one phase.
+
+    Attributes:
+      phase: its name.
+      epochs: number of epochs trained.
+      best_epoch: the epoch whose weights were kept, from 1; 0 if no epoch improved the model.
+      best_val_loss: lowest validation loss of this phase and those before it.
+      trained_parameters: number of weights that the phase trained.
+      seconds: duration of its epochs.
+    """
 
     phase: PhaseName
     epochs: int
@@ -49,7 +58,14 @@ class PhaseRecord:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingHistory:
-    """What happened, in order. `resumed_epochs` were done by an earlier, broken-off run."""
+    """Record of a training.
+
+    Attributes:
+      phases: records of the phases, in order.
+      epochs: records of all epochs, in order.
+      train_seconds: duration, with that of an interrupted run.
+      resumed_epochs: number of epochs that an earlier, interrupted run trained.
+    """
 
     phases: tuple[PhaseRecord, ...]
     epochs: tuple[EpochRecord, ...]
@@ -70,25 +86,25 @@ def train(
     feature_cache: FeatureCache | None = None,
     placement: Placement = ONE_DEVICE,
 ) -> TrainingHistory:
-    """Trains `network` in place and leaves it with the weights of its best epoch.
+    """Train `network` in place and leave it with the weights of its best epoch.
 
-    Best is the lowest validation loss; a phase ends early after `settings.patience`
-    epochs without a better one. The same seed, data and machine give the same weights
-    on a CPU, also when the training was broken off and goes on from its checkpoint.
-    Adam, cross-entropy; with a loss scale where the network computes in float16.
+    The best epoch has the lowest validation loss. A phase ends early after `settings.patience`
+    epochs without a lower one. On a CPU the same seed, data and machine give the same weights,
+    also if the training was interrupted and resumed. The optimizer is Adam, the loss is
+    cross-entropy, and a network that computes in float16 has a loss scale.
 
     Args:
       network: freshly built, in the precision that it trains in.
       train_data, validation_data: spectrograms in dB and their labels.
       settings: epochs, rates, patience, seed, ...
-      report: takes the progress (see callbacks.Recorder).
-      on_epoch: hears of every epoch; first of those that a broken-off training had done.
-      checkpoint: where the state is kept after every epoch, and found again. Who trained
-        removes it once the result is safe.
+      report: receives the progress (see callbacks.Recorder).
+      on_epoch: receives the record of every epoch, first those of an interrupted training.
+      checkpoint: keeps the state after every epoch. The caller removes it once the result is
+        safe.
       scratch_dir: see features.compute_features.
-      feature_cache: what keeps a frozen base's features for further trainings on the same
-        data; None keeps them for this one.
-      placement: on which devices; several replicas give the loss of one device, but each
+      feature_cache: keeps a frozen base's features for further trainings on the same data;
+        None keeps them for this one.
+      placement: the devices. Several replicas have the same loss as one device, but each
         normalises its own part of a batch.
 
     Raises:
@@ -146,7 +162,7 @@ def _train_head(
 
 
 class _Run:
-    """One training: what it depends on, and its records so far."""
+    """One training in progress: its inputs, and its records so far."""
 
     def __init__(
         self,
@@ -165,7 +181,7 @@ class _Run:
         self.settings = settings
         self.report = report
         self.on_epoch = on_epoch
-        # JAX is nothing without its compiler.
+        # JAX always compiles.
         self.jit_compile = placement.jit_compile or keras.backend.backend() == "jax"
         self._placement = placement
         self.phases: list[PhaseRecord] = []
@@ -176,12 +192,12 @@ class _Run:
         self._started = time.monotonic()
         self._saved = checkpoint.load()
         if checkpoint.damaged:
-            report(note="what an earlier run left of this training is damaged; it begins anew")
+            report(note="the saved state of an earlier run is damaged; training starts again")
         if self._saved is not None:
             self.phases = [PhaseRecord(**values) for values in self._saved.meta["phases"]]
 
     def is_done(self, name: PhaseName) -> bool:
-        """Whether an earlier run has finished the phase."""
+        """Return whether an earlier run has finished the phase."""
         return any(phase.phase == name for phase in self.phases)
 
     def phase(
@@ -191,10 +207,9 @@ class _Run:
         train_data: Source | None = None,
         validation_data: Source | None = None,
     ) -> None:
-        """Fits `model`'s trainable weights; keeps those of the best epoch of all phases.
+        """Fit `model`'s trainable weights, and keep those of the best epoch of all phases.
 
-        With data of its own (features) nothing is augmented: a cached feature is that of
-        the clip as it is.
+        Data that are passed are cached features, which cannot be augmented.
         """
         settings = self.settings
         fine_tune = name == "fine_tune"
@@ -208,14 +223,14 @@ class _Run:
         steps = -(-len(train_data) // settings.batch_size)
         weights = _class_weights(settings, train_data.labels, genres)
         accuracy: Any = {"metrics": ["accuracy"]}
-        sharing = validation_sharing = None
+        padding = validation_padding = None
         if (replicas := self._placement.replicas) > 1:
             each = np.array([(weights or {}).get(label, 1.0) for label in range(genres)])
-            weights, sharing = None, Sharing(replicas, each.astype(np.float32))
-            validation_sharing = Sharing.of_epoch(
+            weights, padding = None, Padding(replicas, each.astype(np.float32))
+            validation_padding = Padding.of_epoch(
                 replicas, len(validation_data), settings.batch_size, genres
             )
-            accuracy = {"weighted_metrics": [shared_accuracy(soft > 0)]}
+            accuracy = {"weighted_metrics": [unpadded_accuracy(soft > 0)]}
         model.compile(
             optimizer=self._optimizer(model, _schedule(settings, rate, steps, epochs)),
             loss=keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing)
@@ -233,10 +248,10 @@ class _Run:
                     shuffle=(settings.seed, progress.epoch),
                     augmentation=augmentation,
                     genres=soft,
-                    sharing=sharing,
+                    padding=padding,
                 ),
                 validation_data=validation_data.batches(
-                    settings.batch_size, genres=soft, sharing=validation_sharing
+                    settings.batch_size, genres=soft, padding=validation_padding
                 ),
                 shuffle=False,  # Keras would draw the order of the batches from global state
                 initial_epoch=progress.epoch,
@@ -262,16 +277,16 @@ class _Run:
         )
 
     def _optimizer(self, model: keras.Model, rate: Any) -> keras.optimizers.Optimizer:
-        # Each replica's gradients are a share of the whole's, so is the norm they may have.
+        # A replica's gradients are a share of the total, and so is their largest norm.
         clip_norm = self.settings.clip_norm / self._placement.replicas
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip_norm or None)
         if model.dtype_policy.name == MIXED_FLOAT16:
-            # Divides the scale out again before the gradients are cut.
+            # It removes the scale before the gradients are clipped.
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
         return self._placement.synchronise(optimizer)
 
     def _resume(self, name: PhaseName, model: keras.Model) -> _Progress:
-        """Where the phase begins, or where an earlier run left it."""
+        """Return the progress at the phase's start, or that of an earlier run."""
         best_before = min((phase.best_val_loss for phase in self.phases), default=math.inf)
         fresh = _Progress(best=values_of(model.variables), best_val_loss=best_before)
         saved, self._saved = self._saved, None
@@ -307,17 +322,26 @@ class _Run:
             "optimizer": values_of(model.optimizer.variables),
             "best": progress.best,
         }
-        trouble = self._checkpoint.save(TrainingState(meta, groups))
-        if trouble:
+        problem = self._checkpoint.save(TrainingState(meta, groups))
+        if problem:
             self.report(
-                note=f"the state after epoch {progress.epoch} could not be saved ({trouble}); "
-                "a run that is broken off now goes on from the one before"
+                note=f"the state after epoch {progress.epoch} could not be saved ({problem}); if "
+                "this run is interrupted, a rerun resumes from the state before it"
             )
 
 
 @dataclasses.dataclass
 class _Progress:
-    """How far a phase is. `epoch`: epochs done; `waited`: those since its lowest loss."""
+    """Progress of a phase.
+
+    Attributes:
+      best: weights of the best epoch of all phases.
+      best_val_loss: its validation loss.
+      best_epoch: its number in this phase, or 0.
+      epoch: number of epochs done.
+      waited: number of epochs since this phase's lowest loss.
+      lowest: this phase's lowest validation loss.
+    """
 
     best: list[npt.NDArray[Any]]
     best_val_loss: float
@@ -327,7 +351,7 @@ class _Progress:
     lowest: float = math.inf
 
     def take(self, record: EpochRecord, model: keras.Model) -> None:
-        """Counts an epoch, and keeps its weights if no epoch before had a lower loss."""
+        """Count an epoch, and keep its weights if its loss is the lowest so far."""
         self.epoch += 1
         self.waited = 0 if record.val_loss < self.lowest else self.waited + 1
         self.lowest = min(self.lowest, record.val_loss)
@@ -342,7 +366,7 @@ class _Progress:
 
 
 def _schedule(settings: ResolvedSettings, rate: float, steps: int, epochs: int) -> Any:
-    """The learning rate by step: a number, or a rise over the warm-up and half a cosine."""
+    """Return a constant rate, or a schedule that warms up and then decays as half a cosine."""
     if settings.schedule == "constant":
         return rate
     warmup = min(settings.warmup_epochs, epochs - 1) * steps
@@ -357,7 +381,7 @@ def _schedule(settings: ResolvedSettings, rate: float, steps: int, epochs: int) 
 def _class_weights(
     settings: ResolvedSettings, labels: npt.NDArray[np.int64], genres: int
 ) -> dict[int, float] | None:
-    """Each genre's weight: all genres together count alike, the mean over clips is 1."""
+    """Return each genre's weight: all genres count the same, and the mean over clips is 1."""
     if settings.class_weights == "none":
         return None
     counts = np.bincount(labels, minlength=genres)
@@ -369,7 +393,7 @@ def _class_weights(
 
 
 def _free_base(base: keras.Model, head: keras.Model) -> None:
-    """The base trains, the head is fixed; batch normalisation keeps its statistics."""
+    """Make the base trainable and the head fixed; batch normalisation keeps its statistics."""
     head.trainable = False
     base.trainable = True
     for layer in _layers(base):

@@ -14,9 +14,9 @@ import pytest
 from components.trainer.batches import (
     NO_AUGMENTATION,
     Clips,
-    Sharing,
-    shared,
-    shared_accuracy,
+    Padding,
+    padded,
+    unpadded_accuracy,
     varied_batch,
 )
 from tests.support import ROOT
@@ -80,11 +80,11 @@ def test_the_mean_of_the_replicas_means_is_the_mean_over_the_clips(
 ) -> None:
     rng = np.random.default_rng(clips)
     losses, weights = rng.random(clips), rng.random(clips).astype(np.float32)
-    inputs, targets, raised = shared(
+    inputs, targets, raised = padded(
         losses[:, np.newaxis].astype(np.float32),
         np.arange(clips),
         weights,
-        Sharing(replicas, np.ones(3, np.float32)),
+        Padding(replicas, np.ones(3, np.float32)),
     )
     assert len(inputs) % replicas == 0
     assert len(inputs) - clips < replicas
@@ -99,8 +99,8 @@ def test_the_mean_of_the_replicas_means_is_the_mean_over_the_clips(
 def test_a_whole_epochs_mean_counts_every_clip_alike(clips: int, batch_size: int) -> None:
     losses = np.random.default_rng(1).random(clips).astype(np.float32)
     source = Clips(losses[:, np.newaxis, np.newaxis], np.arange(clips) % 3)
-    sharing = Sharing.of_epoch(2, clips, batch_size, 3)
-    batches = source.batches(batch_size, sharing=sharing)
+    padding = Padding.of_epoch(2, clips, batch_size, 3)
+    batches = source.batches(batch_size, padding=padding)
     every = [batches[index] for index in range(len(batches))]
     total = sum(float((inputs[:, 0, 0] * weights).sum()) for inputs, _, weights in every)
     assert total / sum(len(inputs) for inputs, *_ in every) == pytest.approx(losses.mean())
@@ -108,14 +108,14 @@ def test_a_whole_epochs_mean_counts_every_clip_alike(clips: int, batch_size: int
 
 def test_genres_weigh_what_they_are_said_to() -> None:
     inputs, labels = np.zeros((3, 2, 2), np.float32), np.array([2, 0, 2])
-    sharing = Sharing(1, np.array([1.0, 5.0, 0.25], np.float32))
-    *_, weights = varied_batch(inputs, labels, 0, (0, 0), NO_AUGMENTATION, 0, sharing)
+    padding = Padding(1, np.array([1.0, 5.0, 0.25], np.float32))
+    *_, weights = varied_batch(inputs, labels, 0, (0, 0), NO_AUGMENTATION, 0, padding)
     np.testing.assert_array_equal(weights, np.array([0.25, 1.0, 0.25], np.float32))
 
 
 @pytest.mark.parametrize("targets", [False, True])
 def test_accuracy_counts_clips_and_no_repeats(targets: bool) -> None:
-    metric = shared_accuracy(targets)
+    metric = unpadded_accuracy(targets)
     labels = np.array([0, 1, 1, 0])
     answers = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
     truth = np.eye(2, dtype=np.float32)[labels] if targets else labels

@@ -52,7 +52,7 @@ def test_a_network_without_a_base_has_one_phase() -> None:
 
 def _keep_features(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     monkeypatch.setattr(memory, "cache_bytes", lambda: 2**30 if where == "memory" else 0)
-    monkeypatch.setattr(features, "DISK_BYTES", 2**30 if where == "disk" else 0)
+    monkeypatch.setattr(features, "MAX_DISK_BYTES", 2**30 if where == "disk" else 0)
 
 
 @pytest.mark.parametrize("where", ["memory", "disk", "nowhere"])
