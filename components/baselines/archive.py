@@ -1,8 +1,8 @@
-"""scikit-learn objects as skops archives, the same bytes for the same object, and back.
+"""skops archives of scikit-learn objects, with the same bytes for the same object.
 
-skops names what is in an archive by addresses in memory and the time of day; here it is
-renumbered in the order of its schema. And the nodes of scikit-learn's trees have gaps that
-hold whatever was there before.
+skops names an archive's members by memory addresses and stores the time of day. Here they are
+renumbered in the order of the schema. The nodes of scikit-learn's trees have gaps with arbitrary
+bytes, which are set to zero.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ import numpy as np
 
 from components.common.errors import DataError
 
-# What skops does not know by itself and the baselines need. A constant: a file's own list of
-# what it holds (skops.io.get_untrusted_types) would let the file decide.
+# Types that the baselines need beyond those that skops trusts. The list is constant, because a
+# file's own list (skops.io.get_untrusted_types) would let the file decide.
 TRUSTED_TYPES = ("sklearn.tree._tree.Tree",)
 
 _SCHEMA = "schema.json"
-# The earliest time that a zip file can hold.
+# The earliest time that a zip file can store.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
 
-# What an archive that is not whole, or not of skops' form, ends in: of zip files, of arrays'
-# headers, and of a schema that says anything.
+# Errors of reading a damaged archive: those of zip files, of arrays' headers and of a schema with
+# arbitrary content.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, EOFError, SyntaxError,
     LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError,
-    RuntimeError,  # too deep, encrypted, or compressed in a way that nobody knows
+    RuntimeError,  # nested too deeply, encrypted, or compressed by an unknown method
 )  # fmt: skip
 
 
 def dumps(thing: Any) -> bytes:
-    """A fitted scikit-learn object as a skops archive."""
+    """Return a skops archive of a fitted scikit-learn object."""
     import skops.io
 
     with zipfile.ZipFile(io.BytesIO(skops.io.dumps(thing))) as made:
@@ -47,7 +47,7 @@ def dumps(thing: Any) -> bytes:
         names: dict[str, str] = {}
         for node in _nodes(schema):
             if node.get("__loader__") == "JsonNode":
-                # Whether two equal numbers or texts are one object is chance.
+                # It is arbitrary whether two equal numbers or texts are one object.
                 node.pop("__id__", None)
             elif "__id__" in node:
                 node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
@@ -57,21 +57,23 @@ def dumps(thing: Any) -> bytes:
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as archive:
             for old, new in names.items():
-                archive.writestr(zipfile.ZipInfo(new, _NO_TIME), _without_chance(made.read(old)))
+                archive.writestr(
+                    zipfile.ZipInfo(new, _NO_TIME), _without_arbitrary_bytes(made.read(old))
+                )
             archive.writestr(zipfile.ZipInfo(_SCHEMA, _NO_TIME), json.dumps(schema))
     return out.getvalue()
 
 
 def loads(content: bytes, path: str) -> Any:
-    """The object in an archive. Nothing in it is executed.
+    """Return the object in an archive, without executing anything in it.
 
     Args:
       content: the archive.
-      path: where it is from, for messages.
+      path: the archive's path, for messages.
 
     Raises:
-      DataError: it is damaged, no archive of skops', or holds objects of other types than
-        scikit-learn's public ones and TRUSTED_TYPES.
+      DataError: the archive is damaged, is not one of skops, or holds objects of types other
+        than scikit-learn's public ones and TRUSTED_TYPES.
     """
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
@@ -80,18 +82,21 @@ def loads(content: bytes, path: str) -> Any:
         return skops.io.loads(content, trusted=list(TRUSTED_TYPES))
     except UntrustedTypesFoundException as error:
         raise DataError(
-            f"{path}: refused, as it holds objects that no baseline is made of ({error}); "
-            "it was not written by this program"
+            f"{path}: rejected, because it holds objects of types that no baseline has ({error}); "
+            "this program did not write it, so train the baselines again"
         ) from error
     except _DAMAGE as error:
         raise DataError(
-            f"{path}: damaged, or no model ({error!r}); train the baselines again"
+            f"{path}: damaged, or not a model ({error!r}); train the baselines again"
         ) from error
 
 
-def _without_chance(content: bytes) -> bytes:
-    """An array's file. In one of a tree's nodes, what nobody sets is zero: the bytes between
-    a record's fields, and where a leaf, which asks nothing, would send missing values."""
+def _without_arbitrary_bytes(content: bytes) -> bytes:
+    """Return an array's file, with unused bytes of a tree's nodes set to zero.
+
+    These are the gaps between a record's fields, and the direction that a leaf would send missing
+    values in.
+    """
     if not content.startswith(b"\x93NUMPY"):
         return content
     found = np.load(io.BytesIO(content), allow_pickle=False)
@@ -108,7 +113,7 @@ def _without_chance(content: bytes) -> bytes:
 
 
 def _nodes(value: Any) -> Iterator[dict[str, Any]]:
-    """The objects in a schema, an outer one before those inside it."""
+    """Yield the objects in a schema, each before those inside it."""
     if isinstance(value, dict):
         yield value
         for inner in value.values():

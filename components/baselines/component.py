@@ -1,4 +1,4 @@
-"""BaselineTrainer: classical models on principal components, for the networks to beat."""
+"""BaselineTrainer: trains classical models on principal components, for networks to beat."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from components.baselines.settings import BaselineSettings
 
 
 class BaselineTrainerSpec(types.ComponentSpec):  # type: ignore[misc]
-    """See BaselineTrainer. `settings`, `audio` and `genres` are JSON texts."""
+    """Interface of BaselineTrainer. `settings`, `audio` and `genres` are JSON texts."""
 
     PARAMETERS = {
         name: ExecutionParameter(type=str)
@@ -33,7 +33,10 @@ class BaselineTrainerSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class BaselineTrainer(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `baselines` (the models) and `predictions` (theirs, on validation and test)."""
+    """Training of the classical models.
+
+    Outputs `baselines`, the models, and `predictions` of theirs on validation and test.
+    """
 
     SPEC_CLASS = BaselineTrainerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -46,7 +49,7 @@ class BaselineTrainer(base_component.BaseComponent):  # type: ignore[misc]
         audio: AudioParams,
         genres: Sequence[str],
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
           examples: SpectrogramGen's.
@@ -55,7 +58,7 @@ class BaselineTrainer(base_component.BaseComponent):  # type: ignore[misc]
           genres: in label order.
 
         Raises:
-          ValueError: there is no model to train: leave the node out.
+          ValueError: the settings name no model. Such a pipeline has no such node.
         """
         if not settings.models:
             raise ValueError("baselines.models is empty: a pipeline without baselines has no node")

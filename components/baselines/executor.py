@@ -1,4 +1,4 @@
-"""BaselineTrainer's work: read, fit, predict validation and test, write."""
+"""Executor of BaselineTrainer: reads, fits, predicts validation and test, and writes."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ PREDICTED_SPLITS = ("validation", "test")
 
 
 class Executor(ComponentExecutor):
-    """Writes the models with `baselines.json`, and their rows of the predictions table."""
+    """Executor that writes the models with `baselines.json`, and their predictions."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
-        task = Task.parse(parameters)
+        """Train the models, and write them and their predictions."""
+        task = BaselineTask.parse(parameters)
         check_audio_hash(inputs.single("examples"), task.audio.digest())
         baselines, predicted, clips = run(task, inputs.uri("examples"))
         table.write_table(predicted, outputs.uri("predictions"))
@@ -45,8 +46,8 @@ class Executor(ComponentExecutor):
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
-    """The node's parameters, parsed."""
+class BaselineTask:
+    """The node's parameters."""
 
     settings: BaselineSettings
     audio: AudioParams
@@ -54,7 +55,7 @@ class Task:
     code_digest: str
 
     @classmethod
-    def parse(cls, parameters: Parameters) -> Task:
+    def parse(cls, parameters: Parameters) -> BaselineTask:
         """Return the task of the node's parameters (see component.BaselineTrainerSpec)."""
         return cls(
             settings=parameters.parse("settings", BaselineSettings),
@@ -64,15 +65,15 @@ class Task:
         )
 
 
-def run(task: Task, examples_uri: str) -> tuple[Baselines, pd.DataFrame, dict[str, int]]:
-    """Fits on the train split alone, and predicts the others.
+def run(task: BaselineTask, examples_uri: str) -> tuple[Baselines, pd.DataFrame, dict[str, int]]:
+    """Fit on the train split alone, and predict the others.
 
     Args:
-      task: what to do.
+      task: the models to train.
       examples_uri: root of an Examples artifact.
 
     Returns:
-      The baselines; their rows of the predictions table; and the clips of each split.
+      The baselines, their rows of the predictions table, and the number of clips by split.
 
     Raises:
       GenreflowError: the examples cannot be used (see train.fit and reading.read_split).
@@ -93,7 +94,7 @@ def run(task: Task, examples_uri: str) -> tuple[Baselines, pd.DataFrame, dict[st
 
 
 def predict(baselines: Baselines, split: Split, name: str) -> list[pd.DataFrame]:
-    """The predictions table of each model for one split.
+    """Return each model's predictions table for one split.
 
     Raises:
       DataError: a label fits no genre, or the pictures do not fit the features.

@@ -1,11 +1,11 @@
-"""Spectrograms to a few principal components, fitted on a stream of the training clips.
+"""Principal components of spectrograms, fitted on a stream of the training clips.
 
-25,600 clips of 128 x 87 values are 1.1 GB in float32, and their covariance is as much in
-float64. Neither is ever in memory: the top components come from a randomised subspace
-iteration with Rayleigh-Ritz (Halko, Martinsson, Tropp 2011, "Finding structure with
-randomness", algorithms 4.4 and 5.3), which needs one block of clips at a time and a few
-passes over all of them. It ends when the components are exact to float32's digits, which
-the residuals tell, so the result is that of a full decomposition.
+25,600 clips of 128 x 87 values take 1.1 GB in float32, and their covariance as much in float64.
+Neither is ever in memory. The top components come from a randomised subspace iteration with
+Rayleigh-Ritz (Halko, Martinsson, Tropp 2011, "Finding structure with randomness", algorithms 4.4
+and 5.3). It needs one block of clips at a time and a few passes over all of them. It ends when
+the residuals show that the components are exact to float32's digits, so the result is that of a
+full decomposition.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from components.common.errors import DataError
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
-# Each call gives all clips once more, in the same order and the same blocks: mel_db float32
-# [clips, n_mels, frames] in dB. A few hundred clips a block are a few megabytes.
+# Each call iterates over all clips, in the same order and the same blocks: mel_db float32
+# [clips, n_mels, frames] in dB. A block of a few hundred clips takes a few megabytes.
 Blocks = Callable[[], Iterable[Floats]]
 
-# The subspace is larger than what is wanted of it: it converges the faster.
+# Additional dimensions of the subspace, with which it converges faster.
 OVERSAMPLING = 35
 MAX_PASSES = 40
-# Of C v - lambda v, relative to lambda: the eigenvalue's own error is about its square.
-RESIDUAL_TOLERANCE = 1e-3
-# A component of less variance than that, relative to the first, is rounding.
+# Largest norm of C v - lambda v, relative to lambda. The eigenvalue's error is about its square.
+MAX_RESIDUAL = 1e-3
+# A component of less variance than this, relative to the first one, is rounding.
 MIN_VARIANCE = 1e-6
 
 
 def fit_features(blocks: Blocks, components: int, seed: int) -> Pipeline:
-    """Fits what `transform` uses: PCA, then each component scaled to deviation 1.
+    """Fit PCA, then scale each component to deviation 1; `transform` applies the result.
 
     Args:
-      blocks: the training clips, and none but these.
-      components: how many components to keep; fewer where the clips do not vary in as many
+      blocks: the training clips alone.
+      components: number of components to keep. Fewer are kept if the clips vary in fewer
         directions.
-      seed: of the first, random subspace.
+      seed: seed of the first, random subspace.
 
     Returns:
-      A fitted scikit-learn Pipeline (`pca`, `scale`), float `[clips, values]` to
-      `[clips, kept]`; its PCA knows the explained variance as usual.
+      A fitted scikit-learn Pipeline (`pca`, `scale`) from float `[clips, values]` to
+      `[clips, kept]`. Its PCA has the explained variance as usual.
 
     Raises:
       DataError: there are fewer than two clips, all are the same, or a value is not finite.
@@ -56,8 +56,8 @@ def fit_features(blocks: Blocks, components: int, seed: int) -> Pipeline:
     values = len(mean)
     if not total > 0:
         raise DataError(
-            f"the train split's {clips} clips are all the same picture: there is nothing to "
-            "tell apart; look at the recordings"
+            f"the train split's {clips} clips are all the same picture, so no features can be "
+            "found; check the recordings"
         )
     kept = min(components, clips - 1, values)
     width = min(kept + OVERSAMPLING, clips, values)
@@ -77,7 +77,7 @@ def fit_features(blocks: Blocks, components: int, seed: int) -> Pipeline:
     pca._fit_svd_solver = "randomized"
 
     scale = StandardScaler()
-    # As fitting it on the components would give: they have mean 0, and these variances.
+    # The values that fitting would give: the components have mean 0 and these variances.
     scale.mean_ = np.zeros(kept)
     scale.var_ = variances * (clips - 1) / clips
     scale.scale_ = np.sqrt(scale.var_)
@@ -86,14 +86,14 @@ def fit_features(blocks: Blocks, components: int, seed: int) -> Pipeline:
 
 
 def transform(features: Pipeline, blocks: Iterable[Floats]) -> Floats:
-    """The features of clips, float32 `[clips, kept]`, a block at a time.
+    """Return the features of clips, float32 `[clips, kept]`, computed block by block.
 
     Args:
       features: fit_features' result.
       blocks: mel_db, float32 `[clips, n_mels, frames]` each.
 
     Raises:
-      DataError: a value is not finite, or the pictures have another size than those that the
+      DataError: a value is not finite, or the pictures differ in size from those that the
         features were fitted on.
     """
     kept = features["pca"].n_components_
@@ -110,7 +110,7 @@ def transform(features: Pipeline, blocks: Iterable[Floats]) -> Floats:
 
 
 def _moments(blocks: Blocks) -> tuple[Doubles, float, int]:
-    """Mean of each value, the sum of their variances (n - 1), and the number of clips."""
+    """Return the mean of each value, the sum of their variances (n - 1), and the clips' number."""
     scaler = StandardScaler()
     clips = 0
     for block in blocks():
@@ -127,7 +127,7 @@ def _moments(blocks: Blocks) -> tuple[Doubles, float, int]:
 def _top(
     blocks: Blocks, mean: Doubles, clips: int, kept: int, width: int, seed: int
 ) -> tuple[Doubles, Doubles]:
-    """The covariance's top eigenvectors `[kept, values]` and eigenvalues `[kept]`."""
+    """Return the covariance's top eigenvectors `[kept, values]` and eigenvalues `[kept]`."""
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.standard_normal((len(mean), width)))[0]
     centre = mean.astype(np.float32)
@@ -144,12 +144,10 @@ def _top(
         variances, turn = np.maximum(variances[order], 0.0), turn[:, order]
         vectors = basis @ turn
         residual = np.linalg.norm(image @ turn - vectors * variances, axis=0)
-        if (
-            residual <= RESIDUAL_TOLERANCE * np.maximum(variances, MIN_VARIANCE * variances[0])
-        ).all():
+        if (residual <= MAX_RESIDUAL * np.maximum(variances, MIN_VARIANCE * variances[0])).all():
             break
         basis = np.linalg.qr(image)[0]
-    # An eigenvector's sign is free: the largest entry shall be positive.
+    # An eigenvector's sign is arbitrary. Make its largest entry positive.
     largest = np.abs(vectors).argmax(axis=0)
     vectors = vectors * np.sign(vectors[largest, np.arange(kept)])
     return np.ascontiguousarray(vectors.T), variances

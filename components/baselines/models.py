@@ -1,4 +1,4 @@
-"""The classical models behind one interface: fit on features, probabilities in label order."""
+"""The classical models behind one interface: fit on features, predict in label order."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from components.common.probabilities import are_probabilities
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
-
+# Work for one thread; see `threads`.
 CLIPS_PER_THREAD = 5000
 
 
 class Model(Protocol):
-    """What a fitted model can do; its labels are 0 to genres - 1, all of them."""
+    """Interface of a fitted model, whose labels are all of 0 to genres - 1."""
 
     def predict_proba(self, features: Floats) -> npt.NDArray[np.floating[Any]]:
-        """`[clips, genres]` of float `[clips, components]`."""
+        """Return probabilities `[clips, genres]` for features `[clips, components]`."""
 
 
 class Xgboost:
@@ -34,17 +34,17 @@ class Xgboost:
         self.booster = booster
 
     def predict_proba(self, features: Floats) -> npt.NDArray[np.floating[Any]]:
-        """See Model."""
+        """Return probabilities; see Model."""
         import xgboost
 
         return np.asarray(self.booster.predict(xgboost.DMatrix(features, nthread=1)))
 
 
 def threads(jobs: int, clips: int) -> int:
-    """How many threads `jobs` of [baselines] means: for 0, no more than there is work for.
+    """Return the number of threads for `jobs` of [baselines]; 0 allows as many as have work.
 
-    Threads that wait for each other at every split of a small tree take tens of times the
-    time of one, on a machine that does anything else. Answers do not depend on it.
+    On a busy machine, threads that wait for each other at every split of a small tree take tens
+    of times as long as one thread. Predictions do not depend on the number.
     """
     return jobs or min(usable_cores(), 1 + clips // CLIPS_PER_THREAD)
 
@@ -52,13 +52,13 @@ def threads(jobs: int, clips: int) -> int:
 def fit_model(
     name: BaselineName, features: Floats, labels: Labels, genres: int, settings: BaselineSettings
 ) -> Model:
-    """Trains one model.
+    """Train one model.
 
     Args:
-      name: which one.
+      name: the model's name.
       features: float32 `[clips, components]`, finite.
       labels: int64 `[clips]`, each of 0 to genres - 1 at least once.
-      genres: how many there are, two or more.
+      genres: number of genres, two or more.
       settings: the [baselines] table.
     """
     values, seed, jobs = settings.of_model(name), settings.seed, threads(settings.jobs, len(labels))
@@ -73,8 +73,8 @@ def fit_model(
         from sklearn.neighbors import KNeighborsClassifier
 
         values["n_neighbors"] = min(values["n_neighbors"], len(labels))
-        # With a tree the file would hold Cython objects that skops knows nothing of, and in
-        # 15 dimensions a tree saves next to nothing.
+        # A tree's file would hold Cython objects, which skops cannot store, and in 15 dimensions a
+        # tree hardly saves time.
         model = KNeighborsClassifier(**values, algorithm="brute", n_jobs=jobs)
     elif name == "svm":
         from sklearn.svm import SVC
@@ -103,29 +103,29 @@ def fit_model(
 
 
 def probabilities(model: Model, features: Floats, genres: int) -> Floats:
-    """A model's answers, checked: float32 `[clips, genres]`, finite, each row adding up to 1.
+    """Return a model's probabilities, float32 `[clips, genres]`, checked.
 
     Raises:
-      DataError: they are not that.
+      DataError: they have another shape, are not finite, or a row does not sum to 1.
     """
     if not len(features):
         return np.empty((0, genres), np.float32)
     found = np.asarray(model.predict_proba(features), np.float64)
     if found.shape != (len(features), genres):
         raise DataError(
-            f"a baseline answers with {found.shape}, not {(len(features), genres)}: it was "
-            "trained for other genres"
+            f"a baseline predicts an array of shape {found.shape}, not {(len(features), genres)}: "
+            "it was trained for other genres; train the baselines again"
         )
     if not are_probabilities(found).all():
-        raise DataError("a baseline's answers are no probabilities; train the baselines again")
+        raise DataError("a baseline's predictions are not probabilities; train the baselines again")
     return (found / found.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _fit_xgboost(
     features: Floats, labels: Labels, genres: int, values: dict[str, Any], seed: int, jobs: int
 ) -> Xgboost:
-    # Read by OpenMP when XGBoost loads it. Its threads meet thousands of times a second, and by
-    # default wait for each other by spinning: with another program on a core, a second of work
+    # OpenMP reads this when XGBoost loads it. Its threads synchronise thousands of times a second,
+    # and by default they wait by spinning. If another program uses a core, a second of work then
     # takes minutes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import xgboost
@@ -133,7 +133,7 @@ def _fit_xgboost(
     rounds = values.pop("n_estimators")
     parameters = {
         **values,
-        # Also with two genres, so that there is a column for each.
+        # For two genres too, so that each has a column.
         "objective": "multi:softprob",
         "num_class": genres,
         "tree_method": "hist",

@@ -1,4 +1,4 @@
-"""A split's examples as the baselines take them: whose clips they are, and blocks of pictures."""
+"""A split's examples for the baselines: the clips' keys, and blocks of spectrograms."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from components.audio.spectrogram.stored import from_stored
 from components.common.errors import DataError
 from components.examples import parser, reader, schema
 
-# 512 clips are 11 MB as they are stored, and 23 MB as float32.
+# 512 clips take 11 MB as stored, and 23 MB as float32.
 BLOCK_CLIPS = 512
 
 _KEYS = (schema.TRACK_ID, schema.ARTIST_ID, schema.CLIP_INDEX, schema.LABEL)
@@ -25,8 +25,15 @@ _KEYS = (schema.TRACK_ID, schema.ARTIST_ID, schema.CLIP_INDEX, schema.LABEL)
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-    """`clips`: track_id, artist_id (strings), clip_index, label (int64), a row a clip, in
-    the order of `blocks`. `stored`: all pictures, uint16, if they fit into memory."""
+    """One split.
+
+    Attributes:
+      clips: one row for each clip, in the order of `blocks`: track_id, artist_id (strings),
+        clip_index, label (int64).
+      files: the split's files.
+      params: the audio parameters that the examples were made with.
+      stored: all spectrograms as stored, uint16, if they fit into memory.
+    """
 
     clips: pd.DataFrame
     files: reader.Files
@@ -35,14 +42,14 @@ class Split:
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
-        """int64 `[clips]`."""
+        """Label of each clip, int64 `[clips]`."""
         return self.clips[schema.LABEL].to_numpy()
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
-        """mel_db float32 `[up to BLOCK_CLIPS, n_mels, frames]` in dB: the same each time.
+        """Yield mel_db float32 `[up to BLOCK_CLIPS, n_mels, frames]` in dB, the same each time.
 
         Raises:
-          DataError: the files cannot be read, or were changed since.
+          DataError: the files cannot be read, or have changed since the split was opened.
         """
         if self.stored is not None:
             for block in self.stored:
@@ -54,14 +61,14 @@ class Split:
 
 
 def read_split(examples_uri: str, split: str, params: AudioParams, *, held_bytes: int = 0) -> Split:
-    """Opens a split, and reads it once.
+    """Open a split, and read it once.
 
     Args:
       examples_uri: root of an Examples artifact.
       split: the split's name.
       params: the audio parameters that the examples were made with.
-      held_bytes: keep the pictures in memory, as they are stored, where they are at most so
-        many bytes; else each pass reads the files.
+      held_bytes: limit up to which the spectrograms stay in memory, as stored. Beyond it each
+        pass reads the files.
 
     Raises:
       DataError: there are no files or no clips, or a file is damaged or holds examples of

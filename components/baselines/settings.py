@@ -16,9 +16,11 @@ BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
 
 @dataclasses.dataclass(frozen=True)
 class KnnSettings:
-    """k nearest neighbours. As many as there are training clips if those are fewer.
+    """Settings of k nearest neighbours.
 
-    `weights`: "distance" counts a near neighbour more than a far one.
+    Attributes:
+      n_neighbors: number of neighbours; at most all training clips.
+      weights: "distance" counts a near neighbour more than a far one.
     """
 
     n_neighbors: Annotated[int, Ge(1), Le(10000)] = 15
@@ -27,12 +29,14 @@ class KnnSettings:
 
 @dataclasses.dataclass(frozen=True)
 class SvmSettings:
-    """A support vector machine with a radial kernel and probabilities.
+    """Settings of a support vector machine with a radial kernel and probabilities.
 
-    `C`: the price of a clip on the wrong side. `gamma`: the kernel's, 1 / (2 width²);
-    None for 1 / features. `max_train_clips`: its training takes time and memory that grow
-    with the square of the clips, six times over for the probabilities; of more clips it
-    takes as many of each genre as can be. 0 for all.
+    Attributes:
+      C: penalty of a clip on the wrong side.
+      gamma: parameter of the kernel, 1 / (2 width²); None for 1 / features.
+      max_train_clips: number of clips to train on at most, balanced by genre; 0 for all.
+        Time and memory grow with the square of the clips, six times over for the
+        probabilities.
     """
 
     C: Annotated[float, Gt(0), Le(1e6)] = 1.0
@@ -42,7 +46,12 @@ class SvmSettings:
 
 @dataclasses.dataclass(frozen=True)
 class LogisticSettings:
-    """Multi-class (softmax) logistic regression. `C`: the inverse of the penalty's weight."""
+    """Settings of multi-class (softmax) logistic regression.
+
+    Attributes:
+      C: inverse of the penalty's weight.
+      max_iter: number of iterations at most.
+    """
 
     C: Annotated[float, Gt(0), Le(1e6)] = 1.0
     max_iter: Annotated[int, Ge(1), Le(100000)] = 1000
@@ -50,8 +59,14 @@ class LogisticSettings:
 
 @dataclasses.dataclass(frozen=True)
 class RandomForestSettings:
-    """A random forest. `max_depth`: None for no limit. `min_samples_leaf`: a tree of whole
-    leaves of one clip is as large as the data, and there are `n_estimators` of them."""
+    """Settings of a random forest.
+
+    Attributes:
+      n_estimators: number of trees.
+      max_depth: depth of a tree at most; None for no limit.
+      min_samples_leaf: number of clips in a leaf at least. With 1, each tree is as large as the
+        data.
+    """
 
     n_estimators: Annotated[int, Ge(1), Le(10000)] = 300
     max_depth: Annotated[int, Ge(1), Le(1000)] | None = None
@@ -60,9 +75,13 @@ class RandomForestSettings:
 
 @dataclasses.dataclass(frozen=True)
 class GradientBoostingSettings:
-    """Gradient boosting by scikit-learn: `n_estimators` rounds of one tree a genre.
+    """Settings of gradient boosting by scikit-learn.
 
-    `subsample`: the share of clips that a round sees.
+    Attributes:
+      n_estimators: number of rounds, each of one tree for each genre.
+      learning_rate: factor of each tree's contribution.
+      max_depth: depth of a tree at most.
+      subsample: share of the clips that a round uses.
     """
 
     n_estimators: Annotated[int, Ge(1), Le(10000)] = 100
@@ -73,7 +92,7 @@ class GradientBoostingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class XgboostSettings:
-    """Gradient boosting by XGBoost (histograms of the features): a tree a genre and round."""
+    """Settings of XGBoost on histograms of the features, with one tree for each genre and round."""
 
     n_estimators: Annotated[int, Ge(1), Le(10000)] = 200
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.1
@@ -86,15 +105,18 @@ class XgboostSettings:
 
 @dataclasses.dataclass(frozen=True)
 class BaselineSettings:
-    """Classical models, for the networks to beat. `models = []` trains none.
+    """Settings of the classical models, which the networks have to beat.
 
-    Each clip's spectrogram is flattened and reduced to its top `pca_components` principal
-    components, each of them then scaled to deviation 1; what that takes is fitted on the
-    train split alone.
+    Each clip's spectrogram is flattened and reduced to its top principal components, each scaled
+    to deviation 1. They are fitted on the train split alone. Hyper-parameters have the names of
+    scikit-learn and XGBoost.
 
-    Hyper-parameters have the names of scikit-learn and XGBoost. `seed` decides every draw;
-    `jobs` are the threads of those models that can use several, 0 for what there is work and
-    cores for.
+    Attributes:
+      models: names of the models to train; empty for none.
+      pca_components: number of principal components.
+      seed: seed of every draw.
+      jobs: threads of the models that can use several; 0 for as many as have work and cores.
+      knn, svm, logistic, random_forest, gradient_boosting, xgboost: the models' settings.
 
     Raises:
       ValueError: a model is named twice.
@@ -119,5 +141,5 @@ class BaselineSettings:
             raise ValueError(f"models: names {', '.join(twice)} twice")
 
     def of_model(self, name: BaselineName) -> dict[str, Any]:
-        """The hyper-parameters of one model; {} of the dummy, which has none."""
+        """Return the hyper-parameters of one model; {} for the dummy, which has none."""
         return {} if name == "dummy" else dataclasses.asdict(getattr(self, name))

@@ -1,18 +1,18 @@
-"""Baselines on disk, without pickle: scikit-learn's through skops, XGBoost's in its own format.
+"""Baselines on disk, without pickle: scikit-learn's by skops, XGBoost's in its own format.
 
 `baselines.json` describes them and is written last:
 
 schema_version  1
-genres          in label order
-audio_hash      of the audio parameters that the training clips were made with
+genres          names in label order
+audio_hash      hash of the training clips' audio parameters
 clips           {"train": n, "validation": n, "test": n}
 pca             {"components", "explained_variance_ratio": [...], "total"}
 models          {name: {"train_seconds", "settings"}} in the order of every table
-feature_seconds that fitting and applying the principal components took
+feature_seconds duration of fitting and applying the principal components
 settings        the [baselines] table
 files           {file name: sha256}
-versions        of Genreflow, Python and the libraries that the models depend on
-code_digest     of the code that made them
+versions        versions of Genreflow, Python and the libraries that the models depend on
+code_digest     digest of the code that made them
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from components.common.errors import DataError
 SCHEMA_VERSION = 1
 FEATURES_FILE = "features.skops"
 
-# A file may hold any object that is trusted; these are what may stand under a name.
+# Class of each model. The file itself may hold any object of a trusted type.
 _CLASSES = {
     "dummy": "DummyClassifier",
     "knn": "KNeighborsClassifier",
@@ -58,14 +58,14 @@ def save(
     clips: Mapping[str, int],
     code_digest: str,
 ) -> None:
-    """Writes them into a folder, local or in an object store.
+    """Write baselines into a folder, local or in an object store.
 
     Args:
-      baselines: what to write.
-      directory: where.
-      audio_hash: of the audio parameters that the training clips were made with.
-      clips: how many there were in each split.
-      code_digest: of the code that trained.
+      baselines: the fitted baselines.
+      directory: the folder's path or URI.
+      audio_hash: hash of the training clips' audio parameters.
+      clips: number of clips in each split.
+      code_digest: digest of the code that trained.
     """
     files = {}
     for name, thing in ((FEATURES_FILE, baselines.features), *_by_file(baselines)):
@@ -100,10 +100,10 @@ def save(
 
 
 def describe(directory: str) -> dict[str, Any]:
-    """The content of `baselines.json`.
+    """Return the content of `baselines.json`.
 
     Raises:
-      DataError: it is not there, damaged, or of another version.
+      DataError: the file is missing, damaged or of another version.
     """
     path = os.path.join(directory, BASELINES_JSON)
     try:
@@ -119,37 +119,39 @@ def describe(directory: str) -> dict[str, Any]:
 
 
 def load(directory: str) -> Baselines:
-    """Reads what save wrote. Nothing in the files is executed.
+    """Read the baselines that `save` wrote, without executing anything in the files.
 
     Raises:
-      DataError: a file is not there, damaged, no model of its name, or holds objects of
-        types that these models are not made of.
+      DataError: a file is missing or damaged, is not the model that its name says, or holds
+        objects of types that no baseline has.
     """
     found = describe(directory)
     try:
-        settings = from_json(BaselineSettings, found["settings"])
+        settings = from_json(BaselineSettings, found["settings"], partial=True)
         genres, files = tuple(found["genres"]), dict(found["files"])
         seconds = {name: float(values["train_seconds"]) for name, values in found["models"].items()}
         feature_seconds = float(found["feature_seconds"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         path = os.path.join(directory, BASELINES_JSON)
-        raise DataError(f"{path}: not what baselines write ({error!r}); {_AGAIN}") from error
+        raise DataError(f"{path}: not a description of baselines ({error!r}); {_AGAIN}") from error
     names = [name for name in BASELINES if name in seconds]
     features = _skops(directory, FEATURES_FILE, files, "Pipeline")
     if list(features.named_steps) != ["pca", "scale"]:
-        raise DataError(f"{os.path.join(directory, FEATURES_FILE)}: no features; {_AGAIN}")
+        raise DataError(
+            f"{os.path.join(directory, FEATURES_FILE)}: does not hold features; {_AGAIN}"
+        )
     width = features["pca"].n_components_
     models = {name: _model(directory, name, files, width, len(genres)) for name in names}
     return Baselines(genres, features, models, settings, seconds, feature_seconds)
 
 
 def file_name(model: str) -> str:
-    """The name of a model's file."""
+    """Return the name of a model's file."""
     return "xgboost.json" if model == "xgboost" else f"{model}.skops"
 
 
 def versions() -> dict[str, str]:
-    """What the models also depend on."""
+    """Return the versions of the software that the models depend on."""
     names = ("genreflow", "numpy", "scikit-learn", "scipy", "skops", "xgboost-cpu")
     return {
         "python": platform.python_version(),
@@ -167,18 +169,18 @@ def _model(directory: str, name: str, files: Mapping[str, str], width: int, genr
     else:
         model = _skops(directory, file_name(name), files, _CLASSES[name])
         found = (model.n_features_in_, len(model.classes_))
-    if name == "dummy":  # which looks at no feature
+    if name == "dummy":  # it uses no features
         found = (width, found[1])
     if found != (width, genres):
         raise DataError(
-            f"{os.path.join(directory, file_name(name))}: for {found[0]} features and {found[1]} "
-            f"genres, not {width} and {genres}; {_AGAIN}"
+            f"{os.path.join(directory, file_name(name))}: trained on {found[0]} features "
+            f"and {found[1]} genres, not on {width} and {genres}; {_AGAIN}"
         )
     return model
 
 
 def _skops(directory: str, name: str, files: Mapping[str, str], kind: str) -> Any:
-    """The object in a file, which must be of scikit-learn's class `kind`."""
+    """Return the object in a file, which must be of scikit-learn's class `kind`."""
     path = os.path.join(directory, name)
     found = archive.loads(_checked(path, files), path)
     if type(found).__name__ != kind or not type(found).__module__.startswith("sklearn."):
@@ -194,18 +196,18 @@ def _booster(directory: str, files: Mapping[str, str]) -> tuple[Xgboost, tuple[i
     content = _checked(path, files)
     booster = xgboost.Booster()
     try:
-        json.loads(content)  # XGBoost's own reader takes a text that goes on after its end
+        json.loads(content)  # XGBoost's own reader accepts text after the end
         booster.load_model(bytearray(content))
         learner = json.loads(booster.save_config())["learner"]
         genres = int(learner["learner_model_param"]["num_class"])
     except (LookupError, ValueError, TypeError, RecursionError, XGBoostError) as error:
         reason = str(error).splitlines()[0]
-        raise DataError(f"{path}: damaged, or no model ({reason}); {_AGAIN}") from error
+        raise DataError(f"{path}: damaged, or not a model ({reason}); {_AGAIN}") from error
     return Xgboost(booster), (int(booster.num_features()), genres)
 
 
 def _checked(path: str, files: Mapping[str, str]) -> bytes:
-    """A file's content, if it is the one that was written beside baselines.json."""
+    """Return a file's content, checked against the digest in baselines.json."""
     content = _read(path)
     if _digest(content) != files.get(os.path.basename(path)):
         raise DataError(f"{path}: not the file that {BASELINES_JSON} was written with; {_AGAIN}")

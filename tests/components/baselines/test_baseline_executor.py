@@ -203,7 +203,7 @@ def test_the_node_s_parameters_hold_what_decides_its_outputs() -> None:
         return dict(node.exec_properties)
 
     one = parameters(QUICK)
-    task = executor.Task.parse(Parameters(one))
+    task = executor.BaselineTask.parse(Parameters(one))
     assert (task.settings, task.audio, task.genres) == (QUICK, PARAMS, GENRES)
     assert one["audio_hash"] == PARAMS.digest()
     assert parameters(dataclasses.replace(QUICK, seed=7)) != one

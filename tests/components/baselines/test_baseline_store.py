@@ -138,7 +138,7 @@ def test_a_file_with_a_type_that_no_baseline_needs_is_refused(saved: pathlib.Pat
     ]
     for thing in hostile:
         _rewrite(saved, "features.skops", skops.io.dumps(thing))
-        with pytest.raises(DataError, match="refused, as it holds objects"):
+        with pytest.raises(DataError, match="rejected, because it holds objects"):
             store.load(str(saved))
 
 
@@ -162,7 +162,7 @@ def test_a_model_for_other_genres_is_refused(saved: pathlib.Path, tmp_path: path
         folder = tmp_path / name
         _save(store.load(str(saved)), str(folder))
         _rewrite(folder, name, (tmp_path / "two" / name).read_bytes())
-        with pytest.raises(DataError, match=r"4 features and 2 genres, not 4 and 3"):
+        with pytest.raises(DataError, match=r"4 features and 2 genres, not on 4 and 3"):
             store.load(str(folder))
 
 
@@ -177,7 +177,7 @@ def test_a_file_that_was_cut_is_refused_even_with_a_digest_that_fits(
     with pytest.raises(DataError, match=r"not the file that baselines\.json was written with"):
         store.load(str(saved))
     _rewrite(saved, name, cut)
-    with pytest.raises(DataError, match=f"{name}: damaged, or no model"):
+    with pytest.raises(DataError, match=f"{name}: damaged, or not a model"):
         store.load(str(saved))
 
 
@@ -200,7 +200,7 @@ def test_an_archive_that_says_anything_is_told(saved: pathlib.Path, name: str, t
         for member, content in {**members, name: text.encode("latin-1")}.items():
             archived.writestr(member, content)
     _rewrite(saved, "features.skops", out.getvalue())
-    with pytest.raises(DataError, match=r"features\.skops: damaged, or no model"):
+    with pytest.raises(DataError, match=r"features\.skops: damaged, or not a model"):
         store.load(str(saved))
 
 
@@ -218,7 +218,7 @@ def test_an_archive_that_says_anything_is_told(saved: pathlib.Path, name: str, t
 def test_a_description_of_another_form_is_told(saved: pathlib.Path, change: dict[str, Any]) -> None:
     path = saved / "baselines.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(DataError, match="not what baselines write"):
+    with pytest.raises(DataError, match="not a description of baselines"):
         store.load(str(saved))
 
 
