@@ -1,35 +1,35 @@
-"""How much memory clips and features may take. No TensorFlow, no Keras."""
+"""Limits of memory for caches of clips and features. No TensorFlow, no Keras."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 
-# FMA small's 25,600 training clips of 22 kB (0.57 GB) fit. A constant wherever there are
-# 4 GiB, so that the same clips are held, and shuffled alike, on every usual machine.
-CACHE_BYTES = 1024**3
+# FMA small's 25,600 training clips of 22 kB (0.57 GB) fit. The limit is the same on every machine
+# of 4 GiB or more, so that these hold the same clips and shuffle them in the same way.
+MAX_CACHE_BYTES = 1024**3
 
-# In smaller containers the network and TensorFlow need the rest.
-MEMORY_SHARE = 4
+# Smaller machines give a cache one part in four. The network and TensorFlow need the rest.
+MIN_MEMORY_PER_CACHE = 4
 
 
 def cache_bytes(root: str = "/") -> int:
-    """Bytes that one cache may take: 1 GiB, or a quarter of the memory if that is less."""
-    return min(CACHE_BYTES, limit_bytes(root) // MEMORY_SHARE)
+    """Return the size of one cache at most: 1 GiB, or a quarter of the memory if that is less."""
+    return min(MAX_CACHE_BYTES, limit_bytes(root) // MIN_MEMORY_PER_CACHE)
 
 
 def limit_bytes(root: str = "/") -> int:
-    """The machine's memory, or its control group's limit (a container's) where that is lower.
+    """Return the machine's memory, or the limit of its control group (container) if lower.
 
     Args:
-      root: where /proc and /sys/fs/cgroup lie.
+      root: folder of proc and sys/fs/cgroup.
     """
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     groups = pathlib.Path(root, "sys/fs/cgroup")
     limits = [physical]
     for name, own in _own_groups(pathlib.Path(root, "proc/self/cgroup")):
-        # A limit holds for all below it. Inside a container the file may tell the host's
-        # path, which is not there: the first folder is then the container's own.
+        # A group's limit also holds for the groups in it. In a container the file may name the
+        # host's path, which does not exist there; the first folder is then the container's own.
         base, file = (
             (groups, "memory.max") if name == "" else (groups / name, "memory.limit_in_bytes")
         )
@@ -39,7 +39,7 @@ def limit_bytes(root: str = "/") -> int:
 
 
 def _own_groups(path: pathlib.Path) -> list[tuple[str, list[str]]]:
-    """Of version 2 ("") and of version 1 ("memory"), the parts of this process's group."""
+    """Return the path of this process's group, for version 2 ("") and version 1 ("memory")."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

@@ -1,4 +1,4 @@
-"""Small pictures of genres that can be told apart, for the baselines' tests."""
+"""Small spectrograms of genres that differ clearly, for the baselines' tests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ GENRES = ("blues", "jazz", "polka")
 def toy(
     clips_per_genre: int, *, seed: int = 0, genres: int = 3, bands: int = 8, frames: int = 6
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """`[clips, bands, frames]` in dB and labels `[clips]`, the genres in turn: each of them
-    has a louder band of its own, 4 deviations above the noise."""
+    """Return `[clips, bands, frames]` in dB and labels `[clips]`, with genres in turn.
+
+    Each genre has a louder band of its own, 4 deviations above the noise.
+    """
     rng = np.random.default_rng(seed)
     labels = np.arange(clips_per_genre * genres) % genres
     mel_db = rng.normal(-60, 3, (len(labels), bands, frames)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""BaselineTrainer's work on example files: its outputs, and what it refuses."""
+"""Tests of BaselineTrainer's executor on example files: outputs and rejected input."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLIPS_PER_TRACK = 3
 
 
 def _write(folder: pathlib.Path, split: str, clips: int, *, loud_db: float = 0.0) -> None:
-    """Two shards of clips, three of them a track."""
+    """Write two shards of clips, three for each track."""
     mel_db, labels = toy(clips // 3, seed=len(split), bands=PARAMS.n_mels, frames=PARAMS.frames)
     order = np.argsort(labels, kind="stable")  # so that a track is of one genre
     (folder / f"Split-{split}").mkdir(parents=True)
@@ -128,7 +128,7 @@ def test_it_writes_the_models_and_their_predictions(
 
 
 def test_validation_and_test_clips_change_no_model(examples: Any, tmp_path: pathlib.Path) -> None:
-    """The leak that a fit on all splits would be: other clips there, and yet the same files."""
+    """Other held-out clips give the same files, as a fit on all splits would not."""
     root = tmp_path / "examples"
     _write(root, "train", CLIPS["train"])
     for split in ("validation", "test"):

@@ -1,4 +1,4 @@
-"""Principal components from a stream: as a full decomposition gives them, of train alone."""
+"""Tests of principal components from a stream, against a full decomposition."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from components.common.errors import DataError
 
 
 def _pictures(seed: int, clips: int, bands: int, frames: int) -> npt.NDArray[np.float32]:
-    """Decibels with a few strong directions and noise, as spectrograms have them."""
+    """Return decibels with a few strong directions and noise, like spectrograms."""
     rng = np.random.default_rng(seed)
     strengths = 30.0 / (1 + np.arange(6))
     directions = rng.normal(size=(6, bands * frames)) / np.sqrt(bands * frames)

@@ -1,4 +1,4 @@
-"""Every classical model: it learns, it answers with probabilities, and it is reproducible."""
+"""Tests of every classical model: it learns, predicts probabilities, and is reproducible."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def fitted() -> train.Baselines:
 
 @pytest.fixture(scope="module")
 def heard_first() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """Clips that no model was trained on."""
+    """Return clips that no model was trained on."""
     return toy(40, seed=1)
 
 
@@ -124,7 +124,7 @@ def test_another_seed_draws_other_trees() -> None:
 
 
 def test_the_features_are_fitted_on_the_training_clips_alone() -> None:
-    """What is predicted later, loud as it may be, changes neither features nor models."""
+    """Later predictions, even of loud clips, change neither features nor models."""
     mel_db, labels = toy(20)
     asked = []
 
@@ -169,7 +169,7 @@ def test_one_clip_of_each_genre_is_enough_to_answer() -> None:
 
 
 def test_clips_that_cannot_be_told_apart_get_equal_answers() -> None:
-    """Two genres with the very same clips: no model prefers one."""
+    """No model prefers one of two genres that have the same clips."""
     mel_db, _ = toy(15, genres=2)
     twice = np.concatenate([mel_db, mel_db])
     labels = np.repeat([0, 1], len(mel_db))

@@ -1,4 +1,4 @@
-"""The [baselines] table: its bounds, and what it refuses."""
+"""Tests of the [baselines] table: its bounds, and rejected values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.common.dataclass_json import from_json
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """As the configuration holds it: strict, and no unknown keys."""
+    """Validate values as the configuration does: strictly, and without unknown keys."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 

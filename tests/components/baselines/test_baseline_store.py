@@ -1,4 +1,4 @@
-"""Baselines on disk and in an object store: the same answers again, and nothing hostile."""
+"""Tests of baselines on disk and in an object store: equal predictions, no hostile objects."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def original(fitted: train.Baselines, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def saved(original: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """A copy that a test may damage."""
+    """Return a copy that a test may damage."""
     return pathlib.Path(shutil.copytree(original, tmp_path / "baselines"))
 
 
 def _rewrite(folder: pathlib.Path, name: str, content: bytes) -> None:
-    """A file exchanged by someone who also mends its digest."""
+    """Replace a file and its digest, as an attacker would."""
     (folder / name).write_bytes(content)
     found = json.loads((folder / "baselines.json").read_text())
     found["files"][name] = hashlib.sha256(content).hexdigest()
@@ -122,7 +122,7 @@ def test_nothing_on_disk_is_a_pickle(saved: pathlib.Path) -> None:
 
 
 class _Hostile:
-    """Stands for a type that runs something when it is made."""
+    """A type that would run code when it is created."""
 
     def __init__(self) -> None:
         self.made = True

@@ -1,4 +1,4 @@
-"""How much memory a cache may take, on machines and in containers."""
+"""Tests of a cache's limit of memory, on machines and in containers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _root(folder: pathlib.Path, own: str, limits: dict[str, str]) -> str:
-    """A /proc and /sys/fs/cgroup: this process's group, and what limit files say."""
+    """Write proc and sys/fs/cgroup with this process's group and the limits of groups."""
     (folder / "proc/self").mkdir(parents=True)
     (folder / "proc/self/cgroup").write_text(own)
     for path, text in limits.items():

@@ -1,4 +1,4 @@
-"""The architectures behind the registry."""
+"""Tests of the architectures behind the registry."""
 
 from __future__ import annotations
 

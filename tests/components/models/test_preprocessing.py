@@ -1,4 +1,4 @@
-"""The picture that networks see, inside the graph."""
+"""Tests of the layers that turn spectrograms into networks' input."""
 
 from __future__ import annotations
 

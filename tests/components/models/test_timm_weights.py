@@ -1,4 +1,4 @@
-"""ResNet34's weights in timm's layout: every key, every shape, and nothing else."""
+"""Tests of ResNet34's weights in timm's layout: every key, every shape, and nothing else."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def _resnet34(weights_setting: str) -> Network:
 
 
 def _checkpoint() -> Arrays:
-    """What timm writes for resnet34, built from the paper's table and not from our graph."""
+    """Return random arrays under timm's keys of resnet34, from the paper's table, not our graph."""
     rng = np.random.default_rng(3)
     arrays: Arrays = {}
 
@@ -68,7 +68,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def _forward(arrays: Arrays, picture: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """PyTorch's ResNet34 in NumPy: `[channels, height, width]` to 512 features."""
+    """Apply PyTorch's ResNet34, in NumPy, to `[channels, height, width]`: 512 features."""
 
     def convolve(
         x: npt.NDArray[np.float64], kernel: npt.NDArray[np.generic], stride: int
@@ -195,7 +195,7 @@ def test_what_a_run_saved_of_its_base_can_be_started_from(tmp_path: pathlib.Path
 
 
 class _Host(http.server.BaseHTTPRequestHandler):
-    """Announces a digest and redirects, as Hugging Face does; then sends the file."""
+    """Handler that announces a digest and redirects, like Hugging Face; then sends the file."""
 
     content = b""
     digest = ""
@@ -221,7 +221,7 @@ class _Host(http.server.BaseHTTPRequestHandler):
             self.wfile.write(self.content)
 
     def log_message(self, *_args: object) -> None:
-        """Silent."""
+        """Log nothing."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Starting weights from files, and what is said where they cannot be had."""
+"""Tests of starting weights from files and downloads, and of their error messages."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _convolutions(network: Network) -> keras.Model:
 
 @pytest.fixture(scope="module")
 def trained() -> keras.Model:
-    """VGG16's convolutions with weights that no build draws."""
+    """Return VGG16's convolutions with weights that no build draws."""
     keras.utils.set_random_seed(99)
     return keras.applications.VGG16(include_top=False, weights=None, input_shape=(64, 64, 3))
 
@@ -48,7 +48,7 @@ def saved(trained: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> dic
 
 
 def _save_as_published(model: keras.Model, path: pathlib.Path) -> None:
-    """The layout of the files on Keras's host: a group of named arrays for each layer."""
+    """Write a file in the layout of Keras's host: a group of named arrays for each layer."""
     with h5py.File(path, "w") as file:
         file.attrs["layer_names"] = [layer.name.encode() for layer in model.layers]
         file.attrs["keras_version"] = b"2.0.0"

@@ -1,4 +1,4 @@
-"""The state of an unfinished training: kept whole, found again, never half."""
+"""Tests of the state of an unfinished training: saved completely or not at all, and resumed."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_full_disk_is_told_and_keeps_the_last_good_state(
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing that training does may catch it."""
+    """Exception for the end of the process, which no code of training may catch."""
 
 
 def _train(network: Network, chosen: ResolvedSettings, **options: Any) -> training.TrainingHistory:

@@ -1,4 +1,4 @@
-"""The picture of a training."""
+"""Tests of a training's plot."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _epochs(phase: str, count: int, rate: float = 1e-3) -> list[dict[str, Any]]:
 
 
 def _history(**phases: tuple[int, int]) -> dict[str, Any]:
-    """Of phases, each with its number of epochs and its best one."""
+    """Return a history of phases, each with its number of epochs and its best one."""
     return {
         "architecture": "vgg16",
         "phases": [
@@ -52,7 +52,7 @@ TWO = _history(head=(6, 6), fine_tune=(4, 2))
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The figures that are drawn meanwhile."""
+    """Collect the figures that are drawn in a test."""
     figures: list[Any] = []
     draw = curves._draw
 
@@ -144,7 +144,7 @@ def test_nothing_is_drawn_on_a_screen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_module_loads_without_matplotlib_and_keras() -> None:
-    """The command line must stay quick."""
+    """Importing it must stay fast, for the command line."""
     source = pathlib.Path(curves.__file__).read_text()
     head = source[: source.index("def ")]
     assert "matplotlib" not in head

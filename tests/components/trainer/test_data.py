@@ -1,4 +1,4 @@
-"""Examples on disk to tensors and arrays."""
+"""Tests of training's sources: examples on disk to tensors and arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PARAMS = AudioParams(
 
 
 def _clip(number: int) -> Clip:
-    """Its spectrogram tells its number, so that a mix-up shows."""
+    """Return a clip whose spectrogram holds its number, so that a mix-up is seen."""
     return Clip(
         track_id=f"track-{number // 2}",
         artist_id=f"artist-{number // 4}",
@@ -67,7 +67,7 @@ def patterns(tmp_path: pathlib.Path) -> list[str]:
 
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that ten files of a few records take turns, and windows end inside an epoch."""
+    """Shrink windows and blocks, so that files alternate and windows end within an epoch."""
     monkeypatch.setattr(reader, "BLOCK_CLIPS", 2)
     monkeypatch.setattr(reader, "CYCLE_FILES", 3)
     monkeypatch.setattr(data, "SHUFFLE_WINDOW_CLIPS", 7)

@@ -1,4 +1,4 @@
-"""Which precision and which compiler training takes, by the GPUs that are there."""
+"""Tests of the precision and compiler that training uses, by the available GPUs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TensorBoard's files, read by TensorBoard's own reader."""
+"""Tests of TensorBoard's files, read by TensorBoard's own reader."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ def test_a_folder_that_cannot_be_written_is_told_once(tmp_path: pathlib.Path) ->
 
 
 class Killed(BaseException):
-    """Stands for the end of the process: nothing that training does may catch it."""
+    """Exception for the end of the process, which no code of training may catch."""
 
 
 @pytest.mark.parametrize("killed_after", [1, 3, 4, 6])
 def test_a_training_that_was_killed_has_each_step_once(
     tmp_path: pathlib.Path, killed_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed after TensorBoard heard of an epoch, and before its state was saved."""
+    """The run is killed after TensorBoard got an epoch, and before its state is saved."""
     chosen = settings(epochs=4, fine_tune_epochs=3)
     checkpoint = Checkpoint(tmp_path / "state.npz")
 

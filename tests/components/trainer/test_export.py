@@ -1,4 +1,4 @@
-"""The exported SavedModel: four signatures, their errors, their agreement, their files."""
+"""Tests of the exported SavedModel: its signatures, their errors, agreement and files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Exported = dict[str, Callable[..., dict[str, tf.Tensor]]]
 
 
 def small_network(params: AudioParams, genres: int, seed: int = 1) -> keras.Model:
-    """A convolutional network whose answers differ clearly from clip to clip."""
+    """Return a convolutional network whose predictions differ clearly between clips."""
     keras.utils.set_random_seed(seed)
     mel_db = keras.Input((params.n_mels, params.frames), name="mel_db")
     x = keras.layers.Rescaling(1 / 40, offset=1)(mel_db)
@@ -86,7 +86,7 @@ def wav_bytes(samples: npt.NDArray[Any], rate_hz: int = 8000, subtype: str = "PC
 
 
 def expected(network: keras.Model, clips: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Straight through librosa and Keras: `[clips, samples]` to `[clips, genres]`."""
+    """Predict `[clips, samples]` by librosa and Keras alone: `[clips, genres]`."""
     pictures = from_stored(to_stored(mel.log_mel(clips, PARAMS)))
     return np.asarray(network(pictures, training=False))
 

@@ -1,4 +1,4 @@
-"""Networks that compute in 16 bits: what stays in 32, what they learn, what is exported."""
+"""Tests of networks that compute in 16 bits: parts in 32 bits, learning and export."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_features_of_a_base_are_kept_in_float32() -> None:
 
 
 def _moved(dtype_policy: str, **settings: Any) -> float:
-    """How far one step of plain gradient descent goes."""
+    """Return the length of one step of plain gradient descent."""
     network = toys.with_base(pretrained=False, dtype_policy=dtype_policy)
     before = network.model.get_weights()
     kernels = [weight.path.endswith("kernel") for weight in network.model.weights]

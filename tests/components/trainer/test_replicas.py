@@ -1,4 +1,4 @@
-"""Training on several devices at once, on a processor that is split into two."""
+"""Tests of training on several devices, on a processor that is split into two."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support import ROOT
 
 @pytest.fixture(scope="module")
 def found() -> dict[str, Any]:
-    """What two_devices.py printed: TensorFlow splits a processor only before it starts."""
+    """Return the output of two_devices.py, a process that splits its processor."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.components.trainer.two_devices"],
         cwd=ROOT,

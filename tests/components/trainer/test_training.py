@@ -1,4 +1,4 @@
-"""Training on toy sets: what learns, what stays frozen, what is kept, what stops."""
+"""Tests of training on toy sets: learning, frozen layers, kept weights and early stops."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of clips in memory."""
+"""Tests of batches of clips in memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Trainer's own function, from example files to a SavedModel and its history."""
+"""Tests of the Trainer's function, from example files to a SavedModel and its history."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_state_is_kept_while_training_and_gone_after_it(
             run_fn.run_fn(broken)
     (kept,) = checkpoints.iterdir()
     assert kept.name.startswith("ffnn-")
-    # The same training goes on from it, under whatever path; another one does not.
+    # The same training resumes from it, whatever its path is; another one does not.
     other = _config()
     other["training"]["seed"] = 1
     other_args = _fn_args(tmp_path / "c", other)
@@ -227,7 +227,7 @@ def test_a_state_is_kept_while_training_and_gone_after_it(
 
 
 def _scalars(folder: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
-    """What TensorBoard finds in a run: the steps and values of each curve."""
+    """Return the steps and values of each curve that TensorBoard finds in a run."""
     reader = EventAccumulator(str(folder))
     reader.Reload()
     return {
@@ -266,7 +266,7 @@ def test_too_many_clips_for_memory_are_streamed(
     assert history["clips"] == {"train": 24, "validation": 3}
 
 
-@pytest.mark.parametrize("kept_bytes", [0, memory.CACHE_BYTES])
+@pytest.mark.parametrize("kept_bytes", [0, memory.MAX_CACHE_BYTES])
 def test_the_same_seed_gives_the_same_history(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
 ) -> None:

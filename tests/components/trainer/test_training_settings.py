@@ -1,4 +1,4 @@
-"""Which of three places a setting comes from."""
+"""Tests of the three places that a setting's value may come from."""
 
 from __future__ import annotations
 

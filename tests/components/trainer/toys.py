@@ -19,7 +19,7 @@ N_MELS, FRAMES = 16, 20
 
 
 def settings(**changes: Any) -> ResolvedSettings:
-    """Two epochs a phase, and nothing but plain Adam."""
+    """Return settings of two epochs for each phase, and of plain Adam."""
     values: dict[str, Any] = {
         "epochs": 2,
         "fine_tune_epochs": 2,
@@ -47,7 +47,7 @@ def settings(**changes: Any) -> ResolvedSettings:
 
 
 def clips(count: int, seed: int, genres: int = 3) -> Clips:
-    """Noise with one louder band for each label."""
+    """Return clips of noise with one louder band for each label."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % genres
     mel_db = rng.uniform(-70, -50, (count, N_MELS, FRAMES))
@@ -62,7 +62,7 @@ def cnn(seed: int = 0) -> Network:
 
 
 def plain(seed: int = 0) -> Network:
-    """The smallest network that trains as a whole."""
+    """Return the smallest network that trains as a whole."""
     keras.utils.set_random_seed(seed)
     mel_db = keras.Input((N_MELS, FRAMES))
     x = keras.layers.Flatten()(keras.layers.Rescaling(1 / 80, offset=1)(mel_db))
@@ -78,7 +78,7 @@ def with_base(
     n_mels: int = N_MELS,
     frames: int = FRAMES,
 ) -> Network:
-    """A small network with batch normalisation nested in its base."""
+    """Return a small network with batch normalisation nested in its base."""
     keras.utils.set_random_seed(seed)
     with registry.in_precision(dtype_policy):
         return _with_base(seed, pretrained, dropout, (n_mels, frames))
@@ -106,5 +106,5 @@ def _with_base(seed: int, pretrained: bool, dropout: float, shape: tuple[int, in
 
 
 def noisy_with_base(*, pretrained: bool, dtype_policy: str = "float32") -> Network:
-    """One whose dropout draws anew at every step."""
+    """Return a network with a base, and with dropout at every step."""
     return with_base(pretrained=pretrained, dropout=0.4, dtype_policy=dtype_policy)

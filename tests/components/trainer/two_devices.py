@@ -1,5 +1,8 @@
-"""Training on two devices, for test_replicas.py: it splits the processor in two before
-TensorFlow starts, which takes a process of its own. Prints a line of JSON for each case."""
+"""Training on two devices, in a process for test_replicas.py.
+
+It splits the processor in two, which must happen before TensorFlow starts, and prints one line of
+JSON for each case.
+"""
 
 # ruff: noqa: E402  what is imported starts TensorFlow
 
@@ -75,7 +78,7 @@ def compare(case: str) -> dict[str, Any]:
 
 
 class Killed(BaseException):
-    """Nothing may catch it."""
+    """Exception for the end of the process, which no code of training may catch."""
 
 
 def resumed(case: str) -> dict[str, Any]:
@@ -103,7 +106,7 @@ def resumed(case: str) -> dict[str, Any]:
 
 
 def trainer(stream: bool) -> dict[str, Any]:
-    """The whole of run_fn, with clips in memory or streamed."""
+    """Run the whole of run_fn, with clips in memory or streamed."""
     tensorflow_devices.placed = lambda gpus: tensorflow_devices.replicated(DEVICES)
     if stream:
         memory.cache_bytes = lambda: 0

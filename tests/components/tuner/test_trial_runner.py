@@ -1,4 +1,4 @@
-"""One trial: its settings, its scores, and that it resumes."""
+"""Tests of one trial: its settings, its scores, and that it resumes."""
 
 from __future__ import annotations
 

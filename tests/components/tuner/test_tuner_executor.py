@@ -1,4 +1,4 @@
-"""The Tuner's work on example files: its outputs, its state, and what it refuses."""
+"""Tests of the Tuner's executor on example files: outputs, state and rejected input."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _properties(
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """An Examples artifact of 24 training and 6 validation clips, and a damaged test split."""
+    """Return an Examples artifact of 24 train and 6 validation clips, and a damaged test split."""
     from tfx.types import artifact_utils, standard_artifacts
 
     root = tmp_path_factory.mktemp("examples")

@@ -1,4 +1,4 @@
-"""The picture of a search."""
+"""Tests of a search's plot."""
 
 from __future__ import annotations
 

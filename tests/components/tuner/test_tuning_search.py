@@ -1,4 +1,4 @@
-"""The search: its trials, their order, what fails, and how it goes on."""
+"""Tests of the search: its trials, their order, failures, and resuming."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GUESSING = math.log(8)
 
 
 class Toy:
-    """A bowl in place of a training: least at a rate of 1e-3 and a dropout of 0.3."""
+    """Runner and watcher whose loss is lowest at a rate of 1e-3 and a dropout of 0.3."""
 
     def __init__(self, *, fails_above: float = math.inf, dies_at: int = 0) -> None:
         self.trained: list[int] = []

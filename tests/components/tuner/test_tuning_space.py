@@ -1,4 +1,4 @@
-"""What a search may choose from, and the values that reach a training."""
+"""Tests of a search's space, and of the values that reach a training."""
 
 from __future__ import annotations
 
