@@ -1,4 +1,4 @@
-"""The same audio is found under other names, tags and formats; what only resembles is not."""
+"""The same audio is found under other names, tags and formats; similar audio is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DataCheck finds each thing that must not reach training."""
+"""DataCheck finds every kind of invalid example."""
 
 from __future__ import annotations
 

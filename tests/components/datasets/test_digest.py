@@ -11,7 +11,7 @@ from components.datasets.track import Track
 
 @pytest.fixture
 def dataset(tmp_path):
-    """Two tracks on disk: (tracks, split_of, data folder)."""
+    """Write two tracks and return (tracks, split_of, data folder)."""
     root = tmp_path / "data"
     root.mkdir()
     tracks = []
@@ -83,7 +83,7 @@ def test_strict_sees_contents_and_nothing_but_contents(dataset):
     strict, loose = digest(dataset, strict=True), digest(dataset)
     os.utime(tracks[0].uri, ns=(1, 1))
     assert digest(dataset, strict=True) == strict
-    # The same size and time, other bytes: only strict can know.
+    # Other bytes with the same size and time are noticed only with strict.
     with open(tracks[0].uri, "wb") as out:
         out.write(b"z" * 10)
     os.utime(tracks[0].uri, ns=(10**18, 10**18))

@@ -137,7 +137,7 @@ def test_every_reject_has_a_reason_from_the_closed_list(touch, read):
 
 
 def test_folders_are_resolved_once_each_through_every_link(touch, tmp_path):
-    """As os.path.realpath does, whatever was asked before."""
+    """The result is that of os.path.realpath, whatever is cached."""
     from components.datasets.files.local import LocalFiles
 
     touch("data/a/b/c/x.wav")

@@ -61,7 +61,7 @@ def test_the_choice_is_balanced_and_ignores_the_order(
     assert len(chosen) == min(limit, len(tracks))
     per = Counter(track.genre for track in chosen)
     for genre, n in counts.items():
-        # No genre could get one more without taking it from one that has as few.
+        # No genre could get one more without taking it from one with as few tracks.
         assert per[genre] == n or per[genre] >= max(per.values()) - 1
     shuffled = tracks[:]
     rng.shuffle(shuffled)

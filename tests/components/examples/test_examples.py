@@ -1,4 +1,4 @@
-"""Examples: what the writer writes the parser reads, and wrong sizes never pass."""
+"""The parser reads what the writer writes, and refuses spectrograms of the wrong size."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_the_parser_refuses_every_other_size(sizes: list[int]) -> None:
 
 
 def test_the_parser_refuses_two_half_pictures_inside_a_graph_too() -> None:
-    # decode_raw and a reshape alone would make one picture of them.
+    # decode_raw and a reshape alone would merge them into one spectrogram.
     graph = tf.function(
         lambda serialized: parser.parse(serialized, PARAMS)["mel_db"],
         input_signature=[tf.TensorSpec([None], tf.string)],

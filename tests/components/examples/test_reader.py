@@ -1,4 +1,4 @@
-"""Reading example files: which, in what order, and what is said of bad ones."""
+"""Reading of example files: their choice, their order, and errors about bad files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _flip(content: bytes) -> bytes:
     [
         ("part-2", lambda content: content[:-5], "part-2: damaged, truncated"),
         ("part-2", lambda content: content[:20], "part-2: damaged, truncated"),
-        # Where TensorFlow sees the end of a whole file.
+        # TensorFlow takes these for complete files.
         ("part-2", lambda content: content[:7], "part-2: truncated within a record"),
         ("part-0", lambda content: content + content[:11], "part-0: truncated within a record"),
         ("part-0", _flip, "part-0: damaged"),

@@ -1,4 +1,4 @@
-"""The Beam stage: counters for what was read, written and left out."""
+"""The counters of the Beam stage."""
 
 from __future__ import annotations
 

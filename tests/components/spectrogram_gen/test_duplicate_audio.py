@@ -1,4 +1,4 @@
-"""The same audio is never written twice, so never on two sides: all kinds, all policies.
+"""The same audio is never written twice, so never to two splits, for all kinds and policies.
 
 SpectrogramGen's own executor, on corpora in which copies of a song lie within and across
 genres, artists and splits: the same bytes, other tags, other lossless containers.
@@ -40,7 +40,7 @@ CASES = [
     for kind, policy in itertools.product(sorted(READERS), POLICIES)
     if policy != "official" or kind in WITH_OFFICIAL_SPLIT
 ]
-# Also with the rows and files in another order and place; one run more each.
+# One more run each, with rows and files in another order and folder.
 SHUFFLED = {("manifest", "by_artist"), ("fma", "by_clip")}
 SONGS, ROWS = 24, 48
 
@@ -57,7 +57,7 @@ def _encoded(samples: np.ndarray, rate_hz: int, kind: str, **options: str) -> by
 
 
 def forms(song: int) -> list[bytes]:
-    """Files that decode to the same samples; another song is other samples."""
+    """Return files that decode to the same samples; each song has its own."""
     rng = np.random.default_rng(song)
     if song % 3 == 0:
         mp3 = _encoded(rng.normal(0, 0.1, 3 * 22050), 22050, "MP3", bitrate_mode="VARIABLE")
@@ -96,7 +96,7 @@ def lay_out_here(
 
 @dataclasses.dataclass(frozen=True)
 class Written:
-    """Track ids by split, as the TFRecords hold them, each as often as it has clips."""
+    """Return the track ids of all clips in the TFRecords, by split."""
 
     clips: dict[str, Counter[str]]
     rejects: dict[str, tuple[str, str]]
@@ -166,7 +166,7 @@ def test_each_audio_is_written_once_under_its_smallest_id(
     for track_id, index in sorted(song.items()):
         ids_of[index].append(track_id)
     kept = {ids[0] for ids in ids_of.values()}
-    # The corpus is worth something only if copies lie on two sides before they are found.
+    # Otherwise the corpus would have no duplicates in two splits to find.
     if policy != "by_clip":
         crossing = [
             {corpus.split_of_clip(track_id, 0) for track_id in ids} for ids in ids_of.values()

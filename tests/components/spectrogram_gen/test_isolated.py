@@ -1,4 +1,4 @@
-"""Tracks that crash, hang or flood the decoder, in shards, in Beam and in the survey."""
+"""Tracks that crash or hang the decoder or exhaust its memory, in shards, Beam and survey."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_shard_leaves_out_what_fails_and_keeps_the_bytes_and_the_order_of_the_
     names = ("a", "segfault", "b", "hang-busy", "bomb", "c", "poison", "d")
     tracks = [_song(tmp_path, name, seed) for seed, name in enumerate(names)]
     bad = ("segfault", "hang-busy", "bomb")
-    # In process no track is at fault: the good ones alone, for comparison.
+    # For comparison, the good tracks alone, decoded in this process.
     good = [track for track in tracks if track.track_id not in bad]
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "here"))
     write_shard(_shard(good), options)
@@ -104,7 +104,7 @@ def test_an_export_that_cannot_be_written_is_no_fault_of_the_track(
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"), export_wav="tracks")
     folder = pathlib.Path(options.wav_directory, "Folk")
     folder.mkdir(parents=True)
-    # Permissions would not stop root.
+    # File permissions would not stop root.
     (folder / f".a.wav.{os.getpid()}.tmp").symlink_to("/no/such/folder/a.wav")
     with IsolatedDecoder(LIMITS) as decoder, pytest.raises(OSError, match=r"a\.wav.*Error opening"):
         write_shard(_shard([track]), options, decoder)
@@ -158,7 +158,7 @@ def _children() -> str:
 
 @pytest.fixture
 def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Two genres of eight songs, a crashing one and a hanging one."""
+    """Return two genres of eight songs, with a file that crashes and one that hangs."""
     for seed, name in enumerate([f"{n:02d}" for n in range(16)]):
         _song(tmp_path / "corpus" / ("Folk" if seed % 2 else "Rock"), name, seed)
     _song(tmp_path / "corpus" / "Folk", "segfault", 100)
@@ -217,7 +217,7 @@ def test_a_corpus_with_a_crashing_and_a_hanging_track_ends_with_both_in_the_reje
     assert (summary["tracks_read"], summary["tracks_listed"]) == (16, 18)
     assert len(list(pathlib.Path(examples.uri, "wav").rglob("*.wav"))) == 16
     assert not [name for name in _files(tmp_path) if ".tmp" in name]
-    # What it started is gone with the run; Beam's workers end in their own time.
+    # All decoding processes end with the run; Beam's workers may end later.
     if mode == "in_memory":
         assert _children() == before
 

@@ -1,4 +1,4 @@
-"""The list of tracks left out, and the run that stops when it is too long."""
+"""The list of rejected tracks, and its limit."""
 
 from __future__ import annotations
 

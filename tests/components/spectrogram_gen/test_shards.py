@@ -1,4 +1,4 @@
-"""Shards: which tracks are written together, and what one of them writes."""
+"""The planning and the writing of shards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The clip store: what is found again, and what must not be."""
+"""The clip store: hits, misses and damaged files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The synthetic corpus: its bytes, its layout, its splits, and where it refuses to write."""
+"""The synthetic corpus: its bytes, layout, splits, and the folders that it refuses."""
 
 from __future__ import annotations
 
@@ -283,7 +283,7 @@ def test_a_corpus_of_other_parameters_or_with_a_lost_file_is_written_anew(
     tmp_path: pathlib.Path,
 ) -> None:
     directory = tmp_path / "corpus"
-    directory.mkdir()  # an empty folder is as good as none
+    directory.mkdir()  # an empty folder counts as missing
     calls: list[tuple[int, int]] = []
     write_corpus(directory, tracks=16, track_seconds=3, progress=lambda *c: calls.append(c))
     assert calls == [(done, 16) for done in range(1, 17)]

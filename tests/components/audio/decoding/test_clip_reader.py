@@ -18,12 +18,12 @@ from components.audio.decoding.decode import DecodeError, decode, resample
 from components.audio.params import AudioParams
 
 PARAMS = AudioParams(clip_seconds=1.0)
-# Two roundings of float32, by another order of additions in resampler and decoder.
+# The difference of two float32 roundings, from another order of additions.
 TOLERANCE = 1e-5
 
 
 def _music(seconds: float, rate_hz: int, channels: int = 1, seed: int = 0) -> np.ndarray:
-    """Bursts and tones: loud enough between silences that an mp3 encoder saves and spends bits."""
+    """Return bursts and tones between silences, so that an mp3 encoder uses its bit reservoir."""
     rng = np.random.default_rng(seed)
     time_s = np.arange(round(seconds * rate_hz)) / rate_hz
     tones = sum(0.1 * np.sin(2 * np.pi * f * time_s) for f in (220.0, 441.0, 3000.0))
@@ -43,7 +43,7 @@ def _at(*starts: int):  # type: ignore[no-untyped-def]
 
 @pytest.fixture
 def no_whole_decode(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fails a test whose clips were not sought."""
+    """Fail a test that decodes the whole file."""
 
     def whole(self: object) -> None:
         raise AssertionError("the whole file was decoded")
@@ -59,7 +59,7 @@ def no_whole_decode(monkeypatch: pytest.MonkeyPatch) -> None:
         (mode, compression)
         for mode in ("CONSTANT", "AVERAGE", "VARIABLE")
         for compression in (0.0, 0.5, 0.9)
-        # Their headers are off; see the test of those below.
+        # Their headers are wrong; a test below covers them.
         if (mode, compression) != ("CONSTANT", 0.9)
     ],
 )
@@ -161,7 +161,7 @@ def test_a_file_that_is_broken_off_is_rejected_and_not_taken_for_a_shorter_one(
 def test_a_header_that_is_a_little_off_costs_a_whole_decode_and_nothing_else(
     tmp_path: pathlib.Path,
 ) -> None:
-    # At constant low rates this encoder's files claim up to a frame or two too much.
+    # At constant low rates this encoder's headers claim up to two frames too many.
     path = tmp_path / "a.mp3"
     soundfile.write(path, _music(10, 44100), 44100, bitrate_mode="CONSTANT", compression_level=0.95)
     with soundfile.SoundFile(path) as audio:

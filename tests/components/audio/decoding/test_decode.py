@@ -1,4 +1,4 @@
-"""Decoding: formats, rates, channels, and every way in which a file can be bad."""
+"""Decoding of formats, rates and channels, and of all kinds of bad files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_named_format_decodes_to_the_sound_that_went_in(
     assert samples.dtype == np.float32
     assert samples.flags.c_contiguous
     assert abs(len(samples) - len(sound)) <= 1152  # one mp3 frame
-    # By spectrum: lossy codecs may shift the sound by their delay.
+    # Compare spectra, because lossy codecs may delay the sound.
     spectrum = np.abs(np.fft.rfft(samples[:RATE_HZ]))
     assert abs(int(spectrum.argmax()) - 440) <= 1
     assert 0.4 < np.abs(samples).max() < 0.6
@@ -118,7 +118,7 @@ def test_a_file_that_is_not_audio_says_so(
 
 
 def test_libsndfile_still_takes_anything_named_au_for_sound(tmp_path: pathlib.Path) -> None:
-    # Why decode refuses format RAW; where this fails, the check can go.
+    # The reason why decode refuses format RAW; if this fails, that check can be removed.
     (tmp_path / "notes.au").write_bytes(b"hello" * 100)
     assert soundfile.info(tmp_path / "notes.au").format == "RAW"
 
@@ -196,7 +196,7 @@ def test_real_mp3s_decode_to_their_known_lengths(real_data: pathlib.Path) -> Non
 def test_stored_samples_that_end_before_their_header_says_are_truncated(
     tmp_path: pathlib.Path, kind: str, left: float, reason: str | None
 ) -> None:
-    """libsndfile takes what is left for all of it."""
+    """libsndfile takes the rest of a truncated file for the whole file."""
     path = tmp_path / f"a.{kind}"
     samples = np.random.default_rng(0).normal(0, 0.1, (10 * 22050, 2))
     soundfile.write(path, samples, 22050, format=kind.upper())

@@ -1,4 +1,4 @@
-"""The decoder in a process of its own: what it answers, and what its end costs."""
+"""The isolated decoder: its results, and its recovery from failures of the process."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PARAMS = AudioParams(
     clips_per_track=2,
 )
 LIMITS = DecodeLimits(timeout_seconds=2.0, memory_mib=256)
-# Long enough for any machine; never waited for where things work.
+# Long enough for any machine; tests that pass do not wait for it.
 PATIENCE_SECONDS = 60.0
 
 
@@ -68,7 +68,7 @@ def song(tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
 
 
 def _clips(decoder: Decoder, path: pathlib.Path, *, strict: bool = False) -> tuple[object, ...]:
-    """All that reading a track's clips gives, or the reject, as values that compare."""
+    """Return the result of reading a track's clips, or its reject, as comparable values."""
     try:
         found = decoder.read_clips(path, PARAMS, track_id="t", seed=3, strict=strict)
     except DecodeError as error:
@@ -104,7 +104,7 @@ def _wait_until_gone(pid: int) -> None:
             state = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except (FileNotFoundError, ProcessLookupError):
             return
-        if state == "Z":  # dead; nobody is left who would ask for its status
+        if state == "Z":  # dead, and its parent is gone
             return
         time.sleep(0.05)
     raise AssertionError(f"process {pid} is still there")
@@ -207,7 +207,7 @@ def test_a_fault_costs_its_own_track_alone_and_the_same_every_time(
     assert detail in str(found[1])
     assert _clips(decoder, good) == expected
     assert _pid(decoder) != worn
-    # From a fresh process now, and from one of another run.
+    # The next file is decoded by a fresh process.
     decoder.close()
     assert _clips(decoder, bad) == found
     assert _clips(decoder, good) == expected
@@ -357,7 +357,7 @@ sys.stdin.read()
         (None, PATIENCE_SECONDS),
         ("hang-busy", 10 * PATIENCE_SECONDS),
         ("hang-asleep", 10 * PATIENCE_SECONDS),
-        # Its own timer ends this one: nothing else of it still runs.
+        # Only its own timer can end this one.
         ("hang-native", 1.0),
     ],
 )

@@ -1,4 +1,4 @@
-"""mp3 files that do not tell their length are read whole, whatever tags surround them."""
+"""mp3 files without a length header are read completely, whatever tags surround them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ TAGS = {
 def _encode(path: pathlib.Path, rate_hz: int, channels: int, mode: str) -> bytes:
     """Return an mp3 without its length header; the complete file is at `path`."""
     rng = np.random.default_rng(rate_hz + channels)
-    # Loud and soft, so that a variable bit rate varies.
+    # Loud and soft parts, so that a variable bit rate varies.
     level = np.repeat(rng.uniform(0.001, 0.3, SECONDS), rate_hz)[:, None]
     soundfile.write(
         path, level * rng.normal(0, 1, (SECONDS * rate_hz, channels)), rate_hz, bitrate_mode=mode
@@ -45,7 +45,7 @@ def _encode(path: pathlib.Path, rate_hz: int, channels: int, mode: str) -> bytes
     content = path.read_bytes()
     tag = max(content.find(b"Xing", 0, 100), content.find(b"Info", 0, 100))
     assert tag > 0
-    # The next frame begins as the first does, but for bit rate and padding.
+    # The next frame starts like the first, except for bit rate and padding.
     second = next(
         at
         for at in range(tag, 5000)
@@ -69,7 +69,7 @@ def test_all_of_the_song_is_read_as_it_is_with_its_length_told(
     (tmp_path / "bare.mp3").write_bytes(stream)
     bare, found_rate_hz = decode(tmp_path / "bare.mp3")
     assert found_rate_hz == rate_hz
-    # The tag also names the encoder's delay; without it silence is left at both ends.
+    # Without the tag, which has the encoder's delay, silence remains at both ends.
     delay = next(
         at
         for at in range(len(bare) - len(told) + 1)
@@ -111,7 +111,7 @@ def test_frames_that_do_not_follow_each_other_are_not_counted(tmp_path: pathlib.
     path = tmp_path / "damaged.mp3"
     path.write_bytes(stream[:20000] + b"\x11" * 300 + stream[20000:])
     assert with_length(path) is None
-    path.write_bytes(stream[: len(stream) // 2])  # ends within a frame, as what is cut by hand
+    path.write_bytes(stream[: len(stream) // 2])  # ends within a frame
     measured = with_length(path)
     assert measured is not None
     assert len(decode(path)[0]) / 44100 == pytest.approx(SECONDS / 2, rel=0.2)

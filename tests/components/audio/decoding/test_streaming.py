@@ -1,4 +1,4 @@
-"""A recording part by part: the samples of the whole, in this process and in another."""
+"""Streaming: the same samples as the whole recording's, in this process and in another."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_more_blocks_than_one_and_every_channel_count(
 
 
 def test_a_file_is_never_sought_in(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In mp3 that is not exact, and soundfile does it after every read."""
+    """soundfile seeks after every read, and seeks in mp3 are not exact."""
     soundfile.write(tmp_path / "a.mp3", noise(3 * 44100), 44100)
     monkeypatch.setattr(soundfile.SoundFile, "seek", lambda *_: pytest.fail("sought"))
     assert sum(len(part.samples) for part in streaming.parts(tmp_path / "a.mp3", 8000, 999))
@@ -76,7 +76,7 @@ def test_progress_is_told_in_seconds_of_the_file(decoder: Decoder, tmp_path: pat
     assert {part.claimed_seconds for part in found} == {10.0}
     seconds = [part.seconds for part in found]
     assert seconds == sorted(seconds)
-    # A part needs its own length of the file, and at most a block and a filter more.
+    # Reading a part takes its own length of the file, plus at most a block and a filter.
     for index, part in enumerate(found):
         assert 2 * (index + 1) <= part.seconds + 1e-9 or part.seconds == 10.0
         assert part.seconds <= 2 * (index + 1) + 2 * streaming.BLOCK_SAMPLES / 44100
@@ -96,7 +96,7 @@ def test_two_recordings_in_turns_keep_apart(decoder: Decoder, tmp_path: pathlib.
 
 
 def test_a_process_that_never_gave_the_part_before_gives_the_same(tmp_path: pathlib.Path) -> None:
-    """As after its predecessor's death."""
+    """A process that replaces a dead one gets no earlier parts."""
     soundfile.write(tmp_path / "a.mp3", noise(44100), 44100)
     path = str(tmp_path / "a.mp3")
     in_order = [TASKS["part"](path, 8000, 1000, index).samples for index in range(9)]
@@ -156,7 +156,7 @@ def test_longer_than_what_is_decoded_at_once_and_not_without_end(
     header = hours.read_bytes()[:40]
     endless = tmp_path / "endless.wav"
     size = (24 * 3600 + 1) * 4000
-    with endless.open("wb") as file:  # holes: they take no room on the disk
+    with endless.open("wb") as file:  # a sparse file, which needs no disk space
         file.write(header[:4] + (size + 36).to_bytes(4, "little") + header[8:])
         file.write(size.to_bytes(4, "little"))
         file.truncate(size + 44)

@@ -1,4 +1,4 @@
-"""The reference front end against librosa's own recipe, written out one clip at a time."""
+"""The reference front end compared with librosa's own functions, clip by clip."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_batch_equals_its_clips_one_by_one() -> None:
 
 
 def test_no_clips_make_no_pictures() -> None:
-    # The loudest of no samples is asked of no clip.
+    # No maximum of an empty array is taken.
     assert mel.power_to_db(np.zeros((0, 16, 16), np.float32)).shape == (0, 16, 16)
 
 

@@ -1,4 +1,4 @@
-"""The in-graph front end against librosa, on sounds that are hard and on real music."""
+"""The in-graph front end compared with librosa, on difficult sounds and on real music."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ WIDE = AudioParams(
     sample_rate_hz=44100, fft_samples=4096, hop_samples=1024, n_mels=96, clip_seconds=1.0
 )
 
-# The bounds that the design promises, by depth below the clip's peak.
+# The guaranteed bounds, by level below the clip's peak.
 BOUND_TO_60_DB = 1e-3
 BOUND_TO_80_DB = 5e-3
 
 
 def errors_db(clips: npt.NDArray[np.float32], params: AudioParams) -> tuple[float, float]:
-    """Largest differences from librosa in dB: down to 60 dB, and down to 80."""
+    """Return the largest differences from librosa in dB: down to 60 dB, and down to 80."""
     reference = mel.log_mel(clips, params)
     ours = mel_graph.log_mel(tf.constant(clips), params).numpy()
     assert ours.shape == reference.shape

@@ -1,4 +1,4 @@
-"""Spectrograms in whole steps of 1/512 dB."""
+"""Spectrograms stored in whole steps of 1/512 dB."""
 
 from __future__ import annotations
 

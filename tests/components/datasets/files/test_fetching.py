@@ -1,4 +1,4 @@
-"""Audio in an object store through the shards: the same examples, fetched ahead, nothing left."""
+"""Audio in an object store: the same examples as from a disk, downloaded ahead, no files left."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_exported_wavs_go_to_the_store_and_can_be_removed_there(
 
 
 class _Downloads:
-    """Stands for components.storage.objects.download: notes what it was asked, and waits."""
+    """Fake of components.storage.objects.download that records its calls and waits."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -231,7 +231,7 @@ def test_as_many_as_allowed_are_fetched_ahead_and_no_more(
             with fetcher.local(track.uri) as path:
                 assert pathlib.Path(path).read_text() == track.uri
                 assert path.endswith(".wav")
-                # The one in hand, and three more.
+                # The current one and three more.
                 assert len(list(tmp_path.rglob("*.wav"))) <= 4
             assert not pathlib.Path(path).exists()
             assert len(downloads.begun) <= index + 1 + 3
@@ -246,7 +246,7 @@ def test_large_objects_are_fetched_one_by_one(
     tracks = _listed(4, fetching.MAX_AHEAD_BYTES)
     with Fetcher(tracks, ahead=8, scratch=str(tmp_path)) as fetcher:
         for track in tracks:
-            assert len(fetcher._waiting) == 1  # begun or about to
+            assert len(fetcher._waiting) == 1  # started or about to start
             with fetcher.local(track.uri) as path:
                 assert pathlib.Path(path).read_text() == track.uri
     assert len(downloads.begun) == 4

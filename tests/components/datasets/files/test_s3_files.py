@@ -1,4 +1,4 @@
-"""A data folder in an object store: the same tracks as from a disk, and nothing from outside."""
+"""A data folder in an object store: the same tracks as on a disk, and none from outside it."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_corpus_is_listed_once_and_no_audio_is_read(
     settings = DatasetSettings(kind="folder", data_dir=f"s3://{bucket}/data")
     corpus = load_corpus(settings, SplitSettings(policy="by_track"))
     assert len(corpus.tracks) == 12
-    assert len(s3_proxy.log) == 2  # whether anything is there, and all of it
+    assert len(s3_proxy.log) == 2  # one check for any object, one listing
     assert all("list-type=2" in exchange.path for exchange in s3_proxy.log)
 
 
@@ -194,7 +194,7 @@ def test_the_digest_changes_with_an_object_and_not_with_its_date_or_place(
 
 
 def test_strict_reads_contents_where_an_etag_says_too_much(put: Put, bucket: str, s3: Any) -> None:
-    """The ETag of an object that was uploaded in parts is another than that of the whole."""
+    """A multipart upload has another ETag than a single upload of the same bytes."""
     content = b"x" * (6 << 20)
     put("data/Rock/a.wav", content=content)
     loose, strict = _digest(bucket), _digest(bucket, strict=True)

@@ -210,7 +210,7 @@ def test_a_synthetic_corpus_is_read_as_fma_is_and_its_errors_name_no_download(
 
 
 def test_the_reader_is_lazy(write_fma, touch, tmp_path):
-    """The first track comes before the metadata's broken end is read."""
+    """The first track is yielded before the broken end of the metadata is read."""
     from components.datasets.files.open import open_files
     from components.datasets.readers import fma
     from components.datasets.settings import DatasetSettings

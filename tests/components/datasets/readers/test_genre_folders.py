@@ -1,4 +1,4 @@
-"""The kinds gtzan and folder: genres as folders."""
+"""The kinds "gtzan" and "folder", which have one folder per genre."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def test_rows_that_cannot_be_used_are_rejects(manifest, read):
     assert reasons[4][0] == "bad_metadata"
     assert "URLs are not supported" in reasons[4][1]
     assert reasons[5][0] == "missing_file"
-    # Line 5, which cannot be used, does not take the id "x" from it.
+    # Line 5 is rejected, so it does not claim the id "x".
     assert [track.track_id for track in tracks] == ["x"]
     assert all(r.uri in ("", "s3://bucket/x.wav") or os.path.isabs(r.uri) for r in rejects)
 

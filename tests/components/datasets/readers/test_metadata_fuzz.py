@@ -1,4 +1,4 @@
-"""A short, deterministic part of benchmarks/fuzz_metadata.py, and what the campaign found."""
+"""A short, deterministic part of benchmarks/fuzz_metadata.py, and regressions that it found."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_hostile_metadata_ends_as_tracks_and_rejects_or_as_one_error(
 ) -> None:
     ends = fuzz_metadata.campaign(cases=300, seed=7, folder=open_folder)
     assert sum(ends.values()) == 300
-    # The campaign is worth something only if each kind ends in more ways than one.
+    # Otherwise the fuzzing would test only one outcome of a kind.
     for kind in ("fma", "manifest", "folder", "gtzan"):
         assert ends[f"{kind}: read and split"] > 5
         assert ends[f"{kind}: DatasetError"] > 5

@@ -42,7 +42,7 @@ def test_fma_small_finds_the_three_mp3s_and_says_that_the_others_are_missing(rea
 
 
 def test_every_row_of_the_genuine_metadata_is_understood(real_data, tmp_path):
-    """The large subset: all rows, of which only the three files are there."""
+    """The large subset has all rows, but only three of its files exist."""
     (tmp_path / "fma_metadata").symlink_to(real_data / "fma" / "fma_metadata")
     for number in ("000002", "000005", "000140"):
         path = tmp_path / "fma_large" / "000" / f"{number}.mp3"
@@ -56,7 +56,7 @@ def test_every_row_of_the_genuine_metadata_is_understood(real_data, tmp_path):
 
 
 def test_the_genuine_official_split_is_complete_where_the_files_are(real_data, tmp_path):
-    """Files stood in for by one byte each: small's own split, artists on one side each."""
+    """With files of one byte, the small subset has its official split, without shared artists."""
     (tmp_path / "fma_metadata").symlink_to(real_data / "fma" / "fma_metadata")
     for row in fma_rows(real_data / "fma")[3:]:
         path = tmp_path / "fma_large" / f"{int(row[0]):06d}"[:3] / f"{int(row[0]):06d}.mp3"

@@ -1,4 +1,4 @@
-"""No track, and where it is promised no artist, on both sides: all kinds, all policies.
+"""No track, and under by_artist no artist, is in two splits, for all kinds and policies.
 
 From files through the readers to the splits. Duplicated audio is in
 tests/components/spectrogram_gen/test_duplicate_audio.py.
@@ -35,7 +35,7 @@ KINDS = sorted(READERS)
 POLICIES = typing.get_args(typing.get_type_hints(SplitSettings)["policy"])
 KNOW_ARTISTS = {"fma", "manifest", "synthetic"}
 GENRES = ("Électro", "Hip-Hop", "Rock")
-# Artists as different sources spell them; all spellings of one index are one artist.
+# Spellings of artists in different sources. All spellings at one index are one artist.
 ARTISTS = (
     "Björk Ágúst",
     "MÅNESKIN",
@@ -64,7 +64,7 @@ every_kind_and_policy = pytest.mark.parametrize(
 
 
 def library(rng: random.Random) -> tuple[list[Track], dict[str, int]]:
-    """Rows for lay_out, and the artist's index of each row that has one."""
+    """Return rows for lay_out, and the artist's index of each row that has an artist."""
     rows: list[Track] = []
     who: dict[str, int] = {}
     for genre in GENRES[: rng.randint(2, 3)]:
@@ -80,7 +80,7 @@ def library(rng: random.Random) -> tuple[list[Track], dict[str, int]]:
 
 
 def some_libraries(examples: int) -> typing.Any:
-    """Hypothesis' seeds, many rows each; files are too slow to shrink over."""
+    """Draw many rows from a seed of hypothesis, because shrinking over files is too slow."""
     phases = [Phase.explicit, Phase.generate]
     return lambda check: settings(max_examples=examples, phases=phases)(
         given(st.integers(0, 2**32).map(random.Random))(check)
@@ -146,7 +146,7 @@ def test_no_track_and_no_promised_artist_is_on_two_sides(
         crossing = sum(len(found) > 1 for found in artists.values())
         if policy == "by_artist":
             assert crossing == 0
-        else:  # promises nothing of artists, but says so
+        else:  # artists may be shared, with a warning
             said = [w for w in corpus.splits.warnings if "in more than one split" in w]
             assert [w.split(" ", 1)[0] for w in said] == [str(crossing)] * bool(crossing)
 
@@ -157,7 +157,7 @@ def test_no_track_and_no_promised_artist_is_on_two_sides(
 
 @pytest.fixture
 def shuffled_listings(monkeypatch: pytest.MonkeyPatch) -> random.Random:
-    """Folders list their entries in an order that differs each time."""
+    """Make folders list their entries in a random order."""
     rng = random.Random(1)
     real = os.scandir
 
@@ -190,7 +190,7 @@ def shuffled_listings(monkeypatch: pytest.MonkeyPatch) -> random.Random:
 
 
 def outcome(corpus: Corpus | None, root: str) -> object:
-    """All that a run would see, without where the folder lies."""
+    """Return everything that a run uses, without the location of the folder."""
     if corpus is None:
         return None
     return (
@@ -227,7 +227,7 @@ def test_order_and_place_of_the_data_change_nothing(
         for order in (None, shuffled_listings, shuffled_listings):
             root = fresh_folder()
             dataset = layouts.lay_out(kind, rows, root, order=order)
-            # Rows come in the order of the metadata; what folders list has none of its own.
+            # Rows keep the order of the metadata; entries of folders have no order.
             walked = kind in ("gtzan", "folder") and [
                 item.track_id for item in read_tracks(dataset, str(root))
             ]

@@ -21,7 +21,7 @@ POLICIES = ("official", "by_artist", "by_track", "by_clip")
 
 @st.composite
 def datasets(draw: st.DrawFn, *, shared_artists: bool = True) -> list[Track]:
-    """Tracks of up to three genres; artists of 1 to 12 tracks, some unknown."""
+    """Draw tracks of up to three genres, by artists of 1 to 12 tracks, some unknown."""
     tracks: list[Track] = []
     genres = GENRES[: draw(st.integers(2, 3))]
     for genre in genres:
@@ -106,7 +106,7 @@ def test_by_artist_puts_no_artist_on_two_sides(
 
 
 def wanted(tracks: int, fraction: float) -> int:
-    """Tracks that a split should hold: the fraction rounded half up, 1 to just under half."""
+    """Return a split's target: the fraction rounded half up, from 1 to just under half."""
     rounded = int(fraction * tracks + 0.5)
     return max(1, min(rounded, (tracks - 1) // 2))
 
@@ -149,7 +149,7 @@ def test_by_artist_is_stratified_as_well_as_its_artists_permit(
             target, held = wanted(n, fraction), sum(in_split[name])
             left = in_split["train"] + (in_split["validation"] if name == "test" else [])
             if held > target:
-                # Forced: one artist, and none of those left is smaller.
+                # Unavoidable: one artist, and none of the others is smaller.
                 assert len(in_split[name]) == 1
                 assert held <= min(left)
             elif held < target and len(left) > others_need:
@@ -160,7 +160,7 @@ def test_by_artist_is_stratified_as_well_as_its_artists_permit(
 def test_by_artist_finds_a_split_whenever_there_is_one(
     repertoires: list[set[str]], data: st.DataObject
 ) -> None:
-    """Artists of several genres: every way to deal them is tried here."""
+    """The test tries every assignment of artists with several genres."""
     tracks = [
         Track(f"{artist}{genre}{i}", "/x", genre, f"artist{artist}")
         for artist, repertoire in enumerate(repertoires)
@@ -214,7 +214,7 @@ def test_by_track_moves_at_most_two_tracks_for_each_one_added(
 def test_by_artist_moves_few_tracks_for_each_one_added(
     tracks: list[Track], settings: SplitSettings, added: int, salt: int
 ) -> None:
-    """The bound that assign_splits states: 8 (tracks added + tracks of the largest artist)."""
+    """The documented bound is 8 (tracks added + tracks of the largest artist)."""
     before = split(tracks, settings)
     assume(before is not None)
     rng = random.Random(salt)

@@ -1,4 +1,4 @@
-"""Split policies by example; test_split_properties.py holds what is true of all datasets."""
+"""Examples of split policies; test_split_properties.py has properties of all datasets."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TestByTrack:
         assert results[0] != results[1]
 
     def test_the_split_is_the_same_on_every_machine(self):
-        """Pinned: a change here re-deals every dataset, and makes old and new runs incomparable."""
+        """Another order would change all splits, so that runs are no longer comparable."""
         tracks = make({"a": 10, "b": 10})
         result = assign_splits(tracks, SplitSettings(policy="by_track"), ("a", "b"))
         held_out = {k: v for k, v in result.split_of.items() if v != "train"}
@@ -96,7 +96,7 @@ class TestByArtist:
         for track in tracks:
             sides.setdefault(track.artist_id, set()).add(result.split_of[track.track_id])
         assert all(len(found) == 1 for found in sides.values())
-        # 6 wanted: one artist of 4 fits, a second does not.
+        # The target is 6: one artist of 4 fits, a second does not.
         assert sizes(result, tracks, "a") == (52, 4, 4)
         assert result.warnings == ()
 
@@ -148,7 +148,7 @@ class TestByArtist:
         assert result.warnings[0].startswith("no artist is known")
 
     def test_artists_of_several_genres_leave_every_genre_in_every_split(self):
-        """X and Y make a and b, Z only a, W only b: taking X and Y first would starve a genre."""
+        """X and Y have genres a and b, Z only a, W only b; taking X and Y first would fail."""
         made = {("X", "a"): 5, ("X", "b"): 1, ("Y", "a"): 5, ("Y", "b"): 1}
         made |= {("Z", "a"): 5, ("W", "b"): 3}
         tracks = [
@@ -162,7 +162,7 @@ class TestByArtist:
             assert all(sizes(result, tracks, "b"))
 
     def test_artists_who_cannot_be_spread_are_an_error_that_says_so(self):
-        """Genre c is by three artists; each alone makes a genre whose other artists are too few."""
+        """No assignment of these artists gives every split all genres."""
         made = {("X", "a"), ("X", "b"), ("Y", "b"), ("Y", "c"), ("Z", "a"), ("Z", "c")}
         made |= {("V", "a"), ("V", "b"), ("V", "c")}
         tracks = [Track(f"{artist}{genre}", "/x", genre, artist) for artist, genre in sorted(made)]
@@ -292,7 +292,7 @@ def test_a_search_that_finds_nothing_ends():
     tracks = [Track(f"t{i}", "/x", "a", f"A{i}") for i in range(57)]
     for i, (own, count) in enumerate({"p": 3, "q": 3, "r": 3}.items()):
         tracks += [Track(f"z{i}{k}", "/x", g, f"Z{i}") for k, g in enumerate(["z", own])]
-        # The other two holders of each scarce genre are one and the same pair.
+        # The scarce genres share their other two artists.
         tracks += [Track(f"{own}{k}", "/x", own, f"Y{k}") for k in range(count - 1)]
     genres = ("a", "p", "q", "r", "z")
     with pytest.raises(SplitError, match="no assignment of artists was found"):
