@@ -1,8 +1,7 @@
-"""Files of artifacts, wherever the pipeline root lies: a disk, s3://, or what TensorFlow knows.
+"""Files of artifacts on a disk, in s3://, or in another file system of TensorFlow.
 
-Executors use nothing else (and tf.io.gfile) on an artifact's uri. A file that is written here
-appears whole or not at all: under a temporary name first on a disk, and in one piece in an
-object store.
+Executors access an artifact's URI by this module or tf.io.gfile only. A file written here appears
+whole or not at all: a disk gets it under a temporary name first, an object store in one piece.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from components.storage import objects
 from components.storage.errors import ObjectMissing
 from components.storage.uri import is_remote
 
-# Tables and summaries; model files and examples are read by TensorFlow.
+# For tables and summaries; TensorFlow reads model files and examples.
 MAX_FILE_BYTES = 1 << 30
 
 
@@ -55,12 +54,12 @@ def empty_folder(uri: str) -> None:
 
 @contextlib.contextmanager
 def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path]:
-    """A local file to write; it becomes `path` at the end, or goes where that failed.
+    """Yield a local file to write, which becomes `path` on success and is deleted on failure.
 
     Args:
-      path: where it shall be.
-      scratch: a local folder for it until then. Without one it lies beside `path`, or
-        where temporary files go if that is no local path.
+      path: the final path or URI.
+      scratch: a local folder for the temporary file. By default it is beside a local `path`,
+        and in the system's temporary folder otherwise.
     """
     if scratch:
         os.makedirs(scratch, exist_ok=True)
@@ -73,7 +72,7 @@ def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     name = f"{target.name}.{os.getpid()}.tmp"
-    if scratch:  # which serves files of one name in several folders
+    if scratch:  # shared by files of the same name in several folders
         temporary = pathlib.Path(scratch, f".{target.parent.name}.{name}")
     else:
         temporary = target.with_name(f".{name}")
@@ -85,7 +84,7 @@ def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Writes a file."""
+    """Write a file."""
     if is_remote(path):
         objects.write(path, content)
         return
@@ -94,15 +93,16 @@ def write_bytes(path: str, content: bytes) -> None:
 
 
 def write_text(path: str, text: str) -> None:
-    """Writes a file in UTF-8."""
+    """Write a file in UTF-8."""
     write_bytes(path, text.encode())
 
 
 def read_bytes(path: str) -> bytes:
-    """A file's content.
+    """Return a file's content.
 
     Raises:
-      FileNotFoundError, components.storage.errors.ObjectMissing: it is not there.
+      FileNotFoundError: a local file does not exist.
+      ObjectMissing: an object does not exist (components.storage.errors).
     """
     if is_remote(path):
         return objects.read(path, MAX_FILE_BYTES)
@@ -119,7 +119,7 @@ def read_bytes(path: str) -> bytes:
 
 
 def read_text(path: str) -> str:
-    """A file's content, in UTF-8."""
+    """Return a file's text, in UTF-8; raise as `read_bytes` does."""
     return read_bytes(path).decode()
 
 
@@ -147,7 +147,7 @@ def read_json(
 
 
 def matching(folder: str, pattern: str) -> list[str]:
-    """The files at the top of a folder whose names match a pattern, sorted; [] without it."""
+    """Return a folder's own files whose names match a pattern, sorted; [] without the folder."""
     if is_remote(folder):
         prefix = f"{folder.rstrip('/')}/"
         found = [item.uri for item in objects.list_objects(prefix)]
@@ -167,7 +167,7 @@ def matching(folder: str, pattern: str) -> list[str]:
 
 
 def remove(path: str) -> None:
-    """Removes one file."""
+    """Delete one file."""
     if is_remote(path):
         objects.delete(path)
         return

@@ -1,24 +1,23 @@
-"""TensorFlow's own file system for s3://, which tensorflow-io brings.
+"""Settings of TensorFlow's own file system for s3://, which is part of tensorflow-io.
 
-TFX, TFDV, TFMA and tf.data read and write artifacts by it. It is an SDK of its own, in C++,
-which knows the AWS_* variables for keys and retries, but endpoint, certificates and time limits
-by names of its own; and Beam's s3:// is boto3 again, without this project's settings. `prepare`
-derives all of them from what an AWS tool would use. Nothing is ever put into pipeline options
-or parameters, which end up in metadata.
+TFX, TFDV, TFMA and tf.data use it for artifacts. Its SDK, in C++, reads the AWS_* variables for
+keys and retries, but has other names for endpoint, certificates and timeouts. Beam uses boto3
+for s3://, without this project's settings. `prepare` sets the variables of both, derived from
+those of AWS tools. Nothing is put into pipeline options or parameters, which end up in metadata.
 
-A process in which tensorflow-io was used must end by os._exit: its clients are torn down after
-the libraries that they need, which aborts ("pure virtual method called").
+A process that used tensorflow-io must end by os._exit. Otherwise its clients are destroyed after
+the libraries that they need, and the process aborts ("pure virtual method called").
 """
 
 from __future__ import annotations
 
 import os
 
-from components.storage.client import ATTEMPTS, CONNECT_SECONDS, READ_SECONDS, client, is_custom
+from components.storage.client import CONNECT_SECONDS, MAX_ATTEMPTS, READ_SECONDS, client, is_custom
 from components.storage.uri import is_remote
 
-# How botocore found its keys, where the C++ SDK finds them in the same way.
-_KNOWN_TO_BOTH = frozenset(
+# Sources of credentials that botocore and the C++ SDK both support.
+_SHARED_SOURCES = frozenset(
     {
         "env",
         "shared-credentials-file",
@@ -32,13 +31,13 @@ _KNOWN_TO_BOTH = frozenset(
 
 
 def prepare(*places: str) -> None:
-    """Makes TensorFlow and Beam read and write these places; does nothing for local ones.
+    """Set this process up to use these places with TensorFlow and Beam.
 
-    To be called before the first use, in the process that works; the ones that it starts
-    inherit the environment.
+    Call it before the first use; child processes inherit the environment. Local places need
+    no setup.
 
     Raises:
-      StorageSetupError: the environment is not right (components.storage.client).
+      StorageSetupError: the environment is invalid (components.storage.client).
     """
     if not any(is_remote(place) for place in places):
         return
@@ -48,21 +47,21 @@ def prepare(*places: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """The variables to set, derived from the AWS_* variables and profiles that are in force."""
+    """Return the variables to set, derived from the current AWS_* variables and profile."""
     s3 = client()
     region, endpoint = s3.meta.region_name, s3.meta.endpoint_url
     made = {
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
         "AWS_RETRY_MODE": "standard",
-        "AWS_MAX_ATTEMPTS": str(ATTEMPTS),
+        "AWS_MAX_ATTEMPTS": str(MAX_ATTEMPTS),
         "S3_CONNECT_TIMEOUT_MSEC": str(1000 * CONNECT_SECONDS),
         "S3_REQUEST_TIMEOUT_MSEC": str(1000 * READ_SECONDS),
-        # Else every 256 KB that are read cost a HEAD besides the GET.
+        # Otherwise every 256 KB read costs a HEAD besides the GET.
         "S3_DISABLE_MULTI_PART_DOWNLOAD": "1",
-        # Its debugging output shows headers, the session token among them.
+        # The debug output shows headers, with the session token.
         "AWS_LOG_LEVEL": "fatal",
-        # Servers that are not Amazon's often know no trailing checksums.
+        # Many S3-compatible servers do not support trailing checksums.
         "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
         "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
     }
@@ -76,11 +75,11 @@ def environment() -> dict[str, str]:
 
 
 def _credentials() -> dict[str, str]:
-    """Keys that only botocore can find (single sign-on, assumed roles), as variables."""
+    """Return, as variables, keys that only botocore can find (single sign-on, assumed roles)."""
     import boto3
 
     found = boto3.session.Session().get_credentials()
-    if found is None or found.method in _KNOWN_TO_BOTH:
+    if found is None or found.method in _SHARED_SOURCES:
         return {}
     frozen = found.get_frozen_credentials()
     keys = {

@@ -1,4 +1,4 @@
-"""The S3 client: configured by the environment as every AWS tool is, and by nothing else."""
+"""S3 client, configured by the environment like every AWS tool, and by nothing else."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import os
 import urllib.parse
 from typing import Any
 
-from components.storage.errors import StorageSetupError, in_words
+from components.storage.errors import StorageSetupError, translated_errors
 
-# Attempts of one request in botocore's "standard" mode, which waits between them (at
-# random, at most 20 s); throttling, 5xx and broken connections are tried again.
-ATTEMPTS = 6
+# Attempts per request in botocore's "standard" mode, with random waits of at most 20 s
+# between them; throttling, 5xx and broken connections are retried.
+MAX_ATTEMPTS = 6
 CONNECT_SECONDS = 10
 READ_SECONDS = 60
-# Requests at once; also how many files are fetched ahead.
+# Concurrent requests; also the number of files that are fetched ahead.
 CONNECTIONS = 8
-DEFAULT_REGION = "us-east-1"  # what S3-compatible servers take where none is set
+DEFAULT_REGION = "us-east-1"  # the default of S3-compatible servers
 
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 
 
 def client() -> Any:
-    """A boto3 S3 client for this process and environment. Safe to use from several threads.
+    """Return the boto3 S3 client of this process and environment; threads may share it.
 
     Raises:
-      StorageSetupError: the endpoint is no URL, a profile does not exist, or no region is
-        known where Amazon's own endpoints need one.
+      StorageSetupError: the endpoint is not a URL, a profile does not exist, or Amazon's own
+        endpoints need a region and none is set.
     """
     state = tuple(sorted((k, v) for k, v in os.environ.items() if k.startswith("AWS_")))
     return _client(os.getpid(), state)
@@ -34,31 +34,31 @@ def client() -> Any:
 
 @functools.lru_cache(maxsize=4)
 def _client(_process: int, _environment: tuple[tuple[str, str], ...]) -> Any:
-    # A client holds connections and locks, so each process makes its own.
+    # Each process needs its own client, as it holds connections and locks.
     import boto3
     import botocore.config
 
     check_endpoints()
     config = botocore.config.Config(
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": MAX_ATTEMPTS},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
         max_pool_connections=2 * CONNECTIONS,
-        # Servers that are not Amazon's often know no trailing checksums.
+        # Many S3-compatible servers do not support trailing checksums.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    with in_words("s3"):
+    with translated_errors("s3"):
         session = boto3.session.Session()
         region = os.environ.get("AWS_REGION") or session.region_name
         made = session.client("s3", config=config, region_name=region or DEFAULT_REGION)
         if region is None and not is_custom(made.meta.endpoint_url):
-            raise StorageSetupError("no region; set AWS_REGION to that of the bucket")
+            raise StorageSetupError("no region; set AWS_REGION to the bucket's region")
         return made
 
 
 def check_endpoints() -> None:
-    """Raises StorageSetupError for an endpoint variable that is not http(s)://host[:port]."""
+    """Raise StorageSetupError if an endpoint variable is not http(s)://host[:port]."""
     for name in ENDPOINT_VARIABLES:
         value = os.environ.get(name)
         if not value:
@@ -66,18 +66,19 @@ def check_endpoints() -> None:
         try:
             url = urllib.parse.urlsplit(value)
             good = url.scheme in ("http", "https") and url.hostname and url.port != 0
-            # TensorFlow's client takes no path.
+            # TensorFlow's client does not support a path.
             good = good and url.path in ("", "/")
         except ValueError:
             good = False
-        # The value is not shown: it may hold what it should not.
+        # The message does not repeat the value, which may contain a secret.
         if not good or "@" in value or "?" in value or "#" in value:
             raise StorageSetupError(
-                f"{name} must be http://host:port or https://host, with nothing else in it"
+                f"{name} must be http://host:port or https://host, without a user name, path "
+                "or query"
             )
 
 
 def is_custom(endpoint_url: str) -> bool:
-    """Whether an endpoint is another server than Amazon's."""
+    """Return whether an endpoint is not Amazon's."""
     name = urllib.parse.urlsplit(endpoint_url).hostname or ""
     return not name.endswith((".amazonaws.com", ".amazonaws.com.cn"))

@@ -1,4 +1,4 @@
-"""What can go wrong with an object store, in words; no message ever holds a secret."""
+"""Errors of object stores. Each message is one line with a remedy, and holds no secret."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ MAX_DETAIL = 200
 
 
 class StorageError(GenreflowError):
-    """The store did not do what was asked: not reachable, overloaded, or at fault."""
+    """Error of a store that is unreachable, overloaded or faulty; base of the others."""
 
 
 class StorageSetupError(StorageError, UsageError):
-    """Keys, endpoint, region or bucket are not right; says which variable to look at."""
+    """Error in keys, endpoint, region or bucket; the message names the variable to check."""
 
 
-class ObjectMissing(StorageError):  # noqa: N818  an outcome, as FileNotFoundError's parent
-    """There is no such object."""
+class ObjectMissing(StorageError):  # noqa: N818  an outcome, like FileNotFoundError
+    """Error for an object that does not exist."""
 
 
 class ObjectForbidden(StorageSetupError):  # noqa: N818
-    """The object may not be read or written with this key."""
+    """Error for an object that this access key may not read or write."""
 
 
 class ObjectChanged(StorageError):  # noqa: N818
-    """The object is no longer the one that was listed."""
+    """Error for an object that changed after it was listed."""
 
 
 class ObjectTooLarge(StorageError):  # noqa: N818
-    """The object is larger than what is read."""
+    """Error for an object that exceeds a size limit."""
 
 
-# Error codes of S3 and of the servers that speak like it -> what to look at.
+# Error codes of S3 and compatible servers, with their meaning and remedy.
 _KEY_ERRORS = {
-    "InvalidAccessKeyId": "the server does not know the access key; check AWS_ACCESS_KEY_ID",
+    "InvalidAccessKeyId": "the server does not know this access key; check AWS_ACCESS_KEY_ID",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY",
-    "InvalidToken": "the session token is not valid; check AWS_SESSION_TOKEN",
-    "InvalidClientTokenId": "the session token is not valid; check AWS_SESSION_TOKEN",
+    "InvalidToken": "the session token is invalid; check AWS_SESSION_TOKEN",
+    "InvalidClientTokenId": "the session token is invalid; check AWS_SESSION_TOKEN",
     "ExpiredToken": "the session has expired; get a new AWS_SESSION_TOKEN",
     "TokenRefreshRequired": "the session has expired; get a new AWS_SESSION_TOKEN",
     "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
-    "NoSuchBucket": "there is no such bucket",
-    "InvalidBucketName": "there can be no bucket of that name",
-    "PermanentRedirect": "the bucket lies in another region; set AWS_REGION to it",
-    "AuthorizationHeaderMalformed": "the bucket lies in another region; set AWS_REGION to it",
-    "IllegalLocationConstraintException": "the bucket lies in another region; set AWS_REGION",
-    "AccountProblem": "the account cannot be used",
-    "AllAccessDisabled": "all access to it is disabled",
+    "NoSuchBucket": "no such bucket; check its name and AWS_ENDPOINT_URL_S3",
+    "InvalidBucketName": "not a valid bucket name; correct it",
+    "PermanentRedirect": "the bucket is in another region; set AWS_REGION to it",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set AWS_REGION to it",
+    "IllegalLocationConstraintException": "the bucket is in another region; set AWS_REGION to it",
+    "AccountProblem": "the account is disabled; ask its administrator",
+    "AllAccessDisabled": "all access to it is disabled; ask its administrator",
 }
 _MISSING = frozenset({"NoSuchKey", "404", "NotFound"})
 _FORBIDDEN = frozenset({"AccessDenied", "403", "Forbidden", "InvalidObjectState"})
@@ -61,8 +61,8 @@ _CHANGED = frozenset({"PreconditionFailed", "412"})
 
 
 @contextlib.contextmanager
-def in_words(place: str) -> Iterator[None]:
-    """Turns what boto3 and botocore raise into this module's errors.
+def translated_errors(place: str) -> Iterator[None]:
+    """Translate the exceptions of boto3 and botocore into this module's errors.
 
     Args:
       place: the URI that is read or written, for the message.
@@ -76,7 +76,7 @@ def in_words(place: str) -> Iterator[None]:
     except StorageError:
         raise
     except botocore.exceptions.ClientError as error:
-        raise from_response(place, error.response) from _bare(error)
+        raise from_response(place, error.response) from _cause(error)
     except boto3.exceptions.Boto3Error as error:
         raise StorageError(f"{place}: {scrubbed(str(error))}") from None
     except (botocore.exceptions.BotoCoreError, urllib3.exceptions.HTTPError) as error:
@@ -84,25 +84,25 @@ def in_words(place: str) -> Iterator[None]:
 
 
 def from_response(place: str, response: dict[str, Any]) -> StorageError:
-    """The error that a server's answer means."""
+    """Return the error for a server's error response."""
     error = response.get("Error", {})
     code = str(error.get("Code", ""))
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _KEY_ERRORS:
         return StorageSetupError(f"{place}: {_KEY_ERRORS[code]} ({code})")
     if code in _MISSING:
-        return ObjectMissing(f"{place}: there is no such object")
+        return ObjectMissing(f"{place}: no such object")
     if code in _CHANGED:
-        return ObjectChanged(f"{place}: it was changed since it was listed")
+        return ObjectChanged(f"{place}: changed since it was listed; rerun the command")
     if code in _FORBIDDEN or status == 403:
         return ObjectForbidden(
-            f"{place}: access denied ({code}): the access key may not do this; check "
-            "AWS_ACCESS_KEY_ID and the bucket's policy"
+            f"{place}: access denied ({code}) to this access key; check AWS_ACCESS_KEY_ID and "
+            "the bucket's policy"
         )
     retries = response.get("ResponseMetadata", {}).get("RetryAttempts", 0)
     tries = f" after {retries + 1} attempts" if retries else ""
     detail = scrubbed(str(error.get("Message", "")))
-    return StorageError(f"{place}: the server answered {status} {code}{tries}: {detail}")
+    return StorageError(f"{place}: the server responded {status} {code}{tries}: {detail}")
 
 
 def _from_client_side(place: str, error: Exception) -> StorageError:
@@ -115,35 +115,43 @@ def _from_client_side(place: str, error: Exception) -> StorageError:
             "(or AWS_PROFILE, or run where a role gives them)"
         )
     if isinstance(error, boto.ProfileNotFound):
-        return StorageSetupError(f"{place}: AWS_PROFILE names a profile that is not configured")
+        return StorageSetupError(
+            f"{place}: AWS_PROFILE names an unknown profile; correct it or configure the profile"
+        )
     if isinstance(error, boto.NoRegionError):
         return StorageSetupError(f"{place}: no region; set AWS_REGION")
     if isinstance(error, (boto.ConfigParseError, boto.ConfigNotFound)):
-        return StorageSetupError(f"{place}: the AWS configuration file cannot be read")
+        return StorageSetupError(
+            f"{place}: the AWS configuration file is invalid; check "
+            "AWS_CONFIG_FILE (default ~/.aws/config)"
+        )
     if isinstance(error, boto.CredentialRetrievalError):
-        return StorageSetupError(f"{place}: the credentials could not be had ({name})")
+        return StorageSetupError(
+            f"{place}: the credentials could not be loaded ({name}); check "
+            "AWS_PROFILE, or sign in again"
+        )
     if isinstance(error, boto.ParamValidationError):
-        return StorageSetupError(f"{place}: not a name that S3 takes")
+        return StorageSetupError(f"{place}: not a valid S3 name; correct it")
     if isinstance(error, boto.SSLError):
         return StorageError(
-            f"{host_of(error)}: no trusted connection; for a certificate of your own set "
-            "AWS_CA_BUNDLE to its authority's file"
+            f"{host_of(error)}: the server's certificate is not trusted; for a private authority "
+            "set AWS_CA_BUNDLE to its certificate file"
         )
-    # What is left is the network: refused, unknown host, timed out, cut off.
+    # All others are network errors: refused, unknown host, timed out, cut off.
     return StorageError(
-        f"{host_of(error)}: the object store cannot be reached ({name}); check "
-        f"AWS_ENDPOINT_URL_S3 and the network (wanted: {place})"
+        f"{host_of(error)}: the object store cannot be reached ({name}) for {place}; check "
+        "AWS_ENDPOINT_URL_S3 and the network"
     )
 
 
 def host_of(error: Exception) -> str:
-    """The host and port that an error is about, and nothing else of its URL."""
+    """Return the host and port of an error's URL, and nothing else of it."""
     url = getattr(error, "kwargs", {}).get("endpoint_url") or ""
     return host(str(url)) or "the object store"
 
 
 def host(url: str) -> str:
-    """Host and port of a URL: neither user names nor paths nor queries."""
+    """Return the host and port of a URL, without user name, path and query."""
     try:
         return urllib.parse.urlsplit(url).netloc.rpartition("@")[2]
     except ValueError:
@@ -151,7 +159,7 @@ def host(url: str) -> str:
 
 
 def scrubbed(text: str) -> str:
-    """Text from outside on one line, cut, without this environment's secrets."""
+    """Return outside text on one line, shortened, without this environment's secrets."""
     for name in SECRET_VARIABLES:
         value = os.environ.get(name)
         if value:
@@ -160,7 +168,7 @@ def scrubbed(text: str) -> str:
     return line if len(line) <= MAX_DETAIL else line[: MAX_DETAIL - 1] + "…"
 
 
-def _bare(error: Any) -> Exception:
-    """A cause for the log: the code alone, as a response may repeat what was sent."""
+def _cause(error: Any) -> Exception:
+    """Return a cause for the log with the code alone; responses may repeat secrets."""
     code = error.response.get("Error", {}).get("Code", "")
     return RuntimeError(f"{error.operation_name}: {code}")

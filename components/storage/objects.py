@@ -1,7 +1,16 @@
-"""Objects of S3-compatible stores: listed, read, fetched, written, removed.
+"""Objects of S3-compatible stores: list, read, download, write, delete.
 
-Requests are retried by botocore (components.storage.client); what still fails is an error
-of components.storage.errors.
+botocore retries requests (components.storage.client); the remaining failures are errors of
+components.storage.errors.
+
+Two libraries were tried in place of this module, against the server and the faults of
+tests/support/s3_server.py. s3fs 2026.9.0 resumes a broken download without the object's ETag, so
+that an object that changes meanwhile becomes a file of mixed content. It sends HEAD first, whose
+error has no body, and so reports every wrong key as "Forbidden" without a cause; a redirect to
+another region ends in RecursionError. obstore 0.11.1 pins the ETag, retries and resumes well, but
+its errors are some 20 lines long and repeat the server's response, session token included, and
+it does not read AWS profiles without boto3. Both would need this module's translation of errors
+around them, with less to tell causes by.
 """
 
 from __future__ import annotations
@@ -14,19 +23,19 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from components.storage.client import ATTEMPTS, client
-from components.storage.errors import ObjectTooLarge, StorageError, in_words
+from components.storage.client import MAX_ATTEMPTS, client
+from components.storage.errors import ObjectTooLarge, StorageError, translated_errors
 from components.storage.uri import S3Uri, parse
 
 _BLOCK_BYTES = 1 << 20
 _DELETE_AT_ONCE = 1000  # the protocol's limit
-# Of a folder that is fetched as a whole; a SavedModel has about ten.
+# Limit of download_folder; a SavedModel has about ten.
 MAX_FILES = 1000
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class ObjectState:
-    """What tells one state of an object from another. The ETag is opaque, without quotes."""
+    """Version of an object's content. The ETag is opaque, without quotes."""
 
     size_bytes: int
     etag: str
@@ -34,22 +43,22 @@ class ObjectState:
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """One object of a listing; `uri` is its whole URI."""
+    """Object of a listing; `uri` is its full URI."""
 
     uri: str
     state: ObjectState
 
 
 def list_objects(prefix: str) -> Iterator[Listed]:
-    """Every object whose URI begins with `prefix`, in the order of their keys' bytes.
+    """Yield every object whose URI begins with `prefix`, in byte order of the keys.
 
-    Folders' markers (empty objects whose keys end with a slash) are passed over.
+    Folder markers (empty objects whose keys end with a slash) are skipped.
 
     Raises:
       StorageError: see components.storage.errors.
     """
     where = parse(prefix)
-    with in_words(prefix):
+    with translated_errors(prefix):
         pages = (
             client()
             .get_paginator("list_objects_v2")
@@ -63,13 +72,13 @@ def list_objects(prefix: str) -> Iterator[Listed]:
 
 
 def find(uri: str) -> ObjectState | None:
-    """The state of one object; None where there is none.
+    """Return the state of an object, or None if it does not exist.
 
-    By a listing, not a HEAD: an error's answer then has a body that says what is wrong, and
-    a key that may list but not read still gets an answer.
+    A listing, unlike HEAD, has an error response with a body, and is allowed to keys that may
+    list but not read.
     """
     where = parse(uri)
-    with in_words(uri):
+    with translated_errors(uri):
         page = client().list_objects_v2(Bucket=where.bucket, Prefix=where.key, MaxKeys=1)
     for item in page.get("Contents", ()):
         if item["Key"] == where.key:
@@ -78,51 +87,52 @@ def find(uri: str) -> ObjectState | None:
 
 
 def any_below(folder: str) -> bool:
-    """Whether any object lies below a folder."""
+    """Return whether a folder contains any object."""
     where = parse(folder)
     prefix = f"{where.key.rstrip('/')}/" if where.key else ""
-    with in_words(folder):
+    with translated_errors(folder):
         page = client().list_objects_v2(Bucket=where.bucket, Prefix=prefix, MaxKeys=2)
     return any(item["Key"] != prefix for item in page.get("Contents", ()))
 
 
 def read(uri: str, max_bytes: int) -> bytes:
-    """A small object's content.
+    """Return the content of a small object.
 
     Raises:
-      ObjectMissing, ObjectForbidden: as they say.
       ObjectTooLarge: it is larger than `max_bytes`.
+      StorageError: it does not exist, or cannot be read.
     """
     return b"".join(_blocks(uri, None, max_bytes))
 
 
 def download(uri: str, path: str | os.PathLike[str], state: ObjectState, max_bytes: int) -> None:
-    """Fetches an object into a local file, which is complete when this returns.
+    """Download an object into a local file.
 
     Args:
       uri: the object.
       path: the file; overwritten.
-      state: as it was listed.
-      max_bytes: more are not read.
+      state: the object's state as listed.
+      max_bytes: size limit.
 
     Raises:
-      ObjectChanged: the object is not in that state any more.
-      ObjectMissing, ObjectForbidden, ObjectTooLarge: as they say.
+      ObjectChanged: the object has changed since it was listed.
+      ObjectTooLarge: it is larger than `max_bytes`.
+      StorageError: it does not exist, or cannot be read.
       OSError: the file cannot be written.
     """
     if state.size_bytes > max_bytes:
-        raise ObjectTooLarge(f"{uri}: {state.size_bytes} bytes; at most {max_bytes} are read")
+        raise ObjectTooLarge(f"{uri}: {state.size_bytes} bytes; the limit is {max_bytes}")
     with open(path, "wb") as file:
         for block in _blocks(uri, state, max_bytes):
             file.write(block)
 
 
 def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) -> int:
-    """Fetches every object below a URI into a local folder; returns how many there were.
+    """Download every object below a URI into a local folder; return their number.
 
     Raises:
-      ObjectTooLarge: together they are larger than `max_bytes`, or more than MAX_FILES.
-      StorageError: a key would lead out of the folder; and as `download`.
+      ObjectTooLarge: together they exceed `max_bytes` or MAX_FILES.
+      StorageError: a key would lead out of the folder, or as for `download`.
     """
     prefix = f"{uri.rstrip('/')}/"
     listed = []
@@ -132,12 +142,12 @@ def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) ->
         total += item.state.size_bytes
         if total > max_bytes or len(listed) > MAX_FILES:
             raise ObjectTooLarge(
-                f"{uri}: more than {max_bytes} bytes or {MAX_FILES} files lie there"
+                f"{uri}: exceeds the limit of {max_bytes} bytes or {MAX_FILES} files"
             )
     for item in listed:
         parts = item.uri[len(prefix) :].split("/")
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
-            raise StorageError(f"{item.uri}: no file can have that name")
+            raise StorageError(f"{item.uri}: not a valid file name; rename the object")
         path = pathlib.Path(folder, *parts)
         path.parent.mkdir(parents=True, exist_ok=True)
         download(item.uri, path, item.state, max_bytes)
@@ -145,7 +155,7 @@ def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) ->
 
 
 def sha256(uri: str, state: ObjectState) -> str:
-    """64 hex digits over an object's content. Raises as `download` does."""
+    """Return 64 hex digits over an object's content; raise as `download` does."""
     digest = hashlib.sha256()
     for block in _blocks(uri, state, state.size_bytes):
         digest.update(block)
@@ -153,37 +163,37 @@ def sha256(uri: str, state: ObjectState) -> str:
 
 
 def upload(path: str | os.PathLike[str], uri: str) -> None:
-    """Writes a file as an object, which appears whole or not at all."""
+    """Write a file as an object, which appears whole or not at all."""
     where = parse(uri)
-    with in_words(uri), open(path, "rb") as file:
+    with translated_errors(uri), open(path, "rb") as file:
         _put(where, file)
 
 
 def write(uri: str, content: bytes) -> None:
-    """Writes bytes as an object, which appears whole or not at all."""
+    """Write bytes as an object, which appears whole or not at all."""
     where = parse(uri)
-    with in_words(uri):
+    with translated_errors(uri):
         client().put_object(Bucket=where.bucket, Key=where.key, Body=content)
 
 
 def delete(uri: str) -> None:
-    """Removes an object, if it is there."""
+    """Delete an object if it exists."""
     where = parse(uri)
-    with in_words(uri):
+    with translated_errors(uri):
         client().delete_object(Bucket=where.bucket, Key=where.key)
 
 
 def delete_below(folder: str) -> int:
-    """Removes every object below a folder, its markers too; returns how many there were.
+    """Delete every object below a folder, markers included; return their number.
 
     Raises:
-      StorageError: some could not be removed.
+      StorageError: an object could not be deleted.
     """
     where = parse(folder)
     if not where.key.strip("/"):
-        raise ValueError(f"{folder}: a whole bucket is never removed")
+        raise ValueError(f"{folder}: refusing to delete a whole bucket")
     removed = 0
-    with in_words(folder):
+    with translated_errors(folder):
         pages = (
             client()
             .get_paginator("list_objects_v2")
@@ -197,30 +207,30 @@ def delete_below(folder: str) -> int:
             keys = [{"Key": item["Key"]} for item in page.get("Contents", ())]
             if not keys:
                 continue
-            answer = client().delete_objects(
+            response = client().delete_objects(
                 Bucket=where.bucket, Delete={"Objects": keys, "Quiet": True}
             )
-            for error in answer.get("Errors", ()):
+            for error in response.get("Errors", ()):
                 raise StorageError(
-                    f"{folder}: {error['Key']} could not be removed ({error.get('Code')})"
+                    f"{folder}: {error['Key']} could not be deleted ({error.get('Code')})"
                 )
             removed += len(keys)
     return removed
 
 
 def upload_folder(folder: str | os.PathLike[str], uri: str, *, last: str) -> None:
-    """Writes a folder's files below a URI; the one named `last`, at its top, comes last.
+    """Upload a folder's files below a URI, the file `last` at its top after all others.
 
-    Who takes the folder as complete by that file never sees half of it.
+    Readers that wait for that file never see a partial folder.
 
     Raises:
-      FileNotFoundError: there is no file of that name.
+      FileNotFoundError: the folder has no file `last`.
     """
     root = pathlib.Path(folder)
     files = sorted(path for path in root.rglob("*") if path.is_file())
     marker = root / last
     if marker not in files:
-        raise FileNotFoundError(f"{marker}: nothing to complete the folder with")
+        raise FileNotFoundError(f"{marker}: not found; the upload needs it as the last file")
     files.remove(marker)
     for path in [*files, marker]:
         upload(path, f"{uri.rstrip('/')}/{path.relative_to(root).as_posix()}")
@@ -231,10 +241,10 @@ def _put(where: S3Uri, file: BinaryIO) -> None:
 
 
 def _blocks(uri: str, state: ObjectState | None, max_bytes: int) -> Iterator[bytes]:
-    """An object's content, in the state that was listed where that is known.
+    """Yield an object's content; with a state, only of that state.
 
-    botocore retries a request until its answer begins; where the content breaks off, the
-    rest is asked for here.
+    botocore retries a request until its response begins. If the content breaks off, this
+    requests the rest.
     """
     where = parse(uri)
     etag = f'"{state.etag}"' if state else None
@@ -245,22 +255,22 @@ def _blocks(uri: str, state: ObjectState | None, max_bytes: int) -> Iterator[byt
             request["IfMatch"] = etag
         if offset:
             request["Range"] = f"bytes={offset}-"
-        with in_words(uri):
-            answer = client().get_object(**request)
-            etag = answer["ETag"]
-            end = offset + answer["ContentLength"]
+        with translated_errors(uri):
+            response = client().get_object(**request)
+            etag = response["ETag"]
+            end = offset + response["ContentLength"]
             if end > max_bytes:
-                raise ObjectTooLarge(f"{uri}: {end} bytes; at most {max_bytes} are read")
+                raise ObjectTooLarge(f"{uri}: {end} bytes; the limit is {max_bytes}")
             try:
-                with contextlib.closing(answer["Body"]) as body:
-                    # Raises where the content is shorter than was announced.
+                with contextlib.closing(response["Body"]) as body:
+                    # Raises if the content is shorter than announced.
                     for block in body.iter_chunks(_BLOCK_BYTES):
                         offset += len(block)
                         yield block
                 return
             except _broken():
                 breaks += 1
-                if breaks == ATTEMPTS:
+                if breaks == MAX_ATTEMPTS:
                     raise
         if offset >= end:
             return

@@ -1,4 +1,4 @@
-"""Names of places: local paths and s3:// URIs."""
+"""Places: local paths and s3:// URIs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from components.common.errors import UsageError
 
 SCHEME = "s3://"
 _ANY_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://", re.ASCII)
-# Amazon's rule for buckets made since 2018, and the older, wider one of us-east-1. It holds
-# neither "@" nor ":", so that no credentials can hide in a URI.
+# Amazon's rule for buckets since 2018, and the older, wider one of us-east-1. It excludes "@"
+# and ":", so that no credentials can hide in a URI.
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,253}[A-Za-z0-9]", re.ASCII)
 
 
 class UriError(UsageError, ValueError):
-    """The text is no URI of a place that is read or written here."""
+    """Error for text that is not a supported URI."""
 
 
 @dataclasses.dataclass(frozen=True)
 class S3Uri:
-    """`s3://bucket/key`. The key is as it is stored: not escaped, "" for the whole bucket."""
+    """`s3://bucket/key`. The key is not escaped; "" is the whole bucket."""
 
     bucket: str
     key: str
@@ -31,60 +31,59 @@ class S3Uri:
 
 
 def is_remote(place: str) -> bool:
-    """Whether a place is an s3:// URI; else it is a local path."""
+    """Return whether a place is an s3:// URI, and not a local path."""
     return place.startswith(SCHEME)
 
 
 def parse(uri: str) -> S3Uri:
-    """An s3:// URI in its parts.
+    """Parse an s3:// URI.
 
     Raises:
-      UriError: another scheme, or no bucket that could exist. Its message never repeats what
-        stands where credentials could be.
+      UriError: the scheme differs, or the bucket's name is invalid. The message never repeats
+        a part that may be a credential.
     """
     if not is_remote(uri):
         raise UriError(f"{without_userinfo(uri)}: not an {SCHEME} URI")
     bucket, _, key = uri[len(SCHEME) :].partition("/")
     if not _BUCKET.fullmatch(bucket):
-        named = f"{bucket!r} is no bucket's name" if "@" not in bucket else "it holds an '@'"
+        problem = f"invalid bucket name {bucket!r}" if "@" not in bucket else "it contains '@'"
         raise UriError(
-            f"an {SCHEME} URI is {SCHEME}bucket/folder, and {named}; keys and endpoints are "
-            "given by the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, ...)"
+            f"not a valid {SCHEME} URI: {problem}; write {SCHEME}bucket/folder, and set keys and "
+            "endpoints in the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3, ...)"
         )
     return S3Uri(bucket, key)
 
 
 def place(text: str, name: str) -> str:
-    """A folder as a user names it, checked: a local path as it is, an s3:// URI without
-    slashes at its end.
+    """Return a checked place: a local path unchanged, an s3:// URI without trailing slashes.
 
     Args:
-      text: what was given.
-      name: the option or key that it was given for, for the message.
+      text: a path or URI from a user.
+      name: the option or key that holds it, for the message.
 
     Raises:
-      UriError: a URI of another scheme, or a bad one.
+      UriError: the URI is invalid, or has another scheme.
     """
     if not _ANY_SCHEME.match(text):
         return text
     if not is_remote(text):
         raise UriError(
-            f"{name} = {without_userinfo(text)}: only local folders and {SCHEME} URIs can be used"
+            f"{name} = {without_userinfo(text)}: only local folders and {SCHEME} URIs are supported"
         )
     uri = parse(text)
     parts = uri.key.rstrip("/").split("/")
     if uri.key.strip("/") and any(part in ("", ".", "..") for part in parts):
-        raise UriError(f"{name} = {text}: empty parts, '.' and '..' have no meaning in {SCHEME}")
+        raise UriError(f"{name} = {text}: remove empty parts, '.' and '..' from the URI")
     return str(uri).rstrip("/")
 
 
 def join(base: str, *parts: str) -> str:
-    """A place below another; with "/" for both kinds."""
+    """Return a place below another, joined by "/" for paths and URIs."""
     return posixpath.join(base, *parts)
 
 
 def without_userinfo(text: str) -> str:
-    """A URL without what stands before an "@", after a "?" or a "#": none of it is shown."""
+    """Return a URL without user name, query and fragment, which may hold secrets."""
     scheme, separator, rest = text.partition("://")
     rest = re.split(r"[?#]", rest, maxsplit=1)[0]
     host, slash, path = rest.partition("/")

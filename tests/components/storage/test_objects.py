@@ -75,7 +75,7 @@ def test_more_than_the_limit_is_never_read(s3: Any, bucket: str, tmp_path: pathl
     uri = f"s3://{bucket}/x"
     objects.write(uri, b"12345")
     assert objects.read(uri, 5) == b"12345"
-    with pytest.raises(ObjectTooLarge, match="5 bytes; at most 4"):
+    with pytest.raises(ObjectTooLarge, match="5 bytes; the limit is 4"):
         objects.read(uri, 4)
     state = objects.find(uri)
     assert state is not None
@@ -176,7 +176,7 @@ def test_what_never_recovers_ends_in_words_after_so_many_attempts(
     with pytest.raises(StorageError) as caught:
         objects.read(uri, 100)
     assert not isinstance(caught.value, UsageError)
-    assert s3_proxy.faults() == client_module.ATTEMPTS
+    assert s3_proxy.faults() == client_module.MAX_ATTEMPTS
     _is_one_clean_line(caught.value, s3_proxy)
 
 

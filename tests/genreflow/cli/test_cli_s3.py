@@ -55,7 +55,7 @@ def test_faults_end_in_one_line_and_a_status(
 
 def test_usage_ends_with_status_2(s3: Any, bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for data_dir, said in {
-        "s3://no-bucket-of-this-name/data": "there is no such bucket",
+        "s3://no-bucket-of-this-name/data": "no such bucket",
         f"s3://{bucket}/data": "the data folder is empty",
         "s3://id:pa55word@bucket/data": "it holds an '@'",
         "gs://id:pa55word@bucket/data": "only local folders and s3:// URIs",
