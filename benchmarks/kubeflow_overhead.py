@@ -20,7 +20,7 @@ import tempfile
 import time
 
 from benchmarks.shared import command
-from kubeflow.compile.names import step_names
+from kubeflow.compile.node_steps import step_names
 from pipeline.config.load import shipped_config
 from tests.support.kubeflow_backend import Backend, Run
 from tests.support.kubeflow_volume import compile_for, show

@@ -11,7 +11,7 @@ import typer
 from genreflow.cli.check_data import check_data
 from genreflow.cli.devices import devices
 from genreflow.cli.exit import EXIT_INTERRUPTED, finish
-from genreflow.cli.kubeflow import commands
+from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.predict.command import predict
 from genreflow.cli.report import report
 from genreflow.cli.run import demo, run
@@ -80,7 +80,7 @@ def compare(
 
 app.command()(report)
 app.command()(devices)
-app.add_typer(commands.app, name="kubeflow")
+app.add_typer(kubeflow_app, name="kubeflow")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Where Kubeflow Pipelines answers, and as whom it is asked: options and environment, checked."""
+"""Address and credentials of Kubeflow Pipelines, from options and variables, checked."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from urllib.parse import urlsplit
 
 from components.common.errors import GenreflowError, UsageError
 
-# kfp's own names, but for the token's, of which it knows only the file.
+# kfp's own names, except for the token itself: kfp knows only a token file.
 HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 INTERFACE_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"
 NAMESPACE_VARIABLE = "KF_PIPELINES_NAMESPACE"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"
 TOKEN_FILE_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"
 
-# What RFC 6750 lets a bearer token be made of.
+# Characters of a bearer token, by RFC 6750.
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*", re.ASCII)
 _MAX_TOKEN_BYTES = 16384
-# RFC 1123 labels, which names of namespaces are.
+# Names of namespaces are RFC 1123 labels.
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-# Services of the cluster that this runs in: what encrypts there is the cluster's own affair.
+# Services inside the cluster: encryption there is up to the cluster.
 _IN_CLUSTER = (".svc", ".svc.cluster.local")
 
 
 class Token:
-    """A bearer token from a variable, or from a file that is read anew for every request, as the
-    cluster renews it. Never printed. It is one of kfp's TokenCredentials by its only method."""
+    """Bearer token from a variable or a file. Never printed.
+
+    The file is read again for every request, because the cluster renews it. The method
+    refresh_api_key_hook makes this one of kfp's TokenCredentials.
+    """
 
     def __init__(self, *, value: str = "", path: str = "") -> None:
         self.source = TOKEN_FILE_VARIABLE if path else TOKEN_VARIABLE
@@ -38,32 +41,33 @@ class Token:
         self._value = value
 
     def read(self) -> str:
-        """The token.
+        """Return the token.
 
         Raises:
-          GenreflowError: the file cannot be read, or holds no token.
+          GenreflowError: the file cannot be read, or contains no valid token.
         """
         text = _file_text(self._path) if self._path else self._value
         where = f"{self.source}: {self._path}" if self._path else self.source
         token = text.strip()
         if not _TOKEN.fullmatch(token):
             raise GenreflowError(
-                f"{where}: not a token: one word of letters, digits and ._~+/-= is needed, "
-                "without 'Bearer' before it"
+                f"{where}: not a valid token; it must be one word of letters, digits and "
+                "._~+/-=, without 'Bearer' before it"
             )
         self._value = token
         return token
 
     def hide(self, text: str) -> str:
-        """A text of somebody else, without the token."""
+        """Return a text with the token replaced by "[token]"."""
         return text.replace(self._value, "[token]") if self._value else text
 
     def refresh_api_key_hook(self, config: Any) -> None:
-        """Puts the token into the client's configuration; called before each request."""
+        """Set the token in kfp's configuration. kfp calls this before each request."""
         config.api_key["authorization"] = self.read()
 
 
 def _file_text(path: str) -> str:
+    """Return a token file's text; "" if it is too long for a token."""
     try:
         with open(path, "rb") as file:
             content = file.read(_MAX_TOKEN_BYTES + 1)
@@ -76,8 +80,15 @@ def _file_text(path: str) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """`host`: a URL without a slash at its end. `interface`: the same of the pages that people
-    look at. `namespace`: "" where none was named. `ca_cert`: PEM file, "" for the usual ones."""
+    """Address and credentials of one Kubeflow Pipelines.
+
+    Attributes:
+      host: URL of the API, without a trailing slash.
+      interface: URL of the web interface, without a trailing slash.
+      namespace: "" if none was given.
+      token: sent with every request; None for none.
+      ca_cert: path of a PEM file; "" for the system's certificates.
+    """
 
     host: str
     interface: str
@@ -86,17 +97,25 @@ class Access:
     ca_cert: str = ""
 
     def run_page(self, run_id: str) -> str:
+        """Return the URL of a run's page in the web interface."""
         return f"{self.interface}/#/runs/details/{run_id}"
 
     def schedule_page(self, schedule_id: str) -> str:
+        """Return the URL of a schedule's page in the web interface."""
         return f"{self.interface}/#/recurringrun/details/{schedule_id}"
 
 
 def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str]) -> Access:
-    """What was typed, and of the rest what the environment says.
+    """Return the address and credentials that options and environment give; options win.
+
+    Args:
+      host: value of --host; "" if not given.
+      namespace: value of --namespace; "" if not given.
+      ca_cert: value of --ca-cert; "" if not given.
+      environ: environment variables.
 
     Raises:
-      UsageError: no host, or something that cannot be.
+      UsageError: there is no host, or a value is invalid.
     """
     named = "--host" if host else HOST_VARIABLE
     host = host or environ.get(HOST_VARIABLE, "").strip()
@@ -111,16 +130,18 @@ def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str
     named_namespace = "--namespace" if namespace else NAMESPACE_VARIABLE
     namespace = namespace or environ.get(NAMESPACE_VARIABLE, "").strip()
     if namespace and not _NAMESPACE.fullmatch(namespace):
-        raise UsageError(f"{named_namespace} {namespace}: no name of a namespace of Kubernetes")
+        raise UsageError(
+            f"{named_namespace} {namespace}: not a valid name of a Kubernetes namespace"
+        )
     if ca_cert and not host.startswith("https://"):
-        raise UsageError(f"--ca-cert is of TLS, and {named} {host} has none")
+        raise UsageError(f"--ca-cert is for https:// only, and {named} is {host}")
     if ca_cert:
         _check_certificates(ca_cert)
     token = _token(environ)
     if token and not _is_safe(host):
         raise UsageError(
-            f"{named} {host}: the token of {token.source} would go there unencrypted; use "
-            "https://, or a port of this machine (kubectl port-forward)"
+            f"{named} {host}: the token of {token.source} would be sent unencrypted; use "
+            "https://, or a local port (kubectl port-forward)"
         )
     return Access(
         host, _url(interface, INTERFACE_VARIABLE) if interface else host, namespace, token, ca_cert
@@ -131,7 +152,7 @@ def _check_certificates(path: str) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except ssl.SSLError:
-        raise UsageError(f"--ca-cert {path}: holds no certificate (PEM)") from None
+        raise UsageError(f"--ca-cert {path}: contains no PEM certificate") from None
     except OSError as error:
         raise UsageError(f"--ca-cert {path}: {error.strerror or error}") from error
 
@@ -153,10 +174,16 @@ def _token(environ: Mapping[str, str]) -> Token | None:
 
 
 def _url(text: str, named: str) -> str:
-    """A URL of http(s) that holds nothing secret, without a slash at its end."""
-    if "@" in text:  # never repeated: what stands before it may be a password, with slashes too
-        raise UsageError(f"{named}: no name and password in the URL; a token is given by "
-                         f"{TOKEN_VARIABLE}")  # fmt: skip
+    """Return an http(s) URL without its trailing slash.
+
+    Raises:
+      UsageError: it is no such URL, or it may contain a password.
+    """
+    if "@" in text:  # never repeat the text: it may contain a password
+        raise UsageError(
+            f"{named}: a URL with a name or password is not allowed; set {TOKEN_VARIABLE} to a "
+            "token instead"
+        )
     if not _is_url(text):
         meant = f"http{'' if _is_local(text) else 's'}://{text}"
         hint = (
@@ -167,7 +194,7 @@ def _url(text: str, named: str) -> str:
         raise UsageError(f"{named} {text}: not a URL{hint}")
     parts = urlsplit(text)
     if parts.query or parts.fragment:
-        raise UsageError(f"{named} {text}: too much; leave away what begins with '?' or '#'")
+        raise UsageError(f"{named} {text}: remove the part that begins with '?' or '#'")
     return text.rstrip("/#?")
 
 
@@ -177,17 +204,17 @@ def _is_url(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port that is no number, brackets that do not close
+    except ValueError:  # the port is not a number, or brackets do not match
         return False
 
 
 def _is_local(host: str) -> bool:
-    """Whether a host without a scheme is this machine, where a port is forwarded to."""
+    """Return whether a host without a scheme is this machine, as with a forwarded port."""
     return re.match(r"(localhost|127\.[0-9.]+|\[::1\])([:/]|$)", host) is not None
 
 
 def _is_safe(host: str) -> bool:
-    """Whether nobody between here and there can read along."""
+    """Return whether a token can be sent to a host without being read on the way."""
     parts = urlsplit(host)
     name = (parts.hostname or "").rstrip(".")
     if parts.scheme == "https" or name == "localhost" or name.endswith(_IN_CLUSTER):

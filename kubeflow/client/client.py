@@ -1,86 +1,43 @@
-"""Kubeflow Pipelines' API, by kfp's client: runs are submitted, scheduled, listed, looked at.
+"""Client for the API of Kubeflow Pipelines: submit, schedule, list and read runs.
 
-Of kfp's client this takes how it finds out where and as whom (host, tokens, cookies of its own
-settings) and the interface that is generated of the API. Its own methods on top of that print
-links and take no time limits.
+It is built on kfp's client and uses two parts of it: the authentication (host, tokens, cookies of
+kfp's own settings) and the code generated from the API's description. kfp's own convenience
+methods are not used, because they print links and accept no time limits.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import re
 import warnings
-from collections.abc import Mapping
 from typing import Any
 
 from components.common.errors import GenreflowError, UsageError
-from components.common.escape import printable
-from kubeflow.client import errors as client_errors
 from kubeflow.client.access import NAMESPACE_VARIABLE, Access
-from kubeflow.client.package import Package
+from kubeflow.client.errors import (
+    NotFoundError,
+    UnavailableError,
+    client_exceptions,
+    not_the_api,
+    safe_line,
+    to_genreflow_error,
+)
+from kubeflow.client.run_request import RunRequest
 from kubeflow.client.run_state import Run, run_of
 
-# Seconds to connect, and between two bytes of an answer: the largest answers are of some 500 kB.
-TIMEOUT = (5, 30)
-EXPERIMENT = "genreflow"
-# What kfp's client takes for "none was named"; and where a Kubeflow with a single user runs.
+# Seconds to connect, and between two bytes of a response; the largest responses have some 500 kB.
+TIMEOUT_SECONDS = (5, 30)
+# kfp's client takes this for "no namespace given"; a Kubeflow with a single user runs there.
 _NO_NAMESPACE = "kubeflow"
-# The narrowest columns that Kubeflow had for names.
-_MAX_NAME = 128
-_MAX_PAGE = 200
+_MAX_PAGE_RUNS = 200
 _EQUALS = "EQUALS"
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", re.ASCII)
-# RFC 1123 subdomains, which names of service accounts are.
-_SERVICE_ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
-
-
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """What a run, or the runs of a schedule, are to be."""
-
-    package: Package
-    parameters: Mapping[str, str]
-    name: str
-    experiment: str = EXPERIMENT
-    service_account: str = ""
-
-
-def check_names(name: str, experiment: str, service_account: str) -> None:
-    """Refuses names that Kubeflow would, or cut.
-
-    Raises:
-      UsageError: which one, and why.
-    """
-    for option, text in (("--run-name", name), ("--experiment", experiment)):
-        if not text.strip() or len(text) > _MAX_NAME or not text.isprintable():
-            raise UsageError(
-                f"{option} {printable(text[:_MAX_NAME])}: 1 to {_MAX_NAME} characters are "
-                "needed, all on one line"
-            )
-    if service_account and not _SERVICE_ACCOUNT.fullmatch(service_account):
-        raise UsageError(f"--service-account {service_account}: no name that Kubernetes takes")
-
-
-def check_run_id(run_id: str) -> None:
-    """Refuses what is the id of no run.
-
-    Raises:
-      UsageError: it is none.
-    """
-    if not _RUN_ID.fullmatch(run_id):
-        raise UsageError(
-            f"{run_id}: not a run's id, which looks like 6a2b8d1e-5f0c-4c7e-9d3a-0b1c2d3e4f5a; "
-            "genreflow kubeflow runs lists them"
-        )
 
 
 def connect(access: Access) -> Client:
-    """A client that has been answered already. Imports kfp, which takes some seconds.
+    """Return a client that has reached the API once. Imports kfp, which takes some seconds.
 
     Raises:
-      GenreflowError: the API cannot be reached, or does not let this user in.
-      UsageError: a namespace is needed; or kfp's own settings cannot be read.
+      GenreflowError: the API cannot be reached, or refuses this user.
+      UsageError: a namespace is needed, or kfp's own settings cannot be read.
     """
     import google.auth.exceptions
     import kfp
@@ -88,16 +45,19 @@ def connect(access: Access) -> Client:
 
     _check_settings(kfp.Client._LOCAL_KFP_CONTEXT)
 
-    class Quick(kfp.Client):  # type: ignore[misc]  # kfp has no types
-        """Asks once whether anybody is there, not five times with a traceback each; and leaves
-        no settings behind in the home folder."""
+    class QuietClient(kfp.Client):  # type: ignore[misc]  # kfp has no types
+        """Client of kfp that checks the API's health once, and writes no settings.
+
+        kfp's own would try five times, print a traceback each time, and leave a settings file in
+        the home folder.
+        """
 
         health: Any = None
         is_json = False
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
             self.health, _, headers = self._healthz_api.get_healthz_with_http_info(
-                _request_timeout=TIMEOUT
+                _request_timeout=TIMEOUT_SECONDS
             )
             self.is_json = "json" in str(headers.get("content-type"))
             return self.health
@@ -107,7 +67,7 @@ def connect(access: Access) -> Client:
 
         def _load_config(self, *args: Any, **kwargs: Any) -> Any:
             config = super()._load_config(*args, **kwargs)
-            # Else each time limit would count four times.
+            # kfp's default would apply each time limit four times.
             config.retries = urllib3.Retry(
                 total=None, connect=1, read=0, redirect=3, status=0, other=0
             )
@@ -115,8 +75,8 @@ def connect(access: Access) -> Client:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is made for version 2
-            client = Quick(
+            warnings.simplefilter("ignore")  # a notice that this client is for version 2
+            client = QuietClient(
                 host=access.host,
                 namespace=access.namespace or _NO_NAMESPACE,
                 credentials=access.token,
@@ -125,45 +85,51 @@ def connect(access: Access) -> Client:
         if client.health is None:
             client.get_kfp_healthz()
     except google.auth.exceptions.GoogleAuthError as error:
-        why = client_errors.told(error, access)
-        raise GenreflowError(f"{access.host}: Google gives no token: {why}") from None
-    except client_errors.expected() as error:
-        raise client_errors.in_words(error, access, "API of Kubeflow Pipelines 2") from None
+        why = safe_line(error, access)
+        raise GenreflowError(f"{access.host}: Google issued no token: {why}") from None
+    except client_exceptions() as error:
+        raise to_genreflow_error(error, access, "API of Kubeflow Pipelines 2") from None
     if not client.is_json:
-        raise client_errors.not_the_api(access)
+        raise not_the_api(access)
     namespace = client.get_user_namespace() or ""
     if client.health.multi_user and not namespace:
         raise UsageError(
-            f"{access.host} has many users: give --namespace (or {NAMESPACE_VARIABLE}), that of "
-            "your profile"
+            f"{access.host} has many users: give your profile's namespace with --namespace (or "
+            f"{NAMESPACE_VARIABLE})"
         )
-    # With a single user everything runs in Kubeflow's own namespace, and it refuses to hear of any.
+    # With a single user everything runs in Kubeflow's own namespace, and requests must name none.
     return Client(access, client, namespace if client.health.multi_user else "")
 
 
 def _check_settings(path: str) -> None:
-    """kfp's client reads its own settings without a look at them.
+    """Check the settings file of kfp's client, which kfp itself reads unchecked.
 
     Raises:
-      UsageError: they cannot be read.
+      UsageError: the file cannot be read.
     """
     try:
         with open(path, encoding="utf-8") as file:
-            right = "namespace" in json.load(file)
+            valid = "namespace" in json.load(file)
     except FileNotFoundError:
         return
     except (OSError, ValueError, TypeError, RecursionError):
-        right = False
-    if not right:
+        valid = False
+    if not valid:
         raise UsageError(
-            f"{path}: the settings of kfp's client cannot be read; mend the file, or remove it"
+            f"{path}: the settings of kfp's client cannot be read; repair or delete the file"
         )
 
 
 class Client:
-    """A thin layer: one request a method (more where an experiment has to be found), and errors in
-    words. `namespace`: what requests name, "" where Kubeflow has a single user.
-    `pods_namespace`: where the steps are, as far as is known."""
+    """Client for one Kubeflow Pipelines. Its errors can be shown to the user.
+
+    Each method sends one request, or more if it must look up an experiment.
+
+    Attributes:
+      access: address and credentials.
+      namespace: namespace that requests name; "" if Kubeflow has a single user.
+      pods_namespace: namespace in which the steps run, as far as is known.
+    """
 
     def __init__(self, access: Access, client: Any, namespace: str) -> None:
         self.access = access
@@ -171,112 +137,121 @@ class Client:
         self.pods_namespace = namespace or access.namespace or _NO_NAMESPACE
         self._client = client
 
-    def submit(self, order: Order) -> Run:
-        """Starts a run.
+    def submit(self, request: RunRequest) -> Run:
+        """Start a run.
 
         Raises:
-          GenreflowError: it was refused, or Kubeflow cannot be reached.
+          GenreflowError: Kubeflow refuses the run, or cannot be reached.
         """
         import kfp_server_api as api
 
-        experiment_id = self._experiment(order.experiment, create=True)
+        experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1Run(
             experiment_id=experiment_id,
-            display_name=order.name,
-            pipeline_spec=dict(order.package.spec),
-            runtime_config=api.V2beta1RuntimeConfig(parameters=dict(order.parameters)),
-            service_account=order.service_account or None,
+            display_name=request.name,
+            pipeline_spec=dict(request.package.spec),
+            runtime_config=api.V2beta1RuntimeConfig(parameters=dict(request.parameters)),
+            service_account=request.service_account or None,
         )
         try:
-            answer = self._call("experiment", self._client.runs.create_run, body=body)
-        except client_errors.PassingError as error:
-            raise _unsure(error) from error
-        return run_of(self._with_id(answer, "run_id"))
+            response = self._call("experiment", self._client.runs.create_run, body=body)
+        except UnavailableError as error:
+            raise _maybe_started(error) from error
+        return run_of(self._with_id(response, "run_id"))
 
-    def schedule(self, order: Order, cron: str) -> str:
-        """Starts a run whenever a cron expression of six fields says so, one at a time, and none
-        for times that were missed; returns the schedule's id.
+    def schedule(self, request: RunRequest, cron: str) -> str:
+        """Create a schedule and return its id.
+
+        Its runs start one at a time; missed times are not made up for.
+
+        Args:
+          request: the run to start each time.
+          cron: expression of six fields.
 
         Raises:
-          GenreflowError: it was refused, or Kubeflow cannot be reached.
+          GenreflowError: Kubeflow refuses the schedule, or cannot be reached.
         """
         import kfp_server_api as api
 
-        experiment_id = self._experiment(order.experiment, create=True)
+        experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1RecurringRun(
             experiment_id=experiment_id,
-            display_name=order.name,
+            display_name=request.name,
             mode=api.RecurringRunMode.ENABLE,
-            pipeline_spec=dict(order.package.spec),
-            runtime_config=api.V2beta1RuntimeConfig(parameters=dict(order.parameters)),
+            pipeline_spec=dict(request.package.spec),
+            runtime_config=api.V2beta1RuntimeConfig(parameters=dict(request.parameters)),
             trigger=api.V2beta1Trigger(cron_schedule=api.V2beta1CronSchedule(cron=cron)),
             max_concurrency="1",
             no_catchup=True,
-            service_account=order.service_account or None,
+            service_account=request.service_account or None,
         )
         method = self._client.recurring_runs.create_recurring_run
         try:
-            answer = self._call("experiment", method, body=body)
-        except client_errors.PassingError as error:
-            raise _unsure(error) from error
-        return str(self._with_id(answer, "recurring_run_id").recurring_run_id)
+            response = self._call("experiment", method, body=body)
+        except UnavailableError as error:
+            raise _maybe_started(error) from error
+        return str(self._with_id(response, "recurring_run_id").recurring_run_id)
 
     def runs(self, limit: int, experiment: str = "") -> list[Run]:
-        """The latest runs, newest first, without their steps; of one experiment where it is named.
+        """Return the latest runs, newest first, without their steps.
+
+        Args:
+          limit: maximum number of runs.
+          experiment: return only runs of this experiment, unless "".
 
         Raises:
-          GenreflowError: no such experiment, or Kubeflow cannot be reached.
+          GenreflowError: there is no such experiment, or Kubeflow cannot be reached.
         """
-        where: dict[str, str] = {}
+        scope: dict[str, str] = {}
         if experiment:
-            where["experiment_id"] = self._experiment(experiment, create=False)
+            scope["experiment_id"] = self._experiment(experiment, create=False)
         elif self.namespace:
-            where["namespace"] = self.namespace
+            scope["namespace"] = self.namespace
         found: list[Run] = []
         page = ""
         while len(found) < limit:
-            answer = self._call(
+            response = self._call(
                 "namespace",
                 self._client.runs.list_runs,
-                page_size=min(limit - len(found), _MAX_PAGE),
+                page_size=min(limit - len(found), _MAX_PAGE_RUNS),
                 page_token=page,
                 sort_by="created_at desc",
-                **where,
+                **scope,
             )
-            runs = answer.runs or []
+            runs = response.runs or []
             found += [run_of(one) for one in runs]
-            page = answer.next_page_token or ""
+            page = response.next_page_token or ""
             if not page or not runs:
                 break
         return found[:limit]
 
     def run(self, run_id: str) -> Run:
-        """A run as it is now, with its steps.
+        """Return a run in its current state, with its steps.
 
         Raises:
-          NotFoundError: there is none with this id.
-          PassingError: no answer, which may pass.
-          GenreflowError: another refusal.
+          NotFoundError: there is no run with this id.
+          UnavailableError: Kubeflow does not respond; a retry may succeed.
+          GenreflowError: Kubeflow refuses the request.
         """
-        answer = self._call(f"run {run_id}", self._client.runs.get_run, run_id=run_id)
-        return run_of(self._with_id(answer, "run_id"))
+        response = self._call(f"run {run_id}", self._client.runs.get_run, run_id=run_id)
+        return run_of(self._with_id(response, "run_id"))
 
     def _experiment(self, name: str, *, create: bool) -> str:
-        """The id of the experiment of a name."""
+        """Return the id of an experiment; create it if wanted."""
         import kfp_server_api as api
 
         predicate = {"operation": _EQUALS, "key": "display_name", "stringValue": name}
         experiments = self._client.experiments
-        answer = self._call(
+        response = self._call(
             "namespace",
             experiments.list_experiments,
             filter=json.dumps({"predicates": [predicate]}),
             **({"namespace": self.namespace} if self.namespace else {}),
         )
-        # More than one of a name are not possible in one namespace.
-        found = [one for one in answer.experiments or () if one.display_name == name]
+        # Names are unique within a namespace.
+        found = [one for one in response.experiments or () if one.display_name == name]
         if not found and not create:
-            raise client_errors.NotFoundError(f"--experiment {name}: there is none of that name")
+            raise NotFoundError(f"--experiment {name}: there is no experiment of this name")
         if not found:
             body = api.V2beta1Experiment(display_name=name, namespace=self.namespace or None)
             found = [self._call("namespace", experiments.create_experiment, body=body)]
@@ -284,19 +259,20 @@ class Client:
 
     def _call(self, what: str, method: Any, **arguments: Any) -> Any:
         try:
-            return method(**arguments, _request_timeout=TIMEOUT)
-        except client_errors.expected() as error:
-            raise client_errors.in_words(error, self.access, what) from None
+            return method(**arguments, _request_timeout=TIMEOUT_SECONDS)
+        except client_exceptions() as error:
+            raise to_genreflow_error(error, self.access, what) from None
 
-    def _with_id(self, answer: Any, name: str) -> Any:
-        """An answer that has an id: one that is no JSON leaves all fields empty."""
-        if not isinstance(getattr(answer, name, None), str):
-            raise client_errors.not_the_api(self.access)
-        return answer
+    def _with_id(self, response: Any, name: str) -> Any:
+        """Return a response after checking its id: if it was not JSON, all fields are empty."""
+        if not isinstance(getattr(response, name, None), str):
+            raise not_the_api(self.access)
+        return response
 
 
-def _unsure(error: GenreflowError) -> GenreflowError:
+def _maybe_started(error: GenreflowError) -> GenreflowError:
+    """Return the error of a request that Kubeflow may have received all the same."""
     return GenreflowError(
-        f"{error}\nwhether it was started nevertheless is not known; look before you try again: "
+        f"{error}\nit may have been started nevertheless; check before you retry: "
         "genreflow kubeflow runs"
     )

@@ -1,4 +1,4 @@
-"""What kfp's client raises, in words: what was wrong, where, and what to do."""
+"""Errors of Kubeflow's API, and their messages: what was wrong, where, and what to do."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from components.common.errors import GenreflowError
 from components.common.escape import printable
 from kubeflow.client.access import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE, Access
 
-_LONGEST = 400
+_MAX_TEXT_CHARS = 400
 _TOO_MANY_REQUESTS = 429
-# As resolvers of Linux, macOS and Windows say it; urllib3 has a class for it from version 2 on.
+# Messages of the resolvers of Linux, macOS and Windows; urllib3 before version 2 has no class.
 _UNKNOWN_NAME = ("Name or service", "name resolution", "nodename nor servname", "getaddrinfo",
                  "No address associated")  # fmt: skip
 
 
-class PassingError(GenreflowError):
-    """Kubeflow does not answer, or not now: the same may work in a while."""
+class UnavailableError(GenreflowError):
+    """Error for a Kubeflow that does not respond, or not at the moment; a retry may succeed."""
 
 
 class NotFoundError(GenreflowError):
-    """Kubeflow answers that there is no such thing."""
+    """Error for a run or experiment that does not exist."""
 
 
-def expected() -> tuple[type[Exception], ...]:
-    """What calls of kfp's client raise. Imports it.
+def client_exceptions() -> tuple[type[Exception], ...]:
+    """Return the exception types that calls of kfp's client raise. Imports kfp's client.
 
-    Of its own, ApiException and, by way of it, all statuses but 2xx; of urllib3, whatever the
-    network does. The rest come of answers that are no JSON of this API: its generated code does
-    not look what it decodes (a body that is no UTF-8, a charset that nobody knows, a number where
-    a list should be, a time beyond all times; and a body of None where TLS failed).
+    ApiException covers all statuses but 2xx, and urllib3's exceptions cover the network. The
+    others come from responses that are not this API's JSON, which the generated client decodes
+    unchecked: a body that is not UTF-8, an unknown charset, a number instead of a list, a time
+    out of range, or a body of None after a TLS failure.
     """
     import kfp_server_api
     import urllib3
@@ -48,13 +48,13 @@ def expected() -> tuple[type[Exception], ...]:
     )
 
 
-def in_words(error: Exception, access: Access, what: str) -> GenreflowError:
-    """An error of `expected()` as one that is shown.
+def to_genreflow_error(error: Exception, access: Access, what: str) -> GenreflowError:
+    """Return an error whose message can be shown to the user.
 
     Args:
-      error: what was raised.
-      access: where, and as whom; its token is in no message.
-      what: what was asked for, such as "run 1234".
+      error: one of the types of client_exceptions().
+      access: address and credentials of the request; the message never contains the token.
+      what: the requested thing, such as "run 1234".
     """
     import kfp_server_api
     import urllib3
@@ -62,72 +62,73 @@ def in_words(error: Exception, access: Access, what: str) -> GenreflowError:
     if isinstance(error, AttributeError) and isinstance(
         error.__context__, kfp_server_api.ApiException
     ):
-        error = error.__context__  # TLS failed, and then the look at what it answered
+        error = error.__context__  # TLS failed, and then reading the missing body
     if isinstance(error, kfp_server_api.ApiException) and error.status:
-        return _of_status(error, access, what)
+        return _status_error(error, access, what)
     if isinstance(error, (urllib3.exceptions.HTTPError, kfp_server_api.ApiException, OSError)):
-        return _of_network(error, access)
+        return _network_error(error, access)
     return not_the_api(access)
 
 
 def not_the_api(access: Access) -> GenreflowError:
-    """For an answer that no Kubeflow Pipelines gives, such as a page with a form to log in."""
+    """Return the error for a response that is not the API's, such as a login page."""
     token = (
-        f"is the token of {access.token.source} still good, and"
+        f"is the token of {access.token.source} still valid"
         if access.token
-        else f"does it want a token ({TOKEN_VARIABLE}), and"
+        else f"does it need a token ({TOKEN_VARIABLE})"
     )
     path = "" if access.host.endswith("/pipeline") else " (in a full Kubeflow it ends in /pipeline)"
     return GenreflowError(
-        f"{printable(access.host)}: what answers is not the API of Kubeflow Pipelines 2; "
-        f"{token} is that its address{path}?"
+        f"{printable(access.host)}: the response is not from the API of Kubeflow Pipelines 2; "
+        f"{token}, and is the address right{path}?"
     )
 
 
-def _of_status(error: Any, access: Access, what: str) -> GenreflowError:
-    host, said = printable(access.host), _said(error.body, access)
-    reason = f": {said}" if said else ""
+def _status_error(error: Any, access: Access, what: str) -> GenreflowError:
+    host, text = printable(access.host), _reason(error.body, access)
+    reason = f": {text}" if text else ""
     if error.status == 401:
         if access.token is None:
             return GenreflowError(
-                f"{host} asks for a token (401){reason}; set {TOKEN_VARIABLE}, or "
-                f"{TOKEN_FILE_VARIABLE} to the file that holds one"
+                f"{host} requires a token (401){reason}; set {TOKEN_VARIABLE}, or set "
+                f"{TOKEN_FILE_VARIABLE} to a file that contains one"
             )
         return GenreflowError(
             f"{host} refuses the token of {access.token.source} (401){reason}; it has expired, or "
-            "is for something else"
+            "is for another address; get a new one"
         )
     if error.status == 403:
         whose = (
-            f"whoever the token of {access.token.source} stands for"
+            f"with the token of {access.token.source}"
             if access.token
-            else f"nobody in particular (no {TOKEN_VARIABLE} is set)"
+            else f"without a token ({TOKEN_VARIABLE} is not set)"
         )
-        return GenreflowError(f"{host} does not let {whose} do this (403){reason}")
+        return GenreflowError(f"{host} does not allow this {whose} (403){reason}")
     if error.status == 404:
-        if not _is_of_the_api(error.body):
+        if not _is_api_status(error.body):
             return not_the_api(access)
         return NotFoundError(f"{host}: no such {what}{reason}")
     if error.status >= 500 or error.status == _TOO_MANY_REQUESTS:
-        return PassingError(f"{host} fails ({error.status}){reason}")
-    return GenreflowError(f"{host} refuses ({error.status}){reason}")
+        return UnavailableError(f"{host} failed ({error.status}){reason}")
+    return GenreflowError(f"{host} refused the request ({error.status}){reason}")
 
 
-def _is_of_the_api(body: Any) -> bool:
-    """Whether a failure's body is a google.rpc.Status, as the API's are."""
+def _is_api_status(body: Any) -> bool:
+    """Return whether a failure's body is a google.rpc.Status, as the API's failures are."""
     content = _json(body)
     return isinstance(content, dict) and isinstance(content.get("code"), int)
 
 
 def _json(body: Any) -> Any:
+    """Return a body's JSON value; None if it is not JSON."""
     try:
         return json.loads(body or "")
     except (ValueError, TypeError, RecursionError):
         return None
 
 
-def _said(body: Any, access: Access) -> str:
-    """What the API itself says, made harmless; nothing of a page of HTML."""
+def _reason(body: Any, access: Access) -> str:
+    """Return the API's own message, safe to print; "" for an HTML page."""
     content = _json(body)
     if isinstance(content, dict):
         details = content.get("details")
@@ -139,18 +140,20 @@ def _said(body: Any, access: Access) -> str:
         )
     else:
         text = body if isinstance(body, str) and "<" not in body else ""
-    return told(text, access)
+    return safe_line(text, access)
 
 
-def told(text: Any, access: Access) -> str:
-    """Somebody else's text on one line, harmless, not too long, and without the token."""
+def safe_line(text: Any, access: Access) -> str:
+    """Return outside text as one printable line of limited length, without the token."""
     words = " ".join(str(text or "").split())
     if access.token:
         words = access.token.hide(words)
-    return printable(words if len(words) <= _LONGEST else words[: _LONGEST - 1] + "…").rstrip(".")
+    if len(words) > _MAX_TEXT_CHARS:
+        words = words[: _MAX_TEXT_CHARS - 1] + "…"
+    return printable(words).rstrip(".")
 
 
-def _of_network(error: Any, access: Access) -> GenreflowError:
+def _network_error(error: Any, access: Access) -> GenreflowError:
     import urllib3
 
     host = printable(access.host)
@@ -160,26 +163,26 @@ def _of_network(error: Any, access: Access) -> GenreflowError:
         if "CERTIFICATE_VERIFY_FAILED" in text:
             return GenreflowError(
                 f"{host}: its certificate is not trusted ({_after(text, 'verify failed:')}); "
-                "--ca-cert FILE names the authority that signed it"
+                "give the certificate of the authority that signed it as --ca-cert FILE"
             )
         return GenreflowError(
-            f"{host}: no TLS as it should be ({_after(text, ']')}); is it http://?"
+            f"{host}: TLS failed ({_after(text, ']')}); should the address begin with http://?"
         )
     if any(words in text for words in _UNKNOWN_NAME):
-        return PassingError(f"{host}: no machine of that name is known here")
+        return UnavailableError(f"{host}: unknown host name; check the address")
     if "refused" in text:
-        return PassingError(
-            f"{host}: nothing listens there (connection refused); does kubectl port-forward run?"
+        return UnavailableError(
+            f"{host}: nothing listens there (connection refused); is kubectl port-forward running?"
         )
-    # urllib3 1.26 takes all failures to connect for time-outs.
+    # urllib3 1.26 reports every failure to connect as a timeout.
     is_other = isinstance(cause, urllib3.exceptions.NewConnectionError)
     if isinstance(cause, (urllib3.exceptions.TimeoutError, TimeoutError)) and not is_other:
-        return PassingError(f"{host}: no answer in time")
-    return PassingError(f"{host}: cannot be reached ({told(_after(text, ': '), access)})")
+        return UnavailableError(f"{host}: the request timed out")
+    return UnavailableError(f"{host}: cannot be reached ({safe_line(_after(text, ': '), access)})")
 
 
 def _after(text: str, mark: str) -> str:
-    """What a message says after all that libraries put before it."""
+    """Return the end of a message, without the prefixes that libraries add."""
     words = text.rpartition(mark)[2].strip()
-    # OpenSSL's place in its own source means nothing to anybody.
+    # Drop OpenSSL's position in its own source.
     return printable(words.partition(" (_ssl.c")[0].rstrip(")'\""))[:200]

@@ -1,4 +1,4 @@
-"""A compiled pipeline as it is sent: read, recognised, its parameters checked."""
+"""Compiled pipelines: read a file that the compiler wrote, and check a run's parameters."""
 
 from __future__ import annotations
 
@@ -8,19 +8,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.common.errors import UsageError
-from kubeflow.compile.names import PREPARE
+from kubeflow.compile.node_steps import PREPARE
 from pipeline.places import PIPELINE_NAME
 
-# The file of the largest graph that can be configured has some 200 kB.
+# The largest graph that can be configured gives a file of some 200 kB.
 _MAX_BYTES = 16 << 20
-_HOW = "write one with: genreflow kubeflow compile"
+_HOW = "write one with genreflow kubeflow compile"
 
 
 @dataclasses.dataclass(frozen=True)
 class Package:
-    """`spec`: what Kubeflow gets, as kfp's client would send it. `parameters`: of a run, by name;
-    true for those that must be given. `defaults`: texts that the others have. `config`: the
-    configuration that the first step gets, as JSON; "" where there is none."""
+    """Compiled pipeline, ready to be sent.
+
+    Attributes:
+      path: the file.
+      spec: the pipeline as kfp's client would send it.
+      parameters: names of a run's parameters; true for those that must be given.
+      defaults: default values of the parameters.
+      config: the configuration that the first step gets, as JSON; "" if there is none.
+    """
 
     path: str
     spec: Mapping[str, Any]
@@ -30,11 +36,12 @@ class Package:
 
 
 def read(path: str) -> Package:
-    """Reads a file that `genreflow kubeflow compile` wrote. Imports kfp's messages, once the file
-    looks like one.
+    """Read a file that `genreflow kubeflow compile` wrote.
+
+    Imports kfp's messages, but only if the file looks like a compiled pipeline.
 
     Raises:
-      UsageError: no such file, or another one.
+      UsageError: the file cannot be read, or is not a compiled pipeline.
     """
     documents = _documents(path)
     from google.protobuf import json_format
@@ -51,7 +58,7 @@ def read(path: str) -> Package:
         ) from error
     name = pipeline.pipeline_info.name
     if name != PIPELINE_NAME or not pipeline.root.dag.tasks:
-        raise UsageError(f"{path}: a pipeline named {name!r}, not {PIPELINE_NAME!r}; {_HOW}")
+        raise UsageError(f"{path}: its pipeline is {name!r}, not {PIPELINE_NAME!r}; {_HOW}")
     spec = json_format.MessageToDict(pipeline)
     if platform.platforms:
         spec = {"pipeline_spec": spec, "platform_spec": json_format.MessageToDict(platform)}
@@ -69,7 +76,7 @@ def read(path: str) -> Package:
 
 
 def _documents(path: str) -> list[dict[str, Any]]:
-    """The file's one or two YAML documents."""
+    """Return the one or two YAML documents of a file."""
     import yaml
 
     try:
@@ -80,25 +87,25 @@ def _documents(path: str) -> list[dict[str, Any]]:
     if len(content) > _MAX_BYTES:
         raise UsageError(f"{path}: too large for a compiled pipeline; {_HOW}")
     try:
-        # libyaml's loader where there is one: ten times as fast.
+        # libyaml's loader, if installed, is ten times as fast.
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         documents = list(yaml.load_all(content, loader))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: 2026-13-01
         raise UsageError(
-            f"{path}: not a compiled pipeline: no YAML ({_first_line(error)}); {_HOW}"
+            f"{path}: not a compiled pipeline: not YAML ({_first_line(error)}); {_HOW}"
         ) from error
     if not 1 <= len(documents) <= 2 or not all(isinstance(one, dict) for one in documents):
         raise UsageError(f"{path}: not a compiled pipeline; {_HOW}")
     if "pipelineSpec" in documents[0]:
         raise UsageError(
-            f"{path}: compiled for Vertex AI, which has its own client; for Kubeflow Pipelines "
-            "compile it with --target kubeflow"
+            f"{path}: compiled for Vertex AI, which has its own client; compile it with "
+            "--target kubeflow for Kubeflow Pipelines"
         )
     return documents
 
 
 def _config(pipeline: Any) -> str:
-    """What the first step is given as its parameter `config`, where that is a constant."""
+    """Return the constant that the first step gets as its parameter `config`; "" for none."""
     for dag in (pipeline.root.dag, *(one.dag for one in pipeline.components.values())):
         if PREPARE in dag.tasks:
             given = dag.tasks[PREPARE].inputs.parameters
@@ -112,10 +119,10 @@ def _first_line(error: Exception) -> str:
 
 
 def parameters(package: Package, given: Sequence[str]) -> dict[str, str]:
-    """What was typed as KEY=VALUE, checked against what the pipeline takes.
+    """Return the values of parameters typed as KEY=VALUE, checked against the pipeline's.
 
     Raises:
-      UsageError: an unknown parameter, one given twice or lacking, overrides that are no JSON
+      UsageError: a parameter is unknown, missing or given twice, or overrides are not a JSON
         object.
     """
     values: dict[str, str] = {}
@@ -123,15 +130,15 @@ def parameters(package: Package, given: Sequence[str]) -> dict[str, str]:
     for text in given:
         key, sign, value = text.partition("=")
         if not sign:
-            raise UsageError(f"-p {text}: KEY=VALUE is needed, such as data_dir=s3://b/fma")
+            raise UsageError(f"-p {text}: not KEY=VALUE, such as data_dir=s3://bucket/fma")
         if key not in package.parameters:
             raise UsageError(f"-p {key}: {package.path} has no such parameter; it has {known}")
         if key in values:
             raise UsageError(f"-p {key}: given twice")
         values[key] = value
-    lacking = [key for key, needed in package.parameters.items() if needed and key not in values]
-    if lacking:
-        raise UsageError(f"{package.path} needs " + ", ".join(f"-p {k}=..." for k in lacking))
+    missing = [key for key, needed in package.parameters.items() if needed and key not in values]
+    if missing:
+        raise UsageError(f"{package.path} needs " + ", ".join(f"-p {k}=..." for k in missing))
     if "overrides" in values:
         _check_overrides(values["overrides"])
     return values
@@ -142,7 +149,7 @@ def _check_overrides(text: str) -> None:
         overrides = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(
-            f"-p overrides: no JSON ({_first_line(error)}); an object is needed, such as "
+            f"-p overrides: not JSON ({_first_line(error)}); an object is needed, such as "
             """'{"training.epochs": 3}'"""
         ) from error
     if not isinstance(overrides, dict):

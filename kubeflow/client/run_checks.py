@@ -1,5 +1,8 @@
-"""A run's parameters, checked before anything is sent as its first step would check them an hour
-later in the cluster, and against what is compiled in."""
+"""Checks of a run's parameters before anything is sent.
+
+The run's first step makes the same checks, but only later, in the cluster. In addition, parameters
+must not contradict the values that are compiled into the pipeline.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,17 @@ _OVERRIDES = "-p overrides"
 
 
 def check(package: Package, given: Mapping[str, str]) -> None:
-    """Refuses what cannot run; a file without a configuration that this version knows is left to
-    the version in its image.
+    """Check the parameters of a run.
+
+    If this version does not know the configuration in the file, nothing is checked here: that is
+    left to the version in the image.
 
     Args:
-      package: the compiled file.
-      given: the parameters that were typed, as kubeflow.client.package.parameters gives them.
+      package: the compiled pipeline.
+      given: the parameters as typed, from kubeflow.client.package.parameters.
 
     Raises:
-      UsageError: one line for every problem, each naming its parameter.
+      UsageError: one line for each problem, which names the parameter.
     """
     compiled = _compiled(package)
     if compiled is None:
@@ -37,7 +42,7 @@ def check(package: Package, given: Mapping[str, str]) -> None:
     settings = base.kubeflow
     for name in ("data_dir", "push_destination", "pipeline_root"):
         text = given.get(name, "")
-        # An empty one keeps what the configuration says; of the root nothing is said there.
+        # An empty value keeps the configuration's, which knows no pipeline root.
         if text or (name in given and name == "pipeline_root"):
             problems += place_problems(f"-p {name}", text, settings)
     data = given.get("data_dir", package.defaults.get("data_dir")) or config.dataset.data_dir
@@ -50,27 +55,27 @@ def check(package: Package, given: Mapping[str, str]) -> None:
     elif not data and is_remote(root):
         problems.append(
             f"-p pipeline_root = {root}: synthetic songs are made on the volume, so the root must "
-            "lie there too"
+            "be on the volume too"
         )
     if problems:
         raise UsageError("\n".join(problems))
 
 
 def _compiled(package: Package) -> tuple[dict[str, Any], Config] | None:
-    """The file's configuration as values, and whole; None where this version knows none."""
+    """Return the configuration as values and parsed; None if this version cannot read it."""
     from pipeline.config.load import from_values
 
     try:
         values = json.loads(package.config)
         return (values, from_values(values, {})) if isinstance(values, dict) else None
-    except (ValueError, RecursionError):  # no JSON; or of another version
+    except (ValueError, RecursionError):  # not JSON, or of another version
         return None
 
 
 def _changed(
     values: dict[str, Any], base: Config, overrides: Mapping[str, Any]
 ) -> tuple[Config, list[str]]:
-    """The run's configuration, and what is wrong with its changes."""
+    """Return the run's configuration, and the problems of its overrides."""
     from pipeline.config.load import from_values
 
     try:
@@ -82,14 +87,14 @@ def _changed(
         ("dataset.data_dir", "data_dir", config.dataset.data_dir != base.dataset.data_dir),
         ("storage", "push_destination", config.storage != base.storage),
     ):
-        if changed:  # the parameter's own default would come before it
-            problems.append(f"{_OVERRIDES}: {key}: has its own parameter; give -p {name}=...")
+        if changed:  # the parameter's default would overrule it
+            problems.append(f"{_OVERRIDES}: {key} has its own parameter; give -p {name}=...")
     if config.kubeflow != base.kubeflow:
-        problems.append(f"{_OVERRIDES}: kubeflow: is compiled in; compile again to change it")
+        problems.append(f"{_OVERRIDES}: [kubeflow] is compiled in; compile again to change it")
     steps = set(node_ids(config)) ^ set(node_ids(base))
     if steps:
         problems.append(
-            f"{_OVERRIDES}: would change which steps there are ({', '.join(sorted(steps))}), and "
-            "they are compiled in; compile again"
+            f"{_OVERRIDES}: these steps would be added or removed, but steps are compiled in: "
+            f"{', '.join(sorted(steps))}; compile again"
         )
     return config, problems

@@ -1,11 +1,15 @@
-"""What Kubeflow says of a run, as people think of it: its steps and how far each one is.
+"""State of a run and its steps, from the API's responses.
 
-The API of Kubeflow Pipelines 2 lists the nodes of the Argo workflow that it made of a pipeline
-(backend/src/common/util/workflow.go, `NodeStatuses`, in kubeflow/pipelines). For a step `a` that
-is a pod `a-driver`, which prepares it; a node `a`; below that `executor`, and one pod
-`executor(N)` for each attempt where failed ones are tried again; and nodes for the graph and the
-exit handler. A step that has not begun has no node. So the steps come from the pipeline, which
-the API sends along, and their states from the nodes of their names.
+The API of Kubeflow Pipelines 2 lists the nodes of the pipeline's Argo workflow
+(backend/src/common/util/workflow.go, `NodeStatuses`, in kubeflow/pipelines). A step `a` has these:
+
+- a pod `a-driver`, which prepares it
+- a node `a`
+- below `a` a node `executor`, and with retries one pod `executor(N)` for each attempt
+
+Other nodes stand for the graph and the exit handler. A step that has not started has no node. So
+the steps are read from the pipeline, which the response contains, and their states from the nodes
+with their names.
 """
 
 from __future__ import annotations
@@ -16,32 +20,41 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-# States of steps. The last ones are those in which a step stays.
+# States of steps. The second group are final.
 WAITING, STARTING, PENDING, RUNNING = "waiting", "starting", "pending", "running"
 SUCCEEDED, FAILED, CANCELED, SKIPPED, NOT_RUN = (
     "succeeded", "failed", "canceled", "skipped", "not run",
 )  # fmt: skip
 ENDED = frozenset({SUCCEEDED, FAILED, CANCELED, SKIPPED})
-# What the API calls a state whose name it does not know, such as Argo's "Omitted".
+# The API's words for a state that it does not know, such as Argo's "Omitted".
 _UNSPECIFIED = ("", "RUNTIME_STATE_UNSPECIFIED")
 _EXECUTOR = re.compile(r"executor(\(\d+\))?", re.ASCII)
 _DRIVER = "-driver"
-# Of nodes that nobody named: the graph, groups of steps, hooks.
+# Nodes that are not steps: the graph, groups of steps, hooks.
 _INTERNAL = re.compile(
     r"(root|exit-handler-\d+|for-loop-\d+|condition-.*|.*\.onExit|exit-hook-.*)", re.ASCII
 )
-_MAX_MESSAGE = 500
+_MAX_MESSAGE_CHARS = 500
 
 
 @dataclasses.dataclass(frozen=True)
-class Step:
-    """One step. `attempts`: how often it was begun, as far as the API tells. `pod`: of the last
-    attempt (of its driver where that failed), "" where the API does not tell."""
+class RunStep:
+    """State of one step of a run.
+
+    Attributes:
+      name: as shown to people, such as "Trainer.vgg16".
+      state: in lower case.
+      started: start of the first attempt; None if not started.
+      finished: None if the step is not over.
+      attempts: number of attempts, as far as the API tells.
+      message: error message; "" for none.
+      pod: pod of the last attempt, or of the driver if that failed; "" if the API does not tell.
+    """
 
     name: str
     state: str
-    begun: datetime.datetime | None = None
-    ended: datetime.datetime | None = None
+    started: datetime.datetime | None = None
+    finished: datetime.datetime | None = None
     attempts: int = 0
     message: str = ""
     pod: str = ""
@@ -49,90 +62,104 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One run. `state` is in lower case; `steps` in an order in which they can run, none where
-    runs are listed."""
+    """State of one run.
+
+    Attributes:
+      run_id: the id.
+      name: as given by the user.
+      state: in lower case.
+      created: None if the API does not tell.
+      finished: None if the run is not over.
+      steps: in an order in which they can run; empty in lists of runs.
+      message: error message; "" for none.
+    """
 
     run_id: str
     name: str
     state: str
     created: datetime.datetime | None = None
     finished: datetime.datetime | None = None
-    steps: tuple[Step, ...] = ()
+    steps: tuple[RunStep, ...] = ()
     message: str = ""
 
     @property
     def is_over(self) -> bool:
+        """Return whether the state is final."""
         return self.state in ENDED
 
     @property
-    def failed_steps(self) -> tuple[Step, ...]:
+    def failed_steps(self) -> tuple[RunStep, ...]:
+        """Return the failed steps, in order."""
         return tuple(step for step in self.steps if step.state == FAILED)
 
     @property
     def succeeded(self) -> bool:
-        """Whether all went well. Before Kubeflow Pipelines 2.5 a run whose exit handler went
-        well counts as succeeded, whatever came before (kubeflow/pipelines#11405)."""
+        """Return whether the run and all its steps succeeded.
+
+        Before version 2.5, Kubeflow Pipelines reports a failed run as succeeded if its exit
+        handler succeeded (kubeflow/pipelines#11405).
+        """
         return self.state == SUCCEEDED and not self.failed_steps
 
 
-def run_of(answer: Any) -> Run:
-    """A run of the client's `V2beta1Run`."""
-    state = _state(answer.state)
-    details = getattr(answer.run_details, "task_details", None)
-    message = _message(answer.error)
+def run_of(response: Any) -> Run:
+    """Return the run in a response, a `V2beta1Run` of kfp's client."""
+    state = _state(response.state)
+    details = getattr(response.run_details, "task_details", None)
+    message = _message(response.error)
     nodes = [node for node in details or () if node is not None]
     return Run(
-        run_id=str(answer.run_id or ""),
-        name=str(answer.display_name or ""),
+        run_id=str(response.run_id or ""),
+        name=str(response.display_name or ""),
         state=state or PENDING,
-        created=_time(answer.created_at),
-        finished=_time(answer.finished_at),
-        steps=tuple(_steps(nodes, answer.pipeline_spec, state)),
+        created=_time(response.created_at),
+        finished=_time(response.finished_at),
+        steps=tuple(_steps(nodes, response.pipeline_spec, state)),
         message=message,
     )
 
 
 def _state(value: Any) -> str:
-    """In lower case; "" where there is none."""
+    """Return a state in lower case; "" for none."""
     text = str(value or "").upper()
     if text in _UNSPECIFIED:
         return ""
-    # Of the API's first version, in runs that are older than the second.
+    # Runs from before version 2 of the API have the state ERROR.
     return FAILED if text == "ERROR" else text.lower()
 
 
 def _time(value: Any) -> datetime.datetime | None:
-    """A time as the API means it: what has not come yet is the year 1 or 1970 there."""
+    """Return a time in UTC; None for the API's "not yet", which is in the year 1 or 1970."""
     if not isinstance(value, datetime.datetime) or value.year <= 1970:
         return None
     try:
         aware = value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)
         return aware.astimezone(datetime.timezone.utc)
-    except (ValueError, OverflowError):  # a time zone that is none, a year beyond all years
+    except (ValueError, OverflowError):  # an invalid time zone, or a year out of range
         return None
 
 
 def _message(status: Any) -> str:
-    return str(getattr(status, "message", None) or "").strip()[:_MAX_MESSAGE]
+    return str(getattr(status, "message", None) or "").strip()[:_MAX_MESSAGE_CHARS]
 
 
-def _steps(nodes: list[Any], spec: Any, run_state: str) -> Iterator[Step]:
+def _steps(nodes: list[Any], spec: Any, run_state: str) -> Iterator[RunStep]:
     by_name: dict[str, Any] = {}
-    # The latest of those of one name is the one that counts.
-    for node in sorted(nodes, key=_begun_or_first):
+    # Of several nodes with one name the latest counts.
+    for node in sorted(nodes, key=_start_or_min):
         by_name[str(node.display_name or "")] = node
     by_hash = {_hash(node.pod_name): node for node in nodes if node.pod_name}
-    steps = tasks_of(spec) or _guessed(nodes)
+    steps = tasks_of(spec) or _guess_steps(nodes)
     for key, name in steps.items():
-        # The task's own name is what nodes are called; newer versions use the one for people.
+        # Nodes have the task's name; newer versions use the display name.
         node = by_name.get(key) or by_name.get(name)
         yield _step(name, node, by_name.get(key + _DRIVER), by_hash, run_state)
 
 
-def _step(name: str, node: Any, driver: Any, by_hash: Mapping[str, Any], run_state: str) -> Step:
+def _step(name: str, node: Any, driver: Any, by_hash: Mapping[str, Any], run_state: str) -> RunStep:
     state = _state(node.state) if node else ""
     if driver and _state(driver.state) == FAILED and state in ("", SKIPPED):
-        return Step(
+        return RunStep(
             name,
             FAILED,
             _time(driver.start_time),
@@ -140,22 +167,22 @@ def _step(name: str, node: Any, driver: Any, by_hash: Mapping[str, Any], run_sta
             message=_node_message(driver) or "Kubeflow could not start it",
             pod=_text(driver.pod_name),
         )
-    pods = sorted(_executors(node, by_hash), key=_begun_or_first) if node else []
+    pods = sorted(_executors(node, by_hash), key=_start_or_min) if node else []
     attempts = [pod for pod in pods if "(" in str(pod.display_name)] or pods
     last = attempts[-1] if attempts else None
-    if not state:  # no node yet, or one that Argo leaves out
+    if not state:  # no node yet, or Argo omits it
         state = STARTING if driver and not node else WAITING
     elif state == RUNNING and last is not None and _state(last.state) == PENDING:
         state = PENDING
     if run_state in ENDED and state not in ENDED:
-        begun = state not in (WAITING, STARTING)
-        state = (CANCELED if run_state == CANCELED else FAILED) if begun else NOT_RUN
+        started = state not in (WAITING, STARTING)
+        state = (CANCELED if run_state == CANCELED else FAILED) if started else NOT_RUN
     messages = [_node_message(one) for one in (node, last) if one is not None]
-    return Step(
+    return RunStep(
         name,
         state,
-        begun=_time(node.start_time) if node and state not in (WAITING, NOT_RUN) else None,
-        ended=_time(node.end_time) if node and state in ENDED else None,
+        started=_time(node.start_time) if node and state not in (WAITING, NOT_RUN) else None,
+        finished=_time(node.end_time) if node and state in ENDED else None,
         attempts=len(attempts),
         message=next(filter(None, messages), ""),
         pod=_text(last.pod_name) if last is not None else "",
@@ -171,18 +198,20 @@ def _text(value: Any) -> str:
     return str(value or "")
 
 
-def _begun_or_first(node: Any) -> datetime.datetime:
+def _start_or_min(node: Any) -> datetime.datetime:
     return _time(node.start_time) or datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 
 
 def _hash(pod_name: Any) -> str:
-    """What names of a node and of its pod have in common: they differ in what stands before."""
+    """Return the hash that ends both a node's name and its pod's; what precedes it differs."""
     return str(pod_name).rpartition("-")[2]
 
 
 def _executors(node: Any, by_hash: Mapping[str, Any]) -> Iterator[Any]:
-    """The executors below a node; those that come after it are its children too, and are not
-    followed."""
+    """Yield the executors below a node.
+
+    The nodes that run after it are its children too; these are not followed.
+    """
     seen: set[str] = set()
     parents = [node]
     while parents:
@@ -198,8 +227,10 @@ def _executors(node: Any, by_hash: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def tasks_of(spec: Any) -> dict[str, str]:
-    """The containers that a pipeline runs: task name to the name for people, in an order in which
-    they can run. Empty where it is no pipeline that could be understood."""
+    """Return the containers that a pipeline runs: task name to display name.
+
+    They are in an order in which they can run. Empty if `spec` is not a pipeline.
+    """
     spec = _dict(_dict(spec).get("pipeline_spec")) or _dict(spec)
     components = _dict(spec.get("components"))
     found: dict[str, str] = {}
@@ -214,7 +245,7 @@ def tasks_of(spec: Any) -> dict[str, str]:
             elif "executorLabel" in inner:
                 found[key] = _text(_dict(task.get("taskInfo")).get("name")) or key
 
-    walk(spec.get("root"), 8)  # deeper than anything that is compiled here
+    walk(spec.get("root"), 8)  # deeper than any compiled pipeline
     return found
 
 
@@ -227,24 +258,24 @@ def _list(value: Any) -> list[Any]:
 
 
 def _in_order(tasks: Mapping[str, Any]) -> Iterable[str]:
-    """Names of tasks, each after those that it depends on, else by name."""
+    """Yield the names of tasks, each after its dependencies, otherwise by name."""
     left = {
         key: {str(one) for one in _list(_dict(task).get("dependentTasks"))} & tasks.keys()
         for key, task in tasks.items()
     }
     while left:
         ready = sorted(key for key, before in left.items() if not before & left.keys())
-        for key in ready or sorted(left):  # or: depend on each other, which no compiler writes
+        for key in ready or sorted(left):  # else there is a circle, which no compiler writes
             yield key
             del left[key]
 
 
-def _guessed(nodes: Iterable[Any]) -> dict[str, str]:
-    """The steps of a run whose pipeline is not known: those that have a driver."""
+def _guess_steps(nodes: Iterable[Any]) -> dict[str, str]:
+    """Return the steps of a run whose pipeline is unknown: the nodes that have a driver."""
     names = {str(node.display_name or "") for node in nodes}
     steps = [
         str(node.display_name)
-        for node in sorted(nodes, key=_begun_or_first)
+        for node in sorted(nodes, key=_start_or_min)
         if not _INTERNAL.fullmatch(str(node.display_name or ""))
         and f"{node.display_name}{_DRIVER}" in names
     ]

@@ -1,4 +1,4 @@
-"""A run is followed to its end: what changed from one look to the next, in lines."""
+"""Following a run to its end: the changes between two states of it, as lines of text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,23 @@ import shlex
 from collections.abc import Callable
 
 from components.common.errors import GenreflowError
-from kubeflow.client.errors import PassingError
-from kubeflow.client.run_state import FAILED, NOT_RUN, RUNNING, WAITING, Run, Step
+from kubeflow.client.errors import UnavailableError
+from kubeflow.client.run_state import FAILED, NOT_RUN, RUNNING, WAITING, Run, RunStep
 
-# How long Kubeflow may not answer before one gives up: a restart of its API takes a minute or two.
+# Maximum time without a response: a restart of Kubeflow's API takes a minute or two.
 PATIENCE_SECONDS = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Change:
-    """Something that happened: when (seconds since the run was created), to what, and what."""
+    """Change of a run or of one of its steps.
+
+    Attributes:
+      seconds: time since the run was created.
+      name: the step's name, or "run".
+      text: the new state in words.
+      state: the new state.
+    """
 
     seconds: float
     name: str
@@ -26,12 +33,12 @@ class Change:
 
 
 def changes(before: Run | None, after: Run, now: datetime.datetime) -> list[Change]:
-    """What happened between two looks at a run, in its order.
+    """Return the changes between two states of a run, in order of time.
 
     Args:
-      before: the look before; None for the first one.
-      after: this one.
-      now: for what Kubeflow gives no time to.
+      before: the earlier state; None at first.
+      after: the later state.
+      now: the time for changes to which Kubeflow gives none.
     """
     old = {step.name: step for step in before.steps} if before else {}
     found = [
@@ -39,7 +46,7 @@ def changes(before: Run | None, after: Run, now: datetime.datetime) -> list[Chan
         for step in after.steps
         if _differs(old.get(step.name), step)
     ]
-    # Steps that ended together stay in the order of the graph, as sorting is stable.
+    # The sort is stable: steps that ended together stay in the order of the graph.
     found.sort(key=lambda change: change.seconds)
     if before is None or before.state != after.state:
         moment = after.finished if after.is_over else after.created if before is None else now
@@ -48,7 +55,7 @@ def changes(before: Run | None, after: Run, now: datetime.datetime) -> list[Chan
     return found
 
 
-def _differs(old: Step | None, new: Step) -> bool:
+def _differs(old: RunStep | None, new: RunStep) -> bool:
     if old is None:
         return new.state not in (WAITING, NOT_RUN)
     return (old.state, old.attempts > 1 and old.attempts) != (
@@ -57,42 +64,42 @@ def _differs(old: Step | None, new: Step) -> bool:
     )
 
 
-def _moment(step: Step, now: datetime.datetime) -> datetime.datetime:
-    if step.ended:
-        return step.ended
+def _moment(step: RunStep, now: datetime.datetime) -> datetime.datetime:
+    if step.finished:
+        return step.finished
     is_first = step.state == RUNNING and step.attempts < 2
-    return step.begun if step.begun and is_first else now
+    return step.started if step.started and is_first else now
 
 
 def _seconds(run: Run, moment: datetime.datetime) -> float:
-    """Since the run was created; never before, though clocks differ."""
+    """Return the seconds since the run was created; not negative, although clocks differ."""
     return max(0.0, (moment - (run.created or moment)).total_seconds())
 
 
-def step_text(step: Step) -> str:
-    """A step's state in words: which attempt, how long it took."""
+def step_text(step: RunStep) -> str:
+    """Return a step's state in words, with the attempt and the duration."""
     words = step.state
     if step.attempts > 1:
         words += f" (attempt {step.attempts})"
-    if step.ended and step.begun:
-        words += f" after {clock((step.ended - step.begun).total_seconds())}"
+    if step.finished and step.started:
+        words += f" after {clock((step.finished - step.started).total_seconds())}"
     return words
 
 
 def clock(seconds: float) -> str:
-    """0:07, 12:30, 3:00:05."""
+    """Return a duration as text, such as 0:07, 12:30 or 3:00:05."""
     whole = max(0, round(seconds))
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def line(change: Change) -> str:
-    """One change as one line."""
+    """Return a change as one line."""
     return f"{clock(change.seconds):>8}  {change.name}: {change.text}"
 
 
 def verdict(run: Run) -> str:
-    """How a run that is over went, in a sentence."""
+    """Return the result of a finished run, as a sentence."""
     took = ""
     if run.finished and run.created:
         took = f" after {clock((run.finished - run.created).total_seconds())}"
@@ -100,61 +107,62 @@ def verdict(run: Run) -> str:
         return f"succeeded{took}"
     failed = ", ".join(step.name for step in run.failed_steps)
     if run.state != FAILED and run.failed_steps:
-        return f"failed{took}: {failed}. Kubeflow calls it {run.state}, by its last step alone"
+        return f"failed{took}: {failed}. Kubeflow reports it as {run.state}, by its last step alone"
     return f"{run.state}{took}" + (f": {failed}" if failed else "")
 
 
-def log_command(run: Run, step: Step, namespace: str) -> str:
-    """What to type for the log of a step's last attempt.
+def log_command(run: Run, step: RunStep, namespace: str) -> str:
+    """Return the command that prints the log of a step's last attempt.
 
-    Argo's containers are named main; Kubeflow labels all pods of a run with its id.
+    Argo names the container "main", and Kubeflow labels each pod of a run with the run's id.
     """
-    where = (
+    pods = (
         [step.pod, "-c", "main"]
         if step.pod
         else ["-l", f"pipeline/runid={run.run_id}", "-c", "main", "--prefix", "--tail", "50"]
     )
-    # Quoted, as a server's words are about to be typed into a shell.
-    return shlex.join(["kubectl", "logs", "-n", namespace, *where])
+    # Quoted, because users paste this text from a server into a shell.
+    return shlex.join(["kubectl", "logs", "-n", namespace, *pods])
 
 
 def follow(
-    look: Callable[[], Run],
+    get_run: Callable[[], Run],
     show: Callable[[Run | None, Run], None],
-    complain: Callable[[str], None],
+    warn: Callable[[str], None],
     *,
     sleep: Callable[[float], None],
     monotonic: Callable[[], float],
     interval_s: float,
     patience_s: float,
 ) -> Run:
-    """Looks at a run again and again until it is over; returns how it then was.
+    """Poll a run until it is over; return its last state.
 
     Args:
-      look: asks Kubeflow.
-      show: gets the look before (None at first) and this one, after each look.
-      complain: gets a line when Kubeflow stops to answer, and when it answers again.
-      sleep, monotonic: time's own.
-      interval_s: between two looks.
-      patience_s: for how long Kubeflow may not answer.
+      get_run: requests the run's state from Kubeflow.
+      show: called after each request with the previous state (None at first) and the new one.
+      warn: called with a line when Kubeflow stops responding, and when it responds again.
+      sleep: time.sleep, or a test's own.
+      monotonic: time.monotonic, or a test's own.
+      interval_s: seconds between two requests.
+      patience_s: maximum seconds without a response.
 
     Raises:
-      GenreflowError: no answer for too long, or another failure than of the network.
+      GenreflowError: Kubeflow did not respond for too long, or refused a request.
     """
     before: Run | None = None
     silent_since: float | None = None
     while True:
         try:
-            run = look()
-        except PassingError as error:
+            run = get_run()
+        except UnavailableError as error:
             if silent_since is None:
                 silent_since = monotonic()
-                complain(f"{error}; trying again for {clock(patience_s)}")
+                warn(f"{error}; retrying for {clock(patience_s)}")
             elif monotonic() - silent_since >= patience_s:
-                raise GenreflowError(f"{error}; given up after {clock(patience_s)}") from error
+                raise GenreflowError(f"{error}; gave up after {clock(patience_s)}") from error
         else:
             if silent_since is not None:
-                complain(f"answers again after {clock(monotonic() - silent_since)}")
+                warn(f"responding again after {clock(monotonic() - silent_since)}")
                 silent_since = None
             show(before, run)
             if run.is_over:

@@ -1,5 +1,7 @@
-"""What can be known, before anything heavy is imported, of a run on Kubeflow: what is wrong with
-the configuration, the image's name, the file to write."""
+"""Checks of a configuration for Kubeflow, which import nothing heavy.
+
+They check the settings, the image's name and the file to write, before the seconds that TFX takes.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,14 @@ from collections.abc import Iterable, Sequence
 from components.common.errors import UsageError
 from components.storage.uri import is_remote, place
 from kubeflow.compile import pods
-from kubeflow.compile.names import FINISH, PREPARE
+from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep
 from kubeflow.steps import metadata_url
 from pipeline.config.kubeflow import DEFAULT, KubeflowSettings
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 
 SUFFIXES = (".yaml", ".yml")
-# host[:port]/path[:tag][@digest], as container engines read it.
+# host[:port]/path[:tag][@digest], as container engines parse it.
 _IMAGE = re.compile(
     r"[a-z0-9]([a-z0-9._-]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]([a-z0-9._-]*[a-z0-9])?)*"
     r"(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(@sha256:[0-9a-f]{64})?",
@@ -28,32 +30,32 @@ _IMAGE = re.compile(
 
 
 def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
-    """What can be known to be wrong before anything runs.
+    """Check a configuration for Kubeflow.
 
     Args:
-      config: the configuration; its own [kubeflow] table is not looked at.
-      settings: the [kubeflow] table.
-      output: the file to write; "" where none is written yet.
+      config: the configuration; its own [kubeflow] table is ignored.
+      settings: the [kubeflow] table to use.
+      output: the file to write; "" for none.
 
     Raises:
-      UsageError: one line for every problem.
+      UsageError: one line for each problem.
     """
     problems: list[str] = []
 
-    def must(right: bool, problem: str) -> None:
-        if not right:
+    def require(condition: bool, problem: str) -> None:
+        if not condition:
             problems.append(problem)
 
     problems.extend(image_problems(settings))
     problems.extend(place_problems("kubeflow.pipeline_root", settings.pipeline_root, settings))
     problems.extend(_metadata_problems(settings))
     data = config.dataset.data_dir
-    must(
+    require(
         config.dataset.kind != "synthetic"
         or bool(data)
         or bool(settings.volume_claim and not is_remote(settings.pipeline_root)),
-        'dataset.kind = "synthetic": its songs are made on the volume; set kubeflow.volume_claim '
-        "and a pipeline root on it",
+        'dataset.kind = "synthetic": the songs are made on the volume; set kubeflow.volume_claim '
+        "and put the pipeline root on it",
     )
     if data:
         problems.extend(place_problems("the data folder", data, settings))
@@ -62,9 +64,9 @@ def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
         problems.extend(place_problems("storage.push_destination", pushed, settings))
     for name, model in config.models.items():
         local = model.weights not in ("none", "imagenet")
-        must(
+        require(
             not local or _on_volume(model.weights, settings),
-            f"models.{name}.weights = {model.weights!r}: must lie on the volume, below "
+            f"models.{name}.weights = {model.weights!r}: must be on the volume, below "
             f"{_volume(settings)}",
         )
     problems.extend(resource_problems(settings, nodes.node_ids(config)))
@@ -75,45 +77,45 @@ def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
 
 
 def image_problems(settings: KubeflowSettings) -> list[str]:
-    """What is wrong with the image's name."""
+    """Return the problems of the image's name: none or one."""
     if not settings.image:
         return [
             "no image: give --image (or kubeflow.image), such as registry.example.org/genreflow:1.2"
         ]
     if not _IMAGE.fullmatch(settings.image):
         return [
-            f"kubeflow.image = {settings.image!r}: no reference of an image, such as "
-            "registry.example.org/genreflow:1.2; all but the tag is in lower case"
+            f"kubeflow.image = {settings.image!r}: not an image reference such as "
+            "registry.example.org/genreflow:1.2; only the tag may have capitals"
         ]
     return []
 
 
 def image_warning(image: str) -> str:
-    """What may come of the image's name, "" where it always means the same image."""
+    """Return a warning for an image name whose image may change; "" for a fixed one."""
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     if digest or tag not in ("", "latest"):
         return ""
     return (
-        f"image {image}: {'the tag latest' if tag else 'a name without a tag'} means another "
+        f"image {image}: {'the tag latest' if tag else 'a name without a tag'} may mean another "
         "image tomorrow, and steps refuse a run that another build prepared; give a tag that does "
         "not move, or a digest"
     )
 
 
 def place_problems(name: str, text: str, settings: KubeflowSettings) -> list[str]:
-    """What is wrong with a folder that all steps are to use.
+    """Return the problems of a folder that all steps use: none or one.
 
     Args:
-      name: its option, key or parameter, for the message.
-      text: what was given for it.
-      settings: the volume.
+      name: the folder's option, key or parameter, for the message.
+      text: the folder as given.
+      settings: the [kubeflow] table, which names the volume.
     """
     try:
         place(text, name)
     except UsageError as error:
-        said = str(error)
-        return [said if said.startswith(name) else f"{name}: {said}"]
+        message = str(error)
+        return [message if message.startswith(name) else f"{name}: {message}"]
     if is_remote(text) or _on_volume(os.path.join(text, "file"), settings):
         return []
     volume = f"a folder below {_volume(settings)}"
@@ -129,12 +131,12 @@ def _metadata_problems(settings: KubeflowSettings) -> list[str]:
         return [f"kubeflow.metadata: {error}"]
     if url.kind == "mysql" and not settings.metadata_secret:
         return [
-            "kubeflow.metadata_secret: no Secret is named; MySQL's password is taken from its "
-            f"key {pods.PASSWORD_KEY!r}"
+            "kubeflow.metadata_secret: not set; name a Secret whose key "
+            f"{pods.PASSWORD_KEY!r} holds MySQL's password"
         ]
     if url.kind == "sqlite" and not _on_volume(url.path, settings):
         return [
-            f"kubeflow.metadata = {settings.metadata!r}: SQLite's file must lie on the volume that "
+            f"kubeflow.metadata = {settings.metadata!r}: SQLite's file must be on the volume that "
             f"kubeflow.volume_claim names, below {_volume(settings)}"
         ]
     return []
@@ -145,13 +147,13 @@ def _volume(settings: KubeflowSettings) -> str:
 
 
 def _on_volume(path: str, settings: KubeflowSettings) -> bool:
-    """Whether a file lies on the volume."""
+    """Return whether a file is on the volume."""
     below = os.path.normpath(path).startswith(f"{_volume(settings)}/")
     return below and bool(settings.volume_claim)
 
 
 def resource_problems(settings: KubeflowSettings, node_ids: Iterable[str]) -> list[str]:
-    """Resources for what is no node: a typing error would cost a night."""
+    """Return the problems of resources that name no node; a typo could cost a night."""
     known = {DEFAULT, PREPARE, FINISH}
     for node in node_ids:
         known |= {node, node.split(".", 1)[0]}
@@ -161,18 +163,29 @@ def resource_problems(settings: KubeflowSettings, node_ids: Iterable[str]) -> li
     ]
 
 
+def check_resources(settings: KubeflowSettings, steps: Iterable[NodeStep]) -> None:
+    """Check that resources name nodes of the graph.
+
+    Raises:
+      UsageError: one line for each unknown key.
+    """
+    problems = resource_problems(settings, [step.node_id for step in steps])
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
 def output_problems(output: str, suffixes: Sequence[str]) -> list[str]:
-    """Why a file cannot be written; tried without leaving anything behind.
+    """Return the reasons why a file cannot be written: none or one. Leaves nothing behind.
 
     Args:
-      output: its path; folders that it lacks are made when it is written.
-      suffixes: what its name may end in.
+      output: path of the file; missing folders are created later, when it is written.
+      suffixes: allowed ends of the file's name.
     """
     target = pathlib.Path(output)
     if target.suffix not in suffixes:
         return [f"{output}: the file's name must end in {' or '.join(suffixes)}"]
     if target.is_dir():
-        return [f"{output}: is a folder; name a file"]
+        return [f"{output}: is a folder; give a file"]
     folder = target.absolute().parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent

@@ -1,45 +1,34 @@
-"""The graph as a pipeline of Kubeflow Pipelines: one container step for each node.
+"""Compiler from the graph to a pipeline of Kubeflow Pipelines: one container step for each node.
 
-Kubeflow sees steps, their order, what they may take, and their pages. Artifacts, caching and
-lineage stay TFX's, by ML Metadata (kubeflow.steps.run_node), so Kubeflow's own cache is off. The
-first step, kubeflow.steps.prepare, reads the data; the exit handler, steps.finish, collects
-results. The same configuration gives the same file.
+Kubeflow knows the steps, their order, resources and pages. TFX manages artifacts, caching and
+lineage with ML Metadata (kubeflow.steps.run_node), so Kubeflow's own cache is off. The first step,
+kubeflow.steps.prepare, reads the data; the exit handler, kubeflow.steps.finish, collects the
+results. The same configuration always gives the same file.
 """
 
-# kfp reads the annotations of the components below as objects, so they are no strings here.
-import dataclasses
+# No `from __future__ import annotations`: kfp needs the components' annotations as objects.
 import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
 
 from components.common.errors import UsageError
-from kubeflow.compile import checks as compile_checks
-from kubeflow.compile import pods
-from kubeflow.compile.names import FINISH, PREPARE, step_names
+from kubeflow.compile import checks, pods
+from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep, step_names
 from kubeflow.steps import pages
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.schema import Config
 from pipeline.places import PIPELINE_NAME
 
-# Genres stand in for those that only the data can tell; no step depends on them.
-_UNKNOWN_GENRES = ("a", "b")
+# Placeholders for the genres, which only the data can tell; no step depends on them.
+_PLACEHOLDER_GENRES = ("a", "b")
 
 
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """A node: its id, its step's name, the ids of the nodes before it."""
-
-    node_id: str
-    name: str
-    upstream: tuple[str, ...]
-
-
-def steps_of(config: Config) -> list[Step]:
-    """The graph's nodes in an order in which they can run. Imports TFX.
+def steps_of(config: Config) -> list[NodeStep]:
+    """Return the steps of the graph's nodes, in an order in which they can run. Imports TFX.
 
     Raises:
-      UsageError: names that Kubernetes refuses.
+      UsageError: Kubernetes would refuse a step's name.
     """
     from pipeline.process.imports import quick_imports
 
@@ -50,46 +39,35 @@ def steps_of(config: Config) -> list[Step]:
     ir = graph.compile_ir(
         graph.create_pipeline(
             config,
-            inputs.DataFacts(_UNKNOWN_GENRES, manifest_digest="", tracks=1, leaky=False),
+            inputs.DataFacts(_PLACEHOLDER_GENRES, manifest_digest="", tracks=1, leaky=False),
             inputs.Places("/root", "/models", "", "/schema.pbtxt"),
         )
     )
     nodes = [node.pipeline_node for node in ir.nodes]
     names = step_names([PREPARE, FINISH, *(node.node_info.id for node in nodes)])
     return [
-        Step(node.node_info.id, names[node.node_info.id], tuple(sorted(node.upstream_nodes)))
+        NodeStep(node.node_info.id, names[node.node_info.id], tuple(sorted(node.upstream_nodes)))
         for node in nodes
     ]
 
 
-def check_resources(settings: KubeflowSettings, steps: list[Step]) -> None:
-    """Refuses resources for what is no node of the graph.
-
-    Raises:
-      UsageError: one line for every unknown key.
-    """
-    problems = compile_checks.resource_problems(settings, [step.node_id for step in steps])
-    if problems:
-        raise UsageError("\n".join(problems))
-
-
-def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) -> list[Step]:
-    """Writes the pipeline as KFP v2 IR, whole or not at all.
+def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) -> list[NodeStep]:
+    """Write the pipeline as KFP v2 IR, completely or not at all.
 
     Args:
-      config: the configuration that the run gets; its run-time parameters may change it.
-      settings: where it runs.
+      config: the configuration of the run; the run's parameters may change it.
+      settings: the [kubeflow] table.
       output: path of the YAML file.
 
     Returns:
-      The steps of nodes, in order.
+      The steps of the nodes, in order.
 
     Raises:
-      UsageError: what can be known to be wrong.
+      UsageError: a setting is invalid, or the file cannot be written.
     """
-    compile_checks.check(config, settings, output)
+    checks.check(config, settings, output)
     steps = steps_of(config)
-    check_resources(settings, steps)
+    checks.check_resources(settings, steps)
     import kfp
 
     target = pathlib.Path(output)
@@ -105,7 +83,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     return steps
 
 
-def _pipeline(config: Config, settings: KubeflowSettings, steps: list[Step]) -> Any:
+def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep]) -> Any:
     from kfp import dsl
 
     config_json = json.dumps(pods.with_workers(config, settings).to_json(), sort_keys=True)
@@ -120,7 +98,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[Step]) -> 
         pipeline_root: str = settings.pipeline_root,
     ) -> None:
         last = finish(run_id=run_id, pipeline_root=pipeline_root)
-        _confine(last, FINISH, "Finish", settings)
+        _configure(last, FINISH, "Finish", settings)
         with dsl.ExitHandler(last, name="run"):
             first = prepare(
                 config=config_json,
@@ -130,19 +108,20 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[Step]) -> 
                 overrides=overrides,
                 push_destination=push_destination,
             )
-            _confine(first, PREPARE, "Prepare", settings)
+            _configure(first, PREPARE, "Prepare", settings)
             tasks: dict[str, Any] = {}
             for step in steps:
                 task = components[step.node_id](run_id=run_id, pipeline_root=pipeline_root)
                 task.after(first, *(tasks[node] for node in step.upstream))
-                _confine(task, step.node_id, step.node_id, settings)
+                _configure(task, step.node_id, step.node_id, settings)
                 tasks[step.node_id] = task
 
-    description = "Audio to a judged and pushed model of music genres."
+    description = "From audio to an evaluated and pushed model of music genres."
     return dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
 
 
 def _component(name: str, function: Callable[..., Any]) -> Any:
+    """Return a function that makes a ContainerSpec as a component of a name."""
     from kfp import dsl
 
     function.__name__ = name
@@ -175,7 +154,7 @@ def _prepare_component(settings: KubeflowSettings) -> Any:
     return _component(PREPARE, prepare)
 
 
-def _node_component(step: Step, settings: KubeflowSettings) -> Any:
+def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
     from kfp import dsl
 
     def arguments(run_id: str, pipeline_root: str) -> list[str]:
@@ -220,10 +199,17 @@ def _finish_component(settings: KubeflowSettings) -> Any:
     return _component(FINISH, finish)
 
 
-def _confine(task: Any, key: str, shown: str, settings: KubeflowSettings) -> None:
-    """What a step may take, how often it is tried, and what it finds in its container."""
+def _configure(task: Any, key: str, display_name: str, settings: KubeflowSettings) -> None:
+    """Set a step's resources, retries, environment variables and pod settings.
+
+    Args:
+      task: the step, changed in place.
+      key: node id or step name, by which the settings give resources.
+      display_name: the step's name in Kubeflow's interface.
+      settings: the [kubeflow] table.
+    """
     resources = settings.resources_of(key)
-    task.set_display_name(shown)
+    task.set_display_name(display_name)
     task.set_caching_options(False)
     if settings.retries:
         task.set_retry(

@@ -1,4 +1,4 @@
-"""What Kubernetes gives to the pod of a step: variables, volume, secrets, nodes, a time limit."""
+"""Pod settings of a step: variables, volume, secrets, nodes and time limit."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from pipeline.graph import nodes
 
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PASSWORD_KEY = "password"
-# For a step without a limit: what Vertex AI gives to one that asks for none (e2-standard-4),
-# https://cloud.google.com/vertex-ai/docs/pipelines/machine-types, and as good as any elsewhere.
-_CORES = 4
+# Cores of a step without a CPU limit. Vertex AI's default machine, e2-standard-4, has 4
+# (https://cloud.google.com/vertex-ai/docs/pipelines/machine-types); elsewhere this is a guess.
+_DEFAULT_CORES = 4
 
 
 def with_workers(config: Config, settings: KubeflowSettings) -> Config:
-    """The configuration with as many decoders as its step has cores, where it says none.
+    """Return the configuration with `beam.workers` set to the cores of the decoding step.
 
-    The machine that compiles or prepares has another number, and the number is part of what the
-    cache compares.
+    A number that is set already is kept. The number is set here because the cache compares it,
+    and the machines that compile and prepare have other numbers of cores.
     """
     if config.beam.workers:
         return config
     cpu = settings.resources_of(nodes.SPECTROGRAM_GEN).cpu
-    workers = math.ceil(amount(cpu)) if cpu else _CORES
+    workers = math.ceil(amount(cpu)) if cpu else _DEFAULT_CORES
     return dataclasses.replace(config, beam=dataclasses.replace(config.beam, workers=workers))
 
 
 def environment_of(settings: KubeflowSettings) -> dict[str, str]:
-    """The variables of every step.
+    """Return the environment variables of every step.
 
-    On a volume, unfinished trainings are kept between attempts, so that a retry goes on after
-    the last epoch, and TensorBoard can look on.
+    A volume keeps checkpoints and curves: a retry resumes after the last finished epoch, and
+    TensorBoard can show the training.
     """
     kept = {}
     if settings.volume_claim:
@@ -51,10 +51,10 @@ def environment_of(settings: KubeflowSettings) -> dict[str, str]:
 
 
 def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:
-    """KFP's KubernetesExecutorConfig message as JSON: volume, secrets, nodes, time limit.
+    """Return KFP's KubernetesExecutorConfig message as JSON: volume, secrets, nodes, time limit.
 
-    The package that writes it, kfp-kubernetes, needs a newer protobuf than TFX 1.16 allows from
-    the version on that knows time limits.
+    kfp-kubernetes could write it, but its versions that know time limits need a newer protobuf
+    than TFX 1.16 allows.
     """
     hours = resources.timeout_hours or settings.timeout_hours
     config: dict[str, Any] = {"activeDeadlineSeconds": str(round(hours * 3600))}
@@ -80,7 +80,7 @@ def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> M
     if settings.image_pull_secret:
         config["imagePullSecret"] = [{"secretName": settings.image_pull_secret}]
     if resources.gpus:
-        # The taint that clouds and NVIDIA's operator give to nodes with GPUs.
+        # Clouds and NVIDIA's operator taint nodes with GPUs like this.
         config["tolerations"] = [
             {"key": resources.gpu_resource, "operator": "Exists", "effect": "NoSchedule"}
         ]

@@ -1,4 +1,4 @@
-"""What the first step hands to all others: the compiled pipeline of this run, as one JSON file."""
+"""The compiled pipeline of one run: a JSON file that the first step writes and all others read."""
 
 from __future__ import annotations
 
@@ -13,23 +13,29 @@ from typing import Any
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError, UsageError
 from components.storage.errors import ObjectMissing
-from components.storage.uri import join
+from components.storage.uri import is_remote, join
 
 FILE = "pipeline.json"
 ROOT_HELP = "a folder that all steps share, or an s3:// URI"
 SCHEMA_VERSION = 1
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
-_PACKAGES = ("components", "kubeflow", "pipeline")
+# Top-level packages that steps execute; ServingCheck starts a server of `serving`.
+_PACKAGES = ("components", "kubeflow", "pipeline", "serving")
 
 
 @dataclasses.dataclass(frozen=True)
 class Prepared:
-    """A run that can start.
+    """Run that is ready to start.
 
-    `run_id`: its name in ML Metadata. `pipeline_root`: where artifacts go. `models`: where
-    versions are pushed. `config`, `facts`: JSON values of Config and DataFacts. `nodes`: the
-    graph's node ids in order. `ir`: TFX's intermediate representation, its proto's bytes in
-    base64: as JSON it could only be read with all libraries whose messages are in it.
+    Attributes:
+      run_id: the run's name in ML Metadata.
+      pipeline_root: folder or URI of the artifacts.
+      models: folder or URI of the model's versions.
+      config: JSON values of Config.
+      facts: JSON values of DataFacts.
+      nodes: the graph's node ids, in order.
+      ir: TFX's intermediate representation, the proto's bytes in base64. JSON could only be read
+        by a step that imports the libraries of all messages in it.
     """
 
     run_id: str
@@ -42,12 +48,12 @@ class Prepared:
 
 
 def run_folder(root: str, run_id: str) -> str:
-    """Where a run keeps what is its own: pipeline.json, and results in the end."""
+    """Return a run's own folder, with pipeline.json and at the end the results."""
     return join(root, "runs", run_id)
 
 
 def write(prepared: Prepared, folder: str) -> str:
-    """Writes pipeline.json, whole or not at all; returns where it is."""
+    """Write pipeline.json, completely or not at all; return its path."""
     path = join(folder, FILE)
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -59,38 +65,38 @@ def write(prepared: Prepared, folder: str) -> str:
 
 
 def read(path: str) -> Prepared:
-    """Reads pipeline.json.
+    """Read pipeline.json.
 
     Raises:
-      UsageError: it is not there, or was written by another version of the project.
-      DataError: it is damaged.
+      UsageError: the file is missing, or another version of the project wrote it.
+      DataError: the file is damaged.
     """
     try:
         content = json.loads(artifact_files.read_text(path))
     except (FileNotFoundError, ObjectMissing) as error:
         raise UsageError(
-            f"{path}: the run's first step left no pipeline here; is the pipeline root one place "
-            "that all steps share (a bucket, or a volume that each of them mounts)?"
+            f"{path}: no such file, though the run's first step has written one; is the pipeline "
+            "root shared by all steps (a bucket, or a volume that each of them mounts)?"
         ) from error
     except ValueError as error:
-        raise DataError(f"{path}: not JSON ({error}); start the run again") from error
+        raise DataError(f"{path}: not JSON ({error}); start a new run") from error
     if not isinstance(content, dict):
-        raise DataError(f"{path}: not what the first step writes; start the run again")
+        raise DataError(f"{path}: not written by a run's first step; start a new run")
     found = (content.pop("schema_version", None), content.pop("code", None))
     if found != (SCHEMA_VERSION, project_digest()):
         raise UsageError(
-            f"{path}: was prepared by another version of genreflow than runs here; give all steps "
+            f"{path}: prepared by another version of genreflow than this step's; give all steps "
             "the same image (a digest or a version, not a tag that moves), and start a new run"
         )
     names = {field.name for field in dataclasses.fields(Prepared)}
     if content.keys() != names:
-        raise DataError(f"{path}: not what the first step writes; start the run again")
+        raise DataError(f"{path}: not written by a run's first step; start a new run")
     return Prepared(**content)
 
 
 @functools.cache
 def project_digest() -> str:
-    """16 hex digits over the sources of all that runs in a step."""
+    """Return 16 hex digits over the sources of all code that a step may execute."""
     digest = hashlib.sha256()
     for package in _PACKAGES:
         for source in sorted((_ROOT / package).rglob("*.py")):
@@ -100,18 +106,15 @@ def project_digest() -> str:
 
 
 def check_shared_root(root: str, volume: str = "") -> None:
-    """Refuses a root that lies in a container's own file system.
+    """Check that a pipeline root is not in the container's own file system.
 
     Args:
       root: the pipeline root.
-      volume: where a volume is mounted, below which the root is made when it is not there;
-        "" for none.
+      volume: mount point of a volume, on which a missing root is created; "" for none.
 
     Raises:
-      UsageError: a relative path; or a folder that is not there, as no volume is mounted.
+      UsageError: the root is a relative path or a missing folder.
     """
-    from components.storage.uri import is_remote
-
     if is_remote(root):
         return
     if not os.path.isabs(root):
@@ -120,6 +123,6 @@ def check_shared_root(root: str, volume: str = "") -> None:
         os.makedirs(root, exist_ok=True)
     if not os.path.isdir(root):
         raise UsageError(
-            f"{root}: no such folder in this container; the pipeline root must lie on a volume "
-            "that every step mounts, or in a bucket"
+            f"{root}: no such folder in this container; the pipeline root must be in a bucket, or "
+            "on a volume that every step mounts"
         )

@@ -1,5 +1,4 @@
-"""What a step's log tells while its node works: how far it is, as a local run tells without a
-terminal."""
+"""Log and exit status of a step: messages, a node's progress, errors."""
 
 from __future__ import annotations
 
@@ -10,24 +9,62 @@ import pathlib
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
-from rich.console import Console
-
+from components.common.errors import UsageError
+from components.common.escape import printable
 from components.common.progress import EVENT_FILE_VARIABLE
-from pipeline.display.progress import RunDisplay
+from pipeline.process import failures
 
+# A retry of a step that exits with EXIT_USAGE would not help.
+EXIT_FAILED, EXIT_USAGE = 1, 2
 _POLL_SECONDS = 0.5
-# Wide enough for every line; who looks at a log wraps it.
-_WIDTH = 240
+# Wide enough for every line; log viewers wrap lines themselves.
+_WIDTH_CHARS = 240
+
+
+def say(text: str, *, node_id: str = "", file: TextIO | None = None) -> None:
+    """Print text to the step's log, each line after the program's name.
+
+    Args:
+      text: one or more lines; unprintable characters are escaped.
+      node_id: also printed before each line, unless "".
+      file: the stream; None for stdout.
+    """
+    begin = f"genreflow: {printable(node_id)}: " if node_id else "genreflow: "
+    for line in text.splitlines():
+        print(f"{begin}{printable(line)}", file=file, flush=True)
+
+
+def report_error(error: Exception, *, node_id: str = "") -> int:
+    """Print an error to stderr and return the step's exit status.
+
+    An error that the user cannot fix is printed with its traceback.
+
+    Args:
+      error: the error that ended the step.
+      node_id: printed before each line, unless "".
+    """
+    cause = failures.mendable(error)
+    if cause is None:
+        traceback.print_exc()
+    say(str(cause) if cause else failures.one_line(error), node_id=node_id, file=sys.stderr)
+    return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
 
 
 @contextlib.contextmanager
-def told(node_id: str) -> Iterator[None]:
-    """Prints what the node reports, in this process and in those that it starts: a line every 15
-    seconds with a rate and what remains."""
-    console = Console(file=sys.stdout, force_terminal=False, width=_WIDTH, color_system=None)
+def progress_lines(node_id: str) -> Iterator[None]:
+    """Print the progress that a node reports, here and in processes that it starts.
+
+    A line is printed every 15 seconds, with a rate and the remaining time.
+    """
+    from rich.console import Console
+
+    from pipeline.display.progress import RunDisplay
+
+    console = Console(file=sys.stdout, force_terminal=False, width=_WIDTH_CHARS, color_system=None)
     with tempfile.TemporaryDirectory(prefix="genreflow-events-") as folder:
         events = pathlib.Path(folder, "events.jsonl")
         events.touch()
@@ -53,7 +90,7 @@ def told(node_id: str) -> Iterator[None]:
 def _follow(
     events: pathlib.Path, over: threading.Event, show: Callable[[Mapping[str, Any]], None]
 ) -> None:
-    """Shows each event, and that time passes, until it is over and all are read."""
+    """Show each event, and ticks in between, until the node is over and all events are read."""
     with events.open(encoding="utf-8") as lines:
         partial = ""
         while True:

@@ -1,5 +1,4 @@
-"""What can be known, before anything heavy is imported, of a run on Vertex AI: what is wrong, and
-what the target cannot do."""
+"""Checks of a configuration for Vertex AI, and the limits of that target. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -8,99 +7,101 @@ import re
 from collections.abc import Callable
 
 from components.common.errors import UsageError
-from kubeflow.compile import checks as compile_checks
-from kubeflow.compile.names import FINISH, PREPARE
-from kubeflow.vertex import storage as vertex_storage
+from kubeflow.compile.checks import image_problems, output_problems, resource_problems
+from kubeflow.compile.node_steps import FINISH, PREPARE
+from kubeflow.vertex.storage import SCHEME, checked, in_bucket
 from pipeline.config.kubeflow import KubeflowSettings, StepResources
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 
 SUFFIXES = (".json",)
-# The label of GKE's nodes; Vertex AI writes its values in capitals and with "_".
+# GKE's node label; Vertex AI writes its values in capitals and with "_".
 ACCELERATOR_LABEL = "cloud.google.com/gke-accelerator"
 _GPU_RESOURCE = StepResources().gpu_resource
 _ACCELERATOR = re.compile(r"NVIDIA_[A-Z0-9_]{1,40}", re.ASCII)
-# What this target reads of the [kubeflow] table; of a step's resources it reads all but the last.
+# Keys of the [kubeflow] table that Vertex AI uses.
 _USED = frozenset(
     {"image", "pipeline_root", "environment", "retries", "retry_seconds", "resources"}
 )
-_OF_KUBERNETES = ("timeout_hours",)
+# Keys of a step's resources that Vertex AI does not use.
+_UNUSED_RESOURCES = ("timeout_hours",)
 
 LIMITS = (
-    "data: its list was read now; compile again when files change",
-    "run-time parameters: none; what --data-dir and --set say is compiled in",
-    "gate: knows no model that serves, so that holds_serving and already_serving are off",
-    "results: no results.json; the gate's decision.json and the report are their steps' outputs",
-    "cache: Vertex AI's own, which knows nothing of ML Metadata of other runs",
+    "data: listed while compiling; compile again when files change",
+    "run-time parameters: none; --data-dir and --set are compiled in",
+    "gate: does not know the serving model, so holds_serving and already_serving are off",
+    "results: no results.json; decision.json and the report are outputs of genregate and report",
+    "cache: Vertex AI's own; it does not know runs on other platforms",
 )
 
 
 def check(config: Config, settings: KubeflowSettings, mount: str, output: str = "") -> None:
-    """Refuses what cannot run on Vertex AI.
+    """Check a configuration for Vertex AI.
 
     Args:
-      config: with `dataset.data_dir` as the steps shall see it.
+      config: the configuration; `dataset.data_dir` is the folder as the steps see it.
       settings: the [kubeflow] table.
       mount: the folder whose subfolders are the buckets.
-      output: the file to write; "" where none is written yet.
+      output: the file to write; "" for none.
 
     Raises:
-      UsageError: one line for every problem.
+      UsageError: one line for each problem.
     """
     problems: list[str] = []
 
-    def must(right: bool, problem: str) -> None:
-        if not right:
+    def require(condition: bool, problem: str) -> None:
+        if not condition:
             problems.append(problem)
 
-    problems.extend(compile_checks.image_problems(settings))
+    problems.extend(image_problems(settings))
     try:
-        vertex_storage.checked(settings.pipeline_root)
+        checked(settings.pipeline_root)
     except UsageError as error:
         problems.append(f"kubeflow.pipeline_root: {error}")
-    _check_data(config, mount, must)
+    _check_data(config, mount, require)
     for key, path in _places(config):
-        must(
-            vertex_storage.in_bucket(path, mount),
-            f"{key} = {path!r}: must lie in a bucket, below {mount}, where Vertex AI mounts it",
+        require(
+            in_bucket(path, mount),
+            f"{key} = {path!r}: must be in a bucket, below {mount}, where Vertex AI mounts it",
         )
-    must(
+    require(
         config.beam.runner != "portable",
         'beam.runner = "portable": a step on Vertex AI writes to its own disk, which other '
-        'machines cannot; set "auto"',
+        'machines cannot reach; set "auto"',
     )
     for name, resources in settings.resources.items():
         problems.extend(_resource_problems(name, resources))
     node_ids = nodes.node_ids(config, resolves_serving=False)
-    problems.extend(compile_checks.resource_problems(settings, node_ids))
+    problems.extend(resource_problems(settings, node_ids))
     if output:
-        problems.extend(compile_checks.output_problems(output, SUFFIXES))
+        problems.extend(output_problems(output, SUFFIXES))
     if problems:
         raise UsageError("\n".join(problems))
 
 
-def _check_data(config: Config, mount: str, must: Callable[[bool, str], None]) -> None:
+def _check_data(config: Config, mount: str, require: Callable[[bool, str], None]) -> None:
     folder = config.dataset.data_dir
     how = (
-        f"give --data-dir {mount}/BUCKET/FOLDER (mounted here too: gcsfuse --implicit-dirs {mount})"
+        f"give --data-dir {mount}/BUCKET/FOLDER (mount it here with: gcsfuse --implicit-dirs "
+        f"{mount})"
     )
     if not folder:
         made = config.dataset.kind == "synthetic"
-        why = "the songs of synthetic data have to be there" if made else "it is read here"
-        must(False, f"no data folder, and {why} before the pipeline can be compiled; {how}")
-    elif folder.startswith(vertex_storage.SCHEME):
+        why = "the synthetic songs must exist" if made else "the data is read"
+        require(False, f"no data folder: {why} before the pipeline can be compiled; {how}")
+    elif folder.startswith(SCHEME):
         try:
-            vertex_storage.checked(folder)
+            checked(folder)
         except UsageError as error:
-            must(False, f"the data folder: {error}")
-    elif not vertex_storage.in_bucket(folder, mount):
-        must(False, f"{folder!r}: steps on Vertex AI cannot read this data folder; {how}")
+            require(False, f"the data folder: {error}")
+    elif not in_bucket(folder, mount):
+        require(False, f"{folder!r}: steps on Vertex AI cannot read this data folder; {how}")
     else:
-        must(os.path.isdir(folder), f"{folder!r}: no such folder here; {how}")
+        require(os.path.isdir(folder), f"{folder!r}: no such folder here; {how}")
 
 
 def _places(config: Config) -> list[tuple[str, str]]:
-    """Key and value of the other paths that steps use."""
+    """Return the key and value of the other paths that steps use."""
     weights = {name: model.weights for name, model in config.models.items()}
     found = [
         (f"models.{name}.weights", path)
@@ -120,19 +121,19 @@ def _resource_problems(name: str, resources: StepResources) -> list[str]:
         return [f"{key}.gpu_resource = {resources.gpu_resource!r}: Vertex AI has {_GPU_RESOURCE}"]
     if not _ACCELERATOR.fullmatch(accelerator(resources)):
         return [
-            f"{key}.gpus = {resources.gpus}: of which kind? Set {key}.node_selector = "
+            f"{key}.gpus = {resources.gpus}: the kind of GPU is unknown; set {key}.node_selector = "
             f'{{"{ACCELERATOR_LABEL}" = "nvidia-tesla-t4"}} (or nvidia-l4, ...)'
         ]
     return []
 
 
 def accelerator(resources: StepResources) -> str:
-    """The kind of GPU as Vertex AI names it, such as NVIDIA_TESLA_T4; "" unnamed."""
+    """Return Vertex AI's name of the kind of GPU, such as NVIDIA_TESLA_T4; "" for none."""
     return resources.node_selector.get(ACCELERATOR_LABEL, "").upper().replace("-", "_")
 
 
 def unused(settings: KubeflowSettings) -> list[str]:
-    """The keys that are set and that this target has no use for, sorted."""
+    """Return the keys that are set and that Vertex AI does not use, sorted."""
     plain = KubeflowSettings()
     keys = [
         f"kubeflow.{key}"
@@ -144,7 +145,7 @@ def unused(settings: KubeflowSettings) -> list[str]:
         if name in (PREPARE, FINISH):
             keys.append(at)
             continue
-        keys += [f"{at}.{key}" for key in _OF_KUBERNETES if getattr(resources, key)]
+        keys += [f"{at}.{key}" for key in _UNUSED_RESOURCES if getattr(resources, key)]
         labels = resources.node_selector.keys() - {ACCELERATOR_LABEL}
         if labels or (resources.node_selector and not resources.gpus):
             keys.append(f"{at}.node_selector")

@@ -1,8 +1,8 @@
-"""The graph as a pipeline of Vertex AI, by TFX's own KubeflowV2DagRunner.
+"""Compiler from the graph to a pipeline of Vertex AI, by TFX's own KubeflowV2DagRunner.
 
-TFX compiles the graph that every runner runs; what it does not say for Vertex AI (retries,
-variables, what is never cached, the schema's text) is added to its result. Steps run
-kubeflow.vertex.step. What this target cannot do is told by kubeflow.vertex.checks.
+TFX compiles the graph that every runner runs. This module adds what TFX leaves out for Vertex AI:
+retries, variables, uncached steps, and the schema's text. Steps run kubeflow.vertex.step. The
+limits of this target are listed in kubeflow.vertex.checks.
 """
 
 from __future__ import annotations
@@ -18,18 +18,10 @@ from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import join
-from kubeflow.compile import compiler, pods
-from kubeflow.compile.compiler import Step
-from kubeflow.compile.names import step_names
-from kubeflow.vertex import (
-    checks as vertex_checks,
-)
-from kubeflow.vertex import (
-    storage as vertex_storage,
-)
-from kubeflow.vertex import (
-    types as vertex_types,
-)
+from kubeflow.compile import pods
+from kubeflow.compile.checks import check_resources
+from kubeflow.compile.node_steps import NodeStep, step_names
+from kubeflow.vertex import artifact_types, checks, storage
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
@@ -41,35 +33,41 @@ COMMAND = ("python", "-m", "kubeflow.vertex.step")
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """What was written. `tracks`: how many the data has now; `models`: where versions go."""
+    """Result of compiling.
 
-    steps: list[Step]
+    Attributes:
+      steps: the steps of the nodes, in order.
+      tracks: number of tracks in the data.
+      models: folder of the model's versions.
+    """
+
+    steps: list[NodeStep]
     tracks: int
     models: str
 
 
 def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) -> Compiled:
-    """Writes the pipeline as a PipelineJob's JSON, whole or not at all. Reads the data.
+    """Write the pipeline as a PipelineJob's JSON, completely or not at all. Reads the data.
 
     Args:
-      config: with `dataset.data_dir` below the folder where buckets are mounted.
-      settings: where it runs.
+      config: the configuration; `dataset.data_dir` is below the folder of mounted buckets.
+      settings: the [kubeflow] table.
       output: path of the JSON file.
 
     Raises:
-      UsageError: what can be known to be wrong.
+      UsageError: a setting is invalid, or the file cannot be written.
       GenreflowError: the data cannot be used.
     """
-    mount = vertex_storage.mount_root(os.environ)
-    vertex_checks.check(config, settings, mount, output)
+    mount = storage.mount_root(os.environ)
+    checks.check(config, settings, mount, output)
     facts = _read_data(config)
     with quick_imports():
         from pipeline.graph import build as graph
         from pipeline.graph import inputs
 
-    root = vertex_storage.checked(settings.pipeline_root)
+    root = storage.checked(settings.pipeline_root)
     pushed = config.storage.push_destination
-    models = pushed or join(vertex_storage.path_of(root, mount), "serving_models")
+    models = pushed or join(storage.path_of(root, mount), "serving_models")
     config = _for_vertex(config, settings)
     with tempfile.TemporaryDirectory(prefix="genreflow-compile-") as folder:
         schema_file = inputs.write_schema(config, facts.genres, folder)
@@ -77,18 +75,20 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     places = inputs.Places(
         pipeline_root=root,
         models=join(models, MODEL_NAME),
-        clip_store="",  # on a bucket it would be slower than decoding
+        clip_store="",  # in a bucket it would be slower than decoding again
         schema_file=os.path.basename(schema_file),
     )
     pipeline = graph.create_pipeline(config, facts, places, resolves_serving=False)
     steps = _steps(pipeline)
-    compiler.check_resources(settings, steps)
-    _fit(pipeline, steps, settings)
-    _fit_validator(pipeline, config)
+    check_resources(settings, steps)
+    _adapt_nodes(pipeline, steps, settings)
+    _adapt_validator(pipeline, config)
     never_cached = [step.name for step in steps if step.node_id in nodes.NEVER_CACHED]
-    job = _compiled(pipeline, settings.image)
+    job = _run_compiler(pipeline, settings.image)
     names = {step.node_id: step.name for step in steps}
-    _complete(job["pipelineSpec"], settings, never_cached, names[nodes.IMPORT_SCHEMA_GEN], schema)
+    _complete_spec(
+        job["pipelineSpec"], settings, never_cached, names[nodes.IMPORT_SCHEMA_GEN], schema
+    )
     try:
         pathlib.Path(output).parent.mkdir(parents=True, exist_ok=True)
         artifact_files.write_text(output, json.dumps(job, indent=2, sort_keys=True) + "\n")
@@ -98,7 +98,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
 
 
 def _read_data(config: Config) -> DataFacts:
-    """What the graph needs to know of the data, which is checked as far as its lists tell."""
+    """Read and check the data; return the facts that the graph is built from."""
     from pipeline.prepare import preflight
     from pipeline.prepare.corpus import checked_facts, load_checked_corpus
 
@@ -107,36 +107,39 @@ def _read_data(config: Config) -> DataFacts:
 
 
 def _for_vertex(config: Config, settings: KubeflowSettings) -> Config:
-    """The configuration that the steps get: no rule that nothing can check."""
+    """Return the steps' configuration, without the gate's rule that Vertex AI cannot check."""
     return dataclasses.replace(
         pods.with_workers(config, settings),
         gate=dataclasses.replace(config.gate, holds_serving=False),
     )
 
 
-def _steps(pipeline: Any) -> list[Step]:
-    nodes = pipeline.components
-    names = step_names(node.id for node in nodes)
+def _steps(pipeline: Any) -> list[NodeStep]:
+    components = pipeline.components
+    names = step_names(node.id for node in components)
     return [
-        Step(node.id, names[node.id], tuple(sorted(before.id for before in node.upstream_nodes)))
-        for node in nodes
+        NodeStep(node.id, names[node.id], tuple(sorted(other.id for other in node.upstream_nodes)))
+        for node in components
     ]
 
 
-def _fit(pipeline: Any, steps: list[Step], settings: KubeflowSettings) -> None:
-    """Gives the nodes names and types that Vertex AI takes, and what each may use."""
+def _adapt_nodes(pipeline: Any, steps: list[NodeStep], settings: KubeflowSettings) -> None:
+    """Set each node's name, resources and artifact types to those that Vertex AI accepts."""
     for node, step in zip(pipeline.components, steps, strict=True):
         node.with_id(step.name)
         resources = _resources(settings.resources_of(step.node_id))
         if resources.ListFields():
             node.with_platform_config(resources)
         for channel in node.outputs.values():
-            channel.type = vertex_types.titled(channel.type)
+            channel.type = artifact_types.titled(channel.type)
 
 
-def _fit_validator(pipeline: Any, config: Config) -> None:
-    """A message as a parameter is a placeholder to TFX, which this runner of TFX refuses: it
-    gets the message itself, which becomes text, and an executor that reads that."""
+def _adapt_validator(pipeline: Any, config: Config) -> None:
+    """Let ExampleValidator take its validation message as text.
+
+    TFX wraps a message parameter in a placeholder, which its Vertex AI runner refuses. The bare
+    message becomes text when it is compiled, and kubeflow.vertex.validator parses that.
+    """
     from tfx.components import ExampleValidator
     from tfx.dsl.components.base import executor_spec
     from tfx.types.standard_component_specs import CUSTOM_VALIDATION_CONFIG_KEY
@@ -152,7 +155,7 @@ def _fit_validator(pipeline: Any, config: Config) -> None:
 
 
 def _resources(resources: StepResources) -> Any:
-    """PipelineContainerSpec.ResourceSpec: cores, and gigabytes of 10^9 bytes."""
+    """Return a PipelineContainerSpec.ResourceSpec; its memory is in gigabytes of 10^9 bytes."""
     from kfp.pipeline_spec import pipeline_spec_pb2
 
     spec = pipeline_spec_pb2.PipelineDeploymentConfig.PipelineContainerSpec.ResourceSpec()
@@ -161,12 +164,13 @@ def _resources(resources: StepResources) -> Any:
     if resources.memory:
         spec.memory_limit = amount(resources.memory) / 1e9
     if resources.gpus:
-        spec.accelerator.type = vertex_checks.accelerator(resources)
+        spec.accelerator.type = checks.accelerator(resources)
         spec.accelerator.count = resources.gpus
     return spec
 
 
-def _compiled(pipeline: Any, image: str) -> dict[str, Any]:
+def _run_compiler(pipeline: Any, image: str) -> dict[str, Any]:
+    """Return the PipelineJob that TFX's runner makes of a pipeline."""
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as runner
 
     job: dict[str, Any] = runner.KubeflowV2DagRunner(
@@ -177,16 +181,30 @@ def _compiled(pipeline: Any, image: str) -> dict[str, Any]:
     return job
 
 
-def _complete(
+def _complete_spec(
     spec: dict[str, Any],
     settings: KubeflowSettings,
     never_cached: list[str],
     schema_step: str,
     schema: str,
 ) -> None:
+    """Add to a PipelineSpec what TFX leaves out, in place.
+
+    Args:
+      spec: the PipelineSpec as JSON.
+      settings: the [kubeflow] table: retries and environment variables.
+      never_cached: names of the steps that always run.
+      schema_step: name of the step that imports the schema.
+      schema: the schema's text.
+
+    Raises:
+      UsageError: a genre or path contains Vertex AI's placeholder syntax.
+    """
     tasks = spec["root"]["dag"]["tasks"]
     if "{{$" in json.dumps([[task["inputs"] for task in tasks.values()], schema]):
-        raise UsageError("a genre or a path holds '{{$', which Vertex AI would replace; rename it")
+        raise UsageError(
+            "a genre or a path contains '{{$', which Vertex AI would replace; rename it"
+        )
     for name, task in tasks.items():
         if settings.retries:
             task["retryPolicy"] = {

@@ -1,4 +1,7 @@
-"""TFX's ExampleValidator on Vertex AI, whose parameters are numbers and texts (imports TFX)."""
+"""Executor of TFX's ExampleValidator on Vertex AI. Imports TFX.
+
+It has a module of its own because no other step may import TensorFlow Data Validation.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ from tfx.types.standard_component_specs import CUSTOM_VALIDATION_CONFIG_KEY
 
 
 class Executor(executor.Executor):  # type: ignore[misc]
-    """Makes a message of the text that the message became when the pipeline was compiled."""
+    """Executor that parses its validation message from text.
+
+    Parameters on Vertex AI are numbers and texts, so the compiler writes the message as text.
+    """
 
     def Do(  # noqa: N802  TFX's name
         self,

@@ -1,43 +1,102 @@
-"""`genreflow kubeflow compile`: the pipeline as a file for a cluster, or for Vertex AI."""
+"""`genreflow kubeflow compile`: write the pipeline as a file for a cluster or for Vertex AI."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import enum
 import json
 import os
 import shlex
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-from rich.console import Console
+import typer
 
-from components.common.errors import UsageError
-from genreflow.cli.quiet import quiet_stderr
-from pipeline.config.kubeflow import KubeflowSettings
-from pipeline.config.load import load_config, with_data_dir
-from pipeline.config.schema import Config
-from pipeline.display.text import escaped
+from genreflow.cli.exit import finish
+from genreflow.cli.kubeflow.common import print_fields
+from genreflow.cli.options import ConfigOption, SetOption
 
-_IMPORTING = "compiling (importing TFX, some 20 s)"
+if TYPE_CHECKING:
+    from pipeline.config.kubeflow import KubeflowSettings
+    from pipeline.config.schema import Config
+
+_IMPORTING = "compiling (importing TFX takes some 20 s)"
+
+
+class Backend(enum.Enum):
+    """Services that can run a compiled pipeline."""
+
+    KUBEFLOW = "kubeflow"
+    VERTEX = "vertex"
 
 
 def compile_pipeline(
-    name: str, *, image: str, target: str, output: str, data_dir: str, overrides: Sequence[str]
+    config: ConfigOption,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The file to write; missing folders are created [default: pipeline.yaml, or "
+            "pipeline.json for vertex].",
+        ),
+    ] = "",
+    image: Annotated[
+        str, typer.Option("--image", help="Image of every step [default: kubeflow.image].")
+    ] = "",
+    target: Annotated[
+        Backend, typer.Option("--target", help="Kubeflow Pipelines, or Vertex AI Pipelines.")
+    ] = Backend.KUBEFLOW,
+    data_dir: Annotated[
+        str,
+        typer.Option(
+            "--data-dir",
+            "-d",
+            help="The data set's folder: s3://bucket/folder, or a path on the steps' volume; with "
+            "--target vertex gs://bucket/folder or /gcs/bucket/folder [default: as configured, or "
+            "given at submit].",
+        ),
+    ] = "",
+    overrides: SetOption = None,
+) -> None:
+    """Write the pipeline as a file for Kubeflow or for Vertex AI.
+
+    The configuration needs a table [kubeflow] that says where the steps run: see
+    kubeflow/README.md. Each of its keys can also be given by --set, such as
+    --set kubeflow.pipeline_root=s3://bucket/genreflow.
+    """
+    finish(
+        _compile,
+        config,
+        image=image,
+        target=target,
+        output=output,
+        data_dir=data_dir,
+        overrides=overrides or [],
+    )
+
+
+def _compile(
+    name: str, *, image: str, target: Backend, output: str, data_dir: str, overrides: Sequence[str]
 ) -> int:
-    """Writes the pipeline of a configuration as a file; returns 0.
+    """Write the pipeline of a configuration as a file; return 0.
 
     Args:
-      name: of the configuration.
-      image: what every step runs; "" for the configuration's.
-      target: "kubeflow" or "vertex".
-      output: path of the file; "" for the target's usual name in this folder.
-      data_dir: in place of `dataset.data_dir`.
+      name: path of the configuration, or name of a shipped one.
+      image: image of every step; "" for the configuration's.
+      target: the service that will run the pipeline.
+      output: path of the file; "" for the target's usual name in the current folder.
+      data_dir: replaces `dataset.data_dir` unless "".
       overrides: keys and values of --set.
 
     Raises:
-      UsageError: what can be known to be wrong before anything runs.
-      GenreflowError: the data, which is read here for Vertex AI, cannot be used.
+      UsageError: a setting is invalid.
+      GenreflowError: the data cannot be used (it is read here for Vertex AI only).
     """
+    from pipeline.config.load import load_config
+
     config = load_config(name, overrides)
     if data_dir:
         dataset = dataclasses.replace(config.dataset, data_dir=data_dir)
@@ -45,76 +104,79 @@ def compile_pipeline(
     settings = config.kubeflow
     if image:
         settings = dataclasses.replace(settings, image=image)
-    if target == "vertex":
-        return _for_vertex(config, settings, output or "pipeline.json")
-    return _for_kubeflow(config, settings, output or "pipeline.yaml")
+    if target is Backend.VERTEX:
+        return _compile_for_vertex(config, settings, output or "pipeline.json")
+    return _compile_for_kubeflow(config, settings, output or "pipeline.yaml")
 
 
-def _for_kubeflow(config: Config, settings: KubeflowSettings, output: str) -> int:
-    from kubeflow.compile import checks as compile_checks
-    from kubeflow.compile import compiler
+def _compile_for_kubeflow(config: Config, settings: KubeflowSettings, output: str) -> int:
+    from genreflow.cli.quiet import quiet_stderr
+    from kubeflow.compile import checks, compiler
+    from pipeline.config.load import with_data_dir
 
-    compile_checks.check(config, settings, output)  # before the seconds that TFX takes
-    _warn(compile_checks.image_warning(settings.image))
+    checks.check(config, settings, output)  # before the seconds that TFX takes
+    _warn(checks.image_warning(settings.image))
     config = with_data_dir(config, "")
     with quiet_stderr() as console, console.status(_IMPORTING):
         steps = compiler.compile_pipeline(config, settings, output)
     submit = shlex.join(["genreflow", "kubeflow", "submit", output])
     data = config.dataset.data_dir
     if config.dataset.kind == "synthetic":
-        data = data or "songs that the first step makes"
+        data = data or "songs that the first step generates"
     elif not data:
         submit += " -p data_dir=s3://BUCKET/FOLDER"
-    _print(
-        f"compiled   {escaped(os.path.abspath(output))}: {len(steps)} nodes, and the steps that "
-        "prepare and finish a run",
-        f"image      {escaped(settings.image)}",
-        f"root       {escaped(settings.pipeline_root)}",
-        f"data       {escaped(data or 'none: give it with submit -p data_dir=...')}",
-        f"next       {escaped(submit)} --host URL --service-account NAME",
+    print_fields(
+        {
+            "compiled": f"{os.path.abspath(output)}: {len(steps)} nodes, and the steps that "
+            "prepare and finish a run",
+            "image": settings.image,
+            "root": settings.pipeline_root,
+            "data": data or "none yet; give it with submit -p data_dir=...",
+            "next": f"{submit} --host URL --service-account NAME",
+        }
     )
     return 0
 
 
-def _for_vertex(config: Config, settings: KubeflowSettings, output: str) -> int:
-    from kubeflow.compile import checks as compile_checks
-    from kubeflow.vertex import (
-        checks as vertex_checks,
-    )
-    from kubeflow.vertex import (
-        compiler as vertex,
-    )
-    from kubeflow.vertex import (
-        storage as vertex_storage,
-    )
+def _compile_for_vertex(config: Config, settings: KubeflowSettings, output: str) -> int:
+    from components.common.errors import UsageError
+    from components.common.escape import printable
+    from genreflow.cli.quiet import quiet_stderr
+    from kubeflow.compile.checks import image_warning
+    from kubeflow.vertex import checks, compiler, storage
+    from pipeline.config.load import with_data_dir
 
-    mount = vertex_storage.mount_root(os.environ)
-    # What is no URI stays what it is, to be told with all the rest.
+    mount = storage.mount_root(os.environ)
+    # An invalid URI is kept as it is: the checks report it together with all other problems.
     with contextlib.suppress(UsageError):
-        folder = vertex_storage.path_of(config.dataset.data_dir, mount)
+        folder = storage.path_of(config.dataset.data_dir, mount)
         config = with_data_dir(config, folder)
-    vertex_checks.check(config, settings, mount, output)
-    _warn(compile_checks.image_warning(settings.image))
+    checks.check(config, settings, mount, output)
+    _warn(image_warning(settings.image))
     with quiet_stderr() as console, console.status(_IMPORTING):
-        done = vertex.compile_pipeline(config, settings, output)
+        compiled = compiler.compile_pipeline(config, settings, output)
     path = os.path.abspath(output)
-    unused = vertex_checks.unused(settings)
-    _print(
-        f"compiled   {escaped(path)}: {len(done.steps)} steps for Vertex AI",
-        f"image      {escaped(settings.image)}",
-        f"root       {escaped(settings.pipeline_root)}",
-        f"data       {escaped(config.dataset.data_dir)}: {done.tracks} tracks",
-        f"models     {escaped(done.models)}",
-        "limits     of this target:",
-        *(f"  - {limit}" for limit in vertex_checks.LIMITS),
-        *([f"  - not used on Vertex AI: {escaped(', '.join(unused))}"] if unused else []),
-        f"next       {escaped(_submission(path))}",
+    print_fields(
+        {
+            "compiled": f"{path}: {len(compiled.steps)} steps for Vertex AI",
+            "image": settings.image,
+            "root": settings.pipeline_root,
+            "data": f"{config.dataset.data_dir}: {compiled.tracks} tracks",
+            "models": compiled.models,
+            "limits": "of this target:",
+        }
     )
+    limits = list(checks.LIMITS)
+    if unused := checks.unused(settings):
+        limits.append(f"not used on Vertex AI: {', '.join(unused)}")
+    for limit in limits:
+        print(f"  - {printable(limit)}")
+    print_fields({"next": _vertex_command(path)})
     return 0
 
 
-def _submission(path: str) -> str:
-    """The line that runs the file on Vertex AI, but for what only its user knows."""
+def _vertex_command(path: str) -> str:
+    """Return the command that runs a file on Vertex AI, with the user's own values in capitals."""
     program = (
         "from google.cloud.aiplatform import PipelineJob; "
         f'PipelineJob(display_name="genreflow", template_path={json.dumps(path)}, '
@@ -124,12 +186,10 @@ def _submission(path: str) -> str:
 
 
 def _warn(problem: str) -> None:
+    from rich.console import Console
+
+    from pipeline.display.text import escaped
+
     if problem:
         console = Console(stderr=True)
         console.print(f"[yellow]warning:[/] {escaped(problem)}", highlight=False, soft_wrap=True)
-
-
-def _print(*lines: str) -> None:
-    out = Console()
-    for line in lines:
-        out.print(line, highlight=False, soft_wrap=True)

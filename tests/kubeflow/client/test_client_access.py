@@ -46,8 +46,8 @@ def test_pages_are_the_hosts_own_unless_the_interface_is_elsewhere() -> None:
         ("https://host:0", "not a URL"),
         ("https://[::1", "not a URL"),
         ("https://a b", "not a URL"),
-        ("https://host/#/runs", "leave away what begins with '?' or '#'"),
-        ("https://host/?ns=a", "leave away what begins with '?' or '#'"),
+        ("https://host/#/runs", "remove the part that begins with '?' or '#'"),
+        ("https://host/?ns=a", "remove the part that begins with '?' or '#'"),
     ],
 )  # fmt: skip
 def test_hosts_that_are_none_are_told(host: str, words: str) -> None:
@@ -69,7 +69,9 @@ def test_hosts_that_are_none_are_told(host: str, words: str) -> None:
 def test_a_password_in_the_url_is_refused_and_not_repeated(host: str) -> None:
     with pytest.raises(UsageError) as caught:
         access_of("", "", "", {"KF_PIPELINES_ENDPOINT": host})
-    assert "KF_PIPELINES_ENDPOINT: no name and password in the URL" in str(caught.value)
+    assert "KF_PIPELINES_ENDPOINT: a URL with a name or password is not allowed" in str(
+        caught.value
+    )
     assert "secret" not in str(caught.value)
 
 
@@ -84,9 +86,11 @@ def test_a_certificate_has_to_be_there_and_to_be_of_use(tmp_path: pathlib.Path) 
         access_of(HOST, "", str(tmp_path / "none.pem"), {})
     path = tmp_path / "text.pem"
     path.write_text("no certificate")
-    with pytest.raises(UsageError, match=r"--ca-cert .*text\.pem: holds no certificate"):
+    with pytest.raises(UsageError, match=r"--ca-cert .*text\.pem: contains no PEM certificate"):
         access_of(HOST, "", str(path), {})
-    with pytest.raises(UsageError, match="--ca-cert is of TLS, and --host http://localhost"):
+    with pytest.raises(
+        UsageError, match="--ca-cert is for https:// only, and --host is http://localhost"
+    ):
         access_of("http://localhost", "", "x", {})
 
 
@@ -110,7 +114,7 @@ def test_a_token_goes_nowhere_else_in_the_clear(host: str) -> None:
     assert access_of(host, "", "", {}).token is None
     with pytest.raises(UsageError) as caught:
         access_of(host, "", "", {"KF_PIPELINES_TOKEN": "abcdef"})
-    assert "the token of KF_PIPELINES_TOKEN would go there unencrypted" in str(caught.value)
+    assert "the token of KF_PIPELINES_TOKEN would be sent unencrypted" in str(caught.value)
     assert "abcdef" not in str(caught.value)
 
 
@@ -118,7 +122,7 @@ def test_a_token_goes_nowhere_else_in_the_clear(host: str) -> None:
 def test_what_is_no_token_is_told_without_it(value: str) -> None:
     with pytest.raises(UsageError) as caught:
         access_of(HOST, "", "", {"KF_PIPELINES_TOKEN": value})
-    assert str(caught.value).startswith("KF_PIPELINES_TOKEN: not a token")
+    assert str(caught.value).startswith("KF_PIPELINES_TOKEN: not a valid token")
     assert value not in str(caught.value)
 
 
@@ -153,7 +157,7 @@ def test_a_file_that_holds_no_token_is_told(content: bytes, tmp_path: pathlib.Pa
     path.write_bytes(content)
     with pytest.raises(UsageError) as caught:
         access_of(HOST, "", "", {"KF_PIPELINES_SA_TOKEN_PATH": str(path)})
-    assert f"KF_PIPELINES_SA_TOKEN_PATH: {path}: not a token" in str(caught.value)
+    assert f"KF_PIPELINES_SA_TOKEN_PATH: {path}: not a valid token" in str(caught.value)
 
 
 def test_a_token_is_in_no_picture_of_its_objects() -> None:
@@ -197,14 +201,14 @@ def test_five_and_six_fields_are_understood(typed: str, meant: str) -> None:
         ("0 0 0 * * 7", 'day of the week "7": must be from 0 to 6'),
         ("0 0 0 * * sunday", "must be from 0 to 6"),
         ("0 0 5-3 * * *", "the range ends before it begins"),
-        ("0 */0 * * * *", "a step of 0 never ends"),
-        ("0 *-5 * * * *", "a range has a number before and after its -"),
+        ("0 */0 * * * *", "the step must not be 0"),
+        ("0 *-5 * * * *", "a range needs a number before and after its -"),
         ("0 1, 2 * * *", "only numbers, names"),
         ("0 -1 3 * * *", "only numbers, names"),
         ("0 0 L * * *", "must be from 0 to 23"),
-        ("* 0 3 * * *", "the first of six fields are seconds"),
-        ("*/10 0 3 * * *", "the first of six fields are seconds"),
-        ("0,30 0 3 * * *", "the first of six fields are seconds"),
+        ("* 0 3 * * *", "the first of six fields is the second"),
+        ("*/10 0 3 * * *", "the first of six fields is the second"),
+        ("0,30 0 3 * * *", "the first of six fields is the second"),
     ],
 )
 def test_schedules_that_kubeflow_refuses_are_told_early(typed: str, words: str) -> None:

@@ -51,9 +51,9 @@ def test_a_run_is_what_was_typed(
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     assert result.stdout == (
-        "submitted  the first, of experiment Genres\n"
+        "submitted  the first (experiment Genres)\n"
         f"run        {RUN_ID}\n"
-        f"look       {kubeflow_api.url}/#/runs/details/{RUN_ID}\n"
+        f"page       {kubeflow_api.url}/#/runs/details/{RUN_ID}\n"
         f"next       genreflow kubeflow watch {RUN_ID} --host {kubeflow_api.url}\n"
     )
     assert result.stderr == ""
@@ -111,7 +111,7 @@ def test_programs_read_json(kubeflow_api: KubeflowApi, compiled_pipeline: pathli
     }
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url, "--json", "--watch")
     assert result.exit_code == 2
-    assert "--watch and --json: one of the two" in result.stderr
+    assert "--watch and --json exclude each other" in result.stderr
 
 
 def test_with_many_users_everything_is_in_the_namespace(
@@ -137,7 +137,8 @@ def test_with_many_users_everything_is_in_the_namespace(
 
         result = typed("runs", "--host", api.url)
         assert result.exit_code == 2
-        assert "has many users: give --namespace (or KF_PIPELINES_NAMESPACE)" in result.stderr
+        assert "has many users: give your profile's namespace" in result.stderr
+        assert "--namespace (or KF_PIPELINES_NAMESPACE)" in result.stderr
     finally:
         server.shutdown()
         server.server_close()
@@ -174,10 +175,10 @@ def test_a_token_of_a_file_is_sent(
         (["FILE", "-p", "epochs=3"],
          "has no such parameter; it has data_dir, overrides, pipeline_root, push_destination"),
         (["FILE", "-p", "overrides=3"], "a JSON object is needed"),
-        (["FILE", "--experiment", ""], "--experiment : 1 to 128 characters are needed"),
+        (["FILE", "--experiment", ""], "--experiment : 1 to 128 characters on one line are needed"),
         (["FILE", "--experiment", "a" * 129], "1 to 128 characters"),
         (["FILE", "--run-name", "a\nb"], "--run-name a\\x0ab: 1 to 128 characters"),
-        (["FILE", "--service-account", "Runner"], "--service-account Runner: no name"),
+        (["FILE", "--service-account", "Runner"], "--service-account Runner: not a valid name"),
         (["FILE", "--host", "localhost:8080"], "--host localhost:8080: not a URL"),
     ],
 )  # fmt: skip
@@ -205,7 +206,7 @@ def test_an_answer_that_got_lost_does_not_mean_that_nothing_runs(
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert "cannot be reached" in result.stderr
-    assert "whether it was started nevertheless is not known" in result.stderr
+    assert "it may have been started nevertheless; check before you retry" in result.stderr
     assert len(kubeflow_api.of("POST", "/runs")) == 1, "a second one would train twice"
 
 
@@ -216,9 +217,8 @@ def test_what_kubeflow_refuses_is_told_in_its_words_made_harmless(
     kubeflow_api.in_the_way["/runs"] = [failure((3, 400), said)]
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
     assert result.exit_code == 1
-    assert (
-        f"{kubeflow_api.url} refuses (400): Invalid input error: \\x1b[2Jno such" in result.stderr
-    )
+    refusal = "refused the request (400): Invalid input error: \\x1b[2Jno such"
+    assert f"{kubeflow_api.url} {refusal}" in result.stderr
     assert "[red]here[/red]xxx" in result.stderr
     assert len(result.stderr) < 600
 
@@ -236,10 +236,10 @@ def test_a_schedule_is_what_was_typed(
     assert result.exit_code == 0, result.output
     identifier = "0f0f0f0f-1111-4222-8333-444444444444"
     assert result.stdout == (
-        "scheduled  weekly, of experiment genreflow\n"
-        "when       0 0 3 * * 1  (in UTC, unless the cluster was told another time zone)\n"
+        "scheduled  weekly (experiment genreflow)\n"
+        "when       0 0 3 * * 1  (UTC, unless the cluster has another time zone)\n"
         f"id         {identifier}\n"
-        f"look       {kubeflow_api.url}/#/recurringrun/details/{identifier}  (stop it there too)\n"
+        f"page       {kubeflow_api.url}/#/recurringrun/details/{identifier}  (stop it there too)\n"
         f"next       genreflow kubeflow runs --experiment genreflow --host {kubeflow_api.url}\n"
     )
     [sent] = kubeflow_api.schedules
@@ -329,7 +329,7 @@ def test_those_of_one_experiment(kubeflow_api: KubeflowApi) -> None:
     assert [one["run_id"] for one in json.loads(result.stdout)] == ["run-003", "run-001"]
     result = typed("runs", "--host", kubeflow_api.url, "--experiment", "even")
     assert result.exit_code == 1
-    assert "--experiment even: there is none of that name" in result.stderr
+    assert "--experiment even: there is no experiment of this name" in result.stderr
     assert kubeflow_api.of("POST", "/experiments") == []
 
 

@@ -61,8 +61,8 @@ def test_nothing_listens_there() -> None:
     result = typed("runs", "--host", f"http://127.0.0.1:{port}")
     assert result.exit_code == 1
     assert (
-        f"http://127.0.0.1:{port}: nothing listens there (connection refused); does kubectl "
-        "port-forward run?" in result.stderr
+        f"http://127.0.0.1:{port}: nothing listens there (connection refused); is kubectl "
+        "port-forward running?" in result.stderr
     )
 
 
@@ -73,14 +73,14 @@ def test_no_machine_has_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", unknown)
     result = typed("runs", "--host", "https://kubeflow.example.org")
     assert result.exit_code == 1
-    assert "https://kubeflow.example.org: no machine of that name is known here" in result.stderr
+    assert "https://kubeflow.example.org: unknown host name; check the address" in result.stderr
 
 
 def test_nobody_answers_in_time(listening: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "TIMEOUT", (0.2, 0.2))
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", (0.2, 0.2))
     result = typed("runs", "--host", f"http://127.0.0.1:{listening}")
     assert result.exit_code == 1
-    assert f"http://127.0.0.1:{listening}: no answer in time" in result.stderr
+    assert f"http://127.0.0.1:{listening}: the request timed out" in result.stderr
 
 
 def test_an_answer_that_breaks_off(kubeflow_api: KubeflowApi) -> None:
@@ -94,8 +94,8 @@ def test_tls_where_there_is_none(kubeflow_api: KubeflowApi) -> None:
     host = kubeflow_api.url.replace("http://", "https://")
     result = typed("runs", "--host", host)
     assert result.exit_code == 1
-    assert f"{host}: no TLS as it should be" in result.stderr
-    assert "is it http://?" in result.stderr
+    assert f"{host}: TLS failed" in result.stderr
+    assert "should the address begin with http://?" in result.stderr
 
 
 def test_tls_that_fails_in_the_midst(
@@ -110,7 +110,7 @@ def test_tls_that_fails_in_the_midst(
     monkeypatch.setattr(urllib3.PoolManager, "request", broken)
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1
-    assert f"{kubeflow_api.url}: no TLS as it should be (bad record mac)" in result.stderr
+    assert f"{kubeflow_api.url}: TLS failed (bad record mac)" in result.stderr
 
 
 def test_a_certificate_has_to_be_trusted(
@@ -126,7 +126,9 @@ def test_a_certificate_has_to_be_trusted(
             result = typed("runs", "--host", api.url, *options)
             assert result.exit_code == 1
             assert f"{api.url}: its certificate is not trusted" in result.stderr
-            assert "--ca-cert FILE names the authority that signed it" in result.stderr
+            assert (
+                "the certificate of the authority that signed it as --ca-cert FILE" in result.stderr
+            )
         assert api.requests == []
         trusting = CliRunner().invoke(
             app, ["kubeflow", "runs", "--host", api.url, "--ca-cert", str(tls_files.ca)]
@@ -140,8 +142,8 @@ def test_a_certificate_has_to_be_trusted(
 @pytest.mark.parametrize(
     ("token", "words"),
     [
-        ("", "asks for a token (401): Request header error: there is no user identity; "
-             "set KF_PIPELINES_TOKEN, or KF_PIPELINES_SA_TOKEN_PATH"),
+        ("", "requires a token (401): Request header error: there is no user identity; "
+             "set KF_PIPELINES_TOKEN, or set KF_PIPELINES_SA_TOKEN_PATH"),
         (TOKEN, "refuses the token of KF_PIPELINES_TOKEN (401): Request header error: there is no "
                 "user identity; it has expired"),
     ],
@@ -222,7 +224,7 @@ def test_a_run_that_is_not_there(kubeflow_api: KubeflowApi) -> None:
         f"{kubeflow_api.url}: no such run no-such-run: Failed to get a run: "
         "ResourceNotFoundError: Run no-such-run not found" in result.stderr
     )
-    assert "the run goes on" not in result.stderr
+    assert "the run continues" not in result.stderr
 
 
 @pytest.mark.parametrize("run_id", ["../pipelines", "a b", "", "x" * 129, "-a", "a\x1b[2J", "é"])
@@ -252,9 +254,9 @@ def test_what_is_another_server_is_told(answer: Answer, kubeflow_api: KubeflowAp
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert (
-        f"{kubeflow_api.url}: what answers is not the API of Kubeflow Pipelines 2; does it want a "
-        "token (KF_PIPELINES_TOKEN), and is that its address (in a full Kubeflow it ends in "
-        "/pipeline)?" in result.stderr
+        f"{kubeflow_api.url}: the response is not from the API of Kubeflow Pipelines 2; does it "
+        "need a token (KF_PIPELINES_TOKEN), and is the address right (in a full Kubeflow it ends "
+        "in /pipeline)?" in result.stderr
     )
     assert "<" not in result.stderr
 
@@ -265,7 +267,7 @@ def test_a_session_that_ends_between_two_requests(
     kubeflow_api.in_the_way["/runs"] = [Answer(LOGIN_PAGE, 200, "text/html")]
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
     assert result.exit_code == 1
-    assert "what answers is not the API" in result.stderr
+    assert "the response is not from the API" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -283,9 +285,9 @@ def test_a_server_that_fails_is_told(status: int, kubeflow_api: KubeflowApi) -> 
     kubeflow_api.in_the_way["/runs"] = [page, failure((13, status), "InternalServerError: no disk")]
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1
-    assert result.stderr == f"genreflow: {kubeflow_api.url} fails ({status})\n"
+    assert result.stderr == f"genreflow: {kubeflow_api.url} failed ({status})\n"
     result = typed("runs", "--host", kubeflow_api.url)
-    assert f"fails ({status}): InternalServerError: no disk\n" in result.stderr
+    assert f"failed ({status}): InternalServerError: no disk\n" in result.stderr
 
 
 @pytest.mark.parametrize("content", ["no json", "5", "{}", "[", b"\xff"])

@@ -9,8 +9,8 @@ import pytest
 
 from components.common.errors import GenreflowError
 from kubeflow.client import watching
-from kubeflow.client.errors import PassingError
-from kubeflow.client.run_state import Run, Step
+from kubeflow.client.errors import UnavailableError
+from kubeflow.client.run_state import Run, RunStep
 
 CREATED = datetime.datetime(2026, 11, 26, 8, tzinfo=datetime.timezone.utc)
 
@@ -22,7 +22,7 @@ def later(seconds: float) -> datetime.datetime:
 # Lines
 
 
-def one(state: str, *steps: Step, finished: datetime.datetime | None = None) -> Run:
+def one(state: str, *steps: RunStep, finished: datetime.datetime | None = None) -> Run:
     return Run("1", "n", state, CREATED, finished, steps)
 
 
@@ -33,9 +33,9 @@ def lines(before: Run | None, after: Run, now: float) -> list[str]:
 def test_the_first_look_says_what_has_happened_until_then_in_its_order() -> None:
     after = one(
         "running",
-        Step("B", "running", later(40)),
-        Step("A", "succeeded", later(1), later(31)),
-        Step("C", "waiting"),
+        RunStep("B", "running", later(40)),
+        RunStep("A", "succeeded", later(1), later(31)),
+        RunStep("C", "waiting"),
     )
     assert lines(None, after, 90) == [
         "    0:00  run: running",
@@ -45,9 +45,11 @@ def test_the_first_look_says_what_has_happened_until_then_in_its_order() -> None
 
 
 def test_only_what_changed_is_said() -> None:
-    before = one("running", Step("A", "running", later(1)), Step("B", "waiting"))
+    before = one("running", RunStep("A", "running", later(1)), RunStep("B", "waiting"))
     assert lines(before, before, 50) == []
-    after = one("running", Step("A", "succeeded", later(1), later(3700)), Step("B", "starting"))
+    after = one(
+        "running", RunStep("A", "succeeded", later(1), later(3700)), RunStep("B", "starting")
+    )
     assert lines(before, after, 3705) == [
         " 1:01:40  A: succeeded after 1:01:39",
         " 1:01:45  B: starting",
@@ -55,16 +57,16 @@ def test_only_what_changed_is_said() -> None:
 
 
 def test_another_attempt_is_a_change_the_first_one_is_none() -> None:
-    before = one("running", Step("A", "running", later(1), attempts=0))
-    first = one("running", Step("A", "running", later(1), attempts=1))
-    second = one("running", Step("A", "running", later(1), attempts=2))
+    before = one("running", RunStep("A", "running", later(1), attempts=0))
+    first = one("running", RunStep("A", "running", later(1), attempts=1))
+    second = one("running", RunStep("A", "running", later(1), attempts=2))
     assert lines(before, first, 50) == []
     assert lines(first, second, 50) == ["    0:50  A: running (attempt 2)"]
 
 
 def test_the_end_comes_last() -> None:
-    before = one("running", Step("A", "running", later(1)), Step("B", "waiting"))
-    after = one("failed", Step("A", "failed", later(1), later(9)), Step("B", "not run"),
+    before = one("running", RunStep("A", "running", later(1)), RunStep("B", "waiting"))
+    after = one("failed", RunStep("A", "failed", later(1), later(9)), RunStep("B", "not run"),
                 finished=later(8))  # fmt: skip
     assert lines(before, after, 20) == [
         "    0:09  A: failed after 0:08",
@@ -88,16 +90,16 @@ def test_durations_are_read_as_on_a_clock(seconds: float, text: str) -> None:
 
 def test_a_log_is_that_of_the_pod_or_of_all_of_the_run() -> None:
     found = one("failed")
-    assert watching.log_command(found, Step("A", "failed", pod="p-1"), "mine") == (
+    assert watching.log_command(found, RunStep("A", "failed", pod="p-1"), "mine") == (
         "kubectl logs -n mine p-1 -c main"
     )
-    assert watching.log_command(found, Step("A", "failed"), "mine") == (
+    assert watching.log_command(found, RunStep("A", "failed"), "mine") == (
         "kubectl logs -n mine -l pipeline/runid=1 -c main --prefix --tail 50"
     )
 
 
 def test_a_pods_name_that_is_a_command_is_none_when_it_is_typed() -> None:
-    step = Step("A", "failed", pod="$(rm -rf ~);")
+    step = RunStep("A", "failed", pod="$(rm -rf ~);")
     assert watching.log_command(one("failed"), step, "mine") == (
         "kubectl logs -n mine '$(rm -rf ~);' -c main"
     )
@@ -152,21 +154,21 @@ def test_a_run_that_is_over_needs_one_look() -> None:
 
 
 def test_failures_of_the_network_pass_and_are_told_once() -> None:
-    gone = PassingError("http://h: nothing listens there")
+    gone = UnavailableError("http://h: nothing listens there")
     script = Script([one("running"), gone, gone, one("running"), gone, one("succeeded")])
     assert script.follow().state == "succeeded"
     assert script.complaints == [
-        "http://h: nothing listens there; trying again for 1:00",
-        "answers again after 0:10",
-        "http://h: nothing listens there; trying again for 1:00",
-        "answers again after 0:05",
+        "http://h: nothing listens there; retrying for 1:00",
+        "responding again after 0:10",
+        "http://h: nothing listens there; retrying for 1:00",
+        "responding again after 0:05",
     ]
     assert script.shown[1] == ("running", "running")
 
 
 def test_patience_ends() -> None:
-    script = Script([one("running"), PassingError("http://h: no answer in time")])
-    with pytest.raises(GenreflowError, match="no answer in time; given up after 1:00"):
+    script = Script([one("running"), UnavailableError("http://h: the request timed out")])
+    with pytest.raises(GenreflowError, match="the request timed out; gave up after 1:00"):
         script.follow()
     assert script.now == 5 + 60
     assert len(script.complaints) == 1

@@ -64,11 +64,11 @@ def test_steps_go_from_waiting_to_their_end(spec: Any) -> None:
         "Finish": "waiting",
     }
     prepare, trainer, *_ = found.steps
-    assert (prepare.begun, prepare.ended, prepare.attempts) == (later(5), later(30), 1)
+    assert (prepare.started, prepare.finished, prepare.attempts) == (later(5), later(30), 1)
     assert prepare.pod == "genreflow-x7k2p-system-container-impl-102"
     # What comes after a step is its child too, and no attempt of it.
     assert trainer.pod == "genreflow-x7k2p-system-container-impl-202"
-    assert (trainer.begun, trainer.ended) == (later(35), None)
+    assert (trainer.started, trainer.finished) == (later(35), None)
 
 
 def test_a_pod_without_a_place_is_pending(spec: Any) -> None:
@@ -161,7 +161,7 @@ def test_a_run_that_only_its_exit_handler_saved_has_failed(spec: Any) -> None:
     assert found.is_over
     assert not found.succeeded
     assert watching.verdict(found) == (
-        "failed after 0:51: Trainer.vgg16. Kubeflow calls it succeeded, by its last step alone"
+        "failed after 0:51: Trainer.vgg16. Kubeflow reports it as succeeded, by its last step alone"
     )
 
 
@@ -197,7 +197,7 @@ def test_times_that_have_not_come_are_none(time: str, spec: Any) -> None:
     answer = {**run("1", "RUNNING", nodes, spec=spec), "finished_at": time}
     found = understood(answer)
     assert found.finished is None
-    assert (found.steps[0].begun, found.steps[0].ended) == (later(5), None)
+    assert (found.steps[0].started, found.steps[0].finished) == (later(5), None)
 
 
 def test_messages_are_taken_where_they_are(spec: Any) -> None:

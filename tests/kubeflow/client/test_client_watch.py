@@ -117,7 +117,7 @@ def test_a_failed_run_says_which_step_why_and_where_its_log_is(
         "  ✗ Trainer.vgg16 failed (attempt 2) after 11:09: main: Error (exit code 137): "
         "\\x1b[31mOOMKilled",
         "    log: kubectl logs -n kubeflow genreflow-x7k2p-system-container-impl-203 -c main",
-        f"look       {kubeflow_api.url}/#/runs/details/{RUN_ID}",
+        f"page       {kubeflow_api.url}/#/runs/details/{RUN_ID}",
     ]
     assert "Pusher" not in result.stdout
 
@@ -136,7 +136,7 @@ def test_the_exit_status_is_the_runs_where_kubeflow_calls_a_failed_one_succeeded
     kubeflow_api.runs[RUN_ID] = [{**failed(spec), "state": "SUCCEEDED"}]
     result = typed("watch", RUN_ID, "--host", kubeflow_api.url)
     assert result.exit_code == 1
-    assert "Kubeflow calls it succeeded, by its last step alone" in result.stdout
+    assert "Kubeflow reports it as succeeded, by its last step alone" in result.stdout
 
 
 def test_submit_may_watch_what_it_started(
@@ -169,12 +169,12 @@ def test_failures_that_pass_are_told_and_waited_for(kubeflow_api: KubeflowApi, s
     result = typed("watch", RUN_ID, "--host", kubeflow_api.url, "--interval", "0.2")
     assert result.exit_code == 0, result.output
     assert (
-        f"{kubeflow_api.url} fails (503): upstream connect error; trying again for 5:00\n"
+        f"{kubeflow_api.url} failed (503): upstream connect error; retrying for 5:00\n"
         in result.stdout
     )
-    assert "answers again after 0:0" in result.stdout
-    assert result.stdout.count("trying again") == 1
-    assert result.stdout.index("answers again") < result.stdout.index("Prepare: succeeded")
+    assert "responding again after 0:0" in result.stdout
+    assert result.stdout.count("retrying") == 1
+    assert result.stdout.index("responding again") < result.stdout.index("Prepare: succeeded")
 
 
 def test_patience_ends_with_1(
@@ -184,9 +184,9 @@ def test_patience_ends_with_1(
     kubeflow_api.in_the_way[f"/runs/{RUN_ID}"] = [failure((14, 503), "gone")] * 1000
     result = typed("watch", RUN_ID, "--host", kubeflow_api.url, "--interval", "0.2")
     assert result.exit_code == 1
-    assert "fails (503): gone; given up after 0:0" in result.stderr
+    assert "failed (503): gone; gave up after 0:0" in result.stderr
     again = f"genreflow kubeflow watch {RUN_ID} --host {kubeflow_api.url}"
-    assert result.stderr.endswith(f"the run goes on; watch it again: {again}\n")
+    assert result.stderr.endswith(f"the run continues; watch it again with: {again}\n")
 
 
 def test_a_token_that_expires_ends_it_at_once(kubeflow_api: KubeflowApi, spec: Any) -> None:
@@ -196,7 +196,7 @@ def test_a_token_that_expires_ends_it_at_once(kubeflow_api: KubeflowApi, spec: A
     result = typed("watch", RUN_ID, "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert "(401): token expired" in result.stderr
-    assert "the run goes on; watch it again: genreflow kubeflow watch" in result.stderr
+    assert "the run continues; watch it again with: genreflow kubeflow watch" in result.stderr
 
 
 def test_ctrl_c_leaves_the_run_alone(kubeflow_api: KubeflowApi, spec: Any) -> None:
@@ -214,7 +214,7 @@ def test_ctrl_c_leaves_the_run_alone(kubeflow_api: KubeflowApi, spec: Any) -> No
         process.kill()
     said = "".join(lines)
     assert status == 130, said
-    assert "no longer watched; the run goes on. Watch it again: " in said
+    assert "stopped watching; the run continues. Watch it again with: " in said
     assert said.endswith(f"genreflow kubeflow watch {RUN_ID} --host {kubeflow_api.url}\n")
     assert "Traceback" not in said
     assert {request.method for request in kubeflow_api.requests} == {"GET"}
@@ -243,7 +243,7 @@ def test_at_a_terminal_a_table_moves(kubeflow_api: KubeflowApi, spec: Any) -> No
         os.close(ours)
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.decode())
     assert status == 0, text
-    assert text.startswith("⠋ asking Kubeflow")
+    assert text.startswith("⠋ connecting to Kubeflow")
     seen = [
         text.index(re.search(pattern, text)[0])  # type: ignore[index]
         for pattern in (

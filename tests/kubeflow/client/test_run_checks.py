@@ -83,8 +83,8 @@ def test_synthetic_songs_need_a_root_on_the_volume() -> None:
          '-p overrides: training.epochs = "3": must be a whole number from 1 to 10000'),
         ("overrides", '{"dataset.data_dir": "s3://bucket/x"}', "give -p data_dir=..."),
         ("overrides", '{"storage.push_destination": "s3://bucket/x"}', "-p push_destination=..."),
-        ("overrides", '{"kubeflow.retries": 3}', "-p overrides: kubeflow: is compiled in"),
-        ("overrides", '{"serving.check": false}', "which steps there are (ServingCheck)"),
+        ("overrides", '{"kubeflow.retries": 3}', "-p overrides: [kubeflow] is compiled in"),
+        ("overrides", '{"serving.check": false}', "but steps are compiled in: ServingCheck"),
         ("overrides", '{"models.ffnn.l2": 0.1}', ""),
     ],
 )  # fmt: skip

@@ -14,8 +14,10 @@ from components.common.errors import UsageError
 from genreflow.cli.app import app
 from kubeflow.compile import checks as compile_checks
 from kubeflow.compile import compiler
-from pipeline.config.kubeflow import StepResources
+from kubeflow.compile.node_steps import NodeStep
+from pipeline.config.kubeflow import KubeflowSettings, StepResources
 from pipeline.config.load import load, shipped_config
+from pipeline.config.schema import Config
 from pipeline.graph.nodes import node_ids
 
 RIGHT = {
@@ -54,8 +56,8 @@ def test_what_is_right_passes() -> None:
     ("changes", "words"),
     [
         ({"image": ""}, "no image"),
-        ({"image": "Not An Image"}, "no reference of an image"),
-        ({"image": "registry.example.org/Genreflow:1.2"}, "all but the tag is in lower case"),
+        ({"image": "Not An Image"}, "not an image reference"),
+        ({"image": "registry.example.org/Genreflow:1.2"}, "only the tag may have capitals"),
         ({"pipeline_root": ""}, "not shared between steps"),
         ({"pipeline_root": "/tmp/root"}, "not shared between steps"),
         ({**VOLUME, "pipeline_root": "/genreflow/../tmp"}, "not shared between steps"),
@@ -71,8 +73,8 @@ def test_what_is_right_passes() -> None:
         ({"dataset.data_dir": "gs://bucket/fma"}, "the data folder = gs://bucket/fma: only"),
         ({**VOLUME, "storage.push_destination": "/models"}, "storage.push_destination = '/models'"),
         ({"metadata": ""}, "kubeflow.metadata: "),
-        ({"metadata_secret": ""}, "no Secret is named"),
-        ({"metadata": "sqlite:///tmp/x.sqlite"}, "must lie on the volume"),
+        ({"metadata_secret": ""}, "kubeflow.metadata_secret: not set"),
+        ({"metadata": "sqlite:///tmp/x.sqlite"}, "must be on the volume"),
     ],
 )  # fmt: skip
 def test_what_cannot_run_is_refused_by_its_key(changes: dict[str, str], words: str) -> None:
@@ -93,11 +95,11 @@ def test_synthetic_songs_need_a_volume() -> None:
 
 def test_resources_of_what_is_no_node_are_refused() -> None:
     config = load(shipped_config("fma_small"))
-    steps = [compiler.Step("Trainer.ffnn", "trainer-ffnn", ())]
+    steps = [NodeStep("Trainer.ffnn", "trainer-ffnn", ())]
     for key in ("Trainer", "Trainer.ffnn", "default", "prepare"):
-        compiler.check_resources(_with(config, key), steps)
+        compile_checks.check_resources(_with(config, key), steps)
     with pytest.raises(UsageError, match=r"kubeflow\.resources\.Traner: no such node"):
-        compiler.check_resources(_with(config, "Traner"), steps)
+        compile_checks.check_resources(_with(config, "Traner"), steps)
 
 
 def test_they_are_told_without_tfx_by_the_configuration_alone() -> None:
@@ -119,7 +121,7 @@ def test_they_are_told_without_tfx_by_the_configuration_alone() -> None:
     assert "ServingModel" not in nodes
 
 
-def _with(config: compiler.Config, key: str) -> compiler.KubeflowSettings:
+def _with(config: Config, key: str) -> KubeflowSettings:
     return dataclasses.replace(config.kubeflow, resources={key: StepResources(cpu="1")})
 
 
@@ -154,7 +156,7 @@ def test_what_cannot_be_written_is_told_by_the_name_that_was_typed(
     assert told(tmp_path / "made" / "later" / "p.yml") == ""
     for name in ("pipeline", "p.txt", "p.yaml.gz", ".yaml"):
         assert told(name) == f"{name}: the file's name must end in .yaml or .yml"
-    assert told(tmp_path / "folder.yaml").endswith("folder.yaml: is a folder; name a file")
+    assert told(tmp_path / "folder.yaml").endswith("folder.yaml: is a folder; give a file")
     for name in (tmp_path / "file" / "p.yaml", "/proc/none/p.yaml"):
         assert told(name).startswith(f"{name}: cannot be written: ")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.yaml"]
@@ -202,7 +204,7 @@ def test_data_that_are_lacking_are_told_with_how_to_give_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines, warnings = told_of_a_compiled(monkeypatch, "-o", "my file.yaml")
-    assert "data       none: give it with submit -p data_dir=..." in lines
+    assert "data       none yet; give it with submit -p data_dir=..." in lines
     assert lines[-1] == (
         "next       genreflow kubeflow submit 'my file.yaml' -p data_dir=s3://BUCKET/FOLDER "
         "--host URL --service-account NAME"
@@ -212,13 +214,15 @@ def test_data_that_are_lacking_are_told_with_how_to_give_them(
     assert "data       s3://bucket/fma" in lines
     assert "data_dir" not in lines[-1]
     lines, _ = told_of_a_compiled(monkeypatch, name="demo", **VOLUME)
-    assert "data       songs that the first step makes" in lines
+    assert "data       songs that the first step generates" in lines
     assert "data_dir" not in lines[-1]
 
 
 def test_an_image_that_moves_is_warned_of_and_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     lines, warning = told_of_a_compiled(monkeypatch, image="registry.example.org/g:latest")
-    assert warning.startswith("warning: image registry.example.org/g:latest: the tag latest means")
+    assert warning.startswith(
+        "warning: image registry.example.org/g:latest: the tag latest may mean"
+    )
     assert lines[0].startswith("compiled ")
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from components.common.errors import UsageError
 from kubeflow.client import package, run_checks
-from kubeflow.compile import names
+from kubeflow.compile import node_steps
 from pipeline.config.load import load, shipped_config
 from pipeline.graph.nodes import node_ids
 from tests import support
@@ -165,7 +165,7 @@ def test_each_node_is_a_step_with_the_graphs_dependencies(compiled: Compiled) ->
     }  # fmt: skip
     assert compiled.steps.keys() == {"prepare", "finish", *nodes}
     known = node_ids(load(shipped_config("demo")))
-    assert set(names.step_names(known).values()) == nodes, "what is known without TFX"
+    assert set(node_steps.step_names(known).values()) == nodes, "what is known without TFX"
     for node in nodes:
         assert "prepare" in compiled.before(node)
     assert compiled.before("datacheck") >= {"examplevalidator", "spectrogramgen"}

@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from genreflow.cli.kubeflow.commands import app
+from genreflow.cli.kubeflow.app import app
 from kubeflow.client import access
 from kubeflow.compile import checks as compile_checks
 from kubeflow.compile import pods

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import typer.main
 
-from genreflow.cli.kubeflow.commands import app
+from genreflow.cli.kubeflow.app import app
 from kubeflow.compile import pods
 from pipeline.config.kubeflow import amount
 from pipeline.config.load import load, shipped_config

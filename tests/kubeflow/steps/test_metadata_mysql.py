@@ -39,18 +39,18 @@ def test_no_password_is_a_mistake_that_names_the_variable(mariadb: MariaDb) -> N
 @pytest.mark.parametrize(
     ("url", "password", "words"),
     [
-        (f"mysql://{USER}@127.0.0.1:{{port}}/{DATABASE}", "wrong", "server answers, and refuses"),
+        (f"mysql://{USER}@127.0.0.1:{{port}}/{DATABASE}", "wrong", "server refused the connection"),
         (f"mysql://{USER}@127.0.0.1:{{port}}/other", PASSWORD, "Access denied for user"),
         (
             f"mysql://stranger@127.0.0.1:{{port}}/{DATABASE}",
             PASSWORD,
-            "server answers, and refuses",
+            "server refused the connection",
         ),
-        (f"mysql://{USER}@127.0.0.1:1/{DATABASE}", PASSWORD, r"nothing answers at 127\.0\.0\.1:1 "),
+        (f"mysql://{USER}@127.0.0.1:1/{DATABASE}", PASSWORD, r"no response from 127\.0\.0\.1:1 "),
         (
             f"mysql://{USER}@nowhere.invalid/{DATABASE}",
             PASSWORD,
-            r"nothing answers at nowhere\.invalid",
+            r"no response from nowhere\.invalid",
         ),
     ],
 )

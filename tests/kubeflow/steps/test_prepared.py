@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 
+import grimp
 import pytest
 
 from components.common.errors import DataError, UsageError
+from components.serving_check import server_process
 from kubeflow.steps import prepared
 from kubeflow.steps.prepared import Prepared
 
@@ -25,7 +28,7 @@ def test_what_is_written_is_read(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_root_that_is_not_shared_is_said_to_be(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(UsageError, match="all steps share"):
+    with pytest.raises(UsageError, match="shared by all steps"):
         prepared.read(str(tmp_path / "pipeline.json"))
     with pytest.raises(UsageError, match="volume"):
         prepared.check_shared_root(str(tmp_path / "not-mounted"))
@@ -60,7 +63,7 @@ def test_another_version_of_the_project_is_refused(
 def test_a_damaged_file_is_refused(tmp_path: pathlib.Path, text: str) -> None:
     path = tmp_path / "pipeline.json"
     path.write_text(text)
-    with pytest.raises(DataError, match="start the run again"):
+    with pytest.raises(DataError, match="start a new run"):
         prepared.read(str(path))
 
 
@@ -69,10 +72,23 @@ def test_a_file_with_other_fields_is_refused(tmp_path: pathlib.Path) -> None:
     content = json.loads(path.read_text())
     del content["facts"]
     path.write_text(json.dumps(content))
-    with pytest.raises(DataError, match="start the run again"):
+    with pytest.raises(DataError, match="start a new run"):
         prepared.read(str(path))
 
 
 def test_the_projects_digest_is_of_its_sources() -> None:
     assert prepared.project_digest() == prepared.project_digest.__wrapped__()
     assert len(prepared.project_digest()) == 16
+
+
+def test_the_projects_digest_covers_the_packages_that_steps_import() -> None:
+    graph = grimp.build_graph(
+        "components", "configs", "genreflow", "kubeflow", "pipeline", "serving", cache_dir=None
+    )
+    roots = {
+        *graph.find_descendants("kubeflow.steps"),
+        *(name for name in graph.modules if re.fullmatch(r"components\..*executor", name)),
+        server_process.SERVER[-1],
+    }
+    imported = roots.union(*(graph.find_upstream_modules(root) for root in roots))
+    assert {name.partition(".")[0] for name in imported} == set(prepared._PACKAGES)

@@ -19,7 +19,7 @@ def test_what_a_node_reports_is_printed_whichever_process_it_is_from(
     monkeypatch.setattr("pipeline.display.progress.PLAIN_SECONDS", 0.0)
     monkeypatch.delenv(EVENT_FILE_VARIABLE, raising=False)
     numbers = {"loss": 1.25, "accuracy": 0.5, "val_loss": None, "val_accuracy": None}
-    with step_log.told("Trainer.ffnn"):
+    with step_log.progress_lines("Trainer.ffnn"):
         progress.report("training", architecture="ffnn", note="begins [anew]")
         program = (
             "from components.common import progress\n"
@@ -37,6 +37,6 @@ def test_what_a_node_reports_is_printed_whichever_process_it_is_from(
 
 def test_an_error_ends_it_and_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EVENT_FILE_VARIABLE, "of somebody else")
-    with pytest.raises(KeyError), step_log.told("Pusher"):
+    with pytest.raises(KeyError), step_log.progress_lines("Pusher"):
         raise KeyError("x")
     assert os.environ[EVENT_FILE_VARIABLE] == "of somebody else"

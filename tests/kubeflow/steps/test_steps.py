@@ -34,7 +34,7 @@ def test_a_step_without_the_runs_pipeline_says_that_the_root_must_be_shared(
     assert node(tmp_path, ir=str(tmp_path / "pipeline.json")) == 2
     told = capsys.readouterr().err
     assert "genreflow: Trainer.ffnn: " in told
-    assert "all steps share" in told
+    assert "shared by all steps" in told
     assert "Traceback" not in told
 
 
@@ -137,7 +137,7 @@ def test_what_can_be_known_is_told_before_the_imports(
     def never() -> None:
         raise AssertionError("TFX would be imported now")
 
-    monkeypatch.setattr("pipeline.process.imports.suit_tensorflow", never)
+    monkeypatch.setattr("kubeflow.steps.run_node.suit_tensorflow", never)
     monkeypatch.delenv("GENREFLOW_METADATA_PASSWORD", raising=False)
     options = {
         "--node-id": "Nope", "--pipeline-ir": written(tmp_path), "--metadata": "mysql://u@db/g",

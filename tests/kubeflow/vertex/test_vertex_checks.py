@@ -55,21 +55,21 @@ def test_what_is_right_passes(mount: pathlib.Path) -> None:
     ("override", "words"),
     [
         ('kubeflow.image=""', "no image"),
-        ('kubeflow.image="Not An Image"', "no reference of an image"),
-        ('kubeflow.pipeline_root=""', "no URI such as gs://bucket/folder"),
-        ("kubeflow.pipeline_root=gs://bucket", "no URI such as gs://bucket/folder"),
-        ("kubeflow.pipeline_root=gs://bucket/a/../b", "no URI such as gs://bucket/folder"),
+        ('kubeflow.image="Not An Image"', "not an image reference"),
+        ('kubeflow.pipeline_root=""', "not a URI such as gs://bucket/folder"),
+        ("kubeflow.pipeline_root=gs://bucket", "not a URI such as gs://bucket/folder"),
+        ("kubeflow.pipeline_root=gs://bucket/a/../b", "not a URI such as gs://bucket/folder"),
         ("kubeflow.pipeline_root=gs://Bucket/a",
-         "kubeflow.pipeline_root: 'gs://Bucket/a': 'Bucket' is no bucket's name (3 to 63 of a-z"),
-        ("kubeflow.pipeline_root=gs://b/x", "'b' is no bucket's name"),
-        ("kubeflow.pipeline_root=gs://", "no URI such as gs://bucket/folder"),
-        ("kubeflow.pipeline_root=s3://bucket/a", "no URI such as gs://bucket/folder"),
-        ("kubeflow.pipeline_root=/genreflow/root", "no URI such as gs://bucket/folder"),
+         "kubeflow.pipeline_root: 'gs://Bucket/a': 'Bucket' is not a bucket name (3 to 63 of a-z"),
+        ("kubeflow.pipeline_root=gs://b/x", "'b' is not a bucket name"),
+        ("kubeflow.pipeline_root=gs://", "not a URI such as gs://bucket/folder"),
+        ("kubeflow.pipeline_root=s3://bucket/a", "not a URI such as gs://bucket/folder"),
+        ("kubeflow.pipeline_root=/genreflow/root", "not a URI such as gs://bucket/folder"),
         ("storage.push_destination=s3://bucket/models", "storage.push_destination = 's3:"),
-        ("storage.push_destination=/models", "must lie in a bucket"),
-        ("models.vgg16.weights=/weights.h5", "models.vgg16.weights = '/weights.h5': must lie in"),
+        ("storage.push_destination=/models", "must be in a bucket"),
+        ("models.vgg16.weights=/weights.h5", "models.vgg16.weights = '/weights.h5': must be in"),
         ("beam.runner=portable", "which other machines cannot"),
-        ("kubeflow.resources.Trainer={gpus=1}", "of which kind?"),
+        ("kubeflow.resources.Trainer={gpus=1}", "the kind of GPU is unknown"),
         ('kubeflow.resources.Trainer={gpus=1,gpu_resource="amd.com/gpu"}', "Vertex AI has nvidia"),
         ("kubeflow.resources.Traner.cpu='1'", "kubeflow.resources.Traner: no such node"),
         ("kubeflow.resources.ServingModel.cpu='1'", "no such node"),
@@ -85,7 +85,7 @@ def test_what_cannot_run_is_refused_by_its_key(
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ("", "no data folder, and it is read here"),
+        ("", "no data folder: the data is read"),
         ("/data/fma", "steps on Vertex AI cannot read this data folder"),
         ("s3://bucket/fma", "steps on Vertex AI cannot read this data folder"),
         ("{mount}/bucket/../../data", "steps on Vertex AI cannot read this data folder"),
@@ -100,7 +100,7 @@ def test_data_that_no_step_can_read_is_refused(mount: pathlib.Path, data: str, w
 
 def test_synthetic_songs_have_to_be_there(mount: pathlib.Path) -> None:
     (line,) = complaints(mount, name="demo", data="")
-    assert "synthetic data have to be there" in line
+    assert "the synthetic songs must exist" in line
 
 
 def test_settings_that_only_kubernetes_has_are_told() -> None:
@@ -151,7 +151,7 @@ def test_uris_and_paths_are_each_others() -> None:
     "uri", ["gs://bbb/../../etc", "gs://b/../x", "gs://bucket/a//b", "gs://../etc/x", "gs://"]
 )
 def test_no_uri_leads_out_of_its_bucket(uri: str) -> None:
-    with pytest.raises(UsageError, match=r"no URI such as|is no bucket's name"):
+    with pytest.raises(UsageError, match=r"not a URI such as|is not a bucket name"):
         vertex_storage.path_of(uri, "/gcs")
 
 
@@ -164,7 +164,7 @@ def test_the_command_tells_all_at_once_with_status_2() -> None:
     result = CliRunner().invoke(app, [*arguments, "--data-dir", "gs://BUCKET/x", "-o", "p.yaml"])
     assert result.exit_code == 2
     assert len(result.stderr.splitlines()) == 4
-    assert "the data folder: 'gs://BUCKET/x': 'BUCKET' is no bucket's name" in result.stderr
+    assert "the data folder: 'gs://BUCKET/x': 'BUCKET' is not a bucket name" in result.stderr
     assert "p.yaml: the file's name must end in .json" in result.stderr
 
 

@@ -18,10 +18,10 @@ from google.protobuf import json_format
 from components.artifacts import types as artifacts
 from components.common.errors import UsageError
 from components.synthesis import write_corpus
-from kubeflow.compile import names
+from kubeflow.compile import node_steps
+from kubeflow.vertex import artifact_types
 from kubeflow.vertex import compiler as vertex
 from kubeflow.vertex import storage as vertex_storage
-from kubeflow.vertex import types as vertex_types
 from pipeline.config.load import load, with_data_dir
 from pipeline.graph.nodes import node_ids
 
@@ -102,7 +102,7 @@ def test_kfps_proto_reads_it(job: Any) -> None:
 
 def test_its_nodes_are_those_that_are_known_without_tfx(folder: pathlib.Path, tasks: Any) -> None:
     known = node_ids(load(folder / "config.toml"), resolves_serving=False)
-    assert set(names.step_names(known).values()) == tasks.keys()
+    assert set(node_steps.step_names(known).values()) == tasks.keys()
 
 
 def test_vertex_ais_client_takes_it(folder: pathlib.Path, job: Any) -> None:
@@ -136,7 +136,7 @@ def test_there_is_a_step_for_every_node_but_the_resolver(tasks: Any) -> None:
 def test_every_class_that_it_names_can_be_imported(job: Any, containers: dict[str, Any]) -> None:
     own = {
         title: f"{kind.__module__}.{kind.__name__}"
-        for title, kind in vertex_types.own_types().items()
+        for title, kind in artifact_types.own_types().items()
     }
     titles = set()
     for component in job["pipelineSpec"]["components"].values():
@@ -157,7 +157,7 @@ def test_tfxs_entry_point_makes_artifacts_of_the_right_class(job: Any) -> None:
     from kfp.pipeline_spec import pipeline_spec_pb2 as proto
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_entrypoint_utils as entry
 
-    vertex_types.register()
+    artifact_types.register()
     outputs = job["pipelineSpec"]["components"]["spectrogramgen"]["outputDefinitions"]
     told = {
         key: proto.ArtifactList(
@@ -213,7 +213,7 @@ def test_the_schema_is_in_the_file(tasks: Any, containers: dict[str, Any]) -> No
 
 
 def test_text_that_vertex_ai_would_replace_is_refused(folder: pathlib.Path) -> None:
-    with pytest.raises(UsageError, match=r"holds '\{\{\$'"):
+    with pytest.raises(UsageError, match=r"contains '\{\{\$'"):
         compiled(folder, "x.json", f"storage.push_destination={folder}/gcs/bucket/{{{{$.x}}}}")
     assert not (folder / "x.json").exists()
 

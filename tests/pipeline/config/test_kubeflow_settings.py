@@ -8,7 +8,7 @@ import pytest
 
 from components.common.errors import UsageError
 from kubeflow.compile import pods
-from kubeflow.compile.names import step_names
+from kubeflow.compile.node_steps import step_names
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.load import load, shipped_config
 
@@ -77,7 +77,7 @@ def test_two_nodes_never_become_one_step() -> None:
 
 @pytest.mark.parametrize("node", ["...", "x" * 41])
 def test_a_name_that_kubernetes_refuses_is_refused(node: str) -> None:
-    with pytest.raises(UsageError, match="no name for a step"):
+    with pytest.raises(UsageError, match="cannot name a step"):
         step_names([node])
 
 

@@ -1,8 +1,8 @@
-"""The project's own artifact types as Vertex AI names them.
+"""Names of the project's artifact types on Vertex AI.
 
-Vertex AI takes a type's name as `namespace.Title` alone, and TFX's entry point would import that
-as a module and a class. So the pipeline says `genreflow.Report`, and a step tells the entry
-point which class that is.
+Vertex AI accepts a type's name only as `namespace.Title`, which TFX's entry point would import as a
+module and a class. So the pipeline names a type `genreflow.Report`, and each step tells the entry
+point the class of that name.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ NAMESPACE = "genreflow"
 
 
 def own_types() -> dict[str, Any]:
-    """Title to class, of components.artifacts.types. Imports TFX."""
+    """Return the classes of components.artifacts.types by title. Imports TFX."""
     from tfx.types.artifact import Artifact
 
     from components.artifacts import types as artifacts
@@ -27,7 +27,7 @@ def own_types() -> dict[str, Any]:
 
 
 def titled(kind: Any) -> Any:
-    """An artifact type under the name that Vertex AI takes; others are as they were."""
+    """Return an artifact type with the name that Vertex AI accepts; others unchanged."""
     for title, own in own_types().items():
         if kind is own:
             return type(own.__name__, (own,), {"TYPE_NAME": title})
@@ -35,7 +35,7 @@ def titled(kind: Any) -> Any:
 
 
 def register() -> None:
-    """Lets TFX's entry point find the classes."""
+    """Register the titles, so that TFX's entry point finds the classes."""
     from tfx.orchestration.kubeflow.v2 import compiler_utils
 
     for title, own in own_types().items():

@@ -1,0 +1,20 @@
+"""The `genreflow kubeflow` command group. Importing this module must stay instant."""
+
+from __future__ import annotations
+
+import typer
+
+from genreflow.cli.kubeflow.compile import compile_pipeline
+from genreflow.cli.kubeflow.runs import runs
+from genreflow.cli.kubeflow.schedule import schedule
+from genreflow.cli.kubeflow.submit import submit
+from genreflow.cli.kubeflow.watch import watch
+
+app = typer.Typer(
+    help="The same pipeline on Kubeflow Pipelines.", no_args_is_help=True, rich_markup_mode=None
+)
+app.command("compile")(compile_pipeline)
+app.command()(submit)
+app.command()(schedule)
+app.command()(runs)
+app.command()(watch)

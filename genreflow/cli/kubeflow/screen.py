@@ -1,0 +1,196 @@
+"""A followed run on the screen: a live table at a terminal, else one line for each change.
+
+Imports rich and the client's modules, so commands import it late.
+"""
+
+from __future__ import annotations
+
+import datetime
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from components.common.errors import GenreflowError
+from components.common.escape import printable
+from genreflow.cli.exit import EXIT_FAILED, EXIT_INTERRUPTED
+from kubeflow.client import watching
+from kubeflow.client.errors import NotFoundError
+from kubeflow.client.run_state import Run, RunStep
+from pipeline.display.text import escaped
+
+if TYPE_CHECKING:
+    from kubeflow.client.client import Client
+
+_STYLES = {
+    "succeeded": "green",
+    "failed": "red",
+    "running": "cyan",
+    "canceled": "yellow",
+    "canceling": "yellow",
+    "waiting": "dim",
+    "not run": "dim",
+}
+
+
+def state_mark(state: str) -> str:
+    """Return a state in its colour, as rich's markup."""
+    style = _STYLES.get(state)
+    return f"[{style}]{escaped(state)}[/]" if style else escaped(state)
+
+
+def follow(client: Client, run_id: str, *, command: str, interval_s: float) -> int:
+    """Follow a run on the screen until it is over; return the exit status.
+
+    Args:
+      client: connected to the Kubeflow that has the run.
+      run_id: the run's id.
+      command: a command line that follows the run again.
+      interval_s: seconds between two requests.
+
+    Raises:
+      GenreflowError: there is no such run, or Kubeflow has not responded for minutes.
+    """
+    console = Console(highlight=False)
+    screen = _LiveTable(console) if console.is_terminal else _ChangeLines(console)
+    try:
+        with screen:
+            run = watching.follow(
+                lambda: client.run(run_id),
+                screen.show,
+                screen.warn,
+                sleep=time.sleep,
+                monotonic=time.monotonic,
+                interval_s=interval_s,
+                patience_s=watching.PATIENCE_SECONDS,
+            )
+    except NotFoundError:
+        raise
+    except GenreflowError as error:
+        raise GenreflowError(
+            f"{error}\nthe run continues; watch it again with: {command}"
+        ) from error
+    except KeyboardInterrupt:
+        print(
+            f"\nstopped watching; the run continues. Watch it again with: {printable(command)}",
+            flush=True,
+        )
+        return EXIT_INTERRUPTED
+    _print_result(console, client, run)
+    return 0 if run.succeeded else EXIT_FAILED
+
+
+def _print_result(console: Console, client: Client, run: Run) -> None:
+    style = "green" if run.succeeded else "red"
+    _print(console, f"[{style}]{escaped(watching.verdict(run))}[/]")
+    if run.message and not run.succeeded:
+        _print(console, f"  {escaped(run.message)}")
+    for step in run.failed_steps:
+        why = f": {step.message}" if step.message else ""
+        _print(
+            console,
+            f"  [red]✗[/] {escaped(step.name)} {escaped(watching.step_text(step) + why)}",
+        )
+        _print(
+            console,
+            f"    log: {escaped(watching.log_command(run, step, client.pods_namespace))}",
+        )
+    if not run.succeeded:
+        _print(console, f"page       {escaped(client.access.run_page(run.run_id))}")
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True)
+
+
+class _ChangeLines:
+    """Screen for logs and pipes: prints a line for each change."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def __enter__(self) -> _ChangeLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, before: Run | None, run: Run) -> None:
+        for change in watching.changes(before, run, _now()):
+            _print(self._console, escaped(watching.line(change)))
+        sys.stdout.flush()
+
+    def warn(self, text: str) -> None:
+        _print(self._console, f"          {escaped(text)}")
+        sys.stdout.flush()
+
+
+class _LiveTable:
+    """Screen for terminals: a live table of all steps and their durations."""
+
+    def __init__(self, console: Console) -> None:
+        self._run: Run | None = None
+        self._warning = ""
+        self._live = Live(
+            console=console,
+            refresh_per_second=2,
+            get_renderable=self._render,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+
+    def __enter__(self) -> _LiveTable:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, before: Run | None, run: Run) -> None:
+        self._run, self._warning = run, ""
+        self._live.refresh()
+
+    def warn(self, text: str) -> None:
+        self._warning = text
+        self._live.refresh()
+
+    def _render(self) -> Group:
+        parts: list[Table | Text] = []
+        if self._run:
+            parts.append(steps_table(self._run, _now()))
+        if self._warning:
+            parts.append(Text(printable(self._warning), style="yellow"))
+        return Group(*parts)
+
+
+def steps_table(run: Run, now: datetime.datetime) -> Table:
+    """Return a table of a run's steps at the time `now`."""
+    took = ((run.finished or now) - run.created).total_seconds() if run.created else 0
+    title = f"{escaped(run.name)}: {state_mark(run.state)}  {watching.clock(took)}"
+    found = Table(title=title, title_justify="left", title_style="")
+    for column in ("step", "state", "took"):
+        found.add_column(column, justify="right" if column == "took" else "left")
+    for step in run.steps:
+        found.add_row(escaped(step.name), _state(step), _took(step, now))
+    return found
+
+
+def _state(step: RunStep) -> str:
+    attempt = f" (attempt {step.attempts})" if step.attempts > 1 else ""
+    return state_mark(step.state) + attempt
+
+
+def _took(step: RunStep, now: datetime.datetime) -> str:
+    return (
+        watching.clock(((step.finished or now) - step.started).total_seconds())
+        if step.started
+        else ""
+    )
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.timezone.utc)
