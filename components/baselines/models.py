@@ -16,7 +16,7 @@ from components.common.probabilities import are_probabilities
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
 
-# Work for one thread; see `threads`.
+# Number of training clips for which one more thread pays off.
 CLIPS_PER_THREAD = 5000
 
 

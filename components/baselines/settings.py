@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt, Le
 BaselineName = Literal[
     "dummy", "knn", "svm", "logistic", "random_forest", "gradient_boosting", "xgboost"
 ]
-# In the order of every table.
+# The order of every table.
 BASELINES: tuple[BaselineName, ...] = get_args(BaselineName)
 
 

@@ -32,7 +32,7 @@ class Architecture:
 
     @property
     def has_base(self) -> bool:
-        """Whether the network has a base, which may start from trained weights."""
+        """Return whether the network has a base, which may start from trained weights."""
         return self.min_side_pixels is not None
 
     def estimated_parameters(self, height: int, width: int) -> float:
@@ -69,5 +69,5 @@ def of_name(name: str) -> Architecture:
 
 
 def code_of(name: str) -> tuple[str, tuple[str, ...]]:
-    """Return what code_digest needs to count one network's module and no other's."""
+    """Return the argument with which code_digest counts one network's module and no other's."""
     return __name__, (NETWORKS[name].module,)

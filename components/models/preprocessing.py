@@ -17,8 +17,8 @@ from keras import ops
 from components.audio.params import DYNAMIC_RANGE_DB
 from components.audio.spectrogram.colours import STEPS, STEPS_PER_DB, VIRIDIS
 
-# Blue, green, red means of ImageNet's training pictures in 0..255: what the original
-# VGG networks (and Keras's ResNet v1) subtract. Simonyan & Zisserman, arXiv:1409.1556.
+# Blue, green and red means of ImageNet's training pictures in 0..255. The original VGG networks
+# (Simonyan & Zisserman, arXiv:1409.1556) and Keras's ResNet v1 subtract them.
 IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
 # Mean and deviation of pixels in 0..1, which weights trained with PyTorch expect (torchvision,

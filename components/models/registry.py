@@ -1,4 +1,4 @@
-"""Networks by name: each built, and its defaults read, from its architecture's module. Light."""
+"""Functions that build a network, or read its default settings, by its name. Light."""
 
 from __future__ import annotations
 

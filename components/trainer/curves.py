@@ -19,7 +19,7 @@ _NARROW_INCHES = (4.6, 5.6)
 _NARROW_DOTS_PER_INCH = 200
 _NARROW_FONT_POINTS = 8.5
 _TRAIN, _VALIDATION, _RATE, _KEPT = "tab:blue", "tab:orange", "tab:green", "tab:red"
-# The learning rate's panel shows rates down to this fraction of the lowest phase's highest one.
+# The learning rate's panel ends at the smallest of the phases' highest rates, divided by this.
 _SHOWN_DECAY = 100
 # Plots of more epochs have no markers, which would overlap.
 _MAX_MARKED_EPOCHS = 40

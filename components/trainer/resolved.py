@@ -50,7 +50,7 @@ def resolve(
     """
     values: dict[str, Any] = defaults.of_weights(model.weights)
     for table in (training, model):
-        # Not vars(): a nested table stays what it is, and 0 is a value.
+        # Nested tables stay dataclasses, unlike by asdict. 0 is a value, None is not.
         fields = {field.name: getattr(table, field.name) for field in dataclasses.fields(table)}
         values |= {name: value for name, value in fields.items() if value is not None}
     return ResolvedSettings(**{**values, "precision": dtype_policy(training.precision, gpus)})

@@ -45,7 +45,7 @@ class AugmentationSettings:
 
     @property
     def any(self) -> bool:
-        """Whether any variation is on."""
+        """Return whether any variation is on."""
         return bool(
             self.frequency_masks
             or self.time_masks

@@ -26,7 +26,7 @@ class Tunable:
     logarithmic: bool = False
 
 
-# By the names of ModelSettings' and TuningSettings' fields, in the order of every table and plot.
+# Keys are fields of ModelSettings and TuningSettings. The order is that of tables and plots.
 TUNABLE: Mapping[str, Tunable] = {
     "learning_rate": Tunable(float, "learning rate", "rate", logarithmic=True),
     "batch_size": Tunable(int, "batch size", "batch"),
@@ -34,7 +34,7 @@ TUNABLE: Mapping[str, Tunable] = {
     "l2": Tunable(float, "L2", "L2", logarithmic=True),
 }
 
-# A value for each of some tunable settings, by name.
+# Values of tunable settings, by name.
 Values = Mapping[str, float]
 
 

@@ -21,7 +21,7 @@ class TuningError(GenreflowError):
 
 
 class TrialRunner(Protocol):
-    """Trains and evaluates whatever is tuned."""
+    """Runner of trials: trains and evaluates the network that is tuned."""
 
     def settings(self, values: Values) -> Mapping[str, float]:
         """Return all of TUNABLE as a trial with `values` uses them."""

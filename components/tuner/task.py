@@ -34,7 +34,7 @@ class TuningTask:
             training=shared,
             model=own,
             code_digest=code_digest,
-            # For a model card, which a trial has none of.
+            # Both are for a model card, and a trial has none.
             synthetic=False,
             data={},
         )
