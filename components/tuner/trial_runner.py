@@ -26,7 +26,7 @@ _MIN_PROBABILITY = 1e-7
 
 
 class Train(Protocol):
-    """The function components.trainer.training.train, with the arguments bound that trials share."""
+    """The function training.train with all arguments bound that trials share."""
 
     def __call__(
         self,
