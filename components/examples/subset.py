@@ -1,4 +1,4 @@
-"""Balanced subsets of examples. Apart from `reader`, so that NumPy is enough to choose one."""
+"""Balanced subsets of examples, in a module of their own that needs no TensorFlow."""
 
 from __future__ import annotations
 

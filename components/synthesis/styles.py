@@ -39,16 +39,16 @@ LAYERS: dict[str, Layer] = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class StyleLayer:
     """Layer of a genre.
 
     Attributes:
-      layer: key of LAYERS.
+      name: key of LAYERS.
       level_db: level relative to the other layers.
       chance: probability that a track has the layer.
     """
 
-    layer: str
+    name: str
     level_db: float
     chance: float = 1.0
 
@@ -59,7 +59,7 @@ class Style:
 
     Attributes:
       tempo_bpm: range of tempos in quarter notes per minute.
-      parts: the layers.
+      layers: the layers.
       scales: scales to choose from, keys of SCALES.
       progressions: chord progressions to choose from, in scale degrees.
       steps_per_bar: sixteenths per bar to choose from.
@@ -70,7 +70,7 @@ class Style:
     """
 
     tempo_bpm: tuple[float, float]
-    parts: tuple[Part, ...]
+    layers: tuple[StyleLayer, ...]
     scales: tuple[str, ...]
     progressions: tuple[tuple[int, ...], ...]
     steps_per_bar: tuple[int, ...] = (16,)
@@ -83,12 +83,12 @@ class Style:
 STYLES: dict[str, Style] = {
     "Electronic": Style(
         tempo_bpm=(112, 142),
-        parts=(
-            Part("drums_club", 0),
-            Part("bass_offbeat", -2, 0.8),
-            Part("pumped_pad", -3, 0.7),
-            Part("arpeggio", -2, 0.9),
-            Part("stabs", -5, 0.5),
+        layers=(
+            StyleLayer("drums_club", 0),
+            StyleLayer("bass_offbeat", -2, 0.8),
+            StyleLayer("pumped_pad", -3, 0.7),
+            StyleLayer("arpeggio", -2, 0.9),
+            StyleLayer("stabs", -5, 0.5),
         ),
         scales=("minor", "dorian"),
         progressions=((0, 0, 5, 6), (0, 3), (0, 5, 2, 6)),
@@ -97,11 +97,11 @@ STYLES: dict[str, Style] = {
     ),
     "Experimental": Style(
         tempo_bpm=(55, 170),
-        parts=(
-            Part("glissandi", -1, 0.85),
-            Part("grains", -1, 0.85),
-            Part("bells", -1, 0.7),
-            Part("drone", -5, 0.4),
+        layers=(
+            StyleLayer("glissandi", -1, 0.85),
+            StyleLayer("grains", -1, 0.85),
+            StyleLayer("bells", -1, 0.7),
+            StyleLayer("drone", -5, 0.4),
         ),
         scales=("chromatic",),
         progressions=((0, 1, 6, 3), (0, 5, 10)),
@@ -111,12 +111,12 @@ STYLES: dict[str, Style] = {
     ),
     "Folk": Style(
         tempo_bpm=(78, 138),
-        parts=(
-            Part("picking", 0),
-            Part("strum", -2, 0.55),
-            Part("sung", -5, 0.25),
-            Part("drums_shaker", -10, 0.4),
-            Part("bass_roots", -6, 0.4),
+        layers=(
+            StyleLayer("picking", 0),
+            StyleLayer("strum", -2, 0.55),
+            StyleLayer("sung", -5, 0.25),
+            StyleLayer("drums_shaker", -10, 0.4),
+            StyleLayer("bass_roots", -6, 0.4),
         ),
         scales=("major", "mixolydian"),
         progressions=((0, 3, 0, 4), (0, 4, 5, 3), (0, 3)),
@@ -126,12 +126,12 @@ STYLES: dict[str, Style] = {
     ),
     "Hip-Hop": Style(
         tempo_bpm=(72, 112),
-        parts=(
-            Part("drums_boom_bap", 0),
-            Part("bass_sub", -1, 0.85),
-            Part("rap", 0, 0.95),
-            Part("sparse_piano", -5, 0.4),
-            Part("pad", -8, 0.4),
+        layers=(
+            StyleLayer("drums_boom_bap", 0),
+            StyleLayer("bass_sub", -1, 0.85),
+            StyleLayer("rap", 0, 0.95),
+            StyleLayer("sparse_piano", -5, 0.4),
+            StyleLayer("pad", -8, 0.4),
         ),
         scales=("minor", "phrygian_dominant"),
         progressions=((0, 0), (0, 5), (0, 3, 0, 4)),
@@ -141,12 +141,12 @@ STYLES: dict[str, Style] = {
     ),
     "Instrumental": Style(
         tempo_bpm=(58, 112),
-        parts=(
-            Part("pad", 0, 0.95),
-            Part("sparse_piano", -1, 0.75),
-            Part("piano", -3, 0.3),
-            Part("picking", -6, 0.25),
-            Part("bass_roots", -8, 0.3),
+        layers=(
+            StyleLayer("pad", 0, 0.95),
+            StyleLayer("sparse_piano", -1, 0.75),
+            StyleLayer("piano", -3, 0.3),
+            StyleLayer("picking", -6, 0.25),
+            StyleLayer("bass_roots", -8, 0.3),
         ),
         scales=("major", "minor"),
         progressions=((0, 5, 3, 4), (0, 2, 3, 4), (5, 3, 0, 4)),
@@ -156,11 +156,11 @@ STYLES: dict[str, Style] = {
     ),
     "International": Style(
         tempo_bpm=(84, 148),
-        parts=(
-            Part("hand_drums", 0, 0.85),
-            Part("ornamented", 0),
-            Part("drone", -4, 0.65),
-            Part("strum", -6, 0.25),
+        layers=(
+            StyleLayer("hand_drums", 0, 0.85),
+            StyleLayer("ornamented", 0),
+            StyleLayer("drone", -4, 0.65),
+            StyleLayer("strum", -6, 0.25),
         ),
         scales=("phrygian_dominant", "double_harmonic", "pentatonic"),
         progressions=((0, 0), (0, 1), (0, 6)),
@@ -170,13 +170,13 @@ STYLES: dict[str, Style] = {
     ),
     "Pop": Style(
         tempo_bpm=(90, 134),
-        parts=(
-            Part("drums_pop", 0),
-            Part("sung", 0),
-            Part("piano", -4, 0.55),
-            Part("pad", -6, 0.5),
-            Part("bass_roots", -3, 0.7),
-            Part("strum", -6, 0.3),
+        layers=(
+            StyleLayer("drums_pop", 0),
+            StyleLayer("sung", 0),
+            StyleLayer("piano", -4, 0.55),
+            StyleLayer("pad", -6, 0.5),
+            StyleLayer("bass_roots", -3, 0.7),
+            StyleLayer("strum", -6, 0.3),
         ),
         scales=("major",),
         progressions=((0, 4, 5, 3), (5, 3, 0, 4), (0, 5, 3, 4)),
@@ -184,11 +184,11 @@ STYLES: dict[str, Style] = {
     ),
     "Rock": Style(
         tempo_bpm=(95, 168),
-        parts=(
-            Part("drums_rock", 0),
-            Part("power_chords", -1),
-            Part("bass_eighths", -3, 0.85),
-            Part("sung", -6, 0.3),
+        layers=(
+            StyleLayer("drums_rock", 0),
+            StyleLayer("power_chords", -1),
+            StyleLayer("bass_eighths", -3, 0.85),
+            StyleLayer("sung", -6, 0.3),
         ),
         scales=("minor", "mixolydian", "dorian"),
         progressions=((0, 6, 5, 6), (0, 3, 4, 3), (0, 5, 6)),

@@ -11,7 +11,7 @@ import soxr
 from components.synthesis.mix import balance, overdrive, record
 from components.synthesis.score import SCALES, Artist, Score
 from components.synthesis.sound import SAMPLE_RATE_HZ, Signal
-from components.synthesis.styles import LAYERS, STYLES, Part, Style
+from components.synthesis.styles import LAYERS, STYLES, Style, StyleLayer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,20 +88,21 @@ def make_score(rng: np.random.Generator, style: Style, artist: Artist, seconds: 
     )
 
 
-def _choose_parts(rng: np.random.Generator, genre: str) -> list[Part]:
+def _choose_layers(rng: np.random.Generator, genre: str) -> list[StyleLayer]:
     """Choose at least two of the genre's layers, and perhaps a borrowed one."""
-    parts = STYLES[genre].parts
-    chances = rng.random(len(parts))
-    chosen = [part for part, chance in zip(parts, chances, strict=True) if chance < part.chance]
-    for part in parts:
-        if len(chosen) < 2 and part not in chosen:
-            chosen.append(part)
+    layers = STYLES[genre].layers
+    chances = rng.random(len(layers))
+    chosen = [layer for layer, chance in zip(layers, chances, strict=True) if chance < layer.chance]
+    for layer in layers:
+        if len(chosen) < 2 and layer not in chosen:
+            chosen.append(layer)
     if rng.random() < DIFFICULTY.borrow:
         others = [name for name in STYLES if name != genre]
-        lent = STYLES[others[rng.integers(len(others))]].parts
-        part = lent[rng.integers(len(lent))]
-        if all(part.layer != own.layer for own in chosen):
-            chosen.append(Part(part.layer, part.level_db + DIFFICULTY.borrow_db))
+        lent = STYLES[others[rng.integers(len(others))]].layers
+        borrowed = lent[rng.integers(len(lent))]
+        if all(borrowed.name != own.name for own in chosen):
+            level_db = borrowed.level_db + DIFFICULTY.borrow_db
+            chosen.append(StyleLayer(borrowed.name, level_db))
     return chosen
 
 
@@ -127,9 +128,9 @@ def synthesize(seed: int, genre: str, artist_id: int, track_id: int, seconds: fl
     rng = generator(seed, "track", track_id)
     score = make_score(rng, style, artist, seconds)
     mix = np.zeros(score.samples, dtype=np.float32)
-    for part in _choose_parts(rng, genre):
-        level_db = part.level_db + rng.normal(0, DIFFICULTY.level_db)
-        mix += balance(LAYERS[part.layer](score), level_db)
+    for layer in _choose_layers(rng, genre):
+        level_db = layer.level_db + rng.normal(0, DIFFICULTY.level_db)
+        mix += balance(LAYERS[layer.name](score), level_db)
     mix = overdrive(mix, rng.uniform(*style.drive))
     recorded = record(
         rng,

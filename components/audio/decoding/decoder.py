@@ -155,7 +155,7 @@ class Decoder(abc.ABC):
 
 
 class InProcessDecoder(Decoder):
-    """Decoder that runs in this process, which a crash or a hang of native code takes along.
+    """Decoder that runs in this process; a crash of native code ends the process too.
 
     Threads may share it.
     """

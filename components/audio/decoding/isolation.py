@@ -62,7 +62,7 @@ MAX_DETAIL_CHARACTERS = 500
 
 
 class _Crashed(Exception):  # noqa: N818  an outcome, which becomes a DecodeError
-    """The process died or sent an invalid response; the text says which."""
+    """Death of the process or an invalid response; the text says which."""
 
 
 def make_decoder(limits: DecodeLimits | None) -> Decoder:
@@ -160,7 +160,7 @@ class _Server:
         except OSError as error:
             raise _unavailable(str(error)) from error
         self._process, self._channel = process, ours
-        # Called with this object's end or the interpreter's, if nobody calls it before.
+        # Runs at the end of this object or of the interpreter, if it has not been called before.
         self.stop = weakref.finalize(self, _stop, os.getpid(), process, ours)
 
     def send(self, request: dict[str, Any], max_samples: int) -> DecodeResult:

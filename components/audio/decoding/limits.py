@@ -1,4 +1,4 @@
-"""Limits of decoding. Apart from the decoder, so that settings need not import it."""
+"""Limits of decoding, in a module of their own so that settings need not import the decoder."""
 
 from __future__ import annotations
 

@@ -234,7 +234,7 @@ def test_each_layer_sounds_in_any_genre(layer: str, genre: str) -> None:
 
 def test_styles_name_layers_and_scales_that_exist() -> None:
     for style in STYLES.values():
-        assert {part.layer for part in style.parts} <= set(LAYERS)
+        assert {layer.name for layer in style.layers} <= set(LAYERS)
         assert set(style.scales) <= set(SCALES)
     for variants in KITS.values():
         assert all(set(pattern) <= set("xo?.") for kit in variants for pattern in kit)
