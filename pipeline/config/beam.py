@@ -1,4 +1,4 @@
-"""The [beam] table: what runs the Beam stages, as Beam's own pipeline flags."""
+"""Settings of the [beam] table, and the pipeline flags that Beam gets."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from annotated_types import Ge, Le
 
 from components.common.cpu import usable_cores
 
-# Below this many tracks starting worker processes, each of which imports TensorFlow,
-# costs more than they save: decoding takes about 50 ms a track on one core.
-MULTI_PROCESSING_FROM_TRACKS = 2000
+# For fewer tracks, worker processes cost more than they save: each of them imports TensorFlow,
+# and decoding takes about 50 ms per track on one core.
+MIN_MULTI_PROCESSING_TRACKS = 2000
 
-# Flags that the other settings of this table write; twice would be a contradiction.
+# Flags that other settings of this table produce.
 _OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
 
 
 @dataclasses.dataclass(frozen=True)
 class BeamSettings:
-    """How Beam runs.
+    """Settings of the [beam] table.
 
-    `runner`: "in_memory" is one process; "multi_processing" is several on this machine;
-    "portable" submits to a job service (Flink, Spark, ...) that `options` name; "auto"
-    is one of the first two by the number of tracks.
-    `workers`: processes of "multi_processing"; 0 is one per core.
-    `options`: further Beam flags, such as "--job_endpoint=localhost:8099".
-    `shard_tracks`: tracks per TFRecord shard, which is also the unit of parallel work.
+    Attributes:
+      runner: "in_memory" is one process; "multi_processing" several on this machine; "portable"
+        submits to the job service (Flink, Spark, ...) that `options` name; "auto" chooses one
+        of the first two by the number of tracks.
+      workers: processes of "multi_processing"; 0 is one per core.
+      options: further Beam flags, such as "--job_endpoint=localhost:8099".
+      shard_tracks: tracks per TFRecord shard, which is also the unit of parallel work.
     """
 
     runner: Literal["auto", "in_memory", "multi_processing", "portable"] = "auto"
@@ -37,23 +38,23 @@ class BeamSettings:
     def __post_init__(self) -> None:
         for option in self.options:
             if not option.startswith("--"):
-                raise ValueError(f'options holds "{option}"; a Beam flag starts with "--"')
+                raise ValueError(f'options holds "{option}"; Beam flags start with "--"')
             if option.split("=", 1)[0] in _OWN_FLAGS:
                 raise ValueError(f'options holds "{option}"; set beam.runner and beam.workers')
 
 
 def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = None) -> list[str]:
-    """Beam's flags for a run over `tracks` tracks.
+    """Return Beam's flags for a run.
 
     Args:
       settings: the [beam] table.
-      tracks: how many tracks the run reads; decides what "auto" means.
-      cores: processor cores; None is what this process may use.
+      tracks: number of tracks that the run reads; decides what "auto" means.
+      cores: CPU cores; None counts those that this process may use.
     """
     workers = settings.workers or cores or usable_cores()
     runner = settings.runner
     if runner == "auto":
-        large = tracks >= MULTI_PROCESSING_FROM_TRACKS and workers > 1
+        large = tracks >= MIN_MULTI_PROCESSING_TRACKS and workers > 1
         runner = "multi_processing" if large else "in_memory"
     if runner == "portable":
         return ["--runner=PortableRunner", *settings.options]

@@ -1,4 +1,4 @@
-"""The [kubeflow] table: where a run's steps run and what they may take. Holds no secrets."""
+"""Settings of the [kubeflow] table: the cluster and the steps' resources. Holds no secrets."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-# Kubernetes' resource quantities, without the forms that nobody types (exponents).
+# Kubernetes' resource quantities, without exponents.
 _QUANTITY = re.compile(r"[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?", re.ASCII)
-# An RFC 1123 subdomain, which names of Kubernetes' objects are.
+# An RFC 1123 subdomain, as names of Kubernetes objects.
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,315}[A-Za-z0-9])?", re.ASCII)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
@@ -23,18 +23,22 @@ _FACTORS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
 
 
 def amount(quantity: str) -> float:
-    """Kubernetes' quantity ("500m", "8Gi") as a number of cores, or of bytes."""
+    """Return the cores or bytes of a Kubernetes quantity ("500m", "8Gi")."""
     digits = quantity.rstrip("mkKMGTi")
     return float(digits) * _FACTORS[quantity[len(digits) :]]
 
 
 @dataclasses.dataclass(frozen=True)
 class StepResources:
-    """What one step takes.
+    """Resources of one step.
 
-    `cpu`, `memory`: limits as Kubernetes writes them ("2", "500m"; "8Gi"); "" for none.
-    `gpus`: of the extended resource `gpu_resource`, whose taint is tolerated. `node_selector`:
-    labels of the nodes that it may run on. `timeout_hours`: 0 takes kubeflow.timeout_hours.
+    Attributes:
+      cpu: limit as Kubernetes writes it ("2", "500m"); "" for none.
+      memory: limit as Kubernetes writes it ("8Gi"); "" for none.
+      gpus: number of `gpu_resource`.
+      gpu_resource: extended resource, whose taint the step tolerates.
+      node_selector: labels of the nodes that the step may run on.
+      timeout_hours: time limit; 0 takes kubeflow.timeout_hours.
     """
 
     cpu: str = ""
@@ -48,29 +52,41 @@ class StepResources:
         for name in ("cpu", "memory"):
             value = getattr(self, name)
             if value and not _QUANTITY.fullmatch(value):
-                raise ValueError(f'{name} = "{value}": no quantity such as "2", "500m" or "8Gi"')
+                raise ValueError(
+                    f'{name} = "{value}": must be a quantity such as "2", "500m" or "8Gi"'
+                )
         if not _LABEL_KEY.fullmatch(self.gpu_resource):
-            raise ValueError(f'gpu_resource = "{self.gpu_resource}": no name of a resource')
+            raise ValueError(
+                f'gpu_resource = "{self.gpu_resource}": must be a resource name such as '
+                '"nvidia.com/gpu"'
+            )
         for key, value in self.node_selector.items():
             if not _LABEL_KEY.fullmatch(key) or not _LABEL_VALUE.fullmatch(value):
-                raise ValueError(f'node_selector: "{key}" = "{value}" is no label of Kubernetes')
+                raise ValueError(f'node_selector: "{key}" = "{value}" is not a Kubernetes label')
 
 
 @dataclasses.dataclass(frozen=True)
 class KubeflowSettings:
-    """What `genreflow kubeflow` compiles for.
+    """Settings of the [kubeflow] table.
 
-    `image`: what every step runs; --image replaces it. `image_pull_secret`: a Secret of type
-    kubernetes.io/dockerconfigjson, where the registry asks for one. `pipeline_root`: a folder of
-    the volume, or an s3:// URI; for Vertex AI gs://bucket/folder. `metadata`: ML Metadata's
-    database, mysql://user@host:3306/name, or sqlite:///path on the volume. `volume_claim`: a
-    PersistentVolumeClaim that every step mounts at `volume_path` ("" for none; several steps run
-    at once, so ReadWriteMany). `storage_secret`: a Secret with AWS_ACCESS_KEY_ID and
-    AWS_SECRET_ACCESS_KEY, where the service account is not enough. `metadata_secret`: a Secret
-    with the key `password`. `environment`: further variables of every step, such as
-    AWS_ENDPOINT_URL_S3; none that is secret. `retries`, `retry_seconds`: how often a failed step
-    is tried again, and the wait before, which doubles. `resources`: by "default", a node's id
-    ("Trainer.vgg16"), or what stands before its dot ("Trainer").
+    Attributes:
+      image: container image of every step; --image replaces it.
+      image_pull_secret: a Secret of type kubernetes.io/dockerconfigjson, if the registry needs one.
+      pipeline_root: a folder of the volume, or an s3:// URI; for Vertex AI gs://bucket/folder.
+      metadata: ML Metadata's database: mysql://user@host:3306/name, or sqlite:///path on the
+        volume.
+      volume_claim: a PersistentVolumeClaim that every step mounts; "" for none. It must be
+        ReadWriteMany, as several steps run at the same time.
+      volume_path: folder where the volume is mounted.
+      storage_secret: a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, if the service
+        account does not suffice.
+      metadata_secret: a Secret with the key `password`.
+      environment: further variables of every step, such as AWS_ENDPOINT_URL_S3; no secrets.
+      retries: number of retries of a failed step.
+      retry_seconds: wait before the first retry; it doubles with each one.
+      timeout_hours: time limit of a step.
+      resources: by "default", a node's id ("Trainer.vgg16"), or the id's part before the dot
+        ("Trainer").
     """
 
     image: str = ""
@@ -92,21 +108,21 @@ class KubeflowSettings:
             value = getattr(self, name)
             if value and not _NAME.fullmatch(value):
                 raise ValueError(
-                    f'{name} = "{value}": no name that Kubernetes takes (lower case, digits, "-")'
+                    f'{name} = "{value}": not a valid Kubernetes name (lower case, digits, "-")'
                 )
         if not self.volume_path.startswith("/") or self.volume_path == "/":
-            raise ValueError(f'volume_path = "{self.volume_path}": an absolute path is needed')
+            raise ValueError(f'volume_path = "{self.volume_path}": must be an absolute path')
         for key in self.environment:
             if not _VARIABLE.fullmatch(key):
-                raise ValueError(f'environment: "{key}" is no name of a variable')
+                raise ValueError(f'environment: "{key}" is not a valid variable name')
             if any(word in key for word in _SECRET_WORDS):
                 raise ValueError(
-                    f'environment: "{key}" looks like a secret, and would be stored in the '
-                    "pipeline for all to read; put it into the Secret that storage_secret names"
+                    f'environment: "{key}" looks like a secret, which the pipeline would store '
+                    "readable for all; put it into the Secret that storage_secret names"
                 )
 
     def resources_of(self, node_id: str) -> StepResources:
-        """Those of a node: its own, else its kind's, else the default."""
+        """Return a node's own resources, else those of its kind, else the default."""
         for key in (node_id, node_id.split(".", 1)[0], DEFAULT):
             if key in self.resources:
                 return self.resources[key]

@@ -1,4 +1,4 @@
-"""Configuration files: read, overridden, validated, with every problem told at once."""
+"""Loading of configuration files: read, override, validate, and report all problems at once."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 
 def shipped_config(name: str) -> pathlib.Path:
-    """Path of a configuration that comes with Genreflow, e.g. `demo` for demo.toml.
+    """Return the path of a configuration shipped with Genreflow, e.g. `demo` for demo.toml.
 
     Raises:
-      ConfigError: there is none of this name.
+      ConfigError: no shipped configuration has this name.
     """
     folder = pathlib.Path(str(importlib.resources.files("configs")))
     path = folder / f"{name}.toml"
     if not path.is_file():
-        raise ConfigError(f"no shipped configuration {name!r}; there are: {_shipped_names()}")
+        raise ConfigError(f"no shipped configuration {name!r}; choose one of {_shipped_names()}")
     return path
 
 
@@ -41,7 +41,7 @@ def _shipped_names() -> str:
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
-    """Reads a TOML file, applies `--set` overrides in order, and validates the whole.
+    """Load a TOML file, apply `--set` overrides in order, and validate the result.
 
     Args:
       path: the TOML file.
@@ -49,8 +49,7 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
         file lacks adds that network.
 
     Raises:
-      ConfigError: the file cannot be read, or anything in it or in the overrides is
-        wrong; one line for every problem.
+      ConfigError: the file cannot be read, or it or an override is wrong; one line per problem.
     """
     source = printable(os.fspath(path))
     values = _read(path, source)
@@ -62,19 +61,19 @@ def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
 def from_values(
     values: dict[str, Any], changes: Mapping[str, Any], label: str = "overrides"
 ) -> Config:
-    """A configuration from what `Config.to_json` gave, with changes, validated as a file is.
+    """Return a configuration from the values of `Config.to_json`, with changes.
 
     Args:
-      values: the tables; not changed.
-      changes: keys such as "training.epochs", as --set takes them, to values.
-      label: what a message calls the changes.
+      values: the tables; not modified.
+      changes: values by key, such as "training.epochs", as for --set.
+      label: name of the changes in messages.
 
     Raises:
-      ConfigError: anything is wrong; one line for every problem.
+      ConfigError: a value is wrong; one line per problem.
     """
     parsed = [Override(label, parse_key(key), value) for key, value in changes.items()]
     problems = [
-        f"{label}: {printable(key)!r}: no key such as training.epochs"
+        f"{label}: {printable(key)!r} is not a key such as training.epochs"
         for key, override in zip(changes, parsed, strict=True)
         if not override.path
     ]
@@ -93,8 +92,8 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
     except FileNotFoundError:
         folder = printable(str(shipped_config("demo").parent))
         raise ConfigError(
-            f"{source}: no such file; Genreflow's own configurations ({_shipped_names()}) "
-            f"are in {folder}"
+            f"{source}: no such file; the shipped configurations ({_shipped_names()}) are in "
+            f"{folder}"
         ) from None
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from error
@@ -110,8 +109,8 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
     import pydantic
 
     values.setdefault("models", {})
-    # By way of JSON, where a strict check takes a list for a tuple and a table for a
-    # dataclass, but still no "3" for a number.
+    # From JSON, a strict check accepts a list for a tuple and a table for a dataclass, but no
+    # "3" for a number.
     text = json.dumps(values, default=_not_json)
     try:
         return pydantic.TypeAdapter(Config).validate_json(text)
@@ -120,7 +119,7 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
     problems: list[str] = []
     for error in found:
         problems.extend(_problems(error, values, source, overrides))
-    # Config checks the networks' names itself, but only once all tables are sound.
+    # Config itself checks the networks' names, but only if all tables are valid.
     models = values["models"]
     if isinstance(models, dict) and all(error["loc"] for error in found):
         for problem in network_problems(models):
@@ -131,7 +130,7 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
 
 
 def _not_json(value: Any) -> Any:
-    """A TOML date or time as something that no key takes."""
+    """Return a TOML date or time as a value that no key accepts."""
     if isinstance(value, (datetime.date, datetime.time)):
         return [[value.isoformat()]]
     raise TypeError(type(value))
@@ -140,7 +139,7 @@ def _not_json(value: Any) -> Any:
 def _problems(
     error: ErrorDetails, values: dict[str, Any], source: str, overrides: list[Override]
 ) -> Iterator[str]:
-    """One of pydantic's errors as lines for the user."""
+    """Yield one of pydantic's errors as lines for the user."""
     path = error["loc"]
     kind = error["type"]
     where = _origin(path, source, overrides)
@@ -149,7 +148,7 @@ def _problems(
         for line in str(error["ctx"]["error"]).splitlines():
             if key:
                 yield f"{where}: [{key}] {printable(line)}"
-            else:  # Config's: the line names the keys that contradict each other
+            else:  # Config's own check: the line names the keys that contradict each other
                 named = [str(item) for item in overrides if _concerns(item, line)]
                 yield f"{', '.join(dict.fromkeys([source, *named]))}: {printable(line)}"
         return
@@ -167,13 +166,13 @@ def _problems(
 
 
 def _concerns(override: Override, line: str) -> bool:
-    """Whether a problem's line names the override's key, or the table that it lies in."""
+    """Return whether a problem's line names the override's key, or a table that contains it."""
     key = show_key(override.path)
     return key in line or key.startswith(f"{line.split(':', 1)[0]}.")
 
 
 def _origin(path: tuple[str | int, ...], source: str, overrides: list[Override]) -> str:
-    """Who wrote the value at `path`: an override, the file, or for a table perhaps both."""
+    """Return the source of the value at `path`: an override, the file, or for a table both."""
     names = tuple(part for part in path if isinstance(part, str))
     for override in reversed(overrides):
         if names[: len(override.path)] == override.path:
@@ -183,7 +182,7 @@ def _origin(path: tuple[str | int, ...], source: str, overrides: list[Override])
 
 
 def _value_at(values: Any, path: tuple[str | int, ...]) -> Any:
-    """The value at a path; of a path that leads into a date, the date."""
+    """Return the value at a path, or a date if the path leads into one."""
     for part in path:
         if isinstance(values, dict) or (isinstance(values, list) and isinstance(part, int)):
             values = values[part]  # type: ignore[index]  # keys of dicts are strings
@@ -198,8 +197,7 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
       overrides: KEY=VALUE strings, such as "training.epochs=3".
 
     Raises:
-      ConfigError: there is no such file, or anything in it or in the overrides is wrong; one
-        line for every problem.
+      ConfigError: there is no such file, or it or an override is wrong; one line per problem.
     """
     path = pathlib.Path(name)
     if not path.suffix and not path.exists() and path.name == name:
@@ -208,10 +206,14 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
 
 
 def with_data_dir(config: Config, data_dir: str) -> Config:
-    """The configuration with --data-dir in place of its own: an absolute path, or an s3:// URI.
+    """Return the configuration with an absolute `dataset.data_dir`.
+
+    Args:
+      config: the configuration.
+      data_dir: replaces its `dataset.data_dir`, a path or an s3:// URI; "" keeps it.
 
     Raises:
-      UriError: a URI of another scheme, or a bad one.
+      UriError: the URI is invalid, or has another scheme.
     """
     chosen = place(data_dir or config.dataset.data_dir, "the data folder")
     if chosen and not is_remote(chosen):

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: the key, its value, what is allowed."""
+"""Messages about wrong configurations: the key, its value, and the allowed values."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from components.trainer.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATI
 from pipeline.config.schema import Config
 
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
-# Stands for any name in a path of keys: of a network, of a step on Kubeflow.
+# Any name in a path of keys: a network's, or a Kubeflow step's.
 _ANY = "*"
 _FREE_NAMES = {"models": "<network>", "kubeflow": "<step>"}
-# Tables by free names, of which nobody means a key when they mistype one of another table's.
+# Tables with free names; their keys are no suggestions for typos in other tables.
 _STEPS = ("kubeflow", "resources", _ANY)
 
 
 class ConfigError(UsageError, ValueError):
-    """A configuration that cannot be used. One line per problem, each naming its source."""
+    """Error in a configuration. One line per problem, each naming its source."""
 
 
 def show_value(value: Any) -> str:
-    """A value about as TOML writes it, on one line, shortened."""
+    """Return a value roughly as TOML writes it, on one line, shortened."""
     text = printable(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def show_key(path: Iterable[str | int]) -> str:
-    """("dataset", "genres", 1) as `dataset.genres[1]`; ("a", "b.c") as `a."b.c"`."""
+    """Return ("dataset", "genres", 1) as `dataset.genres[1]`, ("a", "b.c") as `a."b.c"`."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -50,12 +50,12 @@ def show_key(path: Iterable[str | int]) -> str:
 
 @functools.cache
 def _known_keys() -> dict[tuple[str, ...], Any]:
-    """Every key's type by its path, e.g. ("training", "epochs"); tables included."""
+    """Return every key's type by its path, e.g. ("training", "epochs"); tables included."""
     return _keys_of(Config, ())
 
 
 def _keys_of(table: Any, prefix: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
-    """The keys of a table's dataclass and of the tables inside it."""
+    """Return the keys of a table's dataclass and of the tables inside it."""
     keys: dict[tuple[str, ...], Any] = {}
     for name, kind in typing.get_type_hints(table, include_extras=True).items():
         if typing.get_origin(kind) is typing.ClassVar:
@@ -72,7 +72,7 @@ def _keys_of(table: Any, prefix: tuple[str, ...]) -> dict[tuple[str, ...], Any]:
 
 
 def _pattern(path: Iterable[str]) -> tuple[str, ...]:
-    """A path as it stands among the known keys, with free names as `_ANY`."""
+    """Return a path with `_ANY` for free names, as the known keys have it."""
     found: tuple[str, ...] = ()
     for part in path:
         free = (*found, part) not in _known_keys() and (*found, _ANY) in _known_keys()
@@ -81,7 +81,7 @@ def _pattern(path: Iterable[str]) -> tuple[str, ...]:
 
 
 def allowed(path: tuple[str | int, ...]) -> str:
-    """What the key at `path` may hold, e.g. `a whole number from 1 to 10000`."""
+    """Return the allowed values of a key, e.g. `a whole number from 1 to 10000`."""
     keys = _pattern(part for part in path if isinstance(part, str))
     kind = _known_keys().get(keys)
     if len(keys) < len(path) and typing.get_origin(kind) is tuple:
@@ -90,7 +90,7 @@ def allowed(path: tuple[str | int, ...]) -> str:
 
 
 def _describe(kind: Any) -> str:
-    """A type annotation in words."""
+    """Return a type annotation in words."""
     origin = typing.get_origin(kind)
     if origin in (typing.Union, types.UnionType):
         inner = [arg for arg in typing.get_args(kind) if arg is not type(None)]
@@ -98,7 +98,7 @@ def _describe(kind: Any) -> str:
     if origin is typing.Literal:
         return _choices(typing.get_args(kind))
     if origin is tuple:
-        return f"a list, each of it {_describe(typing.get_args(kind)[0])}"
+        return f"a list, each item {_describe(typing.get_args(kind)[0])}"
     if origin is typing.Annotated:
         base, *bounds = typing.get_args(kind)
         for bound in bounds:
@@ -135,12 +135,12 @@ def _describe_bounds(bounds: Iterable[Any]) -> str:
 
 
 def unknown_key(path: tuple[str, ...], value: Any) -> str:
-    """`unknown ...`, with the nearest known key and what there is."""
+    """Return the message on an unknown key, with the nearest known key and all keys there."""
     parents, name = list(path[:-1]), path[-1]
     if parents == ["training", "augmentation"] and REFUSED_AUGMENTATION.search(name):
         return f"not offered: {REFUSED_AUGMENTATION_REASON}"
     table = _pattern(parents)
-    # Suggestions stay with the network, or the step, that the user wrote about.
+    # Suggestions stay within the network or step that the user wrote.
     known = {
         tuple(
             (parents[i] if table[: i + 1] == at[: i + 1] else _FREE_NAMES[at[0]])
@@ -154,22 +154,22 @@ def unknown_key(path: tuple[str, ...], value: Any) -> str:
     siblings = [key for key, at in known.items() if at[:-1] == table]
     is_table = isinstance(value, Mapping)
     what = "table" if is_table else "key"
-    # A whole table is never a misspelt key of another table.
+    # A table is never a misspelt key of another table.
     elsewhere = [] if is_table or table == _STEPS else [key for key in known if len(key) > 1]
     near = _nearest(name, siblings, elsewhere)
     hint = f"; did you mean {near}?" if near else ""
     if is_table and table == _STEPS:
         quoted = show_key([*parents[:-1], f"{parents[-1]}.{name}"])
-        hint = f"; a node's name that holds a dot is written in quotes: {quoted}"
+        hint = f"; quote a node's name that contains a dot: {quoted}"
     names = ", ".join(key[-1] for key in siblings)
     where = f"[{show_key(parents)}] has" if parents else "there are"
     return f"unknown {what}{hint} ({where}: {names})"
 
 
 def _nearest(name: str, siblings: list[tuple[str, ...]], elsewhere: list[tuple[str, ...]]) -> str:
-    """The known key that `name` most likely means, or "".
+    """Return the known key that `name` most likely means, or "".
 
-    A key of exactly this name in another table is likelier than a similar one in this.
+    An identical key of another table is more likely than a similar one of this table.
     """
     exact = [key for key in elsewhere if key[-1] == name]
     if exact:

@@ -1,4 +1,4 @@
-"""`--set training.epochs=3`: one value of the configuration, from the command line."""
+"""Overrides of single values from the command line: `--set training.epochs=3`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from components.common.escape import printable
 from pipeline.config.messages import ConfigError, show_key
 
-# A part of a key as TOML writes it: bare, or in quotes, in which a dot is a letter as any.
+# A part of a key as TOML writes it: bare, or quoted and then possibly with dots.
 _PART = r"""(?:\s*"(?:[^"\\\n]|\\.)*"\s*|\s*'[^'\n]*'\s*|[^.="']+)"""
 _PARTS = re.compile(_PART)
 _KEY = re.compile(rf"{_PART}(?:\.{_PART})*")
@@ -18,8 +18,14 @@ _KEY = re.compile(rf"{_PART}(?:\.{_PART})*")
 
 @dataclasses.dataclass(frozen=True)
 class Override:
-    """The value for the key at `path`. `origin`: what a message calls whoever wrote it; `typed`:
-    whether the value's kind was guessed from a text."""
+    """New value of a key.
+
+    Attributes:
+      origin: name of the override's source in messages.
+      path: the key.
+      value: the value.
+      typed: whether the value's type was guessed from text.
+    """
 
     origin: str
     path: tuple[str, ...]
@@ -31,13 +37,13 @@ class Override:
 
 
 def parse_override(text: str) -> Override:
-    """Reads KEY=VALUE; the value is TOML, or else a bare string.
+    """Parse KEY=VALUE. The value is TOML, or a bare string if it is not valid TOML.
 
-    Because shells eat double quotes, `[Rock,Folk]` is read as `["Rock", "Folk"]`. The key is read
-    as TOML reads it: `kubeflow.resources."Trainer.vgg16".gpus`.
+    As shells remove double quotes, `[Rock,Folk]` means `["Rock", "Folk"]`. The key follows TOML's
+    syntax: `kubeflow.resources."Trainer.vgg16".gpus`.
 
     Raises:
-      ConfigError: no "=", an empty key or no value, naming the override.
+      ConfigError: the "=", the key or the value is missing.
     """
     origin = f"--set {printable(text)}"
     found = _KEY.match(text)
@@ -48,14 +54,13 @@ def parse_override(text: str) -> Override:
     value = value[1:].strip()
     if not value:
         raise ConfigError(
-            f"{origin}: no value after '='; an empty string is written "
-            f"--set '{show_key(path)}=\"\"'"
+            f"{origin}: no value after '='; for an empty string write --set '{show_key(path)}=\"\"'"
         )
     return Override(origin, path, _parse_value(value), typed=True)
 
 
 def parse_key(text: str) -> tuple[str, ...]:
-    """The parts of a key such as `training.epochs` or `a."b.c"`; () where it is none."""
+    """Return the parts of a key such as `training.epochs` or `a."b.c"`; () if it is invalid."""
     import tomli
 
     if not _KEY.fullmatch(text):
@@ -78,7 +83,7 @@ def _parse_value(text: str) -> Any:
         parsed = tomli.loads(f"value = {text}")
     except tomli.TOMLDecodeError:
         parsed = {}
-    # More than one key: the text held a line break, and is no single value.
+    # More than one key: the text contained a line break, and is not a single value.
     if list(parsed) == ["value"]:
         return parsed["value"]
     if text.startswith("[") and text.endswith("]"):
@@ -88,10 +93,10 @@ def _parse_value(text: str) -> Any:
 
 
 def apply_overrides(values: dict[str, Any], overrides: Iterable[Override]) -> None:
-    """Sets each override's value in the nested tables, in order; missing tables are made.
+    """Set each override's value in the nested tables, in order; create missing tables.
 
     Raises:
-      ConfigError: a part of the path holds a value that is not a table.
+      ConfigError: a part of the path is a value, and not a table.
     """
     for override in overrides:
         *parents, name = override.path

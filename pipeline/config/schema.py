@@ -1,7 +1,6 @@
-"""The configuration: one frozen dataclass that composes every table of a TOML file.
+"""Configuration of a run: one frozen dataclass of all tables of a TOML file.
 
-Built from a file by `pipeline.config.load.load`; built by hand in tests. Importing
-this module loads nothing heavy.
+`pipeline.config.load.load` builds it from a file. Importing this module loads nothing heavy.
 """
 
 from __future__ import annotations
@@ -37,17 +36,18 @@ _WEIGHTS_SUFFIXES = (".h5", ".keras", ".safetensors")
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """Everything that a run depends on, except where its work folder lies.
+    """Configuration of a run; everything but the work folder.
 
-    `models` maps the name of an architecture to its settings; each one is trained.
+    Attributes:
+      models: settings by architecture; each of them is trained.
 
     Raises:
-      ValueError: no model, or tables that contradict each other; the message holds one
-        line per problem, each starting with the key.
+      ValueError: there is no model, or tables contradict each other; the message has one line
+        per problem, which starts with the key.
     """
 
-    # Read by pydantic where a file is validated; plain values, so that it is not imported
-    # here. The tables below inherit it: "3" is no int, and an unknown key is an error.
+    # Read by pydantic when a file is validated; a plain dict needs no import of it. It applies to
+    # all tables: "3" is not an int, and an unknown key is an error.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"strict": True, "extra": "forbid"}
 
     models: dict[str, ModelSettings]
@@ -70,16 +70,16 @@ class Config:
             raise ValueError("\n".join(problems))
 
     def _problems(self) -> Iterator[str]:
-        """Contradictions that no single table can see."""
+        """Yield problems that no single table can see."""
         yield from network_problems(self.models)
         kind = self.dataset.kind
         if self.split.policy == "official" and not READERS[kind].official_split:
             yield (
-                f'split.policy = "official": dataset.kind = "{kind}" comes without a split; '
+                f'split.policy = "official": dataset.kind = "{kind}" has no official split; '
                 'use "by_artist" or "by_track"'
             )
         if len(self.dataset.genres) == 1:
-            yield "dataset.genres: one genre leaves nothing to tell apart; name at least two"
+            yield "dataset.genres: a model needs at least two genres to tell apart; name more"
         for name, model in self.models.items():
             if name in NETWORKS:
                 smallest = NETWORKS[name].min_side_pixels
@@ -87,46 +87,46 @@ class Config:
                 picture = (self.audio.n_mels, self.audio.frames)
                 if smallest and not model.image_size and min(picture) < smallest:
                     yield (
-                        f"models.{name}.image_size = 0: keeps the spectrogram's own {picture[0]} x "
-                        f"{picture[1]} pixels ([audio]: mel bands x frames), and this network "
-                        f"needs {smallest} a side; set it to {smallest} or more"
+                        f"models.{name}.image_size = 0: keeps the spectrogram's {picture[0]} x "
+                        f"{picture[1]} pixels ([audio]: mel bands x frames), but this network "
+                        f"needs {smallest} per side; set it to {smallest} or more"
                     )
         yield from _tuning_problems(self.tuning, self.models)
         yield from self._gate_problems()
 
     def _gate_problems(self) -> Iterator[str]:
-        """Rules that could only ever refuse: there would be nothing to compare with."""
+        """Yield rules of the gate that have nothing to compare with, and so always refuse."""
         if self.gate.beats_baseline and not self.baselines.models:
             yield (
-                "gate.beats_baseline = true: baselines.models is empty, so there is none to "
-                "beat; name some, or set gate.beats_baseline = false"
+                "gate.beats_baseline = true: baselines.models is empty; name some, or set "
+                "gate.beats_baseline = false"
             )
         if self.gate.holds_ensemble and ALL not in members_of(
             list(self.models), list(self.baselines.models)
         ):
             yield (
-                "gate.holds_ensemble = true: a single model has no average to hold against; "
+                "gate.holds_ensemble = true: a single model has no ensemble to be compared with; "
                 "train another, or set gate.holds_ensemble = false"
             )
 
     @property
     def tuned_networks(self) -> tuple[str, ...]:
-        """The networks whose values are searched for before they are trained."""
+        """Networks whose settings are tuned before they are trained."""
         return self.tuning.networks if self.tuning.trials else ()
 
     def to_json(self) -> dict[str, Any]:
-        """The configuration as plain values, defaults included, in the tables' order."""
+        """Return the configuration as JSON values, defaults included, in the tables' order."""
         values: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return values
 
     def digest(self) -> str:
-        """16 hex digits that identify the configuration, however its file was written."""
+        """Return 16 hex digits that identify the configuration, however its file is written."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def network_problems(names: Iterable[str]) -> Iterator[str]:
-    """What is wrong with the names of the [models] tables: none at all, or unknown ones."""
+    """Yield problems with the names of the [models] tables: none at all, or unknown ones."""
     names = list(names)
     if not names:
         yield "models: no network to train; add a table such as [models.cnn_small]"
@@ -135,23 +135,23 @@ def network_problems(names: Iterable[str]) -> Iterator[str]:
             continue
         near = difflib.get_close_matches(name, NETWORKS, n=1)
         hint = f"did you mean models.{near[0]}? " if near else ""
-        yield f"models.{name}: unknown network; {hint}there are: {', '.join(sorted(NETWORKS))}"
+        yield f"models.{name}: unknown network; {hint}known: {', '.join(sorted(NETWORKS))}"
 
 
 def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]) -> Iterator[str]:
-    """What cannot be tuned: no network, no range, or what a network's own table fixes."""
+    """Yield problems of the [tuning] table: no network, no range, or values fixed elsewhere."""
     if not tuning.networks:
         if tuning != TuningSettings():
             yield (
-                "tuning.networks: names no network to tune; name some of "
-                f"{', '.join(sorted(models))}, or take the [tuning] table out"
+                "tuning.networks: no network to tune; name some of "
+                f"{', '.join(sorted(models))}, or remove the [tuning] table"
             )
         return
     if len(set(tuning.networks)) != len(tuning.networks):
         yield f"tuning.networks = {json.dumps(tuning.networks)}: names a network twice"
     if not tuning.tuned():
         yield (
-            "tuning: has nothing to choose from; give at least one of "
+            "tuning: nothing to tune; give at least one of "
             f"{', '.join(TUNABLE)} a range, such as learning_rate = [0.0001, 0.01]"
         )
     for name in tuning.networks:
@@ -159,7 +159,7 @@ def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]
             near = difflib.get_close_matches(name, models, n=1)
             hint = f"did you mean {near[0]!r}? " if near else ""
             yield (
-                f"tuning.networks: {name!r} is not trained; {hint}there are: "
+                f"tuning.networks: {name!r} is not trained; {hint}trained are: "
                 f"{', '.join(sorted(models))} (tables [models.NAME])"
             )
             continue
@@ -168,12 +168,18 @@ def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]
             if fixed is not None:
                 yield (
                     f"tuning.{parameter}: models.{name}.{parameter} = {json.dumps(fixed)} fixes "
-                    "it; take one of the two out"
+                    "it; remove one of the two"
                 )
 
 
 def _model_problems(table: str, model: ModelSettings, min_side_pixels: int | None) -> Iterator[str]:
-    """What a network cannot be given; `min_side_pixels` is None without a picture."""
+    """Yield settings that do not fit a network.
+
+    Args:
+      table: the name of the network's table.
+      model: the network's settings.
+      min_side_pixels: the smallest side of its picture; None for networks without a base.
+    """
     if min_side_pixels is None:
         with_base = sorted(name for name, made in NETWORKS.items() if made.has_base)
         for key in ("weights", "image_size", *_SECOND_PHASE):
@@ -181,7 +187,7 @@ def _model_problems(table: str, model: ModelSettings, min_side_pixels: int | Non
             if value not in ("none", 0, None):
                 yield (
                     f"{table}.{key} = {json.dumps(value)}: has no effect, as this network has no "
-                    f"base; of those that have: {', '.join(with_base)}"
+                    f"base; remove it (networks with a base: {', '.join(with_base)})"
                 )
         return
     for key in _SECOND_PHASE:
@@ -189,9 +195,9 @@ def _model_problems(table: str, model: ModelSettings, min_side_pixels: int | Non
         if model.weights == "none" and value not in (0, None):
             yield (
                 f"{table}.{key} = {json.dumps(value)}: has no effect with {table}.weights = "
-                '"none": a network without trained weights is trained as a whole, in one phase'
+                '"none", as such a network is trained in one phase; remove it'
             )
-    # A misspelt word must not wait until training to be found missing as a file.
+    # Find a misspelt word now, not as a missing file when training starts.
     if model.weights not in _WEIGHTS_WORDS and not model.weights.endswith(_WEIGHTS_SUFFIXES):
         yield (
             f'{table}.weights = {json.dumps(model.weights)}: must be "imagenet", "none", or the '

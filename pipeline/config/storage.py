@@ -1,4 +1,4 @@
-"""The [storage] table: where artifacts and pushed models go."""
+"""Settings of the [storage] table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,14 @@ from components.storage.uri import place
 
 @dataclasses.dataclass(frozen=True)
 class StorageSettings:
-    """Where the large things of a run lie; a local folder or an s3:// URI each.
+    """Places of a run's large output, each a local folder or an s3:// URI.
 
-    `pipeline_root`: TFX's artifacts (examples, models, ...); "" is in the work folder.
-    `push_destination`: the folder of the served model's versions' parent, under which
-    `genreflow/<version>/` appear; "" is `serving_models` in the work folder.
     Metadata, lock, logs, caches, results.json and rejects.csv stay in the work folder.
+
+    Attributes:
+      pipeline_root: TFX's artifacts (examples, models, ...); "" is in the work folder.
+      push_destination: pushed models, as `genreflow/<version>/`; "" is `serving_models` in the
+        work folder.
     """
 
     pipeline_root: str = ""

@@ -95,7 +95,7 @@ def test_an_official_split_is_refused_where_the_metadata_has_none(
     playlists: None, configure: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(READERS, "playlist", Reader(MODULE))
-    with pytest.raises(ConfigError, match=r'dataset\.kind = "playlist" comes without a split'):
+    with pytest.raises(ConfigError, match=r'dataset\.kind = "playlist" has no official split'):
         configure("playlist")
 
 

@@ -57,7 +57,7 @@ def test_usage_ends_with_status_2(s3: Any, bucket: str, monkeypatch: pytest.Monk
     for data_dir, said in {
         "s3://no-bucket-of-this-name/data": "no such bucket",
         f"s3://{bucket}/data": "the data folder is empty",
-        "s3://id:pa55word@bucket/data": "it holds an '@'",
+        "s3://id:pa55word@bucket/data": "it contains '@'",
         "gs://id:pa55word@bucket/data": "only local folders and s3:// URIs",
     }.items():
         code, output = _check(data_dir)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config.beam import MULTI_PROCESSING_FROM_TRACKS, BeamSettings, pipeline_args
+from pipeline.config.beam import MIN_MULTI_PROCESSING_TRACKS, BeamSettings, pipeline_args
 
 IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
 
@@ -21,9 +21,9 @@ def several(workers: int) -> list[str]:
     ("tracks", "cores", "expected"),
     [
         (0, 8, IN_MEMORY),
-        (MULTI_PROCESSING_FROM_TRACKS - 1, 8, IN_MEMORY),
-        (MULTI_PROCESSING_FROM_TRACKS, 8, several(8)),
-        (MULTI_PROCESSING_FROM_TRACKS, 1, IN_MEMORY),
+        (MIN_MULTI_PROCESSING_TRACKS - 1, 8, IN_MEMORY),
+        (MIN_MULTI_PROCESSING_TRACKS, 8, several(8)),
+        (MIN_MULTI_PROCESSING_TRACKS, 1, IN_MEMORY),
     ],
 )
 def test_auto_is_several_processes_only_where_they_pay(

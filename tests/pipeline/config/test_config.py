@@ -151,13 +151,16 @@ def test_only_the_networks_that_are_named_are_tuned() -> None:
 @pytest.mark.parametrize(
     ("tuning", "message"),
     [
-        (TuningSettings(learning_rate=RATES), r"tuning\.networks: names no network .* ffnn"),
-        (TuningSettings(networks=("ffnn",)), r"tuning: has nothing to choose from; .*range"),
+        (TuningSettings(learning_rate=RATES), r"tuning\.networks: no network to tune.* ffnn"),
+        (TuningSettings(networks=("ffnn",)), r"tuning: nothing to tune; .*range"),
         (
             TuningSettings(networks=("fnn",), dropout=(0.1, 0.5)),
-            r"tuning\.networks: 'fnn' is not trained; did you mean 'ffnn'\? there are: ffnn",
+            r"tuning\.networks: 'fnn' is not trained; did you mean 'ffnn'\? trained are: ffnn",
         ),
-        (TuningSettings(networks=("vgg16",), dropout=(0.1, 0.5)), r"'vgg16' is not trained; there"),
+        (
+            TuningSettings(networks=("vgg16",), dropout=(0.1, 0.5)),
+            r"'vgg16' is not trained; trained are",
+        ),
         (TuningSettings(networks=("ffnn", "ffnn"), l2=(0.1, 0.5)), "names a network twice"),
     ],
 )

@@ -27,7 +27,7 @@ def test_every_shipped_configuration_loads(name: str) -> None:
 def test_the_shipped_configurations_are_these() -> None:
     folder = shipped_config("demo").parent
     assert sorted(path.stem for path in folder.glob("*.toml")) == SHIPPED
-    with pytest.raises(ConfigError, match="there are: " + ", ".join(SHIPPED)):
+    with pytest.raises(ConfigError, match="choose one of " + ", ".join(SHIPPED)):
         shipped_config("fma_smal")
 
 
@@ -70,7 +70,7 @@ def test_what_only_looks_like_a_whole_number_is_refused(value: str, complaints: 
         ("[split]\nseed = 1.5", "split.seed = 1.5: must be a whole number"),
         ("[dataset]\nstrict = 1", "dataset.strict = 1: must be true or false"),
         ("[dataset]\nmanifest = 2024-01-01", 'manifest = "2024-01-01": must be a string'),
-        ("[dataset]\ngenres = 'Rock'", "must be a list, each of it a string"),
+        ("[dataset]\ngenres = 'Rock'", "must be a list, each item a string"),
         ("[dataset]\ngenres = ['Rock', 3]", "dataset.genres[1] = 3: must be a string"),
         ("[dataset]\nkind = 'fmaa'", 'must be one of "fma", "gtzan", "folder", "manifest", "synth'),
         ("[audio]\nhop_samples = 4096", "[audio] hop_samples = 4096 skips audio"),
@@ -189,8 +189,8 @@ def test_what_is_loaded_is_what_to_json_gives_back(write: Write, tmp_path: pathl
 @pytest.mark.parametrize(
     ("table", "message"),
     [
-        ('networks = ["ffnn"]', "tuning: has nothing to choose from; give at least one of"),
-        ('networks = ["ffnn"]\nl2 = []', "tuning: has nothing to choose from"),
+        ('networks = ["ffnn"]', "tuning: nothing to tune; give at least one of"),
+        ('networks = ["ffnn"]\nl2 = []', "tuning: nothing to tune"),
         (
             'networks = ["ffnn"]\nlearning_rate = [0.01, 0.001]',
             "[tuning] learning_rate = [0.01, 0.001]: is reversed; write learning_rate = "
@@ -201,7 +201,7 @@ def test_what_is_loaded_is_what_to_json_gives_back(write: Write, tmp_path: pathl
         ('networks = ["ffnn"]\nlearning_rates = [0, 1]', "did you mean tuning.learning_rate?"),
         ('networks = "ffnn"\nl2 = [0.1, 0.2]', 'networks = "ffnn": must be a list'),
         ('networks = ["ffnn"]\nalgorithm = "grid"', 'must be one of "bayesian", "random"'),
-        ("trials = 3", "tuning.networks: names no network to tune; name some of ffnn"),
+        ("trials = 3", "tuning.networks: no network to tune; name some of ffnn"),
     ],
 )
 def test_a_search_that_cannot_be_made_is_told_where_it_is_written(

@@ -78,7 +78,7 @@ STEP_KEYS = "([kubeflow.resources.Trainer] has: cpu, memory, gpus, gpu_resource,
         ("Trainer.node_selector.pool=1", "must be a string; write --set"),
         (
             "Trainer.vgg16.gpus=1",
-            "a node's name that holds a dot is written in quotes: "
+            "quote a node's name that contains a dot: "
             'kubeflow.resources."Trainer.vgg16" ([kubeflow.resources.Trainer] has: cpu',
         ),
         ('"Trainer.x".cpu=2', 'write --set \'kubeflow.resources."Trainer.x".cpu="2"\''),
@@ -175,8 +175,8 @@ def test_changes_are_called_by_where_they_came_from() -> None:
         "-p overrides: dataset.manifest = 2024: must be a string"
     ]
     assert told({"training..epochs": 3, "": 1}) == [
-        "-p overrides: 'training..epochs': no key such as training.epochs",
-        "-p overrides: '': no key such as training.epochs",
+        "-p overrides: 'training..epochs' is not a key such as training.epochs",
+        "-p overrides: '' is not a key such as training.epochs",
     ]
     both = from_values(values, {'kubeflow.resources."Trainer.ffnn".gpus': 1})
     assert both.kubeflow.resources["Trainer.ffnn"].gpus == 1

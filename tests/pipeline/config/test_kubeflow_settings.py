@@ -21,7 +21,7 @@ from pipeline.config.load import load, shipped_config
         ({"metadata_secret": "a b"}, "metadata_secret"),
         ({"volume_path": "relative"}, "absolute path"),
         ({"volume_path": "/"}, "absolute path"),
-        ({"environment": {"lower": "x"}}, "no name of a variable"),
+        ({"environment": {"lower": "x"}}, "not a valid variable name"),
         ({"environment": {"AWS_SECRET_ACCESS_KEY": "x"}}, "looks like a secret"),
         ({"environment": {"MY_TOKEN": "x"}}, "looks like a secret"),
     ],
@@ -40,15 +40,15 @@ def test_quantities_are_kubernetes_own(quantity: str) -> None:
 
 @pytest.mark.parametrize("quantity", ["two", "8 Gi", "-1", "8GB", "1e3", "8gi"])
 def test_what_is_no_quantity_is_refused(quantity: str) -> None:
-    with pytest.raises(ValueError, match="no quantity"):
+    with pytest.raises(ValueError, match="must be a quantity"):
         StepResources(memory=quantity)
 
 
 def test_labels_of_nodes_are_checked() -> None:
     StepResources(node_selector={"cloud.google.com/gke-accelerator": "nvidia-l4"})
-    with pytest.raises(ValueError, match="no label"):
+    with pytest.raises(ValueError, match="not a Kubernetes label"):
         StepResources(node_selector={"a b": "c"})
-    with pytest.raises(ValueError, match="no label"):
+    with pytest.raises(ValueError, match="not a Kubernetes label"):
         StepResources(node_selector={"a": "c d"})
 
 
