@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Final
 
 MODEL_NAME = "genreflow"  # of the served model, in paths and requests
 
@@ -22,10 +23,10 @@ MODEL_CARD_JSON = "model_card.json"
 SEEN_TRACKS_JSON = "seen_tracks.json"
 
 # Signatures, and the inputs and outputs that have a name in code.
-SERVING_DEFAULT = "serving_default"
-SERVING_WAV = "serving_wav"
-SERVING_EXAMPLES = "serving_examples"
-DESCRIBE = "describe"
+SERVING_DEFAULT: Final = "serving_default"
+SERVING_WAV: Final = "serving_wav"
+SERVING_EXAMPLES: Final = "serving_examples"
+DESCRIBE: Final = "describe"
 WAVEFORM, AUDIO, EXAMPLES, QUERY = "waveform", "audio", "examples", "query"
 PROBABILITIES, GENRES = "probabilities", "genres"
 

@@ -20,7 +20,7 @@ from components.ensemble.settings import EnsembleSettings
 from components.export.assets import read_identity, read_model_digest
 from components.predictions import metrics, table
 from components.predictions.predict import predict_split
-from components.predictions.selection import Selection, write_selection
+from components.predictions.selection import ModelKind, Selection, write_selection
 
 
 class Executor(ComponentExecutor):
@@ -62,7 +62,7 @@ class Executor(ComponentExecutor):
             )
         predictions_uri = outputs.uri("predictions")
         table.write_table(everything, predictions_uri)
-        selection = _selection(
+        selection = _select(
             everything, genres, audio_hash, histories, baselines, ensembles, settings, saved_models
         )
         write_selection(selection, predictions_uri)
@@ -104,7 +104,7 @@ def _predictions(
     return tables
 
 
-def _selection(
+def _select(
     rows: pd.DataFrame,
     genres: Sequence[str],
     audio_hash: str,
@@ -120,7 +120,7 @@ def _selection(
         str(name): metrics.evaluate(found, genres, resamples=1).track_accuracy.value
         for name, found in rows[rows["split"] == table.VALIDATION].groupby("model")
     }
-    kinds = {
+    kinds: dict[str, ModelKind] = {
         **dict.fromkeys(networks, "network"),
         **dict.fromkeys(sorted(baselines), "baseline"),
         **dict.fromkeys(ensembles.members, "ensemble"),
@@ -147,8 +147,8 @@ def _selection(
         validation_track_accuracy=accuracy,
         parameters=parameters,
         train_seconds=seconds,
-        members=ensembles.members,
-        weights=ensembles.weights,
-        genres=genres,
+        members=dict(ensembles.members),
+        weights=dict(ensembles.weights),
+        genres=tuple(genres),
         audio_hash=audio_hash,
     )

@@ -58,7 +58,7 @@ def decide(
         ensemble = against(ALL, "the average of all models")
     accuracy = resampling.share(ours, scores.groups, resamples=resamples)
     recall = scores.recall(candidate, genres, resamples)
-    return Decision(
+    return Decision.of(
         (
             rules.absolute_floor(settings, accuracy, len(genres)),
             rules.beats_baseline(settings, baseline),

@@ -1,16 +1,27 @@
-"""What a rule and the whole gate came to."""
+"""Decision of the gate, and the content of decision.json."""
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from annotated_types import MinLen
 
 Outcome = Literal["pass", "fail", "off"]
 
 
 @dataclasses.dataclass(frozen=True)
 class RuleOutcome:
-    """One rule: its id, how it came out, the number it looked at, and why in words."""
+    """Outcome of one rule.
+
+    Attributes:
+      id: Name of the rule.
+      outcome: "off" where the rule is switched off or cannot apply.
+      value: The number that the rule looked at; null where there is none.
+      interval: The number's 95 % interval, or null.
+      text: Why, in words.
+    """
 
     id: str
     outcome: Outcome
@@ -19,7 +30,7 @@ class RuleOutcome:
     text: str
 
     def to_json(self) -> dict[str, Any]:
-        """As results.json holds it."""
+        """Return JSON values, rounded so that text is the same on every machine."""
         return {
             "id": self.id,
             "outcome": self.outcome,
@@ -31,14 +42,36 @@ class RuleOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """What the gate decided; blessed only if no rule failed."""
+    """Decision of the gate.
 
-    rules: tuple[RuleOutcome, ...]
+    Attributes:
+      blessed: Whether no rule failed.
+      rules: Outcomes of all rules, in the order in which they are shown.
+    """
 
-    @property
-    def blessed(self) -> bool:
-        return all(rule.outcome != "fail" for rule in self.rules)
+    blessed: bool
+    rules: Annotated[tuple[RuleOutcome, ...], MinLen(1)]
+
+    @classmethod
+    def of(cls, rules: Sequence[RuleOutcome]) -> Decision:
+        """Return the decision that follows from the rules: one that fails is enough to refuse."""
+        return cls(all(rule.outcome != "fail" for rule in rules), tuple(rules))
 
     def to_json(self) -> dict[str, Any]:
-        """As results.json holds it."""
+        """Return JSON values, rounded as the rules'."""
         return {"blessed": self.blessed, "rules": [rule.to_json() for rule in self.rules]}
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordedDecision(Decision):
+    """Content of decision.json: the decision and the facts that it was made on.
+
+    Attributes:
+      candidate: Name of the model.
+      candidate_digest: Digest of the model.
+      test_digest: Digest of the test split's tracks.
+    """
+
+    candidate: str
+    candidate_digest: str
+    test_digest: str

@@ -1,8 +1,18 @@
-"""A number and how sure it is."""
+"""Numbers with their intervals, as plain types."""
 
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+from annotated_types import Ge, Le
+
+Share = Annotated[float, Ge(0), Le(1)]
+Count = Annotated[int, Ge(0)]
+NonNegative = Annotated[float, Ge(0)]
+
+# Text is the same on every machine, where the last bits of a mean are not.
+DECIMALS = 6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,5 +24,18 @@ class Interval:
     high: float
 
     def to_json(self) -> dict[str, float]:
-        """Rounded to 6 places, so that text is the same on every machine."""
-        return {key: round(number, 6) for key, number in dataclasses.asdict(self).items()}
+        """Return the numbers as JSON values, rounded to DECIMALS places."""
+        return {key: round(number, DECIMALS) for key, number in dataclasses.asdict(self).items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class ShareInterval(Interval):
+    """A share with its 95 % bootstrap interval, all between 0 and 1."""
+
+    value: Share
+    low: Share
+    high: Share
+
+    def rounded(self) -> ShareInterval:
+        """Return a copy with DECIMALS places."""
+        return ShareInterval(**self.to_json())

@@ -6,54 +6,19 @@ whole tracks are resampled (Efron & Tibshirani 1993, the percentile method).
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from components.predictions.interval import Interval as Interval
+from components.predictions.interval import ShareInterval
 from components.predictions.rightness import rightness
+from components.predictions.split_metrics import SplitMetrics
 from components.predictions.table import by_track, probability_columns
 
 RESAMPLES = 2000
 SEED = 20170101
-
-
-@dataclasses.dataclass(frozen=True)
-class SplitMetrics:
-    """One model on one split.
-
-    Accuracies count a tie as what guessing among its genres reaches
-    (components.predictions.rightness); `confusion`, and what follows from it, takes the
-    first of them in label order. `recall` holds for each genre the share of its tracks that
-    were found (None where it has none); `confusion` counts tracks, `[true][predicted]`.
-    """
-
-    clip_accuracy: Interval
-    track_accuracy: Interval
-    macro_f1: Interval
-    recall: dict[str, float | None]
-    confusion: list[list[int]]
-    clips: int
-    tracks: int
-
-    def to_json(self) -> dict[str, Any]:
-        """As results.json holds it."""
-        return {
-            "clip_accuracy": self.clip_accuracy.to_json(),
-            "track_accuracy": self.track_accuracy.to_json(),
-            "macro_f1": self.macro_f1.to_json(),
-            "recall": {
-                genre: None if value is None else round(value, 6)
-                for genre, value in self.recall.items()
-            },
-            "confusion": self.confusion,
-            "clips": self.clips,
-            "tracks": self.tracks,
-        }
 
 
 def macro_f1(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -109,6 +74,6 @@ def _resample_weights(tracks: int, resamples: int) -> npt.NDArray[np.float64]:
     return rng.multinomial(tracks, np.full(tracks, 1 / tracks), size=resamples).astype(float)
 
 
-def _interval(value: npt.NDArray[np.float64], samples: npt.NDArray[np.float64]) -> Interval:
+def _interval(value: npt.NDArray[np.float64], samples: npt.NDArray[np.float64]) -> ShareInterval:
     low, high = np.percentile(samples, [2.5, 97.5])
-    return Interval(float(value), float(low), float(high))
+    return ShareInterval(float(value), float(low), float(high))

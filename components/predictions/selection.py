@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from components.artifacts import files as artifact_files
+from components.artifacts import typed_json
 from components.artifacts.names import SELECTION_JSON
 from components.common.errors import DataError
 from components.common.escape import printable
+
+ModelKind = Literal["network", "baseline", "ensemble"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Selection:
       candidate: name of the model that may be deployed.
       candidate_digest: its `model_digest`.
       best_baseline: the best baseline on validation; None without baselines.
-      kinds: for each model "network", "baseline" or "ensemble".
+      kinds: of each model.
       validation_track_accuracy: share of the validation tracks that each model predicts right.
       parameters: number of each model's parameters; None where it is unknown.
       train_seconds: how long each model trained; None for ensembles.
@@ -34,13 +37,13 @@ class Selection:
     candidate: str
     candidate_digest: str
     best_baseline: str | None
-    kinds: Mapping[str, str]
-    validation_track_accuracy: Mapping[str, float]
-    parameters: Mapping[str, int | None]
-    train_seconds: Mapping[str, float | None]
-    members: Mapping[str, Sequence[str]]
-    weights: Mapping[str, float]
-    genres: Sequence[str]
+    kinds: dict[str, ModelKind]
+    validation_track_accuracy: dict[str, float]
+    parameters: dict[str, int | None]
+    train_seconds: dict[str, float | None]
+    members: dict[str, tuple[str, ...]]
+    weights: dict[str, float]
+    genres: tuple[str, ...]
     audio_hash: str
 
 
@@ -56,16 +59,10 @@ def read_selection(directory: str) -> Selection:
     Raises:
       DataError: it is missing, damaged, or of another version.
     """
-    path = os.path.join(directory, SELECTION_JSON)
-    found = artifact_files.read_json(directory, SELECTION_JSON)
-    try:
-        selection = Selection(**{**found, "genres": tuple(found["genres"])})
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"{path}: not a selection of this version ({error}); rerun the pipeline"
-        ) from error
+    selection = typed_json.read(Selection, directory, SELECTION_JSON)
     for name in filter(None, (selection.candidate, selection.best_baseline)):
         if name not in selection.kinds:
+            path = os.path.join(directory, SELECTION_JSON)
             raise DataError(
                 f"{path}: {printable(str(name))} is not one of the models that it lists; rerun the "
                 "pipeline"

@@ -105,10 +105,10 @@ def build(
             sources.card,
             sources.data,
             candidate=candidate.name,
-            members=list(sources.selection.get("members", {}).get(candidate.name, [])),
+            members=list(sources.selection.members.get(candidate.name, ())),
             parameters=candidate.parameters,
             clip_seconds=params.clip_seconds,
-            leaky=bool(sources.summary["leaky"]),
+            leaky=sources.summary.leaky,
         ),
         audio=params,
         pictures={picture.name: picture for picture in pictures},
@@ -124,7 +124,7 @@ def _notes(sources: Sources, candidate: ModelMeasures) -> list[str]:
             "The data is synthetic: made by this program, not recorded. No number here says "
             "anything about real music."
         )
-    if sources.summary["leaky"]:
+    if sources.summary.leaky:
         notes.append(
             "The split leaks: clips of one track lie in training and in test (split.policy = "
             "by_clip). The numbers are too good; they say how well tracks are recognised, not "

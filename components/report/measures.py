@@ -1,26 +1,28 @@
-"""What the report says of each model: the metrics by split, and each genre's scores."""
+"""Measures of each model for the report: metrics by split, and scores by genre."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
 
 import pandas as pd
 
 from components.predictions import metrics
-from components.predictions.metrics import SplitMetrics
-
-Kind = Literal["network", "ensemble", "baseline"]
-SPLITS = ("validation", "test")
+from components.predictions.selection import ModelKind, Selection
+from components.predictions.split_metrics import SplitMetrics
 
 
 @dataclasses.dataclass(frozen=True)
 class GenreScores:
-    """One genre on one split, in tracks.
+    """Scores of one genre on one split.
 
-    `precision` is None where nothing was taken for the genre, `recall` where it has no track,
-    `f1` where both hold.
+    Attributes:
+      genre: Its name.
+      precision: None where no track is predicted as the genre.
+      recall: None where the genre has no track.
+      f1: None where both hold.
+      tracks: Number of the genre's tracks.
+      predicted: Number of tracks that are predicted as the genre.
     """
 
     genre: str
@@ -33,18 +35,25 @@ class GenreScores:
 
 @dataclasses.dataclass(frozen=True)
 class ModelMeasures:
-    """One model. `splits` lacks a split that it was not measured on; `parameters` and
-    `train_seconds` are None where they say nothing (an average trains nothing)."""
+    """Measures of one model.
+
+    Attributes:
+      name: Of the model.
+      kind: Of the model.
+      parameters: Number of weights; None for a model without weights to count.
+      train_seconds: None for a model that is not trained, such as an average.
+      splits: By split; a split that the model was not measured on is absent.
+    """
 
     name: str
-    kind: Kind
+    kind: ModelKind
     parameters: int | None
     train_seconds: float | None
     splits: Mapping[str, SplitMetrics]
 
 
 def genre_scores(confusion: Sequence[Sequence[int]], genres: Sequence[str]) -> list[GenreScores]:
-    """Precision, recall and F1 of each genre, in label order.
+    """Return precision, recall and F1 of each genre, in label order.
 
     Args:
       confusion: counts of tracks, `[true][predicted]`.
@@ -69,14 +78,14 @@ def genre_scores(confusion: Sequence[Sequence[int]], genres: Sequence[str]) -> l
 
 
 def measure(
-    predictions: pd.DataFrame, genres: Sequence[str], selection: Mapping[str, Any]
+    predictions: pd.DataFrame, genres: Sequence[str], selection: Selection
 ) -> list[ModelMeasures]:
-    """All models of the predictions table, the best on validation first.
+    """Measure all models of the predictions table; return the best on validation first.
 
     Args:
-      predictions: the whole table; one model's rows of one split at a time are looked at.
+      predictions: the whole table.
       genres: in label order.
-      selection: the Ensembler's selection.json.
+      selection: the Ensembler's choices.
     """
     found: dict[str, dict[str, SplitMetrics]] = {}
     for (name, split), rows in predictions.groupby(["model", "split"], sort=True):
@@ -84,9 +93,9 @@ def measure(
     models = [
         ModelMeasures(
             name=name,
-            kind=selection["kinds"][name],
-            parameters=selection["parameters"].get(name),
-            train_seconds=selection["train_seconds"].get(name),
+            kind=selection.kinds[name],
+            parameters=selection.parameters.get(name),
+            train_seconds=selection.train_seconds.get(name),
             splits=splits,
         )
         for name, splits in found.items()

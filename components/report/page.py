@@ -18,17 +18,21 @@ import functools
 import hashlib
 import importlib.resources
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from components.audio.params import AudioParams
 from components.common.escape import printable, printable_cell
 from components.datasets.track import REJECT_REASONS, SPLITS
-from components.predictions.metrics import Interval
+from components.gate.outcome import Decision
+from components.predictions.interval import Interval
+from components.predictions.selection import Selection
 from components.report import card, study
 from components.report.drawing import Picture
 from components.report.gallery import ClassCount, StoredTrack
 from components.report.measures import GenreScores, ModelMeasures
 from components.report.mistakes import ConfusedPair, HardTrack
+from components.serving_check.outcome import ServingCheckResult
+from components.spectrogram_gen.summary import DataSummary
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -52,6 +56,16 @@ _STYLE = "style.css"
 _RUN_PARTS = ("pushed", "timings")
 
 
+class NodeRun(Protocol):
+    """Execution of a node of the graph, as results.json holds it."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def seconds(self) -> float: ...
+
+
 @dataclasses.dataclass(frozen=True)
 class Page:
     """What the page shows.
@@ -66,9 +80,9 @@ class Page:
     plot_key: Sequence[tuple[str, str]]
     notes: Sequence[str]
     dataset: str
-    decision: Mapping[str, Any]
-    selection: Mapping[str, Any]
-    summary: Mapping[str, Any]
+    decision: Decision
+    selection: Selection
+    summary: DataSummary
     models: Sequence[ModelMeasures]
     candidate: ModelMeasures
     scores: Mapping[str, Sequence[GenreScores]]
@@ -110,9 +124,9 @@ def render(page: Page) -> str:
 def with_run(
     html: str,
     *,
-    nodes: Mapping[str, Mapping[str, Any]],
+    nodes: Mapping[str, NodeRun],
     pushed_version: str | None,
-    serving_check: Mapping[str, Any] | None = None,
+    serving_check: ServingCheckResult | None = None,
 ) -> str:
     """The page with what is known after the graph alone.
 

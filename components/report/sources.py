@@ -1,4 +1,4 @@
-"""Reads the files that the report is made of, wherever their artifacts lie."""
+"""Reading of the files that the report is made of, on a disk or in an object store."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from typing import Any
 import pandas as pd
 
 from components.artifacts import files as artifact_files
+from components.artifacts import typed_json
 from components.artifacts.names import (
     BASELINES_JSON,
     DECISION_JSON,
     HISTORY_JSON,
     REJECT_SUMMARY_JSON,
     REJECTS_CSV,
-    SELECTION_JSON,
 )
 from components.common.errors import DataError
 from components.export.assets import read_card
+from components.gate.outcome import Decision, RecordedDecision
 from components.predictions import table
+from components.predictions.selection import Selection, read_selection
+from components.spectrogram_gen.summary import DataSummary
 
 MAX_REJECTS = 50
 _MODEL_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
@@ -31,20 +34,26 @@ _MODEL_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 @dataclasses.dataclass(frozen=True)
 class Sources:
-    """What the parts of a run said, as they wrote it.
+    """Content of the files that the parts of a run wrote.
 
-    `predictions`: the table of all models; `selection`: selection.json; `decision`:
-    decision.json; `summary`: the examples' summary.json; `rejects`: the first MAX_REJECTS
-    rows of rejects.csv; `histories`: history.json by network; `baselines`: baselines.json,
-    None without them; `card`: the candidate's model_card.json; `data`: {"dataset", "split"},
-    the settings that decided what was learned from. `genres` in label order.
+    Attributes:
+      genres: In label order.
+      predictions: The predictions table of all models.
+      selection: The Ensembler's choices.
+      decision: The gate's decision.
+      summary: Counts of the data.
+      rejects: The first MAX_REJECTS rows of rejects.csv, by column.
+      histories: history.json by network.
+      baselines: baselines.json; None without baselines.
+      card: The candidate's model_card.json.
+      data: {"dataset", "split"}: the settings that decide what was learned from.
     """
 
     genres: tuple[str, ...]
     predictions: pd.DataFrame
-    selection: Mapping[str, Any]
-    decision: Mapping[str, Any]
-    summary: Mapping[str, Any]
+    selection: Selection
+    decision: Decision
+    summary: DataSummary
     rejects: tuple[Mapping[str, str], ...]
     histories: Mapping[str, Mapping[str, Any]]
     baselines: Mapping[str, Any] | None
@@ -53,7 +62,7 @@ class Sources:
 
     @property
     def candidate(self) -> str:
-        return str(self.selection["candidate"])
+        return self.selection.candidate
 
 
 def read(
@@ -67,40 +76,42 @@ def read(
     blessing: str,
     saved_model: str,
 ) -> Sources:
-    """Reads everything but the spectrograms.
+    """Read everything but the spectrograms.
 
     Args:
       genres: in label order.
-      data: see Sources.
-      predictions, rejects, blessing: the artifacts' uris.
-      runs: the Trainers' ModelRun uris by network.
+      data: as in Sources.
+      predictions, rejects, blessing: uris of the artifacts.
+      runs: uris of the Trainers' ModelRuns, by network.
       baselines: uri of the BaselineModels, or None.
       saved_model: folder of the candidate's SavedModel.
 
     Raises:
-      DataError: the predictions are of other genres, or a model in them has no kind or no
-        proper name.
+      DataError: a file is damaged, the predictions are of other genres, or a model in them has
+        an invalid name or is not in selection.json.
     """
-    selection = artifact_files.read_json(predictions, SELECTION_JSON)
+    selection = read_selection(predictions)
     rows = table.read_table(predictions)
     expected = table.probability_columns(genres)
     columns = [column for column in rows.columns if column not in table.KEYS]
     if columns != expected:
         raise DataError(
-            f"{predictions}: the predictions' genres are {columns}, not {expected}: they are of "
-            "another run"
+            f"{predictions}: the predictions have the columns {columns} and not {expected}: they "
+            "are another run's; run again"
         )
     for name in sorted(rows["model"].unique()):
         if not re.fullmatch(_MODEL_NAME, name):  # they name the plots' files
-            raise DataError(f"{predictions}: {name!r} is no name of a model")
-        if name not in selection["kinds"]:
-            raise DataError(f"{predictions}: selection.json does not say what {name} is")
+            raise DataError(f"{predictions}: {name!r} is not a valid name of a model")
+        if name not in selection.kinds:
+            raise DataError(
+                f"{predictions}: selection.json does not list the model {name}; run again"
+            )
     return Sources(
         genres=genres,
         predictions=rows,
         selection=selection,
-        decision=artifact_files.read_json(blessing, DECISION_JSON),
-        summary=artifact_files.read_json(rejects, REJECT_SUMMARY_JSON),
+        decision=typed_json.read(RecordedDecision, blessing, DECISION_JSON),
+        summary=typed_json.read(DataSummary, rejects, REJECT_SUMMARY_JSON),
         rejects=_first_rejects(artifact_files.read_text(os.path.join(rejects, REJECTS_CSV))),
         histories={
             name: artifact_files.read_json(uri, HISTORY_JSON) for name, uri in sorted(runs.items())

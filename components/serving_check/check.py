@@ -21,11 +21,11 @@ from components.export.assets import ModelAssets
 from components.serving_check import sounds
 from components.serving_check.candidate import VERSION
 from components.serving_check.clips import KnownClips
-from components.serving_check.outcome import CheckFailed, SignatureCheck
+from components.serving_check.outcome import CheckFailed, SignatureCheck, SignatureName
 from components.serving_check.trial import Asked, Probabilities, Trial, check_model
 
 # In the order in which they are tried.
-SIGNATURES = (
+SIGNATURES: tuple[SignatureName, ...] = (
     contract.DESCRIBE,
     contract.SERVING_EXAMPLES,
     contract.SERVING_DEFAULT,
@@ -64,12 +64,12 @@ def check_server(
         advance(signature)
         trial = Trial(client, signature, assets.genres, tolerance)
         try:
-            text, passed = trials[signature](trial), True
+            text = trials[signature](trial)
         except CheckFailed as failure:
-            text, passed = str(failure), False
-        done.append(SignatureCheck(signature, trial.requests, trial.largest, passed, text))
-        if not passed:
+            text = str(failure)
+            done.append(SignatureCheck(signature, trial.requests, trial.largest, "failed", text))
             break
+        done.append(SignatureCheck(signature, trial.requests, trial.largest, "passed", text))
     return done
 
 

@@ -24,7 +24,7 @@ from components.serving_check import candidate, server_process
 from components.serving_check.check import SIGNATURES, check_server
 from components.serving_check.client import Client
 from components.serving_check.clips import KnownClips, read_test_clips
-from components.serving_check.outcome import CheckFailed, Outcome
+from components.serving_check.outcome import CheckFailed, ServingCheckResult
 from components.serving_check.settings import ServingSettings
 
 # What TFX's own InfraValidator writes.
@@ -46,7 +46,9 @@ class Executor(ComponentExecutor):
                 blessing.uri,
             )
         else:
-            outcome = Outcome("skipped", "the gate did not bless the candidate: nothing to serve")
+            outcome = ServingCheckResult.of(
+                "skipped", "the gate did not bless the candidate: nothing to serve"
+            )
         _write(blessing, outcome)
 
 
@@ -56,7 +58,7 @@ def _try(
     examples_uri: str,
     settings: ServingSettings,
     output_uri: str,
-) -> Outcome:
+) -> ServingCheckResult:
     """Whatever is wrong with the candidate or its server is an outcome; files of the run that
     cannot be read are errors."""
     name = read_selection(predictions_uri).candidate
@@ -64,11 +66,11 @@ def _try(
     try:
         assets = read_assets(saved_model)
     except DataError as error:
-        return Outcome("failed", f"the model's files: {error}")
+        return ServingCheckResult.of("failed", f"the model's files: {error}")
     try:
         clips = read_test_clips(rows, name, assets.genres, examples_uri, settings.examples)
     except CheckFailed as failure:
-        return Outcome("failed", str(failure))
+        return ServingCheckResult.of("failed", str(failure))
     # Beside the model, where that can be linked.
     beside = None if "://" in output_uri else output_uri
     with tempfile.TemporaryDirectory(prefix=".served-", dir=beside) as scratch:
@@ -81,7 +83,7 @@ def _serve(
     clips: KnownClips,
     settings: ServingSettings,
     scratch: pathlib.Path,
-) -> Outcome:
+) -> ServingCheckResult:
     models = candidate.lay_out(saved_model, scratch)
     _tell("starting a server", 0)
     try:
@@ -107,11 +109,11 @@ def _serve(
             died = server.last_words()
             engine = server.engine
     except CheckFailed as failure:
-        return Outcome("failed", str(failure))
+        return ServingCheckResult.of("failed", str(failure))
     failed = [check for check in checks if not check.passed]
     if failed:
         reason = f"{failed[0].signature}: {failed[0].text}" + (f" ({died})" if died else "")
-        return Outcome("failed", reason, engine, checks)
+        return ServingCheckResult.of("failed", reason, engine, checks)
     largest = max(check.largest_difference or 0.0 for check in checks)
     requests = sum(check.requests for check in checks)
     text = (
@@ -119,14 +121,14 @@ def _serve(
         f"probabilities differ by at most {largest:.1g} (serving.tolerance = "
         f"{settings.tolerance:g})"
     )
-    return Outcome("passed", text, engine, checks)
+    return ServingCheckResult.of("passed", text, engine, checks)
 
 
 def _tell(detail: str, done: int) -> None:
     progress.report("progress", stage="serving", detail=detail, done=done, total=len(SIGNATURES))
 
 
-def _write(blessing: Any, outcome: Outcome) -> None:
+def _write(blessing: Any, outcome: ServingCheckResult) -> None:
     """The artifact's property, which the Pusher obeys, `serving_check.json`, TFX's marker."""
     logging.info("ServingCheck %s: %s", outcome.outcome, outcome.text)
     blessing.set_int_custom_property("blessed", int(outcome.blessed))

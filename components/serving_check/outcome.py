@@ -1,11 +1,14 @@
-"""What trying a candidate came to: the content of `serving_check.json`."""
+"""Outcome of trying a candidate on a server: the content of serving_check.json."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Literal
 
-# Beside the marker files that are TFX's own.
+from components.predictions.interval import Count, NonNegative
+
+SignatureName = Literal["describe", "serving_examples", "serving_default", "serving_wav"]
 
 
 class CheckFailed(Exception):  # noqa: N818  it is an outcome, not an error of ours
@@ -14,51 +17,73 @@ class CheckFailed(Exception):  # noqa: N818  it is an outcome, not an error of o
 
 @dataclasses.dataclass(frozen=True)
 class SignatureCheck:
-    """One signature: how many requests were made, and how far answers were from what they
-    must be (a difference of probabilities; None where nothing was compared)."""
+    """Check of one signature.
 
-    signature: str
-    requests: int
-    largest_difference: float | None
-    passed: bool
+    Attributes:
+      signature: Name of the signature.
+      requests: Number of requests that were sent.
+      largest_difference: Between a probability and the expected one; null where none was
+        compared.
+      outcome: "failed" where a response was wrong.
+      text: Why, in words.
+    """
+
+    signature: SignatureName
+    requests: Count
+    largest_difference: NonNegative | None
+    outcome: Literal["passed", "failed"]
     text: str
 
+    @property
+    def passed(self) -> bool:
+        return self.outcome == "passed"
+
     def to_json(self) -> dict[str, Any]:
-        """As results.json holds it."""
+        """Return JSON values; the difference has three significant digits."""
         difference = self.largest_difference
         return {
-            "signature": self.signature,
-            "requests": self.requests,
+            **dataclasses.asdict(self),
             "largest_difference": None if difference is None else float(f"{difference:.3g}"),
-            "outcome": "passed" if self.passed else "failed",
-            "text": self.text,
         }
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
-    """The whole check. `engine` is what served, None where nothing did."""
+class ServingCheckResult:
+    """Result of trying a candidate on a server, between the gate and the push.
 
+    Attributes:
+      blessed: Whether it passed. Otherwise nothing is pushed, unless the check is off.
+      engine: Name of the server; null where none was started.
+      outcome: "skipped" where the gate refused; "off" with serving.check = false.
+      text: Why, in words.
+      checks: One for each signature, up to the first that failed.
+    """
+
+    blessed: bool
+    engine: str | None
     outcome: Literal["passed", "failed", "skipped", "off"]
     text: str
-    engine: str | None = None
-    checks: tuple[SignatureCheck, ...] = ()
+    checks: tuple[SignatureCheck, ...]
 
-    @property
-    def blessed(self) -> bool:
-        return self.outcome == "passed"
+    @classmethod
+    def of(
+        cls,
+        outcome: Literal["passed", "failed", "skipped", "off"],
+        text: str,
+        engine: str | None = None,
+        checks: Sequence[SignatureCheck] = (),
+    ) -> ServingCheckResult:
+        """Return the result of an outcome; only "passed" blesses."""
+        return cls(outcome == "passed", engine, outcome, text, tuple(checks))
 
     def to_json(self) -> dict[str, Any]:
-        """As results.json holds it."""
+        """Return the content of serving_check.json."""
         return {
-            "blessed": self.blessed,
-            "engine": self.engine,
-            "outcome": self.outcome,
-            "text": self.text,
+            **dataclasses.asdict(self),
             "checks": [check.to_json() for check in self.checks],
         }
 
 
-OFF = Outcome(
+OFF = ServingCheckResult.of(
     "off", "switched off (serving.check = false): no server has answered for the candidate"
 )

@@ -1,22 +1,7 @@
 """Results of a search: the files of the TuningResults artifact, and the values to train with.
 
-`trials.json`:
-
-schema_version  1
-architecture    the network's name
-objective       the quantity that was minimised, in words
-algorithm, seed, epochs   of the [tuning] table
-space           for each tuned parameter [lowest, highest] or its choices
-clips           {"train": n, "validation": n} that were used
-best            the number of the best trial
-values          the best trial's values, which the Trainer takes
-trials          the fields of each Trial, in order
-seconds         duration of all trials together
-versions        versions of the libraries that the numbers depend on
-audio_hash      hash of the examples' audio parameters
-code_digest     digest of the code that searched
-
-`trials.csv` holds the trials as a table, `trials.png` as a picture.
+`trials.json` is a components.tuner.trials.TrialsFile, `trials.csv` holds the trials as a
+table, `trials.png` as a picture.
 """
 
 from __future__ import annotations
@@ -33,6 +18,7 @@ from components.tuner.space import Space, as_hyperparameters
 from components.tuner.trials import (
     TRIALS_SCHEMA_VERSION,
     Trial,
+    TrialsFile,
     best_of,
     guessing_loss,
     table_csv,
@@ -84,7 +70,7 @@ class SearchResults:
         return {
             TRIALS_CSV: table_csv(self.trials).encode(),
             TRIALS_PNG: plot,
-            TRIALS_JSON: _text(self.to_json()),
+            TRIALS_JSON: _text(dataclasses.asdict(self.trials_file())),
         }
 
     def hyperparameter_files(self) -> dict[str, bytes]:
@@ -92,25 +78,25 @@ class SearchResults:
         config = as_hyperparameters(Space.of(self.settings), self.best.values)
         return {BEST_HYPERPARAMETERS_TXT: _text(config)}
 
-    def to_json(self) -> dict[str, Any]:
+    def trials_file(self) -> TrialsFile:
         """Return the content of trials.json."""
-        return {
-            "schema_version": TRIALS_SCHEMA_VERSION,
-            "architecture": self.architecture,
-            "objective": OBJECTIVE,
-            "algorithm": self.settings.algorithm,
-            "seed": self.settings.seed,
-            "epochs": self.settings.epochs,
-            "space": Space.of(self.settings).to_json(),
-            "clips": dict(self.clips),
-            "best": self.best.number,
-            "values": dict(self.best.values),
-            "trials": [trial.to_json() for trial in self.trials],
-            "seconds": round(sum(trial.seconds for trial in self.trials), 3),
-            "versions": dict(self.versions),
-            "audio_hash": self.audio_hash,
-            "code_digest": self.code_digest,
-        }
+        return TrialsFile(
+            schema_version=TRIALS_SCHEMA_VERSION,
+            architecture=self.architecture,
+            objective=OBJECTIVE,
+            algorithm=self.settings.algorithm,
+            seed=self.settings.seed,
+            epochs=self.settings.epochs,
+            space=Space.of(self.settings).to_json(),
+            clips=dict(self.clips),
+            best=self.best.number,
+            values=dict(self.best.values),
+            trials=tuple(self.trials),
+            seconds=round(sum(trial.seconds for trial in self.trials), 3),
+            versions=dict(self.versions),
+            audio_hash=self.audio_hash,
+            code_digest=self.code_digest,
+        )
 
 
 def _text(values: Any) -> bytes:

@@ -10,6 +10,8 @@ from annotated_types import Ge, Gt, Le, Lt
 
 from components.trainer.tuned import TUNABLE
 
+Algorithm = Literal["bayesian", "random"]
+
 
 @dataclasses.dataclass(frozen=True)
 class TuningSettings:
@@ -40,7 +42,7 @@ class TuningSettings:
     networks: tuple[str, ...] = ()
     trials: Annotated[int, Ge(0), Le(1000)] = 15
     epochs: Annotated[int, Ge(1), Le(10000)] = 5
-    algorithm: Literal["bayesian", "random"] = "bayesian"
+    algorithm: Algorithm = "bayesian"
     seed: int = 0
     max_train_clips: Annotated[int, Ge(0)] = 0
     learning_rate: tuple[Annotated[float, Gt(0), Le(1)], ...] = ()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from components.trainer.checkpoints import write_atomically
 from components.trainer.tuned import TUNABLE
+from components.tuner.settings import Algorithm
 
 TRIALS_SCHEMA_VERSION = 1
 _STATE_LAYOUT = 1
@@ -77,6 +78,48 @@ class Trial:
         ):
             raise ValueError(f"trial {trial.number} has outcome {trial.outcome!r}")
         return trial
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialsFile:
+    """Content of trials.json.
+
+    Attributes:
+      schema_version: TRIALS_SCHEMA_VERSION.
+      architecture: The network's name.
+      objective: What was minimised, in words.
+      algorithm, seed, epochs: As in the [tuning] table.
+      space: For each tuned parameter [lowest, highest], or its choices.
+      clips: Number of clips that were used, by split: train, validation.
+      best: Number of the best trial.
+      values: Values of the best trial, which the Trainer takes.
+      trials: All trials, in order.
+      seconds: Of all trials together.
+      versions: Of what the numbers depend on, by name.
+      audio_hash: Digest of the audio parameters.
+      code_digest: Digest of the Tuner's code.
+    """
+
+    schema_version: int
+    architecture: str
+    objective: str
+    algorithm: Algorithm
+    seed: int
+    epochs: int
+    space: Mapping[str, Any]
+    clips: Mapping[str, int]
+    best: int
+    values: Mapping[str, float]
+    trials: tuple[Trial, ...]
+    seconds: float
+    versions: Mapping[str, str]
+    audio_hash: str
+    code_digest: str
+
+    @property
+    def best_trial(self) -> Trial:
+        """The trial whose values are used."""
+        return self.trials[self.best - 1]
 
 
 def best_of(trials: Sequence[Trial]) -> Trial | None:

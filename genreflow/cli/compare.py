@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -14,28 +14,30 @@ from components.common.errors import UsageError
 from components.common.escape import printable
 from pipeline.display.results import KINDS
 from pipeline.display.text import escaped
-from pipeline.results.results_file import blessed
+from pipeline.results.schema import Results
 
 if TYPE_CHECKING:
     from components.predictions.interval import Interval
-    from pipeline.results.comparison import Comparison, Difference, Pair
+    from pipeline.results.comparison import Comparison, Difference, Measure, Pair
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-TITLES = {
+TITLES: dict[Measure, str] = {
     "track_accuracy": "Test tracks right, %",
     "macro_f1": "Macro F1 of the test tracks, %",
 }
 
 
 def compare(folders: Sequence[str], *, model: str, json_output: bool, csv_file: str) -> int:
-    """Prints runs beside each other, with their differences to the first; returns 0.
+    """Print runs side by side, with their differences from the first; return 0.
 
     Raises:
-      GenreflowError: a run cannot be read, or has no such model.
+      GenreflowError: a run cannot be read, or lacks the model.
     """
     if len(folders) > len(LETTERS):
-        raise UsageError(f"{len(folders)} runs are too many to look at; at most {len(LETTERS)}")
-    # pandas alone takes a second: not before what was typed has been looked at.
+        raise UsageError(
+            f"{len(folders)} runs are too many to compare; name {len(LETTERS)} at most"
+        )
+    # Importing pandas takes a second: wrong arguments are refused before.
     from pipeline.results import comparison, comparison_export, finished_runs
 
     found = comparison.compare(finished_runs.read_runs(folders), model)
@@ -63,13 +65,13 @@ def _print(out: Console, found: Comparison) -> None:
 
 
 LEGEND = (
-    "* the model looked at: the candidate, or --model; in brackets: 95 % intervals, tracks or "
-    "whole artists drawn; B - A: points that B has over A"
+    "* the compared model: the candidate, or --model; in brackets: 95 % intervals, by tracks or "
+    "whole artists; B - A: points by which B is better than A"
 )
 
 
 def tables(found: Comparison) -> Iterator[Table]:
-    """The facts, each measure of all models, the genres, and the spread over runs."""
+    """Yield the runs' facts, each measure of all models, the genres, and the spread over runs."""
     yield _facts(found)
     for measure in TITLES:
         yield from _measure_tables(found, measure)
@@ -84,55 +86,51 @@ def _facts(found: Comparison) -> Table:
     table.add_column("")
     for number in range(len(found.runs)):
         table.add_column(LETTERS[number])
-    all_results = [run.results for run in found.runs]
+    of: list[Results] = [run.results for run in found.runs]
     rows = {
-        "data set": [results["dataset"] for results in all_results],
-        "beware": [
-            ", ".join(word for word in ("synthetic", "leaky") if results[word]) or "-"
-            for results in all_results
-        ],
-        "genres": [str(len(results["genres"])) for results in all_results],
-        "tracks: train": [str(results["counts"]["tracks"]["train"]) for results in all_results],
-        "validation": [str(results["counts"]["tracks"]["validation"]) for results in all_results],
+        "data set": [results.dataset for results in of],
+        "caveats": [", ".join(results.caveats) or "-" for results in of],
+        "genres": [str(len(results.genres)) for results in of],
+        "tracks: train": [str(results.counts.tracks.train) for results in of],
+        "validation": [str(results.counts.tracks.validation) for results in of],
         "test": [str(len(run.test_tracks)) for run in found.runs],
-        "candidate": [results["candidate"] for results in all_results],
-        "gate": [
-            "blessed" if results["gate"]["blessed"] else "not blessed" for results in all_results
-        ],
-        "test split uses": [str(results["test_split_uses"]) for results in all_results],
-        "pushed": [results["pushed_version"] or _not_pushed(results) for results in all_results],
-        "configuration": [results["config_digest"] for results in all_results],
+        "candidate": [results.candidate for results in of],
+        "gate": ["blessed" if results.gate.blessed else "not blessed" for results in of],
+        "test split uses": [str(results.test_split_uses) for results in of],
+        "pushed": [results.pushed_version or _not_pushed(results) for results in of],
+        "configuration": [results.config_digest for results in of],
     }
     for name, cells in rows.items():
         table.add_row(name, *map(escaped, cells))
     return table
 
 
-def _not_pushed(results: Mapping[str, Any]) -> str:
-    """What stands for a version: nothing, and whose refusal that is where it is not the gate's."""
-    refused = results["gate"]["blessed"] and not blessed(results)
+def _not_pushed(results: Results) -> str:
+    """Return the cell that stands for a version, with ServingCheck's name if it refused."""
+    refused = results.gate.blessed and not results.pushable
     return "nothing (ServingCheck)" if refused else "nothing"
 
 
-def _measure_tables(found: Comparison, measure: str) -> Iterator[Table]:
+def _measure_tables(found: Comparison, measure: Measure) -> Iterator[Table]:
+    from pipeline.results.comparison import measured
+
     kinds = {
-        name: model["kind"]
+        name: model.kind
         for run in reversed(found.runs)
-        for name, model in run.results["models"].items()
+        for name, model in run.results.models.items()
     }
     names = sorted(found.models, key=lambda name: KINDS.index(kinds[name]))
     values = {}
     for number, run in enumerate(found.runs):
         cells = []
         for name in names:
-            model = run.results["models"].get(name)
+            model = run.results.models.get(name)
             mark = "*" if name == found.chosen[number] else ""
-            cells.append(mark + _interval(model["test"][measure]) if model else "-")
+            cells.append(mark + _interval(measured(model, measure)) if model else "-")
         values[LETTERS[number]] = cells
     differences = {
         f"{LETTERS[pair.run]} - A": [
-            signed(getattr(pair.models[name], measure)) if name in pair.models else "-"
-            for name in names
+            signed(pair.models[name].of(measure)) if name in pair.models else "-" for name in names
         ]
         for pair in found.pairs
     }
@@ -143,10 +141,10 @@ def _measure_tables(found: Comparison, measure: str) -> Iterator[Table]:
 def _genre_tables(found: Comparison) -> Iterator[Table]:
     values = {}
     for number, run in enumerate(found.runs):
-        test = run.results["models"][found.chosen[number]]["test"]
+        test = run.results.models[found.chosen[number]].test
         cells = []
         for genre in found.genres:
-            recall, total = test["recall"][genre], sum(test["confusion"][run.genres.index(genre)])
+            recall, total = test.recall[genre], sum(test.confusion[run.genres.index(genre)])
             cells.append("no track" if recall is None else f"{recall:.0%} of {total}")
         values[LETTERS[number]] = cells
     differences = {
@@ -167,15 +165,20 @@ def _side_by_side(
     differences: dict[str, list[str]],
     ends: Container[int] = (),
 ) -> Iterator[Table]:
-    """One table of values and differences for two runs; more would not fit: two tables.
+    """Yield one table of values and differences for two runs, two tables for more.
 
-    `ends` are the rows that end a section.
+    Args:
+      title: of the table.
+      names: the first column, by its header.
+      values: a column per run.
+      differences: a column per run but the first.
+      ends: indices of the rows that end a section.
     """
     if len(values) == 2:
         yield _columns(title, {**names, **values, **differences}, ends)
     else:
         yield _columns(title, {**names, **values}, ends)
-        yield _columns(f"{title}: differences to A", {**names, **differences}, ends)
+        yield _columns(f"{title}: differences from A", {**names, **differences}, ends)
 
 
 def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) -> Table:
@@ -208,18 +211,18 @@ def _spread_table(found: Comparison) -> Table:
 
 
 def notes(found: Comparison) -> Iterator[str]:
-    """What must not be missed about these numbers, in sentences; mostly nothing."""
+    """Yield sentences on why not to trust these numbers, or how they can mislead."""
     for word, meaning in (
         ("synthetic", "synthetic data, the numbers say nothing about real music"),
         ("leaky", "leaky split, clips of one track are on both sides: the numbers are too good"),
     ):
-        marked = [LETTERS[n] for n, run in enumerate(found.runs) if run.results[word]]
+        marked = [LETTERS[n] for n, run in enumerate(found.runs) if word in run.results.caveats]
         if marked:
             yield f"{', '.join(marked)}: {meaning}"
-    ids = [run.results["run_id"] for run in found.runs]
+    ids = [run.results.run_id for run in found.runs]
     for run_id in sorted({one for one in ids if ids.count(one) > 1}):
         same = [LETTERS[number] for number, one in enumerate(ids) if one == run_id]
-        yield f"{', '.join(same)}: one and the same run, {run_id}, in several folders"
+        yield f"{', '.join(same)}: the same run, {run_id}, in several folders"
     if any(found.other_genres):
         only = [
             f"{LETTERS[number]} also has {', '.join(others)}"
@@ -229,24 +232,24 @@ def notes(found: Comparison) -> Iterator[str]:
         common = (
             f"{len(found.genres)} genres are in every run"
             if found.genres
-            else ("no genre is in every run")
+            else "no genre is in every run"
         )
         yield (
-            f"genres differ: {common}; {'; '.join(only)}: accuracies over other genres answer "
-            "other questions"
+            f"genres differ: {common}; {'; '.join(only)}: accuracies over different genres are "
+            "not comparable"
         )
-    if len({run.results["audio_hash"] for run in found.runs}) > 1:
-        yield "audio parameters differ: the models heard other spectrograms"
+    if len({run.results.audio_hash for run in found.runs}) > 1:
+        yield "audio parameters differ: the models were trained on different spectrograms"
     for pair in found.pairs:
         if pair.conflicting:
             yield (
-                f"{LETTERS[pair.run]} and A: {pair.conflicting} track ids have another genre in "
-                "the other run; they are not taken for the same tracks"
+                f"{LETTERS[pair.run]} and A: {pair.conflicting} track ids have different genres; "
+                "they count as different tracks"
             )
 
 
 def conclusions(found: Comparison) -> Iterator[str]:
-    """For each run how it was compared with the first, and what came of it."""
+    """Yield for each run how it was compared with the first, and the result."""
     for pair in found.pairs:
         yield f"{LETTERS[pair.run]} - A: {_how(pair)}"
         yield f"  {_outcome(pair.chosen, same_genres=not any(found.other_genres))}"
@@ -273,7 +276,7 @@ def _outcome(difference: Difference, *, same_genres: bool) -> str:
     names = this if this == first else f"{this} against {first}"
     accuracy = difference.track_accuracy
     if not same_genres:
-        verdict = "other genres, another task"
+        verdict = "different genres, a different task"
     elif accuracy.low > 0:
         verdict = "better"
     elif accuracy.high < 0:
@@ -286,13 +289,13 @@ def _outcome(difference: Difference, *, same_genres: bool) -> str:
     )
 
 
-def _interval(found: Mapping[str, float]) -> str:
-    """As results.json has it, in percent: 67.5 [61, 73]."""
-    return f"{100 * found['value']:.1f} [{100 * found['low']:.0f}, {100 * found['high']:.0f}]"
+def _interval(share: Interval) -> str:
+    """Return a share and its interval in percent: 67.5 [61, 73]."""
+    return f"{100 * share.value:.1f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
 
 
-def signed(found: Interval) -> str:
-    """A difference in points: +3.1 [-2.0, +8.2]."""
-    # Adding 0.0 takes the sign from a zero.
-    value, low, high = (round(100 * end, 1) + 0.0 for end in (found.value, found.low, found.high))
+def signed(difference: Interval) -> str:
+    """Return a difference in points: +3.1 [-2.0, +8.2]."""
+    ends = (difference.value, difference.low, difference.high)
+    value, low, high = (round(100 * end, 1) + 0.0 for end in ends)  # + 0.0 turns -0.0 into 0.0
     return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"

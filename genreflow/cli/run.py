@@ -8,8 +8,8 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from components.datasets.corpus import Corpus
     from pipeline.display.progress import RunDisplay
     from pipeline.places import Places
+    from pipeline.results.schema import Results
     from pipeline.work_dir import WorkDir
 
 RequireBlessingOption = Annotated[
@@ -95,13 +96,12 @@ def run_pipeline(
 
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.progress import RunDisplay
-    from pipeline.display.results import LEGEND, results_tables, worth
+    from pipeline.display.results import LEGEND, caveats, results_tables
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
     from pipeline.local import runner
     from pipeline.places import Places, claim
     from pipeline.prepare import disk_space, preflight
     from pipeline.prepare.corpus import checked_facts, load_checked_corpus
-    from pipeline.results.results_file import blessed
     from pipeline.work_dir import WorkDir
 
     console, out = Console(stderr=True), Console()
@@ -138,10 +138,10 @@ def run_pipeline(
         for table in tuning_tables(results, work):
             out.print(table)
         out.print(TUNING_LEGEND, style="dim", highlight=False)
-    for note in worth(results):
-        out.print(f"[yellow]{escaped(note)}[/]", highlight=False, soft_wrap=True)
+    for sentence in caveats(results):
+        out.print(f"[yellow]{escaped(sentence)}[/]", highlight=False, soft_wrap=True)
     _conclude(out, results, work, places, corpus, time.monotonic() - begun)
-    return EXIT_NOT_BLESSED if require_blessing and not blessed(results) else 0
+    return EXIT_NOT_BLESSED if require_blessing and not results.pushable else 0
 
 
 def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
@@ -188,7 +188,7 @@ def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places
 
 def _conclude(
     out: Console,
-    results: Mapping[str, Any],
+    results: Results,
     work: WorkDir,
     places: Places,
     corpus: Corpus,
@@ -198,30 +198,30 @@ def _conclude(
     from components.artifacts.names import REPORT_HTML
     from pipeline.display.results import verdict
     from pipeline.places import complete_versions
-    from pipeline.results.results_file import blessed
+    from pipeline.results.results_file import FILE_NAME
 
-    version = results["pushed_version"]
+    version = results.pushed_version
 
     def say(text: str) -> None:
         out.print(text, highlight=False, soft_wrap=True)
 
     for line in verdict(results):
         say(line)
-    if results["test_split_uses"] > 1:
+    if results.test_split_uses > 1:
         say(
-            f"[dim]  {results['test_split_uses']} candidates of this work folder were evaluated "
+            f"[dim]  {results.test_split_uses} candidates of this work folder were evaluated "
             "on these test tracks: choose models by validation, as the best of many on the test "
             "tracks may only be the luckiest[/]"
         )
     serves = complete_versions(places.models)
     if version:
-        say(f"pushed     {escaped(join(places.models, str(version)))}")
+        say(f"pushed     {escaped(join(places.models, version))}")
     elif serves:
         say(f"pushed     nothing; {escaped(join(places.models, serves[-1]))} stays")
     else:
         say("pushed     nothing, and no model was pushed before")
     say(f"report     {escaped(work.report / REPORT_HTML)}")
-    say(f"results    {escaped(work.root / 'results.json')}")
+    say(f"results    {escaped(work.root / FILE_NAME)}")
     if work.tuning.is_dir():
         say(f"tuning     {escaped(work.tuning)}: tables and plots of all trials")
     say(f"left out   {escaped(work.rejects)}")
@@ -229,7 +229,7 @@ def _conclude(
     say(f"curves     {escaped(work.curves)}, or {escaped(watch)}")
     say(f"logs       {escaped(work.logs)}")
     say(f"took       {seconds / 60:.1f} minutes")
-    if results["gate"]["blessed"] and not blessed(results):
+    if results.gate.blessed and not results.pushable:
         say(
             "next       the model is good enough, but its files or its server failed: see the "
             "reason above and the log, fix it, and run again"

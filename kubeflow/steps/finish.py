@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError, GenreflowError, UsageError
@@ -30,14 +30,18 @@ from kubeflow.steps import metadata_url, pages, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import Prepared
 from pipeline.process import exit as ending
+from pipeline.results.results_file import FILE_NAME as RESULTS_FILE
+
+if TYPE_CHECKING:
+    from pipeline.results.schema import Results
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
 FAILED_FILE = "failed.json"
 NOT_STARTED = "not started"
 
 
-def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str, Any]:
-    """Collects a run whose nodes all completed.
+def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> Results:
+    """Collect the results of a run whose nodes all completed, and publish them.
 
     Args:
       pipeline: what the first step wrote.
@@ -45,7 +49,7 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
       page: a local path for the report; "" for none.
 
     Returns:
-      What results.json holds.
+      The results.
 
     Raises:
       MetadataUnreachable: the metadata store does not answer.
@@ -56,37 +60,37 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> dict[str,
     from components.artifacts.names import REPORT_HTML
     from pipeline.config.schema import Config
     from pipeline.places import PIPELINE_NAME
-    from pipeline.results import collect
+    from pipeline.results import collect, results_file
     from pipeline.results import publish as outputs
-    from pipeline.results import results_file as results
+    from pipeline.results.schema import NodeRun
     from pipeline.work_dir import WorkDir
 
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(pipeline.config))
     record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
-    lacking = sorted(name for name, node in node_states(pipeline, record).items() if not node["ok"])
+    states = node_states(pipeline, record)
+    lacking = sorted(name for name, node in states.items() if not node["ok"])
     if lacking:
         raise DataError(f"these nodes did not complete: {', '.join(lacking)}")
-    outcome = collect.collect(
+    results = collect.collect(
         config,
         record,
         run_id=pipeline.run_id,
         genres=pipeline.facts["genres"],
-        node_seconds={
-            name: {"outcome": node["outcome"], "seconds": node["seconds"]}
-            for name, node in node_states(pipeline, record).items()
+        node_runs={
+            name: NodeRun(node["outcome"], node["seconds"]) for name, node in states.items()
         },
     )
     with tempfile.TemporaryDirectory(prefix="genreflow-results-") as scratch:
         work_dir = WorkDir.at(scratch)
-        outputs.put(config, record, outcome, work_dir)
-        results.write_results(outcome, scratch)
+        outputs.put(config, record, results, work_dir)
+        results_file.write_results(results, scratch)
         if page:
             pathlib.Path(page).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(work_dir.report / REPORT_HTML, page)
         _publish(scratch, prepared.run_folder(pipeline.pipeline_root, pipeline.run_id))
-    return outcome
+    return results
 
 
 def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
@@ -116,10 +120,10 @@ def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
 def _publish(folder: str, destination: str) -> None:
     """Copies files, results.json last: whoever sees it finds the rest."""
     if is_remote(destination):
-        objects.upload_folder(folder, destination, last="results.json")
+        objects.upload_folder(folder, destination, last=RESULTS_FILE)
         return
     files = sorted(path for path in pathlib.Path(folder).rglob("*") if path.is_file())
-    files.sort(key=lambda path: path.name == "results.json")
+    files.sort(key=lambda path: path.name == RESULTS_FILE)
     for path in files:
         target = join(destination, path.relative_to(folder).as_posix())
         artifact_files.write_bytes(target, path.read_bytes())
@@ -189,18 +193,18 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         folder = prepared.run_folder(given.pipeline_root, given.run_id)
         pipeline = prepared.read(join(folder, prepared.FILE))
-        outcome = finish(pipeline, url, page=given.page)
+        results = finish(pipeline, url, page=given.page)
     except UsageError as error:
         _say(str(error))
         return EXIT_USAGE
     except GenreflowError as error:
         _say(str(error))
         return EXIT_FAILED
-    verdict = "blessed" if outcome["gate"]["blessed"] else "not blessed"
-    version = outcome["pushed_version"]
+    verdict = "blessed" if results.gate.blessed else "not blessed"
+    version = results.pushed_version
     _say(
-        f"{outcome['candidate']}: {verdict}; "
-        + (f"pushed as {join(pipeline.models, str(version))}" if version else "nothing pushed")
+        f"{results.candidate}: {verdict}; "
+        + (f"pushed as {join(pipeline.models, version)}" if version else "nothing pushed")
     )
     _say(f"results are in {prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)}")
     return 0

@@ -7,13 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.artifacts import typed_json
 from components.artifacts.names import (
     DECISION_JSON,
     REPORT_HTML,
-    SELECTION_JSON,
     SERVING_CHECK_JSON,
 )
 from components.common.escape import printable
+from components.gate.outcome import RecordedDecision
+from components.predictions.selection import read_selection
+from components.serving_check.outcome import ServingCheckResult
 from pipeline.graph import nodes
 
 # Rendered with autoescape: names of genres and models are text from outside.
@@ -63,39 +66,39 @@ def _report(outputs: Mapping[str, Any]) -> str:
 
 
 def _decision(outputs: Mapping[str, Any]) -> str:
-    decision = artifact_files.read_json(outputs["blessing"].uri, DECISION_JSON)
+    decision = typed_json.read(RecordedDecision, outputs["blessing"].uri, DECISION_JSON)
     return _table(
-        f"{decision['candidate']}: {'blessed' if decision['blessed'] else 'not blessed'}",
+        f"{decision.candidate}: {'blessed' if decision.blessed else 'not blessed'}",
         ["rule", "outcome", "why"],
-        [[rule["id"], rule["outcome"], rule["text"]] for rule in decision["rules"]],
+        [[rule.id, rule.outcome, rule.text] for rule in decision.rules],
     )
 
 
 def _selection(outputs: Mapping[str, Any]) -> str:
-    found = artifact_files.read_json(outputs["predictions"].uri, SELECTION_JSON)
-    accuracy = found["validation_track_accuracy"]
+    selection = read_selection(outputs["predictions"].uri)
+    accuracy = selection.validation_track_accuracy
     rows = [
-        [name, found["kinds"][name], f"{accuracy[name]:.1%}"]
+        [name, selection.kinds[name], f"{accuracy[name]:.1%}"]
         for name in sorted(accuracy, key=lambda name: (-accuracy[name], name))
     ]
     return _table(
-        f"Candidate: {found['candidate']}",
+        f"Candidate: {selection.candidate}",
         ["model", "kind", "validation tracks right"],
         rows,
-        "Chosen on the validation split; what it is worth is measured on the test split.",
+        "Chosen on the validation split; the gate measures it on the test split.",
     )
 
 
 def _served(outputs: Mapping[str, Any]) -> str:
-    found = artifact_files.read_json(outputs["infra_blessing"].uri, SERVING_CHECK_JSON)
+    result = typed_json.read(ServingCheckResult, outputs["infra_blessing"].uri, SERVING_CHECK_JSON)
     return _table(
-        f"On a server: {found['outcome']}",
-        ["signature", "requests", "outcome", "what was seen"],
+        f"On a server: {result.outcome}",
+        ["signature", "requests", "outcome", "result"],
         [
-            [check["signature"], str(check["requests"]), check["outcome"], check["text"]]
-            for check in found["checks"]
+            [check.signature, str(check.requests), check.outcome, check.text]
+            for check in result.checks
         ],
-        printable(found["text"]),
+        printable(result.text),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a person sees while the pipeline runs, and the tables at the end."""
+"""Progress of a run on the screen: a line for each finished node, a bar for the current one."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from pipeline.display.text import escaped
 
 # Without a terminal (a log, CI) a line is printed this often instead of a bar.
 PLAIN_SECONDS = 15.0
-# A rate is shown once so many have been done.
-FEW = 5
+# A rate over fewer units than this is not shown: work that starts slowly would promise hours.
+MIN_RATE_UNITS = 5
 
 SHOWN_MEASURES = {
     "loss": "loss",
@@ -45,7 +45,7 @@ UNITS = {
 
 
 class _CountColumn(ProgressColumn):
-    """How many, how fast, how long still; while that is unknown, how long already."""
+    """Column with the count, the rate and the time left; the elapsed time without a total."""
 
     def render(self, task: Task) -> Text:
         if not task.total:
@@ -61,7 +61,7 @@ class _CountColumn(ProgressColumn):
 
 
 class RunDisplay:
-    """Turns events into one line a finished node, and a bar for what runs now."""
+    """Display of a run's events: a line for each finished node, a bar for the current one."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -86,8 +86,8 @@ class RunDisplay:
         self._detail = ""
         self._done = 0
         self._total: int | None = None
-        self._first: tuple[float, int] | None = None
-        self._begun = self._spoken = time.monotonic()
+        self._first: tuple[float, int] | None = None  # when, and how many were done
+        self._started = self._printed = time.monotonic()
 
     def __enter__(self) -> RunDisplay:
         self._progress.start()
@@ -103,28 +103,30 @@ class RunDisplay:
         self._progress.stop()
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        """Shows one event of `components.common.progress`."""
+        """Show one event of `components.common.progress`; unknown ones are ignored."""
+        if "note" in event:
+            network, note = escaped(event["architecture"]), escaped(event["note"])
+            self._print(f"  [yellow]{network}: {note}[/]")
+            return
         handler = getattr(self, f"_on_{event['event']}", None)
         if handler:
             handler(event)
 
     def _on_importing(self, event: Mapping[str, Any]) -> None:
-        self._start("starting TensorFlow and TFX (15 to 60 s)", None, "")
+        self._start("starting TensorFlow and TFX (15 to 60 s)")
 
     def _on_checking(self, event: Mapping[str, Any]) -> None:
-        self._start(event["detail"], None, "")
+        self._start(event["detail"])
 
     def _on_node_started(self, event: Mapping[str, Any]) -> None:
-        self._start(f"[{event['index'] + 1}/{event['total']}] {event['node']}", None, "")
+        self._start(f"[{event['index'] + 1}/{event['total']}] {event['node']}")
 
     def _on_node_finished(self, event: Mapping[str, Any]) -> None:
-        self._clear()
         how = "cached" if event["outcome"] == "cached" else ""
-        self._say(f"  [green]✓[/] {event['node']:<20} {event['seconds']:7.1f} s  [cyan]{how}[/]")
+        self._end_node("[green]✓[/]", event, f"  [cyan]{how}[/]")
 
     def _on_node_failed(self, event: Mapping[str, Any]) -> None:
-        self._clear()
-        self._say(f"  [red]✗[/] {event['node']:<20} {event['seconds']:7.1f} s")
+        self._end_node("[red]✗[/]", event)
 
     def _on_progress(self, event: Mapping[str, Any]) -> None:
         self._done = event.get("done", self._done) + event.get("add", 0)
@@ -133,9 +135,6 @@ class RunDisplay:
         self._update(event.get("detail", ""))
 
     def _on_training(self, event: Mapping[str, Any]) -> None:
-        if "note" in event:
-            self._say(f"  [yellow]{escaped(event['architecture'])}: {escaped(event['note'])}[/]")
-            return
         total = event["epochs"] * event["batches"]
         done = (event["epoch"] - 1) * event["batches"] + event["batch"]
         phase = f"{event['phase']} {event['epoch']}/{event['epochs']}"
@@ -150,9 +149,6 @@ class RunDisplay:
         self._update(numbers, phase)
 
     def _on_tuning(self, event: Mapping[str, Any]) -> None:
-        if "note" in event:
-            self._say(f"  [yellow]{escaped(event['architecture'])}: {escaped(event['note'])}[/]")
-            return
         self._done, self._total, self._unit = event["done"], event["total"], "clips"
         words = [
             f"{TUNABLE[name].short_label} {value:g}" for name, value in event["values"].items()
@@ -163,29 +159,31 @@ class RunDisplay:
         self._update("  ".join(words), f"trial {event['trial']}/{event['trials']}")
 
     def _on_tick(self, event: Mapping[str, Any]) -> None:
-        if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
-            self._speak(self._detail)
+        self._print_line_if_due()
 
-    def _start(self, label: str, total: int | None, unit: str) -> None:
+    def _start(self, label: str) -> None:
         self._clear()
-        self._label, self._total, self._unit, self._done = label, total, unit, 0
+        self._label, self._total, self._unit, self._done = label, None, "", 0
         self._detail = ""
         self._first = None
-        self._begun = self._spoken = time.monotonic()
+        self._started = self._printed = time.monotonic()
         self._task = self._progress.add_task(
-            escaped(label), total=total, rate=0.0, unit="", detail=""
+            escaped(label), total=None, rate=0.0, unit="", detail=""
         )
 
+    def _end_node(self, mark: str, event: Mapping[str, Any], markup: str = "") -> None:
+        self._clear()
+        self._print(f"  {mark} {event['node']:<20} {event['seconds']:7.1f} s{markup}")
+
     def _rate(self) -> float:
-        """Units a second since the first one was done; 0 until a few are: what starts slowly
-        would otherwise promise hours."""
+        """Return units per second since the first unit; 0 while MIN_RATE_UNITS are not done."""
         if not self._done:
             self._first = None
             return 0.0
         if self._first is None or self._done < self._first[1]:
             self._first = (time.monotonic(), self._done)
         seconds, done = time.monotonic() - self._first[0], self._done - self._first[1]
-        return done / seconds if done >= FEW and seconds > 1 else 0.0
+        return done / seconds if done >= MIN_RATE_UNITS and seconds > 1 else 0.0
 
     def _update(self, detail: str, phase: str = "") -> None:
         self._detail = f"{phase}  {detail}" if phase else detail
@@ -200,10 +198,12 @@ class RunDisplay:
             detail=escaped(detail),
             description=escaped(f"{self._label} {phase}".rstrip()),
         )
-        if not self._console.is_terminal and time.monotonic() - self._spoken > PLAIN_SECONDS:
-            self._speak(self._detail)
+        self._print_line_if_due()
 
-    def _speak(self, detail: str) -> None:
+    def _print_line_if_due(self) -> None:
+        """Print a line of progress where there is no bar, every PLAIN_SECONDS."""
+        if self._console.is_terminal or time.monotonic() - self._printed <= PLAIN_SECONDS:
+            return
         words = [self._label]
         rate = self._rate()
         if self._total and self._done:
@@ -212,14 +212,14 @@ class RunDisplay:
                 left = (self._total - self._done) / rate
                 words.append(f"{rate:.1f}/s, about {left:.0f} s left")
         else:
-            words.append(f"{time.monotonic() - self._begun:.0f} s")
-        self._say("    " + escaped("  ".join([*words, detail])), style="dim")
-        self._spoken = time.monotonic()
+            words.append(f"{time.monotonic() - self._started:.0f} s")
+        self._print("    " + escaped("  ".join([*words, self._detail])), style="dim")
+        self._printed = time.monotonic()
 
     def _clear(self) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
 
-    def _say(self, text: str, style: str | None = None) -> None:
+    def _print(self, text: str, style: str | None = None) -> None:
         self._console.print(text, style=style, highlight=False, soft_wrap=True)

@@ -1,35 +1,24 @@
-"""Tables of a run's results."""
+"""Tables and sentences that end a run."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from typing import Any
 
 from rich.table import Table
 
 from components.common.escape import printable
+from components.predictions.selection import ModelKind
 from pipeline.display.text import escaped
+from pipeline.results.schema import Results, SplitName
 
+# In the order of the table.
+KINDS: tuple[ModelKind, ...] = ("network", "ensemble", "baseline")
+SPLITS: tuple[SplitName, ...] = ("validation", "test")
+LEGEND = (
+    "* the candidate: the best on validation of the networks and their mean; + the baseline that "
+    "it has to beat; valid., test: share of tracks whose genre is predicted; 95 %: interval of "
+    "test, by track; F1: mean over genres, test tracks; size: weights; train: seconds of training"
+)
 
-def worth(results: Mapping[str, Any]) -> list[str]:
-    """What must not be missed about a run's numbers, in sentences; mostly nothing."""
-    notes = []
-    if results["synthetic"]:
-        notes.append("synthetic data: the numbers say nothing about real music")
-    for split in ("validation", "test"):
-        recall = results["models"][results["candidate"]][split]["recall"]
-        unheard = [genre for genre, value in recall.items() if value is None]
-        if unheard:
-            notes.append(
-                f"{split}: no track of {', '.join(map(printable, unheard))}; nothing is known of "
-                "the model there"
-            )
-    if results["leaky"]:
-        notes.append("leaky split: clips of one track are on both sides, the numbers are too good")
-    return notes
-
-
-# How a rule of the gate, or the server's trial, came out.
+# Of a rule of the gate, and of the test on a server, by outcome.
 _MARKS = {
     "pass": "[green]✓[/]",
     "passed": "[green]✓[/]",
@@ -37,48 +26,78 @@ _MARKS = {
     "failed": "[yellow]✗[/]",
     "off": "-",
 }
+# Of wrong genres in a row of the table.
+_MAX_SHOWN_GENRES = 3
 
 
-def verdict(results: Mapping[str, Any]) -> list[str]:
-    """Whether the candidate is blessed and why, in rich's markup: a line for each rule of the
-    gate, and one for its trial on a server if there was one."""
-    gate, served = results["gate"], results["serving_check"]
-    if served["outcome"] == "failed":
+def caveats(results: Results) -> list[str]:
+    """Return sentences on why not to trust a run's numbers; [] where nothing is wrong."""
+    sentences = []
+    if results.synthetic:
+        sentences.append("synthetic data: the numbers say nothing about real music")
+    for split in SPLITS:
+        recall = results.models[results.candidate].on(split).recall
+        missing = [genre for genre, value in recall.items() if value is None]
+        if missing:
+            sentences.append(
+                f"{split}: no track of {', '.join(map(printable, missing))}; nothing is known of "
+                "the model there"
+            )
+    if results.leaky:
+        sentences.append(
+            "leaky split: clips of one track are on both sides, so the numbers are too good"
+        )
+    return sentences
+
+
+def verdict(results: Results) -> list[str]:
+    """Return lines in rich's markup that say whether the candidate is blessed, and why.
+
+    There is a line for each rule of the gate, and one for ServingCheck if it ran or is off.
+    """
+    served = results.serving_check
+    if results.failed_serving_check:
         lines = ["[yellow]blessed by the gate, refused by ServingCheck[/]"]
     else:
-        lines = ["[green]blessed[/]" if gate["blessed"] else "[yellow]not blessed[/]"]
-    for rule in gate["rules"]:
-        lines.append(f"  {_MARKS[rule['outcome']]} {rule['id']}: {escaped(rule['text'])}")
-    if served["outcome"] != "skipped":
-        lines.append(f"  {_MARKS[served['outcome']]} ServingCheck: {escaped(served['text'])}")
+        lines = ["[green]blessed[/]" if results.gate.blessed else "[yellow]not blessed[/]"]
+    for rule in results.gate.rules:
+        lines.append(f"  {_MARKS[rule.outcome]} {rule.id}: {escaped(rule.text)}")
+    if served and served.outcome != "skipped":
+        lines.append(f"  {_MARKS[served.outcome]} ServingCheck: {escaped(served.text)}")
     return lines
 
 
-def _table(text: str, results: Mapping[str, Any]) -> Table:
-    """An empty table whose title says what its numbers are worth, in a word each."""
-    words = [word for word in ("synthetic", "leaky") if results[word]]
-    title = f"{text} ({', '.join(words)})" if words else text
+def results_tables(results: Results) -> list[Table]:
+    """Return the tables that end a run: the data, the models, the candidate by genre."""
+    return [_data_table(results), _models_table(results), _genre_table(results)]
+
+
+def short_count(number: int) -> str:
+    """Return a count in at most six characters: 987, 100.8k, 33.6M."""
+    for unit, size in (("M", 10**6), ("k", 10**3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
+
+
+def _table(text: str, results: Results) -> Table:
+    """Return an empty table whose title names the results' caveats, in a word each."""
+    title = f"{text} ({', '.join(results.caveats)})" if results.caveats else text
     return Table(title=title, title_justify="left")
 
 
-def results_tables(results: Mapping[str, Any]) -> list[Table]:
-    """The tables that end a run: the data, the models, the candidate by genre."""
-    counts = results["counts"]
-    data = _table("Data", results)
+def _data_table(results: Results) -> Table:
+    counts = results.counts
+    table = _table("Data", results)
     for column in ("split", "tracks", "clips"):
-        data.add_column(column, justify="left" if column == "split" else "right")
+        table.add_column(column, justify="left" if column == "split" else "right")
     for split in ("train", "validation", "test"):
-        data.add_row(split, str(counts["tracks"][split]), str(counts["clips"][split]))
-    if counts["rejects"]:
-        data.add_section()
-        for reason, number in counts["rejects"].items():
-            data.add_row(f"left out: {reason}", str(number), "")
-
-    return [data, _models_table(results), _genre_table(results)]
-
-
-# In the order of the table.
-KINDS = ("network", "ensemble", "baseline")
+        table.add_row(split, str(getattr(counts.tracks, split)), str(getattr(counts.clips, split)))
+    if counts.rejects:
+        table.add_section()
+        for reason, number in counts.rejects.items():
+            table.add_row(f"left out: {reason}", str(number), "")
+    return table
 
 
 def _shown_name(model: str) -> str:
@@ -87,61 +106,43 @@ def _shown_name(model: str) -> str:
     return model.replace("ensemble_", "mean of ")
 
 
-def _models_table(results: Mapping[str, Any]) -> Table:
+def _models_table(results: Results) -> Table:
     table = _table("Models, accuracy by track", results)
     for column in ("model", "valid.", "test", "95 %", "F1", "size", "train"):
         table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
-    marks = {results["candidate"]: " *", results["best_baseline"]: " +"}
+    marks = {results.candidate: " *", results.best_baseline: " +"}
     for kind in KINDS:
-        of_kind = {k: v for k, v in results["models"].items() if v["kind"] == kind}
-        for name, model in of_kind.items():
-            test = model["test"]
-            accuracy = test["track_accuracy"]
-            seconds = model["train_seconds"]
+        for name, model in results.models.items():
+            if model.kind != kind:
+                continue
+            accuracy, seconds = model.test.track_accuracy, model.train_seconds
             table.add_row(
                 _shown_name(name) + marks.get(name, ""),
-                f"{model['validation']['track_accuracy']['value']:.1%}",
-                f"{accuracy['value']:.1%}",
-                f"{100 * accuracy['low']:.0f} to {100 * accuracy['high']:.0f}",
-                f"{test['macro_f1']['value']:.2f}",
-                "" if model["parameters"] is None else short_count(model["parameters"]),
+                f"{model.validation.track_accuracy.value:.1%}",
+                f"{accuracy.value:.1%}",
+                f"{100 * accuracy.low:.0f} to {100 * accuracy.high:.0f}",
+                f"{model.test.macro_f1.value:.2f}",
+                "" if model.parameters is None else short_count(model.parameters),
                 "" if seconds is None else f"{seconds:.0f} s",
             )
         table.add_section()
     return table
 
 
-LEGEND = (
-    "* the candidate: best on validation of the networks and their mean; + the baseline that it "
-    "has to beat; valid., test: share of tracks that are right; 95 %: interval of test, by "
-    "track; F1: mean over genres, test tracks; size: parameters; train: seconds of training"
-)
-
-
-def short_count(number: int) -> str:
-    """A count in at most six characters: 987, 100.8k, 33.6M."""
-    for unit, size in (("M", 10**6), ("k", 10**3)):
-        if number >= size:
-            return f"{number / size:.1f}{unit}"
-    return str(number)
-
-
-def _genre_table(results: Mapping[str, Any]) -> Table:
-    name = results["candidate"]
-    test = results["models"][name]["test"]
-    table = _table(f"{name} on the test tracks, by genre", results)
+def _genre_table(results: Results) -> Table:
+    test = results.models[results.candidate].test
+    table = _table(f"{results.candidate} on the test tracks, by genre", results)
     table.add_column("genre")
     table.add_column("tracks", justify="right")
     table.add_column("found", justify="right")
     table.add_column("taken for")
-    for index, genre in enumerate(results["genres"]):
-        row = test["confusion"][index]
-        recall = test["recall"][genre]
+    for genre, row in zip(results.genres, test.confusion, strict=True):
+        recall = test.recall[genre]
         wrong = sorted(
             (
-                (n, other)
-                for other, n in zip(results["genres"], row, strict=True)
-                if n and other != genre
+                (count, other)
+                for other, count in zip(results.genres, row, strict=True)
+                if count and other != genre
             ),
             key=lambda pair: (-pair[0], pair[1]),
         )
@@ -149,6 +150,6 @@ def _genre_table(results: Mapping[str, Any]) -> Table:
             escaped(genre),
             str(sum(row)),
             "-" if recall is None else f"{recall:.0%}",
-            ", ".join(f"{escaped(other)} {n}" for n, other in wrong[:3]),
+            ", ".join(f"{escaped(other)} {count}" for count, other in wrong[:_MAX_SHOWN_GENRES]),
         )
     return table

@@ -1,56 +1,58 @@
-"""The tables of trials that end a run whose networks were tuned."""
+"""Tables of trials that end a run whose networks were tuned."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from typing import Any
-
 from rich.table import Table
 
+from components.artifacts import typed_json
 from components.artifacts.names import TRIALS_JSON
 from components.trainer.tuned import TUNABLE
+from components.tuner.trials import TrialsFile
+from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
 
-SHOWN_TRIALS = 10
+MAX_SHOWN_TRIALS = 10
 TUNING_LEGEND = (
-    "* the values that the network was then trained with; loss, right: of the clips of the "
+    "* the trial whose values the network was then trained with; loss, right: on the clips of the "
     "validation split, without penalties"
 )
 
 
-def tuning_tables(results: Mapping[str, Any], work: WorkDir) -> list[Table]:
-    """For each tuned network of the last run its best trials, the best first."""
+def tuning_tables(results: Results, work: WorkDir) -> list[Table]:
+    """Return a table of the best trials for each tuned network of the last run.
+
+    Raises:
+      DataError: a network's trials.json is missing or damaged.
+    """
     return [
-        trials_table(json.loads((work.tuning / name / TRIALS_JSON).read_text(encoding="utf-8")))
-        for name, model in results["models"].items()
-        if "tuning" in model
+        trials_table(typed_json.read(TrialsFile, str(work.tuning / name), TRIALS_JSON))
+        for name, model in results.models.items()
+        if model.tuning
     ]
 
 
-def trials_table(found: Mapping[str, Any]) -> Table:
-    """The table of one trials.json: the tuned parameters, and what they came to."""
+def trials_table(found: TrialsFile) -> Table:
+    """Return the table of one search: the tuned values and their results, the best first."""
     trials = sorted(
-        found["trials"],
+        found.trials,
         # Failed ones last.
-        key=lambda t: (t["val_loss"] is None, t["val_loss"] or 0.0, t["number"]),
+        key=lambda trial: (trial.val_loss is None, trial.val_loss or 0.0, trial.number),
     )
-    failed = sum(trial["outcome"] == "failed" for trial in trials)
-    few = f"the {SHOWN_TRIALS} best of " if len(trials) > SHOWN_TRIALS else ""
-    title = f"{found['architecture']}: {few}{len(trials)} trials"
+    failed = sum(trial.outcome == "failed" for trial in trials)
+    best_of = f"the {MAX_SHOWN_TRIALS} best of " if len(trials) > MAX_SHOWN_TRIALS else ""
+    title = f"{found.architecture}: {best_of}{len(trials)} trials"
     table = Table(title=title + (f", {failed} failed" if failed else ""), title_justify="left")
-    names = list(found["values"])
-    columns = ["trial", *(TUNABLE[name].short_label for name in TUNABLE if name in names)]
+    names = [name for name in TUNABLE if name in found.values]
+    columns = ["trial", *(TUNABLE[name].short_label for name in names)]
     for column in (*columns, "epochs", "loss", "right", "s"):
         table.add_column(column, justify="right", no_wrap=True)
-    for trial in trials[:SHOWN_TRIALS]:
-        measured = trial["val_loss"] is not None
+    for trial in trials[:MAX_SHOWN_TRIALS]:
         table.add_row(
-            f"{trial['number']} *" if trial["number"] == found["best"] else str(trial["number"]),
-            *(f"{trial['values'][name]:g}" for name in TUNABLE if name in names),
-            str(trial["epochs"]) if trial["outcome"] == "done" else trial["outcome"],
-            f"{trial['val_loss']:.3f}" if measured else "-",
-            f"{trial['val_accuracy']:.1%}" if measured else "-",
-            f"{trial['seconds']:.0f}",
+            f"{trial.number} *" if trial.number == found.best else str(trial.number),
+            *(f"{trial.values[name]:g}" for name in names),
+            str(trial.epochs) if trial.outcome == "done" else trial.outcome,
+            "-" if trial.val_loss is None else f"{trial.val_loss:.3f}",
+            "-" if trial.val_accuracy is None else f"{trial.val_accuracy:.1%}",
+            f"{trial.seconds:.0f}",
         )
     return table

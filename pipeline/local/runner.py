@@ -21,6 +21,7 @@ from pipeline.config.schema import Config
 from pipeline.graph.inputs import DataFacts
 from pipeline.process import cuda
 from pipeline.results.results_file import read_results
+from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
 
 WORKER = (sys.executable, "-m", "pipeline.local.worker")
@@ -37,8 +38,8 @@ class RunFailed(GenreflowError):  # noqa: N818  the command line's words for exi
     """The run ended before its results; the message says where and why."""
 
 
-def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) -> Any:
-    """Runs the whole graph in a worker process; returns results.json's content.
+def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) -> Results:
+    """Run the whole graph in a worker process and return its results.
 
     Args:
       config: with `dataset.data_dir` set.

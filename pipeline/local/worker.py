@@ -16,13 +16,16 @@ import pathlib
 import sys
 import traceback
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from components.common import progress
 from components.common.parent import exit_at_end_of_input
 from pipeline.process import failures
 from pipeline.process.exit import end
 from pipeline.process.imports import quick_imports
+
+if TYPE_CHECKING:
+    from pipeline.results.schema import Results
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,8 +56,8 @@ def main(path: str) -> int:
     return 0
 
 
-def run(request: Request) -> dict[str, Any]:
-    """Runs the graph in this process and writes the results; returns them.
+def run(request: Request) -> Results:
+    """Run the graph in this process, write the results and return them.
 
     Raises:
       pipeline.process.node_runner.NodeFailed: with the cause.
@@ -78,9 +81,9 @@ def run(request: Request) -> dict[str, Any]:
         from pipeline.graph import build as graph
         from pipeline.graph import inputs
         from pipeline.process import node_runner
-        from pipeline.results import collect
+        from pipeline.results import collect, results_file
         from pipeline.results import publish as outputs
-        from pipeline.results import results_file as results
+        from pipeline.results.schema import NodeRun
 
     tensorflow_files.prepare(given.pipeline_root, given.models)
     facts = inputs.DataFacts.from_json(request.facts)
@@ -96,14 +99,11 @@ def run(request: Request) -> dict[str, Any]:
     ir = graph.compile_ir(pipeline)
 
     _check_starting_weights(config, facts)
-    node_seconds: dict[str, dict[str, Any]] = {}
+    node_runs: dict[str, NodeRun] = {}
 
     def on_event(event: str, **fields: Any) -> None:
         if event == "node_finished":
-            node_seconds[fields["node"]] = {
-                "outcome": fields["outcome"],
-                "seconds": round(fields["seconds"], 3),
-            }
+            node_runs[fields["node"]] = NodeRun(fields["outcome"], round(fields["seconds"], 3))
         progress.report(event, **fields)
 
     variables = {
@@ -113,17 +113,13 @@ def run(request: Request) -> dict[str, Any]:
     with _environment(variables):
         node_runner.run_all(ir, connection, request.run_id, on_event)
     record = collect.RunRecord(connection, PIPELINE_NAME, request.run_id)
-    outcome = collect.collect(
-        config,
-        record,
-        run_id=request.run_id,
-        genres=list(facts.genres),
-        node_seconds=node_seconds,
+    results = collect.collect(
+        config, record, run_id=request.run_id, genres=facts.genres, node_runs=node_runs
     )
-    outputs.put(config, record, outcome, work_dir)
-    results.write_results(outcome, str(work_dir.root))
+    outputs.put(config, record, results, work_dir)
+    results_file.write_results(results, str(work_dir.root))
     progress.report("finished")
-    return outcome
+    return results
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
-"""After the graph: reads ML Metadata and the artifacts; what results.json holds."""
+"""Collecting a run's results from ML Metadata and the artifacts, after the graph."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -10,34 +10,48 @@ from ml_metadata.metadata_store import metadata_store
 from ml_metadata.proto import metadata_store_pb2
 
 from components.artifacts import files as artifact_files
+from components.artifacts import typed_json
 from components.artifacts.names import (
     BASELINES_JSON,
     DECISION_JSON,
     REJECT_SUMMARY_JSON,
-    SELECTION_JSON,
     SERVING_CHECK_JSON,
     TRIALS_JSON,
 )
+from components.gate.outcome import Decision, RecordedDecision
 from components.predictions import metrics, table
+from components.predictions.selection import Selection, read_selection
 from components.serving_check import outcome
+from components.serving_check.outcome import ServingCheckResult
+from components.spectrogram_gen.summary import DataSummary
+from components.trainer.tuned import TUNABLE
+from components.tuner.trials import TrialsFile
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
-from pipeline.results.results_file import SCHEMA_VERSION
+from pipeline.results.schema import (
+    SCHEMA_VERSION,
+    Ensembles,
+    ModelResults,
+    NodeRun,
+    PrincipalComponents,
+    Results,
+    TunedValues,
+    TuningSummary,
+)
 
 RUN_CONTEXT = "pipeline_run"
 NODE_CONTEXT = "node"
 BLESSING = "ModelBlessing"
-COUNTS = ("tracks_listed", "tracks_read", "tracks_decoded", "tracks", "clips", "rejects")
 
 
 class RunRecord:
-    """What one run left in ML Metadata: for each node its execution and its outputs."""
+    """Record of one run in ML Metadata: each node's execution and outputs."""
 
     def __init__(self, connection: Any, pipeline_name: str, run_id: str) -> None:
-        """Reads the run.
+        """Read the run.
 
         Raises:
-          LookupError: there is no such run.
+          LookupError: the store has no such run.
         """
         self._store = metadata_store.MetadataStore(connection)
         run = self._store.get_context_by_type_and_name(RUN_CONTEXT, run_id)
@@ -54,8 +68,11 @@ class RunRecord:
         return context.type or self._store.get_context_types_by_id([context.type_id])[0].name
 
     def candidates_judged(self, test_digest: str) -> int:
-        """How many different candidates gates of this work folder have judged on the same
-        test tracks: the more, the less a lucky one means."""
+        """Return the number of different candidates that were judged on the same test tracks.
+
+        The gates of all runs of this work folder count. The more candidates there are, the
+        less a good result means.
+        """
         judged = {
             blessing.custom_properties["candidate_digest"].string_value
             for blessing in self._store.get_artifacts_by_type(BLESSING)
@@ -64,7 +81,7 @@ class RunRecord:
         return len(judged)
 
     def outputs(self, node: str) -> dict[str, Any]:
-        """The node's output artifacts by key; {} for a node that did not run."""
+        """Return a node's output artifacts by key; {} for a node that did not run."""
         execution = self.executions.get(node)
         if execution is None:
             return {}
@@ -85,106 +102,107 @@ def collect(
     record: RunRecord,
     *,
     run_id: str,
-    genres: list[str],
-    node_seconds: Mapping[str, Mapping[str, Any]],
-) -> dict[str, Any]:
-    """The run's outcome as results.json holds it; fails on nothing that did not run.
+    genres: Sequence[str],
+    node_runs: Mapping[str, NodeRun],
+) -> Results:
+    """Return the outcome of a run whose nodes all completed.
 
     Args:
       config: the run's configuration.
       record: the run in ML Metadata.
       run_id: its name there.
       genres: in label order.
-      node_seconds: for each node `{"outcome", "seconds"}`, as the runner heard it.
+      node_runs: executions by node id, as the runner saw them.
+
+    Raises:
+      DataError: a file of an artifact is missing or damaged.
     """
-    data = read_json(record.outputs(nodes.SPECTROGRAM_GEN), "rejects", REJECT_SUMMARY_JSON)
-    ensembler = record.outputs(nodes.ENSEMBLER)
-    selection = read_json(ensembler, "predictions", SELECTION_JSON)
-    decision = read_json(record.outputs(nodes.GENRE_GATE), "blessing", DECISION_JSON)
-    predictions = table.read_table(ensembler["predictions"].uri)
+    rejects = record.outputs(nodes.SPECTROGRAM_GEN)["rejects"]
+    summary = typed_json.read(DataSummary, rejects.uri, REJECT_SUMMARY_JSON)
+    predictions = record.outputs(nodes.ENSEMBLER)["predictions"].uri
+    selection = read_selection(predictions)
+    blessing = record.outputs(nodes.GENRE_GATE)["blessing"]
+    decision = typed_json.read(RecordedDecision, blessing.uri, DECISION_JSON)
     pushed = record.outputs(nodes.PUSHER).get("pushed_model")
     version = (pushed and pushed.custom_properties["pushed_version"].string_value) or None
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": run_id,
-        "config_digest": config.digest(),
-        "dataset": config.dataset.kind,
-        "genres": genres,
-        "synthetic": config.dataset.kind == "synthetic",
-        "leaky": bool(data["leaky"]),
-        "audio_hash": config.audio.digest(),
-        "counts": {key: data[key] for key in COUNTS},
-        "models": _models(record, selection, predictions, genres),
-        "candidate": selection["candidate"],
-        "best_baseline": selection["best_baseline"],
-        "ensembles": {"members": selection["members"], "weights": selection["weights"]},
-        **_principal_components(record),
-        "gate": {key: decision[key] for key in ("blessed", "rules")},
-        "serving_check": _serving_check(record),
-        "test_split_uses": record.candidates_judged(decision["test_digest"]),
-        "pushed_version": version,
-        "nodes": {node: dict(values) for node, values in node_seconds.items()},
-    }
+    return Results(
+        schema_version=SCHEMA_VERSION,
+        run_id=run_id,
+        config_digest=config.digest(),
+        dataset=config.dataset.kind,
+        genres=tuple(genres),
+        synthetic=config.dataset.kind == "synthetic",
+        leaky=summary.leaky,
+        audio_hash=config.audio.digest(),
+        counts=summary.counts,
+        models=_models(record, selection, table.read_table(predictions), genres),
+        candidate=selection.candidate,
+        best_baseline=selection.best_baseline,
+        ensembles=Ensembles(selection.members, selection.weights),
+        pca=_principal_components(record),
+        gate=Decision(decision.blessed, decision.rules),
+        serving_check=_serving_check(record),
+        test_split_uses=record.candidates_judged(decision.test_digest),
+        pushed_version=version,
+        nodes=dict(node_runs),
+    )
 
 
 def _models(
-    record: RunRecord, selection: Mapping[str, Any], predictions: pd.DataFrame, genres: list[str]
-) -> dict[str, Any]:
-    """Every model's numbers: networks, baselines, ensembles."""
+    record: RunRecord, selection: Selection, predictions: pd.DataFrame, genres: Sequence[str]
+) -> dict[str, ModelResults]:
+    """Return the results of every model by name: networks, baselines, ensembles."""
     models = {}
-    for name, kind in selection["kinds"].items():
+    for name, kind in selection.kinds.items():
         rows = predictions[predictions["model"] == name]
-        models[name] = {
-            "kind": kind,
-            "parameters": selection["parameters"][name],
-            "train_seconds": selection["train_seconds"][name],
-            **_tuning(record, name),
+        models[name] = ModelResults(
+            kind=kind,
+            parameters=selection.parameters[name],
+            train_seconds=selection.train_seconds[name],
+            tuning=_tuning(record, name),
             **{
-                str(split): metrics.evaluate(part, genres).to_json()
+                str(split): metrics.evaluate(part, genres).rounded()
                 for split, part in rows.groupby("split")
             },
-        }
+        )
     return models
 
 
-def _serving_check(record: RunRecord) -> Any:
-    """How the candidate did on a server."""
+def _serving_check(record: RunRecord) -> ServingCheckResult:
     outputs = record.outputs(nodes.SERVING_CHECK)
     if not outputs:
-        return outcome.OFF.to_json()
-    return read_json(outputs, "infra_blessing", SERVING_CHECK_JSON)
+        return outcome.OFF
+    return typed_json.read(ServingCheckResult, outputs["infra_blessing"].uri, SERVING_CHECK_JSON)
 
 
-def _principal_components(record: RunRecord) -> dict[str, Any]:
-    """How much of the spectrograms the baselines see; nothing without baselines."""
+def _principal_components(record: RunRecord) -> PrincipalComponents | None:
+    """Return how much of the spectrograms the baselines see; None without baselines."""
     outputs = record.outputs(nodes.BASELINE_TRAINER)
     if not outputs:
-        return {}
-    found = read_json(outputs, "baselines", BASELINES_JSON)["pca"]
-    return {"pca": {"components": found["components"], "explained_variance": found["total"]}}
+        return None
+    pca = artifact_files.read_json(outputs["baselines"].uri, BASELINES_JSON)["pca"]
+    return PrincipalComponents(pca["components"], pca["total"])
 
 
-def _tuning(record: RunRecord, name: str) -> dict[str, Any]:
-    """What a search chose for a network; nothing for one that was not tuned."""
+def _tuning(record: RunRecord, name: str) -> TuningSummary | None:
+    """Return what a search chose for a network; None for a network that was not tuned."""
     outputs = record.outputs(nodes.tuner(name))
     if not outputs:
-        return {}
-    found = read_json(outputs, "results", TRIALS_JSON)
-    best = found["trials"][found["best"] - 1]
-    return {
-        "tuning": {
-            "values": found["values"],
-            "validation_loss": best["val_loss"],
-            "validation_clip_accuracy": best["val_accuracy"],
-            "best_trial": found["best"],
-            "trials": len(found["trials"]),
-            "failed": sum(trial["outcome"] == "failed" for trial in found["trials"]),
-            "algorithm": found["algorithm"],
-            "seconds": found["seconds"],
-        }
+        return None
+    found = typed_json.read(TrialsFile, outputs["results"].uri, TRIALS_JSON)
+    best = found.best_trial
+    assert best.val_loss is not None
+    assert best.val_accuracy is not None
+    values: dict[str, Any] = {
+        name: TUNABLE[name].kind(value) for name, value in found.values.items()
     }
-
-
-def read_json(outputs: Mapping[str, Any], key: str, name: str) -> Any:
-    """A JSON file of one of a node's output artifacts."""
-    return artifact_files.read_json(outputs[key].uri, name)
+    return TuningSummary(
+        values=TunedValues(**values),
+        validation_loss=best.val_loss,
+        validation_clip_accuracy=best.val_accuracy,
+        best_trial=found.best,
+        trials=len(found.trials),
+        failed=sum(trial.outcome == "failed" for trial in found.trials),
+        algorithm=found.algorithm,
+        seconds=found.seconds,
+    )

@@ -1,8 +1,8 @@
-"""Runs side by side: what differs between them, by how much, and how sure that is.
+"""Comparison of finished runs: differences between their models, with intervals.
 
-Two runs that were tested on the same tracks are compared track by track, which takes out
-how hard the tracks are; runs on different tracks (another data set) as two independent
-samples. Whole artists are resampled where artists are known, else tracks.
+Two runs that were tested on the same tracks are compared track by track, which removes the
+influence of how hard the tracks are. Runs on different tracks (another data set) are compared
+as two independent samples. Whole artists are resampled where artists are known, else tracks.
 """
 
 from __future__ import annotations
@@ -21,43 +21,64 @@ from components.predictions.f1_difference import (
     paired_f1_difference,
     unpaired_f1_difference,
 )
-from components.predictions.interval import Interval
+from components.predictions.interval import Interval, ShareInterval
 from components.predictions.resampling import groups_of, paired_difference, unpaired_difference
 from components.predictions.rightness import rightness
 from components.predictions.table import probability_columns
 from pipeline.results.finished_runs import FinishedRun
+from pipeline.results.schema import ModelResults
 
-MEASURES = ("track_accuracy", "macro_f1")
-# Fewer tracks in common than this are no sample; two runs are then compared as independent
-# ones, which makes the interval wider than need be, not narrower.
-FEWEST_PAIRS = 10
-# From so many runs on their mean and spread say something.
-FEWEST_FOR_SPREAD = 3
+Measure = Literal["track_accuracy", "macro_f1"]
+MEASURES: tuple[Measure, ...] = ("track_accuracy", "macro_f1")
+# With fewer tracks in common two runs are compared as independent samples, which makes the
+# interval wider than it need be, never narrower.
+MIN_PAIRED_TRACKS = 10
+# With fewer runs a mean and a spread say nothing.
+MIN_SPREAD_RUNS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """What one model has over another, with its 95 % interval; in shares, -1 to 1."""
+    """Difference of a run's model from the first run's, in shares from -1 to 1.
 
-    models: tuple[str, str]  # this run's, and the first run's
+    Attributes:
+      models: The run's model, and the first run's.
+      track_accuracy, macro_f1: The differences, positive where the run's model is better.
+    """
+
+    models: tuple[str, str]
     track_accuracy: Interval
     macro_f1: Interval
 
+    def of(self, measure: Measure) -> Interval:
+        """Return the difference of a measure."""
+        return self.track_accuracy if measure == "track_accuracy" else self.macro_f1
+
     def to_json(self) -> dict[str, Any]:
+        """Return JSON values."""
         return {
             "models": list(self.models),
-            **{measure: getattr(self, measure).to_json() for measure in MEASURES},
+            **{measure: self.of(measure).to_json() for measure in MEASURES},
         }
 
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-    """A run against the first one.
+    """Comparison of a run with the first one.
 
-    `tested` counts the test tracks of this run and of the first; `common` those of both, the
-    same id and genre; `conflicting` the ids whose genres differ; `groups` what is drawn of
-    each, artists (a track whose artist is unknown is one) or tracks. `recall` holds the
-    differences of the genres that both runs have tracks of, between the chosen models.
+    Attributes:
+      run: Index of the run.
+      tested: Number of test tracks of this run, and of the first.
+      common: Number of test tracks of both, with the same id and genre.
+      conflicting: Number of track ids whose genres differ.
+      paired: Whether the tracks in common are compared one by one; else the runs are two
+        independent samples.
+      by: The groups that are resampled. A track whose artist is unknown is a group of its own.
+      groups: Number of groups of this run, and of the first.
+      chosen: Difference of the chosen models.
+      models: Differences of the models that both runs have, by name.
+      recall: Differences of the chosen models' recall, for the genres that both runs have
+        tracks of.
     """
 
     run: int
@@ -74,7 +95,7 @@ class Pair:
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-    """A measure over runs; `deviation` is the sample standard deviation."""
+    """Distribution of a measure over runs; `deviation` is the sample standard deviation."""
 
     mean: float
     deviation: float
@@ -82,16 +103,23 @@ class Spread:
     high: float
 
     def to_json(self) -> dict[str, float]:
+        """Return JSON values, with six decimals."""
         return {key: round(number, 6) for key, number in dataclasses.asdict(self).items()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Everything `genreflow compare` says.
+    """Everything that `genreflow compare` shows.
 
-    `chosen` is the model of each run that is looked at: its candidate, or the one asked for.
-    `models` are all that occur, `genres` those of every run, `other_genres` of each run those
-    that not every run has. `spread` is by model and measure; None where it would say nothing.
+    Attributes:
+      runs: The runs, in the order given.
+      chosen: The compared model of each run: its candidate, or the requested one.
+      models: All models that occur.
+      genres: Genres of every run.
+      other_genres: For each run, its genres that not every run has.
+      pairs: Each run but the first, compared with the first.
+      spread: By model and measure; None for fewer than MIN_SPREAD_RUNS runs, or where their
+        genres differ.
     """
 
     runs: tuple[FinishedRun, ...]
@@ -100,26 +128,31 @@ class Comparison:
     genres: tuple[str, ...]
     other_genres: tuple[tuple[str, ...], ...]
     pairs: tuple[Pair, ...]
-    spread: Mapping[str, Mapping[str, Spread]] | None
+    spread: Mapping[str, Mapping[Measure, Spread]] | None
+
+
+def measured(model: ModelResults, measure: Measure) -> ShareInterval:
+    """Return a measure of a model on the test split."""
+    return model.test.track_accuracy if measure == "track_accuracy" else model.test.macro_f1
 
 
 def compare(runs: Sequence[FinishedRun], model: str = "") -> Comparison:
-    """Compares runs with the first of them.
+    """Compare runs with the first of them.
 
     Args:
       runs: two or more.
-      model: which model of each run to look at; "" for the candidates.
+      model: the model of each run to compare; "" for the candidates.
 
     Raises:
       UsageError: a run has no such model.
     """
     for run in runs:
-        if model and model not in run.results["models"]:
+        if model and model not in run.results.models:
             raise UsageError(
-                f"{run.folder}: has no model {model}; it has {', '.join(run.results['models'])}"
+                f"{run.folder}: has no model {model}; it has {', '.join(run.results.models)}"
             )
-    chosen = tuple(model or str(run.results["candidate"]) for run in runs)
-    models = tuple(dict.fromkeys(name for run in runs for name in run.results["models"]))
+    chosen = tuple(model or run.results.candidate for run in runs)
+    models = tuple(dict.fromkeys(name for run in runs for name in run.results.models))
     common = [g for g in runs[0].genres if all(g in run.genres for run in runs)]
     return Comparison(
         runs=tuple(runs),
@@ -134,15 +167,21 @@ def compare(runs: Sequence[FinishedRun], model: str = "") -> Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class _Side:
-    """The tracks of one run that a comparison looks at, by position in its frames."""
+    """Test tracks of one run that take part in a comparison.
+
+    Attributes:
+      run: The run.
+      rows: Rows of its frames, `[tracks]`.
+      groups: Group of each of these tracks, `[tracks]`.
+    """
 
     run: FinishedRun
-    chosen: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
 
     def answers(self, model: str) -> Answers:
-        """As the confusion matrices count them."""
-        frame, genres = self.run.tracks[model].iloc[self.chosen], self.run.genres
+        """Return true and predicted labels; ties as in the confusion matrices."""
+        frame, genres = self.run.tracks[model].iloc[self.rows], self.run.genres
         return Answers(
             frame["genre"].map(genres.index).to_numpy(np.int64),
             frame[probability_columns(genres)].to_numpy().argmax(axis=1),
@@ -150,20 +189,21 @@ class _Side:
         )
 
     def right(self, model: str) -> npt.NDArray[np.float64]:
-        """As accuracies count them: of a tie its share."""
-        frame = self.run.tracks[model].iloc[self.chosen]
+        """Return how right each prediction is, float `[tracks]`; ties as in the accuracies."""
+        frame = self.run.tracks[model].iloc[self.rows]
         return rightness(
             frame[probability_columns(self.run.genres)].to_numpy(), self.answers(model).true
         )
 
     def found(self, model: str) -> npt.NDArray[np.float64]:
-        """As recall counts them."""
+        """Return 1 for each track whose genre is predicted, else 0, float `[tracks]`."""
         answers = self.answers(model)
         return (answers.true == answers.predicted).astype(float)
 
     def of_genre(self, genre: str) -> _Side:
-        kept = self.run.test_tracks["genre"].to_numpy()[self.chosen] == genre
-        return _Side(self.run, self.chosen[kept], self.groups[kept])
+        """Return the tracks of one genre."""
+        kept = self.run.test_tracks["genre"].to_numpy()[self.rows] == genre
+        return _Side(self.run, self.rows[kept], self.groups[kept])
 
 
 def _pair(
@@ -175,7 +215,7 @@ def _pair(
     )
     merged = tracks.merge(first_tracks, on="track_id", suffixes=("", "_first"))
     same = merged[merged["genre"] == merged["genre_first"]]
-    paired = len(same) >= FEWEST_PAIRS or len(same) == len(tracks) == len(first_tracks)
+    paired = len(same) >= MIN_PAIRED_TRACKS or len(same) == len(tracks) == len(first_tracks)
     if paired:
         # One run may know an artist that the other does not.
         artists = same["artist_id"].where(same["artist_id"] != "", same["artist_id_first"])
@@ -186,13 +226,13 @@ def _pair(
     else:
         this, other = (_whole(one) for one in (run, first))
         by_artist = any((one.test_tracks["artist_id"] != "").any() for one in (run, first))
-    models = [name for name in run.results["models"] if name in first.results["models"]]
+    models = [name for name in run.results.models if name in first.results.models]
     found = {name: _difference(this, name, other, name, paired=paired) for name in models}
     model, against = chosen[number], chosen[0]
     recall = {}
     for genre in genres:
         ours, theirs = this.of_genre(genre), other.of_genre(genre)
-        if len(ours.chosen) and len(theirs.chosen):
+        if len(ours.rows) and len(theirs.rows):
             recall[genre] = _mean_difference(
                 ours.found(model), ours.groups, theirs.found(against), theirs.groups, paired=paired
             )
@@ -215,6 +255,7 @@ def _pair(
 
 
 def _whole(run: FinishedRun) -> _Side:
+    """Return all test tracks of a run."""
     tracks = run.test_tracks
     groups = groups_of(tracks["artist_id"].tolist(), tracks["track_id"].tolist())
     return _Side(run, np.arange(len(tracks)), groups)
@@ -248,17 +289,17 @@ def _mean_difference(
 
 def _spread(
     runs: Sequence[FinishedRun], models: Sequence[str]
-) -> dict[str, dict[str, Spread]] | None:
-    """Of the models that every run has; None for few runs, or other genres."""
-    if len(runs) < FEWEST_FOR_SPREAD or len({frozenset(run.genres) for run in runs}) > 1:
+) -> dict[str, dict[Measure, Spread]] | None:
+    """Return the spread of the models that every run has; None where Comparison says so."""
+    if len(runs) < MIN_SPREAD_RUNS or len({frozenset(run.genres) for run in runs}) > 1:
         return None
-    found: dict[str, dict[str, Spread]] = {}
+    found: dict[str, dict[Measure, Spread]] = {}
     for name in models:
-        if not all(name in run.results["models"] for run in runs):
+        if not all(name in run.results.models for run in runs):
             continue
         found[name] = {}
         for measure in MEASURES:
-            values = [run.results["models"][name]["test"][measure]["value"] for run in runs]
+            values = [measured(run.results.models[name], measure).value for run in runs]
             found[name][measure] = Spread(
                 statistics.fmean(values), statistics.stdev(values), min(values), max(values)
             )

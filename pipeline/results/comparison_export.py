@@ -1,15 +1,16 @@
-"""A comparison for programs and spreadsheets."""
+"""Export of a comparison as JSON and as CSV."""
 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.common.escape import printable_cell
 from components.predictions.interval import Interval
-from pipeline.results.comparison import MEASURES, Comparison, Difference
+from pipeline.results.comparison import MEASURES, Comparison, Difference, measured
 
 JSON_VERSION = 1
 RUN_FACTS = (
@@ -23,24 +24,30 @@ CSV_COLUMNS = (
 
 
 def as_json(found: Comparison, letters: str) -> dict[str, Any]:
-    """Everything, as JSON values: shares between 0 and 1, runs by their letters."""
+    """Return the whole comparison as JSON values.
+
+    Args:
+      found: the comparison.
+      letters: names of the runs, one letter each.
+    """
     return {
         "schema_version": JSON_VERSION,
         "runs": [
             {
                 "run": letters[number],
                 "work_dir": run.folder,
-                **{key: run.results[key] for key in RUN_FACTS},
-                "tracks": run.results["counts"]["tracks"],
+                **{key: getattr(run.results, key) for key in RUN_FACTS},
+                "tracks": dataclasses.asdict(run.results.counts.tracks),
                 "test_tracks": len(run.test_tracks),
-                "blessed": run.results["gate"]["blessed"],
+                "blessed": run.results.gate.blessed,
                 "chosen": found.chosen[number],
                 "models": {
                     name: {
-                        "kind": model["kind"],
-                        **{key: model["test"][key] for key in (*MEASURES, "recall")},
+                        "kind": model.kind,
+                        **{key: dataclasses.asdict(measured(model, key)) for key in MEASURES},
+                        "recall": model.test.recall,
                     }
-                    for name, model in run.results["models"].items()
+                    for name, model in run.results.models.items()
                 },
             }
             for number, run in enumerate(found.runs)
@@ -71,10 +78,10 @@ def as_json(found: Comparison, letters: str) -> dict[str, Any]:
 
 
 def as_csv(found: Comparison, letters: str) -> str:
-    """A row for each run, model and measure, and of the chosen model one for each genre.
+    """Return a CSV table: a row per run, model and measure, and per genre of the chosen model.
 
-    `against` is the first run's model that the differences are to. A chosen model has rows
-    against the first run's chosen one too, where that has another name.
+    Column `against` names the first run's model that the differences refer to. Where the
+    first run's chosen model has another name, a chosen model also has rows against that one.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
@@ -93,13 +100,13 @@ def _rows(found: Comparison, letters: str) -> Iterator[dict[str, Any]]:
     pairs = {pair.run: pair for pair in found.pairs}
     for number, run in enumerate(found.runs):
         pair, chosen = pairs.get(number), found.chosen[number]
-        for name, model in run.results["models"].items():
+        for name, model in run.results.models.items():
             row = {
                 "run": letters[number],
                 "work_dir": run.folder,
-                "dataset": run.results["dataset"],
+                "dataset": run.results.dataset,
                 "model": name,
-                "kind": model["kind"],
+                "kind": model.kind,
                 "chosen": name == chosen,
                 "paired": pair.paired if pair else "",
             }
@@ -110,16 +117,16 @@ def _rows(found: Comparison, letters: str) -> Iterator[dict[str, Any]]:
                 differences.append(pair.chosen)
             for difference in differences or [None]:
                 for measure in MEASURES:
-                    of = None if difference is None else getattr(difference, measure)
+                    interval = None if difference is None else difference.of(measure)
                     against = "" if difference is None else difference.models[1]
                     yield {
                         **row,
                         "measure": measure,
-                        **model["test"][measure],
-                        **_difference(against, of),
+                        **dataclasses.asdict(measured(model, measure)),
+                        **_difference(against, interval),
                     }
             if name == chosen:
-                for genre, recall in model["test"]["recall"].items():
+                for genre, recall in model.test.recall.items():
                     yield {
                         **row,
                         "measure": "recall",

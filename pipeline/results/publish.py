@@ -1,4 +1,4 @@
-"""After the graph: puts a run's outcome into the work folder, where people look for it."""
+"""Copying a run's outcome from the artifacts into the work folder, after the graph."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import contextlib
 import os
 import pathlib
 import shutil
-from collections.abc import Mapping
-from typing import Any
 
 from components.artifacts import files as artifact_files
 from components.artifacts.names import (
@@ -26,40 +24,41 @@ from components.report.page import with_run
 from components.trainer.history import EVENTS_PREFIX
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
-from pipeline.results.collect import RunRecord, read_json
+from pipeline.results.collect import RunRecord
+from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
 
 
-def put(config: Config, record: RunRecord, outcome: Mapping[str, Any], work_dir: WorkDir) -> None:
-    """Copies everything but results.json.
+def put(config: Config, record: RunRecord, results: Results, work_dir: WorkDir) -> None:
+    """Copy everything but results.json.
 
     Args:
       config: the run's configuration.
       record: the run in ML Metadata.
-      outcome: what `collect` returned.
+      results: what `collect` returned.
       work_dir: where it goes.
     """
     copy_rejects(record, str(work_dir.rejects))
     copy_curves(config, record, str(work_dir.curves))
     copy_tuning(config, record, work_dir.tuning)
     copy_predictions(record, work_dir.root)
-    copy_report(record, outcome, work_dir.report)
+    copy_report(record, results, work_dir.report)
 
 
 def copy_predictions(record: RunRecord, folder: pathlib.Path) -> None:
-    """The table of all models' predictions, as it is."""
+    """Copy the table of all models' predictions."""
     source = os.path.join(record.outputs(nodes.ENSEMBLER)["predictions"].uri, PREDICTIONS_PARQUET)
     artifact_files.write_bytes(str(folder / PREDICTIONS_PARQUET), artifact_files.read_bytes(source))
 
 
-def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.Path) -> None:
-    """The page with what only the runner knows, and its plots; plots of an earlier run go."""
+def copy_report(record: RunRecord, results: Results, folder: pathlib.Path) -> None:
+    """Write the report with the results' part of it, and its plots; remove an earlier run's."""
     source = record.outputs(nodes.REPORT)["report"].uri
     html = with_run(
         artifact_files.read_text(os.path.join(source, REPORT_HTML)),
-        nodes=outcome["nodes"],
-        pushed_version=outcome["pushed_version"],
-        serving_check=outcome["serving_check"],
+        nodes=results.nodes,
+        pushed_version=results.pushed_version,
+        serving_check=results.serving_check,
     )
     plots = artifact_files.matching(os.path.join(source, REPORT_PLOTS_FOLDER), "*.png")
     names = {path.rpartition("/")[2] for path in plots}
@@ -73,17 +72,16 @@ def copy_report(record: RunRecord, outcome: Mapping[str, Any], folder: pathlib.P
 
 
 def copy_rejects(record: RunRecord, destination: str) -> None:
-    """Puts the run's list of rejects where people look for it."""
+    """Copy the list of tracks that were left out."""
     source = os.path.join(record.outputs(nodes.SPECTROGRAM_GEN)["rejects"].uri, REJECTS_CSV)
     artifact_files.write_bytes(destination, artifact_files.read_bytes(source))
 
 
 def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
-    """Makes a folder show the curves of this run's networks, and of no others.
+    """Copy the curves of this run's networks, and remove those of others.
 
-    `<network>.png`, and TensorBoard's files in `<network>/<phase>/`. Those that are right
-    already, as a network's that was just trained, stay as they are: TensorBoard may be
-    reading them.
+    The folder then holds `<network>.png`, and TensorBoard's files in `<network>/<phase>/`. A
+    file that is the same already is not written again: TensorBoard may be reading it.
     """
     root = pathlib.Path(folder)
     wanted: dict[pathlib.Path, bytes] = {}
@@ -92,7 +90,7 @@ def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
         run = outputs["model_run"].uri
         picture = artifact_files.read_bytes(os.path.join(run, TRAINING_CURVES_PNG))
         wanted[root / f"{name}.png"] = picture
-        for phase in read_json(outputs, "model_run", HISTORY_JSON)["phases"]:
+        for phase in artifact_files.read_json(run, HISTORY_JSON)["phases"]:
             for source in artifact_files.matching(
                 os.path.join(run, phase["phase"]), f"{EVENTS_PREFIX}*"
             ):
@@ -108,8 +106,10 @@ def copy_curves(config: Config, record: RunRecord, folder: str) -> None:
 
 
 def copy_tuning(config: Config, record: RunRecord, destination: pathlib.Path) -> None:
-    """Puts each search's results into a folder of its network's name, and takes away those
-    of networks that are tuned no more."""
+    """Copy each search's results into a folder named after its network.
+
+    Folders of networks that are no longer tuned are removed.
+    """
     for name in NETWORKS:
         folder = destination / name
         if name not in config.tuned_networks:

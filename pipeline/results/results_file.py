@@ -1,49 +1,53 @@
-"""results.json: the machine-readable outcome of a run, and its schema's version."""
+"""Reading and writing results.json."""
 
 from __future__ import annotations
 
 import json
 import os
 import pathlib
-from collections.abc import Mapping
-from typing import Any
 
-SCHEMA_VERSION = 2
+from components.artifacts import typed_json
+from components.common.errors import DataError
+from pipeline.results.schema import SCHEMA_VERSION, Results
+
 FILE_NAME = "results.json"
-SCHEMA_FILE = pathlib.Path(__file__).with_name("results_schema.json")
+RUN_AGAIN = "rerun its genreflow run, which writes it anew (finished steps are cached)"
 
 
-def blessed(results: Mapping[str, Any]) -> bool:
-    """Whether nothing keeps the candidate from being pushed: neither the gate nor ServingCheck."""
-    served = results.get("serving_check") or {"outcome": "off"}  # earlier runs have none
-    return bool(results["gate"]["blessed"]) and served["outcome"] != "failed"
-
-
-def write_results(results: dict[str, Any], work_dir: str) -> str:
-    """Validates against the checked-in JSON Schema and writes; returns the path.
+def write_results(results: Results, work_dir: str) -> str:
+    """Check the results and write them, whole or not at all; return the path.
 
     Raises:
-      jsonschema.ValidationError: the results break their own contract (a defect of ours).
+      pydantic.ValidationError: the results break their own contract (a defect of ours).
     """
-    import jsonschema
-
-    jsonschema.validate(results, json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    text = json.dumps(results.to_json(), indent=2) + "\n"
+    typed_json.adapter(Results).validate_json(text, strict=True)
     path = os.path.join(work_dir, FILE_NAME)
     temporary = path + ".tmp"
-    with open(temporary, "w", encoding="utf-8") as out:
-        json.dump(results, out, indent=2)
-        out.write("\n")
+    pathlib.Path(temporary).write_text(text, encoding="utf-8")
     os.replace(temporary, path)
     return path
 
 
-def read_results(work_dir: str) -> dict[str, Any]:
-    """The last run's results.
+def read_results(work_dir: str) -> Results:
+    """Read the last run's results. Fields that this version does not know are ignored.
 
     Raises:
       FileNotFoundError: no run has finished in this work folder.
+      DataError: the file is damaged, or of another version.
     """
-    values: dict[str, Any] = json.loads(
-        pathlib.Path(work_dir, FILE_NAME).read_text(encoding="utf-8")
-    )
-    return values
+    path = pathlib.Path(work_dir, FILE_NAME)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is damaged, not JSON ({error}); {RUN_AGAIN}") from error
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if version is not None and version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: has schema version {version!r}, but this genreflow reads {SCHEMA_VERSION}; "
+            f"{RUN_AGAIN}"
+        )
+    try:
+        return typed_json.parse(Results, values)
+    except ValueError as error:
+        raise DataError(f"{path}: is damaged, {error}; {RUN_AGAIN}") from error

@@ -8,11 +8,13 @@ import pathlib
 from collections.abc import Callable
 from typing import Any
 
+import jsonschema
 import pytest
 
 from pipeline.config.load import load, shipped_config, with_data_dir
 from pipeline.graph.inputs import DataFacts
 from pipeline.local import worker
+from pipeline.results.json_schema import SCHEMA_FILE
 from pipeline.work_dir import WorkDir
 
 RunPipeline = Callable[..., dict[str, Any]]
@@ -62,7 +64,7 @@ def run_pipeline() -> RunPipeline:
         facts = DataFacts.of(load_corpus(settings.dataset, settings.split))
         if genres:
             facts = dataclasses.replace(facts, genres=genres)
-        outcome = worker.run(
+        results = worker.run(
             worker.Request(
                 work_dir=str(work.root),
                 run_id=f"run-{next(counter):04d}",
@@ -70,7 +72,10 @@ def run_pipeline() -> RunPipeline:
                 facts=facts.to_json(),
             )
         )
-        assert json.loads((work.root / "results.json").read_text()) == outcome
-        return outcome
+        written: dict[str, Any] = json.loads((work.root / "results.json").read_text())
+        assert written == results.to_json()
+        schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+        jsonschema.validate(written, schema)
+        return written
 
     return run

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from components.artifacts import typed_json
 from components.predictions import metrics, table
-from pipeline.results.results_file import SCHEMA_VERSION, write_results
+from pipeline.results.results_file import write_results
+from pipeline.results.schema import SCHEMA_VERSION, Results
 
 CLIPS = 2
 BASELINES = ("knn", "svm", "random_forest")
@@ -111,7 +113,7 @@ def write_run(
                 "parameters": 1000,
                 "train_seconds": 1.0,
                 **{
-                    split: metrics.evaluate(rows, genres).to_json()
+                    split: dataclasses.asdict(metrics.evaluate(rows, genres).rounded())
                     for split, rows in predictions[predictions["model"] == name].groupby("split")
                 },
             }
@@ -131,7 +133,7 @@ def write_run(
         "nodes": {"Pusher": {"outcome": "done", "seconds": 1.5}},
         **changes,
     }
-    write_results(results, str(folder))
+    write_results(typed_json.parse(Results, results), str(folder))
     return folder
 
 

@@ -135,7 +135,7 @@ def test_an_unknown_module_is_an_error(small: pathlib.Path) -> None:
         ("tuner/space.py", {TUNER}),
         ("baselines/models.py", {BASELINES}),
         ("predictions/table.py", {BASELINES, ENSEMBLER, GATE, REPORT}),
-        ("predictions/selection.py", {ENSEMBLER, GATE}),
+        ("predictions/selection.py", {ENSEMBLER, GATE, REPORT}),
         ("export/assets.py", {TRAINER, ENSEMBLER, GATE, REPORT}),
         ("export/serving_module.py", {TRAINER, ENSEMBLER}),
         ("ensemble/members.py", {ENSEMBLER, GATE}),

@@ -49,9 +49,9 @@ def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
     passed = rules.already_serving("a", None, "")
     off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED, 8)
     failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED, 8)
-    assert Decision((passed, off)).blessed
-    assert not Decision((passed, failed)).blessed
-    assert Decision((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
+    assert Decision.of((passed, off)).blessed
+    assert not Decision.of((passed, failed)).blessed
+    assert Decision.of((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
 
 
 @pytest.mark.parametrize(

@@ -39,12 +39,12 @@ def test_a_selection_without_one_of_its_fields_is_of_another_version(
 ) -> None:
     values = dataclasses.asdict(SELECTION)
     del values[name]
-    _refuses(tmp_path, values, "not a selection of this version")
+    _refuses(tmp_path, values, "damaged, or of another version")
 
 
 @pytest.mark.parametrize("values", [None, [], 5, {}, {"genres": 5}])
 def test_other_json_is_no_selection(tmp_path: pathlib.Path, values: Any) -> None:
-    _refuses(tmp_path, values, "not a selection of this version")
+    _refuses(tmp_path, values, "damaged, or of another version")
 
 
 @pytest.mark.parametrize("field", ["candidate", "best_baseline"])

@@ -323,7 +323,7 @@ def test_predictions_of_another_run_are_refused(
 
 @pytest.mark.parametrize(
     ("column", "words"),
-    [("../../etc/x", "no name of a model"), ("svm2", "does not say what svm2 is")],
+    [("../../etc/x", "not a valid name of a model"), ("svm2", "does not list the model svm2")],
 )
 def test_a_model_of_another_name_than_the_selection_has_is_refused(
     small: plausible.Artifacts, tmp_path: pathlib.Path, column: str, words: str

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 
 from components.serving_check.client import Answer
-from components.serving_check.outcome import CheckFailed, Outcome, SignatureCheck
+from components.serving_check.outcome import CheckFailed, ServingCheckResult, SignatureCheck
 from components.serving_check.trial import Trial
 
 GENRES = ("Folk", "Rock")
@@ -136,8 +136,8 @@ def test_what_must_be_refused_must_be_refused_as_an_invalid_argument(
 
 
 def test_only_a_check_that_passed_blesses() -> None:
-    check = SignatureCheck("serving_wav", 3, 1.23456e-6, True, "fine")
-    assert Outcome("passed", "t", "genreflow", (check,)).to_json() == {
+    check = SignatureCheck("serving_wav", 3, 1.23456e-6, "passed", "fine")
+    assert ServingCheckResult.of("passed", "t", "genreflow", (check,)).to_json() == {
         "blessed": True,
         "engine": "genreflow",
         "outcome": "passed",
@@ -153,4 +153,4 @@ def test_only_a_check_that_passed_blesses() -> None:
         ],
     }
     for outcome in ("failed", "skipped", "off"):
-        assert not Outcome(outcome, "t").to_json()["blessed"]  # type: ignore[arg-type]
+        assert not ServingCheckResult.of(outcome, "t").to_json()["blessed"]  # type: ignore[arg-type]

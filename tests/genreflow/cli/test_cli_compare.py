@@ -116,7 +116,7 @@ def test_what_the_numbers_are_worth_is_said(tmp_path: pathlib.Path) -> None:
     text = _lines(_compare(a, b, columns=160))
     assert "A: synthetic data" in text
     assert "B: leaky split" in text
-    assert "│ beware │ synthetic │ leaky │" in text
+    assert "│ caveats │ synthetic │ leaky │" in text
     assert "audio parameters differ" in text
     plain = _lines(_compare(_write(tmp_path / "c", 0.5), _write(tmp_path / "d", 0.5)))
     assert "synthetic data" not in plain
@@ -127,10 +127,10 @@ def test_what_the_numbers_are_worth_is_said(tmp_path: pathlib.Path) -> None:
 def test_copies_of_one_run_are_called_so(tmp_path: pathlib.Path) -> None:
     folders = [_write(tmp_path / name, 0.5, run_id=f"r{n}") for n, name in enumerate("ab")]
     shutil.copytree(folders[0], tmp_path / "c")
-    assert "A, C: one and the same run, r0, in several folders" in _lines(
+    assert "A, C: the same run, r0, in several folders" in _lines(
         _compare(*folders, tmp_path / "c", columns=160)
     )
-    assert "one and the same run" not in _lines(_compare(*folders, columns=160))
+    assert "the same run" not in _lines(_compare(*folders, columns=160))
 
 
 def test_other_genres_and_tracks_are_told_in_words(tmp_path: pathlib.Path) -> None:
@@ -147,7 +147,7 @@ def test_other_genres_and_tracks_are_told_in_words(tmp_path: pathlib.Path) -> No
     assert "A also has Folk" in text
     assert "B also has blues, metal" in text
     assert "no test track in common, so two independent samples of 60 and 60 tracks" in text
-    assert text.endswith("other genres, another task")
+    assert text.endswith("different genres, a different task")
     assert "│ Folk │" not in text
     assert "│ Rock │" in text
 

@@ -51,7 +51,7 @@ def test_a_steps_entry_point_starts(project: pathlib.Path, step: str) -> None:
 def test_what_modules_read_beside_themselves_is_there(project: pathlib.Path) -> None:
     code = (
         "from pipeline.config import load as config_load; from components.report import page\n"
-        "from pipeline.results import results_file as results\n"
+        "from pipeline.results import json_schema as results\n"
         "print(results.SCHEMA_FILE, len(results.SCHEMA_FILE.read_text()) > 100)\n"
         "print(config_load.shipped_config('demo'))\n"
     )

@@ -22,8 +22,20 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 def test_the_gates_page_tells_each_rule(tmp_path: pathlib.Path) -> None:
-    rule = {"id": "absolute_floor", "outcome": "fail", "text": f"{HOSTILE} is too low"}
-    decision = {"candidate": "vgg16", "blessed": False, "rules": [rule]}
+    rule = {
+        "id": "absolute_floor",
+        "outcome": "fail",
+        "value": 0.1,
+        "interval": None,
+        "text": f"{HOSTILE} is too low",
+    }
+    decision = {
+        "candidate": "vgg16",
+        "candidate_digest": "",
+        "test_digest": "",
+        "blessed": False,
+        "rules": [rule],
+    }
     found = artifact(tmp_path / "b", "decision.json", decision)
     pages.write("GenreGate", {"blessing": found}, str(tmp_path / "deep" / "page.html"))
     html = (tmp_path / "deep" / "page.html").read_text()
@@ -34,8 +46,17 @@ def test_the_gates_page_tells_each_rule(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_ensemblers_page_ranks_models_by_validation(tmp_path: pathlib.Path) -> None:
+    models = ("crnn", "svm", "ffnn")
     selection = {
         "candidate": "crnn",
+        "candidate_digest": "",
+        "best_baseline": "svm",
+        "parameters": dict.fromkeys(models),
+        "train_seconds": dict.fromkeys(models),
+        "members": {},
+        "weights": {},
+        "genres": ["Folk", "Pop"],
+        "audio_hash": "",
         "kinds": {"crnn": "network", "svm": "baseline", "ffnn": "network"},
         "validation_track_accuracy": {"ffnn": 0.25, "svm": 0.5, "crnn": 0.75},
     }
@@ -48,8 +69,15 @@ def test_the_ensemblers_page_ranks_models_by_validation(tmp_path: pathlib.Path) 
 
 @pytest.mark.parametrize("engine", ["genreflow", None])
 def test_the_servers_page_tells_each_signature(tmp_path: pathlib.Path, engine: str | None) -> None:
-    check = {"signature": "serving_wav", "requests": 3, "outcome": "failed", "text": "too far off"}
+    check = {
+        "signature": "serving_wav",
+        "requests": 3,
+        "largest_difference": 0.5,
+        "outcome": "failed",
+        "text": "too far off",
+    }
     outcome = {
+        "blessed": False,
         "outcome": "failed",
         "engine": engine,
         "text": "serving_wav: too far off",

@@ -7,107 +7,22 @@ import json
 import pathlib
 from typing import Any
 
-import jsonschema
 import pytest
 from rich.console import Console
 
-from components.predictions.metrics import Interval, SplitMetrics
+from components.artifacts import typed_json
 from pipeline.display import progress as display
 from pipeline.display import results as results_tables
 from pipeline.display import tuning as tuning_table
-from pipeline.results.results_file import (
-    SCHEMA_FILE,
-    SCHEMA_VERSION,
-    blessed,
-    read_results,
-    write_results,
-)
+from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
-
-GENRES = ["Folk", "Ro\x1b[31mck"]
-
-
-def _metrics(value: float) -> dict[str, Any]:
-    interval = Interval(value, value - 0.1, value + 0.1)
-    return SplitMetrics(
-        interval, interval, interval, {GENRES[0]: 0.75, GENRES[1]: None}, [[3, 1], [0, 0]], 16, 4
-    ).to_json()
+from tests.pipeline.plain_results import PASSED, plain_results, results_of, tuned_results
 
 
-def _results(**changes: Any) -> dict[str, Any]:
-    model = {
-        "kind": "network",
-        "parameters": 1234567,
-        "train_seconds": 61.0,
-        "validation": _metrics(0.625),
-        "test": _metrics(0.5),
-    }
-    per_split = {"train": 8, "validation": 4, "test": 4}
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run_id": "r1",
-        "config_digest": "0" * 16,
-        "dataset": "fma",
-        "genres": GENRES,
-        "synthetic": False,
-        "leaky": False,
-        "audio_hash": "f" * 16,
-        "counts": {
-            "tracks_listed": 17,
-            "tracks_read": 16,
-            "tracks_decoded": 16,
-            "tracks": per_split,
-            "clips": per_split,
-            "rejects": {"too_short": 1},
-        },
-        "models": {
-            "ffnn": model,
-            "cnn_small": {**model, "parameters": 10},
-            "gradient_boosting": {**model, "kind": "baseline", "parameters": None},
-            "ensemble_baselines": {
-                **model,
-                "kind": "ensemble",
-                "parameters": None,
-                "train_seconds": None,
-            },
-        },
-        "candidate": "cnn_small",
-        "best_baseline": "gradient_boosting",
-        "ensembles": {"members": {"ensemble_baselines": ["knn", "svm"]}, "weights": {}},
-        "test_split_uses": 1,
-        "gate": {
-            "blessed": True,
-            "rules": [
-                {"id": "a", "outcome": "pass", "value": 0.5, "interval": [0.4, 0.6], "text": "t"}
-            ],
-        },
-        "pushed_version": "17",
-        "nodes": {"Pusher": {"outcome": "done", "seconds": 1.5}},
-        **changes,
-    }
-
-
-PASSED: dict[str, Any] = {
-    "blessed": True,
-    "engine": "genreflow",
-    "outcome": "passed",
-    "text": "18 requests were answered",
-    "checks": [
-        {
-            "signature": "serving_wav",
-            "requests": 3,
-            "largest_difference": 3e-7,
-            "outcome": "passed",
-            "text": "t",
-        }
-    ],
-}
-
-
-def _served(outcome: str, text: str, *, gate: bool = True) -> dict[str, Any]:
+def _served(outcome: str, text: str, *, gate: bool = True) -> Results:
     check = {**PASSED, "outcome": outcome, "blessed": outcome == "passed", "text": text}
-    results = _results(serving_check=check)
-    return {**results, "gate": {**results["gate"], "blessed": gate}}
+    decision = {**plain_results()["gate"], "blessed": gate}
+    return results_of(serving_check=check, gate=decision)
 
 
 @pytest.mark.parametrize(
@@ -132,22 +47,24 @@ def _served(outcome: str, text: str, *, gate: bool = True) -> dict[str, Any]:
     ],
 )
 def test_the_verdict_names_whoever_refused_and_why(
-    results: dict[str, Any], lines: list[str], pushable: bool
+    results: Results, lines: list[str], pushable: bool
 ) -> None:
     console = Console(file=io.StringIO(), width=160)
     for line in results_tables.verdict(results):
         console.print(line, highlight=False, soft_wrap=True)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == lines
-    assert blessed(results) is pushable
+    assert results.pushable is pushable
 
 
 def test_results_of_earlier_versions_have_no_check_on_a_server() -> None:
-    assert blessed(_results())
-    assert not blessed(_results(gate={"blessed": False, "rules": []}))
+    assert results_of().pushable
+    assert results_tables.verdict(results_of()) == ["[green]blessed[/]", "  [green]✓[/] a: t"]
+    refused = {**plain_results()["gate"], "blessed": False}
+    assert not results_of(gate=refused).pushable
 
 
-def _printed(results: dict[str, Any]) -> str:
+def _printed(results: Results) -> str:
     console = Console(file=io.StringIO(), width=160)
     for table in results_tables.results_tables(results):
         console.print(table)
@@ -156,7 +73,7 @@ def _printed(results: dict[str, Any]) -> str:
 
 
 def test_the_tables_hold_the_numbers_and_mark_the_candidate() -> None:
-    text = _printed(_results())
+    text = _printed(results_of())
     assert "cnn_small *" in text
     assert "ffnn *" not in text
     assert "gradient_boosting +" in text
@@ -172,7 +89,7 @@ def test_the_tables_hold_the_numbers_and_mark_the_candidate() -> None:
 
 def test_the_tables_fit_into_eighty_columns_without_cutting_a_word() -> None:
     console = Console(file=io.StringIO(), width=80)
-    for table in results_tables.results_tables(_results()):
+    for table in results_tables.results_tables(results_of()):
         console.print(table)
     assert isinstance(console.file, io.StringIO)
     assert "…" not in console.file.getvalue()
@@ -180,18 +97,18 @@ def test_the_tables_fit_into_eighty_columns_without_cutting_a_word() -> None:
 
 
 def test_names_of_genres_cannot_act_in_the_terminal() -> None:
-    assert "\x1b" not in _printed(_results())
+    assert "\x1b" not in _printed(results_of())
 
 
 @pytest.mark.parametrize("flag", ["synthetic", "leaky"])
 def test_every_table_says_what_its_numbers_are_worth(flag: str) -> None:
-    assert _printed(_results(**{flag: True})).count(flag) == 3
-    assert flag not in _printed(_results())
-    assert any(flag in note for note in results_tables.worth(_results(**{flag: True})))
+    assert _printed(results_of(**{flag: True})).count(flag) == 3
+    assert flag not in _printed(results_of())
+    assert any(flag in note for note in results_tables.caveats(results_of(**{flag: True})))
 
 
 def test_a_genre_that_nothing_was_measured_of_is_named() -> None:
-    notes = results_tables.worth(_results())
+    notes = results_tables.caveats(results_of())
     assert [note.split(":")[0] for note in notes] == ["validation", "test"]
     assert all("Ro\\x1b[31mck" in note for note in notes)
 
@@ -247,44 +164,12 @@ def test_a_search_shows_its_trial_the_values_and_the_best_so_far(
     assert "ffnn: trial 3 failed: \\x1b[31mthe loss" in note
 
 
-def test_results_are_validated_and_survive_the_file(tmp_path: pathlib.Path) -> None:
-    write_results(_results(), str(tmp_path))
-    assert read_results(str(tmp_path)) == _results()
-    assert [path.name for path in tmp_path.iterdir()] == ["results.json"]
-    write_results(_results(serving_check=PASSED), str(tmp_path))
-    assert read_results(str(tmp_path))["serving_check"] == PASSED
-
-
-TUNING = {
-    "values": {"learning_rate": 0.001, "batch_size": 16},
-    "validation_loss": 1.5,
-    "validation_clip_accuracy": 0.5,
-    "best_trial": 2,
-    "trials": 3,
-    "failed": 1,
-    "algorithm": "random",
-    "seconds": 12.5,
-}
-
-
-def _tuned(**changes: Any) -> dict[str, Any]:
-    results = _results()
-    model = {**results["models"]["ffnn"], "tuning": {**TUNING, **changes}}
-    return {**results, "models": {**results["models"], "ffnn": model}}
-
-
-def test_results_say_what_was_tuned(tmp_path: pathlib.Path) -> None:
-    write_results(_tuned(), str(tmp_path))
-    for change in ({"values": {}}, {"values": {"epochs": 3}}, {"best_trial": 0}, {"note": ""}):
-        with pytest.raises(jsonschema.ValidationError):
-            write_results(_tuned(**change), str(tmp_path))
-
-
 def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Path) -> None:
     trials = [
         {
             "number": number,
             "values": {"learning_rate": number / 1000, "batch_size": 16},
+            "settings": {"learning_rate": number / 1000, "batch_size": 16, "dropout": 0, "l2": 0},
             "outcome": outcome,
             "epochs": 2,
             "val_loss": None if outcome == "failed" else 2.0 - number / 10,
@@ -294,7 +179,18 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
         for number, outcome in enumerate(["done"] * 11 + ["repeated", "failed"], start=1)
     ]
     found = {
+        "schema_version": 1,
         "architecture": "ffnn",
+        "objective": "validation loss",
+        "algorithm": "random",
+        "seed": 0,
+        "epochs": 2,
+        "space": {},
+        "clips": {"train": 100, "validation": 50},
+        "seconds": 41.6,
+        "versions": {},
+        "audio_hash": "",
+        "code_digest": "",
         "values": {"batch_size": 16, "learning_rate": 0.012},
         "best": 12,
         "trials": trials,
@@ -302,7 +198,7 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
     work = WorkDir.at(tmp_path)
     (work.tuning / "ffnn").mkdir(parents=True)
     (work.tuning / "ffnn" / "trials.json").write_text(json.dumps(found))
-    (table,) = tuning_table.tuning_tables(_tuned(), work)
+    (table,) = tuning_table.tuning_tables(typed_json.parse(Results, tuned_results()), work)
     console = Console(file=io.StringIO(), width=80)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -314,31 +210,6 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[4:-1]]
     assert [row[0] for row in rows] == ["12 *", "11", "10", "9", "8", "7", "6", "5", "4", "3"]
     assert rows[0][1:] == ["0.012", "16", "repeated", "0.800", "60.0%", "3"]
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"pushed_version": "not a number"},
-        {"surprise": 1},
-        {"candidate": None},
-        {"counts": {}},
-        {"gate": {"blessed": True, "rules": []}},
-        {"serving_check": {**PASSED, "outcome": "perhaps"}},
-        {"serving_check": {"outcome": "off"}},
-        {"serving_check": {**PASSED, "checks": [{**PASSED["checks"][0], "requests": -1}]}},
-    ],
-)
-def test_results_that_break_the_schema_are_not_written(
-    tmp_path: pathlib.Path, change: dict[str, Any]
-) -> None:
-    with pytest.raises(jsonschema.ValidationError):
-        write_results(_results(**change), str(tmp_path))
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_schema_itself_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(json.loads(SCHEMA_FILE.read_text()))
 
 
 def _shown(events: list[dict[str, Any]], *, terminal: bool) -> str:

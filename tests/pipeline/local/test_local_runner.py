@@ -19,6 +19,7 @@ from pipeline.config.schema import Config
 from pipeline.graph.inputs import DataFacts
 from pipeline.local import runner as local_runner
 from pipeline.work_dir import WorkDir
+from tests.pipeline.finished import tracks_named, write_run
 
 CONFIG = Config(models={"ffnn": ModelSettings()})
 FACTS = DataFacts(genres=("a", "b"), manifest_digest="d", tracks=1, leaky=False)
@@ -51,6 +52,10 @@ def _run(work: WorkDir) -> tuple[Any, list[dict[str, Any]]]:
 def test_events_arrive_in_order_and_results_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, work: WorkDir
 ) -> None:
+    finished = write_run(
+        tmp_path / "finished", ["Folk", "Pop"], tracks_named(["Folk", "Pop"], {"ffnn": [1, 0]})
+    )
+    monkeypatch.setenv("FINISHED", str(finished / "results.json"))
     _worker(
         monkeypatch,
         tmp_path,
@@ -58,12 +63,13 @@ def test_events_arrive_in_order_and_results_are_read(
         report("node_started", node="A")
         print("noise"); print("more noise", file=sys.stderr)
         for i in range(500): report("progress", stage="audio", add=i)
-        with open(request["work_dir"] + "/results.json", "w") as out:
-            json.dump({"ok": request["config"]["models"]}, out)
+        import shutil
+        shutil.copy(os.environ["FINISHED"], request["work_dir"])
+        assert list(request["config"]["models"]) == ["ffnn"]
         """,
     )
     results, events = _run(work)
-    assert results == {"ok": CONFIG.to_json()["models"]}
+    assert (results.run_id, results.candidate) == ("run-finished", "ffnn")
     assert [event["event"] for event in events] == ["node_started"] + ["progress"] * 500
     assert [event["add"] for event in events[1:]] == list(range(500))
     (log,) = work.logs.glob("*.log")

@@ -50,9 +50,8 @@ def test_a_run_is_read_as_it_was_written(root: pathlib.Path) -> None:
     assert tracks["artist_id"].tolist() == [f"artist {i % 7}" for i in range(60)]
     named = tracks[[f"p_{genre}" for genre in GENRES]].to_numpy().argmax(axis=1)
     assert (named == np.arange(60) % 3).tolist() == rights.astype(bool).tolist()
-    assert run.results["models"]["crnn"]["test"]["track_accuracy"]["value"] == pytest.approx(
-        rights.mean()
-    )
+    measured = run.results.models["crnn"].test.track_accuracy.value
+    assert measured == pytest.approx(rights.mean(), abs=1e-6)
 
 
 def test_the_same_tracks_are_compared_track_by_track(root: pathlib.Path) -> None:
@@ -161,7 +160,7 @@ def test_other_genres_are_told_and_only_common_ones_compared(root: pathlib.Path)
     assert found.genres == ("Pop", "Rock")
     assert found.other_genres == (("Folk",), ("blues", "metal"))
     assert set(found.pairs[0].recall) == {"Pop", "Rock"}
-    recalls = [run.results["models"]["crnn"]["test"]["recall"]["Pop"] for run in found.runs]
+    recalls = [run.results.models["crnn"].test.recall["Pop"] for run in found.runs]
     assert found.pairs[0].recall["Pop"].value == pytest.approx(recalls[1] - recalls[0])
 
 
@@ -303,16 +302,18 @@ def _changed(folder: pathlib.Path, **changes: Any) -> pathlib.Path:
 
 def test_results_of_another_version_are_refused(root: pathlib.Path) -> None:
     a = _changed(_write(root / "a", _rights(0, 0.6)), schema_version=99)
-    with pytest.raises(DataError, match=r"results.json: has schema version 99.*type its genreflow"):
+    with pytest.raises(
+        DataError, match=r"results.json: has schema version 99.*rerun its genreflow"
+    ):
         read_run(str(a))
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ('{"schema_version": ', "this is no JSON"),
-        ("[" * 100_000, "this is no JSON"),
-        (b"\xff\xfe", "this is no JSON"),
+        ('{"schema_version": ', "is damaged, not JSON"),
+        ("[" * 100_000, "is damaged, not JSON"),
+        (b"\xff\xfe", "is damaged, not JSON"),
         ("[]", "is damaged, its top level"),
         ("{}", "is damaged, schema_version: Field required"),
     ],
@@ -329,7 +330,10 @@ def test_damaged_results_are_refused(root: pathlib.Path, content: str | bytes, w
     [
         ({"genres": "Folk"}, r"damaged, genres: "),
         ({"candidate": "nobody"}, r"its candidate is none of its models"),
-        ({"models": {"crnn": {"kind": "network"}}}, r"damaged, models.crnn.test: Field required"),
+        (
+            {"models": {"crnn": {"kind": "network", "parameters": 1, "train_seconds": 1}}},
+            r"damaged, models.crnn.test: Field required",
+        ),
         ({"genres": ["Folk", "Pop", "Jazz"]}, r"crnn was tested on other genres"),
     ],
 )
@@ -357,7 +361,7 @@ def test_predictions_that_are_not_there_or_damaged_are_refused(root: pathlib.Pat
         with pytest.raises(DataError, match=r"predictions.parquet: is damaged"):
             read_run(str(a))
     path.unlink()
-    with pytest.raises(DataError, match=r"predictions.parquet: is not there"):
+    with pytest.raises(DataError, match=r"predictions.parquet: is missing"):
         read_run(str(a))
 
 
@@ -383,12 +387,12 @@ def test_a_probability_that_is_no_number_is_refused(root: pathlib.Path) -> None:
     [
         (
             lambda table: table.drop(columns="p_Pop"),
-            "of the genres Folk, Rock, this run's are Folk, Pop, Rock",
+            "of the genres Folk, Rock, but this run's genres are Folk, Pop, Rock",
         ),
         (lambda table: table.drop(columns="clip_index"), "it has no column clip_index"),
         (lambda table: table.assign(p_Pop=table["p_Pop"] + 1), "not adding up to 1"),
-        (lambda table: table.assign(label="Pop"), "its labels or probabilities are none"),
-        (lambda table: table.assign(p_Pop="much"), "its labels or probabilities are none"),
+        (lambda table: table.assign(label="Pop"), "its labels or probabilities are not numbers"),
+        (lambda table: table.assign(p_Pop="much"), "its labels or probabilities are not numbers"),
         (lambda table: table.assign(label=table["label"] + 1), "has labels beyond the 3 genres"),
         (lambda table: table[table["track_id"] != "t000"], "is not of the run"),
     ],

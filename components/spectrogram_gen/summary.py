@@ -1,0 +1,56 @@
+"""Summary of the data that a run was made of: the content of summary.json."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from components.predictions.interval import Count
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitCounts:
+    """A number for each split."""
+
+    train: Count
+    validation: Count
+    test: Count
+
+
+@dataclasses.dataclass(frozen=True)
+class DataCounts:
+    """Counts of tracks and clips.
+
+    Attributes:
+      tracks_listed: Tracks that the metadata lists.
+      tracks_read: Tracks that were used.
+      tracks_decoded: Of tracks_read and duplicates; the others came from the clip store.
+      tracks: Tracks used, by split.
+      clips: Clips used, by split.
+      rejects: Tracks left out, by reason.
+    """
+
+    tracks_listed: Count
+    tracks_read: Count
+    tracks_decoded: Count
+    tracks: SplitCounts
+    clips: SplitCounts
+    rejects: dict[str, Count]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSummary(DataCounts):
+    """Content of summary.json.
+
+    Attributes:
+      genres: In label order.
+      leaky: Whether clips of one track lie in several splits.
+    """
+
+    genres: tuple[str, ...]
+    leaky: bool
+
+    @property
+    def counts(self) -> DataCounts:
+        """The counts alone."""
+        names = [field.name for field in dataclasses.fields(DataCounts)]
+        return DataCounts(**{name: getattr(self, name) for name in names})
