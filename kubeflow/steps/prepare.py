@@ -1,12 +1,12 @@
-"""The first step of a run: reads the corpus, and compiles the pipeline for it.
+"""Entry point of a run's first step, which reads the corpus and compiles the pipeline for it.
 
     python -m kubeflow.steps.prepare --config JSON --run-id ID --pipeline-root ROOT --metadata URL \
         [--data-dir DIR] [--overrides JSON] [--push-destination DIR]
 
-What the graph needs of the data (genres, the digest that caching sees) can only be read where
-the data is, so this runs in the cluster. It writes ROOT/runs/ID/pipeline.json, which all other
-steps read, and fails at once for what would only fail hours later: a data folder without
-tracks, a batch that is larger than the train split, a metadata store that does not answer.
+The graph depends on the data (its genres, and the digest that caching compares), so this step
+runs in the cluster, where the data is. It writes ROOT/runs/ID/pipeline.json, which all other steps
+read. It fails early for problems that would otherwise appear hours later: a data folder without
+tracks, a batch larger than the train split, a metadata store that does not respond.
 """
 
 from __future__ import annotations
@@ -20,18 +20,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import GenreflowError, UsageError
-from components.common.escape import printable
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import is_remote, join, place
 from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.step_log import report_error, say
 from pipeline.config.schema import Config
-from pipeline.process import exit as ending
+from pipeline.process.exit import end
 
 if TYPE_CHECKING:
     from pipeline.graph.inputs import DataFacts
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
 CORPUS = "corpus"
 
 
@@ -44,18 +43,18 @@ def prepare(
     models: str,
     volume: str = "",
 ) -> str:
-    """Reads the corpus and writes pipeline.json; returns where it is.
+    """Read the corpus and write pipeline.json; return its path.
 
     Args:
-      config: with `dataset.data_dir` set, or of synthetic data.
-      run_id: the run's name in ML Metadata; used once.
-      pipeline_root: a folder of a shared volume, or an s3:// URI.
-      metadata: ML Metadata's URL.
-      models: the folder of the served model's versions.
-      volume: where a volume is mounted, on which the root is made; "" for none.
+      config: the configuration; `dataset.data_dir` is set unless the data is synthetic.
+      run_id: the run's name in ML Metadata, never used before.
+      pipeline_root: a folder on a shared volume, or an s3:// URI.
+      metadata: URL of ML Metadata.
+      models: folder of the model's versions.
+      volume: mount point of a volume, on which a missing root is created; "" for none.
 
     Raises:
-      GenreflowError: the run cannot start, and why.
+      GenreflowError: the run cannot start.
     """
     from pipeline.config.load import with_data_dir
     from pipeline.prepare import preflight
@@ -70,10 +69,9 @@ def prepare(
         config = with_data_dir(config, _synthetic_corpus(pipeline_root))
     corpus = load_checked_corpus(config)
     facts = checked_facts(config, corpus)
-    print(
-        f"genreflow: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres, "
-        f"{len(corpus.rejects)} left out before decoding (importing TFX, some 20 s)",
-        flush=True,
+    say(
+        f"{len(corpus.tracks)} tracks of {len(corpus.genres)} genres, {len(corpus.rejects)} "
+        "tracks rejected before decoding (importing TFX takes some 20 s)"
     )
     ir = _compile(config, facts, pipeline_root, models)
     return prepared.write(
@@ -91,7 +89,7 @@ def prepare(
 
 
 def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) -> Any:
-    """TFX's intermediate representation of the run."""
+    """Return TFX's intermediate representation of the run."""
     from pipeline.process.imports import quick_imports, suit_tensorflow
 
     suit_tensorflow()
@@ -104,7 +102,7 @@ def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) 
     places = inputs.Places(
         pipeline_root=pipeline_root,
         models=models,
-        # Decoded clips are kept between runs on a volume; a bucket would be slower than decoding.
+        # A volume keeps decoded clips between runs; a bucket would be slower than decoding again.
         clip_store="" if is_remote(pipeline_root) else join(pipeline_root, "cache"),
         schema_file=inputs.write_schema(config, facts.genres, join(pipeline_root, "schemas")),
     )
@@ -112,30 +110,30 @@ def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) 
 
 
 def _synthetic_corpus(pipeline_root: str) -> str:
-    """The demonstration's songs, made once on the volume."""
+    """Generate the demonstration's songs on the volume, unless they exist; return their folder."""
     if is_remote(pipeline_root):
         raise UsageError(
-            'dataset.kind = "synthetic": its songs are made on a volume that all steps share; '
-            "set kubeflow.volume_claim and a pipeline root on it, or a data folder"
+            'dataset.kind = "synthetic": the songs are made on a volume that all steps share; '
+            "set kubeflow.volume_claim and put the pipeline root on it, or give a data folder"
         )
     from components.synthesis import write_corpus
 
     corpus = join(pipeline_root, CORPUS)
-    print(f"genreflow: making the demonstration's songs in {corpus}, a minute", flush=True)
+    say(f"generating the demonstration's songs in {corpus}, which takes a minute")
     write_corpus(corpus)
     return corpus
 
 
 def effective_config(given: str, overrides: str, data_dir: str) -> Config:
-    """The compiled-in configuration with what this run changes.
+    """Return the compiled-in configuration with this run's changes.
 
     Args:
       given: Config.to_json() as text.
       overrides: a JSON object of keys and values, such as {"training.epochs": 3}; "" for none.
-      data_dir: in place of `dataset.data_dir`; "" keeps it.
+      data_dir: replaces `dataset.data_dir` unless "".
 
     Raises:
-      UsageError: any of it is not right; one line for every problem.
+      UsageError: an argument is invalid; one line for each problem.
     """
     from pipeline.config.load import from_values, with_data_dir
 
@@ -156,19 +154,19 @@ def _json_object(text: str, name: str) -> dict[str, Any]:
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kubeflow.steps.prepare", description="Prepares a run.")
-    parser.add_argument("--config", required=True, help="the configuration as JSON")
+    parser.add_argument("--config", required=True, help="configuration as JSON")
     parser.add_argument("--run-id", required=True, help="names the run in ML Metadata")
     parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
     parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
-    parser.add_argument("--volume", default="", help="where a volume is mounted")
-    parser.add_argument("--data-dir", default="", help="in place of dataset.data_dir")
+    parser.add_argument("--volume", default="", help="mount point of the volume, if there is one")
+    parser.add_argument("--data-dir", default="", help="replaces dataset.data_dir")
     parser.add_argument("--overrides", default="", help="JSON object of settings")
     parser.add_argument("--push-destination", default="", help="parent of the model's folder")
     return parser.parse_args(arguments)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the step; returns its exit status."""
+    """Run the step and return its exit status."""
     given = parse_arguments(arguments)
     try:
         config = effective_config(given.config, given.overrides, given.data_dir)
@@ -177,7 +175,7 @@ def main(arguments: Sequence[str]) -> int:
             or config.storage.push_destination
             or join(given.pipeline_root, "serving_models")
         )
-        where = prepare(
+        path = prepare(
             config,
             run_id=given.run_id,
             pipeline_root=place(given.pipeline_root, "--pipeline-root"),
@@ -186,12 +184,10 @@ def main(arguments: Sequence[str]) -> int:
             models=join(place(destination, "--push-destination"), MODEL_NAME),
         )
     except GenreflowError as error:
-        for line in str(error).splitlines():
-            print(f"genreflow: {printable(line)}", file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
-    print(f"genreflow: prepared {where}", flush=True)
+        return report_error(error)
+    say(f"prepared {path}")
     return 0
 
 
 if __name__ == "__main__":
-    ending.end(main(sys.argv[1:]))
+    end(main(sys.argv[1:]))

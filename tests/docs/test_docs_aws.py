@@ -1,4 +1,4 @@
-"""What docs/aws.md tells people to type: words that there are, and a policy that is enough."""
+"""Commands in docs/aws.md: valid words, and policies that suffice."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.support import ROOT
 PAGE = ROOT / "docs" / "aws.md"
 TEXT = PAGE.read_text("utf-8")
 BUCKET = "genreflow-123456789012-eu-central-1"
-# Actions that know no resources: all that "*" is written for.
+# Actions without resources, the only ones for which "*" is allowed.
 SESSION_MANAGER = {
     "ssm:UpdateInstanceInformation",
     "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
     "ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
 }  # fmt: skip
-# What the AWS CLI has beside the services' own operations: its options.
+# Options that the AWS CLI adds to the services' own operations.
 OWN_COMMANDS = {
     ("s3", "sync"): {"exclude", "include", "only-show-errors"},
     ("s3", "cp"): {"only-show-errors"},
@@ -42,12 +42,12 @@ EVERYWHERE = {"query", "output"}
 
 
 def blocks(kind: str) -> list[str]:
-    """The blocks ```sh KIND."""
+    """Return the blocks ```sh KIND."""
     return re.findall(rf"^```sh {kind}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
 
 
 def bash(program: str, folder: pathlib.Path, region: str = "eu-central-1") -> str:
-    """Runs a program in a folder, with the page's variables and no program but the shell's."""
+    """Run a program in a folder, with the page's variables and the shell's own commands only."""
     variables = {"BUCKET": BUCKET, "REGION": region, "INSTANCE_TYPE": "g6.xlarge"}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", program], cwd=folder, text=True, capture_output=True,
@@ -58,7 +58,7 @@ def bash(program: str, folder: pathlib.Path, region: str = "eu-central-1") -> st
 
 
 def words_of(program: str, folder: pathlib.Path, region: str = "eu-central-1") -> list[list[str]]:
-    """What `aws` and `genreflow` were given, each time; they do nothing but say it."""
+    """Return the arguments of each call of `aws` and `genreflow`, which do nothing else here."""
     pretend = """
         exec 3> words
         say() { printf '%s\\0' "$@" >&3; printf '\\n\\0' >&3; }
@@ -76,14 +76,13 @@ def words_of(program: str, folder: pathlib.Path, region: str = "eu-central-1") -
 
 @pytest.fixture(scope="module")
 def typed(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The blocks for one's own machine, typed in order; the folder with the files that they wrote,
-    and each program's words."""
+    """Run the account's blocks in order; return the folder of the files and the words of calls."""
     folder = tmp_path_factory.mktemp("account")
     return folder, words_of("\n".join(blocks("account")), folder)
 
 
 def genreflow_lines() -> Iterator[list[str]]:
-    """What follows each genreflow of the blocks, as it is typed or as systemd gets it."""
+    """Yield the arguments of each `genreflow` in the blocks, typed or started by systemd."""
     for block in re.findall(r"^```sh \w+\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL):
         for line in block.replace("\\\n", " ").splitlines():
             found = re.search(r'(?:^|/bin/)genreflow"? (.*)', line)
@@ -162,7 +161,7 @@ def test_what_the_disk_figures_say_is_what_check_data_says() -> None:
 
 
 def test_every_aws_line_is_an_operation_with_its_parameters(typed: Any) -> None:
-    """Held against botocore's descriptions of the services, which are the AWS CLI's too."""
+    """They are compared with botocore's service descriptions, which the AWS CLI also uses."""
     _, lines = typed
     session = botocore.session.get_session()
     seen = set()
@@ -181,7 +180,7 @@ def test_every_aws_line_is_an_operation_with_its_parameters(typed: Any) -> None:
         names = {botocore.xform_name(name, "-"): name for name in model.operation_names}
         shape = model.operation_model(names[operation]).input_shape
         members = {botocore.xform_name(name, "-"): name for name in shape.members}
-        # The CLI counts instances by itself.
+        # The CLI sets the number of instances itself.
         required = {botocore.xform_name(n, "-") for n in shape.required_members}
         assert required - {"min-count", "max-count"} <= options <= set(members), words
         for option, value in itertools.pairwise(words):
@@ -193,7 +192,7 @@ def test_every_aws_line_is_an_operation_with_its_parameters(typed: Any) -> None:
 
 
 def test_a_bucket_is_made_in_any_region(tmp_path: pathlib.Path) -> None:
-    """Amazon refuses a constraint that names us-east-1, and demands one elsewhere."""
+    """Amazon refuses a constraint that names us-east-1, and requires one elsewhere."""
     (block,) = [block for block in blocks("account") if "create-bucket " in block]
     for region, constraint in (
         ("us-east-1", []),
@@ -210,7 +209,7 @@ def test_a_bucket_is_made_in_any_region(tmp_path: pathlib.Path) -> None:
 def test_an_instance_and_its_group_are_found_again_by_the_names_that_they_were_given(
     typed: Any,
 ) -> None:
-    """In a shell that knows only the first block's variables."""
+    """The new shell knows only the first block's variables."""
     folder, lines = typed
     made = {line[2]: line for line in lines if line[1] == "ec2"}
     tags = made["run-instances"][made["run-instances"].index("--tag-specifications") + 1]
@@ -249,7 +248,7 @@ def _listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
 
 
-# What is kept
+# keep.sh
 
 
 AWS = """#!/bin/sh
@@ -266,7 +265,7 @@ esac
 
 @pytest.fixture
 def instance(tmp_path: pathlib.Path) -> Any:
-    """Types blocks of the instance in a home of its own: those that hold a text."""
+    """Return a function that types the instance's block with a text, in a home of its own."""
     store, programs, work = (
         tmp_path / name for name in ("store", "bin", "genreflow/genreflow-work")
     )

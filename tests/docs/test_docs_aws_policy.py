@@ -1,10 +1,10 @@
-"""The instance's policy in docs/aws.md is enough for what a run asks of S3, and for no more.
+"""The instance's policy in docs/aws.md allows all S3 requests of a run, and no more.
 
-moto's server enforces it for keys of a session of the role, as an instance has them. It is not
-faithful in two things. It knows no s3:prefix: a statement with a condition allows nothing. So the
-condition is taken out there, and each listing that was asked for is held against it here. And it
-looks for the right to a DeleteObjects at the bucket, where S3 looks at each key: so the role may
-delete "the bucket" there, which nothing else looks at.
+moto's server enforces it for the keys of a session of the role, as an instance has them. It
+differs from S3 in two ways. It does not support s3:prefix: a statement with a condition allows
+nothing. So the condition is removed there, and the tests compare each listing with it. And it
+checks the right to DeleteObjects on the bucket, where S3 checks it on each key. So the role may
+delete "the bucket" there, which affects nothing else.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ TEXT = (ROOT / "docs" / "aws.md").read_text("utf-8")
 BUCKET, OTHER = "genreflow-123456789012-eu-central-1", "somebody-elses"
 DATA, RUNS = f"s3://{BUCKET}/fma", f"s3://{BUCKET}/runs"
 OUTPUTS = ("runs", "serving", "work")
-MULTIPART_BYTES = 9 << 20  # boto3 cuts what is larger than 8 MiB
+MULTIPART_BYTES = 9 << 20  # boto3 splits objects of more than 8 MiB
 
 
 def document(name: str) -> Any:
-    """A JSON file of the page, with the bucket's name put in as the shell does."""
+    """Return a JSON file of the page, with the bucket's name inserted as the shell does."""
     (text,) = re.findall(rf"^cat > {name} <<JSON\n(.*?)^JSON", TEXT, re.MULTILINE | re.DOTALL)
     return json.loads(text.replace("$BUCKET", BUCKET))
 
@@ -48,7 +48,7 @@ POLICY = document("storage.json")
 
 
 def may_list(prefix: str) -> bool:
-    """Whether the policy's condition lets a prefix be listed, as IAM's StringLike matches."""
+    """Return whether the policy's condition (IAM's StringLike) allows listing a prefix."""
     return any(
         fnmatch.fnmatchcase(prefix, pattern)
         for statement in POLICY["Statement"]
@@ -59,13 +59,13 @@ def may_list(prefix: str) -> bool:
 
 @dataclasses.dataclass
 class Store:
-    """The server with access control on, behind a proxy that keeps what was asked."""
+    """Server with access control, behind a proxy that records the requests."""
 
     proxy: s3_server.Proxy
     keys: dict[str, str]
 
     def listed(self) -> list[str]:
-        """The prefixes of all listings."""
+        """Return the prefixes of all listings."""
         found = []
         for exchange in self.proxy.requests("GET"):
             url = urllib.parse.urlsplit(exchange.path)
@@ -77,7 +77,7 @@ class Store:
 
 @pytest.fixture(scope="module")
 def guarded() -> Iterator[tuple[int, dict[str, str]]]:
-    """The server's port, and keys of a session of a role that has the page's policy."""
+    """Yield the server's port, and keys of a session of a role that has the page's policy."""
     import boto3
 
     with s3_server.server() as port:
@@ -107,7 +107,7 @@ def guarded() -> Iterator[tuple[int, dict[str, str]]]:
             RoleName="genreflow", PolicyName="storage", PolicyDocument=json.dumps(policy)
         )
         keys = client("sts").assume_role(RoleArn=role["Arn"], RoleSessionName="instance")
-        # From now on each request needs a right to it.
+        # From here each request needs a right.
         switch = urllib.request.Request(
             f"{endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}
         )
@@ -124,7 +124,7 @@ def guarded() -> Iterator[tuple[int, dict[str, str]]]:
 
 @pytest.fixture
 def store(guarded: tuple[int, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    """As the instance sees it; at the end no request may have been one that S3 refuses."""
+    """Yield the store as the instance sees it; finally check that S3 would refuse no request."""
     port, keys = guarded
     proxy = s3_server.Proxy(port)
     for name, value in {**s3_server.environment(proxy.endpoint), **keys}.items():
@@ -199,7 +199,7 @@ def test_no_other_prefix_may_be_listed(prefix: str) -> None:
 
 
 def test_tensorflow_works_within_it_too(store: Store) -> None:
-    """The C++ client, by which TFX reads and writes; it copies and deletes where it renames."""
+    """TFX reads and writes by this C++ client, which renames by copying and deleting."""
     program = """
         import os, sys
         from components.artifacts import tensorflow_s3 as tensorflow_files

@@ -1,10 +1,8 @@
-"""An API of Kubeflow Pipelines 2 on a port of this machine, which does what a test tells it to.
+"""API of Kubeflow Pipelines 2 on a local port, scripted by a test.
 
-Written by kfp_server_api's own description (its REST paths, models and what it says of them) and
-by the backend's behaviour: backend/api/v2beta1/*.proto and backend/src/apiserver/server in
-kubeflow/pipelines. It knows nothing of the client that is tested.
-
-Loaded by conftest.py, as folders of tests are no packages.
+It follows kfp_server_api's own description (REST paths, models and their documentation) and the
+backend's behaviour: backend/api/v2beta1/*.proto and backend/src/apiserver/server in
+kubeflow/pipelines. It is independent of the client under test.
 """
 
 from __future__ import annotations
@@ -38,7 +36,7 @@ LOGIN_PAGE = "<!DOCTYPE html><html><body><form action='/dex/auth'>Log in</form><
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What a client sent."""
+    """Request of a client."""
 
     method: str
     path: str
@@ -48,9 +46,15 @@ class Request:
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """What a client gets. `content`: JSON, or a text that is sent as it is; None hangs up.
-    `location`: where it is sent to instead, with a status of 3xx."""
+class ApiResponse:
+    """Response to a client.
+
+    Attributes:
+      content: JSON value, or text that is sent unchanged; None closes the connection.
+      status: the HTTP status.
+      content_type: the header of that name.
+      location: target of a redirection, with a status of 3xx.
+    """
 
     content: Any = None
     status: int = 200
@@ -58,18 +62,20 @@ class Answer:
     location: str = ""
 
 
-def failure(code: tuple[int, int], message: str) -> Answer:
-    """A failure as the backend words it (util.ToRpcStatus)."""
+def failure(code: tuple[int, int], message: str) -> ApiResponse:
+    """Return a failure as the backend words it (util.ToRpcStatus)."""
     details = [{"@type": "type.googleapis.com/google.rpc.Status", "message": message}]
     content = {"error": message, "code": code[0], "message": message, "details": details}
-    return Answer(content, code[1])
+    return ApiResponse(content, code[1])
 
 
 class KubeflowApi:
-    """The API's state and script; `requests` is what came, in order.
+    """State and script of the API.
 
-    `runs`: by id, what each look at a run finds, the last one again and again. `in_the_way`: by
-    the start of a path, what is answered instead, each once.
+    Attributes:
+      requests: the requests received, in order.
+      runs: by id, the states that successive requests return; the last one is repeated.
+      in_the_way: by the start of a path, responses that are sent instead, each once.
     """
 
     def __init__(self, *, multi_user: bool = False, token: str = "") -> None:
@@ -79,15 +85,15 @@ class KubeflowApi:
         self.experiments: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
         self.runs: dict[str, list[dict[str, Any]]] = {}
-        self.in_the_way: dict[str, list[Answer]] = {}
+        self.in_the_way: dict[str, list[ApiResponse]] = {}
         self.url = ""
         self._lock = threading.Lock()
 
     def of(self, method: str, path: str) -> list[Request]:
-        """The requests of a method to a path below the API's."""
+        """Return the requests of a method to a path below the API's."""
         return [r for r in self.requests if (r.method, r.path) == (method, BASE + path)]
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> ApiResponse:
         with self._lock:
             self.requests.append(request)
             for start, answers in self.in_the_way.items():
@@ -97,11 +103,11 @@ class KubeflowApi:
                 return failure(UNAUTHENTICATED, "Request header error: there is no user identity")
             return self._route(request)
 
-    def _route(self, request: Request) -> Answer:
+    def _route(self, request: Request) -> ApiResponse:
         path = request.path.removeprefix(BASE)
         if path == "/healthz":
-            # protojson leaves out what is false.
-            return Answer({"multi_user": True} if self.multi_user else {})
+            # protojson omits false values.
+            return ApiResponse({"multi_user": True} if self.multi_user else {})
         if path == "/experiments":
             return self._experiments(request)
         if path == "/runs" and request.method == "POST":
@@ -117,10 +123,10 @@ class KubeflowApi:
                     NOT_FOUND,
                     f"Failed to get a run: ResourceNotFoundError: Run {match[1]} not found.",
                 )
-            return Answer(states.pop(0) if len(states) > 1 else states[0])
-        return Answer("404 page not found\n", 404, "text/plain")
+            return ApiResponse(states.pop(0) if len(states) > 1 else states[0])
+        return ApiResponse("404 page not found\n", 404, "text/plain")
 
-    def _namespace_problem(self, namespace: str) -> Answer | None:
+    def _namespace_problem(self, namespace: str) -> ApiResponse | None:
         if self.multi_user and not namespace:
             return failure(
                 INVALID_ARGUMENT,
@@ -133,7 +139,7 @@ class KubeflowApi:
             )
         return None
 
-    def _experiments(self, request: Request) -> Answer:
+    def _experiments(self, request: Request) -> ApiResponse:
         if request.method == "POST":
             namespace = request.body.get("namespace", "")
             if problem := self._namespace_problem(namespace):
@@ -144,7 +150,7 @@ class KubeflowApi:
                 **request.body,
             }
             self.experiments.append(made)
-            return Answer(made)
+            return ApiResponse(made)
         if problem := self._namespace_problem(request.query.get("namespace", "")):
             return problem
         [predicate] = json.loads(request.query["filter"])["predicates"]
@@ -155,9 +161,9 @@ class KubeflowApi:
             if one[predicate["key"]] == predicate["stringValue"]
             and one.get("namespace", "") == request.query.get("namespace", "")
         ]
-        return Answer({"experiments": found, "total_size": len(found)} if found else {})
+        return ApiResponse({"experiments": found, "total_size": len(found)} if found else {})
 
-    def _checked(self, body: Any) -> Answer | None:
+    def _checked(self, body: Any) -> ApiResponse | None:
         known = [one["experiment_id"] for one in self.experiments]
         if body.get("experiment_id") not in known:
             return failure(NOT_FOUND, "ResourceNotFoundError: Experiment not found.")
@@ -171,15 +177,15 @@ class KubeflowApi:
                 )
         return None
 
-    def _create_run(self, body: Any) -> Answer:
+    def _create_run(self, body: Any) -> ApiResponse:
         if problem := self._checked(body):
             return problem
         run_id = f"6a2b8d1e-5f0c-4c7e-9d3a-{len(self.runs):012d}"
         made = {"run_id": run_id, "state": "PENDING", "created_at": "2026-11-26T08:00:00Z", **body}
         self.runs[run_id] = [made]
-        return Answer(made)
+        return ApiResponse(made)
 
-    def _list_runs(self, request: Request) -> Answer:
+    def _list_runs(self, request: Request) -> ApiResponse:
         if "experiment_id" not in request.query and (
             problem := self._namespace_problem(request.query.get("namespace", ""))
         ):
@@ -195,19 +201,19 @@ class KubeflowApi:
         begin = int(request.query.get("page_token") or 0)
         end = begin + int(request.query["page_size"])
         if not found:
-            return Answer({})
+            return ApiResponse({})
         more = {"next_page_token": str(end)} if end < len(found) else {}
-        return Answer({"runs": found[begin:end], "total_size": len(found), **more})
+        return ApiResponse({"runs": found[begin:end], "total_size": len(found), **more})
 
-    def _create_schedule(self, body: Any) -> Answer:
+    def _create_schedule(self, body: Any) -> ApiResponse:
         if problem := self._checked(body):
             return problem
-        # cron.Parse of robfig/cron v1 takes five fields too, the first of them for seconds.
+        # cron.Parse of robfig/cron v1 also accepts five fields, and reads the first as seconds.
         if len(body["trigger"]["cron_schedule"]["cron"].split()) not in (1, 6):
             return failure(INVALID_ARGUMENT, "Schedule cron is not a supported format")
         made = {"recurring_run_id": "0f0f0f0f-1111-4222-8333-444444444444", **body}
         self.schedules.append(made)
-        return Answer(made)
+        return ApiResponse(made)
 
 
 class _Server(http.server.ThreadingHTTPServer):
@@ -215,7 +221,7 @@ class _Server(http.server.ThreadingHTTPServer):
     api: KubeflowApi
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the tests."""
+        """Ignore clients that disconnect, which tests do."""
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -252,11 +258,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     do_GET = do_POST = _do  # noqa: N815  http.server's names
 
     def log_message(self, *_: object) -> None:
-        """Nothing on the screen."""
+        """Print nothing."""
 
 
 def serve(api: KubeflowApi, tls: TlsFiles | None = None, port: int = 0) -> _Server:
-    """Starts to answer on 127.0.0.1; `api.url` says where. shutdown() ends it."""
+    """Start a server on 127.0.0.1 and set `api.url`; its shutdown() ends it."""
     server = _Server(("127.0.0.1", port), _Handler)
     server.api = api
     if tls:
@@ -270,7 +276,7 @@ def serve(api: KubeflowApi, tls: TlsFiles | None = None, port: int = 0) -> _Serv
 
 @pytest.fixture
 def kubeflow_api() -> Iterator[KubeflowApi]:
-    """One with a single user, no token, and nothing in it."""
+    """Run an empty API with a single user and no token."""
     api = KubeflowApi()
     server = serve(api)
     yield api
@@ -278,11 +284,11 @@ def kubeflow_api() -> Iterator[KubeflowApi]:
     server.server_close()
 
 
-# Runs as the API tells of them
+# Runs in responses
 
 
 def at(seconds: float | None) -> str:
-    """So many seconds after the run was created; None: not yet, which is the year 1 there."""
+    """Return a time, in seconds after the run's creation; None gives the year 1, for "not yet"."""
     if seconds is None:
         return "0001-01-01T00:00:00Z"
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1795680000 + seconds))
@@ -290,7 +296,16 @@ def at(seconds: float | None) -> str:
 
 def node(name: str, state: str, begun: float | None = 0, ended: float | None = None,
          children: tuple[str, ...] = (), number: int = 0) -> dict[str, Any]:  # fmt: skip
-    """One of Argo's nodes. `number`: what its id and its pod's name end with."""
+    """Return one of Argo's nodes.
+
+    Args:
+      name: its display name.
+      state: as the API names it.
+      begun: its start, as for at().
+      ended: its end, as for at().
+      children: ids of its children.
+      number: the end of its id and of its pod's name.
+    """
     found: dict[str, Any] = {
         "run_id": "r", "display_name": name, "create_time": at(0), "start_time": at(begun),
         "end_time": at(ended), "state": state,
@@ -302,14 +317,20 @@ def node(name: str, state: str, begun: float | None = 0, ended: float | None = N
 
 
 def child(number: int) -> str:
-    """A node's id, as its parent names it."""
+    """Return a node's id, as its parent names it."""
     return f"genreflow-x7k2p-{number}"
 
 
 def step_nodes(name: str, *attempts: tuple[str, float | None, float | None], number: int,
                after: tuple[int, ...] = ()) -> list[dict[str, Any]]:  # fmt: skip
-    """A step that may be tried again: its driver, itself, `executor`, and a pod for each attempt
-    (state, begun, ended). `after`: the numbers of what comes after it, its pods' children too."""
+    """Return the nodes of a step: its driver, itself, `executor`, and a pod for each attempt.
+
+    Args:
+      name: the step's name.
+      *attempts: state, start and end of each attempt.
+      number: the end of the step's id.
+      after: numbers of the nodes after it, which are also children of its pods.
+    """
     state, _, ended = attempts[-1]
     begun = attempts[0][1]
     shown = "RUNNING" if state == "PENDING" else state
@@ -334,7 +355,7 @@ def run(
     finished: float | None = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """A run as GetRun returns it, with the nodes that Kubeflow adds of itself."""
+    """Return a run as GetRun does, with the nodes that Kubeflow adds."""
     own = [
         node("genreflow-x7k2p", state, 0, finished, (child(9001),), 9000),
         node("root-driver", "SUCCEEDED", 0, 1, (child(9002),), 9001),

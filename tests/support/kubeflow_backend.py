@@ -1,11 +1,9 @@
-"""A backend for compiled pipelines: runs each step's command line in a process of its own.
+"""Backend for compiled pipelines: runs each step's command line in its own process.
 
-It knows KFP's intermediate representation, by kfp-pipeline-spec's proto, and nothing of the
-compiler that is tested: it orders the tasks, resolves the placeholders that they hold, gives them
-their variables, tries failed ones again, and runs the exit handler whatever came before. What a
-cluster adds (pods, volumes, resources, secrets) is only checked to be there.
-
-Loaded by conftest.py, as folders of tests are no packages.
+It knows KFP's intermediate representation (kfp-pipeline-spec's proto) and nothing of the compiler
+under test. It orders the tasks, resolves their placeholders, sets their variables, retries failed
+ones, and always runs the exit handler. Things that a cluster adds (pods, volumes, resources,
+secrets) are only checked for presence.
 """
 
 from __future__ import annotations
@@ -33,7 +31,15 @@ STEP_SECONDS = 900
 
 @dataclasses.dataclass
 class Attempt:
-    """One try of a step: its exit status, what it printed, when it ran (monotonic seconds)."""
+    """Attempt of a step.
+
+    Attributes:
+      task: the step's task.
+      status: exit status.
+      output: printed text.
+      begun: start, in monotonic seconds.
+      ended: end, in monotonic seconds.
+    """
 
     task: str
     status: int
@@ -44,7 +50,13 @@ class Attempt:
 
 @dataclasses.dataclass
 class Run:
-    """What came of a run. `pages`: HTML that steps wrote, by task."""
+    """Result of a run.
+
+    Attributes:
+      attempts: in order of their ends.
+      succeeded: whether all steps succeeded.
+      pages: HTML that steps wrote, by task.
+    """
 
     attempts: list[Attempt]
     succeeded: bool
@@ -55,7 +67,7 @@ class Run:
 
 
 class Backend:
-    """Runs one compiled file, as often as asked."""
+    """Backend for one compiled file, which it can run repeatedly."""
 
     def __init__(
         self,
@@ -66,16 +78,16 @@ class Backend:
         parallel: int = 1,
         on_start: Callable[[str, int, subprocess.Popen[str]], None] | None = None,
     ) -> None:
-        """Reads the file.
+        """Read the file.
 
         Args:
-          compiled: KFP's YAML: the pipeline, and what it says of Kubernetes.
-          scratch: for the steps' pages.
-          environment: variables of all steps, in the place of Secrets.
-          parallel: steps at once.
-          on_start: hears (task, attempt, process) of each start, to do it harm.
+          compiled: KFP's YAML: the pipeline, and its Kubernetes settings.
+          scratch: folder for the steps' pages.
+          environment: variables of all steps, in place of Secrets.
+          parallel: maximum number of steps at once.
+          on_start: called with (task, attempt, process) at each start, to disturb it.
         """
-        import yaml  # with kfp two seconds, and every test loads this module
+        import yaml  # late: with kfp it takes two seconds, and every test loads this module
         from google.protobuf import json_format
         from kfp.pipeline_spec import pipeline_spec_pb2
 
@@ -88,7 +100,12 @@ class Backend:
         self._lock = threading.Lock()
 
     def run(self, run_id: str, **parameters: str) -> Run:
-        """Runs the pipeline; `parameters` are those of a user who starts it."""
+        """Run the pipeline.
+
+        Args:
+          run_id: the run's id.
+          **parameters: values that a user gives when starting a run.
+        """
         root = self.spec.root
         given = self._pipeline_inputs(root.input_definitions.parameters, parameters)
         outcome = Run([], True, {})
@@ -117,7 +134,7 @@ class Backend:
     def _run_dag(
         self, tasks: Mapping[str, Any], given: dict[str, str], run_id: str, outcome: Run
     ) -> dict[str, bool]:
-        """Each task after those that it depends on; nothing that depends on a failed one."""
+        """Run each task after its dependencies, and nothing that depends on a failed one."""
         states: dict[str, bool] = {}
         waiting = dict(tasks)
         running: dict[concurrent.futures.Future[bool], str] = {}
@@ -133,7 +150,7 @@ class Backend:
                     values = self._task_inputs(task, given, run_id, states)
                     future = pool.submit(self._run_task, name, task, values, run_id, outcome)
                     running[future] = name
-                if not running:  # the rest waits for what failed
+                if not running:  # the others depend on failed ones
                     states.update(dict.fromkeys(waiting, False))
                     break
                 done, _ = concurrent.futures.wait(running, return_when="FIRST_COMPLETED")

@@ -1,6 +1,6 @@
-"""A small pipeline for tests of what is done with a compiled file. Loaded by conftest.py."""
+"""A small compiled pipeline."""
 
-# kfp reads annotations as objects, so they are no strings here.
+# No `from __future__ import annotations`: kfp needs annotations as objects.
 import pathlib
 from typing import Any
 
@@ -9,8 +9,10 @@ import pytest
 
 @pytest.fixture(scope="session")
 def compiled_pipeline(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A file as `genreflow kubeflow compile` writes it, of two steps and those around them, by
-    kfp's own compiler."""
+    """Compile a file like that of `genreflow kubeflow compile`, with kfp's own compiler.
+
+    It has two steps, and those around them.
+    """
     from kfp import compiler, dsl
 
     def step(name: str, shown: str) -> Any:

@@ -1,7 +1,4 @@
-"""Compiled pipelines for a volume that is a folder: what tests of executed runs share.
-
-Loaded by conftest.py, as folders of tests are no packages.
-"""
+"""Pipelines compiled for a volume that is a folder, and checks of executed runs."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from tests.support.kubeflow_backend import Run
 
 IMAGE = "registry.example.org/genreflow:1"
 
-# Of every kind of node one at most, and none that asks much.
+# At most one node of each kind, and no expensive one.
 SMALLEST = """
 [dataset]
 kind = "fma"
@@ -39,13 +36,13 @@ check = false
 def compile_for(
     folder: pathlib.Path, config: str | pathlib.Path, *overrides: str, metadata: str = ""
 ) -> pathlib.Path:
-    """Compiles a configuration for a volume that is mounted at `folder`.
+    """Compile a configuration for a volume that is mounted at `folder`.
 
     Args:
-      folder: existing; gets `pipeline.yaml`. The pipeline root is to be `root` in it.
+      folder: existing folder; gets `pipeline.yaml`. The pipeline root is `root` in it.
       config: a configuration's text, or its path.
       overrides: as --set takes them.
-      metadata: ML Metadata's URL; SQLite on the volume where it is "".
+      metadata: URL of ML Metadata; "" for SQLite on the volume.
 
     Returns:
       The compiled file.
@@ -72,7 +69,7 @@ def compile_for(
 
 
 def show(run: Run) -> None:
-    """Prints every attempt: what people look at when a test fails."""
+    """Print every attempt, for people who read a failed test."""
     for attempt in run.attempts:
         seconds = attempt.ended - attempt.begun
         print(f"--- {attempt.task}: status {attempt.status}, {seconds:.1f} s")
@@ -80,20 +77,22 @@ def show(run: Run) -> None:
 
 
 def outcomes(results: dict[str, Any]) -> dict[str, str]:
-    """Node id to outcome, of results.json."""
+    """Return the outcome of each node id in results.json."""
     return {name: node["outcome"] for name, node in results["nodes"].items()}
 
 
 def results_of(root: pathlib.Path, run_id: str) -> dict[str, Any]:
-    """What a run's results.json holds."""
+    """Return the content of a run's results.json."""
     path = root / "runs" / run_id / "results.json"
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return values
 
 
 def check_metadata(connection: Any, run_ids: Sequence[str]) -> None:
-    """That ML Metadata holds each node of each run once, complete, with live outputs that no
-    other execution made, however many wrote at once."""
+    """Check that ML Metadata holds each node of each run once, complete, with live outputs.
+
+    No other execution may have made these outputs, even if several wrote at once.
+    """
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2 as pb
 
@@ -125,7 +124,7 @@ def check_metadata(connection: Any, run_ids: Sequence[str]) -> None:
 
 
 def put_execution(connection: Any, run_id: str, node_id: str, state: str) -> int:
-    """An execution as TFX's launcher registers one; its id."""
+    """Register an execution as TFX's launcher does; return its id."""
     from ml_metadata.metadata_store import metadata_store
     from ml_metadata.proto import metadata_store_pb2 as pb
 

@@ -1,4 +1,4 @@
-"""Where Kubeflow is and as whom it is asked; when schedules fire."""
+"""Address, credentials and schedules: options and environment variables."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""`genreflow kubeflow submit|schedule|runs`, typed, with kfp's own client, against an API that
-answers as Kubeflow Pipelines 2 does."""
+"""Commands `genreflow kubeflow submit|schedule|runs` with kfp's own client.
+
+The API is a test double that behaves as Kubeflow Pipelines 2 does.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from typer.testing import CliRunner
 
 from genreflow.cli.app import app
 from kubeflow.client import package
-from tests.support.kubeflow_api import Answer, KubeflowApi, at, failure, serve
+from tests.support.kubeflow_api import ApiResponse, KubeflowApi, at, failure, serve
 
 TOKEN = "eyJhbGciOi.JSUzI1NiJ9.secret-signature"
 RUN_ID = "6a2b8d1e-5f0c-4c7e-9d3a-000000000000"
@@ -21,7 +23,7 @@ RUN_ID = "6a2b8d1e-5f0c-4c7e-9d3a-000000000000"
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """Nothing of the environment's, and no settings of kfp's in a home folder."""
+    """Remove Kubeflow's variables, and hide kfp's settings in the home folder."""
     import kfp
 
     for name in ("ENDPOINT", "UI_ENDPOINT", "NAMESPACE", "TOKEN", "SA_TOKEN_PATH"):
@@ -147,7 +149,7 @@ def test_with_many_users_everything_is_in_the_namespace(
 def test_with_a_single_user_no_namespace_is_sent(
     kubeflow_api: KubeflowApi, compiled_pipeline: pathlib.Path
 ) -> None:
-    """It would be refused, and the manifests' schedule sets it to where it runs."""
+    """Kubeflow would refuse it, and the manifests' schedule sets it to its own namespace."""
     for namespace in ("genreflow", "kubeflow"):
         result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url, "-n", namespace)
         assert result.exit_code == 0, result.output
@@ -202,7 +204,7 @@ def test_without_a_host_it_is_told_how_to_give_one(compiled_pipeline: pathlib.Pa
 def test_an_answer_that_got_lost_does_not_mean_that_nothing_runs(
     kubeflow_api: KubeflowApi, compiled_pipeline: pathlib.Path
 ) -> None:
-    kubeflow_api.in_the_way["/runs"] = [Answer(None)]
+    kubeflow_api.in_the_way["/runs"] = [ApiResponse(None)]
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert "cannot be reached" in result.stderr

@@ -1,4 +1,4 @@
-"""What goes wrong between here and Kubeflow, typed, as it is told."""
+"""Failures between the command line and Kubeflow, and their messages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.kubeflow_api import (
     LOGIN_PAGE,
     PERMISSION_DENIED,
     UNAUTHENTICATED,
-    Answer,
+    ApiResponse,
     KubeflowApi,
     failure,
     serve,
@@ -28,7 +28,7 @@ TOKEN = "eyJhbGciOi.JSUzI1NiJ9.secret-signature"
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> pathlib.Path:
-    """Nothing of the environment's; where kfp's own settings would be."""
+    """Remove Kubeflow's variables; return the path of kfp's own settings, a missing file."""
     import kfp
 
     for name in ("ENDPOINT", "UI_ENDPOINT", "NAMESPACE", "TOKEN", "SA_TOKEN_PATH"):
@@ -50,7 +50,7 @@ def typed(*arguments: object) -> Result:
 
 @pytest.fixture
 def listening() -> Iterator[int]:
-    """A port that takes connections and never says a word."""
+    """Yield a port that accepts connections and never responds."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -84,7 +84,7 @@ def test_nobody_answers_in_time(listening: int, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_an_answer_that_breaks_off(kubeflow_api: KubeflowApi) -> None:
-    kubeflow_api.in_the_way["/healthz"] = [Answer(None)] * 3
+    kubeflow_api.in_the_way["/healthz"] = [ApiResponse(None)] * 3
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert f"{kubeflow_api.url}: cannot be reached" in result.stderr
@@ -101,7 +101,7 @@ def test_tls_where_there_is_none(kubeflow_api: KubeflowApi) -> None:
 def test_tls_that_fails_in_the_midst(
     kubeflow_api: KubeflowApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of this the generated client makes an error of its own, and another one of that."""
+    """The generated client turns this into its own error, and then raises another one."""
     import urllib3
 
     def broken(*_: object, **__: object) -> None:
@@ -180,7 +180,7 @@ def test_a_token_follows_no_redirection_to_another_host(
     server = serve(other)
     for host in (other.url, other.url.replace("127.0.0.1", "localhost")):
         kubeflow_api.in_the_way["/healthz"] = [
-            Answer("", 302, location=f"{host}/apis/v2beta1/healthz")
+            ApiResponse("", 302, location=f"{host}/apis/v2beta1/healthz")
         ]
         CliRunner().invoke(app, ["kubeflow", "runs", "--host", kubeflow_api.url])
     server.shutdown()
@@ -213,7 +213,7 @@ def test_what_one_may_not_do_is_told_in_kubeflows_words(
 
 
 def test_a_gateways_own_refusal_is_no_json(kubeflow_api: KubeflowApi) -> None:
-    kubeflow_api.in_the_way["/healthz"] = [Answer("RBAC: access denied", 403, "text/plain")]
+    kubeflow_api.in_the_way["/healthz"] = [ApiResponse("RBAC: access denied", 403, "text/plain")]
     assert "(403): RBAC: access denied" in typed("runs", "--host", kubeflow_api.url).stderr
 
 
@@ -239,17 +239,17 @@ def test_what_is_no_id_is_not_asked_for(run_id: str, kubeflow_api: KubeflowApi) 
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer("404 page not found\n", 404, "text/plain"),
-        Answer("<html>Not Found</html>", 404, "text/html"),
-        Answer({"detail": "Not Found"}, 404),
-        Answer(LOGIN_PAGE, 200, "text/html; charset=utf-8"),
-        Answer("ok", 200, "text/plain"),
-        Answer(b"\xff\xfe\xfa", 404, "text/html"),
-        Answer(b"\xff\xfe\xfa", 200, "application/json"),
-        Answer("{}", 200, "application/json; charset=none-such"),
+        ApiResponse("404 page not found\n", 404, "text/plain"),
+        ApiResponse("<html>Not Found</html>", 404, "text/html"),
+        ApiResponse({"detail": "Not Found"}, 404),
+        ApiResponse(LOGIN_PAGE, 200, "text/html; charset=utf-8"),
+        ApiResponse("ok", 200, "text/plain"),
+        ApiResponse(b"\xff\xfe\xfa", 404, "text/html"),
+        ApiResponse(b"\xff\xfe\xfa", 200, "application/json"),
+        ApiResponse("{}", 200, "application/json; charset=none-such"),
     ],
 )
-def test_what_is_another_server_is_told(answer: Answer, kubeflow_api: KubeflowApi) -> None:
+def test_what_is_another_server_is_told(answer: ApiResponse, kubeflow_api: KubeflowApi) -> None:
     kubeflow_api.in_the_way["/healthz"] = [answer]
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1
@@ -264,7 +264,7 @@ def test_what_is_another_server_is_told(answer: Answer, kubeflow_api: KubeflowAp
 def test_a_session_that_ends_between_two_requests(
     kubeflow_api: KubeflowApi, compiled_pipeline: pathlib.Path
 ) -> None:
-    kubeflow_api.in_the_way["/runs"] = [Answer(LOGIN_PAGE, 200, "text/html")]
+    kubeflow_api.in_the_way["/runs"] = [ApiResponse(LOGIN_PAGE, 200, "text/html")]
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert "the response is not from the API" in result.stderr
@@ -275,13 +275,13 @@ def test_a_session_that_ends_between_two_requests(
     [{"runs": 5}, {"runs": [{"created_at": "soon"}]}, {"runs": [{"created_at": 5}]}, "[" * 100_000],
 )  # fmt: skip
 def test_answers_that_make_no_sense_are_told(content: object, kubeflow_api: KubeflowApi) -> None:
-    kubeflow_api.in_the_way["/runs"] = [Answer(content)]
+    kubeflow_api.in_the_way["/runs"] = [ApiResponse(content)]
     assert typed("runs", "--host", kubeflow_api.url).exit_code == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429])
 def test_a_server_that_fails_is_told(status: int, kubeflow_api: KubeflowApi) -> None:
-    page = Answer("<html>Bad Gateway</html>", status, "text/html")
+    page = ApiResponse("<html>Bad Gateway</html>", status, "text/html")
     kubeflow_api.in_the_way["/runs"] = [page, failure((13, status), "InternalServerError: no disk")]
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""A run is followed: what changed from one look to the next, in lines, and how it ends."""
+"""Following a run: its changes as lines, retries, and the end."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_pods_name_that_is_a_command_is_none_when_it_is_typed() -> None:
 
 
 class Script:
-    """What each look finds (or raises), a clock that only sleeping moves, and what was shown."""
+    """States that a run goes through, with a clock that only sleeping moves."""
 
     def __init__(self, looks: Sequence[Run | Exception]) -> None:
         self.looks = list(looks)

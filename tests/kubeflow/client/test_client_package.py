@@ -1,4 +1,4 @@
-"""The compiled file as it is read before it is sent, and a run's parameters."""
+"""Compiled files as they are read before they are sent, and a run's parameters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the API says of a run becomes its steps' states."""
+"""Steps' states, from the API's responses."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def later(seconds: float) -> datetime.datetime:
 
 
 def understood(answer: dict[str, Any]) -> Run:
-    """A run as kfp's client hands it out."""
+    """Return the run in a response of the API, deserialized by kfp's client."""
     import kfp_server_api
 
     response = types.SimpleNamespace(data=json.dumps(answer))
@@ -66,7 +66,7 @@ def test_steps_go_from_waiting_to_their_end(spec: Any) -> None:
     prepare, trainer, *_ = found.steps
     assert (prepare.started, prepare.finished, prepare.attempts) == (later(5), later(30), 1)
     assert prepare.pod == "genreflow-x7k2p-system-container-impl-102"
-    # What comes after a step is its child too, and no attempt of it.
+    # The step after it is its child too, but not an attempt.
     assert trainer.pod == "genreflow-x7k2p-system-container-impl-202"
     assert (trainer.started, trainer.finished) == (later(35), None)
 
@@ -149,7 +149,7 @@ def test_a_run_that_was_stopped_says_so_of_what_it_stopped(spec: Any) -> None:
 
 
 def test_a_run_that_only_its_exit_handler_saved_has_failed(spec: Any) -> None:
-    """Kubeflow Pipelines before 2.5 calls it SUCCEEDED."""
+    """Kubeflow Pipelines before 2.5 reports it as SUCCEEDED."""
     answer = run(
         "1", "SUCCEEDED",
         step_nodes("prepare", ("SUCCEEDED", 5, 30), number=100),

@@ -1,4 +1,4 @@
-"""`genreflow kubeflow watch`, and `submit --watch`, typed: what is seen, and how they end."""
+"""Commands `genreflow kubeflow watch` and `submit --watch`: output and exit status."""
 
 from __future__ import annotations
 
@@ -19,14 +19,22 @@ from typer.testing import CliRunner
 from genreflow.cli.app import app
 from kubeflow.client import package, watching
 from tests.support import commands
-from tests.support.kubeflow_api import Answer, KubeflowApi, failure, node, run, serve, step_nodes
+from tests.support.kubeflow_api import (
+    ApiResponse,
+    KubeflowApi,
+    failure,
+    node,
+    run,
+    serve,
+    step_nodes,
+)
 
 RUN_ID = "6a2b8d1e-5f0c-4c7e-9d3a-000000000000"
 
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """Nothing of the environment's, and no settings of kfp's in a home folder."""
+    """Remove Kubeflow's variables, and hide kfp's settings in the home folder."""
     import kfp
 
     for name in ("ENDPOINT", "UI_ENDPOINT", "NAMESPACE", "TOKEN", "SA_TOKEN_PATH"):
@@ -41,7 +49,12 @@ def spec(compiled_pipeline: pathlib.Path) -> Any:
 
 
 def looks(spec: Any, last: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """A run in five looks: it waits, it trains, its trainer is tried again, all goes well."""
+    """Return five states of a run: it waits, trains, retries its trainer, and succeeds.
+
+    Args:
+      spec: the pipeline.
+      last: replaces the last state.
+    """
 
     def prepare(*attempt: Any) -> list[dict[str, Any]]:
         return step_nodes("prepare", attempt, number=100)
@@ -85,7 +98,7 @@ def test_each_change_is_a_line_in_its_order(kubeflow_api: KubeflowApi, spec: Any
     kubeflow_api.runs[RUN_ID] = looks(spec)
     result = typed("watch", RUN_ID, "--host", kubeflow_api.url, "--interval", "0.2")
     assert result.exit_code == 0, result.output
-    # To these Kubeflow gives no time; they have that of the look.
+    # Kubeflow gives no time for these changes; the time of the request is shown.
     untimed = r"(?m)^ *[\d:]+  (run: running|Trainer\.vgg16: pending)"
     said = re.sub(untimed, r"     ...  \1", result.stdout)
     assert said.splitlines() == [
@@ -146,7 +159,7 @@ def test_submit_may_watch_what_it_started(
         kubeflow_api.runs.clear()
         made = kubeflow_api._create_run
 
-        def create(body: Any, made: Any = made, last: Any = last) -> Answer:
+        def create(body: Any, made: Any = made, last: Any = last) -> ApiResponse:
             answer = made(body)
             kubeflow_api.runs[RUN_ID] = looks(spec, last)
             return answer
@@ -165,7 +178,7 @@ def test_submit_may_watch_what_it_started(
 def test_failures_that_pass_are_told_and_waited_for(kubeflow_api: KubeflowApi, spec: Any) -> None:
     kubeflow_api.runs[RUN_ID] = looks(spec)[-2:]
     busy = failure((14, 503), "upstream connect error")
-    kubeflow_api.in_the_way[f"/runs/{RUN_ID}"] = [busy, Answer(None), Answer(None)]
+    kubeflow_api.in_the_way[f"/runs/{RUN_ID}"] = [busy, ApiResponse(None), ApiResponse(None)]
     result = typed("watch", RUN_ID, "--host", kubeflow_api.url, "--interval", "0.2")
     assert result.exit_code == 0, result.output
     assert (
@@ -279,7 +292,7 @@ def test_a_server_that_goes_and_comes_back(spec: Any) -> None:
     thread.start()
     route = api._route
 
-    def routed(request: Any) -> Answer:
+    def routed(request: Any) -> ApiResponse:
         if request.path.endswith(RUN_ID):
             stopped.set()
         return route(request)

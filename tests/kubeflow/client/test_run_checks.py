@@ -1,4 +1,4 @@
-"""A run's parameters, checked as its first step would, before anything is sent."""
+"""Checks of a run's parameters before anything is sent."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def test_synthetic_songs_need_a_root_on_the_volume() -> None:
         ("data_dir", "gs://x/y", "-p data_dir = gs://x/y: only local folders and s3:// URIs"),
         ("pipeline_root", "", "-p pipeline_root = '': not shared between steps"),
         ("pipeline_root", "gs://x/y", "-p pipeline_root = gs://x/y: only local folders"),
-        ("pipeline_root", "s3://a", "-p pipeline_root: an s3:// URI is s3://bucket/folder, and"),
-        ("pipeline_root", "s3://abc/a/../b", "-p pipeline_root = s3://abc/a/../b: empty parts"),
+        ("pipeline_root", "s3://a", "-p pipeline_root: not a valid s3:// URI: invalid bucket name 'a'"),
+        ("pipeline_root", "s3://abc/a/../b", "-p pipeline_root = s3://abc/a/../b: remove empty parts"),
         ("push_destination", "rel", "-p push_destination = 'rel': not shared between steps"),
         ("overrides", '{"training.epohcs": 3}',
          "-p overrides: training.epohcs = 3: unknown key; did you mean training.epochs?"),
@@ -113,7 +113,7 @@ def test_a_configuration_of_another_version_is_left_to_it(config: str) -> None:
 def test_nothing_of_it_is_sent(
     kubeflow_api: KubeflowApi, compiled_pipeline: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    """The file's own configuration counts: it lies with the first step, below the exit handler."""
+    """The file's own configuration counts; its first step has it, below the exit handler."""
     spec, platform = yaml.safe_load_all(compiled_pipeline.read_text())
     config = json.dumps(load(shipped_config("fma_small")).to_json())
     group = next(one for one in spec["components"].values() if "dag" in one)

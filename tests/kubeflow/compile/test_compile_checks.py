@@ -1,4 +1,4 @@
-"""What the compiler refuses before anything heavy is imported: all of it at once."""
+"""Problems that the compiler reports all at once, before it imports anything heavy."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_what_is_right_passes() -> None:
         ({"pipeline_root": "/tmp/root"}, "not shared between steps"),
         ({**VOLUME, "pipeline_root": "/genreflow/../tmp"}, "not shared between steps"),
         ({"pipeline_root": "gs://bucket/x"}, "only local folders and s3:// URIs"),
-        ({"pipeline_root": "s3://a/x"}, "kubeflow.pipeline_root: an s3:// URI is"),
+        ({"pipeline_root": "s3://a/x"}, "kubeflow.pipeline_root: not a valid s3:// URI"),
         ({"dataset.data_dir": "/data/fma"},
          "the data folder = '/data/fma': not shared between steps; give an s3:// URI, or set "
          "kubeflow.volume_claim and a folder below /genreflow"),
@@ -189,7 +189,7 @@ def test_the_checks_import_nothing_heavy() -> None:
 def told_of_a_compiled(
     monkeypatch: pytest.MonkeyPatch, *arguments: str, name: str = "fma_small", **changes: str
 ) -> tuple[list[str], str]:
-    """What is printed around the compiler, without its 20 seconds: lines, and warnings."""
+    """Return the lines and warnings printed around the compiler, without running it."""
     monkeypatch.setattr(compiler, "compile_pipeline", lambda *_: [])
     settings = [
         word for key, value in {**RIGHT, **changes}.items()

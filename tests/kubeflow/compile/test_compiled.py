@@ -1,5 +1,8 @@
-"""What `genreflow kubeflow compile` writes, as it is typed: read by kfp's own loader and by the
-specification's proto, and compared with what the configuration asks for."""
+"""Output of `genreflow kubeflow compile`.
+
+It is read by kfp's own loader and by the specification's proto, and compared with the
+configuration.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,11 @@ memory = "2Gi"
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-    """`steps`: the specification's tasks by name, but for those that only group others."""
+    """Compiled file.
+
+    Attributes:
+      steps: the specification's tasks by name, without those that only group others.
+    """
 
     path: pathlib.Path
     spec: Any
@@ -75,7 +82,7 @@ class Compiled:
         return config
 
     def before(self, step: str) -> set[str]:
-        """All steps that must have ended when it begins."""
+        """Return all steps that must be over before a step starts."""
         found: set[str] = set()
         todo = list(self.steps[step].dependent_tasks)
         while todo:
@@ -88,7 +95,7 @@ class Compiled:
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
-    """The same typed twice, at the same time, in other folders and with other hash seeds."""
+    """Compile the same twice, at the same time, in other folders and with other hash seeds."""
     folder = tmp_path_factory.mktemp("compiled")
     config = folder / "config.toml"
     text = shipped_config("demo").read_text().replace('kind = "synthetic"', 'kind = "fma"', 1)
@@ -263,7 +270,7 @@ def test_the_configuration_travels_with_the_first_step(compiled: Compiled) -> No
     assert config["training"]["epochs"] == 15
     assert config["beam"]["workers"] == 2  # the cores of the step, not of this machine
     assert config["models"].keys() == {"ffnn", "cnn_small", "vgg16"}
-    # What a run's parameters are checked against before they are sent.
+    # A run's parameters are checked against this before they are sent.
     read = package.read(str(compiled.path))
     assert json.loads(read.config) == config
     run_checks.check(read, {})

@@ -1,5 +1,7 @@
-"""The compiled pipeline, executed: every step's own command line, by a backend that knows only
-KFP's intermediate representation."""
+"""Compiled pipelines, executed: every step's own command line.
+
+The backend knows only KFP's intermediate representation.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,13 @@ from tests.support.kubeflow_volume import (
     show,
 )
 
-# A process for each step, each with TFX's import.
+# Each step is a process that imports TFX.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """What all steps mount, with a corpus of 16 tracks on it."""
+    """Return the folder that all steps mount, with a corpus of 16 tracks."""
     folder = tmp_path_factory.mktemp("volume")
     write_corpus(str(folder / "data"), tracks=16, track_seconds=3.0, workers=1)
     return folder
@@ -35,7 +37,7 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def smallest(volume: pathlib.Path) -> Run:
-    """One run of the smallest graph, two steps at once where the graph lets them."""
+    """Run the smallest graph once, two steps at a time where the graph allows it."""
     backend = Backend(compile_for(volume, SMALLEST), volume / "pages", parallel=2)
     run = backend.run("run-1", data_dir=str(volume / "data"))
     show(run)

@@ -1,5 +1,8 @@
-"""The demonstration's whole pipeline, executed step by step with ML Metadata in a real
-MySQL-compatible server: trainers at once, one of them killed, and again from the cache."""
+"""The demonstration's whole pipeline, executed step by step.
+
+ML Metadata is in a real MySQL-compatible server. Trainers run at the same time, one of them is
+killed, and a second run comes from the cache.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ SECRET = {metadata_url.PASSWORD_VARIABLE: PASSWORD}
 
 
 class Killer:
-    """kill -9 for the first attempt of a training, once an epoch of it is kept."""
+    """Callback that kills the first attempt of a training (SIGKILL) after its first checkpoint."""
 
     def __init__(self, checkpoints: pathlib.Path) -> None:
         self._checkpoints = checkpoints
@@ -98,7 +101,7 @@ def test_a_killed_step_is_tried_again_and_goes_on(
     assert killer.killed.is_set()
     dead, retried = first.of(VICTIM)
     assert (dead.status, retried.status) == (-signal.SIGKILL, 0)
-    # The dead attempt's execution and its folders were taken over, emptied.
+    # The retry took over the killed attempt's execution and its emptied folders.
     outputs = volume / "root" / "Trainer.cnn_small"
     (execution,) = (outputs / "model_run").iterdir()
     (history,) = execution.rglob("history.json")
@@ -123,12 +126,12 @@ def test_a_second_run_is_taken_from_the_cache(second: Run, volume: pathlib.Path)
     results = [results_of(volume / "root", run_id) for run_id in ("first", "second")]
     found = outcomes(results[1])
     assert found.keys() == outcomes(results[0]).keys()
-    # The serving model is another than before, and what depends on it is done anew.
+    # The serving model has changed, so the nodes that depend on it run again.
     assert {node for node, outcome in found.items() if outcome == "done"} == {
         "ServingModel", "GenreGate", "ServingCheck", "Pusher", "Report",
     }  # fmt: skip
     assert results[0]["models"] == results[1]["models"]
-    # A candidate that serves already is not pushed again.
+    # A candidate that is the serving model is not pushed again.
     assert results[1]["pushed_version"] is None
 
 

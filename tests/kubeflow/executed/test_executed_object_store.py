@@ -1,5 +1,8 @@
-"""The compiled pipeline, executed without a volume: data, root and models in an object store,
-ML Metadata in a MySQL-compatible server, and a step killed while it writes."""
+"""Compiled pipelines, executed without a volume.
+
+Data, root and models are in an object store, ML Metadata in a MySQL-compatible server. A step is
+killed while it writes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ VICTIM = "ensembler"
 
 
 class Killer:
-    """kill -9 for the victim's first attempt, once the first object of its outputs is there."""
+    """Callback that kills the victim's first attempt (SIGKILL) after its first output object."""
 
     def __init__(self, s3: Any, bucket: str) -> None:
         self._s3, self._bucket = s3, bucket
@@ -98,13 +101,13 @@ def test_a_bucket_and_a_database_are_enough(
     version = results["pushed_version"]
     assert read(f"root/serving_models/genreflow/{version}/saved_model.pb")
     assert b"<html" in read("root/runs/run-1/report/index.html")
-    # What the killed attempt had written was deleted before the next one wrote.
+    # The killed attempt's outputs were deleted before the next one wrote.
     assert killer.left
     (execution,) = {key.split("/")[3] for key in killer.objects()}
     assert {key.split("/")[3] for key in killer.left} == {execution}
     url = metadata_url.parse(mariadb.url)
     check_metadata(metadata_url.connection_config(url, secrets), ["run-1"])
-    # No secret in a log, in what was compiled, nor in the store.
+    # No secret is in a log, in the compiled file or in the store.
     texts = [attempt.output for attempt in run.attempts] + [compiled.read_text()]
     texts.append(read("root/runs/run-1/pipeline.json").decode())
     for secret in (PASSWORD, s3_server.SECRET, s3_server.TOKEN):

@@ -1,4 +1,4 @@
-"""The image's recipe: what kubeflow/Dockerfile and .dockerignore say, without an engine."""
+"""The image's recipe: kubeflow/Dockerfile and .dockerignore, read without an engine."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_it_runs_as_a_user_that_is_not_root_and_lets_kubeflow_give_the_command()
     last = stages()[-1]
     assert last.texts("USER") == ["1000:1000"]
     assert json.loads(last.texts("CMD")[0]) == ["genreflow", "--help"]
-    # After USER nothing is done that would need root, or take it back.
+    # No instruction after USER needs root or switches back to it.
     words = [found.word for found in last.instructions]
     assert words[words.index("USER") :] == ["USER", "CMD"]
     for found in stages():
@@ -173,7 +173,7 @@ def test_each_tracked_source_is_in_the_context(context: set[str], setup: dict[st
             files = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).glob(pattern)}
             assert files, (package, pattern)
             wanted |= files
-    # Added but deleted, in a checkout that is being worked on.
+    # Files may be added to git and deleted, in a checkout under development.
     wanted = {path for path in wanted if (ROOT / path).is_file()}
     assert wanted <= context
     assert not any(path.startswith("tests") for path in context)
@@ -181,7 +181,7 @@ def test_each_tracked_source_is_in_the_context(context: set[str], setup: dict[st
 
 @pytest.fixture
 def setup(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What setup.py tells setuptools."""
+    """Return the arguments that setup.py passes to setuptools."""
     import runpy
 
     import setuptools

@@ -1,4 +1,4 @@
-"""`make image`: what it starts, what it calls the image, and what it says where it cannot."""
+"""`make image`: the engine that it starts, the image's name, and its error messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TOOLS = ("sh", "make", "git", "sed", "dirname", "cat")
 
 @pytest.fixture
 def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A small repository with the Makefile, its script, and a source; committed."""
+    """Create a small committed repository with the Makefile, its script, and a source."""
     folder = tmp_path / "checkout"
     (folder / "scripts").mkdir(parents=True)
     for name in ("Makefile", "setup.py", ".dockerignore", "scripts/image.sh"):
@@ -38,7 +38,7 @@ def git(folder: pathlib.Path, *arguments: str) -> str:
 
 @pytest.fixture
 def programs(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder that is all of PATH: the script's tools, and no engine."""
+    """Create a folder for PATH with the script's tools and no engine."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name in TOOLS:
@@ -66,7 +66,7 @@ def make_image(
 
 
 def engine(programs: pathlib.Path, name: str, *, works: bool = True, builds: bool = True) -> None:
-    """A program of that name that writes down how its build is started, and nothing more."""
+    """Create a program that only writes down how its build is started."""
     script = programs / name
     script.write_text(
         f'#!/bin/sh\n[ "$1" = info ] && exit {int(not works)}\n'
@@ -86,8 +86,7 @@ def test_without_an_engine_it_says_in_a_line_what_is_missing(
     assert done.returncode != 0
     first, *rest = done.stderr.splitlines()
     assert first == (
-        "make image: needs docker (23 or newer), podman or buildah on the PATH, "
-        "and found none of them"
+        "make image: no docker (23 or newer), podman or buildah on the PATH; install one of them"
     )
     assert all(line.startswith("make: ") for line in rest)  # make's own "Error 2"
     assert done.stdout == ""
@@ -99,7 +98,7 @@ def test_a_docker_whose_daemon_does_not_answer_is_named(
     engine(programs, "docker", works=False)
     done = make_image()
     assert done.returncode != 0
-    assert done.stderr.startswith("make image: found docker, but `info` of it fails")
+    assert done.stderr.startswith("make image: found docker, but its `info` command fails")
 
 
 def test_the_first_engine_that_works_builds_under_a_name_of_version_and_revision(

@@ -1,4 +1,4 @@
-"""What the image holds of the project: copied as the Dockerfile copies it, and run from there."""
+"""Project files in the image: copied as the Dockerfile copies them, and run from there."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.support.image_recipe import ROOT, build_context, copy_stage, stage
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """What the image has at /opt/genreflow, without its packages."""
+    """Copy the files that the image has at /opt/genreflow, without its packages."""
     target = tmp_path_factory.mktemp("image") / "opt" / "genreflow"
     copy_stage(stage("runtime"), build_context(ROOT), target)
     return target
 
 
 def python(project: pathlib.Path, *arguments: str) -> str:
-    """What Python prints, with these packages and no others of ours, in a folder of its own."""
+    """Return Python's output in a folder of its own, with no project packages but the image's."""
     environment = {**os.environ, "PYTHONPATH": str(project), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -39,13 +39,15 @@ def python(project: pathlib.Path, *arguments: str) -> str:
 def test_all_steps_are_told_of_the_same_project_as_the_checkout_is(project: pathlib.Path) -> None:
     code = "from kubeflow.steps import prepared as p; print(p.__file__, p.project_digest())"
     place, digest = python(project, "-c", code).split()
-    assert place == str(project / "kubeflow" / "prepared.py")
+    assert place == str(project / "kubeflow" / "steps" / "prepared.py")
     assert digest == prepared.project_digest()
 
 
 @pytest.mark.parametrize("step", ["run_node", "prepare", "finish"])
 def test_a_steps_entry_point_starts(project: pathlib.Path, step: str) -> None:
-    assert f"usage: kubeflow.{step}" in python(project, "-m", f"kubeflow.{step}", "--help")
+    assert f"usage: kubeflow.steps.{step}" in python(
+        project, "-m", f"kubeflow.steps.{step}", "--help"
+    )
 
 
 def test_what_modules_read_beside_themselves_is_there(project: pathlib.Path) -> None:

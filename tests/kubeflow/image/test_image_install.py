@@ -1,4 +1,4 @@
-"""The image's own installation, line by line as the Dockerfile has it, in a clean environment."""
+"""The image's installation, line by line as in the Dockerfile, in a clean environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.image_recipe import HOME, ROOT, build_context, copy_stage, stage
 
-# What pip and uv say where there is no way to the index.
+# Messages of pip and uv when they cannot reach the index.
 UNREACHABLE = re.compile(
     "error sending request|Failed to fetch|NewConnectionError|Could not connect|dns error"
     "|Name or service not known|No matching distribution found for uv"
@@ -22,7 +22,7 @@ UNREACHABLE = re.compile(
 
 
 def installations(name: str) -> list[str]:
-    """The stage's RUN lines that install packages or the project; not those that need root."""
+    """Return a stage's RUN lines that install packages or the project and need no root."""
     lines = stage(name).texts("RUN")
     found = [line for line in lines if re.search(r"\b(pip|uv)\b", line)]
     assert all(re.search(r"\b(apt-get|useradd)\b", line) for line in lines if line not in found)
@@ -31,8 +31,10 @@ def installations(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
-    """A folder that has what the image has at /opt/genreflow, and beside it, in base/, what
-    stands for the base image's Python."""
+    """Install the image's /opt/genreflow into a folder, and yield it.
+
+    Beside it, base/ stands for the base image's Python.
+    """
     home = tmp_path_factory.mktemp("image") / "genreflow"
     home.mkdir()
     base = home.parent / "base"
@@ -48,13 +50,13 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
             **stage(name).environment(PATH=path),
             "HOME": os.environ["HOME"],
             "DEVICE": "cpu",
-            # Links, where the cache lies on the same disk: gigabytes less to write.
+            # Hard links save writing gigabytes if the cache is on the same disk.
             "UV_LINK_MODE": "hardlink",
         }
         for line in installations(name):
             run_line(line.replace("/usr/local", str(base)), home, variables)
     yield home
-    # Gigabytes, which pytest would keep for three sessions.
+    # pytest would keep these gigabytes for three sessions.
     shutil.rmtree(home / ".venv")
 
 
@@ -73,7 +75,7 @@ def run_line(line: str, home: pathlib.Path, variables: dict[str, str]) -> None:
 
 
 def run(image: pathlib.Path, *command: str) -> str:
-    """What a program of the image's environment prints, in a folder that is not the project's."""
+    """Return the output of a program of the image's environment, in another folder."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     path = f"{image / '.venv' / 'bin'}:{os.environ['PATH']}"
     done = subprocess.run(
@@ -116,7 +118,7 @@ def test_the_installation_is_lean_and_compiled(image: pathlib.Path) -> None:
     for folder in (packages / "tensorflow", packages / "tfx", image / "kubeflow"):
         for source in folder.glob("*.py"):
             (compiled,) = (folder / "__pycache__").glob(f"{source.stem}.cpython-310.pyc")
-            # Its flags (PEP 552): 0 would be a time of the source, which copies may not keep.
+            # The flags of PEP 552: 0 would mean the source's time, which copies may not keep.
             expected = 3 if folder == image / "kubeflow" else 1
             assert compiled.read_bytes()[4] == expected, compiled
     assert not list((image.parent / "base").glob("lib/python3.10/site-packages/pip"))

@@ -1,4 +1,4 @@
-"""The cluster files as kustomize puts them together, from a copy to which a test may do things."""
+"""Cluster files, built by kustomize from a copy that a test may change."""
 
 from __future__ import annotations
 
@@ -21,14 +21,20 @@ OVERLAYS = ("kind", "s3", "gke")
 
 @dataclasses.dataclass(frozen=True)
 class Manifests:
-    """`folder`: a copy of kubeflow/manifests, with a pipeline.yaml where the schedule wants one."""
+    """Copy of kubeflow/manifests.
+
+    Attributes:
+      folder: the copy, with a pipeline.yaml for the schedule.
+      kustomize: path of the program.
+      built: objects that were built before, by folder.
+    """
 
     folder: pathlib.Path
     kustomize: str
     built: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=dict)
 
     def build(self, folder: str) -> list[dict[str, Any]]:
-        """The objects of a folder with a kustomization."""
+        """Return the objects of a folder with a kustomization."""
         done = self.try_build(folder)
         assert done.returncode == 0, done.stderr
         return [document for document in yaml.safe_load_all(done.stdout) if document]
@@ -42,9 +48,9 @@ class Manifests:
         )
 
     def variant(self, name: str) -> list[dict[str, Any]]:
-        """An overlay as users change it: "s3", "s3+schedule", "s3+standalone".
+        """Return the objects of an overlay, changed as users do: "s3", "s3+schedule", ...
 
-        The schedule is a line that is commented out; `standalone` comes last, with Kubeflow's
+        The schedule is a line that is commented out. `standalone` comes last, with Kubeflow's
         namespace.
         """
         if name not in self.built:
@@ -76,7 +82,7 @@ def manifests(
 ) -> Manifests:
     kustomize = requires_program("kustomize", "sigs.k8s.io/kustomize/kustomize")
     folder = tmp_path_factory.mktemp("kubeflow") / "manifests"
-    # What git ignores may hold someone's passwords, and their pipeline.
+    # Files that git ignores may contain a developer's passwords and pipeline.
     shutil.copytree(MANIFESTS, folder, ignore=shutil.ignore_patterns("*.env", "pipeline.yaml"))
     (folder / "components" / "schedule" / "pipeline.yaml").write_text("pipelineInfo: {}\n")
     return Manifests(folder, kustomize)

@@ -1,7 +1,7 @@
-"""The cluster files: Kubernetes' own schemas, what they say of each other, what pods may do.
+"""Cluster files: schemas, references between objects, and the rights of pods.
 
-No cluster was asked. The schemas are those of kubernetes-validate, in strict mode (no unknown
-field).
+No cluster is involved. The schemas are those of kubernetes-validate, in strict mode (no unknown
+fields).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tests.support import ROOT
 Objects = list[dict[str, Any]]
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
-# `timeZone` of a CronJob is there since 1.27; the newest is the newest with a schema.
+# CronJobs have `timeZone` since 1.27; the last version is the newest with a schema.
 VERSIONS = ("1.27", "1.31", "1.34", "1.37")
 VARIANTS = (
     "kind", "s3", "gke", "kind+schedule", "s3+schedule", "gke+schedule", "s3+standalone",
     "gke+schedule+standalone",
 )  # fmt: skip
-# What README has made before anything is applied, with its keys.
+# Secrets that the README creates before anything is applied, with their keys.
 SECRETS = {
     "genreflow-metadata": {pods.PASSWORD_KEY},
     "genreflow-mysql": {"root-password"},
@@ -102,7 +102,7 @@ def test_all_is_in_one_namespace(manifests: Any) -> None:
             assert subject["namespace"] == ("genreflow" if alone else "kubeflow"), variant
 
 
-# What they say of each other
+# References between objects
 
 
 def test_what_pods_name_exists(objects: Objects) -> None:
@@ -110,7 +110,7 @@ def test_what_pods_name_exists(objects: Objects) -> None:
     for name, template in pod_templates(objects):
         pod = template["spec"]
         assert pod.get("serviceAccountName", "genreflow-runner") in accounts, name
-        # No pod of ours speaks with Kubernetes' API.
+        # None of these pods uses the Kubernetes API.
         assert pod["automountServiceAccountToken"] is False, name
         claims = set(of("PersistentVolumeClaim", objects))
         volumes = {volume["name"] for volume in pod.get("volumes", [])}
@@ -163,7 +163,7 @@ def test_roles_are_bound_to_the_account_of_their_name(objects: Objects) -> None:
 
 
 def test_accounts_may_do_this_and_nothing_else(objects: Objects) -> None:
-    """A new right has to be written down here too."""
+    """A new right must be added here too."""
     assert not {item["kind"] for item in objects} & {"ClusterRole", "ClusterRoleBinding"}
     may = {
         (name, group, resource, named, verb)
@@ -209,11 +209,11 @@ def test_the_schedule_asks_with_a_token_for_kubeflow_alone(manifests: Any) -> No
     assert "emptyDir" in mounts[env["HOME"]]
 
 
-# What pods may do
+# Rights of pods
 
 
 def test_pods_are_as_the_namespace_enforces_and_more(objects: Objects) -> None:
-    """Restricted, all but the one that gives a volume away, which is baseline."""
+    """All are restricted, except the one that changes a volume's owner, which is baseline."""
     seen = set()
     for name, pod, container in containers(objects):
         seen.add(name)

@@ -1,4 +1,4 @@
-"""The cluster files and the rest of the project: the same names on both sides."""
+"""Names that the cluster files and the rest of the project share."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from pipeline.config.schema import Config
 from tests.support import ROOT
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
-# The configuration that each overlay's comment joins to.
+# The configuration to which each overlay's comment appends its settings.
 JOINED = {"kind": "demo", "s3": "fma_small", "gke": "fma_small"}
 SECRETS = ("metadata", "mysql", "storage")
 Objects = list[dict[str, Any]]
 
 
 def joined(overlay: str, configuration: str, folder: pathlib.Path) -> Config:
-    """As `cat` puts a configuration and an overlay's kubeflow.toml together."""
+    """Return a configuration with an overlay's kubeflow.toml appended, as `cat` does."""
     file = folder / "joined.toml"
     own = MANIFESTS / "overlays" / overlay / "kubeflow.toml"
     file.write_text(shipped_config(configuration).read_text() + own.read_text())
@@ -41,7 +41,7 @@ def of(kind: str, among: Objects) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def secret_keys(manifests: Any) -> dict[str, set[str]]:
-    """Name to keys of the secrets that are made of filled-in examples."""
+    """Return the keys of the Secrets made from filled-in examples, by name."""
     folder = manifests.folder.parent / "with-secrets"
     shutil.copytree(manifests.folder / "secrets", folder)
     for name in SECRETS:
@@ -82,7 +82,7 @@ def test_what_the_settings_name_is_in_the_cluster(
     claims = set(of("PersistentVolumeClaim", objects))
     assert claims == ({settings.volume_claim} if settings.volume_claim else set())
     assert settings.pipeline_root.startswith(f"{settings.volume_path}/" if claims else "s3://")
-    # What the compiler makes of them for a step.
+    # The compiler's settings for a step.
     step = pods.kubernetes_config(settings, settings.resources_of("Trainer.vgg16"))
     for secret in step["secretAsEnv"]:
         keys = {pair["secretKey"] for pair in secret["keyToEnv"]}
@@ -201,7 +201,7 @@ def test_the_schedule_types_a_command_that_there_is(manifests: Any) -> None:
 def test_it_submits_where_kubeflow_is_with_its_token(
     variant: str, namespace: str, manifests: Any, tmp_path: pathlib.Path
 ) -> None:
-    """A namespace only where Kubeflow has several: one without profiles refuses it."""
+    """A namespace is given only with profiles; without them Kubeflow refuses one."""
     environment = {}
     for variable in _submitter(manifests, variant)["env"]:
         value = variable.get("value")

@@ -1,4 +1,4 @@
-"""What README and the cluster files' README tell people to type, as far as it needs no cluster."""
+"""Commands in the READMEs of Kubeflow and the cluster files, as far as they need no cluster."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NEEDS = {
 
 
 def commands(text: str) -> Iterator[list[str]]:
-    """The words of each line in blocks, continued lines joined."""
+    """Yield the words of each line in code blocks, with continued lines joined."""
     for language, block in re.findall(r"^```([^\n]*)\n(.*?)^```$", text, re.M | re.S):
         for line in [] if language else block.replace("\\\n", " ").splitlines():
             words = line.partition(" #")[0]
@@ -41,7 +41,7 @@ def commands(text: str) -> Iterator[list[str]]:
 
 
 def kubeflow_commands(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each `genreflow kubeflow COMMAND` with what the command line makes of its words."""
+    """Yield each `genreflow kubeflow COMMAND`, with the values that the command line parses."""
     known = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     for words in commands(text):
         if words[:2] == ["genreflow", "kubeflow"]:
@@ -49,7 +49,7 @@ def kubeflow_commands(text: str) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def joined(overlay: str, tmp_path: pathlib.Path) -> Any:
-    """The configuration that the section's `cat` makes, and its name."""
+    """Return the configuration that the section's `cat` makes, and its name."""
     (line,) = [words for words in commands(SECTIONS[overlay]) if words[0] == "cat"]
     *parts, sign, name = line[1:]
     assert sign == ">"
@@ -110,7 +110,7 @@ def test_the_page_names_files_that_there_are() -> None:
 
 @pytest.mark.parametrize("overlay", NEEDS)
 def test_each_overlays_section_makes_the_secrets_that_it_needs(overlay: str) -> None:
-    """By the function that is defined before them: a namespace, a secret's name, a key."""
+    """The function `secret` of the page takes a namespace, a name and a key."""
     assert SECTIONS.keys() == set(NEEDS)
     section = SECTIONS[overlay]
     made = re.findall(r"^secret \w+ ([\w-]+) [\w-]+$", section, re.M)
@@ -121,7 +121,7 @@ def test_each_overlays_section_makes_the_secrets_that_it_needs(overlay: str) -> 
 
 
 def test_no_password_ends_in_a_line_break(tmp_path: pathlib.Path) -> None:
-    """What kubectl gets at its standard input, of the function and of the file."""
+    """kubectl gets them at its standard input, from the function and from the file."""
     (tmp_path / "FILE").write_text("of the database\n")
     function = re.search(r"^secret\(\) \{.*?\}$", TEXT, re.M | re.S)
     line = re.search(r'^printf %s "\$\(cat FILE\)" \|\n    kubectl.*$', SECTIONS["gke"], re.M)

@@ -1,4 +1,4 @@
-"""Who reaches whom by the network policies, by a small reading of their rules of our own."""
+"""Reachability under the network policies, by a small evaluator of their rules."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def _is(peer: dict[str, Any], other: Pod | str, namespace: str) -> bool:
 def _allows(
     objects: Objects, way: str, pod: Pod, other: Pod | str, port: int, protocol: str
 ) -> bool:
-    """Kubernetes' rule: a pod that some policy selects for this way may what some policy allows."""
+    """Return whether policies allow a connection in one direction, by Kubernetes' rule.
+
+    A pod that some policy selects may do only what some policy allows.
+    """
     selecting = [
         item
         for item in objects
@@ -166,7 +169,7 @@ def test_beside_kubeflow_itself_nothing_of_others_is_cut_off(variant: str, manif
 
 
 def test_the_reading_of_policies_denies_and_allows() -> None:
-    """Of a policy whose meaning Kubernetes' own documentation tells."""
+    """The policy is an example of Kubernetes' own documentation."""
     policy = {
         "kind": "NetworkPolicy",
         "metadata": {"name": "test", "namespace": "default"},

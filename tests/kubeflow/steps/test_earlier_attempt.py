@@ -1,4 +1,4 @@
-"""What a dead attempt has left is deleted before the next one begins, and nothing else."""
+"""A failed attempt's outputs are deleted before the next one starts, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ML Metadata in a real MySQL-compatible server: reached, and what is told where it is not."""
+"""ML Metadata in a real MySQL-compatible server: connections, and messages about failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ML Metadata's URL: its forms, and that no secret is in it or told of it."""
+"""ML Metadata's URL: its forms, and no secret in it or in its messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Kubeflow's interface shows of a step."""
+"""Pages of steps in Kubeflow's interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first step hands to the others, and what they refuse."""
+"""The file that the first step writes for the others, and its checks."""
 
 from __future__ import annotations
 

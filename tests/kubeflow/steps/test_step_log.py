@@ -1,4 +1,4 @@
-"""What a step's log tells while its node works."""
+"""A step's log while its node runs."""
 
 from __future__ import annotations
 

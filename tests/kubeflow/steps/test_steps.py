@@ -1,4 +1,4 @@
-"""What steps say when they cannot begin or end, and with which status."""
+"""Messages and exit status of steps that cannot start or finish."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""What is told of a run on Vertex AI before anything heavy is imported, and how Cloud Storage's
-names become paths."""
+"""Checks for Vertex AI that import nothing heavy, and paths of Cloud Storage."""
 
 from __future__ import annotations
 
@@ -129,7 +128,7 @@ def test_settings_that_only_kubernetes_has_are_told() -> None:
 
 
 def test_every_setting_is_either_used_or_told() -> None:
-    """A setting that is added later must be thought of here."""
+    """A new setting must be considered here."""
     fields = {field.name for field in dataclasses.fields(KubeflowSettings)}
     told = {
         "metadata", "volume_claim", "volume_path", "storage_secret", "metadata_secret",

@@ -1,4 +1,4 @@
-"""The file for Vertex AI: read by KFP's proto and by Vertex AI's own client."""
+"""The file for Vertex AI, read by KFP's proto and by Vertex AI's own client."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ cpu = "1500m"
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A configuration, and the mounted buckets with 16 tracks in one of them."""
+    """Create a configuration, and mounted buckets with 16 tracks in one of them."""
     folder = tmp_path_factory.mktemp("vertex")
     (folder / "gcs" / "bucket").mkdir(parents=True)
     write_corpus(str(folder / "gcs/bucket/data"), tracks=16, track_seconds=3.0, workers=1)
@@ -87,7 +87,7 @@ def tasks(job: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def containers(job: Any) -> dict[str, Any]:
-    """By task's name."""
+    """Return the containers by task name."""
     executors = job["pipelineSpec"]["deploymentSpec"]["executors"]
     return {key.removesuffix("_executor"): value["container"] for key, value in executors.items()}
 

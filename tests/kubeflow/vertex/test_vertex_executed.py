@@ -1,7 +1,7 @@
-"""The pipeline for Vertex AI, executed: every step's own command line in a process of its own, told
-of its artifacts as Vertex AI would tell it, with a folder in place of the mounted buckets.
+"""The pipeline for Vertex AI, executed: every step's own command line in its own process.
 
-What Vertex AI does is done here by KFP's proto alone: nothing of the compiler is reused.
+A folder stands for the mounted buckets. Vertex AI's part is done with KFP's proto alone; no code
+of the compiler is reused.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pipeline.config.load import load, with_data_dir
 from tests.support import ROOT
 from tests.support.kubeflow_volume import SMALLEST
 
-# A process for each step, each with TFX's import.
+# Each step is a process that imports TFX.
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(2400)]
 
 
 STEP_SECONDS = 600
-# The rule that needs what Vertex AI lacks stays on: the compiler switches it off.
+# The rule holds_serving stays on here: the compiler must switch it off.
 CONFIG = (
     SMALLEST.replace("holds_serving = false\n", "")
     + """
@@ -41,14 +41,19 @@ pipeline_root = "gs://bucket/root"
 
 @dataclasses.dataclass
 class Step:
-    """What came of a step: what it printed, and the artifacts that it told of, by key."""
+    """Result of a step.
+
+    Attributes:
+      output: printed text.
+      artifacts: artifacts that the step reported, by key.
+    """
 
     output: str
     artifacts: dict[str, Any]
 
 
 class Vertex:
-    """Runs a compiled job once, step after step."""
+    """Backend that runs a compiled job once, step after step."""
 
     def __init__(self, job: pathlib.Path, mount: pathlib.Path) -> None:
         from kfp.pipeline_spec import pipeline_spec_pb2
@@ -131,7 +136,7 @@ class Vertex:
 
 @pytest.fixture(scope="module")
 def mount(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The folder of the buckets, with 16 tracks in one of them."""
+    """Create the folder of the buckets, with 16 tracks in one of them."""
     folder = tmp_path_factory.mktemp("vertex") / "gcs"
     (folder / "bucket").mkdir(parents=True)
     write_corpus(str(folder / "bucket" / "data"), tracks=16, track_seconds=3.0, workers=1)
@@ -140,7 +145,7 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def steps(mount: pathlib.Path) -> dict[str, Step]:
-    """One run of the smallest pipeline."""
+    """Run the smallest pipeline once; return the results of its steps."""
     folder = mount.parent
     (folder / "config.toml").write_text(CONFIG, encoding="utf-8")
     config = with_data_dir(load(folder / "config.toml"), str(mount / "bucket" / "data"))
