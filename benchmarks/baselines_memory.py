@@ -80,7 +80,7 @@ def write(folder: pathlib.Path, clips: dict[str, int]) -> None:
 def train_baselines(folder: pathlib.Path, models: tuple[str, ...], jobs: int) -> None:
     """Do the work of BaselineTrainer and print the figures as JSON."""
     from components.baselines import executor, reading, store, train
-    from components.common.memory import cache_bytes
+    from components.common.resources import cache_bytes
 
     settings = BaselineSettings(models=models, jobs=jobs)  # type: ignore[arg-type]
     begins: list[tuple[str, float]] = []

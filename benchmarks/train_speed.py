@@ -103,17 +103,17 @@ def epoch_seconds(
 
 def measure_cache(options: argparse.Namespace) -> dict[str, float]:
     """Measure seconds an epoch of VGG16's first phase, with cached features and without."""
-    from components.common import memory
+    from components.common import resources
     from components.trainer import features
 
     kept = epoch_seconds("vgg16", options, 9, two_phase=True)
-    in_memory, on_disk = memory.cache_bytes, features.MAX_DISK_BYTES
-    memory.cache_bytes = lambda root="/": 0
+    in_memory, on_disk = resources.cache_bytes, features.MAX_DISK_BYTES
+    resources.cache_bytes = lambda root="/": 0
     features.MAX_DISK_BYTES = 0
     try:
         anew = epoch_seconds("vgg16", options, 4, two_phase=True)
     finally:
-        memory.cache_bytes, features.MAX_DISK_BYTES = in_memory, on_disk
+        resources.cache_bytes, features.MAX_DISK_BYTES = in_memory, on_disk
     return {"kept": statistics.median(kept), "anew": statistics.median(anew)}
 
 

@@ -13,7 +13,7 @@ from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
 from components.storage.uri import is_remote, join, place
-from pipeline.config.storage import StorageSettings
+from pipeline.config.schema import StorageSettings
 from pipeline.work_dir import WorkDir
 
 PIPELINE_NAME = "genreflow"

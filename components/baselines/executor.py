@@ -19,7 +19,7 @@ from components.baselines.settings import BaselineSettings
 from components.baselines.train import Baselines, fit
 from components.common import progress
 from components.common.errors import DataError
-from components.common.memory import cache_bytes
+from components.common.resources import cache_bytes
 from components.predictions import table
 
 PREDICTED_SPLITS = ("validation", "test")

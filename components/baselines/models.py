@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from components.baselines.settings import BaselineName, BaselineSettings
-from components.common.cpu import usable_cores
 from components.common.errors import DataError
 from components.common.probabilities import are_probabilities
+from components.common.resources import usable_cores
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]

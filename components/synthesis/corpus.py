@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from components.common.cpu import usable_cores
 from components.common.errors import DatasetError
+from components.common.resources import usable_cores
 from components.synthesis.metadata import audio_path, write_genres_csv, write_tracks_csv
 from components.synthesis.plan import PlannedTrack, plan_corpus
 from components.synthesis.track import generator, synthesize, to_file_format

@@ -17,11 +17,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from components.common import memory
+from components.common import resources
 from components.trainer.batches import Clips, Source
 from components.trainer.callbacks import REPORT_INTERVAL_SECONDS, Reporter
 
-# Limit for both splits together on disk, if memory.cache_bytes() is too small for them. 25,600
+# Limit for both splits together on disk, if resources.cache_bytes() is too small for them. 25,600
 # clips have 2.6 GB of features of VGG16 at 224 pixels.
 MAX_DISK_BYTES = 16 * 1024**3
 
@@ -54,7 +54,7 @@ def compute_features(
     shape = tuple(base.output_shape[1:])
     clips = {name: len(source) for name, source in sources.items()}
     needed = sum(clips.values()) * math.prod(shape) * _FEATURE_BYTES
-    in_memory = needed <= memory.cache_bytes()
+    in_memory = needed <= resources.cache_bytes()
     if not in_memory:
         folder = scratch_dir or tempfile.gettempdir()
         if needed > min(MAX_DISK_BYTES, MAX_FREE_DISK_SHARE * shutil.disk_usage(folder).free):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.params import AudioParams
-from components.common import memory
+from components.common import resources
 from components.common.errors import DataError
 from components.trainer import data
 from components.trainer.batches import Clips
@@ -77,7 +77,7 @@ def _open(
 ) -> tuple[Split, Split]:
     bytes_held = data.held_bytes(train_files, audio, limit=limit)
     bytes_held += data.held_bytes(validation_files, audio)
-    if bytes_held <= memory.cache_bytes():
+    if bytes_held <= resources.cache_bytes():
         return (
             data.load(train_files, audio, limit=limit, seed=seed),
             data.load(validation_files, audio),

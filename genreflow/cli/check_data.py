@@ -201,7 +201,7 @@ def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> No
 def _print_cost(
     out: Console, config: Config, found: survey.Survey, tracks: int, listed: int
 ) -> None:
-    from components.common.cpu import usable_cores
+    from components.common.resources import usable_cores
     from pipeline.config.beam import pipeline_args
     from pipeline.prepare import disk_space
 

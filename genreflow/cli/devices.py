@@ -11,7 +11,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from components.common.cpu import usable_cores
+from components.common.resources import usable_cores
 from genreflow.cli.exit import finish
 from pipeline.display.text import escaped
 from pipeline.process import cuda

@@ -101,7 +101,7 @@ def run_pipeline(
     from pipeline.local import runner
     from pipeline.places import Places, claim
     from pipeline.prepare import disk_space, preflight
-    from pipeline.prepare.corpus import checked_facts, load_checked_corpus
+    from pipeline.prepare.preflight import checked_facts, load_checked_corpus
     from pipeline.work_dir import WorkDir
 
     console, out = Console(stderr=True), Console()

@@ -30,7 +30,7 @@ def steps_of(config: Config) -> list[NodeStep]:
     Raises:
       UsageError: Kubernetes would refuse a step's name.
     """
-    from pipeline.process.imports import quick_imports
+    from pipeline.process.libraries import quick_imports
 
     with quick_imports():
         from pipeline.graph import build as graph

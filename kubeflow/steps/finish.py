@@ -29,7 +29,7 @@ from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, pages, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import Prepared
-from pipeline.process import exit as ending
+from pipeline.process.libraries import exit_at_once
 from pipeline.results.results_file import FILE_NAME as RESULTS_FILE
 
 if TYPE_CHECKING:
@@ -226,4 +226,4 @@ def _say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    ending.end(main(sys.argv[1:]))
+    exit_at_once(main(sys.argv[1:]))

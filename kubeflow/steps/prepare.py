@@ -26,7 +26,7 @@ from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.prepared import Prepared
 from kubeflow.steps.step_log import report_error, say
 from pipeline.config.schema import Config
-from pipeline.process.exit import end
+from pipeline.process.libraries import exit_at_once
 
 if TYPE_CHECKING:
     from pipeline.graph.inputs import DataFacts
@@ -58,7 +58,7 @@ def prepare(
     """
     from pipeline.config.load import with_data_dir
     from pipeline.prepare import preflight
-    from pipeline.prepare.corpus import checked_facts, load_checked_corpus
+    from pipeline.prepare.preflight import checked_facts, load_checked_corpus
 
     prepared.check_shared_root(pipeline_root, volume)
     url = metadata_url.parse(metadata)
@@ -90,9 +90,9 @@ def prepare(
 
 def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) -> Any:
     """Return TFX's intermediate representation of the run."""
-    from pipeline.process.imports import quick_imports, suit_tensorflow
+    from pipeline.process.libraries import configure_tensorflow, quick_imports
 
-    suit_tensorflow()
+    configure_tensorflow()
     with quick_imports():
         from components.artifacts import tensorflow_s3 as tensorflow_files
         from pipeline.graph import build as graph
@@ -190,4 +190,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    end(main(sys.argv[1:]))
+    exit_at_once(main(sys.argv[1:]))

@@ -32,8 +32,7 @@ from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import Prepared
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from pipeline.graph.nodes import SPECTROGRAM_GEN
-from pipeline.process.exit import end
-from pipeline.process.imports import defer, quick_imports, suit_tensorflow
+from pipeline.process.libraries import configure_tensorflow, defer, exit_at_once, quick_imports
 
 
 def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> str:
@@ -60,7 +59,7 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
     begun = time.monotonic()
-    suit_tensorflow()
+    configure_tensorflow()
     defer("tfx.components")
     with quick_imports():
         from tfx.dsl.compiler import constants
@@ -168,4 +167,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    end(main(sys.argv[1:]))
+    exit_at_once(main(sys.argv[1:]))

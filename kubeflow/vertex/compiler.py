@@ -26,7 +26,7 @@ from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.inputs import DataFacts
-from pipeline.process.imports import quick_imports
+from pipeline.process.libraries import quick_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex.step")
 
@@ -100,7 +100,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
 def _read_data(config: Config) -> DataFacts:
     """Read and check the data; return the facts that the graph is built from."""
     from pipeline.prepare import preflight
-    from pipeline.prepare.corpus import checked_facts, load_checked_corpus
+    from pipeline.prepare.preflight import checked_facts, load_checked_corpus
 
     preflight.check_weights(config)
     return checked_facts(config, load_checked_corpus(config))

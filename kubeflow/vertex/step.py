@@ -26,8 +26,7 @@ from components.common.errors import UsageError
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from kubeflow.vertex import artifact_types
 from kubeflow.vertex.storage import mount_root, path_of, uri_of
-from pipeline.process.exit import end
-from pipeline.process.imports import defer, quick_imports
+from pipeline.process.libraries import defer, exit_at_once, quick_imports
 
 SCHEMA_FILE = "schema_file"
 
@@ -147,4 +146,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    end(main(sys.argv[1:]))
+    exit_at_once(main(sys.argv[1:]))

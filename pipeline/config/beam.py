@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from components.common.cpu import usable_cores
+from components.common.resources import usable_cores
 
 # For fewer tracks, worker processes cost more than they save: each of them imports TensorFlow,
 # and decoding takes about 50 ms per track on one core.

@@ -22,16 +22,36 @@ from components.gate.settings import GateSettings
 from components.models.architectures import NETWORKS
 from components.models.settings import ModelSettings
 from components.serving_check.settings import ServingSettings
+from components.storage.uri import place
 from components.trainer.settings import TrainingSettings
 from components.trainer.tuned import TUNABLE
 from components.tuner.settings import TuningSettings
 from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
-from pipeline.config.storage import StorageSettings
 
 _SECOND_PHASE = ("fine_tune_epochs", "fine_tune_learning_rate")
 _WEIGHTS_WORDS = ("imagenet", "none")
 _WEIGHTS_SUFFIXES = (".h5", ".keras", ".safetensors")
+
+
+@dataclasses.dataclass(frozen=True)
+class StorageSettings:
+    """Places of a run's large output, each a local folder or an s3:// URI.
+
+    Metadata, lock, logs, caches, results.json and rejects.csv stay in the work folder.
+
+    Attributes:
+      pipeline_root: TFX's artifacts (examples, models, ...); "" is in the work folder.
+      push_destination: pushed models, as `genreflow/<version>/`; "" is `serving_models` in the
+        work folder.
+    """
+
+    pipeline_root: str = ""
+    push_destination: str = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            place(getattr(self, field.name), field.name)
 
 
 @dataclasses.dataclass(frozen=True)

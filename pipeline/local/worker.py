@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 from components.common import progress
 from components.common.parent import exit_at_end_of_input
 from pipeline.process import failures
-from pipeline.process.exit import end
-from pipeline.process.imports import quick_imports
+from pipeline.process.libraries import exit_at_once, quick_imports
 
 if TYPE_CHECKING:
     from pipeline.results.schema import Results
@@ -163,4 +162,4 @@ def _check_starting_weights(config: Any, facts: Any) -> None:
 
 if __name__ == "__main__":
     exit_at_end_of_input()  # the command line is gone
-    end(main(sys.argv[1]))
+    exit_at_once(main(sys.argv[1]))

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
-from components.common.cpu import usable_cores
+from components.common.resources import usable_cores
 from components.datasets.track import Reject, Track
 from components.spectrogram_gen.rejects import duplicate_rejects
 
 if TYPE_CHECKING:
+    from components.audio.decoding.decode import DecodeError
     from components.audio.decoding.decoder import Decoder
 
 
@@ -57,7 +58,6 @@ def survey_files(
     from components.audio.duplicates import find_duplicates
     from components.datasets.files.fetching import Fetcher, FetchingDecoder
     from components.storage.client import CONNECTIONS
-    from pipeline.prepare import header
 
     threads = workers or usable_cores()
     with contextlib.ExitStack() as stack:
@@ -74,8 +74,8 @@ def survey_files(
             decoder = decoders.get()
             try:
                 if full:
-                    return header.decode_whole(track, params, clip_seed, decoder)
-                return header.header_reject(track, params, decoder)
+                    return _decode_whole(track, params, clip_seed, decoder)
+                return _header_reject(track, params, decoder)
             finally:
                 decoders.put(decoder)
                 advance()
@@ -92,6 +92,36 @@ def survey_files(
         bad = {reject.track_id for reject in rejects}
         good = [track for track in tracks if track.track_id not in bad]
         return Survey(tuple(rejects), _time_tracks(good, params, decoder))
+
+
+def _header_reject(track: Track, params: AudioParams, decoder: Decoder) -> Reject | None:
+    """Return the reject that a track's header shows, or None. Decodes only short files."""
+    from components.audio.decoding.decode import DecodeError
+
+    try:
+        frames, rate_hz = decoder.header(track.uri)
+    except DecodeError as error:
+        return _reject(track, error)
+    # A header may be wrong: decode before rejecting a short file.
+    if frames >= params.clip_seconds * rate_hz:
+        return None
+    outcome = _decode_whole(track, params, 0, decoder)
+    return outcome if isinstance(outcome, Reject) else None
+
+
+def _decode_whole(track: Track, params: AudioParams, seed: int, decoder: Decoder) -> Reject | str:
+    """Decode a whole track; return its audio's fingerprint, or its reject."""
+    from components.audio.decoding.decode import DecodeError
+    from components.spectrogram_gen import extract
+
+    try:
+        return extract.read_track(track, params, seed, strict=True, decoder=decoder).fingerprint
+    except DecodeError as error:
+        return _reject(track, error)
+
+
+def _reject(track: Track, error: DecodeError) -> Reject:
+    return Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
 
 
 def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:

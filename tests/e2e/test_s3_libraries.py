@@ -77,7 +77,7 @@ def test_tensorflow_retries(
 def test_a_process_that_used_tensorflow_io_must_not_end_by_itself(
     s3: Any, bucket: str, s3_proxy: s3_server.Proxy
 ) -> None:
-    """Show the abort at a normal exit. Without it, pipeline.process.exit is not needed."""
+    """Show the abort at a normal exit. Otherwise exit_at_once is not needed."""
     program = """
         import tensorflow as tf
         with tf.io.gfile.GFile(sys.argv[1] + "/x", "w") as file:

@@ -10,7 +10,7 @@ import pytest
 from components.common.errors import UsageError
 from components.storage import objects
 from components.storage.errors import StorageSetupError
-from pipeline.config.storage import StorageSettings
+from pipeline.config.schema import StorageSettings
 from pipeline.places import Places, claim, complete_versions
 from pipeline.work_dir import WorkDir
 from tests.support import s3_server

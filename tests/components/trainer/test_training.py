@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.common import memory
+from components.common import resources
 from components.models import preprocessing
 from components.models.network import single_phase
 from components.trainer import callbacks, features, training
@@ -51,7 +51,7 @@ def test_a_network_without_a_base_has_one_phase() -> None:
 
 
 def _keep_features(monkeypatch: pytest.MonkeyPatch, where: str) -> None:
-    monkeypatch.setattr(memory, "cache_bytes", lambda: 2**30 if where == "memory" else 0)
+    monkeypatch.setattr(resources, "cache_bytes", lambda: 2**30 if where == "memory" else 0)
     monkeypatch.setattr(features, "MAX_DISK_BYTES", 2**30 if where == "disk" else 0)
 
 

@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import to_stored
-from components.common import memory
+from components.common import resources
 from components.common.errors import DataError
 from components.examples import reader
 from components.examples.writer import Clip, serialize
@@ -256,7 +256,7 @@ def test_the_curves_are_those_of_the_history(
 def test_too_many_clips_for_memory_are_streamed(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "cache_bytes", lambda: 27 * PARAMS.mel_bytes - 1)
+    monkeypatch.setattr(resources, "cache_bytes", lambda: 27 * PARAMS.mel_bytes - 1)
     monkeypatch.setattr(data, "load", None)
     fn_args = _fn_args(tmp_path, _config())
     run_fn.run_fn(fn_args)
@@ -266,11 +266,11 @@ def test_too_many_clips_for_memory_are_streamed(
     assert history["clips"] == {"train": 24, "validation": 3}
 
 
-@pytest.mark.parametrize("kept_bytes", [0, memory.MAX_CACHE_BYTES])
+@pytest.mark.parametrize("kept_bytes", [0, resources.MAX_CACHE_BYTES])
 def test_the_same_seed_gives_the_same_history(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
 ) -> None:
-    monkeypatch.setattr(memory, "cache_bytes", lambda: kept_bytes)
+    monkeypatch.setattr(resources, "cache_bytes", lambda: kept_bytes)
     histories = []
     for name in ("a", "b"):
         fn_args = _fn_args(tmp_path / name, _config())
@@ -300,7 +300,7 @@ def test_a_file_damaged_while_training_streams_is_told_in_words(
     damage: Callable[[bytes], bytes] | None,
     message: str,
 ) -> None:
-    monkeypatch.setattr(memory, "cache_bytes", lambda: 0)
+    monkeypatch.setattr(resources, "cache_bytes", lambda: 0)
     fn_args = _fn_args(tmp_path, _config())
     (file,) = (tmp_path / f"Split-{split}").iterdir()
 
@@ -320,7 +320,7 @@ def test_a_file_damaged_while_training_streams_is_told_in_words(
 def test_an_error_of_the_network_is_not_blamed_on_files(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory, "cache_bytes", lambda: 0)
+    monkeypatch.setattr(resources, "cache_bytes", lambda: 0)
 
     def train(*_: Any, **__: Any) -> None:
         raise tf.errors.ResourceExhaustedError(None, None, "no memory left")

@@ -26,7 +26,7 @@ tf.config.set_logical_device_configuration(
 import keras
 import numpy as np
 
-from components.common import memory
+from components.common import resources
 from components.trainer import callbacks, run_fn, tensorflow_devices, training
 from components.trainer.checkpoints import Checkpoint
 from components.trainer.devices import ONE_DEVICE
@@ -109,7 +109,7 @@ def trainer(stream: bool) -> dict[str, Any]:
     """Run the whole of run_fn, with clips in memory or streamed."""
     tensorflow_devices.placed = lambda gpus: tensorflow_devices.replicated(DEVICES)
     if stream:
-        memory.cache_bytes = lambda: 0
+        resources.cache_bytes = lambda: 0
     with tempfile.TemporaryDirectory() as folder:
         arguments = of_run_fn._fn_args(
             pathlib.Path(folder),

@@ -137,7 +137,7 @@ def test_what_can_be_known_is_told_before_the_imports(
     def never() -> None:
         raise AssertionError("TFX would be imported now")
 
-    monkeypatch.setattr("kubeflow.steps.run_node.suit_tensorflow", never)
+    monkeypatch.setattr("kubeflow.steps.run_node.configure_tensorflow", never)
     monkeypatch.delenv("GENREFLOW_METADATA_PASSWORD", raising=False)
     options = {
         "--node-id": "Nope", "--pipeline-ir": written(tmp_path), "--metadata": "mysql://u@db/g",

@@ -1,4 +1,4 @@
-"""Importing sooner: a package whose own code runs only when it is asked for."""
+"""Deferred packages: their own code runs only when a name is needed."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from pipeline.process import imports as startup
+from pipeline.process import libraries
 from tests.support import ROOT
 
 PROGRAM = """
 import sys
-from pipeline.process import imports as startup
-startup.defer("outer.inner")
+from pipeline.process import libraries
+libraries.defer("outer.inner")
 assert "outer" in sys.modules and "heavy" not in sys.modules
 from outer.inner.constants import ONE
 import outer
@@ -27,7 +27,7 @@ assert "heavy" not in sys.modules
 assert "heavy" in sys.modules
 import outer.inner
 assert outer.inner.GATHERED == "all" and outer.inner.constants.ONE == 1
-startup.defer("outer.inner")
+libraries.defer("outer.inner")
 assert outer.inner.GATHERED == "all"
 """
 
@@ -64,17 +64,17 @@ def test_a_deferred_package_runs_when_it_is_asked_for_a_name(
 
 def test_a_package_that_is_missing_is_told() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"json\.nowhere"):
-        startup.defer("json.nowhere")
+        libraries.defer("json.nowhere")
 
 
 def test_garbage_is_collected_again_after_the_imports() -> None:
     assert gc.isenabled()
-    with startup.quick_imports():
+    with libraries.quick_imports():
         assert not gc.isenabled()
     assert gc.isenabled()
 
 
 def test_a_failed_import_leaves_it_on() -> None:
-    with pytest.raises(ImportError), startup.quick_imports():
+    with pytest.raises(ImportError), libraries.quick_imports():
         import no_such_module  # noqa: F401
     assert gc.isenabled()

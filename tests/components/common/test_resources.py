@@ -1,13 +1,15 @@
-"""Tests of a cache's limit of memory, on machines and in containers."""
+"""Tests of the cores and the memory that a process may use, on machines and in containers."""
 
 from __future__ import annotations
 
 import os
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
-from components.common import memory
+from components.common import resources
 
 GIB = 1024**3
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -41,8 +43,8 @@ def test_a_containers_limit_counts(
     tmp_path: pathlib.Path, own: str, limits: dict[str, str]
 ) -> None:
     root = _root(tmp_path, own, limits)
-    assert memory.limit_bytes(root) == min(PHYSICAL, GIB // 2)
-    assert memory.cache_bytes(root) == min(PHYSICAL, GIB // 2) // 4
+    assert resources.limit_bytes(root) == min(PHYSICAL, GIB // 2)
+    assert resources.cache_bytes(root) == min(PHYSICAL, GIB // 2) // 4
 
 
 @pytest.mark.parametrize(
@@ -59,11 +61,11 @@ def test_a_containers_limit_counts(
 def test_without_a_limit_the_machines_memory_counts(
     tmp_path: pathlib.Path, own: str, limits: dict[str, str]
 ) -> None:
-    assert memory.limit_bytes(_root(tmp_path, own, limits)) == PHYSICAL
+    assert resources.limit_bytes(_root(tmp_path, own, limits)) == PHYSICAL
 
 
 def test_a_system_without_control_groups_has_its_memory(tmp_path: pathlib.Path) -> None:
-    assert memory.limit_bytes(str(tmp_path)) == PHYSICAL
+    assert resources.limit_bytes(str(tmp_path)) == PHYSICAL
 
 
 @pytest.mark.parametrize(
@@ -72,5 +74,26 @@ def test_a_system_without_control_groups_has_its_memory(tmp_path: pathlib.Path) 
 def test_a_cache_takes_a_quarter_and_a_gibibyte_at_most(
     monkeypatch: pytest.MonkeyPatch, limit: int, cache: int
 ) -> None:
-    monkeypatch.setattr(memory, "limit_bytes", lambda root: limit)
-    assert memory.cache_bytes() == cache
+    monkeypatch.setattr(resources, "limit_bytes", lambda root: limit)
+    assert resources.cache_bytes() == cache
+
+
+PROGRAM = "from components.common.resources import usable_cores; print(usable_cores())"
+
+
+def test_no_more_than_the_machine_has() -> None:
+    assert 1 <= resources.usable_cores() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("allowed", [1, 2])
+def test_a_process_that_is_kept_to_some_cores_counts_those(allowed: int) -> None:
+    cores = sorted(os.sched_getaffinity(0))[:allowed]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert int(done.stdout) == len(cores)

@@ -1,4 +1,4 @@
-"""Importing TFX sooner: a process that runs one node imports for longer than most nodes work."""
+"""Heavy libraries in a process: quicker imports of TFX, and an exit without their teardown."""
 
 from __future__ import annotations
 
@@ -10,26 +10,28 @@ import sys
 import types
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
-from components.common.cpu import usable_cores
+from components.common.resources import usable_cores
 
 
-def suit_tensorflow() -> None:
-    """Before it is imported: no threads beyond a container's limit, and no news in a step's log."""
+def configure_tensorflow() -> None:
+    """Limit TensorFlow's threads to a container's cores and quieten its log; call before import."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(usable_cores()))
 
 
 @contextlib.contextmanager
 def quick_imports() -> Iterator[None]:
-    """For a block of imports: no garbage is collected, as the million new objects are kept
-    anyway; a sixth of the time."""
+    """Pause garbage collection during a block of imports, which saves a sixth of the time.
+
+    All of the million new objects are kept anyway.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         with warnings.catch_warnings():
-            # Google's packages tell each process of the future of Python 3.10 and of gRPC.
+            # Google's packages warn each process about Python 3.10 and gRPC.
             warnings.filterwarnings("ignore", category=FutureWarning, module=r"google\.")
             yield
     finally:
@@ -38,12 +40,11 @@ def quick_imports() -> Iterator[None]:
 
 
 def defer(package: str) -> None:
-    """Lets a package be imported without what its `__init__` gathers.
+    """Defer a package's `__init__` until a name is needed that is not a submodule.
 
-    That runs when somebody asks the package for a name which is none of its submodules; its
-    submodules import as ever. For `tfx.components`: TFX's launcher imports one constant below it,
-    and with it every component there is and their libraries (TFMA, Kubernetes' client, ...), a
-    quarter of the time.
+    Its submodules import as usual. Used for `tfx.components`: TFX's launcher imports one constant
+    below it, and the `__init__` would import all components and their libraries (TFMA, Kubernetes'
+    client, ...), which takes a quarter of the time.
 
     Raises:
       ModuleNotFoundError: there is no such package.
@@ -58,12 +59,12 @@ def defer(package: str) -> None:
     module.__file__, module.__path__ = spec.origin, list(spec.submodule_search_locations or ())
     sys.modules[package] = module
     parent, _, name = package.rpartition(".")
-    if parent:  # as an import does
+    if parent:  # as the import system does
         setattr(sys.modules[parent], name, module)
 
 
 class _Deferred(types.ModuleType):
-    """A package whose `__init__` has not run yet."""
+    """Package whose `__init__` has not run yet."""
 
     __path__: list[str]
 
@@ -75,3 +76,13 @@ class _Deferred(types.ModuleType):
         assert self.__spec__.loader
         self.__spec__.loader.exec_module(self)
         return getattr(self, name)
+
+
+def exit_at_once(status: int) -> NoReturn:
+    """Flush the output and end this process without tearing down native libraries.
+
+    TensorFlow's libraries may abort in their teardown, after all work is done.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)

@@ -1,4 +1,4 @@
-"""Limits of memory for caches of clips and features. No TensorFlow, no Keras."""
+"""CPU cores and memory that this process may use."""
 
 from __future__ import annotations
 
@@ -11,6 +11,17 @@ MAX_CACHE_BYTES = 1024**3
 
 # Smaller machines give a cache one part in four. The network and TensorFlow need the rest.
 MIN_MEMORY_PER_CACHE = 4
+
+
+def usable_cores() -> int:
+    """Return the number of cores within affinity and a container's limit, at least 1.
+
+    In a container with a limit of two cores the machine may have 64, and as many threads would
+    wait for each other.
+    """
+    from joblib import cpu_count  # knows control groups; a third of a second
+
+    return int(cpu_count())
 
 
 def cache_bytes(root: str = "/") -> int:
