@@ -1,7 +1,8 @@
-"""Adding a kind of dataset takes a reader module and its line in READERS, and no other file."""
+"""Adding a kind of dataset takes a reader module and its line in READERS, and no other source."""
 
 from __future__ import annotations
 
+import json
 import pathlib
 import sys
 import textwrap
@@ -13,6 +14,7 @@ from components.datasets.corpus import load_corpus
 from components.datasets.registry import READERS, Reader
 from pipeline.config.load import load
 from pipeline.config.messages import ConfigError
+from pipeline.results.json_schema import results_schema
 
 MODULE = "a_reader_of_playlists"
 # Each line of playlist.txt: split, genre, path.
@@ -107,6 +109,11 @@ def test_an_unknown_kind_is_refused_with_all_kinds_that_there_are(
     with pytest.raises(ConfigError) as caught:
         configure("playlists")
     assert f'c.toml: dataset.kind = "playlists": must be one of {names}' in str(caught.value)
+
+
+def test_the_schema_of_the_results_allows_it(playlists: None) -> None:
+    schema = json.loads(results_schema())
+    assert schema["properties"]["dataset"]["enum"] == list(READERS)
 
 
 def test_without_its_line_the_kind_is_unknown(configure: Callable[..., object]) -> None:
