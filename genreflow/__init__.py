@@ -4,6 +4,10 @@
 
     config = genreflow.load_config("demo", ["training.epochs=3"])
 
+    results = genreflow.read_results("genreflow-demo")  # a work folder
+    accuracy = results.models[results.candidate].test.track_accuracy
+    print(results.candidate, accuracy.value, accuracy.low, accuracy.high)
+
     model = genreflow.LocalModel("genreflow-demo/serving_models/genreflow")  # loads TensorFlow
     print(model.predict_file("song.mp3").probabilities)
 
@@ -21,9 +25,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from components.audio.decoding.decode import DecodeError
     from components.common.errors import DataError, GenreflowError, UsageError
+    from components.predictions.interval import Interval
+    from components.predictions.split_metrics import SplitMetrics
     from pipeline.config.load import load_config
     from pipeline.config.messages import ConfigError
     from pipeline.config.schema import Config
+    from pipeline.results.results_file import read_results
+    from pipeline.results.schema import ModelResults, Results
     from serving.client.client import GenreClient
     from serving.client.errors import ClientError
     from serving.model.local import LocalModel
@@ -41,12 +49,17 @@ __all__ = [
     "GenreClient",
     "GenreModel",
     "GenreflowError",
+    "Interval",
     "LocalModel",
     "ModelFolderError",
+    "ModelResults",
     "Prediction",
+    "Results",
+    "SplitMetrics",
     "UsageError",
     "__version__",
     "load_config",
+    "read_results",
 ]
 
 _MODULES = {
@@ -61,8 +74,13 @@ _MODULES = {
     "LocalModel": "serving.model.local",
     "ModelFolderError": "serving.model.model_files",
     "Prediction": "serving.model.prediction",
+    "Results": "pipeline.results.schema",
+    "ModelResults": "pipeline.results.schema",
+    "SplitMetrics": "components.predictions.split_metrics",
+    "Interval": "components.predictions.interval",
     "UsageError": "components.common.errors",
     "load_config": "pipeline.config.load",
+    "read_results": "pipeline.results.results_file",
 }
 
 

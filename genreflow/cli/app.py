@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from genreflow.cli.check_data import check_data
+from genreflow.cli.compare import compare
 from genreflow.cli.devices import devices
-from genreflow.cli.exit import EXIT_INTERRUPTED, finish
+from genreflow.cli.exit import EXIT_INTERRUPTED
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.predict.command import predict
 from genreflow.cli.report import report
@@ -53,31 +54,7 @@ app.command()(demo)
 app.command()(check_data)
 app.command()(predict)
 app.command()(serve)
-
-
-@app.command()
-def compare(
-    work_dirs: Annotated[
-        list[str],
-        typer.Argument(help="Work folders of finished runs, two or more.", metavar="WORK_DIR..."),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model", metavar="NAME", help="Look at this model of each run [default: candidates]."
-        ),
-    ] = "",
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
-    csv_file: Annotated[
-        str, typer.Option("--csv", metavar="FILE", help="Also write all numbers to this file.")
-    ] = "",
-) -> None:
-    """Put finished runs side by side, with the differences to the first and their intervals."""
-    from genreflow.cli import compare as cli_compare
-
-    finish(cli_compare.compare, work_dirs, model=model, json_output=json_output, csv_file=csv_file)
-
-
+app.command()(compare)
 app.command()(report)
 app.command()(devices)
 app.add_typer(kubeflow_app, name="kubeflow")

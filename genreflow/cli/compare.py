@@ -1,34 +1,47 @@
-"""`genreflow compare`: runs side by side, on the screen, as JSON or as CSV."""
+"""`genreflow compare`: finished runs side by side, on the screen, as JSON or as CSV."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
+import typer
 
-from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
 from components.common.escape import printable
-from pipeline.display.results import KINDS
-from pipeline.display.text import escaped
-from pipeline.results.schema import Results
-
-if TYPE_CHECKING:
-    from components.predictions.interval import Interval
-    from pipeline.results.comparison import Comparison, Difference, Measure, Pair
-
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-TITLES: dict[Measure, str] = {
-    "track_accuracy": "Test tracks right, %",
-    "macro_f1": "Macro F1 of the test tracks, %",
-}
+from genreflow.cli.exit import finish
+from pipeline.display.text import LETTERS
 
 
-def compare(folders: Sequence[str], *, model: str, json_output: bool, csv_file: str) -> int:
+def compare(
+    work_dirs: Annotated[
+        list[str],
+        typer.Argument(help="Work folders of finished runs, two or more.", metavar="WORK_DIR..."),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", metavar="NAME", help="Compare this model of each run [default: candidates]."
+        ),
+    ] = "",
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    csv_file: Annotated[
+        str, typer.Option("--csv", metavar="FILE", help="Also write all numbers to this file.")
+    ] = "",
+) -> None:
+    """Compare finished runs, with differences from the first and their intervals."""
+    finish(compare_runs, work_dirs, model=model, json_output=json_output, csv_file=csv_file)
+
+
+def compare_runs(folders: Sequence[str], *, model: str, json_output: bool, csv_file: str) -> int:
     """Print runs side by side, with their differences from the first; return 0.
+
+    Args:
+      folders: work folders of finished runs.
+      model: the model to compare; "" compares the candidates.
+      json_output: print JSON, and no tables.
+      csv_file: also write all numbers there; "" writes none.
 
     Raises:
       GenreflowError: a run cannot be read, or lacks the model.
@@ -38,264 +51,19 @@ def compare(folders: Sequence[str], *, model: str, json_output: bool, csv_file: 
             f"{len(folders)} runs are too many to compare; name {len(LETTERS)} at most"
         )
     # Importing pandas takes a second: wrong arguments are refused before.
+    from rich.console import Console
+
+    from components.artifacts.files import write_text
+    from pipeline.display.comparison import print_comparison
     from pipeline.results import comparison, comparison_export, finished_runs
 
     found = comparison.compare(finished_runs.read_runs(folders), model)
     if csv_file:
-        artifact_files.write_text(csv_file, comparison_export.as_csv(found, LETTERS))
+        write_text(csv_file, comparison_export.as_csv(found, LETTERS))
     if json_output:
         print(json.dumps(comparison_export.as_json(found, LETTERS), indent=2))
         return 0
-    _print(Console(highlight=False), found)
+    print_comparison(Console(highlight=False), found)
     if csv_file:
         print(f"written    {printable(csv_file)}")
     return 0
-
-
-def _print(out: Console, found: Comparison) -> None:
-    for number, run in enumerate(found.runs):
-        out.print(f"{LETTERS[number]}  {escaped(run.folder)}", soft_wrap=True)
-    for table in tables(found):
-        out.print(table)
-    out.print(LEGEND, style="dim")
-    for note in notes(found):
-        out.print(f"[yellow]{escaped(note)}[/]")
-    for line in conclusions(found):
-        out.print(escaped(line))
-
-
-LEGEND = (
-    "* the compared model: the candidate, or --model; in brackets: 95 % intervals, by tracks or "
-    "whole artists; B - A: points by which B is better than A"
-)
-
-
-def tables(found: Comparison) -> Iterator[Table]:
-    """Yield the runs' facts, each measure of all models, the genres, and the spread over runs."""
-    yield _facts(found)
-    for measure in TITLES:
-        yield from _measure_tables(found, measure)
-    if found.genres:
-        yield from _genre_tables(found)
-    if found.spread:
-        yield _spread_table(found)
-
-
-def _facts(found: Comparison) -> Table:
-    table = Table(title="Runs", title_justify="left")
-    table.add_column("")
-    for number in range(len(found.runs)):
-        table.add_column(LETTERS[number])
-    of: list[Results] = [run.results for run in found.runs]
-    rows = {
-        "data set": [results.dataset for results in of],
-        "caveats": [", ".join(results.caveats) or "-" for results in of],
-        "genres": [str(len(results.genres)) for results in of],
-        "tracks: train": [str(results.counts.tracks.train) for results in of],
-        "validation": [str(results.counts.tracks.validation) for results in of],
-        "test": [str(len(run.test_tracks)) for run in found.runs],
-        "candidate": [results.candidate for results in of],
-        "gate": ["blessed" if results.gate.blessed else "not blessed" for results in of],
-        "test split uses": [str(results.test_split_uses) for results in of],
-        "pushed": [results.pushed_version or _not_pushed(results) for results in of],
-        "configuration": [results.config_digest for results in of],
-    }
-    for name, cells in rows.items():
-        table.add_row(name, *map(escaped, cells))
-    return table
-
-
-def _not_pushed(results: Results) -> str:
-    """Return the cell that stands for a version, with ServingCheck's name if it refused."""
-    refused = results.gate.blessed and not results.pushable
-    return "nothing (ServingCheck)" if refused else "nothing"
-
-
-def _measure_tables(found: Comparison, measure: Measure) -> Iterator[Table]:
-    from pipeline.results.comparison import measured
-
-    kinds = {
-        name: model.kind
-        for run in reversed(found.runs)
-        for name, model in run.results.models.items()
-    }
-    names = sorted(found.models, key=lambda name: KINDS.index(kinds[name]))
-    values = {}
-    for number, run in enumerate(found.runs):
-        cells = []
-        for name in names:
-            model = run.results.models.get(name)
-            mark = "*" if name == found.chosen[number] else ""
-            cells.append(mark + _interval(measured(model, measure)) if model else "-")
-        values[LETTERS[number]] = cells
-    differences = {
-        f"{LETTERS[pair.run]} - A": [
-            signed(pair.models[name].of(measure)) if name in pair.models else "-" for name in names
-        ]
-        for pair in found.pairs
-    }
-    ends = {row for row in range(len(names) - 1) if kinds[names[row]] != kinds[names[row + 1]]}
-    yield from _side_by_side(TITLES[measure], {"model": names}, values, differences, ends)
-
-
-def _genre_tables(found: Comparison) -> Iterator[Table]:
-    values = {}
-    for number, run in enumerate(found.runs):
-        test = run.results.models[found.chosen[number]].test
-        cells = []
-        for genre in found.genres:
-            recall, total = test.recall[genre], sum(test.confusion[run.genres.index(genre)])
-            cells.append("no track" if recall is None else f"{recall:.0%} of {total}")
-        values[LETTERS[number]] = cells
-    differences = {
-        f"{LETTERS[pair.run]} - A": [
-            signed(pair.recall[genre]) if genre in pair.recall else "-" for genre in found.genres
-        ]
-        for pair in found.pairs
-    }
-    which = ", ".join(f"{LETTERS[n]} {name}" for n, name in enumerate(found.chosen))
-    title = f"Found of each genre's test tracks ({which})"
-    yield from _side_by_side(title, {"genre": list(found.genres)}, values, differences)
-
-
-def _side_by_side(
-    title: str,
-    names: dict[str, list[str]],
-    values: dict[str, list[str]],
-    differences: dict[str, list[str]],
-    ends: Container[int] = (),
-) -> Iterator[Table]:
-    """Yield one table of values and differences for two runs, two tables for more.
-
-    Args:
-      title: of the table.
-      names: the first column, by its header.
-      values: a column per run.
-      differences: a column per run but the first.
-      ends: indices of the rows that end a section.
-    """
-    if len(values) == 2:
-        yield _columns(title, {**names, **values, **differences}, ends)
-    else:
-        yield _columns(title, {**names, **values}, ends)
-        yield _columns(f"{title}: differences from A", {**names, **differences}, ends)
-
-
-def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) -> Table:
-    table = Table(title=escaped(title), title_justify="left")
-    for index, header in enumerate(columns):
-        table.add_column(header, justify="right" if index else "left")
-    for number, row in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*map(escaped, row), end_section=number in ends)
-    return table
-
-
-def _spread_table(found: Comparison) -> Table:
-    assert found.spread is not None
-    count = len(found.runs)
-    table = Table(title=f"Over the {count} runs, %", title_justify="left")
-    table.add_column("model")
-    for header in ("right", "SD", "range", "F1", "SD", "range"):
-        table.add_column(header, justify="right")
-    for name, measures in found.spread.items():
-        cells = []
-        for measure in TITLES:
-            spread = measures[measure]
-            cells += [
-                f"{100 * spread.mean:.1f}",
-                f"{100 * spread.deviation:.1f}",
-                f"{100 * spread.low:.0f} to {100 * spread.high:.0f}",
-            ]
-        table.add_row(name, *cells)
-    return table
-
-
-def notes(found: Comparison) -> Iterator[str]:
-    """Yield sentences on why not to trust these numbers, or how they can mislead."""
-    for word, meaning in (
-        ("synthetic", "synthetic data, the numbers say nothing about real music"),
-        ("leaky", "leaky split, clips of one track are on both sides: the numbers are too good"),
-    ):
-        marked = [LETTERS[n] for n, run in enumerate(found.runs) if word in run.results.caveats]
-        if marked:
-            yield f"{', '.join(marked)}: {meaning}"
-    ids = [run.results.run_id for run in found.runs]
-    for run_id in sorted({one for one in ids if ids.count(one) > 1}):
-        same = [LETTERS[number] for number, one in enumerate(ids) if one == run_id]
-        yield f"{', '.join(same)}: the same run, {run_id}, in several folders"
-    if any(found.other_genres):
-        only = [
-            f"{LETTERS[number]} also has {', '.join(others)}"
-            for number, others in enumerate(found.other_genres)
-            if others
-        ]
-        common = (
-            f"{len(found.genres)} genres are in every run"
-            if found.genres
-            else "no genre is in every run"
-        )
-        yield (
-            f"genres differ: {common}; {'; '.join(only)}: accuracies over different genres are "
-            "not comparable"
-        )
-    if len({run.results.audio_hash for run in found.runs}) > 1:
-        yield "audio parameters differ: the models were trained on different spectrograms"
-    for pair in found.pairs:
-        if pair.conflicting:
-            yield (
-                f"{LETTERS[pair.run]} and A: {pair.conflicting} track ids have different genres; "
-                "they count as different tracks"
-            )
-
-
-def conclusions(found: Comparison) -> Iterator[str]:
-    """Yield for each run how it was compared with the first, and the result."""
-    for pair in found.pairs:
-        yield f"{LETTERS[pair.run]} - A: {_how(pair)}"
-        yield f"  {_outcome(pair.chosen, same_genres=not any(found.other_genres))}"
-
-
-def _how(pair: Pair) -> str:
-    this, first = pair.tested
-    artists = f", {pair.groups[0]} artists" if pair.by == "artist" else ""
-    if pair.paired and pair.common == this == first:
-        return f"paired by {pair.by}, the same {pair.common} test tracks{artists}"
-    if pair.paired:
-        return (
-            f"paired by {pair.by}, over the {pair.common} test tracks in common{artists} "
-            f"(of {this} in {LETTERS[pair.run]} and {first} in A)"
-        )
-    few = f"only {pair.common} test tracks in common" if pair.common else "no test track in common"
-    if pair.by == "artist":
-        artists = f" ({pair.groups[0]} and {pair.groups[1]} artists)"
-    return f"{few}, so two independent samples of {this} and {first} tracks{artists}"
-
-
-def _outcome(difference: Difference, *, same_genres: bool) -> str:
-    this, first = difference.models
-    names = this if this == first else f"{this} against {first}"
-    accuracy = difference.track_accuracy
-    if not same_genres:
-        verdict = "different genres, a different task"
-    elif accuracy.low > 0:
-        verdict = "better"
-    elif accuracy.high < 0:
-        verdict = "worse"
-    else:
-        verdict = "no clear difference"
-    return (
-        f"{names}: {signed(accuracy)} points of tracks right, {signed(difference.macro_f1)} of "
-        f"macro F1: {verdict}"
-    )
-
-
-def _interval(share: Interval) -> str:
-    """Return a share and its interval in percent: 67.5 [61, 73]."""
-    return f"{100 * share.value:.1f} [{100 * share.low:.0f}, {100 * share.high:.0f}]"
-
-
-def signed(difference: Interval) -> str:
-    """Return a difference in points: +3.1 [-2.0, +8.2]."""
-    ends = (difference.value, difference.low, difference.high)
-    value, low, high = (round(100 * end, 1) + 0.0 for end in ends)  # + 0.0 turns -0.0 into 0.0
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"

@@ -1,8 +1,10 @@
-"""Escaping of text for the terminal."""
+"""Text for the terminal: escaping, and names of compared runs. Light to import."""
 
 from __future__ import annotations
 
 from components.common.escape import printable
+
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"  # names of compared runs
 
 
 def escaped(text: object) -> str:
