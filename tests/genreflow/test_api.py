@@ -8,10 +8,14 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 
 import genreflow
+from tests.pipeline.finished import tracks_named, write_run
 from tests.support import ROOT
+from tests.support.serving_server import RunningServer
 from tests.test_instant_imports import HEAVY
 
 
@@ -73,3 +77,28 @@ def test_both_models_are_genre_models() -> None:
 def test_errors_that_a_user_can_fix_have_one_base() -> None:
     for error in (genreflow.UsageError, genreflow.DataError, genreflow.ConfigError):
         assert issubclass(error, genreflow.GenreflowError)
+
+
+def test_the_readmes_snippet_runs(
+    server: RunningServer,
+    toy_models: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    snippet = readme.partition("## From Python")[2].partition("```python\n")[2].partition("```")[0]
+    genres = ("Folk", "Rock")
+    write_run(
+        tmp_path / "genreflow-demo", genres, tracks_named(genres, {"cnn_small": [1, 1, 1, 0]})
+    )
+    (tmp_path / "genreflow-demo" / "serving_models").mkdir()
+    (tmp_path / "genreflow-demo" / "serving_models" / "genreflow").symlink_to(toy_models)
+    noise = np.random.default_rng(0).normal(0, 0.1, 5 * 22050)
+    soundfile.write(tmp_path / "song.mp3", noise, 22050)
+    monkeypatch.chdir(tmp_path)
+    exec(snippet.replace("127.0.0.1:8500", f"127.0.0.1:{server.port}"), {})
+    first, local, remote = capsys.readouterr().out.splitlines()
+    assert first.startswith("cnn_small: 75.0%, 95 % [")
+    assert list(ast.literal_eval(local)) == list(ast.literal_eval(remote))
+    assert sum(ast.literal_eval(local).values()) == pytest.approx(1, abs=1e-4)
