@@ -1,17 +1,18 @@
-"""The last step of a run, whether it went well or not: results where people look for them.
+"""Entry point of a run's last step, which publishes the results or describes the failure.
 
     python -m kubeflow.steps.finish --run-id ID --pipeline-root ROOT --metadata URL --status JSON \
         --page PATH
 
-Kubeflow runs it as the exit handler. It reads ML Metadata and writes into ROOT/runs/ID/ what a
-local run has in its work folder: results.json, report/, rejects.csv, predictions.parquet,
-curves/, tuning/. Of a run that failed it writes `failed.json` there: Kubeflow's status, and the
-state of every node (none where the first step failed).
+Kubeflow runs it as the exit handler. It reads ML Metadata and writes the files that a local run has
+in its work folder to ROOT/runs/ID/: results.json, report/, rejects.csv, predictions.parquet,
+curves/, tuning/. For a failed run it writes `failed.json` there: Kubeflow's status, and the state
+of every node (of none if the first step failed).
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import pathlib
@@ -23,36 +24,50 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError, GenreflowError, UsageError
-from components.common.escape import printable
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, pages, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.step_log import EXIT_FAILED, EXIT_USAGE, say
 from pipeline.process.libraries import exit_at_once
 from pipeline.results.results_file import FILE_NAME as RESULTS_FILE
 
 if TYPE_CHECKING:
     from pipeline.results.schema import Results
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
 FAILED_FILE = "failed.json"
 NOT_STARTED = "not started"
+
+
+@dataclasses.dataclass(frozen=True)
+class NodeState:
+    """State of a node in ML Metadata.
+
+    Attributes:
+      ok: whether the node is complete.
+      outcome: "done", "cached", "not started", or the name of another state.
+      seconds: time between the first and the last entry.
+    """
+
+    ok: bool
+    outcome: str
+    seconds: float
 
 
 def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> Results:
     """Collect the results of a run whose nodes all completed, and publish them.
 
     Args:
-      pipeline: what the first step wrote.
-      url: ML Metadata's.
-      page: a local path for the report; "" for none.
+      pipeline: the run, as the first step wrote it.
+      url: URL of ML Metadata.
+      page: local path for the report; "" for none.
 
     Returns:
       The results.
 
     Raises:
-      MetadataUnreachable: the metadata store does not answer.
+      MetadataUnreachable: the metadata store does not respond.
       DataError: a node did not complete.
     """
     import pydantic
@@ -60,8 +75,7 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> Results:
     from components.artifacts.names import REPORT_HTML
     from pipeline.config.schema import Config
     from pipeline.places import PIPELINE_NAME
-    from pipeline.results import collect, results_file
-    from pipeline.results import publish as outputs
+    from pipeline.results import collect, publish, results_file
     from pipeline.results.schema import NodeRun
     from pipeline.work_dir import WorkDir
 
@@ -70,32 +84,40 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> Results:
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(pipeline.config))
     record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
     states = node_states(pipeline, record)
-    lacking = sorted(name for name, node in states.items() if not node["ok"])
-    if lacking:
-        raise DataError(f"these nodes did not complete: {', '.join(lacking)}")
+    incomplete = sorted(name for name, node in states.items() if not node.ok)
+    if incomplete:
+        raise DataError(
+            f"these nodes did not complete: {', '.join(incomplete)}; see the logs of their steps"
+        )
     results = collect.collect(
         config,
         record,
         run_id=pipeline.run_id,
         genres=pipeline.facts["genres"],
         node_runs={
-            name: NodeRun(node["outcome"], node["seconds"]) for name, node in states.items()
+            # Only "done" and "cached" are left.
+            name: NodeRun(node.outcome, node.seconds)  # type: ignore[arg-type]
+            for name, node in states.items()
         },
     )
     with tempfile.TemporaryDirectory(prefix="genreflow-results-") as scratch:
         work_dir = WorkDir.at(scratch)
-        outputs.put(config, record, results, work_dir)
+        publish.put(config, record, results, work_dir)
         results_file.write_results(results, scratch)
         if page:
             pathlib.Path(page).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(work_dir.report / REPORT_HTML, page)
-        _publish(scratch, prepared.run_folder(pipeline.pipeline_root, pipeline.run_id))
+        _upload(scratch, prepared.run_folder(pipeline.pipeline_root, pipeline.run_id))
     return results
 
 
-def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
-    """For each node of the graph, in order: `ok`, `outcome` (done, cached, or the state's name
-    in ML Metadata) and `seconds` between its first and its last entry there."""
+def node_states(pipeline: Prepared, record: Any) -> dict[str, NodeState]:
+    """Return the state of each node of the graph, in order.
+
+    Args:
+      pipeline: the run, as the first step wrote it.
+      record: the run in ML Metadata, a RunRecord.
+    """
     from ml_metadata.proto import metadata_store_pb2
 
     states = metadata_store_pb2.Execution.State
@@ -109,16 +131,16 @@ def node_states(pipeline: Prepared, record: Any) -> dict[str, dict[str, Any]]:
             if execution
             else (0, 0)
         )
-        found[name] = {
-            "ok": state in outcomes,
-            "outcome": outcomes.get(state, states.Name(state) if execution else NOT_STARTED),
-            "seconds": round(max(0, times[1] - times[0]) / 1000, 3),
-        }
+        found[name] = NodeState(
+            ok=state in outcomes,
+            outcome=outcomes.get(state, states.Name(state) if execution else NOT_STARTED),
+            seconds=round(max(0, times[1] - times[0]) / 1000, 3),
+        )
     return found
 
 
-def _publish(folder: str, destination: str) -> None:
-    """Copies files, results.json last: whoever sees it finds the rest."""
+def _upload(folder: str, destination: str) -> None:
+    """Copy files; results.json comes last, so that its presence implies the others."""
     if is_remote(destination):
         objects.upload_folder(folder, destination, last=RESULTS_FILE)
         return
@@ -129,34 +151,44 @@ def _publish(folder: str, destination: str) -> None:
         artifact_files.write_bytes(target, path.read_bytes())
 
 
-def _tell_failure(root: str, run_id: str, url: MetadataUrl, status: Mapping[str, Any]) -> list[str]:
-    """Writes failed.json; returns what there is to say of the run, in lines."""
+def _record_failure(
+    root: str, run_id: str, url: MetadataUrl, status: Mapping[str, Any]
+) -> list[str]:
+    """Write failed.json; return lines that describe the failed run.
+
+    Args:
+      root: the pipeline root.
+      run_id: the run's name in ML Metadata.
+      url: URL of ML Metadata.
+      status: Kubeflow's PipelineTaskFinalStatus.
+    """
     lines = [f"the run ended in state {status.get('state')}"]
     error = status.get("error")
     if isinstance(error, dict) and error.get("message"):
         lines.append(str(error["message"]))
     folder = prepared.run_folder(root, run_id)
-    nodes: dict[str, dict[str, Any]] = {}
+    nodes: dict[str, NodeState] = {}
     if artifact_files.matching(folder, prepared.FILE):
         nodes = _states_in_metadata(prepared.read(join(folder, prepared.FILE)), url)
     if nodes:
         lines += [
-            f"{name}: {node['outcome']}; its step's log says why"
+            f"{name}: {node.outcome}; see the log of its step"
             for name, node in nodes.items()
-            if not node["ok"] and node["outcome"] != NOT_STARTED
+            if not node.ok and node.outcome != NOT_STARTED
         ]
-        left = [name for name, node in nodes.items() if node["outcome"] == NOT_STARTED]
-        lines += [f"not started: {', '.join(left)}"] if left else []
+        waiting = [name for name, node in nodes.items() if node.outcome == NOT_STARTED]
+        lines += [f"not started: {', '.join(waiting)}"] if waiting else []
     else:
-        lines.append("no node had begun: the log of the step Prepare says why")
+        lines.append("no node has started; see the log of the step Prepare")
     if is_remote(root) or os.path.isdir(root):
-        text = json.dumps({"status": dict(status), "nodes": nodes}, indent=2)
+        states = {name: dataclasses.asdict(node) for name, node in nodes.items()}
+        text = json.dumps({"status": dict(status), "nodes": states}, indent=2)
         artifact_files.write_text(join(folder, FAILED_FILE), text)
     return lines
 
 
-def _states_in_metadata(pipeline: Prepared, url: MetadataUrl) -> dict[str, dict[str, Any]]:
-    """`node_states`; {} where no node had begun."""
+def _states_in_metadata(pipeline: Prepared, url: MetadataUrl) -> dict[str, NodeState]:
+    """Return the state of each node; {} if no node has started."""
     from pipeline.places import PIPELINE_NAME
     from pipeline.results import collect
 
@@ -180,37 +212,37 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the step; returns its exit status: 0 also for a failed run that was told of."""
+    """Run the step and return its exit status, which is 0 also after describing a failed run."""
     given = parse_arguments(arguments)
     try:
         url = metadata_url.parse(given.metadata)
-        status = _status(given.status)
+        status = _parse_status(given.status)
         if str(status.get("state", "SUCCEEDED")) != "SUCCEEDED":
-            lines = _tell_failure(given.pipeline_root, given.run_id, url, status)
+            lines = _record_failure(given.pipeline_root, given.run_id, url, status)
             if given.page:
                 pages.write_text(given.page, "The run failed", lines)
-            _say("\n".join(lines))
+            say("\n".join(lines))
             return 0
         folder = prepared.run_folder(given.pipeline_root, given.run_id)
         pipeline = prepared.read(join(folder, prepared.FILE))
         results = finish(pipeline, url, page=given.page)
     except UsageError as error:
-        _say(str(error))
+        say(str(error))
         return EXIT_USAGE
     except GenreflowError as error:
-        _say(str(error))
+        say(str(error))
         return EXIT_FAILED
     verdict = "blessed" if results.gate.blessed else "not blessed"
     version = results.pushed_version
-    _say(
+    say(
         f"{results.candidate}: {verdict}; "
         + (f"pushed as {join(pipeline.models, version)}" if version else "nothing pushed")
     )
-    _say(f"results are in {prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)}")
+    say(f"results are in {prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)}")
     return 0
 
 
-def _status(text: str) -> dict[str, Any]:
+def _parse_status(text: str) -> dict[str, Any]:
     try:
         status = json.loads(text)
     except ValueError as error:
@@ -218,11 +250,6 @@ def _status(text: str) -> dict[str, Any]:
     if not isinstance(status, dict):
         raise UsageError("--status: a JSON object is needed")
     return status
-
-
-def _say(text: str) -> None:
-    for line in text.splitlines():
-        print(f"genreflow: {printable(line)}", flush=True)
 
 
 if __name__ == "__main__":

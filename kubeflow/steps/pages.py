@@ -1,4 +1,4 @@
-"""What people want to see of a step in Kubeflow's own interface: one HTML page of a node."""
+"""HTML pages of nodes, which Kubeflow's own interface shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from components.predictions.selection import read_selection
 from components.serving_check.outcome import ServingCheckResult
 from pipeline.graph import nodes
 
-# Rendered with autoescape: names of genres and models are text from outside.
+# Rendered with autoescape, because names of genres and models are outside text.
 _TEMPLATE = """<!doctype html>
 <meta charset="utf-8">
 <title>{{ title }}</title>
@@ -38,12 +38,12 @@ td, th { padding: 2px 12px 2px 0; text-align: left; }
 
 
 def write(node_id: str, outputs: Mapping[str, Any], path: str) -> None:
-    """Writes a node's page to a local path.
+    """Write a node's page to a local path.
 
     Args:
-      node_id: one of those that `has_page` knows.
-      outputs: the node's output artifacts by key, as `RunRecord.outputs` gives them.
-      path: where Kubeflow's launcher takes it from.
+      node_id: a node for which has_page() is true.
+      outputs: the node's output artifacts by key, from RunRecord.outputs.
+      path: path from which Kubeflow's launcher uploads the page.
     """
     html = _PAGES[node_id](outputs)
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
@@ -51,13 +51,13 @@ def write(node_id: str, outputs: Mapping[str, Any], path: str) -> None:
 
 
 def write_text(path: str, title: str, lines: Sequence[str]) -> None:
-    """Writes a page of a title and some lines."""
+    """Write a page with a title and some lines."""
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     artifact_files.write_text(path, _table(title, [], [], *map(printable, lines)))
 
 
 def has_page(node_id: str) -> bool:
-    """Whether a node has something to show."""
+    """Return whether a node has a page."""
     return node_id in _PAGES
 
 
@@ -83,7 +83,7 @@ def _selection(outputs: Mapping[str, Any]) -> str:
     ]
     return _table(
         f"Candidate: {selection.candidate}",
-        ["model", "kind", "validation tracks right"],
+        ["model", "kind", "validation track accuracy"],
         rows,
         "Chosen on the validation split; the gate measures it on the test split.",
     )

@@ -107,7 +107,7 @@ def test_of_a_failed_run_the_last_step_says_which_node_it_was(
     assert capsys.readouterr().out.splitlines() == [
         "genreflow: the run ended in state FAILED",
         "genreflow: 1 step <failed>",
-        "genreflow: Trainer.ffnn: FAILED; its step's log says why",
+        "genreflow: Trainer.ffnn: FAILED; see the log of its step",
         "genreflow: not started: Ensembler, Pusher",
     ]
     assert "Trainer.ffnn: FAILED" in page.read_text()
