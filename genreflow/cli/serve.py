@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import inspect
 import sys
-from collections.abc import Iterator
-from typing import Annotated, Any, Optional
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -13,38 +16,38 @@ from components.common.errors import UsageError
 from components.common.escape import printable
 from components.storage.uri import is_remote, place
 from genreflow.cli.exit import finish
+from serving.server.config.options import OptionError, ServeOptions, flag, info
 
 
-def run_server(**options: Any) -> int:
-    """Serves models until told to stop; returns 0 then.
+def run(values: Mapping[str, Any]) -> int:
+    """Serve models until a signal arrives, and return the exit status.
 
     Args:
-      **options: fields of serving.server.config.options.ServeOptions.
+      values: the fields of ServeOptions as typed.
 
     Raises:
       UsageError: an option or a model cannot be used.
     """
     from serving.model.model_files import ModelFolderError
-    from serving.server import engines
-    from serving.server.config.options import OptionError, ServeOptions
+    from serving.server import run as server
 
-    model_dir = options["model_dir"]
-    if model_dir:
-        options["model_dir"] = _local(model_dir)
     try:
-        return engines.serve(ServeOptions(**options), _say, _warn, _loading)
+        options = ServeOptions(**values)
+        if options.model_dir:
+            options = dataclasses.replace(options, model_dir=_local(options.model_dir))
+        return server.serve(options, _say, _warn, _spinner)
     except (OptionError, ModelFolderError) as error:
         raise UsageError(str(error)) from error
 
 
 def _local(model_dir: str) -> str:
-    where = place(model_dir, "--model-dir")
-    if is_remote(where):
+    folder = place(model_dir, "--model-dir")
+    if is_remote(folder):
         raise UsageError(
-            f"{where}: a server watches its folder for new versions, which it does on a local disk "
-            f"only; copy the model (aws s3 sync {where} models) and serve that folder"
+            f"{folder}: a server watches its folder for new versions, which works on a local disk "
+            f"only; copy the model (aws s3 sync {folder} models) and serve that folder"
         )
-    return where
+    return folder
 
 
 def _say(line: str) -> None:
@@ -56,148 +59,40 @@ def _warn(line: str) -> None:
 
 
 @contextlib.contextmanager
-def _loading() -> Iterator[None]:
-    """A spinner at a terminal, for the seconds that TensorFlow takes."""
+def _spinner() -> Iterator[None]:
+    """Show a spinner at a terminal while TensorFlow and the models load."""
     from rich.console import Console
 
     with Console(stderr=True).status("loading (TensorFlow takes some seconds)"):
         yield
 
 
-def serve(
-    model_dir: Annotated[
-        str,
-        typer.Option(
-            "--model-dir",
-            "-m",
-            metavar="FOLDER",
-            help="Folder of pushed versions, watched for new ones; or one version.",
-        ),
-    ] = "",
-    model_name: Annotated[
-        str, typer.Option("--model-name", help="What clients call the model.")
-    ] = "genreflow",
-    model_config_file: Annotated[
-        str,
-        typer.Option(
-            "--model-config-file",
-            metavar="FILE",
-            help="Several models instead: TensorFlow Serving's ModelServerConfig as text.",
-        ),
-    ] = "",
-    host: Annotated[
-        str, typer.Option("--host", help="Address to listen on; 0.0.0.0 for every one.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", "-p", help="Of gRPC; 0 for a free one.")] = 8500,
-    rest_port: Annotated[
-        int, typer.Option("--rest-port", help="Of REST; 0 for a free one, -1 for no REST.")
-    ] = 8501,
-    policy: Annotated[
-        str, typer.Option("--policy", help="Which versions: latest:N, all or specific:V,V.")
-    ] = "latest:1",
-    poll_seconds: Annotated[
-        float, typer.Option("--poll-seconds", help="How often to look for new versions.")
-    ] = 1.0,
-    batching: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option(
-            "--batching/--no-batching",
-            help="Run requests of equal shapes as one [default: with Genreflow's own server].",
-        ),
-    ] = None,
-    max_batch_size: Annotated[
-        int, typer.Option("--max-batch-size", help="Rows in one such run.")
-    ] = 16,
-    batch_timeout_ms: Annotated[
-        float, typer.Option("--batch-timeout-ms", help="How long a request waits for others.")
-    ] = 2.0,
-    max_concurrent: Annotated[
-        int, typer.Option("--max-concurrent", help="Requests in work; more are refused.")
-    ] = 64,
-    max_message_mb: Annotated[
-        int, typer.Option("--max-message-mb", help="The largest request, in MiB.")
-    ] = 64,
-    max_waveform_seconds: Annotated[
-        float, typer.Option("--max-waveform-seconds", help="The most sound in one request.")
-    ] = 600.0,
-    tls_cert: Annotated[
-        str, typer.Option("--tls-cert", metavar="FILE", help="Encrypt: the certificate (PEM),")
-    ] = "",
-    tls_key: Annotated[
-        str, typer.Option("--tls-key", metavar="FILE", help="and the key to it.")
-    ] = "",
-    tls_client_ca: Annotated[
-        str,
-        typer.Option(
-            "--tls-client-ca",
-            metavar="FILE",
-            help="Let in only clients with a certificate signed by this one.",
-        ),
-    ] = "",
-    api_key_file: Annotated[
-        str,
-        typer.Option(
-            "--api-key-file",
-            metavar="FILE",
-            help="Holds the key that clients must send [default: GENREFLOW_API_KEY, or none].",
-        ),
-    ] = "",
-    model_root: Annotated[
-        str,
-        typer.Option(
-            "--model-root",
-            metavar="FOLDER",
-            help="Where reload requests may take models from [default: what is served].",
-        ),
-    ] = "",
-    allow_reload: Annotated[
-        bool,
-        typer.Option(
-            "--allow-reload",
-            help="Take reload requests on other addresses than this machine's own too.",
-        ),
-    ] = False,
-    grace_seconds: Annotated[
-        float, typer.Option("--grace-seconds", help="How long a stop waits for requests in work.")
-    ] = 15.0,
-    engine: Annotated[
-        str,
-        typer.Option(
-            "--engine",
-            help="genreflow; tensorflow-serving, if tensorflow_model_server is installed; or auto.",
-        ),
-    ] = "genreflow",
-    ready_file: Annotated[
-        str,
-        typer.Option(
-            "--ready-file", metavar="FILE", help="Write the ports here (JSON) once all is served."
-        ),
-    ] = "",
-) -> None:
-    """Serve a model: Genreflow's own server, which speaks TensorFlow Serving's protocol."""
-    finish(
-        run_server,
-        model_dir=model_dir,
-        model_name=model_name,
-        model_config_file=model_config_file,
-        host=host,
-        port=port,
-        rest_port=rest_port,
-        policy=policy,
-        poll_seconds=poll_seconds,
-        batching=batching,
-        max_batch_size=max_batch_size,
-        batch_timeout_ms=batch_timeout_ms,
-        max_concurrent=max_concurrent,
-        max_message_mb=max_message_mb,
-        max_waveform_seconds=max_waveform_seconds,
-        tls_cert=tls_cert,
-        tls_key=tls_key,
-        tls_client_ca=tls_client_ca,
-        api_key_file=api_key_file,
-        model_root=model_root,
-        allow_reload=allow_reload,
-        grace_seconds=grace_seconds,
-        engine=engine,
-        ready_file=ready_file,
-    )
+def _command() -> Callable[..., None]:
+    """Return the command for typer, with one option for each field of ServeOptions."""
+
+    def serve(**values: object) -> None:
+        """Serve a model: Genreflow's own server, which speaks TensorFlow Serving's protocol."""
+        finish(run, values)
+
+    types = typing.get_type_hints(ServeOptions)
+    parameters = []
+    for field in dataclasses.fields(ServeOptions):
+        name, option = flag(field.name), info(field)
+        if field.default is None:  # on, off, or the engine's choice
+            name = f"{name}/--no-{name.removeprefix('--')}"
+        typer_option = typer.Option(
+            *filter(None, (name, option.short)), metavar=option.metavar or None, help=option.help
+        )
+        parameters.append(
+            inspect.Parameter(
+                field.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=field.default,
+                annotation=Annotated[types[field.name], typer_option],
+            )
+        )
+    serve.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return serve
+
+
+serve = _command()

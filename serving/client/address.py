@@ -1,4 +1,4 @@
-"""Where a server is, from what a user types."""
+"""Address of a server, parsed from text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,14 @@ _FORMS = "give HOST:PORT (gRPC, such as 127.0.0.1:8500) or http://HOST:PORT (RES
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """A server. `host` without brackets; `rest`: HTTP and JSON, else gRPC."""
+    """Address of a server.
+
+    Attributes:
+      host: a name, or an IP address without brackets.
+      port: the port.
+      rest: whether the server speaks REST (JSON over HTTP) there; otherwise gRPC.
+      tls: whether the connection is encrypted.
+    """
 
     host: str
     port: int
@@ -22,17 +29,17 @@ class Address:
 
     @property
     def authority(self) -> str:
-        """host:port, IPv6 in brackets."""
+        """Return host:port, with an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
     def shown(self) -> str:
-        """As messages name it."""
+        """Return the address for messages."""
         return f"http{'s' * self.tls}://{self.authority}" if self.rest else self.authority
 
     @property
     def is_loopback(self) -> bool:
-        """Whether what is sent stays on this machine."""
+        """Return whether requests stay on this machine."""
         if self.host == "localhost" or self.host.endswith(".localhost"):
             return True
         try:
@@ -41,33 +48,35 @@ class Address:
             return False
 
 
-def parse(server: str, *, rest: bool = False, tls: bool = False) -> Address:
-    """The address of HOST:PORT, http://HOST[:PORT] or https://HOST[:PORT].
+def parse_address(server: str, *, rest: bool = False, tls: bool = False) -> Address:
+    """Parse HOST:PORT, http://HOST[:PORT] or https://HOST[:PORT].
 
     Args:
-      server: what was typed.
-      rest: HOST:PORT is that of REST.
-      tls: encrypted; https:// says so itself.
+      server: the text.
+      rest: whether HOST:PORT is a port for REST; http:// and https:// always are.
+      tls: whether to encrypt; https:// always does.
 
     Raises:
-      SettingsError: it is none of these.
+      SettingsError: the text has none of these forms.
     """
-    if not server.isprintable():  # urlsplit would pass over line breaks
+    if not server.isprintable():  # urlsplit would ignore line breaks
         raise SettingsError(f"{server!r}: not an address; {_FORMS}")
-    scheme, separator, rest_of_it = server.partition("://")
+    scheme, separator, remainder = server.partition("://")
     if separator and scheme not in ("http", "https"):
-        raise SettingsError(f"{server!r}: {scheme}:// is not known; {_FORMS}")
+        raise SettingsError(f"{server!r}: {scheme}:// is not supported; {_FORMS}")
     if scheme == "http" and separator and tls:
-        raise SettingsError(f"{server!r}: http:// is not encrypted; with TLS it is https://")
+        raise SettingsError(f"{server!r}: http:// is not encrypted; use https:// for TLS")
     try:
-        parts = urllib.parse.urlsplit(f"//{rest_of_it if separator else server}")
+        parts = urllib.parse.urlsplit(f"//{remainder if separator else server}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise SettingsError(f"{server!r}: {error}; {_FORMS}") from error
     if parts.username is not None or parts.password is not None:
-        raise SettingsError("the server's address holds a user or password; use an API key")
+        raise SettingsError(
+            "the server's address contains a user or password; use an API key instead"
+        )
     if host and parts.path.strip("/"):
-        raise SettingsError(f"{server!r}: an address ends with the port, no path; {_FORMS}")
+        raise SettingsError(f"{server!r}: an address ends with its port and has no path; {_FORMS}")
     if not host or parts.query or parts.fragment or not _is_host(host):
         raise SettingsError(f"{server!r}: not an address; {_FORMS}")
     if port is None and separator:
@@ -80,7 +89,7 @@ def parse(server: str, *, rest: bool = False, tls: bool = False) -> Address:
 
 
 def _is_host(host: str) -> bool:
-    """An IP address (IPv6 may name its zone), or a name of letters, digits, dots and dashes."""
+    """Return whether this is an IP address, or a name of letters, digits, dots and dashes."""
     if ":" in host:
         try:
             ipaddress.ip_address(host)

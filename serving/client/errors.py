@@ -1,40 +1,40 @@
-"""What asking a server can end with. Every message says what was wrong, where, what to do.
+"""Errors of the client. Every message says what was wrong, where, and what to do.
 
-Parts of them are the server's own words: show them as text from outside.
+Messages quote the server, so escape them before they are shown at a terminal.
 """
 
 from __future__ import annotations
 
-# Of the server's own words.
-MAX_DETAIL = 500
+# Length of a quoted message of the server.
+MAX_DETAIL_CHARACTERS = 500
 
 
 class ClientError(Exception):
-    """The server was not asked, or gave no answer that can be used."""
+    """Base class of the client's errors."""
 
 
 class SettingsError(ClientError):
-    """What the client was told (address, files, key) cannot be; nothing was sent."""
+    """Invalid setting (address, file, key); nothing was sent."""
 
 
 class ServerError(ClientError):
-    """No request to this server will do better: what follows need not be tried."""
+    """Error that every further request to this server would meet too."""
 
 
 class UnreachableError(ServerError):
-    """Nothing answers at the address, or not any more."""
+    """The server does not respond at the address, or no longer does."""
 
 
 class WrongProtocolError(ServerError):
-    """What answers speaks another protocol: REST at the port for gRPC, or neither."""
+    """Another protocol is spoken at the address, such as REST at a port for gRPC."""
 
 
 class TlsError(ServerError):
-    """Only one side uses TLS, or one does not accept the other's certificate."""
+    """Only one side uses TLS, or one side rejects the other's certificate."""
 
 
 class KeyRefusedError(ServerError):
-    """The API key is wrong, or one is needed."""
+    """The API key is missing or wrong."""
 
 
 class ModelNotFoundError(ServerError):
@@ -42,45 +42,45 @@ class ModelNotFoundError(ServerError):
 
 
 class ModelNotReadyError(ServerError):
-    """The server has the model, but not yet, or not any more, to answer with."""
+    """The server is still loading the model."""
 
 
 class NotAGenreModelError(ServerError):
-    """The model at the server is none of Genreflow's."""
+    """The model at the server is not a Genreflow model."""
 
 
 class RequestError(ClientError):
-    """This request failed; others may succeed."""
+    """Error of one request; others may succeed."""
 
 
 class DeadlineError(RequestError):
-    """No answer within the time that a request may take."""
+    """The request timed out."""
 
 
 class TooLargeError(RequestError):
-    """The server, or the client, does not take messages of this size."""
+    """The request or the response is larger than the server or the client allows."""
 
 
 class RefusedError(RequestError):
-    """The server refused the request, or failed at it; its words are in the message."""
+    """The server rejected the request, or failed on it; the message quotes it."""
 
 
-class BadAnswerError(RequestError):
-    """The answer makes no sense: not probabilities of this model's genres."""
+class BadResponseError(RequestError):
+    """The response is invalid, such as values that are not probabilities of this model's genres."""
 
 
 class ModelChangedError(RequestError):
-    """While a recording was asked about, another kind of model took the place of the first."""
+    """An incompatible model replaced the first while a recording was being predicted."""
 
 
 class CallFailed(Exception):  # noqa: N818  an outcome, which becomes a ClientError
-    """One attempt failed.
+    """One attempt of a request failed.
 
     Attributes:
-      code: the name of a canonical status code; BAD_ANSWER for an answer that is none.
-      detail: the other side's words, or the library's.
+      code: name of a canonical status code, BAD_RESPONSE for an invalid response, or TOO_LARGE.
+      detail: message of the server or of the library.
     """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")
-        self.code, self.detail = code, detail[:MAX_DETAIL]
+        self.code, self.detail = code, detail[:MAX_DETAIL_CHARACTERS]

@@ -1,4 +1,4 @@
-"""Requests by gRPC: TensorFlow Serving's PredictionService and ModelService."""
+"""Transport by gRPC: TensorFlow Serving's PredictionService and ModelService."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from serving.client.address import Address
 from serving.client.errors import CallFailed
-from serving.client.transport import API_KEY_HEADER, MESSAGE_BYTES, Answer, ModelSpec, Tls, read_pem
+from serving.client.transport import MAX_MESSAGE_BYTES, ModelSpec, Response, Tls, read_pem
+from serving.protocol.names import API_KEY_HEADER
 from serving.protocol.protos import (
     get_model_status_pb2,
     model_pb2,
@@ -20,33 +21,38 @@ from serving.protocol.protos import (
 )
 from serving.protocol.tensors import TensorError, to_array, to_proto
 
-# How long a connection may take to be made before it counts as failed.
+# Time for a connection to be made before it counts as failed.
 CONNECT_MS = 5000
-FIRST_RECONNECT_MS, LAST_RECONNECT_MS = 100, 2000
+MIN_RECONNECT_MS, MAX_RECONNECT_MS = 100, 2000
 
 
 class GrpcTransport:
-    """One channel, which connects when it is first used, and anew where that breaks."""
+    """Transport with one channel, which connects on first use and reconnects when needed."""
 
     def __init__(self, address: Address, *, tls: Tls | None, api_key: str | None) -> None:
-        """Connects to nothing yet; `api_key` is sent with every request.
+        """Prepare the channel, without connecting yet.
+
+        Args:
+          address: the server.
+          tls: files for an encrypted connection; None for the system's authorities.
+          api_key: key to send with every request, or None.
 
         Raises:
           SettingsError: a file of `tls` cannot be used.
         """
         options: list[tuple[str, int]] = [
-            ("grpc.max_send_message_length", MESSAGE_BYTES),
-            ("grpc.max_receive_message_length", MESSAGE_BYTES),
+            ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+            ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
             ("grpc.min_reconnect_backoff_ms", CONNECT_MS),
-            ("grpc.initial_reconnect_backoff_ms", FIRST_RECONNECT_MS),
-            ("grpc.max_reconnect_backoff_ms", LAST_RECONNECT_MS),
-            # The client counts attempts itself.
+            ("grpc.initial_reconnect_backoff_ms", MIN_RECONNECT_MS),
+            ("grpc.max_reconnect_backoff_ms", MAX_RECONNECT_MS),
+            # The client retries itself.
             ("grpc.enable_retries", 0),
-            # Channels of one process share connections, those of another key too.
+            # Channels would otherwise share connections, even with different keys.
             ("grpc.use_local_subchannel_pool", 1),
         ]
         if address.is_loopback:
-            # A proxy that http_proxy names cannot reach this machine's own ports.
+            # A proxy from http_proxy cannot reach this machine's own ports.
             options.append(("grpc.enable_http_proxy", 0))
         if address.tls:
             files = tls or Tls()
@@ -70,7 +76,7 @@ class GrpcTransport:
         inputs: Mapping[str, npt.NDArray[Any]],
         outputs: Sequence[str],
         timeout_s: float,
-    ) -> Answer:
+    ) -> Response:
         """See Transport."""
         request = predict_pb2.PredictRequest(
             model_spec=_proto(spec, signature),
@@ -82,14 +88,15 @@ class GrpcTransport:
                 request, timeout=timeout_s, metadata=self._metadata
             )
             arrays = {
-                name: to_array(proto, MESSAGE_BYTES) for name, proto in response.outputs.items()
+                name: to_array(proto, MAX_MESSAGE_BYTES) for name, proto in response.outputs.items()
             }
         except grpc.RpcError as error:
             raise _failed(error) from error
         except TensorError as error:
-            raise CallFailed("BAD_ANSWER", f"an output cannot be read: {error}") from error
-        told = response.model_spec
-        return Answer(arrays, told.version.value if told.HasField("version") else None)
+            raise CallFailed("BAD_RESPONSE", f"an output cannot be read: {error}") from error
+        answered = response.model_spec
+        version = answered.version.value if answered.HasField("version") else None
+        return Response(arrays, version)
 
     def states(self, name: str, timeout_s: float) -> list[tuple[int, str]]:
         """See Transport."""
@@ -124,5 +131,5 @@ def _proto(spec: ModelSpec, signature: str) -> model_pb2.ModelSpec:
 
 
 def _failed(error: grpc.RpcError) -> CallFailed:
-    # Every error of a call is a grpc.Call too, which has these.
+    # The errors of a call also are grpc.Call objects, which have these methods.
     return CallFailed(error.code().name, error.details() or "")

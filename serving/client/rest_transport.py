@@ -1,6 +1,6 @@
-"""Requests by TensorFlow Serving's REST: JSON over HTTP.
+"""Transport by TensorFlow Serving's REST API: JSON over HTTP.
 
-Some three times the bytes of gRPC, so for where only HTTP gets through.
+Messages are about three times as large as with gRPC, so use it where only HTTP gets through.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import requests
 
 from serving.client.address import Address
 from serving.client.errors import CallFailed
-from serving.client.transport import API_KEY_HEADER, MESSAGE_BYTES, Answer, ModelSpec, Tls
+from serving.client.transport import MAX_MESSAGE_BYTES, ModelSpec, Response, Tls
+from serving.protocol.names import API_KEY_HEADER
 
-# HTTP statuses as TensorFlow Serving maps canonical codes to them, and common ones of
-# whatever stands before a server.
+# Canonical codes of HTTP statuses, by TensorFlow Serving's mapping, plus statuses that proxies
+# commonly send.
 _CODES = {
     400: "INVALID_ARGUMENT",
     401: "UNAUTHENTICATED",
@@ -42,10 +43,15 @@ _CHUNK_BYTES = 1 << 16
 
 
 class RestTransport:
-    """Connections that are kept open, some for each thread."""
+    """Transport with persistent connections, separate for each thread."""
 
     def __init__(self, address: Address, *, tls: Tls | None, api_key: str | None) -> None:
-        """Connects to nothing yet; `api_key` is sent with every request.
+        """Check the files, without connecting yet.
+
+        Args:
+          address: the server.
+          tls: files for an encrypted connection; None for the system's authorities.
+          api_key: key to send with every request, or None.
 
         Raises:
           SettingsError: a file of `tls` cannot be used.
@@ -65,28 +71,28 @@ class RestTransport:
         inputs: Mapping[str, npt.NDArray[Any]],
         outputs: Sequence[str],
         timeout_s: float,
-    ) -> Answer:
-        """See Transport; all outputs come, and no version."""
+    ) -> Response:
+        """See Transport. The server sends all outputs, and no version."""
         body = {
             "signature_name": signature,
             "inputs": {name: _values(array) for name, array in inputs.items()},
         }
-        answer = self._ask("POST", f"{_path(spec)}:predict", timeout_s, _json(body))
-        values = answer.get("outputs")
+        document = self._request("POST", f"{_path(spec)}:predict", timeout_s, _json(body))
+        values = document.get("outputs")
         if not isinstance(values, dict):
-            raise CallFailed("BAD_ANSWER", "the answer has no outputs by name")
-        return Answer({name: _array(name, values[name]) for name in outputs if name in values},
+            raise CallFailed("BAD_RESPONSE", "the response has no outputs by name")
+        return Response({name: _array(name, values[name]) for name in outputs if name in values},
                       None)  # fmt: skip
 
     def states(self, name: str, timeout_s: float) -> list[tuple[int, str]]:
         """See Transport."""
-        answer = self._ask("GET", _path(ModelSpec(name)), timeout_s)
+        document = self._request("GET", _path(ModelSpec(name)), timeout_s)
         try:
             return [
-                (int(one["version"]), str(one["state"])) for one in answer["model_version_status"]
+                (int(one["version"]), str(one["state"])) for one in document["model_version_status"]
             ]
         except (KeyError, TypeError, ValueError) as error:
-            raise CallFailed("BAD_ANSWER", "the answer is no status of a model") from error
+            raise CallFailed("BAD_RESPONSE", "the response is not a model's status") from error
 
     def close(self) -> None:
         """See Transport."""
@@ -94,10 +100,10 @@ class RestTransport:
         for session in self._sessions:
             session.close()
 
-    def _ask(
+    def _request(
         self, method: str, path: str, timeout_s: float, body: bytes | None = None
     ) -> dict[str, Any]:
-        """The JSON object that a request is answered with."""
+        """Send a request, and return the JSON object of its response."""
         deadline = time.monotonic() + timeout_s
         try:
             with self._session().request(
@@ -106,37 +112,37 @@ class RestTransport:
                 data=body,
                 headers={"Content-Type": "application/json"} if body else {},
                 timeout=timeout_s,
-                # Given here it holds; the session's own gives way to REQUESTS_CA_BUNDLE.
+                # REQUESTS_CA_BUNDLE would override the session's own setting.
                 verify=None if self._tls.ca_cert is None else str(self._tls.ca_cert),
-                allow_redirects=False,  # the key would go along
+                allow_redirects=False,  # they would carry the key elsewhere
                 stream=True,
             ) as response:
                 status = response.status_code
                 content = _content(response, deadline)
         except requests.Timeout as error:
-            # One that never connected is of the address, which waiting longer does not mend.
+            # If no connection was made, the address is at fault, and more time would not help.
             slow = not isinstance(error, requests.ConnectTimeout)
             raise CallFailed("DEADLINE_EXCEEDED" if slow else "UNAVAILABLE", str(error)) from error
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
             raise CallFailed("UNAVAILABLE", _reason(error)) from error
         except requests.RequestException as error:
-            raise CallFailed("BAD_ANSWER", str(error)) from error
+            raise CallFailed("BAD_RESPONSE", str(error)) from error
         try:
-            answer = json.loads(content)
+            document = json.loads(content)
         except (ValueError, RecursionError) as error:
             if status == 200:
-                raise CallFailed("BAD_ANSWER", f"the answer is not JSON ({error})") from error
-            answer = None
+                raise CallFailed("BAD_RESPONSE", f"the response is not JSON ({error})") from error
+            document = None
         if status != 200:
-            told = answer.get("error") if isinstance(answer, dict) else None
-            words = told if isinstance(told, str) else f"HTTP status {status}"
-            raise CallFailed(_CODES.get(status, "UNKNOWN"), words)
-        if not isinstance(answer, dict):
-            raise CallFailed("BAD_ANSWER", "the answer is not a JSON object")
-        return answer
+            message = document.get("error") if isinstance(document, dict) else None
+            detail = message if isinstance(message, str) else f"HTTP status {status}"
+            raise CallFailed(_CODES.get(status, "UNKNOWN"), detail)
+        if not isinstance(document, dict):
+            raise CallFailed("BAD_RESPONSE", "the response is not a JSON object")
+        return document
 
     def _session(self) -> requests.Session:
-        """This thread's; sessions are not to be shared."""
+        """Return this thread's session; sessions are not thread-safe."""
         found: requests.Session | None = getattr(self._local, "session", None)
         if found is None:
             found = self._local.session = _session(self._address, self._tls, self._headers)
@@ -146,7 +152,7 @@ class RestTransport:
 
 def _session(address: Address, tls: Tls, headers: Mapping[str, str]) -> requests.Session:
     session = requests.Session()
-    # A proxy that http_proxy names cannot reach this machine's own ports.
+    # A proxy from http_proxy cannot reach this machine's own ports.
     session.trust_env = not address.is_loopback
     session.auth = _no_auth
     session.headers.update(headers)
@@ -156,19 +162,19 @@ def _session(address: Address, tls: Tls, headers: Mapping[str, str]) -> requests
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """In place of passwords that ~/.netrc may have for the host: nobody asked to send them."""
+    """Leave a request as it is, so that no password from ~/.netrc is sent."""
     return request
 
 
 def _content(response: requests.Response, deadline: float) -> bytes:
-    """The body; in time, and not without end."""
+    """Read the body, within the deadline and the size limit."""
     content = bytearray()
     for chunk in response.iter_content(_CHUNK_BYTES):
         content += chunk
-        if len(content) > MESSAGE_BYTES:
-            raise CallFailed("TOO_LARGE", f"the answer has more than {MESSAGE_BYTES} bytes")
+        if len(content) > MAX_MESSAGE_BYTES:
+            raise CallFailed("TOO_LARGE", f"the response is larger than {MAX_MESSAGE_BYTES} bytes")
         if time.monotonic() > deadline:
-            raise CallFailed("DEADLINE_EXCEEDED", "the answer was still coming")
+            raise CallFailed("DEADLINE_EXCEEDED", "the response was not complete in time")
     return bytes(content)
 
 
@@ -182,8 +188,11 @@ def _path(spec: ModelSpec) -> str:
 
 
 def _values(array: npt.NDArray[Any]) -> Any:
-    """Samples, with nine decimals, 180 dB below full scale: a float32's exact value has twice as
-    many. Or bytes, in an object array."""
+    """Return an input for JSON: numbers, or for an object array bytes.
+
+    Samples get nine decimals, which is 180 dB below full scale. The exact value of a float32
+    has twice as many.
+    """
     if array.dtype.kind == "O":
         return [{"b64": base64.b64encode(value).decode()} for value in array]
     return array.astype(np.float64).round(9).tolist()
@@ -194,23 +203,23 @@ def _json(body: object) -> bytes:
 
 
 def _array(name: str, value: object) -> npt.NDArray[Any]:
-    """An output's values: numbers, or texts as bytes in an object array."""
+    """Return an output as an array: numbers, or strings as bytes in an object array."""
     try:
         array = np.asarray(value)
     except (ValueError, OverflowError) as error:
-        raise CallFailed("BAD_ANSWER", f"{name} is no array: {error}") from error
+        raise CallFailed("BAD_RESPONSE", f"{name} is not an array: {error}") from error
     if array.dtype.kind == "U":
         flat = [str(text).encode(errors="replace") for text in array.ravel().tolist()]
         texts = np.empty(len(flat), object)
         texts[:] = flat
         return texts.reshape(array.shape)
     if array.dtype.kind not in "fi":
-        raise CallFailed("BAD_ANSWER", f"{name} is neither numbers nor texts")
+        raise CallFailed("BAD_RESPONSE", f"{name} is neither numbers nor strings")
     return array
 
 
 def _reason(error: Exception) -> str:
-    """The innermost cause, without the layers of the library around it."""
+    """Return the innermost cause of a library's error."""
     while error.args and isinstance(inner := error.args[-1], Exception):
         error = inner
     found = getattr(error, "reason", None)

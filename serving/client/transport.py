@@ -1,4 +1,4 @@
-"""What a client needs of whatever carries its requests, and how a connection is secured."""
+"""Interface of transports, which send a client's requests, and settings of their connections."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ import numpy.typing as npt
 
 from serving.client.errors import SettingsError
 
-# Largest message either way. A window of 2 s at 22,050 Hz has 0.2 MB.
-MESSAGE_BYTES = 64 << 20
+# Largest request and response. A window of 2 s at 22,050 Hz has 0.2 MB.
+MAX_MESSAGE_BYTES = 64 << 20
 MAX_PEM_BYTES = 1 << 20
-API_KEY_HEADER = "x-api-key"
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSpec:
-    """Which model is asked: its newest version, unless a version or a label is named."""
+    """Model that requests are sent to.
+
+    Attributes:
+      name: the model's name at the server.
+      version: a version's number, or None.
+      label: a version's label, or None. Without either, the newest version is used.
+    """
 
     name: str
     version: int | None = None
@@ -29,11 +34,11 @@ class ModelSpec:
         if not self.name:
             raise SettingsError("the model's name is empty")
         if self.version is not None and self.label is not None:
-            raise SettingsError("a model's version and a version's label: give one of them")
+            raise SettingsError("both a version and a version label are given; give one of them")
 
     @property
     def shown(self) -> str:
-        """As messages name it."""
+        """Return the model for messages."""
         if self.version is not None:
             return f"version {self.version} of model {self.name!r}"
         if self.label is not None:
@@ -43,10 +48,13 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class Tls:
-    """An encrypted connection. The files are PEM.
+    """Settings of an encrypted connection. The files are PEM.
 
-    `ca_cert`: what the server's certificate must be signed by; None is the usual authorities.
-    `client_cert`, `client_key`: how the client shows who it is, where the server asks.
+    Attributes:
+      ca_cert: certificate of the authority that signed the server's; None for the system's
+        authorities.
+      client_cert: the client's certificate, if the server requires one.
+      client_key: private key of `client_cert`.
     """
 
     ca_cert: str | pathlib.Path | None = None
@@ -55,13 +63,13 @@ class Tls:
 
     def __post_init__(self) -> None:
         if (self.client_cert is None) != (self.client_key is None):
-            raise SettingsError("a client's certificate and its key go together: give both files")
+            raise SettingsError("a client certificate and its key belong together; give both files")
 
     def check(self) -> None:
-        """Reads every file once.
+        """Check that every file can be read.
 
         Raises:
-          SettingsError: one cannot be read, or holds no PEM.
+          SettingsError: a file cannot be read or is not PEM.
         """
         for path in (self.ca_cert, self.client_cert, self.client_key):
             if path is not None:
@@ -69,15 +77,20 @@ class Tls:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Answer:
-    """Outputs by name, and the version that answered where the protocol tells."""
+class Response:
+    """Response to a Predict request.
+
+    Attributes:
+      outputs: array by name.
+      version: the version that responded; None if the protocol does not tell (REST).
+    """
 
     outputs: Mapping[str, npt.NDArray[Any]]
     version: int | None
 
 
 class Transport(Protocol):
-    """Carries single attempts; whoever uses it retries. Several threads may share it."""
+    """Sender of single requests, without retries. Thread-safe."""
 
     def predict(
         self,
@@ -86,27 +99,42 @@ class Transport(Protocol):
         inputs: Mapping[str, npt.NDArray[Any]],
         outputs: Sequence[str],
         timeout_s: float,
-    ) -> Answer:
-        """Asks for the named outputs of a signature; raises CallFailed."""
+    ) -> Response:
+        """Run a signature.
+
+        Args:
+          spec: the model.
+          signature: the signature's name; "" for serving_default.
+          inputs: array by name.
+          outputs: names of the outputs to return.
+          timeout_s: time until the request fails, in seconds.
+
+        Raises:
+          CallFailed: the request failed.
+        """
 
     def states(self, name: str, timeout_s: float) -> list[tuple[int, str]]:
-        """(version, state) of what the server knows of a model; raises CallFailed."""
+        """Return the (version, state) pairs that the server reports for a model.
+
+        Raises:
+          CallFailed: the request failed.
+        """
 
     def close(self) -> None:
-        """Lets the connections go; what is being asked fails."""
+        """Close the connections; requests in progress fail."""
 
 
 def read_pem(path: str | pathlib.Path) -> bytes:
-    """A certificate or key.
+    """Read a file with a certificate or a key.
 
     Raises:
-      SettingsError: it cannot be read, or is none.
+      SettingsError: the file cannot be read or is not PEM.
     """
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_PEM_BYTES + 1)
     except OSError as error:
-        raise SettingsError(f"{path}: {error.strerror}; a PEM file is needed") from error
+        raise SettingsError(f"{path}: {error.strerror}; give a PEM file") from error
     if len(content) > MAX_PEM_BYTES or b"-----BEGIN " not in content:
-        raise SettingsError(f"{path}: not a PEM file (-----BEGIN ...)")
+        raise SettingsError(f"{path}: not a PEM file, which begins with -----BEGIN")
     return content

@@ -1,7 +1,7 @@
-"""What a model at a server says it is, held against what a model can be.
+"""Descriptions and outputs of models, checked before they are used.
 
-The other side may be any program: everything here is checked before it is used, so that a
-lie costs a message and nothing more.
+A server may be any program. Everything that it sends is checked here, so that wrong data causes
+an error message and nothing worse.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy.typing as npt
 from components.common.model_contract import GENRES, PROBABILITIES, QUERY
 from components.common.probabilities import are_probabilities
 
-# One question, whose text no model looks at.
+# Inputs of `describe`: one row, whose text no model reads.
 REQUEST: Mapping[str, npt.NDArray[Any]] = {QUERY: np.array([b""], object)}
 
-# Bounds of components.audio.params.AudioParams, and what no set of genres comes near.
+# Bounds of components.audio.params.AudioParams, and sizes far above any set of genres.
 _MIN_RATE_HZ, _MAX_RATE_HZ = 4000, 192_000
 _MIN_CLIP_SAMPLES, _MAX_CLIP_SECONDS = 64, 120
 _MAX_GENRES, _MAX_GENRE_BYTES = 1000, 1000
@@ -31,11 +31,15 @@ _DIGEST = re.compile(r"[0-9a-f]{16}", re.ASCII)
 
 @dataclasses.dataclass(frozen=True)
 class ModelDescription:
-    """A served model.
+    """Description of a model, by itself.
 
-    `version`: that answered, where the protocol tells (gRPC). `genres`: in label order.
-    `sample_rate_hz`, `clip_samples`: of one window. `audio_params`: hash of all audio
-    parameters. `model_card`: JSON values.
+    Attributes:
+      version: the version that responded; None if the protocol does not tell (REST).
+      genres: the genres in label order.
+      sample_rate_hz: sample rate of the audio that the model takes, in Hz.
+      clip_samples: length of one window in samples.
+      audio_params: hash of all audio parameters.
+      model_card: JSON values.
     """
 
     version: int | None
@@ -45,20 +49,21 @@ class ModelDescription:
     audio_params: str
     model_card: Mapping[str, Any]
 
-    def takes_the_same(self, other: ModelDescription) -> bool:
-        """Whether windows for one are windows for the other, and the answers have the same
-        meaning."""
+    def is_compatible_with(self, other: ModelDescription) -> bool:
+        """Return whether both models take the same windows and predict the same genres."""
         return self._contract() == other._contract()
 
     def _contract(self) -> tuple[object, ...]:
         return self.genres, self.sample_rate_hz, self.clip_samples, self.audio_params
 
 
-def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> ModelDescription:
-    """What the outputs of `describe` say, asked with REQUEST: one row.
+def parse_description(
+    outputs: Mapping[str, npt.NDArray[Any]], version: int | None
+) -> ModelDescription:
+    """Parse the outputs of the signature `describe` for REQUEST, which is one row.
 
     Raises:
-      ValueError: one is missing or cannot be; the message says which and why.
+      ValueError: an output is missing or invalid; the message says which and why.
     """
     rate_hz = _integer(outputs, "sample_rate_hz")
     clip_samples = _integer(outputs, "clip_samples")
@@ -66,7 +71,7 @@ def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> Model
         not _MIN_RATE_HZ <= rate_hz <= _MAX_RATE_HZ
         or not _MIN_CLIP_SAMPLES <= clip_samples <= _MAX_CLIP_SECONDS * rate_hz
     ):
-        raise ValueError(f"clip_samples is {clip_samples} at sample_rate_hz {rate_hz}")
+        raise ValueError(f"clip_samples {clip_samples} at sample_rate_hz {rate_hz} is out of range")
     digest = _text(outputs, "audio_params", 16)
     if not _DIGEST.fullmatch(digest):
         raise ValueError("audio_params is not a hash of 16 hex digits")
@@ -83,10 +88,18 @@ def parse(outputs: Mapping[str, npt.NDArray[Any]], version: int | None) -> Model
 def check_probabilities(
     outputs: Mapping[str, npt.NDArray[Any]], rows: int, genres: tuple[str, ...]
 ) -> npt.NDArray[np.float32]:
-    """The answer of serving_default, float32 `[rows, genres]`.
+    """Check the outputs of serving_default, and return the probabilities.
+
+    Args:
+      outputs: array by name, as a server sent them.
+      rows: the number of windows that were sent.
+      genres: the model's genres in label order.
+
+    Returns:
+      Probabilities, float32 `[rows, genres]`.
 
     Raises:
-      ValueError: it is not a row of probabilities for each window, or of other genres.
+      ValueError: there is not one row of probabilities per window, or the genres differ.
     """
     matrix, names = _output(outputs, PROBABILITIES), _output(outputs, GENRES)
     if matrix.dtype.kind not in "fi" or matrix.shape != (rows, len(genres)):
@@ -98,31 +111,31 @@ def check_probabilities(
         raise ValueError(f"genres are {names.dtype} {list(names.shape)}")
     expected = np.array([name.encode() for name in genres], object)
     if not (names == expected).all():
-        raise ValueError("its genres are not those that describe named")
+        raise ValueError("the genres differ from those of the signature describe")
     # Negated, so that NaN fails too.
     if not (matrix <= 1).all() or not are_probabilities(matrix).all():
-        raise ValueError("the numbers are no probabilities: each row must add up to 1")
+        raise ValueError("the numbers are not probabilities: each row must sum to 1")
     return matrix.astype(np.float32)
 
 
 def _output(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:
     if name not in outputs:
-        raise ValueError(f"no output {name!r}")
+        raise ValueError(f"there is no output {name!r}")
     return outputs[name]
 
 
 def _integer(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> int:
     value = _output(outputs, name)
     if value.shape != (1,) or value.dtype.kind != "i":
-        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not one whole number")
+        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not one integer")
     return int(value[0])
 
 
-def _text(outputs: Mapping[str, npt.NDArray[Any]], name: str, most_bytes: int) -> str:
+def _text(outputs: Mapping[str, npt.NDArray[Any]], name: str, max_bytes: int) -> str:
     value = _output(outputs, name)
     if value.shape != (1,) or value.dtype.kind != "O":
-        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not one text")
-    return _decoded(value[0], name, most_bytes)
+        raise ValueError(f"{name} is {value.dtype} {list(value.shape)}, not one string")
+    return _decoded(value[0], name, max_bytes)
 
 
 def _genres(outputs: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
@@ -146,9 +159,9 @@ def _card(outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Any]:
     return card
 
 
-def _decoded(value: object, name: str, most_bytes: int) -> str:
-    if not isinstance(value, bytes) or len(value) > most_bytes:
-        raise ValueError(f"{name} is not a text of at most {most_bytes} bytes")
+def _decoded(value: object, name: str, max_bytes: int) -> str:
+    if not isinstance(value, bytes) or len(value) > max_bytes:
+        raise ValueError(f"{name} is not a string of at most {max_bytes} bytes")
     try:
         return value.decode()
     except UnicodeDecodeError as error:

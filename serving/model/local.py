@@ -1,4 +1,4 @@
-"""Predictions by a model loaded into this process."""
+"""Model that is loaded into this process."""
 
 from __future__ import annotations
 
@@ -17,17 +17,26 @@ from serving.model.prediction import GenreModel
 
 
 class LocalModel(GenreModel):
-    """An exported model, loaded in this process. Takes seconds to make (TensorFlow)."""
+    """Exported model, loaded into this process. Loading takes seconds (TensorFlow).
+
+        model = LocalModel("genreflow-work/serving_models/genreflow")
+        print(model.predict_file("song.mp3").probabilities)
+
+    Attributes:
+      path: folder of the version that was loaded.
+      params: the model's audio parameters.
+    """
 
     def __init__(self, path: str | pathlib.Path, decoder: Decoder | None = None) -> None:
-        """Checks the model's files, then loads it.
+        """Check the model's files, then load it.
 
         Args:
-          path: one version's folder, or the folder of versions (the highest is taken).
-          decoder: reads the audio files; None is one in this process.
+          path: folder of one version, or of versions; of these the highest is loaded.
+          decoder: reads the audio files; None for one in this process.
 
         Raises:
-          ModelFolderError: not a model, half copied, not as it says it is, or unsafe.
+          ModelFolderError: the folder holds no model, or one that is incomplete, unsafe, or
+            does not match its own description.
         """
         super().__init__(decoder)
         self.path = model_files.resolve_version(path)
@@ -42,31 +51,36 @@ class LocalModel(GenreModel):
         self._check_description(assets)
 
     def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """float32 `[windows, clip_samples]` to probabilities float32 `[windows, genres]`."""
+        """Predict the genres of windows; see GenreModel."""
         import tensorflow as tf  # seconds to import
 
-        answers = [np.zeros((0, len(self.genres)), np.float32)]
+        parts = [np.zeros((0, len(self.genres)), np.float32)]
         for start in range(0, len(windows), self.windows_per_call):
             batch = tf.constant(windows[start : start + self.windows_per_call])
-            answers.append(self._signature(**{WAVEFORM: batch})[PROBABILITIES].numpy())
-        return np.concatenate(answers)
+            parts.append(self._signature(**{WAVEFORM: batch})[PROBABILITIES].numpy())
+        return np.concatenate(parts)
 
     def _check_description(self, assets: model_files.ModelAssets) -> None:
-        """The graph's own description against the files beside it."""
+        """Check that the graph's own description matches the asset files."""
         import tensorflow as tf  # seconds to import
 
         try:
-            answer = self._model.signatures[DESCRIBE](
+            result = self._model.signatures[DESCRIBE](
                 **{name: tf.constant(values) for name, values in description.REQUEST.items()}
             )
-            outputs = {name: np.asarray(value.numpy()) for name, value in answer.items()}
-            said = description.parse(outputs, None)
+            outputs = {name: np.asarray(value.numpy()) for name, value in result.items()}
+            described = description.parse_description(outputs, None)
         except (KeyError, AttributeError, TypeError, ValueError, tf.errors.OpError) as error:
             raise ModelFolderError(
-                f"{self.path}: its describe signature is not that of a genreflow model "
+                f"{self.path}: not a genreflow model: its signature describe is missing or invalid "
                 f"({error}); export the model again"
             ) from error
-        graph = (said.genres, said.sample_rate_hz, said.clip_samples, said.audio_params)
+        graph = (
+            described.genres,
+            described.sample_rate_hz,
+            described.clip_samples,
+            described.audio_params,
+        )
         files = (
             assets.genres,
             assets.params.sample_rate_hz,
@@ -75,16 +89,16 @@ class LocalModel(GenreModel):
         )
         if graph != files:
             raise ModelFolderError(
-                f"{self.path}: its assets belong to another model: they say {files}, "
-                f"the model itself {graph}; copy or export it again"
+                f"{self.path}: the assets belong to another model: they describe {files}, but the "
+                f"graph describes {graph}; copy or export the model again"
             )
 
 
 def _load(version: pathlib.Path) -> tuple[Any, Any]:
-    """(the loaded object, which must be kept alive, its serving_default signature)."""
+    """Return the loaded object, which must be kept alive, and its signature serving_default."""
     import tensorflow as tf  # seconds to import
 
-    # What TensorFlow raises for a damaged file depends on where in it the damage is.
+    # The exception depends on where in the file the damage is.
     damage = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
     try:
         model = tf.saved_model.load(str(version))
@@ -96,7 +110,7 @@ def _load(version: pathlib.Path) -> tuple[Any, Any]:
     arguments = signature.structured_input_signature[1] if signature else {}
     if WAVEFORM not in arguments or PROBABILITIES not in signature.structured_outputs:
         raise ModelFolderError(
-            f"{version}: no signature serving_default from waveform to probabilities; "
-            "this is not a genreflow model"
+            f"{version}: not a genreflow model: it has no signature serving_default from waveform "
+            "to probabilities; give the folder of a model that genreflow exported"
         )
     return model, signature

@@ -1,7 +1,7 @@
-"""A served model's files: which version, what its assets say, and whether it is safe to load.
+"""Files of an exported model: versions, assets, and a check that the model is safe to load.
 
-Everything here happens before TensorFlow loads the model. A SavedModel is a program: its
-graph can read and write files, so what may run is listed, and the rest is refused.
+Everything here happens before TensorFlow loads the model. A SavedModel is a program whose graph
+can read and write files. So the operations that may run are listed, and others are refused.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ import json
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from components.audio.params import AudioParams
 from components.common.model_contract import (
     ASSETS_FOLDER,
     AUDIO_PARAMS_JSON,
@@ -22,18 +21,21 @@ from components.common.model_contract import (
     SAVED_MODEL,
 )
 
+if TYPE_CHECKING:
+    from components.audio.params import AudioParams
+
 VARIABLES_INDEX = "variables/variables.index"
 
-# TensorFlow Serving's own rule: a version is a folder named by a 64-bit number.
+# By TensorFlow Serving's own rule, a version is a folder named by a 64-bit number.
 VERSION_NAME = re.compile(r"[0-9]{1,18}", re.ASCII)
 
-# Far above what is written (about 1 MB of graph, kilobytes of assets), and small enough
-# that a wrong file cannot exhaust memory.
+# Far above the sizes that are written (about 1 MB of graph, kilobytes of assets), and small
+# enough that a wrong file cannot exhaust memory.
 MAX_GRAPH_BYTES = 256 << 20
 MAX_ASSET_BYTES = 1 << 20
 
-# What the front end and the networks need, forward passes of Keras's common layers
-# included. None of these reads a file, opens a connection, runs Python or loads code.
+# Operations of the front end, the networks and Keras's common layers (forward passes only).
+# None of these reads a file, opens a connection, runs Python or loads code.
 _COMPUTING = """
     Abs AddN AddV2 All Any ArgMax Assert AssignVariableOp AvgPool AvgPool3D BatchMatMulV2
     BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue ComplexAbs ConcatV2 Const
@@ -53,20 +55,27 @@ _COMPUTING = """
     ZerosLike
 """
 COMPUTING_OPERATIONS = frozenset(_COMPUTING.split())
-# These write and read checkpoints. Every SavedModel has them, in two functions that only
-# its saver calls; anywhere else they are refused.
+# Operations that write and read checkpoints. Every SavedModel has them, in two functions that
+# only its saver calls; anywhere else they are refused.
 SAVER_OPERATIONS = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename"})
-# Python objects that loading revives. Others name classes registered by imported libraries.
+# Python objects that loading restores. Others name classes registered by imported libraries.
 OBJECT_KINDS = frozenset({"_generic_user_object", "signature_map", "trackable_list_wrapper"})
 
 
 class ModelFolderError(ValueError):
-    """The folder is not a model that can be served; the message says why and what to do."""
+    """Error for a folder that holds no usable model; the message says why and what to do."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelAssets:
-    """What a model's assets say. `genres` in label order; `model_card` is JSON."""
+    """Content of a model's assets.
+
+    Attributes:
+      genres: the genres in label order.
+      params: the audio parameters.
+      params_digest: their hash, as the file states it.
+      model_card: JSON values.
+    """
 
     genres: tuple[str, ...]
     params: AudioParams
@@ -75,15 +84,15 @@ class ModelAssets:
 
 
 def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
-    """The SavedModel's folder: `model_dir` itself, or its highest complete version.
+    """Return the SavedModel's folder: `model_dir` itself, or its highest complete version.
 
     Args:
-      model_dir: one version (it holds saved_model.pb), or a folder of versions named
-        by numbers. A version that is still being copied is passed over.
+      model_dir: one version (it holds saved_model.pb), or a folder of versions named by
+        numbers. Versions that are still being copied are skipped.
 
     Raises:
-      ModelFolderError: no such folder, no complete version in it, or a symbolic link
-        that leads out of it.
+      ModelFolderError: the folder does not exist, has no complete version, or holds a symbolic
+        link that leads out of it.
     """
     given = pathlib.Path(model_dir)
     if not given.is_dir():
@@ -93,9 +102,11 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
         )
     root = given.resolve()
     if (root / SAVED_MODEL).is_file() or (root / "variables").is_dir():
-        lacking = _lacking(root)
-        if lacking:
-            raise ModelFolderError(f"{given}: half a model: {lacking} is missing; copy it again")
+        missing = _missing(root)
+        if missing:
+            raise ModelFolderError(
+                f"{given}: incomplete model: {missing} is missing; copy the model again"
+            )
         _refuse_links_out(root, root, given)
         return root
     names = [
@@ -105,51 +116,50 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
     ]
     if not names:
         raise ModelFolderError(
-            f"{given}: no model in it: neither {SAVED_MODEL} nor a version folder such as 1/"
+            f"{given}: contains no model: neither {SAVED_MODEL} nor a version folder such as 1/"
         )
     for name in sorted(names, key=lambda name: (int(name), name), reverse=True):
-        if _lacking(root / name) is None:
+        if _missing(root / name) is None:
             _refuse_links_out(root / name, root, given)
             return (root / name).resolve()
     verb = "is" if len(names) == 1 else "are"
     raise ModelFolderError(
-        f"{given}: no complete version: {', '.join(sorted(names))} {verb} half copied or empty "
-        f"({SAVED_MODEL} or {VARIABLES_INDEX} is missing); wait for the copy, or copy again"
+        f"{given}: no complete version: {', '.join(sorted(names))} {verb} incomplete or empty "
+        f"({SAVED_MODEL} or {VARIABLES_INDEX} is missing); wait until it is copied, or copy it "
+        "again"
     )
 
 
 def read_assets(version: pathlib.Path) -> ModelAssets:
-    """Reads and checks genres.json, audio_params.json and model_card.json.
+    """Read and check genres.json, audio_params.json and model_card.json.
 
     Raises:
-      ModelFolderError: one is missing, too large, not JSON, or does not hold what it must.
+      ModelFolderError: a file is missing, too large, not JSON, or has invalid content.
     """
     genres = _read_json(version, GENRES_JSON)
-    named = isinstance(genres, list) and all(isinstance(name, str) and name for name in genres)
-    if not named or not genres or len(set(genres)) != len(genres):
-        raise _bad_asset(version, GENRES_JSON, "a list of distinct names is needed")
+    are_names = isinstance(genres, list) and all(isinstance(name, str) and name for name in genres)
+    if not are_names or not genres or len(set(genres)) != len(genres):
+        raise _bad_asset(version, GENRES_JSON, "must be a list of distinct names")
     audio = _read_json(version, AUDIO_PARAMS_JSON)
     if not isinstance(audio, dict) or not isinstance(audio.get("digest"), str):
-        raise _bad_asset(version, AUDIO_PARAMS_JSON, "an object with digest and params is needed")
+        raise _bad_asset(version, AUDIO_PARAMS_JSON, "must be an object with digest and params")
     card = _read_json(version, MODEL_CARD_JSON)
     if not isinstance(card, dict):
-        raise _bad_asset(version, MODEL_CARD_JSON, "an object is needed")
+        raise _bad_asset(version, MODEL_CARD_JSON, "must be an object")
     params = _audio_params(version, audio.get("params"))
     return ModelAssets(tuple(genres), params, audio["digest"], card)
 
 
 def check_graph(version: pathlib.Path) -> None:
-    """Refuses a SavedModel that could do more than compute, without loading it.
+    """Check, without loading a SavedModel, that it can only compute.
 
     Raises:
-      ModelFolderError: `saved_model.pb` is not a SavedModel, or its graph holds an
-        operation or object that is not on this module's lists.
+      ModelFolderError: `saved_model.pb` is not a SavedModel, or its graph has an operation or
+        object that is not on this module's lists.
     """
     from google.protobuf.message import DecodeError
 
-    from serving.protocol.protos import (
-        saved_model_pb2,  # a tenth of a second, and the CLI imports this
-    )
+    from serving.protocol.protos import saved_model_pb2  # a tenth of a second
 
     saved = saved_model_pb2.SavedModel()
     try:
@@ -159,18 +169,18 @@ def check_graph(version: pathlib.Path) -> None:
             f"{version / SAVED_MODEL}: not a SavedModel; copy it again"
         ) from error
     if not saved.meta_graphs:
-        raise ModelFolderError(f"{version / SAVED_MODEL}: holds no graph; copy it again")
+        raise ModelFolderError(f"{version / SAVED_MODEL}: contains no graph; copy it again")
     for meta_graph in saved.meta_graphs:
         refused = sorted(set(_refused(meta_graph)))
         if refused:
             raise ModelFolderError(
-                f"{version / SAVED_MODEL}: refused, because its graph holds {', '.join(refused)}, "
-                "which no model of genreflow uses: loading it could touch files or run code"
+                f"{version / SAVED_MODEL}: refused, because its graph has {', '.join(refused)}, "
+                "which no genreflow model uses: loading it could access files or run code"
             )
 
 
 def _refused(meta_graph: Any) -> Iterator[str]:
-    """Names of what `meta_graph` holds and must not."""
+    """Yield the parts of `meta_graph` that are not allowed."""
     graph, saver = meta_graph.graph_def, meta_graph.saver_def
     saver_nodes = {saver.save_tensor_name.split(":")[0], saver.restore_op_name}
     saver_functions = {
@@ -205,8 +215,8 @@ def _functions_named_by(node: Any) -> Iterator[str]:
                 yield function.name
 
 
-def _lacking(version: pathlib.Path) -> str | None:
-    """The first file that a complete SavedModel would have, or None."""
+def _missing(version: pathlib.Path) -> str | None:
+    """Return the first file that a SavedModel needs and this one lacks, or None."""
     for name in (SAVED_MODEL, VARIABLES_INDEX):
         if not (version / name).is_file():
             return name
@@ -218,18 +228,20 @@ def _refuse_links_out(version: pathlib.Path, root: pathlib.Path, given: pathlib.
         if path.is_symlink() and not path.resolve().is_relative_to(root):
             raise ModelFolderError(
                 f"{given}: {path.relative_to(root)} is a link that leads out of the folder; "
-                "put the files themselves there"
+                "replace it with the files themselves"
             )
 
 
-def _read_limited(path: pathlib.Path, most_bytes: int) -> bytes:
+def _read_limited(path: pathlib.Path, max_bytes: int) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(most_bytes + 1)
+            content = file.read(max_bytes + 1)
     except OSError as error:
         raise ModelFolderError(f"{path}: {error.strerror}; copy the model again") from error
-    if len(content) > most_bytes:
-        raise ModelFolderError(f"{path}: more than {most_bytes} bytes; not a file of a model")
+    if len(content) > max_bytes:
+        raise ModelFolderError(
+            f"{path}: larger than {max_bytes} bytes, so it is no file of a model"
+        )
     return content
 
 
@@ -242,7 +254,9 @@ def _read_json(version: pathlib.Path, name: str) -> Any:
 
 
 def _audio_params(version: pathlib.Path, values: object) -> AudioParams:
-    import pydantic  # half a second, and the CLI imports this module
+    import pydantic  # half a second
+
+    from components.audio.params import AudioParams
 
     try:
         if not isinstance(values, dict):

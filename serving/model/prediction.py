@@ -1,9 +1,10 @@
-"""What a model says about a recording, wherever the model runs."""
+"""Predictions for recordings, whether the model runs in this process or at a server."""
 
 from __future__ import annotations
 
 import abc
 import dataclasses
+import itertools
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -15,24 +16,47 @@ from components.audio.clips import cut, too_short
 from components.audio.decoding.decode import DecodeError, check_finite, resample, to_mono
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 
-# Windows that go to the model at once, so that a long file needs no more memory; fewer where
-# clips are very long, for the sake of a message's size (16 MiB).
-WINDOWS_PER_CALL = 16
-SAMPLES_PER_CALL = 4 << 20
+# Windows in one call of the model, so that a long file needs no more memory than a short one.
+# Very long clips make it fewer, so that a message stays below 16 MiB.
+MAX_WINDOWS_PER_CALL = 16
+MAX_SAMPLES_PER_CALL = 4 << 20
 
-# Called with seconds of the recording done so far, and its length as its header has it.
+# Called with the seconds processed so far, and the recording's length by its header, in seconds.
 Progress = Callable[[float, float], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class TimelineSegment:
+    """Consecutive windows with the same most probable genre.
+
+    Attributes:
+      start_s: start of the segment in seconds.
+      end_s: end of the segment in seconds.
+      genre: the most probable genre of every window.
+      probability: mean probability of that genre over the windows.
+    """
+
+    start_s: float
+    end_s: float
+    genre: str
+    probability: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a model says about one recording.
+    """Prediction for one recording.
 
-    `path`: the file, "" for samples. `seconds`: length of the whole recording.
-    `windows`: how many clips were cut from it, one after the other, of `clip_seconds` each; a
-    shorter tail is not looked at. `genres`: in label order. `probabilities`: genre to mean
-    over the windows, most probable first, equal ones in label order.
-    `window_probabilities`: float32 `[windows, genres]`, in time and label order.
+    The recording is cut into consecutive windows of one clip each; a shorter tail is dropped.
+
+    Attributes:
+      path: the file; "" for samples in memory.
+      seconds: length of the whole recording in seconds.
+      windows: number of windows.
+      clip_seconds: length of a window in seconds.
+      genres: the genres in label order.
+      probabilities: mean over the windows by genre, the most probable first; genres with equal
+        means are in label order.
+      window_probabilities: float32 `[windows, genres]`, in order of time and label.
     """
 
     path: str
@@ -43,17 +67,37 @@ class Prediction:
     probabilities: dict[str, float]
     window_probabilities: npt.NDArray[np.float32]
 
+    def timeline(self) -> list[TimelineSegment]:
+        """Return the genre over time, with consecutive windows of the same genre joined.
+
+        If genres are equally probable in a window, the first in label order counts.
+        """
+        matrix, clip_s = self.window_probabilities, self.clip_seconds
+        labels = matrix.argmax(axis=1)
+        segments = []
+        for label, group in itertools.groupby(range(len(matrix)), labels.__getitem__):
+            windows = list(group)
+            segments.append(
+                TimelineSegment(
+                    start_s=windows[0] * clip_s,
+                    end_s=(windows[-1] + 1) * clip_s,
+                    genre=self.genres[label],
+                    probability=float(matrix[windows, label].mean(dtype=float)),
+                )
+            )
+        return segments
+
 
 class GenreModel(abc.ABC):
-    """A model that is asked for genres: one in this process, or one at a server.
+    """Base class of models that predict genres: `LocalModel` and `GenreClient`.
 
-    Several threads may ask it, each with a decoder of its own.
+    Several threads may share a model, if each passes a decoder of its own to `predict_file`.
 
     Attributes:
-      genres: in label order.
-      sample_rate_hz: of the mono audio that it takes.
-      clip_samples: length of one window at that rate.
-      model_card: what is known of how it was made; JSON values.
+      genres: the genres in label order.
+      sample_rate_hz: sample rate of the mono audio that the model takes, in Hz.
+      clip_samples: length of one window, in samples at that rate.
+      model_card: description of how the model was made; JSON values.
     """
 
     genres: tuple[str, ...]
@@ -62,20 +106,31 @@ class GenreModel(abc.ABC):
     model_card: Mapping[str, Any]
 
     def __init__(self, decoder: Decoder | None = None) -> None:
-        """`decoder` reads the audio files; None is one in this process."""
+        """Initialize the model.
+
+        Args:
+          decoder: reads the audio files; None for one in this process.
+        """
         self._decoder = decoder or InProcessDecoder()
 
     @abc.abstractmethod
     def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """float32 `[windows, clip_samples]` to probabilities float32 `[windows, genres]`."""
+        """Predict the genres of windows.
 
-    def close(self) -> None:  # noqa: B027  one in this process holds nothing
-        """Lets go of what the model holds; what is being asked may fail."""
+        Args:
+          windows: mono audio, full scale 1.0, float32 `[windows, clip_samples]`.
+
+        Returns:
+          Probabilities, float32 `[windows, genres]`; each row sums to 1.
+        """
+
+    def close(self) -> None:  # noqa: B027  a local model holds nothing
+        """Release connections; predictions in progress may fail."""
 
     @property
     def windows_per_call(self) -> int:
-        """How many windows go to the model at once."""
-        return max(1, min(WINDOWS_PER_CALL, SAMPLES_PER_CALL // self.clip_samples))
+        """Return the number of windows in one call of the model."""
+        return max(1, min(MAX_WINDOWS_PER_CALL, MAX_SAMPLES_PER_CALL // self.clip_samples))
 
     def predict_file(
         self,
@@ -84,19 +139,18 @@ class GenreModel(abc.ABC):
         decoder: Decoder | None = None,
         on_progress: Progress | None = None,
     ) -> Prediction:
-        """Decodes a file (mp3, wav, au, flac, ogg), cuts it into clips and asks the model.
+        """Predict the genres of an audio file (mp3, wav, au, flac, ogg).
 
-        The file is read and asked about part by part: memory does not grow with its length,
-        but for the answers themselves.
+        The file is read part by part, so that memory does not grow with its length, except for
+        the probabilities of each window.
 
         Args:
           path: the audio file.
-          decoder: reads this file instead of the model's own.
-          on_progress: called as the file is worked through.
+          decoder: reads this file in place of the model's own decoder.
+          on_progress: called after each part.
 
         Raises:
-          DecodeError: the file is not audio that can be used, or is shorter than one clip
-            ("too_short").
+          DecodeError: the file is not usable audio, or is shorter than one clip ("too_short").
         """
         matrices = []
         samples, seconds = 0, 0.0
@@ -115,25 +169,27 @@ class GenreModel(abc.ABC):
     def predict_waveform(
         self, samples: npt.NDArray[np.floating[Any]], sample_rate_hz: int
     ) -> Prediction:
-        """The same for samples in memory.
+        """Predict the genres of audio in memory.
 
         Args:
-          samples: `[samples]` or `[samples, channels]`, full scale 1.0.
-          sample_rate_hz: theirs; they are resampled to the model's.
+          samples: floats, full scale 1.0, `[samples]` or `[samples, channels]`. Channels are
+            averaged.
+          sample_rate_hz: their sample rate in Hz; they are resampled to the model's.
 
         Raises:
-          DecodeError: they are shorter than one clip ("too_short"), or not finite or far
+          DecodeError: the samples are shorter than one clip ("too_short"), not finite or far
             beyond full scale ("not_finite").
-          ValueError: another shape, or not of floats (integers would be far beyond full scale).
+          ValueError: the array has another shape or is not of floats, or the rate is not
+            positive.
         """
         given = np.asarray(samples)
         if given.dtype.kind != "f" or given.ndim not in (1, 2) or 0 in given.shape[1:]:
             raise ValueError(
-                f"{given.dtype} {list(given.shape)}: samples must be floats within [-1, 1], "
-                "[samples] or [samples, channels]"
+                f"samples are {given.dtype} {list(given.shape)}; they must be floats within "
+                "[-1, 1], of shape [samples] or [samples, channels]"
             )
         if sample_rate_hz <= 0:
-            raise ValueError(f"a sample rate of {sample_rate_hz} Hz")
+            raise ValueError(f"the sample rate is {sample_rate_hz} Hz; it must be positive")
         mono = to_mono(given.reshape(len(given), -1).astype(np.float32))
         check_finite(mono)
         at_rate = resample(mono, sample_rate_hz, self.sample_rate_hz)

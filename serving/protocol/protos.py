@@ -1,13 +1,13 @@
-"""TensorFlow Serving's protobuf modules and gRPC stubs, without TensorFlow's own start.
+"""TensorFlow Serving's protobuf modules and gRPC stubs, without importing TensorFlow.
 
-`tensorflow_serving.apis` imports `tensorflow.core.framework.tensor_pb2` and its like: plain
-generated files, but their package is TensorFlow, which takes ten seconds to import and most
-of a gigabyte. A client needs none of it. So while they are imported here, an empty package
-stands in whose path is TensorFlow's folder; afterwards it is taken away again, and whoever
-imports TensorFlow later gets the real one, which finds these modules loaded.
+`tensorflow_serving.apis` imports `tensorflow.core.framework.tensor_pb2` and similar modules.
+They are plain generated files, but importing their package, TensorFlow, takes ten seconds and
+most of a gigabyte, which a client does not need. So during the imports below, an empty package
+with TensorFlow's path stands in for it. The stand-in is removed afterwards: a later import of
+TensorFlow gets the real package, which finds these modules loaded.
 
-Import the protobuf modules from here, not from `tensorflow_serving`, wherever TensorFlow may
-not have been imported.
+Import the protobuf modules from here, not from `tensorflow_serving`, wherever TensorFlow may not
+have been imported.
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ import types
 
 
 def _stand_in() -> types.ModuleType | None:
-    """An empty `tensorflow` package, or None where the real one is loaded already."""
+    """Return an empty `tensorflow` package, or None if the real one is already loaded."""
     if "tensorflow" in sys.modules:
         return None
     spec = importlib.util.find_spec("tensorflow")
     if spec is None or spec.submodule_search_locations is None:
-        raise ModuleNotFoundError("tensorflow is not installed; its protobuf modules are needed")
+        raise ModuleNotFoundError(
+            "tensorflow is not installed, but its protobuf modules are needed; install it"
+        )
     package = types.ModuleType("tensorflow")
     package.__path__ = list(spec.submodule_search_locations)
     package.__spec__ = spec

@@ -1,10 +1,10 @@
 """TensorFlow Serving's protos as a file for clients in other languages.
 
-tensorflow-serving-api ships Python modules alone, no .proto files, and TensorFlow Serving does
-not describe itself (it has no gRPC reflection). The descriptors inside the modules are all
-that a client needs, though: as a FileDescriptorSet, `grpcurl -protoset` and grpc-js
-(`loadFileDescriptorSet` of @grpc/proto-loader) read them, and `protoc --descriptor_set_in`
-generates code from them.
+The package tensorflow-serving-api contains only Python modules, no .proto files, and TensorFlow
+Serving has no gRPC reflection. But the descriptors inside the modules are all that a client
+needs. As a FileDescriptorSet they can be read by `grpcurl -protoset` and grpc-js
+(`loadFileDescriptorSet` of @grpc/proto-loader), and `protoc --descriptor_set_in` generates code
+from them.
 
     python -m serving.protocol.protoset genreflow.protoset
     grpcurl -plaintext -protoset genreflow.protoset -d '{"model_spec": {"name": "genreflow"}}' \\
@@ -23,14 +23,14 @@ from google.protobuf import descriptor_pb2
 
 from serving.protocol import protos
 
-# The files that declare the two services. What GetModelMetadata's `Any` holds and what an
-# example is are imported by them, too.
+# The files that declare the two services. They also import the types of examples and of
+# GetModelMetadata's `Any`.
 SERVICES = (protos.prediction_service_pb2, protos.model_service_pb2)
 USAGE = "usage: python -m serving.protocol.protoset FILE"
 
 
 def file_descriptor_set() -> Any:
-    """Both services and whatever they import: a FileDescriptorSet, imports first."""
+    """Return a FileDescriptorSet of both services and all their imports, imports first."""
     found: dict[str, Any] = {}
 
     def add(file: Any) -> None:
@@ -52,7 +52,7 @@ def file_descriptor_set() -> Any:
 
 
 def _name_in_json(message: Any) -> None:
-    """Adds the fields' names in JSON (modelSpec), as protoc does and Python's modules do not."""
+    """Add the fields' names in JSON (modelSpec), which protoc adds and Python's modules lack."""
     for field in message.field:
         first, *more = field.name.split("_")
         field.json_name = first + "".join(part[:1].upper() + part[1:] for part in more)
@@ -61,10 +61,10 @@ def _name_in_json(message: Any) -> None:
 
 
 def write(path: pathlib.Path) -> None:
-    """Writes the set, so that the file is there whole or not at all.
+    """Write the set under a temporary name, then rename it.
 
     Raises:
-      OSError: it cannot be written.
+      OSError: the file cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -75,7 +75,7 @@ def write(path: pathlib.Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The command; returns its exit status."""
+    """Run the command, and return its exit status."""
     path = pathlib.Path(arguments[0] if len(arguments) == 1 else "")
     if not path.name or path.name.startswith("-"):
         print(USAGE, file=sys.stderr)
@@ -83,9 +83,9 @@ def main(arguments: Sequence[str]) -> int:
     try:
         write(path)
     except OSError as error:
-        print(f"{path}: cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"{path}: cannot be written: {error.strerror}; give another FILE", file=sys.stderr)
         return 2
-    print(f"wrote {path}: PredictionService, ModelService and what they import")
+    print(f"wrote {path}: PredictionService, ModelService and their imports")
     return 0
 
 

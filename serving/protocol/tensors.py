@@ -1,8 +1,8 @@
-"""NumPy arrays as TensorProtos and back, without TensorFlow.
+"""Conversion between NumPy arrays and TensorProtos, without TensorFlow.
 
-The layout is that of `tensorflow/core/framework/tensor.proto`: either `tensor_content`
-(little-endian bytes, row by row), or a typed list of values, of which the last is repeated
-until the shape is full.
+`tensorflow/core/framework/tensor.proto` defines the layout. Values are either `tensor_content`
+(little-endian bytes, row by row) or a typed list, whose last value is repeated until the shape
+is full.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from serving.protocol.protos import tensor_pb2, types_pb2
 
-# Enum value to (dtype, the field of typed values). Strings are handled apart; the other
-# types of TensorFlow are none that a model of ours takes or returns.
+# For each enum value, the dtype and the field of typed values. Strings are handled separately.
+# Genreflow's models use none of TensorFlow's other types.
 _NUMBERS: dict[int, tuple[Any, str]] = {
     types_pb2.DT_FLOAT: (np.float32, "float_val"),
     types_pb2.DT_DOUBLE: (np.float64, "double_val"),
@@ -29,26 +29,26 @@ _NUMBERS: dict[int, tuple[Any, str]] = {
 }
 _ENUMS = {np.dtype(dtype): enum for enum, (dtype, _) in _NUMBERS.items()}
 
-# A shape of a few bytes may ask for any amount of memory.
+# A shape of a few bytes can claim any amount of memory.
 MAX_TENSOR_BYTES = 1 << 30
 # NumPy's own limit.
 MAX_DIMENSIONS = 32
 
 
 class TensorError(ValueError):
-    """The proto is no tensor, or one that is not taken; the message says why."""
+    """Error for a tensor that is invalid or not supported; the message says why."""
 
 
 def to_proto(array: npt.ArrayLike, *, typed: bool = False) -> Any:
-    """A TensorProto.
+    """Convert an array to a TensorProto.
 
     Args:
       array: numbers, or bytes and text as an object array (text is encoded as UTF-8).
-      typed: fill the typed list, which JSON and people can read, as TensorFlow Serving does in
-        its answers; else `tensor_content`, a copy of the bytes. Strings are always listed.
+      typed: fill the typed list, which is readable in JSON, as TensorFlow Serving does in its
+        responses; otherwise `tensor_content`, a copy of the bytes. Strings are always listed.
 
     Raises:
-      TensorError: an element type that is not taken.
+      TensorError: the element type is not supported.
     """
     values = np.asarray(array)
     proto = tensor_pb2.TensorProto()
@@ -60,7 +60,7 @@ def to_proto(array: npt.ArrayLike, *, typed: bool = False) -> Any:
         return proto
     enum = _ENUMS.get(values.dtype)
     if enum is None:
-        raise TensorError(f"elements of type {values.dtype} are not sent")
+        raise TensorError(f"elements of type {values.dtype} are not supported")
     proto.dtype = enum
     if typed:
         getattr(proto, _NUMBERS[enum][1]).extend(values.ravel().tolist())
@@ -70,12 +70,19 @@ def to_proto(array: npt.ArrayLike, *, typed: bool = False) -> Any:
     return proto
 
 
-def to_array(proto: Any, largest_bytes: int = MAX_TENSOR_BYTES) -> npt.NDArray[Any]:
-    """The array of a TensorProto: bytes as objects, numbers read-only where no copy is needed.
+def to_array(proto: Any, max_bytes: int = MAX_TENSOR_BYTES) -> npt.NDArray[Any]:
+    """Convert a TensorProto to an array.
+
+    Args:
+      proto: the TensorProto.
+      max_bytes: size limit of the array.
+
+    Returns:
+      The array; strings are bytes objects. It is read-only where no copy is needed.
 
     Raises:
-      TensorError: unknown rank, a negative or too large size, a type that is not taken, or
-        not as many values as the shape needs.
+      TensorError: the rank is unknown, a size is negative or too large, the type is not
+        supported, or the number of values does not match the shape.
     """
     if proto.tensor_shape.unknown_rank:
         raise TensorError("its shape has no known rank")
@@ -84,21 +91,21 @@ def to_array(proto: Any, largest_bytes: int = MAX_TENSOR_BYTES) -> npt.NDArray[A
         raise TensorError(f"its shape {list(shape)} has a negative size")
     if len(shape) > MAX_DIMENSIONS:
         raise TensorError(
-            f"its shape has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are taken"
+            f"its shape has {len(shape)} dimensions; at most {MAX_DIMENSIONS} are allowed"
         )
     total = math.prod(shape)
-    # NumPy multiplies the other sizes also where one is 0, and they may be any.
+    # Even if one size is 0, NumPy multiplies the others, and they may be huge.
     span = math.prod(size for size in shape if size)
     if proto.dtype == types_pb2.DT_STRING:
-        _check_size(span * np.dtype(object).itemsize, shape, largest_bytes)
+        _check_size(span * np.dtype(object).itemsize, shape, max_bytes)
         return _filled(list(proto.string_val), shape, total, np.dtype(object))
     if proto.dtype not in _NUMBERS:
         known = proto.dtype in types_pb2.DataType.values()
         name = types_pb2.DataType.Name(proto.dtype) if known else str(proto.dtype)
-        raise TensorError(f"its element type {name} is not taken")
+        raise TensorError(f"its element type {name} is not supported")
     number, field = _NUMBERS[proto.dtype]
     dtype = np.dtype(number)
-    _check_size(span * dtype.itemsize, shape, largest_bytes)
+    _check_size(span * dtype.itemsize, shape, max_bytes)
     if proto.tensor_content:
         if len(proto.tensor_content) != total * dtype.itemsize:
             raise TensorError(
@@ -111,7 +118,7 @@ def to_array(proto: Any, largest_bytes: int = MAX_TENSOR_BYTES) -> npt.NDArray[A
 
 
 def dtype_name(enum: int) -> str:
-    """A type as TensorFlow's messages write it: float, string, int64; its number if unknown."""
+    """Return a type as TensorFlow's messages write it, such as "float"; its number if unknown."""
     if enum not in types_pb2.DataType.values():
         return str(enum)
     return str(types_pb2.DataType.Name(enum)).removeprefix("DT_").lower()
@@ -131,10 +138,10 @@ def _filled(values: Any, shape: tuple[int, ...], total: int, dtype: Any) -> npt.
     return array.reshape(shape)
 
 
-def _check_size(needed: int, shape: tuple[int, ...], largest_bytes: int) -> None:
-    if needed > largest_bytes:
+def _check_size(needed: int, shape: tuple[int, ...], max_bytes: int) -> None:
+    if needed > max_bytes:
         raise TensorError(
-            f"its shape {list(shape)} needs {needed} bytes; at most {largest_bytes} are taken"
+            f"its shape {list(shape)} needs {needed} bytes; at most {max_bytes} are allowed"
         )
 
 
@@ -143,4 +150,4 @@ def _as_bytes(value: object) -> bytes:
         return value.encode()
     if isinstance(value, bytes):
         return value
-    raise TensorError(f"an element of type {type(value).__name__} is not sent")
+    raise TensorError(f"an element of type {type(value).__name__} is not supported")

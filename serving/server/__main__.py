@@ -8,15 +8,16 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from components.common.escape import printable
 from components.common.parent import exit_at_end_of_input
 from serving.model.model_files import ModelFolderError
-from serving.server.config.options import OptionError, ServeOptions
+from serving.server.config.options import OptionError, ServeOptions, flag, info
 
 EXIT_USAGE = 2
 
 
 def parse(arguments: Sequence[str]) -> ServeOptions:
-    """The options; argparse ends the process with 2 where one is unknown.
+    """Parse the command line. argparse exits with 2 if an option is unknown.
 
     Raises:
       OptionError: a value cannot be used.
@@ -28,43 +29,41 @@ def parse(arguments: Sequence[str]) -> ServeOptions:
     )
     for field in dataclasses.fields(ServeOptions):
         default: Any = field.default
-        kind: dict[str, Any] = {"type": type(default)}
+        kind: dict[str, Any] = {"type": type(default), "metavar": info(field).metavar or None}
         if str(field.type).startswith("bool"):
             kind = {"action": argparse.BooleanOptionalAction}
-        parser.add_argument(f"--{field.name.replace('_', '-')}", default=default, **kind)
+        text = (
+            info(field).help if default in ("", None, False) else f"{info(field).help} [{default}]"
+        )
+        parser.add_argument(flag(field.name), default=default, help=text, **kind)
     parser.add_argument(
         "--exit-with-parent",
         action="store_true",
-        help="end when standard input is closed, as by whoever started this when that ends",
+        help="exit when standard input is closed, which happens when the parent process ends",
     )
-    told = vars(parser.parse_args(arguments))
-    if told.pop("exit_with_parent"):
+    values = vars(parser.parse_args(arguments))
+    if values.pop("exit_with_parent"):
         exit_at_end_of_input(with_group=True)
-    return ServeOptions(**told)
+    return ServeOptions(**values)
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serves; the exit status. Mistakes are told in one line."""
-    from serving.server import engines
+    """Serve, and return the exit status. An error in the options is printed as one line."""
+    from serving.server import run
 
     try:
-        return engines.serve(parse(arguments), say=_say, warn=_warn)
+        return run.serve(parse(arguments), say=_say, warn=_warn)
     except (OptionError, ModelFolderError) as error:
         _warn(f"genreflow: {error}")
         return EXIT_USAGE
 
 
 def _say(line: str) -> None:
-    print(_inert(line), flush=True)
+    print(printable(line), flush=True)
 
 
 def _warn(line: str) -> None:
-    print(_inert(line), file=sys.stderr, flush=True)
-
-
-def _inert(line: str) -> str:
-    """Names of models and folders come from outside: nothing in them acts on a terminal."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
+    print(printable(line), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What Prometheus is told. Names are TensorFlow Serving's where it has the same thing.
+"""Metrics for Prometheus, under TensorFlow Serving's names where it has the same metric.
 
-Labels take few values: models and signatures that are served (others count as ""), and the
-closed lists of methods, protocols and status codes. So no request can add a series of its own.
+No request can add a series of its own, as labels take few values: models and signatures that
+are served (all others count as ""), and closed lists of methods, protocols and status codes.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from serving.server.config.errors import ServingError
+from serving.server.errors import ServingError
 
-PATH = "/monitoring/prometheus/metrics"
 MICROSECONDS = 1e6
 _LATENCY_BUCKETS_US = [base * 10**power for power in range(2, 8) for base in (1, 2, 5)]
 _ROW_BUCKETS = [2**power for power in range(13)]
 
 
 @dataclasses.dataclass
-class Seen:
-    """What is known of a request so far; set as its parts are found to exist."""
+class RequestLabels:
+    """Labels of a request; each is set once the model or signature is known to exist."""
 
     model: str = ""
     signature: str = ""
@@ -34,7 +33,7 @@ class Seen:
 
 
 class Metrics:
-    """Counts and times requests, and shows them in Prometheus' text format."""
+    """Counters and timers of requests, shown in Prometheus' text format."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -48,7 +47,7 @@ class Metrics:
         )
         self._latency = Histogram(
             ":tensorflow:serving:request_latency",
-            "Microseconds from a request's arrival to its answer.",
+            "Microseconds from a request's arrival to its response.",
             ["model_name", "API", "entrypoint"],
             buckets=_LATENCY_BUCKETS_US,
             registry=self._registry,
@@ -62,57 +61,59 @@ class Metrics:
         )
         self._batches = Histogram(
             ":tensorflow:serving:batching_session:processed_batch_size",
-            "Rows that ran together, where requests are batched.",
+            "Rows in a batch, where requests are batched.",
             ["model_name"],
             buckets=_ROW_BUCKETS,
             registry=self._registry,
         )
         self._working = Gauge(
             ":genreflow:serving:requests_in_work",
-            "Predict requests in work or waiting for a batch.",
+            "Predict requests in progress or waiting for a batch.",
             registry=self._registry,
         )
 
     @property
     def answered(self) -> int:
-        """How many requests were answered, errors included."""
+        """Return how many requests were answered, errors included."""
         with self._lock:
             return self._answered
 
     @contextlib.contextmanager
-    def request(self, api: str, entrypoint: str) -> Iterator[Seen]:
-        """Counts and times what happens inside, whatever way it ends."""
-        seen = Seen()
+    def request(self, api: str, entrypoint: str) -> Iterator[RequestLabels]:
+        """Count and time the request that is handled inside the context, however it ends."""
+        labels = RequestLabels()
         start = time.perf_counter()
         try:
-            yield seen
-            seen.status = "OK"
+            yield labels
+            labels.status = "OK"
         except ServingError as error:
-            seen.status = error.code.name
+            labels.status = error.code.name
             raise
         finally:
             microseconds = (time.perf_counter() - start) * MICROSECONDS
-            self._requests.labels(seen.model, api, seen.signature, entrypoint, seen.status).inc()
-            self._latency.labels(seen.model, api, entrypoint).observe(microseconds)
+            self._requests.labels(
+                labels.model, api, labels.signature, entrypoint, labels.status
+            ).inc()
+            self._latency.labels(labels.model, api, entrypoint).observe(microseconds)
             with self._lock:
                 self._answered += 1
 
     @contextlib.contextmanager
     def working(self) -> Iterator[None]:
-        """One Predict request is in work."""
+        """Count a Predict request as in progress inside the context."""
         with self._working.track_inprogress():
             yield
 
     def rows(self, model: str, rows: int) -> None:
-        """A request of a served model has this many rows."""
+        """Record the number of rows in a request to a served model."""
         self._rows.labels(model).observe(rows)
 
     def batch(self, model: str, rows: int) -> None:
-        """So many rows of a served model ran together."""
+        """Record the number of rows in a batch of a served model."""
         self._batches.labels(model).observe(rows)
 
     def show_queue(self, depth: Callable[[], int]) -> None:
-        """From now on shows what `depth` says, at the time of asking."""
+        """Show the depth of the queue, read anew for each page."""
         gauge = Gauge(
             ":tensorflow:serving:batching_session:queued_requests",
             "Requests that wait for a batch.",
@@ -121,16 +122,16 @@ class Metrics:
         gauge.set_function(lambda: float(depth()))
 
     def show_versions(self, available: Callable[[], Collection[tuple[str, int]]]) -> None:
-        """From now on shows the (model, version) pairs that `available` says."""
+        """Show the available (model, version) pairs, read anew for each page."""
         self._registry.register(_Versions(available))
 
     def page(self) -> bytes:
-        """The text format, UTF-8."""
+        """Return the metrics in Prometheus' text format, UTF-8."""
         return bytes(generate_latest(self._registry))
 
 
 class _Versions(Collector):
-    """Asked anew for each page, so versions that were let go are no longer shown."""
+    """Collector of available versions: unloaded ones disappear from the page."""
 
     def __init__(self, available: Callable[[], Collection[tuple[str, int]]]) -> None:
         self._available = available

@@ -1,8 +1,7 @@
-"""What `tensorflow_model_server` is told: its command line, its files, and which folders of
-versions it will load.
+"""Command line and configuration files of `tensorflow_model_server`, and the versions it loads.
 
-Flags and their meaning are read from its sources (tensorflow_serving/model_servers/main.cc and
-server.cc), the files' fields from model_server_config.proto, session_bundle_config.proto,
+Flags and their meaning are from its sources (tensorflow_serving/model_servers/main.cc and
+server.cc), fields of the files from model_server_config.proto, session_bundle_config.proto,
 monitoring_config.proto and ssl_config.proto.
 """
 
@@ -15,23 +14,22 @@ from collections.abc import Sequence
 
 from serving.model import model_files
 from serving.model.model_files import ModelFolderError
+from serving.protocol.names import METRICS_PATH
 from serving.server.config.security import Tls
 from serving.server.config.settings import Batching, Limits, ModelConfig
 
-METRICS_PATH = "/monitoring/prometheus/metrics"
 
+def folders_to_load(model: ModelConfig) -> list[pathlib.Path]:
+    """Return the version folders that TensorFlow Serving will load, in ascending order.
 
-def aspired(model: ModelConfig) -> list[pathlib.Path]:
-    """The version folders that TensorFlow Serving will load from a model's folder, in order.
-
-    It takes every folder that is named by a number for a version, complete or not.
+    It treats every folder that is named by a number as a version, complete or not.
 
     Raises:
-      ModelFolderError: there is no such folder, or none in it.
+      ModelFolderError: the model's folder does not exist, or has no version to serve.
     """
     if not model.base_path.is_dir():
         raise ModelFolderError(
-            f"{model.base_path}: no such folder; give that of a model's versions"
+            f"{model.base_path}: no such folder; give the folder of a model's versions"
         )
     named = {
         int(entry.name): entry
@@ -44,23 +42,26 @@ def aspired(model: ModelConfig) -> list[pathlib.Path]:
     elif model.policy.kind == "specific":
         wanted = [version for version in wanted if version in model.policy.versions]
     if not wanted:
-        raise ModelFolderError(f"{model.base_path}: no version folder such as 1/ to serve")
+        raise ModelFolderError(
+            f"{model.base_path}: contains no version folder to serve, such as 1/"
+        )
     return [named[version] for version in wanted]
 
 
 def check_models(models: Sequence[ModelConfig]) -> None:
-    """Holds every version that will be loaded against what may be loaded.
+    """Check that every version that TensorFlow Serving will load is complete and safe.
 
     Raises:
-      ModelFolderError: one is half copied, lies elsewhere by way of a link, or its graph could
-        do more than compute.
+      ModelFolderError: a version is incomplete, is a link that leads out of the model's folder,
+        or has a graph that could do more than compute.
     """
     for model in models:
         root = model.base_path.resolve()
-        for folder in aspired(model):
+        for folder in folders_to_load(model):
             if not folder.resolve().is_relative_to(root):
                 raise ModelFolderError(
-                    f"{folder}: a link that leads out of the folder; put the files themselves there"
+                    f"{folder}: is a link that leads out of the folder; "
+                    "replace it with the files themselves"
                 )
             model_files.check_graph(model_files.resolve_version(folder))
 
@@ -75,14 +76,18 @@ def command(
     batching: bool = False,
     tls: bool = False,
 ) -> list[str]:
-    """The command line.
+    """Return the command line.
 
     Args:
-      folder: where the files of `config_files` lie.
-      port, rest_port: to listen on; `rest_port` 0 for no REST.
-      poll_seconds: between two looks at the folders of versions; it takes whole seconds.
+      binary: path of `tensorflow_model_server`.
+      folder: folder of the files that `config_files` returns.
+      port: the gRPC port.
+      rest_port: the REST port; 0 for no REST.
+      poll_seconds: seconds between checks for new versions, rounded up to whole seconds.
+      batching: whether to batch requests.
+      tls: whether to encrypt connections.
     """
-    words = [
+    arguments = [
         binary,
         f"--port={port}",
         f"--rest_api_port={rest_port}",
@@ -91,33 +96,34 @@ def command(
         f"--file_system_poll_wait_seconds={max(1, math.ceil(poll_seconds))}",
         # A label may name a version that is still loading.
         "--allow_version_labels_for_unavailable_models=true",
-        # It takes every numbered folder for complete, one too that is still being copied: that
-        # loads at one of these attempts, over five minutes.
+        # A version that is still being copied fails to load; these retries, over five minutes,
+        # load it once it is complete.
         "--max_num_load_retries=30",
         "--load_retry_interval_micros=10000000",
     ]
     if batching:
-        words += [
+        arguments += [
             "--enable_batching=true",
             f"--batching_parameters_file={folder / 'batching.config'}",
         ]
     if tls:
-        words.append(f"--ssl_config_file={folder / 'ssl.config'}")
-    return words
+        arguments.append(f"--ssl_config_file={folder / 'ssl.config'}")
+    return arguments
 
 
 def config_files(
     models: Sequence[ModelConfig], batching: Batching | None, tls: Tls | None
 ) -> dict[str, str]:
-    """Name to content of the files that the command line names: protos as text."""
+    """Return the content of each file that the command line names: protos in text format."""
     files = {
         "models.config": _models_text(models),
         "monitoring.config": (f'prometheus_config {{ enable: true path: "{METRICS_PATH}" }}\n'),
     }
     if batching is not None:
         files["batching.config"] = (
-            # It refuses a request of more rows than max_batch_size, and cuts one up that has
-            # more than fit into a run: then windows of a song, and the warm-up, always pass.
+            # TensorFlow Serving rejects requests with more rows than max_batch_size, and splits
+            # those with more than max_execution_batch_size. These values let the windows of a
+            # song, and the warm-up, always pass.
             f"max_batch_size {{ value: {Limits().rows} }}\n"
             f"max_execution_batch_size {{ value: {batching.max_batch_size} }}\n"
             "enable_large_batch_splitting { value: true }\n"
@@ -159,7 +165,7 @@ def _models_text(models: Sequence[ModelConfig]) -> str:
 
 
 def _quoted(content: bytes) -> str:
-    """A string literal of protobuf's text format."""
+    """Return a string literal of protobuf's text format."""
     from google.protobuf import text_encoding
 
     return f'"{text_encoding.CEscape(content, as_utf8=False)}"'

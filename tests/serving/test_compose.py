@@ -22,10 +22,11 @@ from google.protobuf import (
 )
 
 from components.common.model_contract import MODEL_NAME
+from serving.protocol.names import METRICS_PATH
 from serving.protocol.protos import model_server_config_pb2
+from serving.server.config.model_list import to_models
 from serving.server.config.settings import Batching, Limits, ModelConfig
-from serving.server.models.reload_config import to_models
-from serving.tensorflow_serving.command import METRICS_PATH, command, config_files
+from serving.tensorflow_serving.command import command, config_files
 from tests.support import ROOT
 
 SERVING = ROOT / "serving"

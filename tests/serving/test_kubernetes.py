@@ -17,7 +17,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from serving.tensorflow_serving.command import METRICS_PATH
+from serving.protocol.names import METRICS_PATH
 from tests.support import ROOT
 
 SERVING = ROOT / "serving"

@@ -14,7 +14,7 @@ import soundfile
 import typer
 
 from genreflow.cli import app as cli
-from serving.tensorflow_serving.command import METRICS_PATH
+from serving.protocol.names import METRICS_PATH
 from tests.support import ROOT
 from tests.support.serving_server import RunningServer, start_server
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips

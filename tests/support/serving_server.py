@@ -57,12 +57,13 @@ def start_server(model_dir: str | pathlib.Path, **options: Any) -> RunningServer
       **options: fields of serving.server.config.options.ServeOptions; ports are free ones.
         `api_key` is that of GENREFLOW_API_KEY.
     """
-    from serving.server.app import Server, ServerSettings
+    from serving.server.app import Server
     from serving.server.config.options import ServeOptions
+    from serving.server.config.server_settings import ServerSettings
 
     key = options.pop("api_key", None)
     chosen = {"port": 0, "rest_port": 0, "poll_seconds": 0.05, **options}
-    settings = ServerSettings.of(ServeOptions(model_dir=str(model_dir), **chosen), key)
+    settings = ServerSettings.load(ServeOptions(model_dir=str(model_dir), **chosen), key)
     events: list[str] = []
     server = Server(settings, events.append)
     try:

@@ -1,4 +1,4 @@
-"""`genreflow predict` as it is typed: its options, nothing heavy."""
+"""`genreflow predict`: its options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def predict(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Audio files, paths or s3:// URIs; and folders of them.",
+            help="Audio files (paths or s3:// URIs), and folders of audio files.",
             metavar="FILE|FOLDER...",
         ),
     ],
@@ -23,7 +23,7 @@ def predict(
             "--server",
             "-s",
             metavar="HOST:PORT",
-            help="Ask a model server: gRPC, or REST with http://HOST:PORT.",
+            help="Use a model server: gRPC, or REST with http://HOST:PORT.",
         ),
     ] = "",
     model_dir: Annotated[
@@ -32,12 +32,12 @@ def predict(
             "--model-dir",
             "-m",
             metavar="FOLDER",
-            help="Load a model here: pushed versions, or one version; a path or an s3:// URI.",
+            help="Load a model: a folder of versions, or one version; a path or an s3:// URI.",
         ),
     ] = "",
     top: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--top", min=1, help="Show only the N likeliest."),
+        typer.Option("--top", min=1, help="Show only the N most probable genres."),
     ] = None,
     timeline: Annotated[
         bool, typer.Option("--timeline", help="Also show the genre over time.")
@@ -50,59 +50,62 @@ def predict(
             "-j",
             min=1,
             max=64,
-            help="Files worked on at once [default: 4 with --server, else 1].",
+            help="Files in progress at once [default: 4 with --server, else 1].",
         ),
     ] = None,
     rest: Annotated[
-        bool, typer.Option("--rest", help="HOST:PORT is that of REST (JSON over HTTP).")
+        bool, typer.Option("--rest", help="Use REST (JSON over HTTP) at HOST:PORT.")
     ] = False,
     model_name: Annotated[
         str,
-        typer.Option("--model-name", help="As the server knows it [default: genreflow]."),
+        typer.Option("--model-name", help="Name of the model at the server [default: genreflow]."),
     ] = "",
     model_version: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option(
-            "--model-version", min=1, help="One version at the server [default: the newest]."
-        ),
+        typer.Option("--model-version", min=1, help="Version at the server [default: the newest]."),
     ] = None,
     version_label: Annotated[
-        str, typer.Option("--version-label", help="The version with this label at the server.")
+        str, typer.Option("--version-label", help="Version with this label at the server.")
     ] = "",
     timeout: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--timeout", metavar="SECONDS", help="That one request may take [default: 60]."
+            "--timeout", metavar="SECONDS", help="Time limit of one request [default: 60]."
         ),
     ] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Encrypt, and check the server.")] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Encrypt, and verify the server's certificate.")
+    ] = False,
     ca_cert: Annotated[
-        str, typer.Option("--ca-cert", metavar="FILE", help="Who signed the server's certificate.")
+        str,
+        typer.Option(
+            "--ca-cert", metavar="FILE", help="Authority that signed the server's certificate."
+        ),
     ] = "",
     client_cert: Annotated[
-        str, typer.Option("--client-cert", metavar="FILE", help="This client's certificate,")
+        str, typer.Option("--client-cert", metavar="FILE", help="Certificate of this client.")
     ] = "",
     client_key: Annotated[
-        str, typer.Option("--client-key", metavar="FILE", help="and the key to it.")
+        str, typer.Option("--client-key", metavar="FILE", help="Private key of --client-cert.")
     ] = "",
     api_key_file: Annotated[
         str,
         typer.Option(
             "--api-key-file",
             metavar="FILE",
-            help="Holds the server's API key [default: GENREFLOW_API_KEY].",
+            help="File with the server's API key [default: GENREFLOW_API_KEY].",
         ),
     ] = "",
 ) -> None:
     """Print the genres of audio files with their probabilities."""
-    from genreflow.cli.predict import run as cli_predict
-    from genreflow.cli.predict.server import ServerOptions
+    from genreflow.cli.predict import run
+    from genreflow.cli.predict.model import ConnectionOptions
 
     finish(
-        cli_predict.predict,
+        run.predict,
         files,
         model_dir=model_dir,
-        server=ServerOptions(
+        connection=ConnectionOptions(
             server=server,
             rest=rest,
             model_name=model_name,

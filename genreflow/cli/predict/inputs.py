@@ -1,4 +1,4 @@
-"""Which files `genreflow predict` was asked about: those named, and those in folders named."""
+"""Audio files that `genreflow predict` reads: files, and the contents of folders."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from components.storage.uri import is_remote
 
 
 def audio_files(given: Sequence[str]) -> list[str]:
-    """Files as they were given; in place of a folder, the audio files below it, sorted.
+    """Return the files as given, with each folder replaced by the audio files below it, sorted.
 
-    A folder's hidden files, and links that lead out of it, are passed over; links to folders
-    are not followed.
+    In a folder, hidden files and links that lead out of it are skipped, and links to folders are
+    not followed.
 
     Raises:
-      UsageError: a folder holds no audio.
+      UsageError: a folder contains no audio file.
       OSError: a folder cannot be read.
     """
     found = []
@@ -30,7 +30,8 @@ def audio_files(given: Sequence[str]) -> list[str]:
             from components.audio.decoding.decode import EXTENSIONS
 
             raise UsageError(
-                f"{path}: no audio files in this folder ({', '.join(sorted(EXTENSIONS))})"
+                f"{path}: no audio files in this folder ({', '.join(sorted(EXTENSIONS))}); give "
+                "another folder, or files"
             )
         found.extend(inside)
     return found
@@ -40,10 +41,10 @@ def _inside(folder: str) -> Iterator[str]:
     from components.audio.decoding.decode import EXTENSIONS
 
     root = os.path.realpath(folder)
-    for at, folders, names in os.walk(folder, onerror=_raise):
+    for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
-            path = os.path.join(at, name)
+            path = os.path.join(parent, name)
             if name.startswith(".") or os.path.splitext(name)[1].lower() not in EXTENSIONS:
                 continue
             if os.path.islink(path) and not _leads_inside(path, root):

@@ -1,31 +1,41 @@
-"""What `genreflow predict` prints of a prediction: tables, timelines, JSON."""
+"""Output of `genreflow predict`: tables, timelines and JSON."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
 from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from serving.model.prediction import Prediction
 
-SYNTHETIC_NOTE = "; the model learned from synthetic data"
+SYNTHETIC_NOTE = "; the model was trained on synthetic data"
 _BAR_CHARACTERS = 30
 
 
 def as_json(
     prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
 ) -> dict[str, object]:
-    """One element of the JSON list; `top` is 0 for all genres."""
+    """Return one element of the JSON list.
+
+    Args:
+      prediction: the prediction.
+      top: number of genres to show; 0 for all.
+      timeline: whether to add the genre over time.
+      synthetic: whether the model was trained on synthetic data.
+    """
     values: dict[str, object] = {
         "file": prediction.path,
         "seconds": round(prediction.seconds, 3),
         "windows": prediction.windows,
         "model_trained_on_synthetic_data": synthetic,
-        "probabilities": {g: round(p, 6) for g, p in _shares(prediction, top).items()},
+        "probabilities": {
+            genre: round(probability, 6)
+            for genre, probability in _top_probabilities(prediction, top).items()
+        },
     }
     return {**values, **_timeline_json(prediction)} if timeline else values
 
@@ -33,7 +43,7 @@ def as_json(
 def show(
     out: Console, prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
 ) -> None:
-    """A headline and a table; `top` is 0 for all genres."""
+    """Print a headline and a table; the arguments are those of `as_json`."""
     out.print(
         f"[bold]{escaped(prediction.path)}[/]  {prediction.seconds:.1f} s, "
         f"{prediction.windows} windows" + (SYNTHETIC_NOTE if synthetic else ""),
@@ -41,15 +51,15 @@ def show(
         soft_wrap=True,
     )
     table = _table("genre", "probability", "")
-    for genre, share in _shares(prediction, top).items():
-        table.add_row(escaped(genre), f"{share:.1%}", _bar(share))
+    for genre, probability in _top_probabilities(prediction, top).items():
+        table.add_row(escaped(genre), f"{probability:.1%}", _bar(probability))
     out.print(table)
     if timeline:
         out.print(_timeline(prediction))
 
 
 def clock(seconds: float, decimals: int) -> str:
-    """0:07, 12:34.5, 1:02:03: so many decimals of a second."""
+    """Return a time as text, such as "0:07", "12:34.5" or "1:02:03"."""
     whole = round(seconds * 10**decimals)
     minutes, rest = divmod(whole, 60 * 10**decimals)
     hours, minutes = divmod(minutes, 60)
@@ -58,47 +68,43 @@ def clock(seconds: float, decimals: int) -> str:
     return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
 
 
-def _shares(prediction: Prediction, top: int) -> dict[str, float]:
-    shares = list(prediction.probabilities.items())
-    return dict(shares[:top] if top else shares)
+def _top_probabilities(prediction: Prediction, top: int) -> dict[str, float]:
+    genres = list(prediction.probabilities.items())
+    return dict(genres[:top] if top else genres)
 
 
 def _timeline(prediction: Prediction) -> Table:
-    from serving.model.timeline import stretches
-
     decimals = 0 if float(prediction.clip_seconds).is_integer() else 2
     table = _table("from - to", "probability", "genre", "")
-    for one in stretches(prediction):
+    for segment in prediction.timeline():
         table.add_row(
-            f"{clock(one.start_s, decimals)} - {clock(one.end_s, decimals)}",
-            f"{one.probability:.1%}",
-            escaped(one.genre),
-            _bar(one.probability),
+            f"{clock(segment.start_s, decimals)} - {clock(segment.end_s, decimals)}",
+            f"{segment.probability:.1%}",
+            escaped(segment.genre),
+            _bar(segment.probability),
         )
     return table
 
 
 def _timeline_json(prediction: Prediction) -> dict[str, Any]:
-    from serving.model.timeline import stretches
-
     clip_s = prediction.clip_seconds
     return {
         "timeline": [
             {
-                "start_s": round(one.start_s, 3),
-                "end_s": round(one.end_s, 3),
-                "genre": one.genre,
-                "probability": round(one.probability, 6),
+                "start_s": round(segment.start_s, 3),
+                "end_s": round(segment.end_s, 3),
+                "genre": segment.genre,
+                "probability": round(segment.probability, 6),
             }
-            for one in stretches(prediction)
+            for segment in prediction.timeline()
         ],
         "window_probabilities": [
             {
                 "start_s": round(index * clip_s, 3),
                 "end_s": round((index + 1) * clip_s, 3),
                 "probabilities": {
-                    genre: round(float(share), 6)
-                    for genre, share in zip(prediction.genres, row, strict=True)
+                    genre: round(float(probability), 6)
+                    for genre, probability in zip(prediction.genres, row, strict=True)
                 },
             }
             for index, row in enumerate(prediction.window_probabilities)
@@ -107,11 +113,13 @@ def _timeline_json(prediction: Prediction) -> dict[str, Any]:
 
 
 def _table(*columns: str) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, show_header=False, padding=(0, 2))
     for column in columns:
         table.add_column(column, justify="right" if column == "probability" else "left")
     return table
 
 
-def _bar(share: float) -> str:
-    return "█" * round(_BAR_CHARACTERS * share)
+def _bar(probability: float) -> str:
+    return "█" * round(_BAR_CHARACTERS * probability)

@@ -1,4 +1,7 @@
-"""How far `genreflow predict` is: a bar for each recording that is being worked on."""
+"""Progress bars of `genreflow predict`, one for each recording in progress.
+
+This module imports rich, so import it late.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ from pipeline.display.text import escaped
 _NAME_CHARACTERS = 32
 
 
-class Bars:
-    """Bars on standard error, where that is a terminal. Several threads may share it."""
+class ProgressBars:
+    """Progress bars on standard error, if that is a terminal. Thread-safe."""
 
     def __init__(self, files: int) -> None:
-        """`files`: how many recordings there are; with more than one they are counted."""
+        """Prepare the bars; more than one file gets a bar that counts files too."""
         self._screen = open(  # noqa: SIM115  close() closes it
             os.dup(2), "w", encoding="utf-8", errors="backslashreplace"
         )
@@ -41,13 +44,17 @@ class Bars:
 
     @contextlib.contextmanager
     def visible(self) -> Iterator[None]:
-        """Shows them while the context lasts, and keeps libraries' remarks off the screen."""
+        """Show the bars inside the context, and hide messages of native libraries."""
         with quiet_stderr(), self._progress:
             yield
 
     @contextlib.contextmanager
     def recording(self, path: str) -> Iterator[Callable[[float, float], None]]:
-        """A bar for one recording; what is yielded moves it: seconds done, seconds in all."""
+        """Show a bar for one recording inside the context.
+
+        Yields:
+          A function that moves the bar, given the seconds done and the seconds in total.
+        """
         name = escaped(os.path.basename(path))
         short = name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
         task = self._progress.add_task(short, total=None, unit="seconds")
@@ -62,12 +69,12 @@ class Bars:
             self._progress.advance(self._files)
 
     def close(self) -> None:
-        """Lets the screen go."""
+        """Close the copy of standard error."""
         self._screen.close()
 
 
 class _DoneColumn(ProgressColumn):
-    """12/40 files; or 0:30/4:10 of a recording and how many times faster than listening."""
+    """Column with "12/40 files", or for a recording "0:30/4:10 8x" (8 times real time)."""
 
     def render(self, task: Task) -> Text:
         if task.fields["unit"] == "files":

@@ -1,4 +1,4 @@
-"""`genreflow predict`: the genres of audio files, by a model here or at a server."""
+"""Work of `genreflow predict`: decode files, predict their genres, print the results."""
 
 from __future__ import annotations
 
@@ -8,78 +8,79 @@ import contextlib
 import json
 import queue
 import sys
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
-from components.storage.uri import is_remote, join, place
+from components.storage.uri import is_remote
 from genreflow.cli.predict.inputs import audio_files
+from genreflow.cli.predict.model import ConnectionOptions, open_client, open_local_model
 from genreflow.cli.predict.output import as_json, show
-from genreflow.cli.predict.progress import Bars
-from genreflow.cli.predict.server import ServerOptions, connect
 from genreflow.cli.quiet import quiet_stderr
 
 if TYPE_CHECKING:
     from components.audio.decoding.decoder import Decoder
+    from genreflow.cli.predict.progress import ProgressBars
     from serving.model.prediction import GenreModel, Prediction
 
-# VGG16 at its largest has 0.56 GB.
-MAX_MODEL_BYTES = 2 << 30
-# Recordings worked on at once. A model in this process has all cores for one already.
+# Files in progress at once. A model in this process uses all cores for one already.
 SERVER_JOBS, LOCAL_JOBS = 4, 1
 
 
 def predict(
-    given: Sequence[str],
+    inputs: Sequence[str],
     *,
     model_dir: str,
-    server: ServerOptions,
+    connection: ConnectionOptions,
     top: int,
     json_output: bool,
     timeline: bool,
     jobs: int,
 ) -> int:
-    """Prints each file's genres; returns 1 if any file had none, else 0.
+    """Print the genres of each file, and return the exit status: 1 if a file failed, else 0.
+
+    Exactly one of `model_dir` and `connection.server` must be set.
 
     Args:
-      given: audio files, local or in an object store, and local folders.
-      model_dir: a folder of versions, or one version; likewise. Or
-      server: a model server; exactly one of both.
-      top: how many genres to show; 0 for all.
-      json_output: one JSON list instead of tables.
-      timeline: also the genre over time.
-      jobs: how many files are worked on at once; 0 for the usual number.
+      inputs: audio files, local or in an object store, and local folders.
+      model_dir: one version or a folder of versions, local or in an object store.
+      connection: options of the connection to a server.
+      top: number of genres to show; 0 for all.
+      json_output: whether to print one JSON list instead of tables.
+      timeline: whether to print the genre over time too.
+      jobs: number of files in progress at once; 0 for the default.
 
     Raises:
-      UsageError: not exactly one model, or it cannot be used; a folder without audio.
-      StorageError: an object store cannot be asked.
+      UsageError: not exactly one model is given, it cannot be used, or a folder has no audio.
+      StorageError: an object store cannot be read.
       GenreflowError: the server cannot be used.
     """
-    if bool(model_dir) == bool(server.server):
-        both = "both were given" if model_dir else "neither was"
+    from genreflow.cli.predict.progress import ProgressBars
+
+    if bool(model_dir) == bool(connection.server):
+        given = "both are given" if model_dir else "neither is given"
         raise UsageError(
-            f"predict needs --server HOST:PORT or --model-dir FOLDER, one of the two; {both}"
+            f"predict needs --server HOST:PORT or --model-dir FOLDER, one of the two; {given}"
         )
-    if model_dir and server != ServerOptions(""):
+    if model_dir and connection != ConnectionOptions(""):
         raise UsageError("options of a server (--rest, --tls, --timeout, ...) need --server")
-    files = audio_files(given)
+    files = audio_files(inputs)
     jobs = min(len(files), jobs or (LOCAL_JOBS if model_dir else SERVER_JOBS))
     with (
         _decoders(files, jobs) as decoders,
-        _local_model(model_dir) if model_dir else _client(server) as model,
-        _Work(model, decoders, len(files)) as work,
+        open_local_model(model_dir) if model_dir else open_client(connection) as model,
+        _Workers(model, decoders, ProgressBars(len(files))) as workers,
     ):
-        return _print(work, model, files, top=top, json_output=json_output, timeline=timeline)
+        return _print_all(
+            workers, model, files, top=top, json_output=json_output, timeline=timeline
+        )
 
 
 @contextlib.contextmanager
 def _decoders(files: Sequence[str], count: int) -> Iterator[list[Decoder]]:
-    """As many as work at once; they read files wherever these lie."""
+    """Make decoders, which read local files and, if there are any, files in object stores."""
     from components.audio.decoding.isolation import IsolatedDecoder
     from components.audio.decoding.limits import DecodeLimits
 
@@ -100,90 +101,43 @@ def _decoders(files: Sequence[str], count: int) -> Iterator[list[Decoder]]:
         yield decoders
 
 
-@contextlib.contextmanager
-def _client(options: ServerOptions) -> Iterator[GenreModel]:
-    with quiet_stderr() as console, console.status("asking the server"):
-        client = connect(options)
-    with client:
-        yield client
+class _Workers:
+    """Threads that predict files, each with a decoder of its own meanwhile."""
 
-
-@contextlib.contextmanager
-def _local_model(model_dir: str) -> Iterator[GenreModel]:
-    from serving.model.local import LocalModel
-    from serving.model.model_files import ModelFolderError, resolve_version
-
-    with _local_folder(model_dir) as local:
-        try:
-            resolve_version(local)  # before the seconds that TensorFlow takes
-            with quiet_stderr() as console, console.status("loading the model (some seconds)"):
-                model = LocalModel(local)
-        except ModelFolderError as error:
-            raise UsageError(str(error).replace(local, model_dir)) from error
-        yield model
-
-
-@contextlib.contextmanager
-def _local_folder(model_dir: str) -> Iterator[str]:
-    """The model's folder on this machine: fetched, where it lies in an object store."""
-    where = place(model_dir, "--model-dir")
-    if not is_remote(where):
-        yield where
-        return
-    from components.storage import objects
-    from pipeline.places import complete_versions
-
-    versions = complete_versions(where)
-    uri = join(where, versions[-1]) if versions else where
-    with tempfile.TemporaryDirectory(prefix="genreflow-model-") as folder:
-        with quiet_stderr() as console, console.status("fetching the model"):
-            fetched = objects.download_folder(uri, folder, MAX_MODEL_BYTES)
-        if not fetched:
-            raise UsageError(
-                f"{where}: there is nothing there; give the folder of a model's "
-                "versions, or one version"
-            )
-        yield folder
-
-
-class _Work:
-    """Files worked on by threads, each with a decoder of its own while it needs one."""
-
-    def __init__(self, model: GenreModel, decoders: Sequence[Decoder], files: int) -> None:
-        self._model = model
+    def __init__(self, model: GenreModel, decoders: Sequence[Decoder], bars: ProgressBars) -> None:
+        self._model, self._bars = model, bars
         self._free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
         for decoder in decoders:
             self._free.put(decoder)
         self._stopping = threading.Event()
         self._pool = concurrent.futures.ThreadPoolExecutor(len(decoders))
-        self.bars = Bars(files)
 
-    def __enter__(self) -> _Work:
+    def __enter__(self) -> _Workers:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is not None:
-            self._stopping.set()  # what is under way ends with its next answer,
-            self._model.close()  # and a server is not waited for
+            self._stopping.set()  # stops a local model at its next part
+            self._model.close()  # fails requests in progress at a server
         self._pool.shutdown(cancel_futures=True)
-        self.bars.close()
+        self._bars.close()
 
-    def outcomes(self, files: Sequence[str]) -> Iterator[tuple[str, Prediction | str]]:
-        """Each file with its prediction or what is wrong with it, in the order given."""
-        # What was given out is not kept.
-        waiting = collections.deque(self._pool.submit(self._one, path) for path in files)
+    def results(self, files: Sequence[str]) -> Iterator[tuple[str, Prediction | str]]:
+        """Yield each file with its prediction or an error message, in the given order."""
+        # Each result is dropped here once it is yielded, so memory does not grow.
+        waiting = collections.deque(self._pool.submit(self._predict, path) for path in files)
         for path in files:
-            with self.bars.visible():
-                outcome = waiting.popleft().result()
-            yield path, outcome
+            with self._bars.visible():
+                result = waiting.popleft().result()
+            yield path, result
 
-    def _one(self, path: str) -> Prediction | str:
+    def _predict(self, path: str) -> Prediction | str:
         from components.audio.decoding.decode import DecodeError
         from serving.client.errors import RequestError
 
         decoder = self._free.get()
         try:
-            with self.bars.recording(path) as move:
+            with self._bars.recording(path) as move:
 
                 def on_progress(done_s: float, total_s: float) -> None:
                     if self._stopping.is_set():
@@ -199,8 +153,8 @@ class _Work:
             self._free.put(decoder)
 
 
-def _print(
-    work: _Work,
+def _print_all(
+    workers: _Workers,
     model: GenreModel,
     files: Sequence[str],
     *,
@@ -208,30 +162,36 @@ def _print(
     json_output: bool,
     timeline: bool,
 ) -> int:
+    """Print the results as they come, and return the exit status."""
+    from rich.console import Console
+
     from serving.client.errors import ClientError
 
     out = Console()
-    answers = []
+    elements = []
     done = failed = 0
     try:
-        for path, outcome in work.outcomes(files):
+        for path, result in workers.results(files):
             synthetic = bool(model.model_card.get("synthetic"))
-            if isinstance(outcome, str):
+            if isinstance(result, str):
                 failed += 1
-                print(f"genreflow: {printable(path)}: {printable(outcome)}", file=sys.stderr)
+                print(f"genreflow: {printable(path)}: {printable(result)}", file=sys.stderr)
                 continue
             done += 1
             if json_output:
-                answers.append(as_json(outcome, top, timeline=timeline, synthetic=synthetic))
+                elements.append(as_json(result, top, timeline=timeline, synthetic=synthetic))
             else:
-                show(out, outcome, top, timeline=timeline, synthetic=synthetic)
+                show(out, result, top, timeline=timeline, synthetic=synthetic)
     except ClientError as error:
-        left = f"; {done} of {len(files)} files were answered before" if len(files) > 1 else ""
-        raise GenreflowError(f"{error}{left}") from error
+        before = f"; {done} of {len(files)} files were predicted before" if len(files) > 1 else ""
+        raise GenreflowError(f"{error}{before}") from error
     finally:
         if json_output:
-            # ASCII: names that are not UTF-8 pass too. What was done, where a server left.
-            print(json.dumps(answers, indent=2))
+            # Results so far are printed even if the server fails. They are in ASCII, as names
+            # may be no UTF-8.
+            print(json.dumps(elements, indent=2))
     if failed and len(files) > 1:
-        print(f"genreflow: {done} of {len(files)} files answered, {failed} not", file=sys.stderr)
+        print(
+            f"genreflow: {done} of {len(files)} files predicted, {failed} failed", file=sys.stderr
+        )
     return 1 if failed else 0

@@ -1,116 +1,171 @@
-"""What `genreflow serve` and `python -m serving.server` are told, as typed.
+"""Options of `genreflow serve` and `python -m serving.server`.
 
-The fields of `ServeOptions` are the options of both command lines: `max_batch_size` is
-`--max-batch-size`. Nothing heavy is imported here.
+The fields of `ServeOptions` are their single source: both command lines, the defaults, the help
+texts and the server's settings come from them. To add an option, add a field here and use it.
+Nothing heavy is imported.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import Any, TypeVar
 
 from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from serving.model.model_files import VERSION_NAME
+from serving.protocol.names import API_KEY_VARIABLE
 from serving.server.config.settings import (
     MODEL_NAME_PATTERN,
     Batching,
+    Limits,
     ModelConfig,
     VersionPolicy,
 )
 
-ENGINES = ("genreflow", "tensorflow-serving", "auto")
+GENREFLOW, TENSORFLOW_SERVING, AUTO = "genreflow", "tensorflow-serving", "auto"
+ENGINES = (GENREFLOW, TENSORFLOW_SERVING, AUTO)
 NO_REST = -1
+
+_Default = TypeVar("_Default")
 
 
 class OptionError(ValueError):
-    """An option that cannot be used; the message names it and says what to do."""
+    """Error in an option; the message names the option and says what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionInfo:
+    """Presentation and range of an option.
+
+    Attributes:
+      help: the help text.
+      short: a one-letter form such as "-p", or "".
+      metavar: the value's placeholder in the help text; "" for the value's type.
+      minimum: the smallest number allowed, or None.
+      maximum: the largest number allowed, or None.
+    """
+
+    help: str
+    short: str = ""
+    metavar: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+
+
+def _option(default: _Default, help_text: str, **presentation: Any) -> _Default:
+    """Return a dataclass field with its default and its OptionInfo."""
+    info = OptionInfo(help_text, **presentation)
+    field: _Default = dataclasses.field(default=default, metadata={"option": info})
+    return field
 
 
 @dataclasses.dataclass(frozen=True)
 class ServeOptions:
-    """Every option, with its default.
+    """Options of a server as typed; each field's help text says what it is.
 
-    Attributes:
-      model_dir: the folder of a model's versions, or one version in it.
-      model_name: what clients call the model.
-      model_config_file: several models instead: TensorFlow Serving's ModelServerConfig as
-        text (`model_config_list { config { name: ... base_path: ... } }`).
-      host: the address to listen on.
-      port: of gRPC; 0 for a free one.
-      rest_port: of REST; 0 for a free one, -1 for none.
-      model_root: the only folder that a reload request may take models from; "" for the
-        folders that are served from the start.
-      allow_reload: take reload requests although others can reach the address.
-      batching: run requests of equal shapes together. None is yes for Genreflow's own server,
-        where nobody waits for others unless they are there, and no for TensorFlow Serving, as
-        by its own default.
-      max_batch_size: rows in one such run.
-      batch_timeout_ms: how long the first of them waits for others.
-      poll_seconds: how often the folders are looked at for versions.
-      policy: which versions are served: latest:N, all or specific:V,V.
-      max_message_mb: the largest request, over either protocol, in MiB.
-      max_waveform_seconds: the most sound in one request, all rows together.
-      max_concurrent: requests in work at once; further ones are refused at once.
-      tls_cert, tls_key: PEM files; both or none.
-      tls_client_ca: PEM file; clients must then show a certificate that it signed.
-      api_key_file: a file that holds the key which clients must send.
-      grace_seconds: how long a stop waits for requests in work.
-      engine: one of ENGINES.
-      ready_file: where to say, as JSON, that everything is served and at which ports.
+    `max_batch_size` is `--max-batch-size` on the command line. A `bool | None` has a negative
+    form too, and None leaves the choice to the engine.
     """
 
-    model_dir: str = ""
-    model_name: str = MODEL_NAME
-    model_config_file: str = ""
-    host: str = "127.0.0.1"
-    port: int = 8500
-    rest_port: int = 8501
-    model_root: str = ""
-    allow_reload: bool = False
-    batching: bool | None = None
-    max_batch_size: int = Batching.max_batch_size
-    batch_timeout_ms: float = 2.0
-    poll_seconds: float = 1.0
-    policy: str = "latest:1"
-    max_message_mb: int = 64
-    max_waveform_seconds: float = 600.0
-    max_concurrent: int = 64
-    tls_cert: str = ""
-    tls_key: str = ""
-    tls_client_ca: str = ""
-    api_key_file: str = ""
-    grace_seconds: float = 15.0
-    engine: str = "genreflow"
-    ready_file: str = ""
+    model_dir: str = _option(
+        "",
+        "Folder of a model's versions, watched for new ones; or one version.",
+        short="-m",
+        metavar="FOLDER",
+    )
+    model_name: str = _option(MODEL_NAME, "Name of the model in requests.")
+    model_config_file: str = _option(
+        "",
+        "Serve several models: a file with TensorFlow Serving's ModelServerConfig as text.",
+        metavar="FILE",
+    )
+    host: str = _option("127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
+    port: int = _option(
+        8500, "Port for gRPC; 0 for a free one.", short="-p", minimum=0, maximum=65535
+    )
+    rest_port: int = _option(
+        8501, "Port for REST; 0 for a free one, -1 for no REST.", minimum=NO_REST, maximum=65535
+    )
+    policy: str = _option("latest:1", "Versions to serve: latest:N, all or specific:V,V.")
+    poll_seconds: float = _option(
+        1.0, "Seconds between checks for new versions.", minimum=0.05, maximum=3600
+    )
+    batching: bool | None = _option(
+        None, "Run requests of equal shapes as one batch [default: with Genreflow's own server]."
+    )
+    max_batch_size: int = _option(
+        Batching.max_batch_size, "Largest number of rows in a batch.", minimum=1, maximum=4096
+    )
+    batch_timeout_ms: float = _option(
+        Batching.batch_timeout_s * 1000,
+        "How long a request waits for others to join its batch.",
+        minimum=0,
+        maximum=10_000,
+    )
+    max_concurrent: int = _option(
+        Limits.concurrent,
+        "Requests in progress at once; more are rejected.",
+        minimum=1,
+        maximum=1024,
+    )
+    max_message_mb: int = _option(
+        Limits.message_bytes >> 20, "Largest request, in MiB.", minimum=1, maximum=1024
+    )
+    max_waveform_seconds: float = _option(
+        600.0, "Longest audio in one request.", minimum=1, maximum=86_400
+    )
+    tls_cert: str = _option("", "Encrypt with this certificate (PEM).", metavar="FILE")
+    tls_key: str = _option("", "Private key of --tls-cert (PEM).", metavar="FILE")
+    tls_client_ca: str = _option(
+        "", "Accept only clients with a certificate signed by this one (PEM).", metavar="FILE"
+    )
+    api_key_file: str = _option(
+        "",
+        f"File with the key that clients must send [default: {API_KEY_VARIABLE}, or none].",
+        metavar="FILE",
+    )
+    model_root: str = _option(
+        "",
+        "Folder from which reload requests may load models [default: the folders served].",
+        metavar="FOLDER",
+    )
+    allow_reload: bool = _option(
+        False, "Accept reload requests although other machines can reach the address."
+    )
+    grace_seconds: float = _option(
+        15.0, "On shutdown, seconds to wait for requests in progress.", minimum=0, maximum=3600
+    )
+    engine: str = _option(
+        GENREFLOW,
+        "genreflow; tensorflow-serving, if tensorflow_model_server is installed; or auto.",
+    )
+    ready_file: str = _option(
+        "", "Write the ports to this file (JSON) once every model is served.", metavar="FILE"
+    )
 
     def __post_init__(self) -> None:
-        """Checks what can be checked without looking at files.
+        """Check everything that needs no file.
 
         Raises:
-          OptionError: a value out of its range, or two that exclude each other.
+          OptionError: a value is out of range, or two options exclude each other.
         """
         if bool(self.model_dir) == bool(self.model_config_file):
             raise OptionError(
-                "give the models by --model-dir or by --model-config-file, one of the two"
+                "name the models by either --model-dir or --model-config-file, not both"
+                if self.model_dir
+                else "no model: give --model-dir or --model-config-file"
             )
         if not MODEL_NAME_PATTERN.fullmatch(self.model_name):
             raise OptionError(
-                f"--model-name {self.model_name[:130]!r}: letters, digits, '_', '-' and '.' make a "
-                "name, and the first is a letter or a digit"
+                f"--model-name {self.model_name[:130]!r}: a name consists of letters, digits, "
+                "'_', '-' and '.', and starts with a letter or a digit"
             )
-        _check_range("--port", self.port, 0, 65535)
-        _check_range("--rest-port", self.rest_port, NO_REST, 65535)
+        for field in dataclasses.fields(self):
+            _check_range(flag(field.name), getattr(self, field.name), info(field))
         if self.port and self.port == self.rest_port:
             raise OptionError(f"--port and --rest-port are both {self.port}; each needs its own")
-        _check_range("--max-batch-size", self.max_batch_size, 1, 4096)
-        _check_range("--batch-timeout-ms", self.batch_timeout_ms, 0, 10_000)
-        _check_range("--poll-seconds", self.poll_seconds, 0.05, 3600)
-        _check_range("--max-message-mb", self.max_message_mb, 1, 1024)
-        _check_range("--max-waveform-seconds", self.max_waveform_seconds, 1, 86_400)
-        _check_range("--max-concurrent", self.max_concurrent, 1, 1024)
-        _check_range("--grace-seconds", self.grace_seconds, 0, 3600)
         if self.engine not in ENGINES:
-            raise OptionError(f"--engine {self.engine}: it is one of {', '.join(ENGINES)}")
+            raise OptionError(f"--engine {self.engine}: must be one of {', '.join(ENGINES)}")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise OptionError("--tls-cert and --tls-key belong together; give both")
         if self.tls_client_ca and not self.tls_cert:
@@ -118,15 +173,20 @@ class ServeOptions:
         parse_policy(self.policy)
 
     def batching_settings(self) -> Batching | None:
-        """None where requests run one by one."""
-        if self.batching is False or (self.batching is None and self.engine != ENGINES[0]):
+        """Return the settings of batches, or None if each request runs alone.
+
+        Without --batching or --no-batching, Genreflow's own server batches: there, a request
+        waits for others only if some are likely to come. TensorFlow Serving does not batch,
+        which is its own default.
+        """
+        if self.batching is False or (self.batching is None and self.engine != GENREFLOW):
             return None
         return Batching(
             max_batch_size=self.max_batch_size, batch_timeout_s=self.batch_timeout_ms / 1000
         )
 
     def model_config(self) -> ModelConfig:
-        """The model of --model-dir. A folder that is one version is served as that one alone."""
+        """Return the model of --model-dir. If that is one version, only that one is served."""
         folder = pathlib.Path(self.model_dir).absolute()
         if (folder / SAVED_MODEL).is_file() and VERSION_NAME.fullmatch(folder.name):
             only = VersionPolicy("specific", versions=(int(folder.name),))
@@ -134,11 +194,22 @@ class ServeOptions:
         return ModelConfig(self.model_name, folder, parse_policy(self.policy))
 
 
+def info(field: dataclasses.Field[Any]) -> OptionInfo:
+    """Return the OptionInfo of a field of ServeOptions."""
+    found: OptionInfo = field.metadata["option"]
+    return found
+
+
+def flag(name: str) -> str:
+    """Return the option of a field: "--max-batch-size" for "max_batch_size"."""
+    return f"--{name.replace('_', '-')}"
+
+
 def parse_policy(text: str) -> VersionPolicy:
-    """latest:N (or latest), all, or specific:V,V.
+    """Parse "latest:N" (or "latest"), "all" or "specific:V,V".
 
     Raises:
-      OptionError: it is none of these.
+      OptionError: the text has none of these forms.
     """
     kind, _, rest = text.partition(":")
     try:
@@ -152,9 +223,14 @@ def parse_policy(text: str) -> VersionPolicy:
                 return VersionPolicy("specific", versions=tuple(int(part) for part in parts))
     except ValueError:
         pass
-    raise OptionError(f"--policy {text}: it is latest:N, all or specific:V,V; for example latest:2")
+    raise OptionError(
+        f"--policy {text}: must be latest:N, all or specific:V,V; for example latest:2"
+    )
 
 
-def _check_range(option: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:  # false for NaN too
-        raise OptionError(f"{option} {value:g}: it is from {least:g} to {most:g}")
+def _check_range(option: str, value: float, limits: OptionInfo) -> None:
+    minimum, maximum = limits.minimum, limits.maximum
+    if minimum is None or maximum is None:
+        return
+    if not minimum <= value <= maximum:  # false for NaN too
+        raise OptionError(f"{option} {value:g}: must be from {minimum:g} to {maximum:g}")

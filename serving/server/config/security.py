@@ -1,4 +1,4 @@
-"""Who may ask: an API key, and TLS for both protocols."""
+"""Access to a server: an API key, and TLS for both protocols."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import hmac
 import pathlib
 import ssl
 
+from serving.protocol.names import API_KEY_HEADER, API_KEY_VARIABLE
 from serving.server.config.options import OptionError
 
-KEY_VARIABLE = "GENREFLOW_API_KEY"
-# A gRPC metadata key; HTTP headers are the same word, in any case.
-KEY_HEADER = "x-api-key"
-SHORTEST_KEY, MAX_KEY = 8, 4096
+MIN_KEY_CHARACTERS, MAX_KEY_CHARACTERS = 8, 4096
 
 
 class ApiKey:
-    """The key that clients must send. Never shown: not in `repr`, messages or logs."""
+    """Key that clients must send. It appears in no `repr`, message or log."""
 
     def __init__(self, key: str) -> None:
         self._key = key.encode()
@@ -24,48 +22,61 @@ class ApiKey:
     def __repr__(self) -> str:
         return "ApiKey(...)"
 
-    def complaint(self, sent: str | bytes | None) -> str | None:
-        """Why what was sent does not do; None if it is the key. The time that it takes tells
-        nothing about the key."""
+    def refusal(self, sent: str | bytes | None) -> str | None:
+        """Return why a client is refused, or None if it sent the right key.
+
+        The comparison takes the same time whatever was sent.
+        """
         if sent is None:
-            return f"no API key: send it as {KEY_HEADER}"
+            return f"no API key: send it as {API_KEY_HEADER}"
         given = sent.encode("utf-8", "surrogateescape") if isinstance(sent, str) else sent
         return None if hmac.compare_digest(given, self._key) else "wrong API key"
 
 
 def read_api_key(file: str, environment_value: str | None) -> ApiKey | None:
-    """The key from a file (its first and only line), else from the environment, else None.
+    """Return the key from a file, else from the environment, else None.
+
+    Args:
+      file: path of a file whose only line is the key; "" for no file.
+      environment_value: value of GENREFLOW_API_KEY, or None if it is not set.
 
     Raises:
-      OptionError: the file cannot be read, or the key is too short, too long, or not one
-        that an HTTP header can carry.
+      OptionError: the file cannot be read, or the key is too short, too long, or has characters
+        that an HTTP header cannot carry.
     """
     if file:
-        where = f"--api-key-file {file}"
+        source = f"--api-key-file {file}"
         try:
             text = _read_limited(file)
         except OSError as error:
-            raise OptionError(f"{where}: {error.strerror}") from error
+            raise OptionError(f"{source}: {error.strerror}") from error
         except UnicodeDecodeError as error:
-            raise OptionError(f"{where}: not text") from error
+            raise OptionError(f"{source}: not a text file") from error
     elif environment_value is not None:
-        where, text = KEY_VARIABLE, environment_value
+        source, text = API_KEY_VARIABLE, environment_value
     else:
         return None
     key = text.strip()
-    if not SHORTEST_KEY <= len(key) <= MAX_KEY:
+    if not MIN_KEY_CHARACTERS <= len(key) <= MAX_KEY_CHARACTERS:
         raise OptionError(
-            f"{where}: a key of {len(key)} characters; it needs {SHORTEST_KEY} to {MAX_KEY}, "
-            "such as `openssl rand -hex 32` prints"
+            f"{source}: the key has {len(key)} characters; it needs {MIN_KEY_CHARACTERS} to "
+            f"{MAX_KEY_CHARACTERS}; `openssl rand -hex 32` makes one"
         )
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise OptionError(f"{where}: a key is one line of ASCII characters without spaces")
+        raise OptionError(f"{source}: a key is one line of ASCII characters without spaces")
     return ApiKey(key)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tls:
-    """PEM files, read and checked. `client_ca_*` are set where clients need a certificate."""
+    """Certificates and key of an encrypted server: PEM files, read and checked.
+
+    Attributes:
+      cert_path, cert: the server's certificate, its path and content.
+      key_path, key: the certificate's private key, its path and content.
+      client_ca_path, client_ca: the authority that must have signed clients' certificates;
+        "" and None if clients need no certificate.
+    """
 
     cert_path: str
     key_path: str
@@ -76,22 +87,22 @@ class Tls:
 
 
 def read_tls(cert: str, key: str, client_ca: str) -> Tls | None:
-    """The files of --tls-cert, --tls-key and --tls-client-ca; None where none are named.
+    """Read the files of --tls-cert, --tls-key and --tls-client-ca; return None without files.
 
     Raises:
-      OptionError: one cannot be read, is not PEM, or key and certificate do not match.
+      OptionError: a file cannot be read, is not PEM, or key and certificate do not match.
     """
     if not cert:
         return None
     cert_bytes, key_bytes = _read_pem("--tls-cert", cert), _read_pem("--tls-key", key)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # An empty password, or OpenSSL would ask for one at the terminal.
+        # With a password, even an empty one, OpenSSL does not prompt at the terminal.
         context.load_cert_chain(cert, key, password="")
     except ssl.SSLError as error:
         raise OptionError(
-            f"--tls-cert {cert}, --tls-key {key}: not a PEM certificate and its own key, "
-            f"without a password ({error.reason or 'no PEM'})"
+            f"--tls-cert {cert}, --tls-key {key}: these are not a PEM certificate and its own "
+            f"key without a password ({error.reason or 'no PEM'})"
         ) from error
     if not client_ca:
         return Tls(cert, key, cert_bytes, key_bytes)
@@ -99,7 +110,7 @@ def read_tls(cert: str, key: str, client_ca: str) -> Tls | None:
     try:
         context.load_verify_locations(client_ca)
     except ssl.SSLError as error:
-        raise OptionError(f"--tls-client-ca {client_ca}: no PEM certificate") from error
+        raise OptionError(f"--tls-client-ca {client_ca}: not a PEM certificate") from error
     return Tls(cert, key, cert_bytes, key_bytes, client_ca, ca_bytes)
 
 
@@ -112,4 +123,4 @@ def _read_pem(option: str, path: str) -> bytes:
 
 def _read_limited(path: str) -> str:
     with open(path, encoding="utf-8") as file:
-        return file.read(MAX_KEY + 100)
+        return file.read(MAX_KEY_CHARACTERS + 100)

@@ -1,4 +1,4 @@
-"""What a server is told: its models, how versions are chosen, and its limits."""
+"""Plain settings: models, version policies, batching and limits."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ import re
 from collections.abc import Mapping
 from typing import Literal
 
+# Needs no quoting in a URL, a log line or a metric.
+MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+
 
 @dataclasses.dataclass(frozen=True)
 class VersionPolicy:
-    """Which versions of a model are served (ServableVersionPolicy of TensorFlow Serving).
+    """Rule for the versions of a model to serve (TensorFlow Serving's ServableVersionPolicy).
 
-    `kind`: "latest" keeps the `count` highest, "all" every complete one, "specific" those of
-    `versions`.
+    Attributes:
+      kind: "latest" serves the `count` highest versions, "all" every complete one, "specific"
+        those in `versions`.
+      count: number of versions for "latest".
+      versions: version numbers for "specific".
     """
 
     kind: Literal["latest", "all", "specific"] = "latest"
@@ -30,7 +36,14 @@ class VersionPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """One model: `base_path` holds a folder for each version, named by its number."""
+    """Configuration of one model.
+
+    Attributes:
+      name: the name in requests.
+      base_path: folder with one subfolder per version, named by the version's number.
+      policy: the versions to serve.
+      labels: label to version number.
+    """
 
     name: str
     base_path: pathlib.Path
@@ -40,11 +53,14 @@ class ModelConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Batching:
-    """Requests of equal shapes run as one (the fields of TensorFlow Serving's
-    BatchingParameters).
+    """Settings for running requests of equal shapes as one batch.
 
-    `max_batch_size`: rows in one run. `batch_timeout_s`: how long the first request waits for
-    others. `max_enqueued_batches`: full batches that may wait before requests are refused.
+    The fields are those of TensorFlow Serving's BatchingParameters.
+
+    Attributes:
+      max_batch_size: rows in one batch.
+      batch_timeout_s: seconds that the first request of a batch waits for others.
+      max_enqueued_batches: full batches that may wait before requests are rejected.
     """
 
     max_batch_size: int = 16
@@ -54,17 +70,16 @@ class Batching:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What one request, and all of them together, may ask for.
+    """Limits on one request, and on all requests together.
 
-    `waveform_samples`: samples in one request, all rows together. `rows`: the first dimension
-    of any input. `concurrent`: requests in work or waiting, further ones are UNAVAILABLE.
+    Attributes:
+      message_bytes: size of one request.
+      waveform_samples: samples in one request, over all rows.
+      rows: first dimension of any input.
+      concurrent: requests in progress or waiting; further ones are UNAVAILABLE.
     """
 
     message_bytes: int = 64 << 20
     waveform_samples: int = 16_000_000
     rows: int = 4096
     concurrent: int = 64
-
-
-# What goes into a URL, a log line and a metric without quoting.
-MODEL_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)

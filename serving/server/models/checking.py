@@ -1,8 +1,8 @@
-"""Whether a request fits a signature, before anything is run; TensorFlow Serving's wording.
+"""Checks of a request against a signature, before anything runs.
 
-The texts and codes are those of `tensorflow_serving/servables/tensorflow/predict_util.cc`
-where it has one; for types and shapes, where TensorFlow Serving passes on what the graph says,
-they name the input.
+Messages and codes are those of `tensorflow_serving/servables/tensorflow/predict_util.cc` where
+it has any. For types and shapes, TensorFlow Serving passes on the graph's own errors; the
+messages here name the input.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy.typing as npt
 
 from components.common.model_contract import SERVING_DEFAULT
 from serving.protocol import tensors
-from serving.server.config.errors import failed_precondition, invalid
 from serving.server.config.settings import Limits
+from serving.server.errors import failed_precondition, invalid
 
-# Every SavedModel lists this function among its signatures; it is no request.
+# Every SavedModel lists this function among its signatures, but clients cannot request it.
 INIT_SIGNATURE = "__saved_model_init_op"
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
 def signature_key(name: str, known: Collection[str]) -> str:
-    """The signature that a request means; no name is serving_default.
+    """Return the signature's name; "" stands for serving_default.
 
     Raises:
-      ServingError: FAILED_PRECONDITION, no such signature.
+      ServingError: FAILED_PRECONDITION if there is no such signature.
     """
     key = name or SERVING_DEFAULT
     if key not in known or key == INIT_SIGNATURE:
@@ -37,10 +37,10 @@ def signature_key(name: str, known: Collection[str]) -> str:
 
 
 def check_inputs(definition: Any, inputs: Arrays, limits: Limits) -> None:
-    """Holds `inputs` against a SignatureDef: names, then each one's type, shape and size.
+    """Check inputs against a SignatureDef: their names, types, shapes and sizes.
 
     Raises:
-      ServingError: INVALID_ARGUMENT, which says what is wrong and what is expected.
+      ServingError: INVALID_ARGUMENT, saying what was sent and what is expected.
     """
     sent, wanted = set(inputs), set(definition.inputs)
     if sent != wanted:
@@ -55,10 +55,10 @@ def check_inputs(definition: Any, inputs: Arrays, limits: Limits) -> None:
 
 
 def check_filter(definition: Any, output_filter: Sequence[str]) -> None:
-    """Whether the outputs that are asked for are there, each once.
+    """Check that the signature has the requested outputs, and that none is named twice.
 
     Raises:
-      ServingError: INVALID_ARGUMENT.
+      ServingError: INVALID_ARGUMENT otherwise.
     """
     seen: set[str] = set()
     for name in output_filter:
@@ -73,7 +73,7 @@ def check_filter(definition: Any, output_filter: Sequence[str]) -> None:
 
 
 def can_be_batched(definition: Any) -> bool:
-    """Whether every input and output has a first dimension of any size: that of the batch."""
+    """Return whether all inputs and outputs have a first dimension of any size: the batch."""
 
     def is_open(info: Any) -> bool:
         shape = info.tensor_shape
@@ -101,18 +101,16 @@ def _check_tensor(name: str, values: npt.NDArray[Any], info: Any, limits: Limits
 
 def _check_size(name: str, values: npt.NDArray[Any], limits: Limits) -> None:
     if values.ndim and values.shape[0] > limits.rows:
-        raise invalid(
-            f"input {name} has {values.shape[0]} rows; at most {limits.rows} are taken at once"
-        )
+        raise invalid(f"input {name} has {values.shape[0]} rows; at most {limits.rows} are allowed")
     if values.dtype.kind == "f" and values.size > limits.waveform_samples:
         raise invalid(
             f"input {name} has {values.size} samples; at most {limits.waveform_samples} are "
-            "taken at once: send a long recording in parts"
+            "allowed: send a long recording in parts"
         )
 
 
 def _dtype_name(dtype: np.dtype[Any]) -> str:
-    """A NumPy type as TensorFlow's messages write it."""
+    """Return a NumPy type as TensorFlow's messages write it."""
     if dtype.kind in "OSU":
         return "string"
     return {"float32": "float", "float64": "double", "float16": "half"}.get(dtype.name, dtype.name)

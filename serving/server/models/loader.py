@@ -1,7 +1,7 @@
-"""The work of a manager's thread: one model's folder is looked at, versions are loaded and let go.
+"""Loading and unloading of versions, in the manager's thread.
 
-Loading comes first, so that a model that was available stays so. A version that is let go takes
-no new requests, and is freed when the last request that holds it is done.
+New versions are loaded before old ones are retired, so an available model stays available. A
+retired version takes no new requests, and is freed when the last request that uses it is done.
 """
 
 from __future__ import annotations
@@ -18,18 +18,23 @@ import grpc
 from serving.model.model_files import ModelFolderError
 from serving.server.config.settings import ModelConfig
 from serving.server.models import versions
-from serving.server.models.model_state import Entry, Loaded, Model, State
+from serving.server.models.model_state import (
+    LoadedVersion,
+    ModelRecord,
+    VersionRecord,
+    VersionState,
+)
 from serving.server.models.servable import Servable
 
-# A folder in which nothing has changed for so long is not being copied into.
+# A folder that has not changed for this time is not being copied into.
 QUIET_SECONDS = 2.0
 
 
 class Loader:
-    """Loads and frees versions; changes the records of models under the manager's lock.
+    """Loader of versions. It changes the models' records under the manager's lock.
 
     Attributes:
-      stopped: set once nothing more is to be loaded.
+      stopped: event that is set to stop loading.
     """
 
     def __init__(
@@ -38,20 +43,21 @@ class Loader:
         make: Callable[[str, int, pathlib.Path], Servable],
         on_event: Callable[[str], None],
     ) -> None:
-        """Initializes the loader.
+        """Initialize the loader.
 
         Args:
-          changed: notified whenever a version's state changes; holds the manager's lock.
-          make: loads a version: the model's name, number, folder. Raises ModelFolderError.
-          on_event: told in words what happens, without the lock.
+          changed: condition on the manager's lock, notified whenever a version's state changes.
+          make: loads a version, given the model's name, the version's number and its folder.
+            Raises ModelFolderError.
+          on_event: called with a line of text for each event, without the lock.
         """
         self._lock = self._changed = changed
         self._make, self._on_event = make, on_event
-        self._retired: list[tuple[Entry, Loaded, str]] = []
+        self._retired: list[tuple[VersionRecord, LoadedVersion, str]] = []
         self.stopped = threading.Event()
 
-    def poll(self, model: Model) -> None:
-        """Looks at a model's folder, loads what is new, lets go of what is not wanted."""
+    def poll(self, model: ModelRecord) -> None:
+        """Check a model's folder, load new versions, and retire those no longer chosen."""
         with self._lock:
             config, polls = model.config, model.polls
         try:
@@ -69,89 +75,90 @@ class Loader:
                 self._load(model, number, found[number])
         with self._changed:
             if model.config is not config or model.is_removed:
-                return  # another list meanwhile: looked at anew
+                return  # a reload changed the models meanwhile: the next poll handles it
             model.chosen = chosen
-            superfluous = model.superfluous()
-            self.retire(model, superfluous)
+            self.retire(model, model.replaceable())
             model.forget_old()
             model.polls = polls + 1
             self._changed.notify_all()
 
     def _choose(
-        self, model: Model, config: ModelConfig, found: Mapping[int, pathlib.Path]
+        self, model: ModelRecord, config: ModelConfig, found: Mapping[int, pathlib.Path]
     ) -> list[int]:
-        """The versions to serve, the first choice first. Those that are incomplete, or are
-        being written, are passed over."""
-        order = versions.in_order(found, config.policy)
+        """Return the versions to serve, the first choice first.
+
+        Versions that are incomplete or being written are skipped.
+        """
+        order = versions.candidates(found, config.policy)
         chosen: list[int] = []
-        looked: dict[int, versions.Version] = {}
-        problem = _none_there(config, order, found)
+        folders: dict[int, versions.VersionFolder] = {}
+        problem = _no_version(config, order, found)
         is_waiting = False
         for number in order:
-            if len(chosen) >= versions.most(config.policy):
+            if len(chosen) >= versions.max_served(config.policy):
                 break
-            entry = model.entries.get(number)
-            if entry and entry.loaded and entry.loaded.servable.path == found[number]:
+            record = model.versions.get(number)
+            if record and record.loaded and record.loaded.servable.path == found[number]:
                 chosen.append(number)
                 continue
-            look = versions.look_at(number, found[number], config.base_path)
-            looked[number] = look
-            settled = look.is_settled(model.looked.get(number), QUIET_SECONDS)
-            if look.refused or (settled and not look.lacking):
+            folder = versions.inspect(number, found[number], config.base_path)
+            folders[number] = folder
+            settled = folder.is_settled(model.folders.get(number), QUIET_SECONDS)
+            if folder.refused or (settled and not folder.missing):
                 chosen.append(number)
                 continue
             is_waiting |= not settled
             problem = problem or (
-                f"{look.path}: half a model: {look.lacking} is missing; wait for the copy, or "
-                "copy it again"
+                f"{folder.path}: incomplete model: {folder.missing} is missing; wait until it is "
+                "copied, or copy it again"
             )
-            if not (entry and entry.loaded):
-                words = f"half a model: {look.lacking} is missing" if settled else ""
+            if not (record and record.loaded):
+                message = f"incomplete model: {folder.missing} is missing" if settled else ""
                 with self._lock:
-                    waiting = model.entry(number)
-                    is_news = words not in ("", waiting.message)
-                    waiting.become(State.START, message=words)
+                    waiting = model.version(number)
+                    is_news = message not in ("", waiting.message)
+                    waiting.become(VersionState.START, message=message)
                 if is_news:
-                    self._on_event(f"{config.name}: version {number} waits: {words}")
+                    self._on_event(f"{config.name}: version {number} waits: {message}")
         with self._lock:
-            model.looked, model.problem, model.is_waiting = looked, problem, is_waiting
+            model.folders, model.problem, model.is_waiting = folders, problem, is_waiting
             for number in chosen:
-                model.entry(number)
+                model.version(number)
         return chosen
 
-    def _load(self, model: Model, number: int, path: pathlib.Path) -> None:
-        """Loads a version, unless it is loaded or the same files failed before."""
-        entry, look = model.entry(number), model.looked.get(number)
-        if look is None or entry.failed == look.fingerprint:
+    def _load(self, model: ModelRecord, number: int, path: pathlib.Path) -> None:
+        """Load a version, unless it is loaded or the same files failed before."""
+        record, folder = model.version(number), model.folders.get(number)
+        if folder is None or record.failed == folder.fingerprint:
             return
         name = model.config.name
         with self._lock:
-            if entry.loaded is None:
-                entry.become(State.LOADING)
-            entry.failed = None
+            if record.loaded is None:
+                record.become(VersionState.LOADING)
+            record.failed = None
         self._on_event(f"{name}: loading version {number}")
         started = time.monotonic()
         try:
-            if look.refused:
-                raise ModelFolderError(f"{path}: refused: {look.refused}")
+            if folder.refused:
+                raise ModelFolderError(f"{path}: refused: {folder.refused}")
             servable = self._make(name, number, path)
         except Exception as error:
-            # ModelFolderError, but TensorFlow may raise anything for a damaged file, and the
-            # other versions are to be served on.
-            self._failed(model, entry, look, error)
+            # Besides ModelFolderError, TensorFlow may raise anything for a damaged file. The
+            # other versions must stay available.
+            self._fail(model, record, folder, error)
             return
-        after = versions.look_at(number, path, model.config.base_path)
-        if after.fingerprint != look.fingerprint:
-            # It may be a mixture of two models; the next look finds it unsettled.
+        after = versions.inspect(number, path, model.config.base_path)
+        if after.fingerprint != folder.fingerprint:
+            # The files changed while they were loaded; the next poll finds them unsettled.
             with self._lock:
-                if entry.loaded is None:
-                    entry.become(State.START)
+                if record.loaded is None:
+                    record.become(VersionState.START)
             return
         with self._changed:
-            if entry.loaded is not None:  # from another folder
+            if record.loaded is not None:  # from another folder
                 self.retire(model, [number])
-            entry.loaded = Loaded(servable)
-            entry.become(State.AVAILABLE)
+            record.loaded = LoadedVersion(servable)
+            record.become(VersionState.AVAILABLE)
             if model.is_removed:  # by a reload, meanwhile
                 self.retire(model, [number])
                 return
@@ -159,55 +166,62 @@ class Loader:
         seconds = time.monotonic() - started
         self._on_event(f"{name}: serving version {number} (loaded in {seconds:.1f} s)")
 
-    def _failed(self, model: Model, entry: Entry, look: versions.Version, error: Exception) -> None:
-        words = str(error) if isinstance(error, ModelFolderError) else repr(error)
+    def _fail(
+        self,
+        model: ModelRecord,
+        record: VersionRecord,
+        folder: versions.VersionFolder,
+        error: Exception,
+    ) -> None:
+        """Record that a version could not be loaded."""
+        message = str(error) if isinstance(error, ModelFolderError) else repr(error)
         with self._changed:
-            entry.failed = look.fingerprint
-            if entry.loaded is None:
-                entry.become(State.END, grpc.StatusCode.FAILED_PRECONDITION, words)
+            record.failed = folder.fingerprint
+            if record.loaded is None:
+                record.become(VersionState.END, grpc.StatusCode.FAILED_PRECONDITION, message)
             self._changed.notify_all()
-        self._on_event(f"{model.config.name}: version {entry.number} failed: {words}")
+        self._on_event(f"{model.config.name}: version {record.number} failed: {message}")
 
-    # Letting go
+    # Unloading
 
-    def retire(self, model: Model, numbers: Sequence[int]) -> None:
-        """Versions take no more requests; they are freed later. The lock is held."""
+    def retire(self, model: ModelRecord, numbers: Sequence[int]) -> None:
+        """Stop versions from taking requests; they are freed later. The lock is held."""
         for number in numbers:
-            entry = model.entries[number]
-            assert entry.loaded is not None
-            self._retired.append((entry, entry.loaded, model.config.name))
-            entry.loaded = None
-            entry.become(State.UNLOADING)
+            record = model.versions[number]
+            assert record.loaded is not None
+            self._retired.append((record, record.loaded, model.config.name))
+            record.loaded = None
+            record.become(VersionState.UNLOADING)
 
     def free_retired(self) -> None:
-        """Frees the memory of those that no request holds any more."""
+        """Free the memory of retired versions that no request uses any more."""
         with self._lock:
             free = [one for one in self._retired if not one[1].leases]
             self._retired = [one for one in self._retired if one[1].leases]
         events = []
-        for entry, loaded, name in free:
+        for record, loaded, name in free:
             loaded.servable.close()
-            events.append(f"{name}: version {loaded.servable.version} let go")
+            events.append(f"{name}: version {loaded.servable.version} unloaded")
             with self._lock:
-                if entry.state is State.UNLOADING and entry.loaded is None:
-                    entry.become(State.END)
+                if record.state is VersionState.UNLOADING and record.loaded is None:
+                    record.become(VersionState.END)
         if free:
-            del free, entry, loaded
+            del free, record, loaded
             gc.collect()
         for event in events:
             self._on_event(event)
 
-    def is_retired(self, loaded: Loaded) -> bool:
-        """Whether it waits to be freed. The lock is held."""
+    def is_retired(self, loaded: LoadedVersion) -> bool:
+        """Return whether a version waits to be freed. The lock is held."""
         return any(loaded is one for _, one, _ in self._retired)
 
 
 @functools.cache
 def prepare() -> None:
-    """Imports TensorFlow, and takes all that is loaded by then out of garbage collection.
+    """Import TensorFlow, and exempt all objects that exist then from garbage collection.
 
-    That is half a million objects which live as long as the process. Without this, freeing a
-    version holds up every request for half a second, and so does a collection now and then.
+    These are half a million objects that live as long as the process. Otherwise each
+    collection, such as after a version is freed, would delay every request by half a second.
     """
     import tensorflow  # noqa: F401  # seconds
 
@@ -215,19 +229,21 @@ def prepare() -> None:
     gc.freeze()
 
 
-def _none_there(config: ModelConfig, order: Sequence[int], found: Iterable[int]) -> str:
+def _no_version(config: ModelConfig, order: Sequence[int], found: Iterable[int]) -> str:
+    """Return why no version can be chosen, or "" if `order` has any."""
     if order:
         return ""
     if config.policy.kind == "specific":
         return (
-            f"{config.base_path}: none of the versions {in_words(config.policy.versions)} is "
-            f"there; there: {in_words(sorted(found))}"
+            f"{config.base_path}: none of the versions {listed(config.policy.versions)} exists; "
+            f"versions in the folder: {listed(sorted(found))}"
         )
     return (
-        f"{config.base_path}: no model in it: neither saved_model.pb nor a version folder such "
-        "as 1/"
+        f"{config.base_path}: contains no model: neither saved_model.pb nor a version folder "
+        "such as 1/"
     )
 
 
-def in_words(numbers: Sequence[int]) -> str:
+def listed(numbers: Sequence[int]) -> str:
+    """Return version numbers as text: "1, 2", or "none"."""
     return ", ".join(str(number) for number in numbers) or "none"

@@ -1,7 +1,7 @@
-"""The models of a server, each with versions that come and go while requests go on.
+"""Models of a server, whose versions are loaded and unloaded while requests are answered.
 
-One thread looks at the folders, loads and frees (`loader.py`). A request leases a version, which
-then stays loaded until the request is done.
+One thread polls the folders, loads and unloads (`loader.py`). A request leases a version, which
+stays loaded until the request is done.
 """
 
 from __future__ import annotations
@@ -17,27 +17,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import grpc
 
 from serving.model.model_files import ModelFolderError
-from serving.server.config.errors import ServingError, failed_precondition, invalid, not_found
+from serving.server.config.model_list import validate
 from serving.server.config.settings import Batching, Limits, ModelConfig
-from serving.server.models import model_config
-from serving.server.models.loader import Loader, in_words, prepare
-from serving.server.models.model_state import Loaded, Model, State, VersionStatus
+from serving.server.errors import ServingError, failed_precondition, invalid, not_found
+from serving.server.models.loader import Loader, listed, prepare
+from serving.server.models.model_state import (
+    LoadedVersion,
+    ModelRecord,
+    VersionStatus,
+)
 from serving.server.models.servable import Servable
 
 # How long a reload request may wait for its models.
 RELOAD_TIMEOUT_S = 600.0
-# Removed models whose last states are still told.
-MAX_REMOVED = 64
-
-__all__ = ["ModelManager", "State", "VersionStatus"]
+# Removed models whose last states are still reported.
+MAX_REMOVED_MODELS = 64
 
 
 def _ignore(_: str) -> None:
-    """Where nobody wants to hear what happens."""
+    """Discard an event."""
 
 
 class ModelManager:
-    """The models of a server, each with its versions. Safe for use by many threads."""
+    """Manager of a server's models and their versions. Thread-safe."""
 
     def __init__(
         self,
@@ -49,37 +51,41 @@ class ModelManager:
         on_event: Callable[[str], None] = _ignore,
         on_batch: Callable[[str, int], None] | None = None,
     ) -> None:
-        """Makes the manager; nothing is read or loaded before `start`.
+        """Make the manager. Nothing is read or loaded before `start`.
 
         Args:
           configs: the models.
-          batching: how requests to one version are joined; None runs each alone.
-          limits: what one request may ask for.
-          poll_seconds: time between two looks at the folders.
-          on_event: told in words what happens, from the manager's own thread.
-          on_batch: told the model and the rows of each run of joined requests, from any.
+          batching: how requests to one version are batched; None runs each alone.
+          limits: limits on one request.
+          poll_seconds: seconds between two polls of the folders.
+          on_event: called with a line of text for each event, from the manager's own thread.
+          on_batch: called with the model's name and the number of rows of each batch, from any
+            thread.
 
         Raises:
-          ServingError: INVALID_ARGUMENT, a name that is none or is there twice.
+          ServingError: INVALID_ARGUMENT if a name is invalid or is used twice.
         """
-        model_config.validate(configs)
+        validate(configs)
         self._poll_seconds, self._on_event = poll_seconds, on_event
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         make = functools.partial(Servable, batching=batching, limits=limits, on_batch=on_batch)
-        self._loader = Loader(self._changed, make, self._tell)
+        self._loader = Loader(self._changed, make, self._report)
         self._reloading = threading.Lock()
-        self._models = {config.name: Model(config) for config in configs}
+        self._models = {config.name: ModelRecord(config) for config in configs}
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._work, name="serving-models", daemon=True)
 
     def start(self) -> None:
-        """Begins to look at the folders and to load."""
+        """Start to poll the folders and to load versions."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread and lets every version go; those still in use when their request
-        is done. A version that is being loaded is waited for."""
+        """End the thread and unload every version.
+
+        Waits for a version that is being loaded. Versions in use are freed when their requests
+        are done.
+        """
         self._loader.stopped.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -90,16 +96,16 @@ class ModelManager:
         self._loader.free_retired()
 
     def wait_until_available(self, timeout_s: float) -> None:
-        """Waits until each model has a version that takes requests.
+        """Wait until each model has a version that takes requests.
 
         Raises:
-          ModelFolderError: one cannot be loaded, there is none, a label names a version that
-            is not served, or it took longer than `timeout_s`.
+          ModelFolderError: a model has no version, none can be loaded, a label names a version
+            that is not served, or it took longer than `timeout_s`.
         """
         problems = self._await(tuple(self.models()), timeout_s)
         if problems:
             raise ModelFolderError(
-                "\n".join(f"model {name}: {words}" for name, words in problems.items())
+                "\n".join(f"model {name}: {problem}" for name, problem in problems.items())
             )
         with self._lock:
             for model in self._models.values():
@@ -107,35 +113,35 @@ class ModelManager:
                     if number not in model.served():
                         raise ModelFolderError(
                             f"model {model.config.name}: the label {label} names version "
-                            f"{number}, which is not served; versions "
-                            f"{in_words(model.served())} are"
+                            f"{number}, which is not served; versions served: "
+                            f"{listed(model.served())}"
                         )
 
     def models(self) -> tuple[str, ...]:
-        """Names of the models in the list, in its order."""
+        """Return the names of the configured models, in their order."""
         with self._lock:
             return tuple(name for name, model in self._models.items() if not model.is_removed)
 
     def waiting(self) -> int:
-        """Requests, to all versions together, that wait for their turn in a batch."""
+        """Return the number of requests, to all versions together, that wait for a batch."""
         with self._lock:
             return sum(
-                entry.loaded.servable.waiting
+                record.loaded.servable.waiting
                 for model in self._models.values()
-                for entry in model.entries.values()
-                if entry.loaded is not None
+                for record in model.versions.values()
+                if record.loaded is not None
             )
 
     @contextlib.contextmanager
     def lease(
         self, name: str, version: int | None = None, label: str | None = None
     ) -> Iterator[Servable]:
-        """Holds one version, which stays loaded until the end of the `with` block.
+        """Lease a version: it stays loaded until the end of the `with` block.
 
         Args:
-          name: the model.
-          version: its version; None is the highest that is served.
-          label: a label instead of a version.
+          name: the model's name.
+          version: the version's number; None for the highest that is served.
+          label: a label instead of a number.
 
         Raises:
           ServingError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
@@ -157,7 +163,7 @@ class ModelManager:
     def status(
         self, name: str, version: int | None = None, label: str | None = None
     ) -> list[VersionStatus]:
-        """The states of one version, or of all that are known, the highest first.
+        """Return the status of one version, or of all known versions, the highest first.
 
         Raises:
           ServingError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
@@ -166,16 +172,16 @@ class ModelManager:
             if label is not None:
                 version = self._labelled(name, label)
             model = self._models.get(name)
-            entries = model.entries if model else {}
+            records = model.versions if model else {}
             if version is not None:
-                if version not in entries:
+                if version not in records:
                     raise not_found(f"Could not find version {version} of model {name}")
                 numbers = [version]
             else:
-                numbers = sorted(entries, reverse=True)
+                numbers = sorted(records, reverse=True)
             if model is None or not numbers:
                 raise not_found(f"Could not find any versions of model {name}")
-            found = [entries[number].status() for number in numbers]
+            found = [records[number].status() for number in numbers]
             base_path = model.config.base_path
         return [
             dataclasses.replace(one, message=_without_path(one.message, base_path, name))
@@ -183,15 +189,16 @@ class ModelManager:
         ]
 
     def reload(self, configs: Sequence[ModelConfig]) -> None:
-        """Replaces the list of models, and waits until those that are new or changed are
-        available. Models that are not in it are unloaded.
+        """Replace the models, and wait until new and changed ones are available.
+
+        Models that are not listed any more are unloaded.
 
         Raises:
-          ServingError: INVALID_ARGUMENT for a bad list, FAILED_PRECONDITION for a label of a
-            version that is not available: then nothing has changed. UNKNOWN, as in TensorFlow
-            Serving, where the list was taken, but a model did not become available.
+          ServingError: INVALID_ARGUMENT for a bad list, or FAILED_PRECONDITION for a label of a
+            version that is not available; nothing has changed then. UNKNOWN, as in TensorFlow
+            Serving, if the models were replaced and one did not become available.
         """
-        model_config.validate(configs)
+        validate(configs)
         with self._reloading:
             with self._lock:
                 self._check_labels(configs)
@@ -200,18 +207,18 @@ class ModelManager:
             problems = self._await(changed, RELOAD_TIMEOUT_S)
         if problems:
             paths = {config.name: config.base_path for config in configs}
-            words = ", ".join(
-                f"{{{name}: {_without_path(words, paths[name], name)}}}"
-                for name, words in problems.items()
+            listing = ", ".join(
+                f"{{{name}: {_without_path(problem, paths[name], name)}}}"
+                for name, problem in problems.items()
             )
             raise ServingError(
                 grpc.StatusCode.UNKNOWN,
-                f"{len(problems)} model(s) did not become available: {{{words}}}",
+                f"{len(problems)} model(s) did not become available: {{{listing}}}",
             )
 
     # Requests
 
-    def _find(self, name: str, version: int | None, label: str | None) -> Loaded:
+    def _find(self, name: str, version: int | None, label: str | None) -> LoadedVersion:
         if label is not None:
             version = self._labelled(name, label)
         model = self._models.get(name)
@@ -220,10 +227,10 @@ class ModelManager:
             if model is None or not served:
                 raise not_found(f"Servable not found for request: Latest({name})")
             version = served[-1]
-        entry = model.entries.get(version) if model else None
-        if entry is None or entry.loaded is None:
+        record = model.versions.get(version) if model else None
+        if record is None or record.loaded is None:
             raise not_found(f"Servable not found for request: Specific({name}, {version})")
-        return entry.loaded
+        return record.loaded
 
     def _labelled(self, name: str, label: str) -> int:
         model = self._models.get(name)
@@ -244,12 +251,12 @@ class ModelManager:
                     )
 
     def _replace(self, configs: Sequence[ModelConfig]) -> tuple[str, ...]:
-        """Takes the new list; returns the names whose versions may change."""
+        """Replace the models; return the names of those whose versions may change."""
         changed = []
         before = self._models
         self._models = {}
         for config in configs:
-            model = before.pop(config.name, None) or Model(config)
+            model = before.pop(config.name, None) or ModelRecord(config)
             same = not model.is_removed and (model.config.base_path, model.config.policy) == (
                 config.base_path,
                 config.policy,
@@ -262,20 +269,20 @@ class ModelManager:
         for model in before.values():
             model.is_removed, model.chosen = True, []
             self._loader.retire(model, model.served())
-        self._models |= dict(list(before.items())[-MAX_REMOVED:])
+        self._models |= dict(list(before.items())[-MAX_REMOVED_MODELS:])
         return tuple(changed)
 
     def _await(self, names: Sequence[str], timeout_s: float) -> Mapping[str, str]:
-        """Waits for models to be available; what is wrong with those that are not."""
-        until = time.monotonic() + timeout_s
+        """Wait until models are available; return the problems of those that are not."""
+        deadline = time.monotonic() + timeout_s
         with self._changed:
             while True:
                 models = [self._models[name] for name in names if name in self._models]
                 waiting = [m for m in models if not (m.polls and m.is_served())]
                 failures = {m.config.name: m.failure() for m in waiting}
-                left_s = until - time.monotonic()
+                left_s = deadline - time.monotonic()
                 if not waiting or any(failures.values()):
-                    return {name: words for name, words in failures.items() if words}
+                    return {name: problem for name, problem in failures.items() if problem}
                 if left_s <= 0 or self._loader.stopped.is_set():
                     return dict.fromkeys(failures, f"not available after {timeout_s:g} s")
                 self._changed.wait(min(left_s, 1.0))
@@ -289,15 +296,16 @@ class ModelManager:
                 prepare()
                 self._poll()
             except Exception as error:
-                # Whatever a file system came up with: the versions that are served must not
-                # be the last ones for ever.
-                self._tell(f"looking for versions failed: {error!r}; trying again")
+                # A file system may raise anything; the thread must go on, or no new version
+                # would ever be served.
+                self._report(f"the check for new versions failed: {error!r}; it is retried")
             self._wake.wait(self._poll_seconds)
 
-    def _tell(self, words: str) -> None:
-        # A listener may raise anything (its terminal is gone); no version waits for that.
+    def _report(self, event: str) -> None:
+        # The listener may raise anything, such as when its terminal is gone; that must not
+        # disturb loading.
         with contextlib.suppress(Exception):
-            self._on_event(words)
+            self._on_event(event)
 
     def _poll(self) -> None:
         with self._lock:
@@ -310,6 +318,6 @@ class ModelManager:
         self._loader.free_retired()
 
 
-def _without_path(words: str, base_path: pathlib.Path, name: str) -> str:
-    """Others need not know where the files of this machine are."""
-    return words.replace(str(base_path), name)
+def _without_path(message: str, base_path: pathlib.Path, name: str) -> str:
+    """Return a message with the model's name in place of its path, which clients need not know."""
+    return message.replace(str(base_path), name)

@@ -1,6 +1,6 @@
-"""What is known of one model and its versions; plain records without threads or files.
+"""Records of models and their versions: plain data without threads or files.
 
-`ModelManager` alone changes them, under its lock.
+Only `ModelManager` and its `Loader` change them, under the manager's lock.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import grpc
 
 from serving.server.config.settings import ModelConfig
 from serving.server.models.servable import Servable
-from serving.server.models.versions import Fingerprint, Version
+from serving.server.models.versions import Fingerprint, VersionFolder
 
-# Versions that are no more, whose last state is still told, per model.
-MAX_ENDED = 16
+# Unloaded versions whose last state is still reported, per model.
+MAX_ENDED_VERSIONS = 16
 
 
-class State(enum.IntEnum):
-    """The states of `GetModelStatusResponse.ModelVersionStatus`, with its numbers."""
+class VersionState(enum.IntEnum):
+    """States of a version, with the numbers of `ModelVersionStatus.State` in TensorFlow Serving."""
 
     START = 10
     LOADING = 20
@@ -30,102 +30,125 @@ class State(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True)
 class VersionStatus:
-    """What is told of a version. `code` and `message`: OK, or why it is not served."""
+    """Status of a version as reported to clients.
+
+    Attributes:
+      version: the version's number.
+      state: its state.
+      code, message: OK and "", or why it is not served.
+    """
 
     version: int
-    state: State
+    state: VersionState
     code: grpc.StatusCode = grpc.StatusCode.OK
     message: str = ""
 
 
 @dataclasses.dataclass(eq=False)
-class Loaded:
-    """A servable and how many requests hold it."""
+class LoadedVersion:
+    """A servable, with the number of requests that use it."""
 
     servable: Servable
     leases: int = 0
 
 
 @dataclasses.dataclass(eq=False)
-class Entry:
-    """One version. `failed`: the files that could not be loaded; tried again once they change."""
+class VersionRecord:
+    """Record of one version.
+
+    Attributes:
+      number: the version's number.
+      state: its state.
+      loaded: the servable, or None if it takes no requests.
+      failed: fingerprint of files that could not be loaded; loading is retried once they change.
+      code, message: as in VersionStatus.
+    """
 
     number: int
-    state: State = State.START
-    loaded: Loaded | None = None
+    state: VersionState = VersionState.START
+    loaded: LoadedVersion | None = None
     failed: Fingerprint | None = None
     code: grpc.StatusCode = grpc.StatusCode.OK
     message: str = ""
 
     def become(
-        self, state: State, code: grpc.StatusCode = grpc.StatusCode.OK, message: str = ""
+        self, state: VersionState, code: grpc.StatusCode = grpc.StatusCode.OK, message: str = ""
     ) -> None:
-        """Enters a state."""
+        """Set the state, with its code and message."""
         self.state, self.code, self.message = state, code, message
 
     def status(self) -> VersionStatus:
-        """What is told of it."""
+        """Return the status to report."""
         return VersionStatus(self.number, self.state, self.code, self.message)
 
 
 @dataclasses.dataclass(eq=False)
-class Model:
-    """One model.
+class ModelRecord:
+    """Record of one model.
 
-    `chosen`: versions that should be served, as of the last look at the folder. `problem`: why
-    there is none. `is_waiting`: a version may be complete soon. `looked`: how its versions
-    looked. `polls`: looks at the folder since the configuration was set. `is_removed`: no
-    longer in the list; only its last states are told.
+    Attributes:
+      config: the model's configuration.
+      versions: record of each version by number.
+      chosen: versions that should be served, as of the last poll of the folder.
+      problem: why no version can be served, or "".
+      is_waiting: whether a version may be complete soon.
+      folders: the version folders that were inspected at the last poll.
+      polls: polls of the folder since the configuration was set.
+      is_removed: whether a reload removed the model; only its last states are reported.
     """
 
     config: ModelConfig
-    entries: dict[int, Entry] = dataclasses.field(default_factory=dict)
+    versions: dict[int, VersionRecord] = dataclasses.field(default_factory=dict)
     chosen: list[int] = dataclasses.field(default_factory=list)
     problem: str = ""
     is_waiting: bool = False
-    looked: dict[int, Version] = dataclasses.field(default_factory=dict)
+    folders: dict[int, VersionFolder] = dataclasses.field(default_factory=dict)
     polls: int = 0
     is_removed: bool = False
 
-    def entry(self, number: int) -> Entry:
-        """The version's record; a new one where there is none."""
-        return self.entries.setdefault(number, Entry(number))
+    def version(self, number: int) -> VersionRecord:
+        """Return the version's record, new if there is none."""
+        return self.versions.setdefault(number, VersionRecord(number))
 
     def served(self) -> list[int]:
-        """Versions that take requests, ascending."""
-        return sorted(number for number, entry in self.entries.items() if entry.loaded)
+        """Return the versions that take requests, in ascending order."""
+        return sorted(number for number, record in self.versions.items() if record.loaded)
 
     def is_served(self) -> bool:
-        """Whether one of those that should be served is."""
-        return any(self.entries[number].loaded for number in self.chosen)
+        """Return whether at least one chosen version takes requests."""
+        return any(self.versions[number].loaded for number in self.chosen)
 
     def failure(self) -> str | None:
-        """Why nothing of it is served, if nothing more is to be awaited; else None."""
+        """Return why no version is served; None if one is, or may be soon."""
         if not self.polls or self.is_served():
             return None
-        failed = [self.entries[n] for n in self.chosen if self.entries[n].failed is not None]
+        failed = [self.versions[n] for n in self.chosen if self.versions[n].failed is not None]
         if failed:
             return failed[0].message
         return None if self.is_waiting or self.chosen else self.problem
 
-    def superfluous(self) -> list[int]:
-        """Versions that are served and need not be: not chosen, and all that are chosen and
-        not served have another to stand in for them, the highest first."""
+    def replaceable(self) -> list[int]:
+        """Return the served versions that can be unloaded.
+
+        These are versions that are not chosen. As many of them as there are chosen versions not
+        served yet are kept in their place, the highest first.
+        """
         if not self.chosen:
-            return []  # the folder vanished or was emptied: what is loaded goes on
+            return []  # the folder vanished or was emptied: keep serving what is loaded
         others = [number for number in self.served() if number not in self.chosen]
-        lacking = sum(not self.entries[number].loaded for number in self.chosen)
+        lacking = sum(not self.versions[number].loaded for number in self.chosen)
         return others[: max(0, len(others) - lacking)]
 
     def forget_old(self) -> None:
-        """Drops records of versions that are gone, but for the last MAX_ENDED."""
+        """Delete the records of versions that are gone, except the last MAX_ENDED_VERSIONS."""
         gone = [
             number
-            for number, entry in sorted(self.entries.items())
-            if entry.state in (State.START, State.END) and number not in self.looked
+            for number, record in sorted(self.versions.items())
+            if record.state in (VersionState.START, VersionState.END) and number not in self.folders
         ]
         for number in gone:
-            if self.entries[number].state is State.START:
-                del self.entries[number]
-        for number in [number for number in gone if number in self.entries][:-MAX_ENDED]:
-            del self.entries[number]
+            if self.versions[number].state is VersionState.START:
+                del self.versions[number]
+        ended = [number for number in gone if number in self.versions]
+        for number in ended[:-MAX_ENDED_VERSIONS]:
+            del self.versions[number]

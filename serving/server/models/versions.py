@@ -1,8 +1,8 @@
-"""Which versions of a model lie in its folder, which are complete, and which are wanted.
+"""Versions of a model on disk: which there are, which are complete, and which to serve.
 
-TensorFlow Serving's rule: every folder below `base_path` that is named by a number is a
-version. It loads one as soon as the folder is there; a version that is being copied would
-fail. Here one counts once all its files are there and have stopped changing.
+By TensorFlow Serving's rule, every folder below `base_path` that is named by a number is a
+version. TensorFlow Serving loads a version as soon as its folder exists, so one that is still
+being copied fails. Here a version counts once all its files exist and have stopped changing.
 """
 
 from __future__ import annotations
@@ -19,44 +19,54 @@ from components.common.model_contract import SAVED_MODEL
 from serving.model.model_files import VARIABLES_INDEX, VERSION_NAME
 from serving.server.config.settings import VersionPolicy
 
-# A model has some ten files; a folder with more than this is something else.
+# A model has about ten files; a folder with more than this is something else.
 MAX_FILES = 10_000
 _DATA_FILE = re.compile(r"variables\.data-(\d{5})-of-(\d{5})", re.ASCII)
 
-# Path below the version's folder, size in bytes, and when it changed, for every file in it.
+# For every file of a version: path below its folder, bytes, time of modification, of change.
 Fingerprint = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclasses.dataclass(frozen=True)
-class Version:
-    """One version's folder as it looked.
+class VersionFolder:
+    """State of a version's folder when it was inspected.
 
-    `lacking`: the file that a complete SavedModel would have and this has not, or None.
-    `refused`: why it must not be loaded, however complete, or None.
-    `changed_at`: when anything in it changed last, in seconds since 1970; no program can set
-    this back, as it can the time of modification.
+    Attributes:
+      number: the version's number.
+      path: the folder.
+      fingerprint: its files.
+      missing: the first file that a complete SavedModel would have and this one lacks, or None.
+      refused: why the version must not be loaded even if complete, or None.
+      changed_at: time of the last change to anything in the folder, in seconds since 1970.
+        Unlike the time of modification, no program can set it back.
     """
 
     number: int
     path: pathlib.Path
     fingerprint: Fingerprint = ()
-    lacking: str | None = None
+    missing: str | None = None
     refused: str | None = None
     changed_at: float = 0.0
 
-    def is_settled(self, before: Version | None, quiet_s: float) -> bool:
-        """Whether nobody is writing in it: unchanged since the last look, or for `quiet_s`."""
+    def is_settled(self, before: VersionFolder | None, quiet_s: float) -> bool:
+        """Return whether nothing is being written in the folder.
+
+        Args:
+          before: the same folder when it was last inspected, or None.
+          quiet_s: seconds without changes that suffice if `before` is not the same.
+        """
         unchanged = before is not None and before.fingerprint == self.fingerprint
         return unchanged or 0 <= quiet_s < time.time() - self.changed_at
 
 
 class NoFolderError(OSError):
-    """The base path is not there, or cannot be read; the message says so."""
+    """Error for a base path that does not exist or cannot be read."""
 
 
 def list_versions(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
-    """Number to folder. A base path that is itself a SavedModel is one version, with its own
-    number or 1.
+    """Return the folder of each version by number.
+
+    A base path that is itself a SavedModel is one version; its number is its name's, or 1.
 
     Raises:
       NoFolderError: there is no such folder.
@@ -68,50 +78,52 @@ def list_versions(base_path: pathlib.Path) -> dict[int, pathlib.Path]:
         names = sorted(entry.name for entry in base_path.iterdir() if _is_folder(entry))
     except OSError as error:
         raise NoFolderError(f"{base_path}: {error.strerror or error}") from error
-    # Of 1 and 01 the shorter one counts: it is sorted last.
+    # Of "1" and "01" the shorter name counts: it comes last here.
     numbered = sorted((name for name in names if VERSION_NAME.fullmatch(name)), key=len)
     return {int(name): base_path / name for name in reversed(numbered)}
 
 
-def in_order(found: Iterable[int], policy: VersionPolicy) -> list[int]:
-    """Those that the policy can mean, the first choice first."""
+def candidates(found: Iterable[int], policy: VersionPolicy) -> list[int]:
+    """Return the versions that the policy may choose, the first choice first."""
     if policy.kind == "specific":
         found = set(found) & set(policy.versions)
     return sorted(found, reverse=True)
 
 
-def most(policy: VersionPolicy) -> float:
-    """How many of them are served."""
+def max_served(policy: VersionPolicy) -> float:
+    """Return how many versions the policy serves at most."""
     return policy.count if policy.kind == "latest" else float("inf")
 
 
-def look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
-    """One version's files, without opening any.
+def inspect(number: int, path: pathlib.Path, root: pathlib.Path) -> VersionFolder:
+    """Inspect a version's folder without opening any file.
 
     Args:
-      number: the version.
+      number: the version's number.
       path: its folder.
-      root: the model's base path: links out of it are refused.
+      root: the model's base path; links that leave it are refused.
     """
     try:
         inside = root.resolve()
         if not path.resolve().is_relative_to(inside):
-            return Version(number, path, refused=f"{path.name} is a link that leads out of {root}")
-        return _look_at(number, path, inside)
-    except OSError as error:  # gone, or being replaced: it is looked at again
-        return Version(number, path, lacking=f"{error.filename} ({error.strerror})")
-    except RuntimeError:  # how Python 3.10 tells of links in a circle
-        return Version(number, path, refused=f"{path.name} holds a link that leads to itself")
+            return VersionFolder(
+                number, path, refused=f"{path.name} is a link that leads out of {root}"
+            )
+        return _inspect(number, path, inside)
+    except OSError as error:  # gone, or being replaced: the next poll inspects it again
+        return VersionFolder(number, path, missing=f"{error.filename} ({error.strerror})")
+    except RuntimeError:  # raised by Python 3.10 for links in a circle
+        return VersionFolder(number, path, refused=f"{path.name} holds a link that leads to itself")
 
 
 def _is_folder(path: pathlib.Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # one entry that cannot be read hides no others
+    except OSError:  # an unreadable entry must not hide the others
         return False
 
 
-def _look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
+def _inspect(number: int, path: pathlib.Path, root: pathlib.Path) -> VersionFolder:
     entries: list[tuple[str, int, int, int]] = []
     changed_ns = path.stat().st_ctime_ns
     refused = None
@@ -126,11 +138,13 @@ def _look_at(number: int, path: pathlib.Path, root: pathlib.Path) -> Version:
             refused = f"{path.name} holds more than {MAX_FILES} files"
             break
     files = {name: size for name, size, *_ in entries}
-    return Version(number, path, tuple(sorted(entries)), _lacking(files), refused, changed_ns / 1e9)
+    return VersionFolder(
+        number, path, tuple(sorted(entries)), _missing(files), refused, changed_ns / 1e9
+    )
 
 
 def _walk(path: pathlib.Path, root: pathlib.Path) -> Iterator[tuple[str, os.stat_result | str]]:
-    """Every file and folder below `path`: its name and status, or why it is refused."""
+    """Yield each file and folder below `path`: its name, and its status or why it is refused."""
     folders = [path]
     while folders:
         for entry in sorted(os.scandir(folders.pop()), key=lambda entry: entry.name):
@@ -143,14 +157,16 @@ def _walk(path: pathlib.Path, root: pathlib.Path) -> Iterator[tuple[str, os.stat
             if stat.S_ISDIR(status.st_mode) and not entry.is_symlink():
                 folders.append(here)
             elif not stat.S_ISREG(status.st_mode):
-                yield name, "is no plain file"
+                yield name, "is not a regular file"
                 return
             yield name, status
 
 
-def _lacking(files: Mapping[str, int]) -> str | None:
-    """The first file that is missing or empty. How many files of variables there are, each
-    one's name says."""
+def _missing(files: Mapping[str, int]) -> str | None:
+    """Return the first file that is missing or empty, or None.
+
+    The name of each file of variables says how many such files there are.
+    """
     for name in (SAVED_MODEL, VARIABLES_INDEX):
         if not files.get(name):
             return name

@@ -1,6 +1,6 @@
-"""The gRPC side: TensorFlow Serving's two services, and the standard health and reflection.
+"""gRPC services: TensorFlow Serving's two, and the standard health and reflection services.
 
-SessionService, which TensorFlow Serving does not offer either, is UNIMPLEMENTED.
+SessionService is UNIMPLEMENTED, as in TensorFlow Serving.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
+from components.common.escape import printable
 from serving.protocol import tensors
+from serving.protocol.names import API_KEY_HEADER
 from serving.protocol.protos import (
     get_model_metadata_pb2,
     get_model_status_pb2,
@@ -28,68 +30,72 @@ from serving.protocol.protos import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from serving.server.config.errors import ServingError, invalid
-from serving.server.config.security import KEY_HEADER, ApiKey, Tls
+from serving.server.config.security import ApiKey, Tls
 from serving.server.config.settings import Limits
-from serving.server.protocols.handlers import Handlers, Spec
+from serving.server.errors import ServingError, invalid
+from serving.server.protocols.handlers import Handlers, RequestTarget
 
 PREDICTION_SERVICE = "tensorflow.serving.PredictionService"
 MODEL_SERVICE = "tensorflow.serving.ModelService"
-# TensorFlow Serving cuts messages at the same length.
-MAX_MESSAGE = 1024
-# Threads beside those of Limits.concurrent: they refuse what is too much, and answer the
-# short requests (status, health) while all others are busy.
+# The length at which TensorFlow Serving cuts messages.
+MAX_MESSAGE_CHARACTERS = 1024
+# Threads in addition to Limits.concurrent. While all others are busy, they reject further
+# requests and answer short ones (status, health).
 SPARE_THREADS = 16
-# Calls that are open at once, as a multiple of the threads; gRPC itself refuses the rest.
+# Open calls, as a multiple of the threads; gRPC itself rejects the rest.
 CALLS_PER_THREAD = 4
-# A reflection call is a stream, and holds a thread as long as its client likes.
+# A reflection call is a stream, and occupies a thread as long as its client likes.
 MAX_REFLECTION_STREAMS = 4
-# A deadline further away is none (gRPC says years for a call without one).
+# A longer time is no deadline: gRPC reports years for a call without one.
 MAX_TIMEOUT_S = 86_400.0
+INTERNAL_ERROR = "internal error; see the server's log"
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    """tensorflow.serving.PredictionService."""
+    """Service tensorflow.serving.PredictionService."""
 
     def __init__(self, handlers: Handlers, limits: Limits) -> None:
         self._handlers = handlers
-        self._largest_bytes = limits.message_bytes
+        self._max_bytes = limits.message_bytes
 
     def Predict(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Runs a signature."""
-        return _answer(context, lambda: self._predict(request, context))
+        """Run a signature."""
+        return _respond(context, lambda: self._predict(request, context))
 
     def Classify(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Always an error, as of TensorFlow Serving for a model like ours."""
+        """Return an error, as TensorFlow Serving does for these models."""
 
         def work() -> NoReturn:
-            self._handlers.classify(Spec.of(request), "GRPC")
+            self._handlers.classify(RequestTarget.of(request), "GRPC")
 
-        return _answer(context, work)
+        return _respond(context, work)
 
     def Regress(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Always an error, as of TensorFlow Serving for a model like ours."""
+        """Return an error, as TensorFlow Serving does for these models."""
 
         def work() -> NoReturn:
-            self._handlers.regress(Spec.of(request), "GRPC")
+            self._handlers.regress(RequestTarget.of(request), "GRPC")
 
-        return _answer(context, work)
+        return _respond(context, work)
 
     def MultiInference(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """Always an error, as of TensorFlow Serving for a model like ours."""
+        """Return an error, as TensorFlow Serving does for these models."""
 
         def work() -> NoReturn:
-            tasks = [(Spec.of_proto(t.model_spec), t.method_name) for t in request.tasks]
+            tasks = [
+                (RequestTarget.of_proto(task.model_spec), task.method_name)
+                for task in request.tasks
+            ]
             self._handlers.multi_inference(tasks)
 
-        return _answer(context, work)
+        return _respond(context, work)
 
     def GetModelMetadata(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """The signatures of a version."""
+        """Return the signatures of a version."""
 
         def work() -> Any:
             name, version, signatures = self._handlers.metadata(
-                Spec.of(request), list(request.metadata_field), "GRPC"
+                RequestTarget.of(request), list(request.metadata_field), "GRPC"
             )
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.model_spec.name = name
@@ -100,57 +106,60 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
             response.metadata["signature_def"].Pack(defined)
             return response
 
-        return _answer(context, work)
+        return _respond(context, work)
 
     def _predict(self, request: Any, context: grpc.ServicerContext) -> Any:
-        answer = self._handlers.predict(
-            Spec.of(request),
+        result = self._handlers.predict(
+            RequestTarget.of(request),
             lambda signature: self._inputs(request, signature),
             entrypoint="GRPC",
             output_filter=list(request.output_filter),
             timeout_s=_timeout(context),
         )
         response = predict_pb2.PredictResponse()
-        response.model_spec.name = answer.name
-        response.model_spec.version.value = answer.version
-        response.model_spec.signature_name = answer.signature
-        for name, values in answer.outputs.items():
+        response.model_spec.name = result.name
+        response.model_spec.version.value = result.version
+        response.model_spec.signature_name = result.signature
+        for name, values in result.outputs.items():
             response.outputs[name].CopyFrom(tensors.to_proto(values, typed=True))
         return response
 
     def _inputs(self, request: Any, signature: Any) -> Mapping[str, npt.NDArray[Any]]:
-        """The arrays. One of a name that the signature lacks is not read: whoever runs the
-        signature refuses its name, and a few bytes may stand for much memory."""
+        """Return the request's arrays by name.
+
+        An array that the signature lacks is not parsed, as its few bytes may need much memory.
+        An empty one takes its place, and the check of names rejects the request.
+        """
         arrays: dict[str, npt.NDArray[Any]] = {}
         for name, proto in request.inputs.items():
             if name not in signature.inputs:
                 arrays[name] = np.empty(0)
                 continue
             try:
-                arrays[name] = tensors.to_array(proto, self._largest_bytes)
+                arrays[name] = tensors.to_array(proto, self._max_bytes)
             except tensors.TensorError as error:
                 raise invalid(f"tensor parsing error: {name}: {error}") from error
         return arrays
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
-    """tensorflow.serving.ModelService."""
+    """Service tensorflow.serving.ModelService."""
 
     def __init__(self, handlers: Handlers) -> None:
         self._handlers = handlers
 
     def GetModelStatus(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """The states of a model's versions."""
+        """Return the states of a model's versions."""
 
         def work() -> Any:
-            return status_response(self._handlers, Spec.of(request), "GRPC")
+            return status_response(self._handlers, RequestTarget.of(request), "GRPC")
 
-        return _answer(context, work)
+        return _respond(context, work)
 
     def HandleReloadConfigRequest(  # noqa: N802
         self, request: Any, context: grpc.ServicerContext
     ) -> Any:
-        """Replaces the list of models."""
+        """Replace the models."""
 
         def work() -> Any:
             self._handlers.reload(request.config)
@@ -158,32 +167,35 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore
             response.status.SetInParent()
             return response
 
-        return _answer(context, work)
+        return _respond(context, work)
 
 
 class Health(health.HealthServicer):  # type: ignore[misc]
-    """grpc.health.v1: a model is SERVING while one of its versions takes requests, and ""
-    while all models are."""
+    """Service grpc.health.v1.Health.
+
+    A model is SERVING while one of its versions takes requests; "" is SERVING while all models
+    are.
+    """
 
     def __init__(self, available: Callable[[], Mapping[str, bool]]) -> None:
-        super().__init__(experimental_non_blocking=True)  # a watcher holds no thread
+        super().__init__(experimental_non_blocking=True)  # a watching client occupies no thread
         self._available = available
 
     def refresh(self) -> None:
-        """Tells those who watch what has changed."""
+        """Tell watching clients what has changed."""
         models = self._available()
         for name, serving in {**models, "": all(models.values())}.items():
             status = health_pb2.HealthCheckResponse
             self.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     def Check(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
-        """One state, as of now."""
+        """Return a model's health, as of now."""
         self.refresh()
         return super().Check(request, context)
 
 
 class _Reflection(reflection.ReflectionServicer):  # type: ignore[misc]
-    """Reflection, a few streams at once."""
+    """Reflection service with a limit on the number of open streams."""
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(names)
@@ -192,11 +204,11 @@ class _Reflection(reflection.ReflectionServicer):  # type: ignore[misc]
     def ServerReflectionInfo(  # noqa: N802
         self, request_iterator: Iterator[Any], context: grpc.ServicerContext
     ) -> Iterator[Any]:
-        """Answers as long as the client asks."""
+        """Answer until the client ends the stream."""
         if not self._free.acquire(blocking=False):
             context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"{MAX_REFLECTION_STREAMS} reflection calls are open, as many as are taken",
+                f"{MAX_REFLECTION_STREAMS} reflection calls are open, the maximum; retry later",
             )
         try:
             yield from super().ServerReflectionInfo(request_iterator, context)
@@ -205,8 +217,11 @@ class _Reflection(reflection.ReflectionServicer):  # type: ignore[misc]
 
 
 class _KeyCheck(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Refuses calls without the API key, before their message is read. Health is open, as
-    whoever probes a container has no key; it says no more than whether models are served."""
+    """Interceptor that rejects calls without the API key, before their message is read.
+
+    Health needs no key: probes of a container have none, and it tells only whether models are
+    served.
+    """
 
     def __init__(self, key: ApiKey) -> None:
         self._key = key
@@ -219,20 +234,22 @@ class _KeyCheck(grpc.ServerInterceptor):  # type: ignore[misc]
         if handler_call_details.method.startswith("/grpc.health.v1.Health/"):
             return continuation(handler_call_details)
         metadata = dict(handler_call_details.invocation_metadata or ())
-        complaint = self._key.complaint(metadata.get(KEY_HEADER))
-        if complaint is None:
+        refusal = self._key.refusal(metadata.get(API_KEY_HEADER))
+        if refusal is None:
             return continuation(handler_call_details)
 
         def refuse(_: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-            context.abort(grpc.StatusCode.UNAUTHENTICATED, complaint)
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, refusal)
             yield  # a generator, as its kind of handler needs
 
         return grpc.stream_stream_rpc_method_handler(refuse)
 
 
-class _Parsing(grpc.ServerInterceptor):  # type: ignore[misc]
-    """Refuses bytes that are no message of the method's type. gRPC by itself calls that an
-    INTERNAL error, and logs a traceback each time."""
+class _ParseCheck(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Interceptor that rejects bytes that are not a message of the method's type.
+
+    Without it gRPC answers with INTERNAL, and logs a traceback each time.
+    """
 
     def intercept_service(
         self,
@@ -250,30 +267,30 @@ class _Parsing(grpc.ServerInterceptor):  # type: ignore[misc]
             except DecodeError:
                 return unreadable
 
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        def respond(request: Any, context: grpc.ServicerContext) -> Any:
             if request is unreadable:
                 context.abort(
                     grpc.StatusCode.INVALID_ARGUMENT,
-                    "the request cannot be parsed: its bytes are no message of the type that "
-                    f"{handler_call_details.method} takes",
+                    "the request cannot be parsed: its bytes are not a message of the type that "
+                    f"{handler_call_details.method} expects",
                 )
             return handler.unary_unary(request, context)
 
-        return grpc.unary_unary_rpc_method_handler(answer, read, handler.response_serializer)
+        return grpc.unary_unary_rpc_method_handler(respond, read, handler.response_serializer)
 
 
 def make_server(
     handlers: Handlers, health_service: Health, limits: Limits, key: ApiKey | None
 ) -> grpc.Server:
-    """A server with all services, which listens nowhere yet."""
+    """Make a server with all services. It does not listen yet."""
     threads = limits.concurrent + SPARE_THREADS
     server = grpc.server(
         futures.ThreadPoolExecutor(threads, thread_name_prefix="grpc"),
-        interceptors=[*([] if key is None else [_KeyCheck(key)]), _Parsing()],
+        interceptors=[*([] if key is None else [_KeyCheck(key)]), _ParseCheck()],
         options=[
             ("grpc.max_receive_message_length", limits.message_bytes),
             ("grpc.max_send_message_length", limits.message_bytes),
-            # Or a second server on the same port would take half of the requests.
+            # Otherwise a second server on the same port would get half of the requests.
             ("grpc.so_reuseport", 0),
         ],
         maximum_concurrent_rpcs=threads * CALLS_PER_THREAD,
@@ -289,10 +306,10 @@ def make_server(
 
 
 def listen(server: grpc.Server, address: str, tls: Tls | None) -> int:
-    """Binds the address (`host:port`) and returns the port.
+    """Bind an address (host:port) and return its port.
 
     Raises:
-      OSError: it cannot be bound.
+      OSError: the address cannot be bound.
     """
     try:
         if tls is None:
@@ -309,10 +326,10 @@ def listen(server: grpc.Server, address: str, tls: Tls | None) -> int:
     return int(port)
 
 
-def status_response(handlers: Handlers, spec: Spec, entrypoint: Any) -> Any:
-    """GetModelStatusResponse, which REST shows as JSON."""
+def status_response(handlers: Handlers, target: RequestTarget, entrypoint: Any) -> Any:
+    """Return the GetModelStatusResponse, which REST shows as JSON."""
     response = get_model_status_pb2.GetModelStatusResponse()
-    for found in handlers.status(spec, entrypoint):
+    for found in handlers.status(target, entrypoint):
         status = response.model_version_status.add()
         status.version = found.version
         status.state = found.state.value
@@ -321,29 +338,29 @@ def status_response(handlers: Handlers, spec: Spec, entrypoint: Any) -> Any:
     return response
 
 
-def _answer(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
-    """The response of `work`, or its error as a status."""
+def _respond(context: grpc.ServicerContext, work: Callable[[], Any]) -> Any:
+    """Return the response of `work`, or abort the call with its error as a status."""
     if not context.is_active():
-        context.abort(grpc.StatusCode.CANCELLED, "nobody waits for the answer any more")
+        context.abort(grpc.StatusCode.CANCELLED, "the client no longer waits for a response")
     try:
         return work()
     except ServingError as error:
         code, message = error.code, shortened(error.message)
-    except Exception:  # whatever a library raises: the caller gets a status, and no details
+    except Exception:  # a library may raise anything: the client gets a status without details
         traceback.print_exc(file=sys.stderr)
-        code, message = grpc.StatusCode.INTERNAL, "the server failed; its log says why"
+        code, message = grpc.StatusCode.INTERNAL, INTERNAL_ERROR
     context.abort(code, message)
     return None
 
 
 def shortened(message: str) -> str:
-    """A message as long as TensorFlow Serving's may be, in which nothing acts on a terminal:
-    it may quote the request."""
-    shown = message[: MAX_MESSAGE + 1]
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
-    return shown if len(shown) <= MAX_MESSAGE else shown[:MAX_MESSAGE] + "...TRUNCATED"
+    """Return a message, which may quote the request, printable and of limited length."""
+    shown = printable(message[: MAX_MESSAGE_CHARACTERS + 1])
+    if len(shown) <= MAX_MESSAGE_CHARACTERS:
+        return shown
+    return shown[:MAX_MESSAGE_CHARACTERS] + "...TRUNCATED"
 
 
 def _timeout(context: grpc.ServicerContext) -> float | None:
-    left = context.time_remaining()
-    return None if left is None or left > MAX_TIMEOUT_S else float(left)
+    left_s = context.time_remaining()
+    return None if left_s is None or left_s > MAX_TIMEOUT_S else float(left_s)

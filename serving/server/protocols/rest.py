@@ -1,13 +1,14 @@
-"""The REST side: TensorFlow Serving's HTTP API, and its path for Prometheus.
+"""REST API: TensorFlow Serving's HTTP API, and its path for Prometheus.
 
-Unlike TensorFlow Serving, paths are matched as they are written, not in any case; what is
-outside the API is 404 with a JSON body; and bodies have a limit (413) and a time (408).
+It differs from TensorFlow Serving in three ways: paths are case-sensitive, paths outside the API
+are 404 with a JSON body, and request bodies are limited in size (413) and time (408).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import re
 import threading
@@ -22,24 +23,29 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.protocol.names import API_KEY_HEADER, METRICS_PATH
 from serving.protocol.protos import get_model_metadata_pb2, model_pb2
-from serving.server.config.errors import ServingError, invalid, unavailable
-from serving.server.config.security import KEY_HEADER, ApiKey
+from serving.server.config.security import ApiKey
 from serving.server.config.settings import Limits
-from serving.server.metrics import PATH as METRICS_PATH
+from serving.server.errors import ServingError, invalid, unavailable
 from serving.server.metrics import Metrics
-from serving.server.protocols import json_answers, json_tensors
-from serving.server.protocols.grpc_services import shortened, status_response
-from serving.server.protocols.handlers import SIGNATURE_DEF, Handlers, Spec
+from serving.server.protocols import json_requests, json_responses
+from serving.server.protocols.grpc_services import INTERNAL_ERROR, shortened, status_response
+from serving.server.protocols.handlers import (
+    SIGNATURE_DEF,
+    Handlers,
+    RequestTarget,
+    too_many_requests,
+)
 
 # TensorFlow Serving's default of --rest_api_timeout_in_ms.
 TIMEOUT_S = 30.0
-# How long a body may take to arrive.
+# Time for a body to arrive.
 BODY_TIMEOUT_S = 60.0
-# Threads for short requests, beside those of Limits.concurrent.
+# Threads for short requests, in addition to Limits.concurrent.
 SPARE_THREADS = 4
-# JSON is parsed with Python's lock held, so more at once would only need more memory.
-PARSED_AT_ONCE = 2
+# Parsing JSON holds Python's lock, so more parsers would only need more memory.
+MAX_PARSERS = 2
 MAX_VERSION = (1 << 63) - 1
 
 HTTP_STATUS = {
@@ -65,7 +71,7 @@ _JSON_BODY: dict[str, Any] = {
     }
 }
 _ERROR: dict[str, Any] = {
-    "description": "What was wrong.",
+    "description": "The request failed; `error` says why.",
     "content": {
         "application/json": {
             "schema": {
@@ -80,25 +86,29 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {"4XX": _ERROR, "5XX": _ERROR}
 
 
 class Rest:
-    """The application, as `app`; `close` ends its threads."""
+    """REST server's application.
+
+    Attributes:
+      app: the ASGI application.
+    """
 
     def __init__(
         self, handlers: Handlers, metrics: Metrics, limits: Limits, key: ApiKey | None
     ) -> None:
         self._handlers = handlers
         self._metrics = metrics
-        self._largest_bytes = limits.message_bytes
-        self._limit = limits.concurrent
+        self._max_bytes = limits.message_bytes
+        self._max_concurrent = limits.concurrent
         self._free = threading.BoundedSemaphore(limits.concurrent)
-        self._bodies = _Bodies(limits.concurrent * limits.message_bytes)
-        self._parsing = threading.BoundedSemaphore(PARSED_AT_ONCE)
+        self._bodies = _BodyMemory(limits.concurrent * limits.message_bytes)
+        self._parsing = threading.BoundedSemaphore(MAX_PARSERS)
         self._threads = futures.ThreadPoolExecutor(
             limits.concurrent + SPARE_THREADS, thread_name_prefix="rest"
         )
         self.app = self._make_app(key)
 
     def close(self) -> None:
-        """No further request is begun."""
+        """End the threads; no further request is handled."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _make_app(self, key: ApiKey | None) -> FastAPI:
@@ -116,8 +126,8 @@ class Rest:
         app.add_exception_handler(ClientDisconnect, _on_disconnect)
         app.add_exception_handler(Exception, _on_failure)
         app.get("/v1/models", responses=_RESPONSES)(self._no_name)
-        for where in ("", "/versions/{version}", "/labels/{label}"):
-            path = f"/v1/models/{{name}}{where}"
+        for version in ("", "/versions/{version}", "/labels/{label}"):
+            path = f"/v1/models/{{name}}{version}"
             app.get(path, responses=_RESPONSES)(self._status)
             app.get(f"{path}/metadata", responses=_RESPONSES)(self._metadata)
             for verb in (self._predict, self._classify, self._regress):
@@ -128,26 +138,26 @@ class Rest:
         return app
 
     async def _predict(self, request: Request) -> Response:
-        spec = _spec_of(request)
+        target = _target_of(request)
 
         def work(body: bytes) -> bytes:
             parsed = self._parse("Predict", body)
-            form: json_tensors.Format = "row"
+            format_: json_requests.Format = "row"
 
-            def inputs_of(signature: Any) -> Any:
-                nonlocal form
+            def parse_inputs(signature: Any) -> Any:
+                nonlocal format_
                 dtypes = {name: info.dtype for name, info in signature.inputs.items()}
                 with self._parsing:
-                    form, arrays = json_tensors.to_inputs(parsed, dtypes)
+                    format_, arrays = json_requests.to_inputs(parsed, dtypes)
                 return arrays
 
-            answer = self._handlers.predict(
-                Spec(spec.name, spec.version, spec.label, parsed.signature),
-                inputs_of,
+            result = self._handlers.predict(
+                dataclasses.replace(target, signature=parsed.signature),
+                parse_inputs,
                 entrypoint="REST",
                 timeout_s=TIMEOUT_S,
             )
-            return json_answers.to_json(answer.outputs, form)
+            return json_responses.to_json(result.outputs, format_)
 
         return await self._with_body(request, work)
 
@@ -158,14 +168,14 @@ class Rest:
         return await self._with_examples(request, "Regress", self._handlers.regress)
 
     async def _status(self, request: Request) -> Response:
-        spec = _spec_of(request)
-        found = await self._run(lambda: status_response(self._handlers, spec, "REST"))
+        target = _target_of(request)
+        found = await self._run(lambda: status_response(self._handlers, target, "REST"))
         return _proto_json(_as_dict(found))
 
     async def _metadata(self, request: Request) -> Response:
-        spec = _spec_of(request)
+        target = _target_of(request)
         name, version, signatures = await self._run(
-            lambda: self._handlers.metadata(spec, [SIGNATURE_DEF], "REST")
+            lambda: self._handlers.metadata(target, [SIGNATURE_DEF], "REST")
         )
         model_spec = model_pb2.ModelSpec(name=name)
         model_spec.version.value = version
@@ -187,70 +197,74 @@ class Rest:
         return Response(page, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _with_examples(
-        self, request: Request, api: str, handler: Callable[[Spec, Any], Any]
+        self, request: Request, api: str, handler: Callable[[RequestTarget, Any], Any]
     ) -> Response:
-        spec = _spec_of(request)
+        target = _target_of(request)
 
         def work(body: bytes) -> bytes:
             parsed = self._parse(api, body)
             examples = parsed.document.get("examples")
             if not isinstance(examples, list) or not examples:
-                raise invalid("'examples' is expected: a list of at least one example")
-            handler(Spec(spec.name, spec.version, spec.label, parsed.signature), "REST")
+                raise invalid("'examples' must be a list of at least one example")
+            handler(dataclasses.replace(target, signature=parsed.signature), "REST")
             raise AssertionError("handlers of examples always raise")
 
         return await self._with_body(request, work)
 
-    def _parse(self, api: str, body: bytes) -> json_tensors.JsonRequest:
+    def _parse(self, api: str, body: bytes) -> json_requests.JsonRequest:
         try:
             with self._parsing:
-                return json_tensors.parse(body)
+                return json_requests.parse(body)
         except ServingError:
             with self._metrics.request(api, "REST"):
                 raise
 
     async def _with_body(self, request: Request, work: Callable[[bytes], bytes]) -> Response:
-        """Reads the body and answers with what `work` makes of it. Only then does the request
-        take a place, so that those whose bodies never arrive keep none from others."""
+        """Read the body, and respond with what `work` makes of it.
+
+        The request counts as in progress once its body is read, so that clients whose bodies
+        never arrive do not block others.
+        """
         with self._bodies.hold() as take:
             try:
-                body = await _read(request, self._largest_bytes, take)
+                body = await _read(request, self._max_bytes, take)
             except (asyncio.TimeoutError, TimeoutError):
                 return _error(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} seconds")
             if body is None:
-                return _error(
-                    413, f"the body is larger than {self._largest_bytes} bytes, which are taken"
-                )
+                return _error(413, f"the body is larger than {self._max_bytes} bytes, the maximum")
             if not self._free.acquire(blocking=False):
-                raise unavailable(
-                    f"{self._limit} requests are in work, as many as are taken; retry"
-                )
+                raise too_many_requests(self._max_concurrent)
             try:
-                answer = await self._run(lambda: work(body))
+                content = await self._run(lambda: work(body))
             finally:
                 self._free.release()
-        return Response(answer, media_type="application/json")
+        return Response(content, media_type="application/json")
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-class _Bodies:
-    """The memory for all bodies that are arriving or in work. For one event loop alone."""
+class _BodyMemory:
+    """Memory for the bodies of all requests that are arriving or in progress.
 
-    def __init__(self, most_bytes: int) -> None:
-        self._left = most_bytes
+    It is used by one event loop only.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._left = max_bytes
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[Callable[[int], None]]:
-        """Yields what takes a number of bytes, or raises ServingError UNAVAILABLE; all are
-        given back at the end."""
+        """Yield a function that reserves bytes until the end of the context.
+
+        The function raises ServingError UNAVAILABLE if too few are left.
+        """
         held = 0
 
         def take(size: int) -> None:
             nonlocal held
             if size > self._left:
-                raise unavailable("other requests take all memory that there is for bodies; retry")
+                raise unavailable("other requests use all memory for bodies; retry later")
             self._left -= size
             held += size
 
@@ -261,7 +275,7 @@ class _Bodies:
 
 
 class _KeyCheck:
-    """Refuses requests without the API key, before anything of their body is read."""
+    """Middleware that rejects requests without the API key, before their body is read."""
 
     def __init__(self, app: ASGIApp, key: ApiKey) -> None:
         self._app = app
@@ -269,19 +283,19 @@ class _KeyCheck:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            sent = dict(scope["headers"]).get(KEY_HEADER.encode())
-            complaint = self._key.complaint(sent)
-            if complaint is not None:
-                await _error(401, complaint)(scope, receive, send)
+            sent = dict(scope["headers"]).get(API_KEY_HEADER.encode())
+            refusal = self._key.refusal(sent)
+            if refusal is not None:
+                await _error(401, refusal)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
 
-def _spec_of(request: Request) -> Spec:
-    """The model that the path names.
+def _target_of(request: Request) -> RequestTarget:
+    """Return the model and version that the path names.
 
     Raises:
-      ServingError: INVALID_ARGUMENT, the path is none of the API's.
+      ServingError: INVALID_ARGUMENT if the path is not one of the API's.
     """
     parts = request.path_params
     name, version, label = parts["name"], parts.get("version"), parts.get("label")
@@ -294,28 +308,33 @@ def _spec_of(request: Request) -> Spec:
         number = int(version) if len(version) <= len(str(MAX_VERSION)) else None
         if number is None or number > MAX_VERSION:
             raise invalid(f"Failed to convert version: {version[:40]} to numeric.")
-    return Spec(name, number, label)
+    return RequestTarget(name, number, label)
 
 
 def _malformed(request: Request) -> ServingError:
     return invalid(f"Malformed request: {request.method} {request.url.path}")
 
 
-async def _read(request: Request, largest_bytes: int, take: Callable[[int], None]) -> bytes | None:
-    """The body; None where it is too large. `take` is told of each part's bytes first.
+async def _read(request: Request, max_bytes: int, take: Callable[[int], None]) -> bytes | None:
+    """Return the body, or None if it is too large.
+
+    Args:
+      request: the request.
+      max_bytes: the largest body allowed.
+      take: called with the size of each part before it is kept.
 
     Raises:
-      TimeoutError: it does not arrive in time.
-      ClientDisconnect: it never will.
+      TimeoutError: the body does not arrive in time.
+      ClientDisconnect: the client closed the connection.
     """
-    said = request.headers.get("content-length", "")
-    if said.isdecimal() and int(said[:20]) > largest_bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > max_bytes:
         return None
 
     async def read() -> bytes | None:
         body = bytearray()
         async for chunk in request.stream():
-            if len(body) + len(chunk) > largest_bytes:
+            if len(body) + len(chunk) > max_bytes:
                 return None
             take(len(chunk))
             body += chunk
@@ -325,10 +344,11 @@ async def _read(request: Request, largest_bytes: int, take: Callable[[int], None
 
 
 def _as_dict(message: Any) -> dict[str, Any]:
-    made = json_format.MessageToDict(
-        message, including_default_value_fields=True, preserving_proto_field_name=True
+    return dict(
+        json_format.MessageToDict(
+            message, including_default_value_fields=True, preserving_proto_field_name=True
+        )
     )
-    return dict(made)
 
 
 def _proto_json(value: dict[str, Any]) -> Response:
@@ -337,7 +357,7 @@ def _proto_json(value: dict[str, Any]) -> Response:
 
 
 def _error(status: int, message: str) -> Response:
-    # ASCII: a message may quote what is no Unicode text.
+    # In ASCII, as a message may quote surrogates, which UTF-8 cannot encode.
     body = json.dumps({"error": shortened(message)})
     return Response(body, status_code=status, media_type="application/json")
 
@@ -353,8 +373,8 @@ async def _on_unknown_path(request: Request, error: Exception) -> Response:
 
 
 async def _on_disconnect(request: Request, error: Exception) -> Response:
-    return _error(499, "the client went away")
+    return _error(499, "the client closed the connection")
 
 
 async def _on_failure(request: Request, error: Exception) -> Response:
-    return _error(500, "the server failed; its log says why")
+    return _error(500, INTERNAL_ERROR)

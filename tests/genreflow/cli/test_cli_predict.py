@@ -68,7 +68,7 @@ def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Pat
     result = typed(song(tmp_path / "a.wav"), *arguments)
     assert result.exit_code == 2
     assert "--server HOST:PORT or --model-dir FOLDER, one of the two" in result.stderr
-    assert ("both were given" in result.stderr) == (len(arguments) == 4)
+    assert ("both are given" in result.stderr) == (len(arguments) == 4)
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_a_server_that_leaves_ends_the_run_and_what_was_done_is_kept(
     assert result.exit_code == 1
     assert [answer["file"] for answer in json.loads(result.stdout)] == files[:1]
     (line,) = result.stderr.splitlines()
-    assert "nothing answers there (Connection refused)" in line
+    assert "nothing responds there (Connection refused)" in line
     assert line.endswith("; 1 of 4 files were answered before")
     assert len(told.sizes) == 2  # and no file after it was tried
 
@@ -362,7 +362,7 @@ def test_a_key_in_the_clear_to_another_machine_is_warned_of(
     ):
         result = typed(path, "-s", server)
         assert result.exit_code == 1
-        assert ("warning: the API key goes to" in result.stderr) == warned
+        assert ("warning: the API key is sent to" in result.stderr) == warned
         assert "s3cret" not in result.output
 
 
@@ -378,7 +378,7 @@ def test_encrypted(tls_files: TlsFiles, tmp_path: pathlib.Path) -> None:
     good = typed(path, "-s", server, "--tls", *files, "--client-key", tls_files.client_key)
     assert good.exit_code == 0, good.stderr
     result = typed(path, "-s", server, "--tls", *files)
-    assert (result.exit_code, "go together" in result.stderr) == (2, True)
+    assert (result.exit_code, "belong together" in result.stderr) == (2, True)
     result = typed(path, "-s", server, "--ca-cert", tls_files.ca)
     assert (result.exit_code, "add --tls" in result.stderr) == (2, True)
     result = typed(path, "-s", server)

@@ -81,7 +81,7 @@ def test_a_server_that_is_not_there_ends_with_status_1_and_its_host(
 
 
 def test_a_model_is_looked_for_in_the_store(s3: Any, bucket: str, tmp_path: pathlib.Path) -> None:
-    for key, said in {"nothing": "there is nothing there", "half": "half a model"}.items():
+    for key, said in {"nothing": "there is nothing there", "half": "incomplete model"}.items():
         s3.put_object(Bucket=bucket, Key="half/variables/variables.index", Body=b"x")
         uri = f"s3://{bucket}/{key}"
         result = CliRunner().invoke(app, ["predict", "a.mp3", "--model-dir", uri])

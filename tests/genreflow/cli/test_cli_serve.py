@@ -58,7 +58,7 @@ def test_it_serves_until_ctrl_c_and_ends_with_0(toy_models: pathlib.Path) -> Non
 )
 def test_mistakes_are_told(options: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError) as caught:
-        cli_serve.run_server(**options)
+        cli_serve.run(options)
     assert words in str(caught.value)
 
 
@@ -67,7 +67,7 @@ def test_a_mistake_ends_with_2_and_one_line(tmp_path: pathlib.Path) -> None:
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 2
     assert output.splitlines() == [
-        f"genreflow: {tmp_path}: no model in it: neither saved_model.pb nor a version folder "
+        f"genreflow: {tmp_path}: contains no model: neither saved_model.pb nor a version folder "
         "such as 1/"
     ]
 

@@ -20,7 +20,6 @@ from serving.client import errors as client_errors
 from serving.client.client import GenreClient
 from serving.model import prediction
 from serving.model.local import LocalModel
-from serving.model.timeline import stretches
 from tests.support import ROOT
 from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
 from tests.support.serving_server import RunningServer
@@ -135,7 +134,7 @@ def test_samples_in_memory_are_resampled_and_their_channels_averaged(
 def test_what_is_not_samples_is_refused(
     client: GenreClient, samples: npt.NDArray[np.float32]
 ) -> None:
-    with pytest.raises(ValueError, match="samples must be floats"):
+    with pytest.raises(ValueError, match=r"samples are .*; they must be floats"):
         client.predict_waveform(samples, RATE)
     with pytest.raises(ValueError, match="0 Hz"):
         client.predict_waveform(sound(CLIP), 0)
@@ -161,10 +160,10 @@ def test_windows_of_another_shape_are_a_mistake_of_the_caller(client: GenreClien
 def test_very_long_clips_go_in_smaller_requests(
     client: GenreClient, monkeypatch: pytest.MonkeyPatch, told: Scripted
 ) -> None:
-    monkeypatch.setattr(prediction, "SAMPLES_PER_CALL", 3 * CLIP + 1)
+    monkeypatch.setattr(prediction, "MAX_SAMPLES_PER_CALL", 3 * CLIP + 1)
     client.predict_windows(clips(7))
     assert told.sizes == [3, 3, 1]
-    monkeypatch.setattr(prediction, "SAMPLES_PER_CALL", CLIP - 1)
+    monkeypatch.setattr(prediction, "MAX_SAMPLES_PER_CALL", CLIP - 1)
     client.predict_windows(clips(2))
     assert told.sizes[3:] == [1, 1]
 
@@ -217,7 +216,7 @@ def test_a_model_of_another_kind_is_not_mixed_in(
     with GenreClient(told.address) as client:  # type: ignore[attr-defined]
         told.version = 8
         told.describe[output] = value
-        with pytest.raises(client_errors.ModelChangedError, match="took over meanwhile"):
+        with pytest.raises(client_errors.ModelChangedError, match="incompatible version"):
             client.predict_file(path)
 
 
@@ -273,7 +272,7 @@ def test_stretches_join_neighbours_of_the_same_genre() -> None:
     )
     model = FormulaModel()
     base = model.predict_waveform(sound(5 * CLIP), RATE)
-    got = stretches(dataclasses.replace(base, window_probabilities=rows))
+    got = dataclasses.replace(base, window_probabilities=rows).timeline()
     assert [(one.start_s, one.end_s, one.genre) for one in got] == [
         (0.0, 0.5, "Folk"), (0.5, 0.75, "Rock"), (0.75, 1.0, "Folk"), (1.0, 1.25, "Jazz")
     ]  # fmt: skip

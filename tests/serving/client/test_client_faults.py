@@ -91,7 +91,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 # Once more, or not
 
 
-@pytest.mark.parametrize("failures", [1, 2, client_module.ATTEMPTS - 1])
+@pytest.mark.parametrize("failures", [1, 2, client_module.MAX_ATTEMPTS - 1])
 def test_what_is_unavailable_is_asked_again(told: Scripted, failures: int) -> None:
     with GenreClient(where(told)) as client:
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * failures
@@ -102,9 +102,9 @@ def test_what_is_unavailable_is_asked_again(told: Scripted, failures: int) -> No
 def test_it_is_not_asked_for_ever(told: Scripted) -> None:
     with GenreClient(where(told)) as client:
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * 100
-        with pytest.raises(errors.UnreachableError, match=r"cannot answer now .*queue full"):
+        with pytest.raises(errors.UnreachableError, match=r"server is unavailable .*queue full"):
             client.predict_windows(clips(1))
-    assert len(told.sizes) == client_module.ATTEMPTS
+    assert len(told.sizes) == client_module.MAX_ATTEMPTS
 
 
 def test_nor_past_the_time_that_a_request_may_take(
@@ -159,7 +159,7 @@ def test_a_server_that_is_restarted_meanwhile_is_found_again() -> None:
             back.append(serve_grpc(told))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(client_module, "ATTEMPTS", 1000)
+            patch.setattr(client_module, "MAX_ATTEMPTS", 1000)
             patch.setattr(client_module, "BACKOFF_S", 0.1)
             timer = threading.Timer(0.3, restart)
             timer.start()
@@ -182,14 +182,14 @@ def test_where_nothing_listens_the_address_is_named() -> None:
 
 
 def test_a_name_that_is_no_host() -> None:
-    with pytest.raises(errors.UnreachableError, match="nothing answers there"):
+    with pytest.raises(errors.UnreachableError, match="nothing responds there"):
         GenreClient("no-such-host.invalid:8500")
 
 
 def test_grpc_at_the_port_of_rest_and_the_reverse(
     scripted: Scripted, scripted_rest: Scripted
 ) -> None:
-    with pytest.raises(errors.WrongProtocolError, match="this port speaks HTTP, which is REST"):
+    with pytest.raises(errors.WrongProtocolError, match=r"this port speaks HTTP \(REST\)"):
         GenreClient(f"127.0.0.1:{scripted_rest.port}")
     with pytest.raises(errors.WrongProtocolError, match="this port speaks gRPC"):
         GenreClient(f"http://127.0.0.1:{scripted.port}")
@@ -204,7 +204,10 @@ def test_something_else_at_the_port(words: bytes, rest: bool) -> None:
         connection.sendall(words)
         connection.shutdown(socket.SHUT_WR)
 
-    with answering(answer) as port, pytest.raises(errors.WrongProtocolError, match="no model ser"):
+    with (
+        answering(answer) as port,
+        pytest.raises(errors.WrongProtocolError, match="not a model ser"),
+    ):
         GenreClient(f"127.0.0.1:{port}", rest=rest)
 
 
@@ -303,7 +306,7 @@ def test_a_model_that_is_still_loading_is_not_missing(told: Scripted) -> None:
     words = "Servable not found for request: Latest(genreflow)"
     told.states = {7: 20}
     told.script = [failing(told, grpc.StatusCode.NOT_FOUND, 404, words)]
-    with pytest.raises(errors.ModelNotReadyError, match=r"still being loaded .*7 \(LOADING\)"):
+    with pytest.raises(errors.ModelNotReadyError, match=r"still loading .*7 \(LOADING\)"):
         GenreClient(where(told))
 
 
@@ -311,7 +314,7 @@ def test_a_model_that_is_still_loading_is_not_missing(told: Scripted) -> None:
 def test_a_model_without_a_description_is_none_of_ours(told: Scripted, code: str) -> None:
     words = 'Serving signature key "describe" not found.'
     told.script = [failing(told, grpc.StatusCode[code], 400, words)]
-    with pytest.raises(errors.NotAGenreModelError, match="answers no signature describe"):
+    with pytest.raises(errors.NotAGenreModelError, match="has no signature describe"):
         GenreClient(where(told))
 
 
@@ -347,7 +350,7 @@ def test_an_answer_that_trickles_is_not_waited_for() -> None:
         with pytest.raises(errors.ClientError) as caught:
             GenreClient(f"http://127.0.0.1:{port}", timeout_s=0.5)
         stop.set()
-    assert isinstance(caught.value, (errors.DeadlineError, errors.BadAnswerError))
+    assert isinstance(caught.value, (errors.DeadlineError, errors.BadResponseError))
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -459,7 +462,7 @@ WRONG: dict[str, Callable[[Arrays], Arrays]] = {
 def test_answers_that_are_no_probabilities_are_refused(scripted: Scripted, wrong: str) -> None:
     with GenreClient(f"127.0.0.1:{scripted.port}") as client:
         scripted.change = WRONG[wrong]
-        with pytest.raises(errors.BadAnswerError, match="makes no sense"):
+        with pytest.raises(errors.BadResponseError, match="invalid response"):
             client.predict_windows(clips(3))
 
 
@@ -475,7 +478,7 @@ def test_answers_that_are_no_probabilities_are_refused(scripted: Scripted, wrong
 def test_json_of_any_kind_is_survived(scripted_rest: Scripted, body: bytes) -> None:
     with GenreClient(f"http://127.0.0.1:{scripted_rest.port}") as client:
         scripted_rest.script = [lambda handler: (200, body)]
-        with pytest.raises(errors.BadAnswerError):
+        with pytest.raises(errors.BadResponseError):
             client.predict_windows(clips(1))
 
 
@@ -489,7 +492,7 @@ def test_tensors_of_any_kind_are_survived(scripted: Scripted) -> None:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr("tests.support.scripted_serving.to_proto", lambda array: bad)
-        with pytest.raises(errors.BadAnswerError, match="cannot be read"):
+        with pytest.raises(errors.BadResponseError, match="cannot be read"):
             client.predict_windows(clips(1))
 
 
@@ -500,7 +503,7 @@ def test_the_rows_must_add_up() -> None:
         if good:
             description.check_probabilities(outputs, 1, ("a", "b"))
         else:
-            with pytest.raises(ValueError, match="add up"):
+            with pytest.raises(ValueError, match="sum to 1"):
                 description.check_probabilities(outputs, 1, ("a", "b"))
 
 
@@ -585,7 +588,7 @@ def test_a_client_shows_its_certificate_where_one_is_asked_for(tls_files: TlsFil
         address, tls=Tls(tls_files.ca, tls_files.client_cert, tls_files.client_key)
     ) as client:
         assert client.genres == GENRES
-    with pytest.raises(errors.TlsError, match=r"may want a client certificate \(--client-cert"):
+    with pytest.raises(errors.TlsError, match=r"may require a client certificate \(--client-cert"):
         GenreClient(address, tls=Tls(tls_files.ca))
     server.stop(0)
 
@@ -596,7 +599,7 @@ def test_files_of_tls_are_looked_at_first(tmp_path: pathlib.Path) -> None:
         (lambda: Tls(tmp_path / "none.pem"), "No such file"),
         (lambda: Tls(tmp_path / "text"), "not a PEM file"),
         (lambda: Tls(tmp_path), "directory"),
-        (lambda: Tls(client_cert=tmp_path / "text"), "go together"),
+        (lambda: Tls(client_cert=tmp_path / "text"), "belong together"),
     ):
         for address in ("127.0.0.1:1", "https://127.0.0.1:1"):
             with pytest.raises(errors.SettingsError, match=message):
@@ -618,11 +621,11 @@ def test_files_of_tls_are_looked_at_first(tmp_path: pathlib.Path) -> None:
     ],
 )
 def test_addresses(server: str, authority: str, rest: bool, tls: bool) -> None:
-    from serving.client.address import parse
+    from serving.client.address import parse_address
 
-    got = parse(server)
+    got = parse_address(server)
     assert (got.authority, got.rest, got.tls) == (authority, rest, tls)
-    assert parse(server, rest=True).rest
+    assert parse_address(server, rest=True).rest
 
 
 @pytest.mark.parametrize(
@@ -632,34 +635,34 @@ def test_addresses(server: str, authority: str, rest: bool, tls: bool) -> None:
      "grpc://a:1", "unix:/tmp/x", "dns:///a:1", "a\n:1", "../x:1", "a:1#x"],
 )  # fmt: skip
 def test_what_is_no_address_says_what_one_is(server: str) -> None:
-    from serving.client.address import parse
+    from serving.client.address import parse_address
 
     with pytest.raises(errors.SettingsError) as caught:
-        parse(server)
+        parse_address(server)
     assert ":p@" not in str(caught.value)
 
 
 def test_the_url_of_a_model_as_the_server_prints_it_is_told_to_be_too_long() -> None:
-    from serving.client.address import parse
+    from serving.client.address import parse_address
 
-    with pytest.raises(errors.SettingsError, match="ends with the port, no path"):
-        parse("http://127.0.0.1:8501/v1/models/genreflow")
+    with pytest.raises(errors.SettingsError, match="ends with its port and has no path"):
+        parse_address("http://127.0.0.1:8501/v1/models/genreflow")
 
 
 def test_encryption_and_http_contradict_each_other() -> None:
-    from serving.client.address import parse
+    from serving.client.address import parse_address
 
     with pytest.raises(errors.SettingsError, match="https://"):
-        parse("http://a:1", tls=True)
+        parse_address("http://a:1", tls=True)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.3.2.1", "[::1]", "x.localhost"])
 def test_this_machine(host: str) -> None:
-    from serving.client.address import parse
+    from serving.client.address import parse_address
 
-    assert parse(f"{host}:1").is_loopback
-    assert not parse("music.example:1").is_loopback
-    assert not parse("10.0.0.1:1").is_loopback
+    assert parse_address(f"{host}:1").is_loopback
+    assert not parse_address("music.example:1").is_loopback
+    assert not parse_address("10.0.0.1:1").is_loopback
 
 
 def test_settings_that_cannot_be() -> None:
@@ -677,5 +680,5 @@ def test_errors_say_which_requests_need_not_follow() -> None:
     stop = {error for error in vars(errors).values() if isinstance(error, type)}
     stop = {error.__name__ for error in stop if issubclass(error, errors.ServerError)}
     assert {"UnreachableError", "TlsError", "KeyRefusedError", "ModelNotFoundError"} < stop
-    assert not {"DeadlineError", "RefusedError", "BadAnswerError"} & stop
+    assert not {"DeadlineError", "RefusedError", "BadResponseError"} & stop
     assert json.dumps(sorted(stop))

@@ -92,7 +92,7 @@ def test_an_older_version_can_be_asked_and_an_unknown_one_is_refused(
 
 
 def test_the_ports_are_told_apart(server: RunningServer) -> None:
-    with pytest.raises(errors.WrongProtocolError, match="which is REST"):
+    with pytest.raises(errors.WrongProtocolError, match=r"HTTP \(REST\)"):
         GenreClient(f"127.0.0.1:{server.rest_port}")
     with pytest.raises(errors.WrongProtocolError, match="speaks gRPC"):
         GenreClient(f"http://127.0.0.1:{server.port}")

@@ -112,7 +112,7 @@ def test_the_model_says_what_it_is(model: LocalModel, exported: pathlib.Path) ->
 
 
 @pytest.mark.parametrize(
-    "clips", [1, 2, prediction.WINDOWS_PER_CALL, prediction.WINDOWS_PER_CALL + 1]
+    "clips", [1, 2, prediction.MAX_WINDOWS_PER_CALL, prediction.MAX_WINDOWS_PER_CALL + 1]
 )
 @pytest.mark.parametrize("tail", [0, 1, CLIP - 1])
 def test_a_file_is_the_mean_of_its_windows(
@@ -276,14 +276,14 @@ def test_folders_without_a_model_say_what_they_lack(
 ) -> None:
     cases = {tmp_path / "nothing": "no such folder", copy / "saved_model.pb": "not a folder"}
     (tmp_path / "empty").mkdir()
-    cases[tmp_path / "empty"] = "no model in it"
+    cases[tmp_path / "empty"] = "contains no model"
     for path, message in cases.items():
         with pytest.raises(ModelFolderError, match=message):
             model_files.resolve_version(path)
     (copy / "saved_model.pb").unlink()
     with pytest.raises(ModelFolderError, match=r"no complete version: 1 is .*saved_model\.pb"):
         model_files.resolve_version(copy.parent)
-    with pytest.raises(ModelFolderError, match=r"half a model: saved_model\.pb is missing"):
+    with pytest.raises(ModelFolderError, match=r"incomplete model: saved_model\.pb is missing"):
         model_files.resolve_version(copy)
 
 
@@ -304,7 +304,7 @@ def test_folders_without_a_model_say_what_they_lack(
         ("audio_params.json", "[]", "digest and params"),
         ("audio_params.json", '{"digest": "x", "params": {"n_mels": 3}}', "need exactly"),
         ("audio_params.json", '{"digest": "x", "params": null}', "must be an object"),
-        ("model_card.json", "[]", "an object is needed"),
+        ("model_card.json", "[]", "must be an object"),
         ("model_card.json", b"\xff\xfe\x00", "not JSON"),
         ("model_card.json", None, "No such file"),
     ],
@@ -472,7 +472,7 @@ def test_an_object_that_would_revive_a_class_is_refused(copy: pathlib.Path) -> N
 @pytest.mark.parametrize("content", [b"", b"not a protocol buffer", b"\x08\x01"])
 def test_a_graph_that_is_none_says_so(copy: pathlib.Path, content: bytes) -> None:
     (copy / "saved_model.pb").write_bytes(content)
-    with pytest.raises(ModelFolderError, match=r"saved_model\.pb: (not a SavedModel|holds no)"):
+    with pytest.raises(ModelFolderError, match=r"saved_model\.pb: (not a SavedModel|contains no)"):
         LocalModel(copy)
 
 
@@ -480,7 +480,7 @@ def test_a_graph_of_absurd_size_is_not_read(
     copy: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(model_files, "MAX_GRAPH_BYTES", 1000)
-    with pytest.raises(ModelFolderError, match="more than 1000 bytes"):
+    with pytest.raises(ModelFolderError, match="larger than 1000 bytes"):
         LocalModel(copy)
 
 
@@ -498,7 +498,7 @@ def test_a_harmless_model_of_another_kind_is_refused(
     shutil.rmtree(tmp_path / "1", ignore_errors=True)
     tf.saved_model.save(module, str(tmp_path / "1"), signatures={"serving_default": module.serve})
     shutil.copytree(exported / "assets", tmp_path / "1" / "assets", dirs_exist_ok=True)
-    with pytest.raises(ModelFolderError, match="describe signature is not that of a genreflow"):
+    with pytest.raises(ModelFolderError, match="not a genreflow model: its signature describe"):
         LocalModel(tmp_path)
     module = Hostile(lambda waveform: waveform)
     tf.saved_model.save(module, str(tmp_path / "2"), signatures={"other": module.serve})

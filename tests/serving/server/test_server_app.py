@@ -259,7 +259,7 @@ def test_what_cannot_be_served_ends_with_2_and_the_reason_before_anything_is_loa
         port = taken.getsockname()[1]
         for command, words in (
             (arguments(tmp_path / "none"), "no such folder"),
-            (arguments(tmp_path), "no model in it"),
+            (arguments(tmp_path), "contains no model"),
             (arguments(toy_models, "--port", port), f"--port {port}: cannot listen"),
             (arguments(toy_models, "--host", "192.0.2.1"), "--host 192.0.2.1: cannot listen"),
             (arguments(toy_models, "--host", "a.invalid"), "--host a.invalid: cannot listen"),
@@ -291,13 +291,13 @@ def test_a_model_that_is_damaged_ends_the_start_with_2_and_the_reason(
 def test_other_addresses_are_warned_of_unless_they_are_guarded(
     toy_models: pathlib.Path, tls_files: TlsFiles
 ) -> None:
-    from serving.server.app import ServerSettings
     from serving.server.config.options import ServeOptions
-    from serving.server.run import cautions
+    from serving.server.config.server_settings import ServerSettings
+    from serving.server.startup_text import warnings
 
     def said(key: str | None = None, **options: str) -> str:
         chosen = ServeOptions(model_dir=str(toy_models), **options)
-        return "\n".join(cautions(ServerSettings.of(chosen, key)))
+        return "\n".join(warnings(ServerSettings.load(chosen, key)))
 
     pair = {"tls_cert": str(tls_files.server_cert), "tls_key": str(tls_files.server_key)}
     everywhere = {"host": "0.0.0.0"}

@@ -29,7 +29,7 @@ from serving.server.config.options import OptionError, ServeOptions
 from serving.server.config.security import Tls
 from serving.server.config.settings import Batching, ModelConfig, VersionPolicy
 from serving.tensorflow_serving import engine as tensorflow_serving
-from serving.tensorflow_serving.command import aspired, check_models, command, config_files
+from serving.tensorflow_serving.command import check_models, command, config_files, folders_to_load
 from serving.tensorflow_serving.engine import EngineError
 from tests.support import ROOT
 
@@ -96,9 +96,9 @@ server.wait_for_termination()
 
 PROGRAM = """
 import json, sys
-from serving import tensorflow_serving
 from serving.server.config.options import ServeOptions
-sys.exit(tensorflow_serving.serve(ServeOptions(**json.loads(sys.argv[1]))))
+from serving.tensorflow_serving import engine
+sys.exit(engine.serve(ServeOptions(**json.loads(sys.argv[1]))))
 """
 
 
@@ -289,7 +289,7 @@ def test_versions_are_chosen_as_it_chooses_them(tmp_path: pathlib.Path) -> None:
     (tmp_path / "11").write_text("a file")
 
     def chosen(policy: VersionPolicy) -> list[str]:
-        return [folder.name for folder in aspired(ModelConfig("m", tmp_path, policy))]
+        return [folder.name for folder in folders_to_load(ModelConfig("m", tmp_path, policy))]
 
     assert chosen(VersionPolicy()) == ["10"]
     assert chosen(VersionPolicy("latest", count=2)) == ["09", "10"]
@@ -298,7 +298,7 @@ def test_versions_are_chosen_as_it_chooses_them(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ModelFolderError, match="no version folder"):
         chosen(VersionPolicy("specific", versions=(99,)))
     with pytest.raises(ModelFolderError, match="no such folder"):
-        aspired(ModelConfig("m", tmp_path / "nothing"))
+        folders_to_load(ModelConfig("m", tmp_path / "nothing"))
 
 
 def test_a_version_that_may_not_be_loaded_is_refused_before_it_starts(
@@ -319,7 +319,7 @@ def test_a_half_copied_version_is_named_instead_of_waited_for(
 ) -> None:
     """It would try the highest number, whatever is in there."""
     (models / "3" / "variables").mkdir(parents=True)
-    with pytest.raises(ModelFolderError, match=r"3: half a model: saved_model\.pb is missing"):
+    with pytest.raises(ModelFolderError, match=r"3: incomplete model: saved_model\.pb is missing"):
         serve(models)
 
 
@@ -480,18 +480,18 @@ def test_without_the_binary_it_says_where_to_get_it(
         serve(toy_models, engine="tensorflow-serving")
     assert "docker-compose.yml" in str(caught.value)
     options = ServeOptions(model_dir="x", engine="auto")
-    assert not tensorflow_serving.use_it(options)
-    assert tensorflow_serving.use_it(dataclasses.replace(options, engine="tensorflow-serving"))
+    assert not tensorflow_serving.is_chosen(options)
+    assert tensorflow_serving.is_chosen(dataclasses.replace(options, engine="tensorflow-serving"))
 
 
 def test_auto_takes_it_where_it_is_and_able_to(
     stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     auto = ServeOptions(model_dir="x", engine="auto")
-    assert tensorflow_serving.use_it(auto)
-    assert not tensorflow_serving.use_it(dataclasses.replace(auto, engine="genreflow"))
-    assert not tensorflow_serving.use_it(dataclasses.replace(auto, api_key_file="key"))
-    assert not tensorflow_serving.use_it(auto, {"GENREFLOW_API_KEY": "a secret of mine"})
+    assert tensorflow_serving.is_chosen(auto)
+    assert not tensorflow_serving.is_chosen(dataclasses.replace(auto, engine="genreflow"))
+    assert not tensorflow_serving.is_chosen(dataclasses.replace(auto, api_key_file="key"))
+    assert not tensorflow_serving.is_chosen(auto, {"GENREFLOW_API_KEY": "a secret of mine"})
 
 
 def test_a_server_without_the_key_that_was_asked_for_does_not_start(
@@ -509,9 +509,18 @@ def test_a_server_without_the_key_that_was_asked_for_does_not_start(
 def test_a_ready_file_that_cannot_be_written_ends_it(
     stand_in: StandIn, toy_models: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    with pytest.raises(EngineError, match=r"--ready-file .*No such file or directory"):
-        serve(toy_models, ready_file=str(tmp_path / "nowhere" / "ready"))
+    (tmp_path / "ready").mkdir()
+    with pytest.raises(OptionError, match=r"--ready-file .*/ready: Is a directory"):
+        serve(toy_models, ready_file=str(tmp_path / "ready"))
     assert not is_running(stand_in.told["pid"])
+
+
+def test_a_ready_file_in_no_folder_is_refused_before_anything_starts(
+    stand_in: StandIn, toy_models: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(OptionError, match=r"--ready-file .*: there is no folder .*/nowhere"):
+        serve(toy_models, ready_file=str(tmp_path / "nowhere" / "ready"))
+    assert not (stand_in.folder / "told").exists()
 
 
 def test_a_port_that_is_taken_is_refused(stand_in: StandIn, toy_models: pathlib.Path) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from serving.server.__main__ import parse
-from serving.server.app import is_loopback
 from serving.server.config.options import OptionError, ServeOptions, parse_policy
 from serving.server.config.security import ApiKey, read_api_key, read_tls
 from serving.server.config.settings import Batching, VersionPolicy
+from serving.server.listening import is_loopback
 from tests.support.tls_files import TlsFiles
 
 KEY = "0123456789abcdef"
@@ -46,11 +46,11 @@ def test_other_policies_are_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"model_dir": ""}, "--model-dir or by --model-config-file"),
-        ({"model_config_file": "f"}, "--model-dir or by --model-config-file"),
+        ({"model_dir": ""}, "no model: give --model-dir or --model-config-file"),
+        ({"model_config_file": "f"}, "either --model-dir or --model-config-file, not both"),
         ({"model_name": "a/b"}, "--model-name 'a/b'"),
         ({"model_name": ""}, "--model-name"),
-        ({"port": -1}, "--port -1: it is from 0 to 65535"),
+        ({"port": -1}, "--port -1: must be from 0 to 65535"),
         ({"port": 65536}, "--port 65536"),
         ({"rest_port": -2}, "--rest-port -2"),
         ({"port": 9000, "rest_port": 9000}, "both 9000"),
@@ -62,7 +62,7 @@ def test_other_policies_are_refused(text: str) -> None:
         ({"max_waveform_seconds": 0.0}, "--max-waveform-seconds"),
         ({"max_concurrent": 0}, "--max-concurrent"),
         ({"grace_seconds": float("inf")}, "--grace-seconds inf"),
-        ({"engine": "triton"}, "--engine triton: it is one of genreflow, tensorflow-serving"),
+        ({"engine": "triton"}, "--engine triton: must be one of genreflow, tensorflow-serving"),
         ({"policy": "some"}, "--policy some"),
         ({"tls_cert": "c"}, "--tls-cert and --tls-key belong together"),
         ({"tls_client_ca": "c"}, "--tls-client-ca needs"),
@@ -74,7 +74,7 @@ def test_a_value_that_cannot_be_is_named(options: dict[str, Any], words: str) ->
     assert words in str(caught.value)
 
 
-def test_the_module_takes_the_same_options_as_words() -> None:
+def test_the_module_is_compatible_with_options_as_words() -> None:
     words = [
         "--model-dir", "m", "--port", "0", "--no-batching", "--batch-timeout-ms", "1.5",
         "--allow-reload", "--policy", "all", "--rest-port", "-1",
@@ -143,8 +143,8 @@ def test_a_key_comes_from_a_file_or_the_environment_and_the_file_counts(
     file.write_text(f"{KEY}\n", encoding="utf-8")
     for key in (read_api_key(str(file), "another-key-1"), read_api_key("", f" {KEY} ")):
         assert key
-        assert key.complaint(KEY) is None
-        assert key.complaint(KEY.encode()) is None
+        assert key.refusal(KEY) is None
+        assert key.refusal(KEY.encode()) is None
         assert KEY not in repr(key)
     assert read_api_key("", None) is None
 
@@ -153,9 +153,9 @@ def test_a_key_comes_from_a_file_or_the_environment_and_the_file_counts(
     "sent", [None, "", "x", KEY[:-1], KEY + "0", KEY.upper(), "\udcff", b"\xff"]
 )
 def test_what_is_not_the_key_is_refused(sent: Any) -> None:
-    complaint = ApiKey(KEY).complaint(sent)
-    assert complaint
-    assert KEY not in complaint
+    refusal = ApiKey(KEY).refusal(sent)
+    assert refusal
+    assert KEY not in refusal
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_files_that_are_no_certificate_and_key_are_named(
         ((cert, key, missing), f"--tls-client-ca {missing}"),
         ((str(nonsense), key, ""), "not a PEM certificate and its own key"),
         ((cert, str(tls_files.client_key), ""), "not a PEM certificate and its own key"),
-        ((cert, key, str(nonsense)), f"--tls-client-ca {nonsense}: no PEM certificate"),
+        ((cert, key, str(nonsense)), f"--tls-client-ca {nonsense}: not a PEM certificate"),
     ):
         with pytest.raises(OptionError) as caught:
             read_tls(*arguments)

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.server.config.errors import ServingError, invalid
 from serving.server.config.settings import Batching
+from serving.server.errors import ServingError, invalid
 from serving.server.models.batching import Arrays, Batcher, Outputs
 
 SOON_S = 30.0  # far longer than anything here takes; only a hang reaches it
@@ -61,7 +61,7 @@ class Busy:
     def __init__(self, settings: Batching, run: Doubling | None = None) -> None:
         self.run = run or Doubling()
         self.run.may_go.clear()
-        self.batcher = Batcher(self.run, settings, runs_at_once=1)
+        self.batcher = Batcher(self.run, settings, max_runs=1)
         self.pool = ThreadPoolExecutor(40)
         self.first = self.pool.submit(self.batcher.predict, "s", row(1))
         self.run.wait_begun()
@@ -187,7 +187,7 @@ def test_a_full_queue_refuses_and_takes_again_later() -> None:
     server = busy(max_batch_size=2, max_enqueued_batches=2)
     futures = [server.queue(row(2)) for _ in range(4)]
     with pytest.raises(
-        ServingError, match="queue is full: 4 rows are waiting, at most 4"
+        ServingError, match="queue is full: 4 of at most 4 rows are waiting"
     ) as caught:
         server.batcher.predict("s", row(2))
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE

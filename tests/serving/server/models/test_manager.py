@@ -21,10 +21,11 @@ import tensorflow as tf
 
 from serving.model.model_files import ModelFolderError
 from serving.protocol.protos import get_model_status_pb2
-from serving.server.config.errors import ServingError
 from serving.server.config.settings import Batching, Limits, ModelConfig, VersionPolicy
+from serving.server.errors import ServingError
 from serving.server.models import versions
-from serving.server.models.manager import ModelManager, State, VersionStatus
+from serving.server.models.manager import ModelManager
+from serving.server.models.model_state import VersionState, VersionStatus
 from serving.server.models.servable import Servable
 from tests.support.serving_toys import clips
 
@@ -80,7 +81,7 @@ class Running:
             on_event=self.said.append,
         )
 
-    def states(self, name: str = "genreflow") -> dict[int, State]:
+    def states(self, name: str = "genreflow") -> dict[int, VersionState]:
         return {status.version: status.state for status in self.status(name)}
 
     def status(self, name: str = "genreflow") -> list[VersionStatus]:
@@ -91,7 +92,7 @@ class Running:
 
     def serves(self, *numbers: int, name: str = "genreflow") -> bool:
         states = self.states(name)
-        return {n for n, state in states.items() if state is State.AVAILABLE} == set(numbers)
+        return {n for n, state in states.items() if state is VersionState.AVAILABLE} == set(numbers)
 
     def ask(self, version: int | None = None, label: str | None = None) -> Any:
         with self.manager.lease("genreflow", version, label) as servable:
@@ -144,10 +145,10 @@ def lease(running: Running, *arguments: Any) -> Callable[[], None]:
 
 
 def test_states_have_the_numbers_of_the_protocol() -> None:
-    proto = get_model_status_pb2.ModelVersionStatus.State
-    for state in State:
+    proto = get_model_status_pb2.ModelVersionStatus.VersionState
+    for state in VersionState:
         assert state.value == proto.Value(state.name)
-    assert len(State) == len(proto.keys()) - 1  # UNKNOWN
+    assert len(VersionState) == len(proto.keys()) - 1  # UNKNOWN
 
 
 # Which version answers
@@ -188,7 +189,7 @@ def test_what_is_not_there_is_told_in_tensorflow_servings_words(run: Any, publis
         "Could not find version 7 of model genreflow",
         "Unrecognized servable version label: stable",
     ]
-    assert running.manager.status("genreflow", 1) == [VersionStatus(1, State.AVAILABLE)]
+    assert running.manager.status("genreflow", 1) == [VersionStatus(1, VersionState.AVAILABLE)]
 
 
 def test_policies_choose_what_is_loaded(run: Any, publish: Any, root: pathlib.Path) -> None:
@@ -222,7 +223,7 @@ def test_labels_name_versions(run: Any, publish: Any, answers: Any) -> None:
 def test_a_label_of_a_version_that_is_not_served_stops_the_start(run: Any, publish: Any) -> None:
     publish(1)
     running = run(wait=False, labels={"stable": 7})
-    with pytest.raises(ModelFolderError, match=r"label stable names version 7.*versions 1 are"):
+    with pytest.raises(ModelFolderError, match=r"label stable names version 7.*versions served: 1"):
         running.manager.wait_until_available(SOON_S)
 
 
@@ -240,12 +241,14 @@ def test_a_start_without_a_model_says_what_is_missing(
         return str(caught.value)
 
     assert "nowhere: No such file" in start(root / "nowhere")
-    assert "no model in it" in start(root)
+    assert "contains no model" in start(root)
     (root / "1").mkdir()
-    assert "1: half a model: saved_model.pb is missing" in start(root)
+    assert "1: incomplete model: saved_model.pb is missing" in start(root)
     publish(3)
     specific = VersionPolicy("specific", versions=(7, 8))
-    assert "none of the versions 7, 8 is there; there: 1, 3" in start(root, policy=specific)
+    assert "none of the versions 7, 8 exists; versions in the folder: 1, 3" in start(
+        root, policy=specific
+    )
     (root / "3" / "saved_model.pb").write_bytes(b"\xff\xff")
     assert "3/saved_model.pb: not a SavedModel" in start(root)
 
@@ -284,18 +287,18 @@ def test_a_new_version_takes_over_and_the_old_one_is_let_go(
     running = run()
     np.testing.assert_allclose(running.ask(), answers[1], atol=1e-5)
     publish(2, toy=2)
-    wait_for(lambda: running.states() == {1: State.END, 2: State.AVAILABLE})
+    wait_for(lambda: running.states() == {1: VersionState.END, 2: VersionState.AVAILABLE})
     np.testing.assert_allclose(running.ask(), answers[2], atol=1e-5)
     assert refused(C.NOT_FOUND, lambda: running.ask(1)) == (
         "Servable not found for request: Specific(genreflow, 1)"
     )
-    wait_for(lambda: "genreflow: version 1 let go" in running.said)
+    wait_for(lambda: "genreflow: version 1 unloaded" in running.said)
     assert [line.split(" (")[0] for line in running.said] == [
         "genreflow: loading version 1",
         "genreflow: serving version 1",
         "genreflow: loading version 2",
         "genreflow: serving version 2",
-        "genreflow: version 1 let go",
+        "genreflow: version 1 unloaded",
     ]
 
 
@@ -312,7 +315,7 @@ def test_the_old_version_answers_until_the_new_one_is_ready(
 
     monkeypatch.setattr(Servable, "__init__", slow)
     publish(2, toy=2)
-    wait_for(lambda: running.states() == {1: State.AVAILABLE, 2: State.LOADING})
+    wait_for(lambda: running.states() == {1: VersionState.AVAILABLE, 2: VersionState.LOADING})
     np.testing.assert_allclose(running.ask(), answers[1], atol=1e-5)
     may_load.set()
     wait_for(lambda: running.serves(2))
@@ -324,13 +327,13 @@ def test_a_version_in_use_is_let_go_only_afterwards_and_then_freed(run: Any, pub
     with running.manager.lease("genreflow") as servable:
         model = weakref.ref(servable._model)
         publish(2)
-        wait_for(lambda: running.states() == {1: State.UNLOADING, 2: State.AVAILABLE})
+        wait_for(lambda: running.states() == {1: VersionState.UNLOADING, 2: VersionState.AVAILABLE})
         for _ in range(3):  # looks at the folder that could free it wrongly
             time.sleep(0.03)
         assert servable.predict("", {"waveform": SOUND})["probabilities"].shape == (1, 3)
         assert model() is not None
         del servable
-    wait_for(lambda: running.states() == {1: State.END, 2: State.AVAILABLE})
+    wait_for(lambda: running.states() == {1: VersionState.END, 2: VersionState.AVAILABLE})
     gc.collect()
     wait_for(lambda: model() is None)
 
@@ -362,7 +365,7 @@ def test_no_request_fails_while_versions_come_and_go(
         for number in (2, 3, 4):
             publish(number, toy=2 - number % 2)
             wait_for(lambda number=number: running.serves(number))
-            wait_for(lambda number=number: running.states()[number - 1] is State.END)
+            wait_for(lambda number=number: running.states()[number - 1] is VersionState.END)
             wait_for(lambda number=number: number in seen)
             shutil.rmtree(root / str(number - 1))
     finally:
@@ -385,19 +388,19 @@ def test_a_half_copied_version_is_loaded_once_it_is_complete(
     files = sorted(path for path in source.rglob("*") if path.is_file())
     files.sort(key=lambda path: "variables.data" in path.name)  # the weights come last
     for path in files:
-        assert running.states().get(2) in (None, State.START)
+        assert running.states().get(2) in (None, VersionState.START)
         copied = target / path.relative_to(source)
         copied.parent.mkdir(parents=True, exist_ok=True)
         content = path.read_bytes()
         if path is files[-1]:
-            wait_for(lambda: running.states().get(2) is State.START)
-            wait_for(lambda: any("half a model" in line for line in running.said))
+            wait_for(lambda: running.states().get(2) is VersionState.START)
+            wait_for(lambda: any("incomplete model" in line for line in running.said))
         copied.write_bytes(content)
     wait_for(lambda: running.serves(2))
     np.testing.assert_allclose(running.ask(), answers[2], atol=1e-5)
     assert not any("failed" in line for line in running.said)
-    (told,) = {line for line in running.said if "half a model" in line}
-    assert "version 2 waits: half a model: variables/variables.data" in told
+    (told,) = {line for line in running.said if "incomplete model" in line}
+    assert "version 2 waits: incomplete model: variables/variables.data" in told
 
 
 def test_weights_that_arrive_slowly_cost_an_attempt_and_nothing_else(
@@ -411,7 +414,7 @@ def test_weights_that_arrive_slowly_cost_an_attempt_and_nothing_else(
     content = data.read_bytes()
     data.write_bytes(content[:100])
     version.rename(root / "2")
-    wait_for(lambda: running.states().get(2) is State.END)
+    wait_for(lambda: running.states().get(2) is VersionState.END)
     (status,) = running.manager.status("genreflow", 2)
     assert status.code is C.FAILED_PRECONDITION
     assert status.message.startswith("genreflow/2: cannot be loaded (")
@@ -455,7 +458,7 @@ def test_a_version_that_fails_leaves_the_old_one_and_is_tried_again_when_it_chan
     genres = (bad / "assets" / "genres.json").read_bytes()
     (bad / "assets" / "genres.json").write_text("[")
     bad.rename(root / "2")
-    wait_for(lambda: running.states() == {1: State.AVAILABLE, 2: State.END})
+    wait_for(lambda: running.states() == {1: VersionState.AVAILABLE, 2: VersionState.END})
     for _ in range(5):
         time.sleep(0.03)  # it is looked at meanwhile, and not tried again
     np.testing.assert_allclose(running.ask(), answers[1], atol=1e-5)
@@ -465,7 +468,7 @@ def test_a_version_that_fails_leaves_the_old_one_and_is_tried_again_when_it_chan
     assert "genres.json" in failures[0]
     (root / "2" / "assets" / "genres.json").write_bytes(genres)
     wait_for(lambda: running.serves(2))
-    assert running.manager.status("genreflow", 2) == [VersionStatus(2, State.AVAILABLE)]
+    assert running.manager.status("genreflow", 2) == [VersionStatus(2, VersionState.AVAILABLE)]
 
 
 def test_a_failing_version_takes_no_other_down_where_two_are_served(
@@ -477,7 +480,7 @@ def test_a_failing_version_takes_no_other_down_where_two_are_served(
     bad = publish(9, into=root.parent / "elsewhere")
     (bad / "saved_model.pb").write_bytes(b"\xff\xff")
     bad.rename(root / "3")
-    wait_for(lambda: running.states().get(3) is State.END)
+    wait_for(lambda: running.states().get(3) is VersionState.END)
     time.sleep(0.1)
     assert running.serves(1, 2)
     publish(4)
@@ -499,7 +502,7 @@ def test_other_peoples_exceptions_do_not_end_the_polling(
 
     monkeypatch.setattr(tf.saved_model, "load", load)
     publish(2)
-    wait_for(lambda: running.states().get(2) is State.END)
+    wait_for(lambda: running.states().get(2) is VersionState.END)
     assert "from the depths" in running.manager.status("genreflow", 2)[0].message
     failing.clear()
     looks = [0]
@@ -523,7 +526,7 @@ def test_links_out_of_the_model_are_refused_and_the_rest_is_served(
     running = run()
     outside = publish(1, into=root.parent / "outside")
     (root / "2").symlink_to(outside)
-    wait_for(lambda: running.states() == {1: State.AVAILABLE, 2: State.END})
+    wait_for(lambda: running.states() == {1: VersionState.AVAILABLE, 2: VersionState.END})
     (status,) = running.manager.status("genreflow", 2)
     assert status.message == "genreflow/2: refused: 2 is a link that leads out of genreflow"
     assert running.serves(1)
@@ -554,7 +557,7 @@ def test_a_version_that_vanishes_beside_others_is_let_go(
     running = run()
     assert running.serves(2)
     shutil.rmtree(root / "2")
-    wait_for(lambda: running.states() == {1: State.AVAILABLE, 2: State.END})
+    wait_for(lambda: running.states() == {1: VersionState.AVAILABLE, 2: VersionState.END})
 
 
 # Reload
@@ -570,7 +573,7 @@ def test_reload_replaces_the_list(run: Any, publish: Any, root: pathlib.Path) ->
     assert refused(C.NOT_FOUND, lease(running, "genreflow")) == (
         "Servable not found for request: Latest(genreflow)"
     )
-    wait_for(lambda: running.states() == {1: State.END})
+    wait_for(lambda: running.states() == {1: VersionState.END})
     running.manager.reload([ModelConfig("genreflow", root)])
     assert running.serves(1)
 
@@ -663,10 +666,10 @@ def test_a_model_that_is_removed_while_it_loads_is_freed(
 
     monkeypatch.setattr(Servable, "__init__", slow)
     running = run(wait=False)
-    wait_for(lambda: running.states() == {1: State.LOADING})
+    wait_for(lambda: running.states() == {1: VersionState.LOADING})
     running.manager.reload([])
     may_load.set()
-    wait_for(lambda: running.states() == {1: State.END})
+    wait_for(lambda: running.states() == {1: VersionState.END})
     gc.collect()
     assert made[0]() is None
     assert refused(C.NOT_FOUND, lease(running, "genreflow"))
@@ -686,7 +689,7 @@ def test_a_listener_that_fails_keeps_no_version_from_being_served(
     try:
         running.manager.wait_until_available(SOON_S)
         publish(3)
-        wait_for(lambda: running.states() == {2: State.END, 3: State.AVAILABLE})
+        wait_for(lambda: running.states() == {2: VersionState.END, 3: VersionState.AVAILABLE})
     finally:
         running.manager.stop()
 
@@ -696,7 +699,7 @@ def test_an_empty_list_unloads_everything(run: Any, publish: Any) -> None:
     running = run()
     running.manager.reload([])
     assert running.manager.models() == ()
-    wait_for(lambda: running.states() == {1: State.END})
+    wait_for(lambda: running.states() == {1: VersionState.END})
 
 
 # The end

@@ -23,8 +23,8 @@ from tensorflow_serving.apis import classification_pb2, prediction_log_pb2
 from components.common.model_contract import WARMUP_FILE
 from components.export.warmup import warmup_inputs
 from serving.model.model_files import ModelFolderError
-from serving.server.config.errors import ServingError
 from serving.server.config.settings import Batching, Limits
+from serving.server.errors import ServingError
 from serving.server.models import failures, warmup
 from serving.server.models.checking import can_be_batched
 from serving.server.models.servable import Servable
@@ -184,12 +184,12 @@ ONE = np.zeros((1, CLIP), np.float32)
         (
             "",
             {"waveform": np.zeros((11, 5), np.float32)},
-            "input waveform has 11 rows; at most 10 are taken at once",
+            "input waveform has 11 rows; at most 10 are allowed",
         ),
         (
             "",
             {"waveform": np.zeros((2, 10 * CLIP + 1), np.float32)},
-            f"input waveform has {20 * CLIP + 2} samples; at most {20 * CLIP} are taken at once: "
+            f"input waveform has {20 * CLIP + 2} samples; at most {20 * CLIP} are allowed: "
             "send a long recording in parts",
         ),
     ],
@@ -274,7 +274,10 @@ def test_the_first_of_several_root_errors_is_told() -> None:
     assert failures.to_serving_error(3, text).code is C.INVALID_ARGUMENT
     assert failures.to_serving_error(8, "OOM when allocating").code is C.RESOURCE_EXHAUSTED
     nothing = failures.to_serving_error(999, "Graph execution error:\n\n [Op:x]")
-    assert (nothing.code, nothing.message) == (C.INTERNAL, "the model cannot answer this request")
+    assert (nothing.code, nothing.message) == (
+        C.INTERNAL,
+        "the model failed on this request, without a message",
+    )
 
 
 NODES = "\n\t [[{{node Assert/Assert}}]] [Op:__inference_signature_wrapper_examples_608]"
@@ -460,14 +463,14 @@ def test_a_model_without_warmup_requests_serves(copy: pathlib.Path) -> None:
         (predict_log({"waveform": ONE[:, :9]}), "request 1 fails: waveform at 8000 Hz: shorter"),
         (predict_log({"sound": ONE}), "request 1 fails: input size does not match"),
         (predict_log({}, "nothing"), 'request 1 fails: Serving signature key "nothing" not found'),
-        (b"\xff\xff", "broken, or no TFRecords"),
+        (b"\xff\xff", "damaged, or not TFRecords"),
         (
             prediction_log_pb2.PredictionLog(
                 classify_log=prediction_log_pb2.ClassifyLog(
                     request=classification_pb2.ClassificationRequest()
                 )
             ).SerializeToString(),
-            "record 1 is no Predict request",
+            "record 1 is not a Predict request",
         ),
     ],
 )
@@ -482,11 +485,11 @@ def test_a_version_whose_warmup_fails_is_not_served(
 
 def test_warmup_files_have_bounds(copy: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (copy / WARMUP_FILE).write_bytes(b"no TFRecord at all")
-    with pytest.raises(ModelFolderError, match="broken, or no TFRecords"):
+    with pytest.raises(ModelFolderError, match="damaged, or not TFRecords"):
         list(warmup.read_warmup(copy))
     write_warmup(copy, [predict_log({}, "describe")] * (warmup.MAX_RECORDS + 1))
     with pytest.raises(ModelFolderError, match="more than 1000 records"):
         list(warmup.read_warmup(copy))
     monkeypatch.setattr(warmup, "MAX_FILE_BYTES", 100)
-    with pytest.raises(ModelFolderError, match="more than 100 bytes"):
+    with pytest.raises(ModelFolderError, match="larger than 100 bytes"):
         list(warmup.read_warmup(copy))

@@ -11,7 +11,13 @@ import pytest
 
 from serving.server.config.settings import VersionPolicy
 from serving.server.models import versions
-from serving.server.models.versions import Version, in_order, list_versions, look_at, most
+from serving.server.models.versions import (
+    VersionFolder,
+    candidates,
+    inspect,
+    list_versions,
+    max_served,
+)
 
 
 def write_version(path: pathlib.Path, shards: int = 1) -> pathlib.Path:
@@ -30,8 +36,8 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "genreflow"
 
 
-def look(root: pathlib.Path, number: int = 3) -> Version:
-    return look_at(number, root / str(number), root)
+def look(root: pathlib.Path, number: int = 3) -> VersionFolder:
+    return inspect(number, root / str(number), root)
 
 
 # Which are there
@@ -87,8 +93,8 @@ def test_a_folder_that_is_not_there_is_told_apart_from_an_empty_one(
     ],
 )
 def test_policies_choose_by_number(policy: VersionPolicy, expected: list[int]) -> None:
-    order = in_order([9, 12, 3], policy)
-    assert [n for place, n in enumerate(order) if place < most(policy)] == expected
+    order = candidates([9, 12, 3], policy)
+    assert [n for place, n in enumerate(order) if place < max_served(policy)] == expected
 
 
 def test_policies_that_serve_nothing_are_refused() -> None:
@@ -103,10 +109,10 @@ def test_policies_that_serve_nothing_are_refused() -> None:
 def test_a_complete_version_lacks_nothing(root: pathlib.Path) -> None:
     found = look(root)
     assert (found.number, found.path) == (3, root / "3")
-    assert found.lacking is None
+    assert found.missing is None
     assert found.refused is None
     write_version(root / "4", shards=12)
-    assert look(root, 4).lacking is None
+    assert look(root, 4).missing is None
 
 
 @pytest.mark.parametrize(
@@ -121,24 +127,24 @@ def test_a_complete_version_lacks_nothing(root: pathlib.Path) -> None:
 def test_each_missing_file_is_named(root: pathlib.Path, name: str) -> None:
     write_version(root / "4", shards=3)
     (root / "4" / name).unlink()
-    assert look(root, 4).lacking == name
+    assert look(root, 4).missing == name
 
 
 def test_an_empty_file_or_folder_is_half_copied(root: pathlib.Path) -> None:
     (root / "3" / "saved_model.pb").write_bytes(b"")
-    assert look(root).lacking == "saved_model.pb"
+    assert look(root).missing == "saved_model.pb"
     (root / "4").mkdir()
-    assert look(root, 4).lacking == "saved_model.pb"
+    assert look(root, 4).missing == "saved_model.pb"
     (root / "3" / "saved_model.pb").write_text("x")
     (root / "3" / "variables" / "variables.data-00000-of-00001").unlink()
-    assert look(root).lacking == "variables/variables.data-00000-of-00001"
+    assert look(root).missing == "variables/variables.data-00000-of-00001"
 
 
 def test_a_version_that_vanishes_while_it_is_looked_at_is_incomplete(root: pathlib.Path) -> None:
     shutil.rmtree(root / "3")
     found = look(root)
-    assert found.lacking is not None
-    assert "No such file" in found.lacking
+    assert found.missing is not None
+    assert "No such file" in found.missing
     assert not found.refused
 
 
@@ -203,15 +209,15 @@ def test_links_within_the_model_and_to_the_whole_of_it_are_followed(
     (root / "3" / "assets" / "again.json").symlink_to("genres.json")
     (tmp_path / "link").symlink_to(root)
     for found in (look(root, 4), look(tmp_path / "link")):
-        assert (found.refused, found.lacking) == (None, None)
+        assert (found.refused, found.missing) == (None, None)
 
 
 def test_what_is_no_plain_file_is_refused_and_not_opened(root: pathlib.Path) -> None:
     os.mkfifo(root / "3" / "assets" / "pipe")  # to open it would wait for a writer
-    assert look(root).refused == "assets/pipe is no plain file"
+    assert look(root).refused == "assets/pipe is not a regular file"
     (root / "3" / "assets" / "pipe").unlink()
     (root / "3" / "assets" / "self").symlink_to("..")
-    assert look(root).refused == "assets/self is no plain file"
+    assert look(root).refused == "assets/self is not a regular file"
 
 
 def test_links_in_a_circle_hide_no_other_version(root: pathlib.Path) -> None:

@@ -204,7 +204,7 @@ def test_the_model_says_what_it_is(prediction: Any) -> None:
         (
             lambda r: setattr(r.inputs["waveform"], "dtype", types_pb2.DT_RESOURCE),
             "INVALID_ARGUMENT",
-            "tensor parsing error: waveform: its element type DT_RESOURCE is not taken",
+            "tensor parsing error: waveform: its element type DT_RESOURCE is not supported",
         ),
     ],
 )
@@ -244,7 +244,7 @@ def test_a_small_message_cannot_ask_for_much_memory(prediction: Any) -> None:
         request.inputs[f"x{number}"].CopyFrom(bomb)
     code, words = failure(prediction.Predict, request)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
-    assert len(words) <= grpc_services.MAX_MESSAGE + len("...TRUNCATED")
+    assert len(words) <= grpc_services.MAX_MESSAGE_CHARACTERS + len("...TRUNCATED")
 
 
 def test_a_message_beyond_the_limit_is_refused_and_the_next_one_answered(

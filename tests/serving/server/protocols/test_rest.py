@@ -346,7 +346,7 @@ def test_a_failure_of_the_server_shows_no_details(
     monkeypatch.setattr(Servable, "predict", broken)
     status, answer = post(running, f"{MODEL}:predict", {"instances": clips(1).tolist()})
     assert status == 500
-    assert answer == {"error": "the server failed; its log says why"}
+    assert answer == {"error": "internal error; see the server's log"}
 
 
 # Metrics

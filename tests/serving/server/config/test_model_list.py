@@ -11,10 +11,10 @@ import pytest
 from google.protobuf import text_format
 
 from serving.protocol.protos import model_server_config_pb2
-from serving.server.config.errors import ServingError
+from serving.server.config.model_list import read_config_file, to_models, within_roots
 from serving.server.config.options import OptionError
 from serving.server.config.settings import ModelConfig, VersionPolicy
-from serving.server.models.reload_config import read_config_file, to_models, within_roots
+from serving.server.errors import ServingError
 
 TWO_MODELS = """
 model_config_list {
@@ -39,7 +39,7 @@ def one(more: str = "", name: str = "m", path: str = "/m", kind: str = "tensorfl
     return config_of(f"model_config_list {{ config {{ {entry} }} }}")
 
 
-def complaint(config: Any) -> str:
+def refusal(config: Any) -> str:
     with pytest.raises(ServingError) as caught:
         to_models(config)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -97,7 +97,7 @@ def test_an_empty_list_serves_nothing_which_a_request_may_ask_for() -> None:
     ],
 )
 def test_what_cannot_be_served_is_refused_with_the_reason(config: Any, words: str) -> None:
-    said = complaint(config)
+    said = refusal(config)
     assert words in said
     assert len(said) < 600
 
@@ -108,7 +108,7 @@ def test_more_models_than_are_served_are_refused() -> None:
         config.model_config_list.config.add(
             name=f"m{number}", base_path="/m", model_platform="tensorflow"
         )
-    assert "at most" in complaint(config)
+    assert "at most" in refusal(config)
 
 
 def model(path: pathlib.Path) -> ModelConfig:

@@ -1,7 +1,7 @@
-"""Predict requests as JSON, in the two forms of TensorFlow Serving's REST API.
+"""Predict requests as JSON, in the two formats of TensorFlow Serving's REST API.
 
-Row format: {"instances": [one value or object for each row]}.
-Column format: {"inputs": one value, or an object of them}.
+Row format: {"instances": [for each row a value, or an object of values by name]}.
+Column format: {"inputs": a value, or an object of values by name}.
 Bytes are {"b64": "..."}; NaN, Infinity and -Infinity are numbers.
 """
 
@@ -20,17 +20,17 @@ import numpy.typing as npt
 
 from serving.protocol.protos import types_pb2
 from serving.protocol.tensors import dtype_name
-from serving.server.config.errors import ServingError, invalid
+from serving.server.errors import ServingError, invalid
 
 Format = Literal["row", "column"]
 
-# Lists and objects in one request. A row is a list, so this is far above what a request
-# of Limits.rows has, and far below what would fill the memory ("[],[],[]..." is 50 times
-# as large as objects).
+# Lists and objects in one request. A row is a list, so this is far above a request of
+# Limits.rows, and far below what would exhaust memory: as Python objects, "[],[],[]..." is 50
+# times as large.
 MAX_CONTAINERS = 100_000
 # NumPy's own limit.
 MAX_DIMENSIONS = 32
-MAX_QUOTE = 80
+MAX_QUOTE_CHARACTERS = 80
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _INTEGERS: dict[int, Any] = {
@@ -45,18 +45,30 @@ _KINDS = {dict: "Object", list: "Array", str: "String", int: "Number", float: "N
 
 @dataclasses.dataclass(frozen=True)
 class JsonRequest:
-    """A request body, parsed. `signature` is "" where none is named."""
+    """A parsed request body.
+
+    Attributes:
+      document: the JSON object.
+      signature: name of the signature; "" if the request names none.
+    """
 
     document: Mapping[str, Any]
     signature: str
 
 
 def parse(body: bytes) -> JsonRequest:
-    """Raises ServingError INVALID_ARGUMENT: not JSON, no object, or made to exhaust memory."""
+    """Parse a request body.
+
+    Raises:
+      ServingError: INVALID_ARGUMENT if the body is not JSON, is not an object, or could exhaust
+        memory.
+    """
     if not body.strip():
         raise invalid("JSON Parse error: The document is empty")
     if body.count(b"[") + body.count(b"{") > MAX_CONTAINERS:
-        raise invalid(f"JSON Parse error: more than {MAX_CONTAINERS} lists and objects")
+        raise invalid(
+            f"JSON Parse error: more than {MAX_CONTAINERS} lists and objects, the maximum"
+        )
     try:
         document = json.loads(body.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -83,14 +95,14 @@ def parse(body: bytes) -> JsonRequest:
 def to_inputs(
     request: JsonRequest, dtypes: Mapping[str, int]
 ) -> tuple[Format, dict[str, npt.NDArray[Any]]]:
-    """The arrays of a request.
+    """Return the format of a request, and its arrays by name.
 
     Args:
-      request: as parsed.
-      dtypes: the signature's inputs by name, as TensorFlow's enum values.
+      request: the parsed request.
+      dtypes: type of each input of the signature, as TensorFlow's enum values.
 
     Raises:
-      ServingError: INVALID_ARGUMENT in TensorFlow Serving's words.
+      ServingError: INVALID_ARGUMENT, in TensorFlow Serving's words.
     """
     if not dtypes:
         raise invalid(f"Failed to get input map for signature: {request.signature or 'DEFAULT'}")
@@ -158,7 +170,7 @@ def _from_columns(inputs: Any, dtypes: Mapping[str, int]) -> dict[str, npt.NDArr
 
 
 def _stacked(values: list[Any], dtype: int, name: str) -> npt.NDArray[Any]:
-    """One array of all rows; the row that does not fit is named."""
+    """Return one array of all rows; an error names the row that does not fit."""
     shape = _shape_of(values[0])
     arrays = []
     for index, value in enumerate(values):
@@ -170,8 +182,8 @@ def _stacked(values: list[Any], dtype: int, name: str) -> npt.NDArray[Any]:
             raise _in_row(
                 index,
                 name,
-                f"Expecting shape {_shown(shape)} but got: {_shown(array.shape)}; rows of one "
-                "request are of equal shapes",
+                f"Expecting shape {_shown(shape)} but got: {_shown(array.shape)}; all "
+                "rows of a request must have the same shape",
             )
         arrays.append(array)
     return np.stack(arrays)
@@ -185,7 +197,7 @@ def _to_array(value: Any, dtype: int) -> npt.NDArray[Any]:
 
 
 def _shape_of(value: Any) -> tuple[int, ...]:
-    """The shape that the first element of each list says."""
+    """Return the shape that follows from the first element of each list."""
     shape: list[int] = []
     while isinstance(value, list):
         if len(shape) == MAX_DIMENSIONS:
@@ -214,14 +226,14 @@ def _flatten(value: Any, shape: tuple[int, ...], level: int, flat: list[Any]) ->
             f"expected size: {shape[level]}"
         )
     if level == len(shape) - 1 and list not in set(map(type, value)):
-        flat.extend(value)  # all of a waveform in one step
+        flat.extend(value)  # a whole waveform in one step
         return
     for item in value:
         _flatten(item, shape, level + 1, flat)
 
 
 def _converted(flat: list[Any], dtype: int) -> npt.NDArray[Any]:
-    """A flat array of the type, or the first value that is not of it in the message."""
+    """Return a flat array of the type; an error names the first value that is not of it."""
     types = set(map(type, flat))
     if dtype == types_pb2.DT_STRING:
         strings = np.empty(len(flat), object)
@@ -299,7 +311,7 @@ def _is_base64(value: Any) -> bool:
 
 
 def _is_named(value: Any) -> bool:
-    """An object of named inputs, and not one that stands for bytes."""
+    """Return whether a value is an object of named inputs, and not one that stands for bytes."""
     return isinstance(value, dict) and not _is_base64(value)
 
 
@@ -318,18 +330,18 @@ def _kind(value: Any) -> str:
 
 
 def _quote(value: Any) -> str:
-    """A value in a message: short, whatever its size."""
+    """Return a value for a message, short whatever its size."""
     if isinstance(value, dict):
         return _cut("{" + ", ".join(json.dumps(_cut(key)) for key in list(value)[:8]) + "}")
     if isinstance(value, list):
         return f"[{len(value)} elements]"
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 1000:
         return f"an integer of {value.bit_length()} bits"
-    return _cut(json.dumps(value[:MAX_QUOTE] if isinstance(value, str) else value))
+    return _cut(json.dumps(value[:MAX_QUOTE_CHARACTERS] if isinstance(value, str) else value))
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= MAX_QUOTE else text[:MAX_QUOTE] + "..."
+    return text if len(text) <= MAX_QUOTE_CHARACTERS else text[:MAX_QUOTE_CHARACTERS] + "..."
 
 
 def _shown(shape: tuple[int, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What a request can fail with: a canonical status code and a message for whoever asked."""
+"""Errors of requests: a canonical status code and a message for the client."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import grpc
 
 
 class ServingError(Exception):
-    """A request cannot be answered.
+    """Error that a request is answered with.
 
     Attributes:
-      code: the canonical status, the same over gRPC and (as an HTTP status) over REST.
-      message: what was wrong and what to send instead; nothing of this machine's files.
+      code: the canonical status: a gRPC status code, mapped to an HTTP status over REST.
+      message: what was wrong and what to send instead. It names none of this machine's files.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
@@ -19,25 +19,25 @@ class ServingError(Exception):
 
 
 def invalid(message: str) -> ServingError:
-    """INVALID_ARGUMENT."""
+    """Return an INVALID_ARGUMENT error."""
     return ServingError(grpc.StatusCode.INVALID_ARGUMENT, message)
 
 
 def not_found(message: str) -> ServingError:
-    """NOT_FOUND."""
+    """Return a NOT_FOUND error."""
     return ServingError(grpc.StatusCode.NOT_FOUND, message)
 
 
 def unavailable(message: str) -> ServingError:
-    """UNAVAILABLE: the same request may succeed later."""
+    """Return an UNAVAILABLE error: the same request may succeed later."""
     return ServingError(grpc.StatusCode.UNAVAILABLE, message)
 
 
 def failed_precondition(message: str) -> ServingError:
-    """FAILED_PRECONDITION: the server's state, not the request's form, is in the way."""
+    """Return a FAILED_PRECONDITION error: the server's state rules the request out."""
     return ServingError(grpc.StatusCode.FAILED_PRECONDITION, message)
 
 
 def deadline_exceeded(message: str) -> ServingError:
-    """DEADLINE_EXCEEDED."""
+    """Return a DEADLINE_EXCEEDED error."""
     return ServingError(grpc.StatusCode.DEADLINE_EXCEEDED, message)

@@ -16,9 +16,9 @@ import pytest
 from hypothesis.extra import numpy as numpy_st
 
 from serving.protocol.protos import types_pb2
-from serving.server.config.errors import ServingError
-from serving.server.protocols import json_tensors
-from serving.server.protocols.json_answers import to_json
+from serving.server.errors import ServingError
+from serving.server.protocols import json_requests
+from serving.server.protocols.json_responses import to_json
 
 WAVEFORM = {"waveform": types_pb2.DT_FLOAT}
 AUDIO = {"audio": types_pb2.DT_STRING}
@@ -28,10 +28,10 @@ TWO = {"a": types_pb2.DT_FLOAT, "b": types_pb2.DT_INT64}
 def inputs_of(body: Any, dtypes: dict[str, int] | None = None) -> dict[str, Any]:
     text = body if isinstance(body, (bytes, str)) else json.dumps(body)
     raw = text.encode() if isinstance(text, str) else text
-    return json_tensors.to_inputs(json_tensors.parse(raw), dtypes or WAVEFORM)[1]
+    return json_requests.to_inputs(json_requests.parse(raw), dtypes or WAVEFORM)[1]
 
 
-def complaint(body: Any, dtypes: dict[str, int] | None = None) -> str:
+def refusal(body: Any, dtypes: dict[str, int] | None = None) -> str:
     with pytest.raises(ServingError) as caught:
         inputs_of(body, dtypes)
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
@@ -115,7 +115,7 @@ def test_numbers_that_are_none_are_taken_as_tokens() -> None:
     ],
 )
 def test_what_is_wrong_is_said(body: Any, words: str) -> None:
-    assert words in complaint(body)
+    assert words in refusal(body)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_what_is_wrong_is_said(body: Any, words: str) -> None:
     ],
 )
 def test_what_is_wrong_with_strings_is_said(body: Any, words: str) -> None:
-    assert words in complaint(body, AUDIO)
+    assert words in refusal(body, AUDIO)
 
 
 @pytest.mark.parametrize(
@@ -146,18 +146,18 @@ def test_what_is_wrong_with_strings_is_said(body: Any, words: str) -> None:
 def test_a_value_that_its_type_cannot_hold_is_refused(
     values: list[Any], dtype: int, words: str
 ) -> None:
-    assert words in complaint({"inputs": values}, {"x": dtype})
+    assert words in refusal({"inputs": values}, {"x": dtype})
 
 
 def test_one_plain_list_for_several_inputs_is_refused() -> None:
-    assert "expecting list of objects" in complaint({"instances": [1]}, TWO)
-    assert "expecting an object" in complaint({"inputs": [1]}, TWO)
+    assert "expecting list of objects" in refusal({"instances": [1]}, TWO)
+    assert "expecting an object" in refusal({"inputs": [1]}, TWO)
 
 
 def test_a_signature_without_inputs_cannot_be_asked() -> None:
     body = b'{"signature_name": "constants", "inputs": {}}'
     with pytest.raises(ServingError, match="Failed to get input map for signature: constants"):
-        json_tensors.to_inputs(json_tensors.parse(body), {})
+        json_requests.to_inputs(json_requests.parse(body), {})
 
 
 def test_answers_are_rows_or_columns() -> None:
@@ -208,7 +208,9 @@ def test_outputs_without_equal_rows_cannot_be_rows() -> None:
 def test_float32_arrays_survive_the_way_there_and_back(array: np.ndarray[Any, Any]) -> None:
     """What is answered, sent as a request, is the same numbers, in the fewest digits."""
     text = to_json({"x": array}, "column").replace(b'"outputs"', b'"inputs"')
-    (got,) = json_tensors.to_inputs(json_tensors.parse(text), {"x": types_pb2.DT_FLOAT})[1].values()
+    (got,) = json_requests.to_inputs(json_requests.parse(text), {"x": types_pb2.DT_FLOAT})[
+        1
+    ].values()
     np.testing.assert_array_equal(got, array)
 
 
