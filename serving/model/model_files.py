@@ -239,9 +239,7 @@ def _read_limited(path: pathlib.Path, max_bytes: int) -> bytes:
     except OSError as error:
         raise ModelFolderError(f"{path}: {error.strerror}; copy the model again") from error
     if len(content) > max_bytes:
-        raise ModelFolderError(
-            f"{path}: larger than {max_bytes} bytes, so it is no file of a model"
-        )
+        raise ModelFolderError(f"{path}: larger than {max_bytes} bytes; copy the model again")
     return content
 
 

@@ -354,7 +354,7 @@ def test_an_answer_that_trickles_is_not_waited_for() -> None:
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("serving.client.rest_transport.MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr("serving.client.rest_transport.MAX_MESSAGE_BYTES", 100_000)
 
     def answer(connection: socket.socket) -> None:
         connection.recv(65536)
@@ -362,7 +362,7 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         while True:
             connection.sendall(b" " * 70000)
 
-    with answering(answer) as port, pytest.raises(errors.TooLargeError, match="more than 100000"):
+    with answering(answer) as port, pytest.raises(errors.TooLargeError, match="larger than 100000"):
         GenreClient(f"http://127.0.0.1:{port}")
 
 

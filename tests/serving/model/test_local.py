@@ -299,7 +299,7 @@ def test_folders_without_a_model_say_what_they_lack(
         ("genres.json", "[]", "distinct names"),
         ("genres.json", '["a", "a", "b"]', "distinct names"),
         ("genres.json", '["a", 3, "b"]', "distinct names"),
-        ("genres.json", '"' + "x" * 2**20 + '"', "more than 1048576 bytes"),
+        ("genres.json", '"' + "x" * 2**20 + '"', "larger than 1048576 bytes"),
         ("genres.json", '["Rock", "Folk", "Jazz"]', "belong to another model"),
         ("audio_params.json", "[]", "digest and params"),
         ("audio_params.json", '{"digest": "x", "params": {"n_mels": 3}}', "need exactly"),

@@ -97,7 +97,7 @@ def test_a_tensor_that_lies_is_read_or_refused(content: bytes, sizes: list[int],
     bad.int_val.extend(data.draw(st.lists(st.integers(-(2**31), 2**31 - 1), max_size=3)))
     bad.string_val.extend(data.draw(st.lists(st.binary(max_size=3), max_size=3)))
     try:
-        read = to_array(bad, largest_bytes=1 << 16)
+        read = to_array(bad, max_bytes=1 << 16)
     except TensorError:
         return
     assert list(read.shape) == sizes

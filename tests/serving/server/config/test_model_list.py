@@ -80,9 +80,9 @@ def test_an_empty_list_serves_nothing_which_a_request_may_ask_for() -> None:
     [
         (config_of(""), "Only ModelConfigList is currently supported"),
         (config_of("custom_model_config {}"), "Only ModelConfigList is currently supported"),
-        (one(name=""), "no name of a model"),
-        (one(name="a/b"), "no name of a model"),
-        (one(name="x" * 5000), "no name of a model"),
+        (one(name=""), "is not a model name"),
+        (one(name="a/b"), "is not a model name"),
+        (one(name="x" * 5000), "is not a model name"),
         (one(path="models/small"), "absolute path"),
         (one(path="s3://bucket/models"), "absolute path"),
         (one(path="/m\\000/etc"), "NUL"),
@@ -182,7 +182,7 @@ def test_a_config_file_is_read(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"model_config_list { config { nam: 'x' } }", "not a ModelServerConfig as text"),
+        (b"model_config_list { config { nam: 'x' } }", "not a ModelServerConfig in text format"),
         (b"\xff\xfe", "not UTF-8"),
         (b"", "Only ModelConfigList"),
         (b"model_config_list {}", "lists no model"),

@@ -49,9 +49,9 @@ def row(value: float, rows: int = 1, width: int = 2) -> dict[str, npt.NDArray[An
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + SOON_S
+    deadline = time.monotonic() + SOON_S
     while not condition():
-        assert time.monotonic() < until, "it never came to that"
+        assert time.monotonic() < deadline, "it never came to that"
         time.sleep(0.001)
 
 
@@ -70,10 +70,10 @@ class Busy:
         self,
         inputs: dict[str, npt.NDArray[Any]],
         signature: str = "s",
-        until: float | None = None,
+        deadline: float | None = None,
     ) -> Future[Outputs]:
         waiting = self.batcher.waiting
-        future = self.pool.submit(self.batcher.predict, signature, inputs, until)
+        future = self.pool.submit(self.batcher.predict, signature, inputs, deadline)
         wait_for(lambda: self.batcher.waiting > waiting or future.done())
         return future
 
@@ -205,7 +205,7 @@ def test_a_request_larger_than_the_whole_queue_may_wait_in_an_empty_one() -> Non
 
 def test_a_deadline_ends_the_waiting_and_leaves_the_queue() -> None:
     server = busy()
-    late = server.queue(row(7), until=time.monotonic() + 0.05)
+    late = server.queue(row(7), deadline=time.monotonic() + 0.05)
     with pytest.raises(ServingError, match="deadline passed while") as caught:
         late.result(SOON_S)
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
@@ -219,7 +219,7 @@ def test_a_deadline_that_is_over_runs_nothing() -> None:
     run = Doubling()
     batcher = Batcher(run, Batching())
     with pytest.raises(ServingError) as caught:
-        batcher.predict("s", row(1), until=time.monotonic() - 1)
+        batcher.predict("s", row(1), deadline=time.monotonic() - 1)
     assert caught.value.code is grpc.StatusCode.DEADLINE_EXCEEDED
     assert run.runs == []
     assert len(batcher.predict("s", row(1))["twice"]) == 1

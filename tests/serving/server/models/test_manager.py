@@ -145,7 +145,7 @@ def lease(running: Running, *arguments: Any) -> Callable[[], None]:
 
 
 def test_states_have_the_numbers_of_the_protocol() -> None:
-    proto = get_model_status_pb2.ModelVersionStatus.VersionState
+    proto = get_model_status_pb2.ModelVersionStatus.State
     for state in VersionState:
         assert state.value == proto.Value(state.name)
     assert len(VersionState) == len(proto.keys()) - 1  # UNKNOWN
@@ -268,7 +268,7 @@ def test_one_bad_model_stops_the_start_and_is_named(
 
 def test_names_are_checked_before_anything_is_read(root: pathlib.Path) -> None:
     for name in ("", "a/b", "../x", "a b", "-x", "x" * 129, "mödel"):
-        assert "no name of a model" in refused(
+        assert "is not a model name" in refused(
             C.INVALID_ARGUMENT, lambda name=name: Running([ModelConfig(name, root)], None)
         )
     twice = [ModelConfig("a", root), ModelConfig("a", root)]
@@ -617,7 +617,7 @@ def test_reload_refuses_bad_lists_and_keeps_the_old_one(
     config = ModelConfig("genreflow", root)
     reload = running.manager.reload
     assert "multiple times" in refused(C.INVALID_ARGUMENT, lambda: reload([config, config]))
-    assert "no name of a model" in refused(
+    assert "is not a model name" in refused(
         C.INVALID_ARGUMENT, lambda: reload([ModelConfig("a/b", root)])
     )
     labelled = dataclasses.replace(config, labels={"stable": 2})
@@ -734,7 +734,7 @@ def test_a_request_in_work_at_the_stop_is_answered(run: Any, publish: Any) -> No
 def test_records_of_versions_that_are_gone_do_not_pile_up(
     run: Any, publish: Any, root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.server.models.model_state.MAX_ENDED", 2)
+    monkeypatch.setattr("serving.server.models.model_state.MAX_ENDED_VERSIONS", 2)
     running = run(wait=False)
     for number in (1, 2, 3, 4, 5):
         publish(number)

@@ -110,7 +110,7 @@ def test_bytes_that_are_no_message_are_the_caller_s_fault(
         path = f"/{grpc_services.PREDICTION_SERVICE}/{method}"
         code, words = failure(channel.unary_unary(path), sent)
         assert code is grpc.StatusCode.INVALID_ARGUMENT
-        assert f"no message of the type that {path} takes" in words
+        assert f"not a message of the type that {path} expects" in words
 
 
 def test_what_a_message_quotes_acts_on_no_terminal(prediction: Any) -> None:
@@ -590,7 +590,7 @@ def test_requests_beyond_the_limit_are_unavailable_at_once_and_the_others_answer
         for _ in range(5):
             code, words = failure(stub.Predict, predict_request())
             assert code is grpc.StatusCode.UNAVAILABLE
-            assert "3 requests are in work" in words
+            assert "3 requests are in progress" in words
         # What is not a prediction is still answered.
         health = health_pb2_grpc.HealthStub(channel)
         assert health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status == 1

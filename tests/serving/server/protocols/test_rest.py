@@ -314,7 +314,7 @@ def test_requests_beyond_the_limit_are_503_and_the_others_answered(
         for _ in range(3):
             status, answer = post(running, f"{MODEL}:predict", body)
             assert status == 503
-            assert "2 requests are in work" in answer["error"]
+            assert "2 requests are in progress" in answer["error"]
         assert get(running, MODEL)[0] == 200
         opened.set()
         assert [waiter.result(DEADLINE_S)[0] for waiter in waiting] == [200, 200]
