@@ -31,7 +31,6 @@ MAX_CONTAINERS = 100_000
 # NumPy's own limit.
 MAX_DIMENSIONS = 32
 MAX_QUOTE_CHARACTERS = 80
-FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 _INTEGERS: dict[int, Any] = {
     types_pb2.DT_INT64: np.int64,
@@ -269,13 +268,16 @@ def _decimals(flat: list[Any], dtype: int) -> npt.NDArray[Any]:
         raise invalid("Cannot convert JSON value to float without loss of precision.") from error
     if dtype == types_pb2.DT_DOUBLE:
         return doubles
-    outside = np.isfinite(doubles) & (np.abs(doubles) > FLOAT32_MAX)
+    with np.errstate(over="ignore"):
+        floats = doubles.astype(np.float32)
+    # The shortest digits of the largest float32 are slightly above it, so compare after rounding.
+    outside = np.isfinite(doubles) & ~np.isfinite(floats)
     if outside.any():
         raise invalid(
             f"Cannot convert JSON value: {_quote(flat[int(outside.argmax())])} to float without "
             "loss of precision."
         )
-    return doubles.astype(np.float32)
+    return floats
 
 
 def _require(flat: list[Any], ok: bool, dtype: int, fits: Callable[[Any], bool]) -> None:
