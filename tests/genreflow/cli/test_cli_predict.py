@@ -148,7 +148,7 @@ def test_the_genres_of_a_song(server: str, tmp_path: pathlib.Path) -> None:
     assert result.exit_code == 0, result.output
     expected = FormulaModel().predict_file(path)
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert result.stdout.startswith(f"{path}  5.0 s, 20 windows; the model learned from synthetic")
+    assert result.stdout.startswith(f"{path}  5.0 s, 20 windows; the model was trained on synthetic")
     assert [(line[0], line[1]) for line in lines[1:]] == [
         (genre, f"{share:.1%}") for genre, share in expected.probabilities.items()
     ]
@@ -260,7 +260,7 @@ def test_a_bad_file_costs_itself_alone(server: str, tmp_path: pathlib.Path) -> N
         "genreflow: gone.wav: there is no such file (missing_file)",
         f"genreflow: {short}: 0.25 s of audio: the model needs at least 0.25 s "
         f"({CLIP} samples at 8000 Hz) (too_short)",
-        "genreflow: 2 of 5 files answered, 3 not",
+        "genreflow: 2 of 5 files predicted, 3 failed",
     ]
 
 
@@ -298,7 +298,7 @@ def test_a_server_that_leaves_ends_the_run_and_what_was_done_is_kept(
     assert [answer["file"] for answer in json.loads(result.stdout)] == files[:1]
     (line,) = result.stderr.splitlines()
     assert "nothing responds there (Connection refused)" in line
-    assert line.endswith("; 1 of 4 files were answered before")
+    assert line.endswith("; 1 of 4 files were predicted before")
     assert len(told.sizes) == 2  # and no file after it was tried
 
 
