@@ -148,7 +148,9 @@ def test_the_genres_of_a_song(server: str, tmp_path: pathlib.Path) -> None:
     assert result.exit_code == 0, result.output
     expected = FormulaModel().predict_file(path)
     lines = [line.split() for line in result.stdout.splitlines()]
-    assert result.stdout.startswith(f"{path}  5.0 s, 20 windows; the model was trained on synthetic")
+    assert result.stdout.startswith(
+        f"{path}  5.0 s, 20 windows; the model was trained on synthetic"
+    )
     assert [(line[0], line[1]) for line in lines[1:]] == [
         (genre, f"{share:.1%}") for genre, share in expected.probabilities.items()
     ]
