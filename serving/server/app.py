@@ -9,10 +9,10 @@ from typing import Any
 
 from serving.server.config.options import NO_REST
 from serving.server.config.security import Tls
-from serving.server.config.server_settings import ServerSettings
 from serving.server.listening import bind, bind_error, join_address
 from serving.server.metrics import Metrics
 from serving.server.protocols.handlers import Handlers
+from serving.server.server_settings import ServerSettings
 
 # TensorFlow's import and the first runs of a large network on a slow machine.
 LOAD_TIMEOUT_S = 600.0

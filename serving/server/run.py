@@ -17,9 +17,9 @@ from serving.protocol.names import API_KEY_VARIABLE
 from serving.server import startup_text
 from serving.server.app import Server
 from serving.server.config.options import GENREFLOW, TENSORFLOW_SERVING, OptionError, ServeOptions
-from serving.server.config.server_settings import ServerSettings
 from serving.server.listening import check_ports
 from serving.server.ready_file import ReadyFile
+from serving.server.server_settings import ServerSettings
 
 Print = Callable[[str], None]
 Spinner = Callable[[], contextlib.AbstractContextManager[object]]

@@ -12,10 +12,10 @@ from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from serving.model.model_files import VERSION_NAME
 from serving.protocol.names import API_KEY_HEADER
 from serving.server.config.options import NO_REST
-from serving.server.config.server_settings import ServerSettings
 from serving.server.config.settings import ModelConfig
 from serving.server.listening import is_loopback, join_address
 from serving.server.models import versions
+from serving.server.server_settings import ServerSettings
 
 
 def loading(model: ModelConfig) -> str:

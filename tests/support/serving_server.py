@@ -59,7 +59,7 @@ def start_server(model_dir: str | pathlib.Path, **options: Any) -> RunningServer
     """
     from serving.server.app import Server
     from serving.server.config.options import ServeOptions
-    from serving.server.config.server_settings import ServerSettings
+    from serving.server.server_settings import ServerSettings
 
     key = options.pop("api_key", None)
     chosen = {"port": 0, "rest_port": 0, "poll_seconds": 0.05, **options}

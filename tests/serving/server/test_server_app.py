@@ -292,7 +292,7 @@ def test_other_addresses_are_warned_of_unless_they_are_guarded(
     toy_models: pathlib.Path, tls_files: TlsFiles
 ) -> None:
     from serving.server.config.options import ServeOptions
-    from serving.server.config.server_settings import ServerSettings
+    from serving.server.server_settings import ServerSettings
     from serving.server.startup_text import warnings
 
     def said(key: str | None = None, **options: str) -> str:
