@@ -1,4 +1,4 @@
-"""Where a run puts its artifacts and its models, and that no other run is harmed there."""
+"""Places of a run's artifacts and models, and their protection from other runs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import pathlib
 import secrets
 
-from components.artifacts import files as artifact_files
+from components.artifacts.files import read_text, write_text
 from components.common.errors import UsageError
 from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from components.storage import objects
@@ -22,14 +22,19 @@ OWNER_FILE = "genreflow-owner.txt"
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Absolute local folders or s3:// URIs. `models` holds the pushed versions."""
+    """Places of a run: absolute local folders or s3:// URIs.
+
+    Attributes:
+      pipeline_root: TFX's artifacts.
+      models: folder of the pushed versions.
+    """
 
     pipeline_root: str
     models: str
 
     @classmethod
     def of(cls, settings: StorageSettings, work_dir: WorkDir) -> Places:
-        """Those of a configuration; what it leaves open lies in the work folder."""
+        """Return the places of a configuration; by default they are in the work folder."""
         root = settings.pipeline_root
         destination = settings.push_destination
         return cls(
@@ -41,18 +46,18 @@ class Places:
 
 
 def claim(places: Places, work_dir: WorkDir) -> None:
-    """Makes a pipeline root outside the work folder this folder's own, and tries both places.
+    """Make the work folder the owner of its pipeline root, and check that it can write there.
 
-    Artifacts are named by the numbers of the work folder's metadata, which begin at 1 in each
-    work folder: two that shared a root would overwrite each other's. Writing the name of the
-    owner also shows now, and not after hours, whether the place can be written.
+    Artifacts are named by numbers from the work folder's metadata, which start at 1 in each work
+    folder. Two work folders with one root would overwrite each other's artifacts. Writing the
+    owner's name also shows at once whether the place is writable.
 
     Raises:
       UsageError: another work folder owns the root, or a place cannot be written.
-      StorageError: an object store cannot be asked.
+      StorageError: an object store cannot be reached.
     """
     if places.pipeline_root != str(work_dir.pipeline_root):
-        _own(places.pipeline_root, work_dir)
+        _claim_root(places.pipeline_root, work_dir)
     if is_remote(places.models):
         probe = join(places.models, ".write-test")
         try:
@@ -63,7 +68,7 @@ def claim(places: Places, work_dir: WorkDir) -> None:
 
 
 def complete_versions(models: str) -> list[str]:
-    """The names of the versions that are whole, oldest first."""
+    """Return the names of the complete versions, oldest first."""
     if is_remote(models):
         prefix = f"{models}/"
         parts = [item.uri[len(prefix) :].split("/") for item in objects.list_objects(prefix)]
@@ -73,26 +78,26 @@ def complete_versions(models: str) -> list[str]:
     return sorted((name for name in found if name.isascii() and name.isdecimal()), key=int)
 
 
-def _own(root: str, work_dir: WorkDir) -> None:
+def _claim_root(root: str, work_dir: WorkDir) -> None:
     ours = work_dir.root / ".owner"
     if not ours.exists():
         ours.write_text(secrets.token_hex(8), encoding="utf-8")
     name = ours.read_text(encoding="utf-8")
     path = join(root, OWNER_FILE)
     try:
-        found = artifact_files.read_text(path).strip()
+        found = read_text(path).strip()
     except (FileNotFoundError, ObjectMissing):
         found = ""
     except ObjectForbidden as error:
         raise StorageSetupError(f"storage.pipeline_root: {error}") from error
     if found and found != name:
         raise UsageError(
-            f"{root}: this pipeline root belongs to another work folder than {work_dir.root}, "
-            "whose artifacts would be overwritten; set storage.pipeline_root to a folder of "
-            f"its own (or, if that work folder is gone, delete {path})"
+            f"{root}: this pipeline root belongs to another work folder than {work_dir.root}, and "
+            "its artifacts would be overwritten; set storage.pipeline_root to another folder (or, "
+            f"if the other work folder no longer exists, delete {path})"
         )
     try:
-        artifact_files.write_text(path, name + "\n")
+        write_text(path, name + "\n")
     except ObjectForbidden as error:
         raise StorageSetupError(f"storage.pipeline_root: {error}") from error
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The work folder: its layout, its lock, and whether a run can start in it."""
+"""Work folder: its layout, its lock, and checks before a run."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from components.common.errors import UsageError
 
 
 class WorkDirError(UsageError):
-    """The work folder cannot be used."""
+    """Error for a work folder that cannot be used."""
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkDir:
-    """Where everything of a run lies; `root` is absolute."""
+    """Work folder of runs; `root` is absolute."""
 
     root: pathlib.Path
 
     @classmethod
     def at(cls, path: str | os.PathLike[str]) -> WorkDir:
-        """The work folder at a path, which need not exist yet.
+        """Return the work folder at a path, which need not exist yet.
 
         Raises:
           WorkDirError: the path is empty, or a file.
@@ -59,22 +59,22 @@ class WorkDir:
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """The states of trainings that are under way, or were broken off."""
+        """Checkpoints of running and interrupted trainings."""
         return self.root / "checkpoints"
 
     @property
     def curves(self) -> pathlib.Path:
-        """Each network's curves: a picture, and TensorBoard's files, written as it trains."""
+        """Curves of each network: a picture, and TensorBoard's files, written during training."""
         return self.root / "curves"
 
     @property
     def tuning(self) -> pathlib.Path:
-        """The results of each search, in a folder for each network."""
+        """Results of each tuning, in a folder per network."""
         return self.root / "tuning"
 
     @property
     def report(self) -> pathlib.Path:
-        """The page `index.html` and its plots."""
+        """Report page `index.html` and its plots."""
         return self.root / "report"
 
     @property
@@ -88,14 +88,14 @@ class WorkDir:
 
     @property
     def corpus(self) -> pathlib.Path:
-        """Where the synthetic corpus is made when no data folder is given."""
+        """Synthetic corpus, made if no data folder is given."""
         return self.root / "corpus"
 
     def create(self) -> None:
-        """Makes the folders.
+        """Create the folders.
 
         Raises:
-          WorkDirError: they cannot be made or written.
+          WorkDirError: a folder cannot be created or written.
         """
         try:
             for folder in (self.root, self.logs, self.pipeline_root, self.serving_root):
@@ -111,10 +111,10 @@ class WorkDir:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the folder for one run; released even when the process is killed.
+        """Lock the folder for one run; the lock is released even if the process is killed.
 
         Raises:
-          WorkDirError: another run holds it.
+          WorkDirError: another run holds the lock.
         """
         import filelock
 
@@ -123,7 +123,7 @@ class WorkDir:
             lock.acquire(blocking=False)
         except filelock.Timeout as error:
             raise WorkDirError(
-                f"{self.root}: another run is using this work folder; wait for it to end, "
+                f"{self.root}: another run is using this work folder; wait until it ends, "
                 "or choose another with --work-dir"
             ) from error
         try:
@@ -132,10 +132,10 @@ class WorkDir:
             lock.release()
 
     def check_space(self, needed_bytes: int) -> None:
-        """Raises WorkDirError if the disk has less than `needed_bytes` free."""
+        """Raise WorkDirError if the disk has less than `needed_bytes` free."""
         free = shutil.disk_usage(self.root).free
         if free < needed_bytes:
             raise WorkDirError(
-                f"{self.root}: the run needs about {needed_bytes / 1e9:.1f} GB, "
-                f"{free / 1e9:.2f} GB are free; free some, or choose another --work-dir"
+                f"{self.root}: the run needs about {needed_bytes / 1e9:.1f} GB, but only "
+                f"{free / 1e9:.2f} GB are free; free some space, or choose another --work-dir"
             )

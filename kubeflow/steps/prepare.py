@@ -99,7 +99,7 @@ def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) 
         from pipeline.graph import inputs
 
     tensorflow_files.prepare(pipeline_root, models)
-    places = inputs.Places(
+    places = inputs.GraphPlaces(
         pipeline_root=pipeline_root,
         models=models,
         # A volume keeps decoded clips between runs; a bucket would be slower than decoding again.

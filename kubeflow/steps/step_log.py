@@ -47,7 +47,7 @@ def report_error(error: Exception, *, node_id: str = "") -> int:
       error: the error that ended the step.
       node_id: printed before each line, unless "".
     """
-    cause = failures.mendable(error)
+    cause = failures.find_user_error(error)
     if cause is None:
         traceback.print_exc()
     say(str(cause) if cause else failures.one_line(error), node_id=node_id, file=sys.stderr)

@@ -72,7 +72,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     with tempfile.TemporaryDirectory(prefix="genreflow-compile-") as folder:
         schema_file = inputs.write_schema(config, facts.genres, folder)
         schema = artifact_files.read_text(schema_file)
-    places = inputs.Places(
+    places = inputs.GraphPlaces(
         pipeline_root=root,
         models=join(models, MODEL_NAME),
         clip_store="",  # in a bucket it would be slower than decoding again

@@ -1,7 +1,7 @@
-"""The pipeline's graph: a pure function from a configuration to a TFX pipeline.
+"""Graph of the pipeline: a pure function from a configuration to a TFX pipeline.
 
-Only this module knows which node feeds which; only the runners know paths. Importing
-it imports TFX, which takes tens of seconds.
+Only this module knows which node feeds which, and only the runners know paths. Importing it
+imports TFX, which takes tens of seconds.
 """
 
 from __future__ import annotations
@@ -43,29 +43,26 @@ from pipeline.config.beam import pipeline_args
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.evaluation import evaluation_config
-from pipeline.graph.inputs import DataFacts, Places, weights_digest
+from pipeline.graph.inputs import DataFacts, GraphPlaces, weights_digest
 from pipeline.places import PIPELINE_NAME
 
-# Named, not imported: importing it imports TensorFlow, and only the trainers run it.
+# A name, as importing the module would import TensorFlow, and only the trainers run it.
 TRAINER_MODULE = "components.trainer.run_fn"
 
 
 def create_pipeline(
-    config: Config, facts: DataFacts, places: Places, *, resolves_serving: bool = True
+    config: Config, facts: DataFacts, places: GraphPlaces, *, resolves_serving: bool = True
 ) -> tfx_pipeline.Pipeline:
-    """The whole graph, one Trainer node for each network of the configuration.
+    """Return the whole graph, with a Trainer node for each network of the configuration.
 
-    Node ids: SpectrogramGen, ImportSchemaGen, StatisticsGen, ExampleValidator,
-    DataCheck, BaselineTrainer (if there are baselines), Tuner.<architecture> (of those that
-    are tuned), Trainer.<architecture>, Ensembler, Evaluator, ServingModel (resolver),
-    GenreGate, ServingCheck (unless it is switched off), Pusher, Report.
+    pipeline.graph.nodes lists the ids of its nodes.
 
     Args:
       config: the whole configuration.
-      facts: of its data.
-      places: where the run puts things.
-      resolves_serving: whether whatever runs the graph can run a resolver strategy of ours. Else
-        there is no node ServingModel, and the gate knows of no model that serves.
+      facts: facts of its data.
+      places: where the nodes put their output.
+      resolves_serving: whether the runner supports resolver strategies of ours. Without them
+        there is no node ServingModel, and the gate compares with no serving model.
     """
     genres = facts.genres
     spectrograms = SpectrogramGen(
@@ -171,13 +168,13 @@ def create_pipeline(
             report,
         ],
         enable_cache=True,
-        # What follows the audio stage is small: processes would only cost their imports.
+        # After the audio stage data is small, and worker processes would only cost their imports.
         beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
     )
 
 
 def _baselines(config: Config, genres: Sequence[str], examples: Any) -> list[BaselineTrainer]:
-    """The one node of all classical models, or none."""
+    """Return the node of all classical models, or no node."""
     if not config.baselines.models:
         return []
     return [
@@ -219,7 +216,7 @@ def _trainer(task: TrainingTask, examples: Any, tuner: Tuner | None) -> Trainer:
 
 
 def _serving_model() -> Resolver:
-    """The node that finds the last pushed model."""
+    """Return the node that finds the last pushed model."""
     return Resolver(
         strategy_class=ServingModelStrategy,
         pushed_model=Channel(type=PushedModel),
@@ -229,7 +226,7 @@ def _serving_model() -> Resolver:
 def _serving_check(
     config: Config, candidate: Any, blessing: Any, examples: Any, predictions: Any
 ) -> list[ServingCheck]:
-    """The node that serves the candidate before it is pushed, or none."""
+    """Return the node that test-serves the candidate before it is pushed, or no node."""
     if not config.serving.check:
         return []
     return [
@@ -244,8 +241,10 @@ def _serving_check(
 
 
 def _data_settings(config: Config) -> dict[str, Any]:
-    """What decided which clips a network learns from, for its card: no paths, nothing of how
-    files are read. None of it changes without the examples."""
+    """Return the settings that decide which clips a network learns from, for its model card.
+
+    They change only together with the examples, and contain no paths.
+    """
     keys = ("kind", "fma_subset", "max_tracks", "strict", "clip_seed")
     return {
         "dataset": {key: getattr(config.dataset, key) for key in keys},

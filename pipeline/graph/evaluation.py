@@ -1,4 +1,4 @@
-"""The configuration of TFMA's Evaluator."""
+"""Configuration of TFMA's Evaluator."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from components.examples import schema
 
 
 def evaluation_config(genres: Sequence[str]) -> tfma.EvalConfig:
-    """What TFMA measures on the test split: clip metrics overall and per genre, and the
-    confusion matrix. No thresholds: the gate decides, and TFMA's blessing is not used."""
+    """Return the metrics that TFMA computes on the test split.
+
+    These are clip metrics, overall and per genre, and the confusion matrix. They have no
+    thresholds, as the gate decides and TFMA's blessing is not used.
+    """
     per_class = tfma.BinarizationOptions(class_ids={"values": list(range(len(genres)))})
     return tfma.EvalConfig(
         model_specs=[

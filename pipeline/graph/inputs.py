@@ -1,4 +1,4 @@
-"""Facts and files that the graph is built from. Imports no TFX."""
+"""Inputs of the graph: facts of the data, places and files. Imports no TFX."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.artifacts import files as artifact_files
+from components.artifacts.files import write_text
 from components.datasets.corpus import Corpus
 from components.examples import schema
 from components.storage.uri import join
@@ -47,9 +47,15 @@ class DataFacts:
 
 
 @dataclasses.dataclass(frozen=True)
-class Places:
-    """Where a run puts things; local paths or URIs. `models` holds the pushed versions;
-    `schema_file` is named by its digest."""
+class GraphPlaces:
+    """Places that the graph's nodes read and write: local paths or URIs.
+
+    Attributes:
+      pipeline_root: TFX's artifacts.
+      models: folder of the pushed versions.
+      clip_store: decoded clips kept between runs; "" keeps none.
+      schema_file: the examples' schema, named by its digest.
+    """
 
     pipeline_root: str
     models: str
@@ -58,10 +64,11 @@ class Places:
 
 
 def weights_digest(weights: str) -> str:
-    """Digest of a local weights file, so that the cache sees another file of that name.
+    """Return the digest of a local weights file, so that the cache notices a changed file.
 
-    "" for "none" and "imagenet" (Keras checks the latter's own digest), and for a file
-    that is not there, which the Trainer reports.
+    Returns:
+      16 hex digits; "" for "none", for "imagenet", whose digest Keras checks, and for a missing
+      file, which the Trainer reports.
     """
     path = pathlib.Path(weights)
     if weights in ("none", "imagenet") or not path.is_file():
@@ -74,11 +81,17 @@ def weights_digest(weights: str) -> str:
 
 
 def write_schema(config: Config, genres: Sequence[str], directory: str) -> str:
-    """Writes the examples' schema, named by its digest, so that the cache sees a change.
+    """Write the examples' schema and return its path.
 
-    `directory` is a local path or a URI."""
+    The file is named by its digest, so that the cache notices a change.
+
+    Args:
+      config: the configuration.
+      genres: the genres in label order.
+      directory: a local path or a URI.
+    """
     text = schema.tfmd_schema_text(genres, config.audio)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     path = join(directory, f"schema-{digest}.pbtxt")
-    artifact_files.write_text(path, text)
+    write_text(path, text)
     return path

@@ -1,4 +1,4 @@
-"""Runs the pipeline on this machine: starts the worker and follows its events."""
+"""Local runner: starts the worker process and follows its events."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ WORKER = (sys.executable, "-m", "pipeline.local.worker")
 POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
 MAX_LOGS = 20
-# With less than this left after a failure, the disk is why: native code only aborts.
-FULL_DISK_BYTES = 20_000_000
+# With less than this left after a failure, a full disk is the cause; native code only aborts.
+MIN_FREE_DISK_BYTES = 20_000_000
 
 OnEvent = Callable[[dict[str, Any]], None]
 
 
-class RunFailed(GenreflowError):  # noqa: N818  the command line's words for exit status 1
-    """The run ended before its results; the message says where and why."""
+class RunFailed(GenreflowError):  # noqa: N818  the command line exits with status 1
+    """Error for a run that ended without results; the message says where and why."""
 
 
 def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) -> Results:
@@ -45,11 +45,11 @@ def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) 
       config: with `dataset.data_dir` set.
       facts: of the configuration's data.
       work_dir: created, and locked by the caller.
-      on_event: hears every event, and `{"event": "tick"}` while nothing happens.
+      on_event: called with every event, and with `{"event": "tick"}` in between.
 
     Raises:
       RunFailed: the worker ended without results.
-      KeyboardInterrupt: after the worker and its children are gone.
+      KeyboardInterrupt: raised after the worker and its children have ended.
     """
     run_id = datetime.datetime.now().strftime("%Y-%m-%dT%H-%M-%S.%f")
     events = work_dir.logs / f"{run_id}.events.jsonl"
@@ -78,8 +78,11 @@ def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) 
         return read_results(str(work_dir.root))
     text = _failure_text(failure, process.returncode, log)
     free = shutil.disk_usage(work_dir.root).free
-    if free < FULL_DISK_BYTES:
-        text = f"{work_dir.root}: the disk is full ({free / 1e6:.0f} MB free); free some.\n{text}"
+    if free < MIN_FREE_DISK_BYTES:
+        text = (
+            f"{work_dir.root}: the disk is full ({free / 1e6:.0f} MB free); free some space and "
+            f"rerun.\n{text}"
+        )
     raise RunFailed(text)
 
 
@@ -99,11 +102,11 @@ def _worker(
     }
     process = subprocess.Popen(
         [*WORKER, str(request)],
-        stdin=subprocess.PIPE,  # closed when this process dies: the worker then ends too
+        stdin=subprocess.PIPE,  # closed when this process ends; then the worker ends too
         stdout=output,
         stderr=subprocess.STDOUT,
         env=environment,
-        start_new_session=True,  # Ctrl-C reaches only the command line, which stops it in order
+        start_new_session=True,  # Ctrl-C reaches only this process, which stops the worker in order
     )
     try:
         yield process
@@ -112,7 +115,7 @@ def _worker(
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the worker and every process it started."""
+    """End the worker and every process that it started."""
     if process.poll() is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -124,7 +127,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _follow(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[dict[str, Any]]:
-    """Yields events as they come, until the worker has ended and all are read."""
+    """Yield events as they arrive, until the worker has ended and all are read."""
     with events.open(encoding="utf-8") as lines:
         partial = ""
         while True:
@@ -145,16 +148,19 @@ def _failure_text(failure: dict[str, Any] | None, status: int, log: pathlib.Path
     if failure and failure.get("message"):
         return f"{where}{failure['message']}"
     if failure:
-        return f"{where}{failure['detail']}\nThis looks like a defect; the whole story is in {log}"
+        return (
+            f"{where}{failure['detail']}\nThis looks like a bug in Genreflow; its traceback is in "
+            f"{log}"
+        )
     if status < 0:
         name = signal.Signals(-status).name
-        hint = " (often: out of memory)" if name == "SIGKILL" else ""
-        return f"the worker process was ended by {name}{hint}; its log is {log}"
-    return f"the worker process ended with status {status}; its log is {log}"
+        hint = " (often for lack of memory)" if name == "SIGKILL" else ""
+        return f"the worker process was killed by {name}{hint}; see its log {log}"
+    return f"the worker process ended with status {status}; see its log {log}"
 
 
 def _prune_logs(folder: pathlib.Path) -> None:
-    """Keeps the logs of the last runs only."""
+    """Delete all but the last runs' logs."""
     runs = sorted({path.name.split(".log")[0] for path in folder.glob("*.log")})
     for run_id in runs[: -MAX_LOGS + 1]:
         for path in folder.glob(f"{run_id}.*"):

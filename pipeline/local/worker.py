@@ -1,9 +1,9 @@
-"""The process that runs the graph: `python -m pipeline.local.worker REQUEST`.
+"""Worker process that runs the graph: `python -m pipeline.local.worker REQUEST`.
 
-The command line starts it with its output sent to the log, so that TFX's and
-TensorFlow's noise never reaches the screen, a crash in native code is an exit status,
-and the screen stays alive while TFX is imported. What happens is told through the
-event file of `components.common.progress`.
+The command line starts it and sends its output to the log. So the output of TFX and TensorFlow
+does not reach the screen, a crash in native code is an exit status, and the display keeps running
+while TFX is imported. The worker reports progress through the event file of
+`components.common.progress`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-    """What to run. `config` and `facts` are JSON values of Config and DataFacts."""
+    """Run to do. `config` and `facts` are JSON values of Config and DataFacts."""
 
     work_dir: str
     run_id: str
@@ -38,13 +38,13 @@ class Request:
 
 
 def main(path: str) -> int:
-    """Runs a request file; returns the process's exit status."""
+    """Run a request file and return the exit status."""
     request = Request(**json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
     try:
         run(request)
     except BaseException as error:
         traceback.print_exc()
-        cause = failures.mendable(error)
+        cause = failures.find_user_error(error)
         progress.report(
             "failed",
             node=getattr(error, "node", None),
@@ -59,7 +59,7 @@ def run(request: Request) -> Results:
     """Run the graph in this process, write the results and return them.
 
     Raises:
-      pipeline.process.node_runner.NodeFailed: with the cause.
+      NodeFailed: a node failed; the exception's cause is the node's error.
     """
     import pydantic
 
@@ -75,27 +75,26 @@ def run(request: Request) -> Results:
     with quick_imports():
         from tfx.orchestration import metadata
 
-        from components.artifacts import tensorflow_s3 as tensorflow_files
+        from components.artifacts import tensorflow_s3
         from components.trainer.history import CURVES_VARIABLE
-        from pipeline.graph import build as graph
         from pipeline.graph import inputs
+        from pipeline.graph.build import compile_ir, create_pipeline
         from pipeline.process import node_runner
-        from pipeline.results import collect, results_file
-        from pipeline.results import publish as outputs
+        from pipeline.results import collect, publish, results_file
         from pipeline.results.schema import NodeRun
 
-    tensorflow_files.prepare(given.pipeline_root, given.models)
+    tensorflow_s3.prepare(given.pipeline_root, given.models)
     facts = inputs.DataFacts.from_json(request.facts)
-    places = inputs.Places(
+    places = inputs.GraphPlaces(
         pipeline_root=given.pipeline_root,
         models=given.models,
         clip_store=str(work_dir.clip_store),
         schema_file=inputs.write_schema(config, facts.genres, str(work_dir.schemas)),
     )
     connection = metadata.sqlite_metadata_connection_config(str(work_dir.metadata))
-    pipeline = graph.create_pipeline(config, facts, places)
+    pipeline = create_pipeline(config, facts, places)
     pipeline.metadata_connection_config = connection
-    ir = graph.compile_ir(pipeline)
+    ir = compile_ir(pipeline)
 
     _check_starting_weights(config, facts)
     node_runs: dict[str, NodeRun] = {}
@@ -115,7 +114,7 @@ def run(request: Request) -> Results:
     results = collect.collect(
         config, record, run_id=request.run_id, genres=facts.genres, node_runs=node_runs
     )
-    outputs.put(config, record, results, work_dir)
+    publish.put(config, record, results, work_dir)
     results_file.write_results(results, str(work_dir.root))
     progress.report("finished")
     return results
@@ -123,7 +122,7 @@ def run(request: Request) -> Results:
 
 @contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
-    """Sets variables for a while: `run` also runs in processes that live on."""
+    """Set variables during a block, as tests call `run` in processes that live on."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -137,13 +136,13 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
 
 
 def _check_starting_weights(config: Any, facts: Any) -> None:
-    """Builds each network that starts from weights, and lets it go again.
+    """Build each network that has starting weights, and discard it.
 
-    Weights that are missing, cut short or of another network then end the run now, and
-    not after the audio stage.
+    So weights that are missing, truncated or of another network end the run before the audio
+    stage.
 
     Raises:
-      components.models.weights.WeightsError: says what to do.
+      components.models.weights.WeightsError: the weights cannot be used.
     """
     from components.models import registry
 
@@ -161,5 +160,5 @@ def _check_starting_weights(config: Any, facts: Any) -> None:
 
 
 if __name__ == "__main__":
-    exit_at_end_of_input()  # the command line is gone
+    exit_at_end_of_input()  # the command line has ended
     exit_at_once(main(sys.argv[1]))

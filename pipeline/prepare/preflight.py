@@ -1,4 +1,4 @@
-"""What a run needs of its settings and its data, told before anything is decoded or trained."""
+"""Checks of settings and data before a run, for the local run, Kubeflow and Vertex AI."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ TENSORFLOW_SERVING = "tensorflow_model_server"
 
 
 def check_weights(config: Config) -> None:
-    """Raises UsageError for local starting weights that are not there."""
+    """Raise UsageError if a file of starting weights does not exist."""
     for name, model in config.models.items():
         if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
-            raise UsageError(f"models.{name}.weights = {model.weights!r}: there is no such file")
+            raise UsageError(
+                f"models.{name}.weights = {model.weights!r}: no such file; correct the path"
+            )
 
 
 def check_engine(config: Config) -> None:
-    """Raises UsageError for a server that the candidate shall be tried on and that is not here."""
+    """Raise UsageError if ServingCheck needs TensorFlow Serving and it is not installed."""
     serving = config.serving
     needed = serving.check and serving.engine == "tensorflow-serving"
     if needed and shutil.which(TENSORFLOW_SERVING) is None:
         raise UsageError(
-            f'serving.engine = "tensorflow-serving": there is no {TENSORFLOW_SERVING} on the '
-            'PATH; install it, or set serving.engine = "auto", which takes the local server '
-            "where it is missing"
+            f'serving.engine = "tensorflow-serving": {TENSORFLOW_SERVING} is not on the PATH; '
+            'install it, or set serving.engine = "auto", which falls back to the local server'
         )
 
 
 def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()) -> None:
-    """Raises UsageError for a batch that holds more clips than a network would learn from.
+    """Raise UsageError if a network's batch size exceeds its number of training clips.
 
-    One step an epoch is no training, and `batch_size` would not be what was asked for.
-    Decoding may leave out more tracks; then the Trainer says the same of what is left.
+    Decoding may reject further tracks; the Trainer repeats this check with the remaining ones.
 
     Args:
+      config: the configuration.
+      corpus: its corpus.
       left_out: ids of tracks of the corpus that cannot be used.
     """
     clips = sum(
@@ -57,18 +59,18 @@ def check_batches(config: Config, corpus: Corpus, left_out: Collection[str] = ()
         limits = {f"models.{name}.max_train_clips": model.max_train_clips}
         tuning = config.tuning
         if name in config.tuned_networks and tuning.batch_size:
-            own = key = "tuning.batch_size"  # what it finds takes the place of the others
+            own = key = "tuning.batch_size"  # the tuned value replaces the others
             size = max(tuning.batch_size)
             limits["tuning.max_train_clips"] = tuning.max_train_clips
-        usable, why = clips, "that is the whole train split"
-        for limit, most in limits.items():
-            if 0 < most < usable:
-                usable, why = most, limit
+        usable, why = clips, "the whole train split"
+        for limit, max_clips in limits.items():
+            if 0 < max_clips < usable:
+                usable, why = max_clips, limit
         if size > usable:
             raise UsageError(
-                f"{key} = {size}: larger than the {usable} clips that {name} would learn from "
-                f"({why}); set {key if usable == clips else own} to {usable} or less (a quarter of "
-                "that makes four steps an epoch), or add tracks"
+                f"{key} = {size}: {name} has only {usable} training clips ({why}); set "
+                f"{key if usable == clips else own} to {usable} or less (a quarter of that makes "
+                "four steps per epoch), or add tracks"
             )
 
 

@@ -1,4 +1,4 @@
-"""check-data: what a run would read, before it runs."""
+"""Survey of audio files for check-data: rejects, duplicates and decoding time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,12 @@ TIMED_TRACKS = 8
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """Files looked at: `rejects` would be left out; the rest would be read."""
+    """Result of a survey.
+
+    Attributes:
+      rejects: tracks that a run would leave out.
+      seconds_per_track: measured on a few tracks, on one core; None without tracks.
+    """
 
     rejects: tuple[Reject, ...]
     seconds_per_track: float | None
@@ -42,17 +47,18 @@ def survey_files(
     advance: Callable[[], None],
     workers: int | None = None,
 ) -> Survey:
-    """Opens every file, in parallel.
+    """Check every file, in parallel.
 
     Args:
       tracks: the tracks.
       params: the audio parameters.
-      clip_seed: decides which clips are listened to for silence.
-      limits: of decoding a file, in a process beside each thread; None is this process.
-      full: decode every file, and compare what may be the same audio; else only headers
-        are read, which finds no damage further in and no duplicates.
-      advance: called once a track.
-      workers: threads; None is one a core.
+      full: decode every file and look for duplicates. Otherwise only headers are read, which
+        finds neither damage inside files nor duplicates.
+      clip_seed: selects the clips that are checked for silence.
+      limits: limits of decoding, which then runs in a process beside each thread; None decodes
+        in this process.
+      advance: called once per track.
+      workers: number of threads; None is one per core.
     """
     from components.audio.decoding.isolation import make_decoder
     from components.audio.duplicates import find_duplicates
@@ -61,16 +67,16 @@ def survey_files(
 
     threads = workers or usable_cores()
     with contextlib.ExitStack() as stack:
-        # Each thread takes one for as long as it looks.
+        # Each thread takes a decoder for one file, and puts it back.
         decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
-        # An object is fetched whole even for its header: an mp3's length needs all of it.
+        # Objects are fetched whole even for their headers, as an mp3's length needs all of it.
         fetcher = stack.enter_context(Fetcher(tracks, ahead=CONNECTIONS))
         for _ in range(threads):
             decoder = stack.enter_context(make_decoder(limits))
             decoders.put(FetchingDecoder(decoder, fetcher))
 
-        def look(track: Track) -> Reject | str | None:
-            """A reject; else, where all is decoded, the audio's fingerprint."""
+        def check(track: Track) -> Reject | str | None:
+            """Return a reject, else the audio's fingerprint if the file was decoded, else None."""
             decoder = decoders.get()
             try:
                 if full:
@@ -81,7 +87,7 @@ def survey_files(
                 advance()
 
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            outcomes = list(zip(tracks, pool.map(look, tracks), strict=True))
+            outcomes = list(zip(tracks, pool.map(check, tracks), strict=True))
         decoder = decoders.get()
         duplicates = find_duplicates(
             ((track.track_id, track.uri, end) for track, end in outcomes if isinstance(end, str)),
@@ -125,7 +131,7 @@ def _reject(track: Track, error: DecodeError) -> Reject:
 
 
 def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:
-    """Measured seconds a track of decoding and spectrograms on one core; None without tracks."""
+    """Measure the seconds per track of decoding and spectrograms on one core."""
     from components.audio.decoding.decode import DecodeError
     from components.spectrogram_gen import extract
 
@@ -139,7 +145,7 @@ def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder)
         except DecodeError:
             continue
         extract.make_mels(clips, params)
-        if begun is None:  # the first pays for imports and filterbanks
+        if begun is None:  # the first track includes imports and filterbanks
             begun = time.perf_counter()
         else:
             timed += 1

@@ -1,4 +1,4 @@
-"""NVIDIA's driver and CUDA libraries: what TensorFlow wants, and where it may lie. Light."""
+"""NVIDIA driver and CUDA libraries that TensorFlow needs, and their folders. Imports little."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from collections.abc import Mapping
 PATH_VARIABLE = "LD_LIBRARY_PATH"
 DRIVER = "libcuda.so.1"
 
-# What TensorFlow opens when it starts on a GPU, and the packages of `tensorflow[and-cuda]`
-# that bring it; the names' versions are those of CUDA 12 and cuDNN 8, which TensorFlow
-# 2.16 is built for. The driver comes with the system, never by pip.
+# Libraries that TensorFlow opens when it starts on a GPU, and the packages of
+# `tensorflow[and-cuda]` that contain them. The versions are those of CUDA 12 and cuDNN 8, for which
+# TensorFlow 2.16 is built. The driver is part of the system, not of a package.
 LIBRARIES: dict[str, str] = {
     DRIVER: "",
     "libcudart.so.12": "nvidia-cuda-runtime-cu12",
@@ -32,12 +32,12 @@ LIBRARIES: dict[str, str] = {
     "libcudnn.so.8": "nvidia-cudnn-cu12",
 }
 
-_NVIDIA_SMI_SECONDS = 10
+_MAX_NVIDIA_SMI_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A GPU as the driver lists it."""
+    """GPU as listed by the driver."""
 
     name: str
     memory_mib: str
@@ -46,7 +46,7 @@ class Card:
 
 
 def cards() -> list[Card]:
-    """The GPUs that nvidia-smi lists; none where it is missing or fails."""
+    """Return the GPUs that nvidia-smi lists; none if it is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []
@@ -57,7 +57,7 @@ def cards() -> list[Card]:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=_NVIDIA_SMI_SECONDS,
+            timeout=_MAX_NVIDIA_SMI_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -67,8 +67,13 @@ def cards() -> list[Card]:
 
 
 def built_for() -> dict[str, str]:
-    """TensorFlow's version and the CUDA and cuDNN versions that it was built with: keys
-    "tensorflow", "cuda", "cudnn", without those that cannot be told. Does not import it."""
+    """Return TensorFlow's version and the CUDA and cuDNN versions that it was built with.
+
+    TensorFlow is not imported.
+
+    Returns:
+      Versions by "tensorflow", "cuda", "cudnn"; unknown ones are absent.
+    """
     found = {}
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         found["tensorflow"] = importlib.metadata.version("tensorflow")
@@ -85,7 +90,7 @@ def built_for() -> dict[str, str]:
 
 
 def pip_folders() -> list[str]:
-    """The folders in which pip's nvidia packages keep their libraries, beside TensorFlow."""
+    """Return the folders of the libraries of pip's nvidia packages, beside TensorFlow."""
     spec = importlib.util.find_spec("tensorflow")
     packages = spec.submodule_search_locations if spec else None
     roots = {pathlib.Path(folder).parent / "nvidia" for folder in packages or []}
@@ -93,8 +98,16 @@ def pip_folders() -> list[str]:
 
 
 def library_path(environment: Mapping[str, str]) -> dict[str, str]:
-    """LD_LIBRARY_PATH with pip's folders after what it holds: what a process that is to use
-    a GPU is started with, as TensorFlow itself does not look into them. Empty without any."""
+    """Return the LD_LIBRARY_PATH for processes that use a GPU, with pip's folders at its end.
+
+    TensorFlow itself does not search these folders.
+
+    Args:
+      environment: the current environment variables.
+
+    Returns:
+      The variable and its value; empty if pip's folders do not exist.
+    """
     folders = pip_folders()
     if not folders:
         return {}

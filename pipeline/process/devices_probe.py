@@ -1,7 +1,7 @@
-"""What a process that trains would find: `python -m pipeline.process.devices_probe`.
+"""Probe of a training process's devices: `python -m pipeline.process.devices_probe`.
 
-Prints JSON, a line for each fact, so that what was found before a crash in native code is
-known: {"libraries": {name: {"path" or "error"}}}, then {"tensorflow": {...}}.
+It prints one JSON line per finding: {"libraries": {name: {"path" or "error"}}}, then
+{"tensorflow": {...}}. So the first is known even if native code crashes later.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from pipeline.process.cuda import LIBRARIES
 
 
 def main() -> None:
-    """Loads each library by its bare name, then asks TensorFlow."""
-    # What native code writes to this process's output must not get between the lines.
+    """Load each library by its bare name, then start TensorFlow."""
+    # Flush, so that output of native code does not break the lines.
     print(json.dumps({"libraries": {name: _load(name) for name in LIBRARIES}}), flush=True)
-    print(json.dumps({"tensorflow": _ask_tensorflow()}), flush=True)
+    print(json.dumps({"tensorflow": _probe_tensorflow()}), flush=True)
 
 
 def _load(name: str) -> dict[str, str]:
@@ -34,7 +34,7 @@ def _load(name: str) -> dict[str, str]:
     return {"path": next((p for p in paths if pathlib.Path(p).name.startswith(stem)), name)}
 
 
-def _ask_tensorflow() -> dict[str, Any]:
+def _probe_tensorflow() -> dict[str, Any]:
     from components.trainer import tensorflow_devices
     from components.trainer.devices import compiles, dtype_policy
 

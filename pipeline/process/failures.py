@@ -1,4 +1,4 @@
-"""What ended a run, in words: the cause that a user can mend, found in a chain of errors."""
+"""Causes of a failed run: the error in a chain that a user can fix."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from components.common.errors import GenreflowError
 from components.storage.errors import StorageError, scrubbed
 
 
-def mendable(error: BaseException) -> GenreflowError | None:
-    """The error whose text tells a user what to do; None for what looks like a defect."""
+def find_user_error(error: BaseException) -> GenreflowError | None:
+    """Return the error in a chain that a user can fix; None if it looks like a bug."""
     return _user_error(error) or _storage_error(error)
 
 
 def one_line(error: BaseException) -> str:
-    """The innermost cause: its type and the first line of its message."""
+    """Return the type of the innermost cause, and the first line of its message."""
     while error.__cause__ is not None:
         error = error.__cause__
     first = (str(error).strip().splitlines() or [""])[0]
@@ -20,7 +20,7 @@ def one_line(error: BaseException) -> str:
 
 
 def _user_error(error: BaseException | None) -> GenreflowError | None:
-    """The cause that a user can mend, wherever in the chain it is."""
+    """Return the first error of ours in the chain."""
     while error is not None:
         if isinstance(error, GenreflowError):
             return error
@@ -29,13 +29,13 @@ def _user_error(error: BaseException | None) -> GenreflowError | None:
 
 
 def _storage_error(error: BaseException | None) -> StorageError | None:
-    """What an object store did to TensorFlow, Beam or botocore, in words; None otherwise."""
+    """Return the StorageError for an object store's error in TensorFlow, Beam or botocore."""
     while error is not None:
         module = type(error).__module__
         text = str(error)
         by_tensorflow = module.startswith("tensorflow.") and "s3://" in text
         by_client = module.startswith(("botocore.", "apache_beam.io.aws."))
-        # Beam hands on the text of what its workers raise.
+        # Beam passes on only the text of its workers' errors.
         by_beam = "S3ClientError" in text or ("BeamIOError" in text and "s3://" in text)
         if by_tensorflow or by_client or by_beam:
             lines = [line for line in text.splitlines() if line.strip()] or [type(error).__name__]

@@ -1,7 +1,7 @@
-"""Runs the nodes of a compiled pipeline, one after the other, in this process.
+"""Runner of a compiled pipeline's nodes, one after the other, in this process.
 
-The nodes go through TFX's portable launcher with ML Metadata, as its own local runner
-does it; what is added is that somebody hears which node runs, was cached or failed.
+Like TFX's own local runner it uses TFX's portable launcher with ML Metadata. It also reports
+which node runs, was cached or failed.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ Outcome = Literal["done", "cached"]
 OnEvent = Callable[..., None]
 
 
-class NodeFailed(RuntimeError):  # noqa: N818  it is an outcome, the cause is the error
-    """A node raised; the exception is its cause."""
+class NodeFailed(RuntimeError):  # noqa: N818  an outcome; its cause is the error
+    """Error of a run in which a node failed; its cause is the node's exception."""
 
     def __init__(self, node: str) -> None:
         super().__init__(f"node {node} failed")
@@ -35,16 +35,16 @@ class NodeFailed(RuntimeError):  # noqa: N818  it is an outcome, the cause is th
 
 
 def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
-    """Runs every node in order.
+    """Run every node in order.
 
     Args:
       ir: from `pipeline.graph.build.compile_ir`.
       connection: an ml_metadata ConnectionConfig.
-      run_id: names the run in ML Metadata; used once.
-      on_event: hears of each node.
+      run_id: the run's name in ML Metadata; must be new.
+      on_event: called when a node starts, finishes or fails.
 
     Raises:
-      NodeFailed: the first node that fails ends the run.
+      NodeFailed: a node failed; later nodes did not run.
     """
     runtime_parameter_utils.substitute_runtime_parameter(
         ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: run_id}
@@ -63,11 +63,11 @@ def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
 
 
 def keep_empty_outputs(outputs: Mapping[str, Iterable[Any]]) -> None:
-    """Puts an object into each output in an object store that holds none.
+    """Write a placeholder object into each empty output in an object store.
 
-    A store has no empty folders, and TFX takes a cached result whose folder is not there for
-    deleted: the Evaluator, whose blessing holds nothing without thresholds, would run again
-    in every run.
+    Object stores have no empty folders, and TFX treats a cached output whose folder is missing as
+    deleted. Without the placeholder the Evaluator, whose blessing is empty without thresholds,
+    would never be cached.
     """
     for artifacts in outputs.values():
         for artifact in artifacts:
@@ -76,13 +76,13 @@ def keep_empty_outputs(outputs: Mapping[str, Iterable[Any]]) -> None:
 
 
 def run_node(ir: Any, deployment: Any, node: Any, connection: Any) -> Outcome:
-    """Runs one node and reads its outcome from ML Metadata.
+    """Run one node and return its outcome from ML Metadata.
 
-    The launcher returns normally for a node whose inputs are missing, so the state of
-    the execution, not the return, says whether it succeeded.
+    The launcher returns normally even if inputs are missing, so success is read from the
+    execution's state.
 
     Raises:
-      RuntimeError: the node did not complete; any error of its executor as it is.
+      RuntimeError: the node did not complete. Errors of its executor are passed on.
     """
     node_id = node.node_info.id
     info = launcher.Launcher(

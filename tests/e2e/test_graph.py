@@ -28,7 +28,7 @@ def _compiled(config: Config, tmp_path: pathlib.Path, *, digest: str = "d1"):  #
     from pipeline.graph import inputs
 
     facts = inputs.DataFacts(genres=GENRES, manifest_digest=digest, tracks=10, leaky=False)
-    places = inputs.Places(
+    places = inputs.GraphPlaces(
         pipeline_root=str(tmp_path / "root"),
         models=str(tmp_path / "serving"),
         clip_store=str(tmp_path / "cache"),

@@ -103,7 +103,9 @@ def test_a_defect_names_the_log(
         sys.exit(1)
         """,
     )
-    with pytest.raises(local_runner.RunFailed, match=r"Ensembler: KeyError: 'x'\n.*defect.*\.log"):
+    with pytest.raises(
+        local_runner.RunFailed, match=r"Ensembler: KeyError: 'x'\nThis looks like a bug.*\.log"
+    ):
         _run(work)
 
 

@@ -50,11 +50,17 @@ def test_a_batch_of_all_clips_is_just_possible() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (_config(25), r"^training\.batch_size = 25: .* 24 clips that crnn .*; set training\.batch"),
-        (_config(8, batch_size=25), r"^models\.ffnn\.batch_size = 25: .* 24 clips that ffnn "),
+        (
+            _config(25),
+            r"^training\.batch_size = 25: crnn has only 24 training clips.*; set training\.batch",
+        ),
+        (
+            _config(8, batch_size=25),
+            r"^models\.ffnn\.batch_size = 25: ffnn has only 24 training clips ",
+        ),
         (
             _config(24, max_train_clips=10),
-            r"^training\.batch_size = 24: .* 10 clips that ffnn .*\(models\.ffnn\.max_train_clips\)"
+            r"^training\.batch_size = 24: ffnn has only 10 training clips.*\(models\.ffnn\.max_train_clips\)"
             r"; set models\.ffnn\.batch_size to 10 ",
         ),
         (_config(8, batch_size=11, max_train_clips=10), r"^models\.ffnn\.batch_size = 11: .* 10 "),
@@ -71,7 +77,7 @@ def test_the_sizes_that_a_search_tries_are_looked_at_in_place_of_the_one_it_repl
         return dataclasses.replace(_config(500), tuning=settings)
 
     preflight.check_batches(tuned(8, 24), CORPUS)
-    with pytest.raises(UsageError, match=r"^tuning\.batch_size = 25: .* the 24 clips"):
+    with pytest.raises(UsageError, match=r"^tuning\.batch_size = 25: .* only 24 training clips"):
         preflight.check_batches(tuned(25, 8), CORPUS)
     with pytest.raises(UsageError, match=r"= 24: .* the 20 clips .*\(tuning\.max_train_clips\)"):
         preflight.check_batches(tuned(8, 24, max_train_clips=20), CORPUS)
@@ -81,7 +87,7 @@ def test_the_sizes_that_a_search_tries_are_looked_at_in_place_of_the_one_it_repl
 
 def test_tracks_that_cannot_be_used_do_not_count() -> None:
     preflight.check_batches(_config(21), CORPUS, {"t0", "t9"})
-    with pytest.raises(UsageError, match="the 21 clips"):
+    with pytest.raises(UsageError, match="only 21 training clips"):
         preflight.check_batches(_config(22), CORPUS, {"t0", "t9"})
 
 
@@ -114,7 +120,7 @@ def test_a_server_that_must_be_tried_and_is_not_there_ends_the_run_before_it_beg
     check()
     check(engine="genreflow")
     check(engine="tensorflow-serving", check=False)
-    with pytest.raises(UsageError, match="no tensorflow_model_server on the PATH"):
+    with pytest.raises(UsageError, match="tensorflow_model_server is not on the PATH"):
         check(engine="tensorflow-serving")
     program = tmp_path / "tensorflow_model_server"
     program.touch(0o755)

@@ -45,7 +45,7 @@ def _behind(cause: BaseException) -> BaseException:
     ],
 )
 def test_what_a_store_did_to_a_library_is_told_in_words(cause: BaseException, said: str) -> None:
-    told = failures.mendable(_behind(cause))
+    told = failures.find_user_error(_behind(cause))
     assert isinstance(told, StorageError)
     assert str(told).startswith("the object store failed: ")
     assert said in str(told)
@@ -55,18 +55,18 @@ def test_what_a_store_did_to_a_library_is_told_in_words(cause: BaseException, sa
 def test_secrets_in_such_an_error_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in s3_server.VARIABLES.items():
         monkeypatch.setenv(name, value)
-    told = failures.mendable(OpError(f"s3://b/x {s3_server.TOKEN} {s3_server.SECRET}"))
+    told = failures.find_user_error(OpError(f"s3://b/x {s3_server.TOKEN} {s3_server.SECRET}"))
     assert s3_server.TOKEN not in str(told)
     assert s3_server.SECRET not in str(told)
 
 
 @pytest.mark.parametrize("cause", [OpError("out of memory"), KeyError("x"), OSError("s3://b")])
 def test_a_defect_stays_one(cause: BaseException) -> None:
-    assert failures.mendable(_behind(cause)) is None
+    assert failures.find_user_error(_behind(cause)) is None
     assert failures.one_line(_behind(cause)) == f"{type(cause).__name__}: {cause}"
 
 
 def test_a_users_error_comes_before_what_lies_behind_it() -> None:
     error = DataError("in words")
     error.__cause__ = CLIENT
-    assert failures.mendable(_behind(error)) is error
+    assert failures.find_user_error(_behind(error)) is error
