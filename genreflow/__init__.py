@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from serving.client.errors import ClientError
     from serving.model.local import LocalModel
     from serving.model.model_files import ModelFolderError
-    from serving.model.prediction import GenreModel, Prediction
+    from serving.model.prediction import GenreModel, Prediction, TimelineSegment
 
     __version__: str
 
@@ -56,6 +56,7 @@ __all__ = [
     "Prediction",
     "Results",
     "SplitMetrics",
+    "TimelineSegment",
     "UsageError",
     "__version__",
     "load_config",
@@ -78,6 +79,7 @@ _MODULES = {
     "ModelResults": "pipeline.results.schema",
     "SplitMetrics": "components.predictions.split_metrics",
     "Interval": "components.predictions.interval",
+    "TimelineSegment": "serving.model.prediction",
     "UsageError": "components.common.errors",
     "load_config": "pipeline.config.load",
     "read_results": "pipeline.results.results_file",

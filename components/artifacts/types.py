@@ -1,4 +1,4 @@
-"""The pipeline's own artifact types (imports TFX)."""
+"""Artifact types of the pipeline. Imports TFX."""
 
 from __future__ import annotations
 
@@ -6,37 +6,39 @@ from tfx.types import artifact
 
 
 class Rejects(artifact.Artifact):  # type: ignore[misc]
-    """`rejects.csv` (track_id, uri, genre, reason, detail) and `summary.json` (counts)."""
+    """Rejected tracks (`rejects.csv`: track_id, uri, genre, ...) and counts (`summary.json`)."""
 
     TYPE_NAME = "GenreflowRejects"
 
 
 class Predictions(artifact.Artifact):  # type: ignore[misc]
-    """`predictions.parquet`: model, split, track_id, clip_index, label, p_<genre>..."""
+    """Predictions (`predictions.parquet`: model, split, track_id, clip_index, label, p_<genre>)."""
 
     TYPE_NAME = "GenreflowPredictions"
 
 
 class DataCheckResult(artifact.Artifact):  # type: ignore[misc]
-    """`check.json`: what DataCheck looked at and found in order."""
+    """Result of DataCheck: `check.json`, the numbers of checked tracks and clips."""
 
     TYPE_NAME = "GenreflowDataCheck"
 
 
 class TuningResults(artifact.Artifact):  # type: ignore[misc]
-    """A search's `trials.json` (see components/tuner/outcome.py), `trials.csv`, `trials.png`."""
+    """Results of a tuning (`trials.json`, see components/tuner/outcome.py; trials.csv, .png)."""
 
     TYPE_NAME = "GenreflowTuningResults"
 
 
 class BaselineModels(artifact.Artifact):  # type: ignore[misc]
-    """The classical models and their `features.skops`, described by `baselines.json`
-    (see components/baselines/store.py)."""
+    """Classical models and their `features.skops`, with `baselines.json`.
+
+    components/baselines/store.py describes the files.
+    """
 
     TYPE_NAME = "GenreflowBaselineModels"
 
 
 class Report(artifact.Artifact):  # type: ignore[misc]
-    """`index.html`, which needs no other file, and its plots in `plots/`."""
+    """Report: `index.html`, which needs no other file, and its plots in `plots/`."""
 
     TYPE_NAME = "GenreflowReport"

@@ -1,4 +1,4 @@
-"""`genreflow run` and `genreflow demo`: from a configuration to a table of results."""
+"""`genreflow run` and `genreflow demo`: the whole pipeline, and a table of its results."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def run_pipeline(
     work = WorkDir.at(work_dir)
     places = Places.of(config.storage, work)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
-    # What cannot run must not leave a work folder behind.
+    # A run that cannot start must not leave a work folder behind.
     corpus = None
     if not synthesize:
         corpus = load_checked_corpus(config)
@@ -174,9 +174,9 @@ def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places
         f"genreflow: {escaped(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
         + (f", {len(corpus.rejects)} left out before decoding" if corpus.rejects else "")
         + (
-            f"; artifacts go to {escaped(places.pipeline_root)}, the rest"
+            f"; artifacts go to {escaped(places.pipeline_root)}, all other output"
             if elsewhere
-            else "; everything goes"
+            else "; all output goes"
         )
         + f" to {escaped(work.root)}",
         highlight=False,

@@ -1,4 +1,4 @@
-"""What tests of configurations share: a text becomes a file, a mistake its lines."""
+"""Fixtures of the configuration's tests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def write(tmp_path: pathlib.Path) -> Write:
 
 @pytest.fixture
 def complaints(write: Write) -> Complain:
-    """The lines of the error that a text, with overrides, leads to."""
+    """Return the lines of the error for a configuration's text and overrides."""
 
     def _complaints(text: str, overrides: Sequence[str] = ()) -> list[str]:
         with pytest.raises(ConfigError) as caught:

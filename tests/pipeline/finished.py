@@ -21,7 +21,7 @@ BASELINES = ("knn", "svm", "random_forest")
 
 @dataclasses.dataclass(frozen=True)
 class Heard:
-    """A test track, and the genre that each model names."""
+    """Test track, and the genre that each model predicts."""
 
     track_id: str
     genre: str
@@ -36,13 +36,13 @@ def tracks_named(
     prefix: str = "t",
     artists: int = 0,
 ) -> list[Heard]:
-    """Tracks t000, t001, ... of the genres in turn.
+    """Return tracks t000, t001, ... of the genres in turn.
 
     Args:
       genres: in any order.
-      named: for each model and track 1 where it names the genre, 0 where it names the next.
+      named: for each model and track 1 if it predicts the genre, 0 if it predicts the next.
       prefix: of the ids.
-      artists: so many, in turn; 0 for none known.
+      artists: number of artists, in turn; 0 if they are unknown.
     """
     found = []
     for index in range(len(next(iter(named.values())))):
@@ -59,7 +59,7 @@ def tracks_named(
 def write_run(
     folder: pathlib.Path, genres: Sequence[str], tracks: Sequence[Heard], **changes: Any
 ) -> pathlib.Path:
-    """A work folder whose test split are these tracks, and its validation split too."""
+    """Write a work folder whose test and validation splits have these tracks, and return it."""
     folder.mkdir(parents=True)
     names = list(tracks[0].named)
     parts = []

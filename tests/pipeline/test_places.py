@@ -1,4 +1,4 @@
-"""Where artifacts and models go, and that no run harms another's."""
+"""Tests of the places of artifacts and models, and their protection from other runs."""
 
 from __future__ import annotations
 

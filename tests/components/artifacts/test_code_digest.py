@@ -110,7 +110,7 @@ def test_a_changed_file_changes_the_digest_and_an_unused_one_does_not(small: pat
 
 
 def test_an_unknown_module_is_an_error(small: pathlib.Path) -> None:
-    """Its digest would never change."""
+    """Refuse such a name, as its digest would never change."""
     with pytest.raises(ModuleNotFoundError, match=r"components\.gates\.executor: no such module"):
         _digest("components.gates.executor")
 

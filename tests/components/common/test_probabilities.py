@@ -1,4 +1,4 @@
-"""Which rows of numbers are probabilities."""
+"""Tests of the check that numbers are probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Objects of a real S3 protocol server: what is read and written, retried, and said of errors."""
+"""Tests of objects on a real S3 protocol server: reading, writing, retries and error messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support import s3_server
 
 @pytest.fixture(autouse=True)
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore waits seconds between attempts; that it waits is its own tests' business."""
+    """Shorten botocore's waits between attempts, which its own tests cover."""
     monkeypatch.setattr(
         "botocore.retries.standard.ExponentialBackoff.delay_amount", lambda self, context: 0.01
     )
@@ -227,7 +227,7 @@ def test_what_is_wrong_with_the_keys_is_said_at_once(
 
 
 def _is_one_clean_line(error: BaseException | None, proxy: s3_server.Proxy) -> None:
-    """No secret in it, nor in any error behind it, as a log would show them all."""
+    """Assert that neither the error nor its causes, which a log shows, contain a secret."""
     assert "\n" not in str(error)
     while error is not None:
         assert s3_server.SECRET not in repr(error)

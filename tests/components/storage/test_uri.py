@@ -1,4 +1,4 @@
-"""Names of places."""
+"""Tests of places' names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees who types a command: first words, and every mistake of theirs."""
+"""Tests of the command line as a user sees it: its help, and its response to every mistake."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _tone(path: pathlib.Path, seconds: float) -> None:
 
 @pytest.fixture
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Two genres of four 3-second tracks."""
+    """Return a folder with two genres of four 3-second tracks."""
     data = tmp_path / "data"
     for genre in ("Folk", "Rock"):
         for index in range(4):
@@ -53,7 +53,7 @@ def config(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def _fails(result: Result, status: int, *words: str) -> None:
-    """The command ended with a status and a message for people, not with a traceback."""
+    """Assert that the command ended with a status and a message, without a traceback."""
     assert result.exit_code == status, result.output
     assert "Traceback" not in result.output
     for word in words:

@@ -1,4 +1,4 @@
-"""`genreflow compare` as someone sees it who types it."""
+"""Tests of `genreflow compare` and its output."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _compare(*arguments: str | pathlib.Path, columns: int = 80) -> Result:
 
 
 def _rights(share: float, shift: int = 0) -> list[int]:
-    """Exactly this share of the tracks, from the `shift`-th on."""
+    """Return 1 for exactly this share of the tracks, from the `shift`-th on, else 0."""
     return [int((index - shift) % TRACKS < round(share * TRACKS)) for index in range(TRACKS)]
 
 
@@ -37,7 +37,7 @@ def _write(
 
 
 def _lines(result: Result) -> str:
-    """The output as one line, so that it does not matter where it was wrapped."""
+    """Return the output as one line, wherever it was wrapped."""
     assert result.exit_code == 0, result.output
     return " ".join(result.output.split())
 

@@ -1,4 +1,4 @@
-"""`genreflow devices`: what is there, what is missing, and never a traceback."""
+"""Tests of `genreflow devices`: present and missing libraries, and never a traceback."""
 
 from __future__ import annotations
 

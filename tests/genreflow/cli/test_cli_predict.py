@@ -1,4 +1,4 @@
-"""`genreflow predict` as it is typed: which files, which model, what it prints, how it ends."""
+"""Tests of `genreflow predict`: its files, models, output and exit status."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_options_of_a_server_need_one(option: list[str], tmp_path: pathlib.Path)
 def test_without_a_server_nothing_is_imported_that_takes_seconds(
     server: str, tmp_path: pathlib.Path
 ) -> None:
-    """A whole prediction, in a process of its own, without TensorFlow."""
+    """Predict in a process of its own, without TensorFlow."""
     program = (
         "import sys\n"
         "from genreflow.cli.app import main\n"
@@ -184,7 +184,7 @@ def test_json_of_many_files_is_one_list_in_the_order_given(
 def test_files_are_worked_on_at_once(
     scripted: Scripted, server: str, tmp_path: pathlib.Path
 ) -> None:
-    """The first answer is held back until another file's request has come."""
+    """Hold back the first response until the request of another file arrives."""
     both = threading.Barrier(2, timeout=60)
     scripted.script = [None, lambda context: both.wait(), lambda context: both.wait()]
     paths = [song(tmp_path / f"{n}.wav") for n in range(2)]
@@ -394,7 +394,7 @@ def test_encrypted(tls_files: TlsFiles, tmp_path: pathlib.Path) -> None:
 
 
 def at_a_terminal(arguments: Sequence[str]) -> tuple[str, str]:
-    """(what standard output got, what the screen got by standard error)."""
+    """Return the text on standard output, and the text on the screen from standard error."""
     screen, terminal = os.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", "from genreflow.cli.app import main; main()", *arguments],

@@ -1,4 +1,4 @@
-"""What `genreflow run` says and returns at its end, by who refused the candidate."""
+"""Tests of the end of `genreflow run`: verdict, next step and exit status."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ batch_size = 4
 def _type(
     folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch, outcome: str, *, gate: bool, pushed: bool
 ) -> Result:
-    """Types a run that ends at once, with a gate's and a server's verdict."""
+    """Run the command with a stub that returns a gate's and a server's verdict at once."""
     config, data, work = folder / "c.toml", folder / "data", folder / "w"
     config.write_text(CONFIG)
     for genre in GENRES:

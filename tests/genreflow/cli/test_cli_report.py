@@ -1,4 +1,4 @@
-"""`genreflow report`: the page's place, and a browser where one can be seen."""
+"""Tests of `genreflow report`: the page's path, and a browser if there is a display."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _report(*arguments: str | pathlib.Path) -> Result:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What a browser was asked to open."""
+    """Return the list of pages that a browser was told to open."""
     asked: list[str] = []
     monkeypatch.setattr(webbrowser, "open", lambda url: asked.append(url) or True)
     return asked

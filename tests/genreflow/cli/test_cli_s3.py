@@ -1,4 +1,4 @@
-"""What the command line says of an object store that does not do as asked."""
+"""Tests of the command line's messages on failing object stores."""
 
 from __future__ import annotations
 

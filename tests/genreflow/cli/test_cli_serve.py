@@ -1,4 +1,4 @@
-"""`genreflow serve`, typed."""
+"""Tests of `genreflow serve`."""
 
 from __future__ import annotations
 

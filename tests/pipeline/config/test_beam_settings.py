@@ -1,4 +1,4 @@
-"""The [beam] table as Beam's flags."""
+"""Tests of the [beam] table and Beam's flags."""
 
 from __future__ import annotations
 

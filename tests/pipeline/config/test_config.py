@@ -1,4 +1,4 @@
-"""Config: what it composes, what contradicts itself, and its digest."""
+"""Tests of Config: its tables, contradictions between them, and its digest."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ def test_a_value_cannot_be_both_fixed_and_tuned(name: str) -> None:
 
 
 def test_a_gate_that_could_only_refuse_is_refused_itself() -> None:
-    """Rules that compare need something to compare with; switched off they need nothing."""
+    """Refuse comparing rules that have nothing to compare with, unless they are switched off."""
     models = {"ffnn": ModelSettings()}
     none = BaselineSettings(models=())
     with pytest.raises(

@@ -1,4 +1,4 @@
-"""Loading configurations: what is accepted, and what is said about what is not."""
+"""Tests of loading configurations: accepted files, and messages about the others."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Changes of a configuration, by --set and by a run's parameter: how they are read, and what is
-said of those that are wrong."""
+"""Tests of overrides by --set and by a run's parameter, and of messages on wrong ones."""
 
 from __future__ import annotations
 

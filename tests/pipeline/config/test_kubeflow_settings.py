@@ -1,4 +1,4 @@
-"""The [kubeflow] table: what Kubernetes would refuse is refused here, and no secret is taken."""
+"""Tests of the [kubeflow] table: it rejects secrets, and what Kubernetes would reject."""
 
 from __future__ import annotations
 

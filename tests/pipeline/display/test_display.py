@@ -1,4 +1,4 @@
-"""What is shown while a run goes on, and the tables at its end."""
+"""Tests of the display during a run, and of the tables at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line's side of a run, with workers that end in every way they can."""
+"""Tests of the local runner, with workers that end in every possible way."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def work(tmp_path: pathlib.Path) -> WorkDir:
 
 
 def _worker(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, code: str) -> None:
-    """Puts a program in the worker's place; `request` is its request, `report` reports."""
+    """Replace the worker by a program, in which `request` is its request and `report` reports."""
     script = tmp_path / "worker.py"
     script.write_text(
         "import json, os, signal, subprocess, sys, time\n"

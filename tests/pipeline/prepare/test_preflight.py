@@ -1,4 +1,4 @@
-"""What is refused before anything is decoded."""
+"""Tests of the checks before a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is expected to put on the disk."""
+"""Tests of the estimated disk space of a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is told of an error that ended a run: a user's own words, a store's failure, or a defect."""
+"""Tests of the cause of a failed run: a user's error, a store's error, or a bug."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support import s3_server
 
 
 class OpError(Exception):
-    """Stands for TensorFlow's, which takes seconds to import."""
+    """Stand-in for TensorFlow's class, which takes seconds to import."""
 
 
 OpError.__module__ = "tensorflow.python.framework.errors_impl"
@@ -23,7 +23,7 @@ CLIENT = botocore.exceptions.ClientError(
 
 
 def _behind(cause: BaseException) -> BaseException:
-    """An error as it arrives: a node's, with others between."""
+    """Return a node's error that has the cause behind other errors."""
     try:
         try:
             raise cause

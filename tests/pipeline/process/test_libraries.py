@@ -34,7 +34,7 @@ assert outer.inner.GATHERED == "all"
 
 @pytest.fixture
 def packages(tmp_path: pathlib.Path) -> pathlib.Path:
-    """outer.inner, whose __init__ imports `heavy`, which imports a submodule in turn."""
+    """Return the folder of outer.inner; its __init__ imports `heavy`, which imports a submodule."""
     inner = tmp_path / "outer" / "inner"
     inner.mkdir(parents=True)
     (tmp_path / "outer" / "__init__.py").write_text("")

@@ -128,7 +128,7 @@ def test_one_id_with_two_genres_is_not_one_track(root: pathlib.Path) -> None:
 
 
 def test_whole_artists_are_drawn_where_artists_are_known(root: pathlib.Path) -> None:
-    """What an artist's tracks have in common must not count as often as it has tracks."""
+    """Count an artist once, however many tracks it has."""
     first = np.ones(60, int)
     second = np.ones(60, int)
     second[np.arange(60) % 6 < 2] = 0  # two of six artists, all their tracks

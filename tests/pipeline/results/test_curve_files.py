@@ -29,7 +29,7 @@ class Record:
 
 @pytest.fixture(params=["local", "remote"])
 def artifacts(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
-    """A two-phase network's run, and another network's of one phase."""
+    """Return the runs of a network of two phases and of a network of one."""
     folder = str(tmp_path / "artifacts")
     if request.param == "remote":
         folder = f"s3://{request.getfixturevalue('bucket')}/runs"
