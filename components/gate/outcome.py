@@ -18,7 +18,7 @@ class RuleOutcome:
     Attributes:
       id: Name of the rule.
       outcome: "off" where the rule is switched off or cannot apply.
-      value: The number that the rule looked at; null where there is none.
+      value: The number that the rule checked; null where there is none.
       interval: The number's 95 % interval, or null.
       text: Why, in words.
     """

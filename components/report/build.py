@@ -1,4 +1,4 @@
-"""From what the parts of a run said to the page and its plots."""
+"""Building of the report from the content of a run's artifacts."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from components.report.page import Page, render
 from components.report.sources import Sources
 
 Key = tuple[str, str, int]
-"""A clip: split, track id, clip index."""
+"""Key of a clip: split, track id, clip index."""
 
 ReadMels = Callable[[Mapping[Key, str]], Mapping[Key, npt.NDArray[np.float32]]]
-"""Clips, each with the file that holds it, to float32 `[n_mels, frames]` in dB."""
+"""Reader of spectrograms: clips and their files to float32 `[n_mels, frames]` in dB."""
 
-# With fewer test tracks the intervals are so wide that the page says so.
-FEW_TEST_TRACKS = 100
+# With fewer test tracks the intervals are so wide that the page warns.
+MIN_TEST_TRACKS = 100
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The page, and its plots by file name."""
+    """The page as HTML, and its plots as PNG by file name."""
 
     html: str
     plots: Mapping[str, bytes]
@@ -43,22 +43,25 @@ class Report:
 def build(
     sources: Sources, tracks: Sequence[StoredTrack], read_mels: ReadMels, params: AudioParams
 ) -> Report:
-    """Makes the report.
+    """Build the report.
 
     Args:
-      sources: what the run's parts wrote.
-      tracks: what the examples hold (components.report.stored_clips.survey).
+      sources: content of the run's artifacts.
+      tracks: tracks of the examples (components.report.stored_clips.survey).
       read_mels: reads the few spectrograms that are shown.
-      params: what the examples were made with.
+      params: audio parameters of the examples.
 
     Raises:
-      DataError: the predictions have no test rows of the candidate, or name tracks that the
-        examples do not hold.
+      DataError: the predictions lack the candidate's test rows, or have tracks that the examples
+        lack.
     """
     models = measures.measure(sources.predictions, sources.genres, sources.selection)
     tested = [model for model in models if "test" in model.splits]
     if sources.candidate not in {model.name for model in tested}:
-        raise DataError(f"no predictions of the candidate {sources.candidate} on the test split")
+        raise DataError(
+            f"the predictions have no test rows of the candidate {sources.candidate}; rerun the "
+            "pipeline"
+        )
     test = sources.predictions[sources.predictions["split"] == "test"]
     hard = mistakes.hardest_tracks(test, sources.candidate, sources.genres)
     chosen = gallery.choose(tracks, len(sources.genres))
@@ -117,30 +120,30 @@ def build(
 
 
 def _notes(sources: Sources, candidate: ModelMeasures) -> list[str]:
-    """What must be known before any number is read."""
+    """Return warnings that come before all numbers."""
     notes = []
     if sources.data["dataset"]["kind"] == "synthetic":
         notes.append(
-            "The data is synthetic: made by this program, not recorded. No number here says "
-            "anything about real music."
+            "The data is synthetic: made by this program, not recorded. The numbers say nothing "
+            "about real music."
         )
     if sources.summary.leaky:
         notes.append(
             "The split leaks: clips of one track lie in training and in test (split.policy = "
-            "by_clip). The numbers are too good; they say how well tracks are recognised, not "
+            "by_clip). The numbers are too good: they measure how well tracks are recognised, not "
             "genres."
         )
     tracks = candidate.splits["test"].tracks
-    if tracks < FEW_TEST_TRACKS:
+    if tracks < MIN_TEST_TRACKS:
         notes.append(
-            f"There are only {tracks} test tracks: look at the intervals, not at the numbers, "
-            "before you call one model better than another."
+            f"There are only {tracks} test tracks: compare models by their intervals, not by the "
+            "numbers alone."
         )
     return notes
 
 
 def _plot_key(genres: Sequence[str]) -> list[tuple[str, str]]:
-    """Names in plots that are not the genre's own, with the genre."""
+    """Return names in plots that replace a genre's own, each with the genre."""
     return [
         (shown, genre)
         for shown, genre in zip(plot_names(genres), genres, strict=True)
@@ -176,7 +179,10 @@ def _spectrograms(
     read_mels: ReadMels,
     params: AudioParams,
 ) -> Iterable[Picture]:
-    """The hardest tracks' as hard_01, ..., the gallery's as gallery_<label>_1, ..."""
+    """Yield the spectrograms of the hardest tracks and of the gallery.
+
+    Their names are hard_01, hard_02, ... and gallery_<label>_1, gallery_<label>_2, ...
+    """
     named: dict[str, tuple[Key, str]] = {
         f"gallery_{label:02d}_{place}": (
             (track.split, track.track_id, track.first_clip),
@@ -189,8 +195,8 @@ def _spectrograms(
     for place, one in enumerate(hard, start=1):
         if one.track_id not in files:
             raise DataError(
-                f"track {one.track_id} has predictions but no test examples: they are of "
-                "different runs"
+                f"track {one.track_id} has predictions but no test examples: they are from "
+                "different runs; rerun the pipeline"
             )
         key = ("test", one.track_id, one.clip_index)
         named[f"hard_{place:02d}"] = (key, files[one.track_id])

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: of clips given 0.8, are 80 % right?"""
+"""Calibration: whether 80 % of the clips that are predicted with probability 0.8 are right."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ BINS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Reliability:
-    """Predictions in bins of equal width by the probability of the genre that was named.
+    """Reliability of predictions, in bins of equal width by their probability.
 
-    `counts` int64 `[bins]`; `confidence`, the mean of that probability, and `accuracy`, the
-    share that is right, float64 `[bins]`, NaN in empty bins. `ece` is the expected calibration
-    error: the mean distance of the two, weighted by count (Guo et al. 2017, equation 3).
+    Attributes:
+      counts: Number of predictions, int64 `[bins]`.
+      confidence: Mean probability of the predicted genres, float64 `[bins]`; NaN in empty bins.
+      accuracy: Share of correct predictions, float64 `[bins]`; NaN in empty bins.
+      ece: Expected calibration error: the mean distance of confidence and accuracy, weighted by
+        count (Guo et al. 2017, equation 3).
     """
 
     counts: npt.NDArray[np.int64]
@@ -29,16 +32,16 @@ class Reliability:
 def reliability(
     probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.int64], bins: int = BINS
 ) -> Reliability:
-    """Bins `((i) / bins, (i + 1) / bins]` of the highest probability.
+    """Sort predictions into the bins `(i / bins, (i + 1) / bins]` by their probability.
 
     Args:
       probabilities: `[n, genres]`, at least one row.
       labels: int64 `[n]`.
-      bins: how many.
+      bins: number of bins.
     """
-    named = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1).astype(np.float64)
-    right = (named == labels).astype(np.float64)
+    right = (predicted == labels).astype(np.float64)
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
     some = np.where(counts > 0, counts, np.nan)

@@ -1,4 +1,4 @@
-"""The model card's words: where the data comes from, what it may be used for, what it cannot."""
+"""The model card: the candidate's data, settings, intended use and limits, in words."""
 
 from __future__ import annotations
 
@@ -9,47 +9,53 @@ from typing import Any
 # By dataset.kind. FMA: Defferrard et al. 2017, section 2; GTZAN: Sturm 2013.
 _LICENCES = {
     "fma": (
-        "Tracks of the Free Music Archive stand each under a licence of its own, most of them "
-        "kinds of Creative Commons, many of which forbid commercial use (NC) or changed copies "
-        "(ND). Column ('track', 'license') of tracks.csv has them. Whether a model that was "
-        "trained on such tracks may be used commercially is for you to find out."
+        "Each track of the Free Music Archive has its own licence. Most are Creative Commons "
+        "licences, many of which forbid commercial use (NC) or modified copies (ND). They are in "
+        "column ('track', 'license') of tracks.csv. Find out whether you may use a model that was "
+        "trained on such tracks commercially."
     ),
     "gtzan": (
         "GTZAN's recordings have no clear licence: they were collected for research without "
-        "asking the owners. Share none of them, and ask a lawyer before anything but research."
+        "their owners' permission. Do not share them, and ask a lawyer before any other use."
     ),
     "synthetic": (
-        "The corpus is synthesised by this program and belongs to nobody else. A model that was "
-        "trained on it is of no use for real music."
+        "The corpus is synthesised by this program, so nobody else holds rights in it. A model "
+        "that was trained on it is of no use for real music."
     ),
 }
 _OWN = (
-    "The audio is yours: this program does not know under which licence. Make sure that you may "
-    "train on it, and say so where you publish the model."
+    "The audio is yours, and this program does not know its licence. Make sure that you may "
+    "train on it, and state the licence where you publish the model."
 )
 
 _NAMES = {
     "fma": "Free Music Archive (FMA)",
     "gtzan": "GTZAN",
-    "folder": "Folders of your own, one for each genre",
-    "manifest": "A manifest of your own",
+    "folder": "Your own folders, one per genre",
+    "manifest": "Your own manifest",
     "synthetic": "Synthetic corpus",
 }
 
 INTENDED_USE = (
-    "Suggesting a genre for a song, for people who look at the suggestion: sorting a collection, "
-    "finding songs, showing how a song's character changes over time."
+    "Suggesting a song's genre to people who review the suggestion: sorting a collection, finding "
+    "songs, showing how a song's character changes over time."
 )
 NOT_INTENDED = (
-    "Deciding alone about artists or their pay, finding out who made a song or whether it is "
-    "allowed to be played, and genres that are not in its list: it always names one of them."
+    "Decisions about artists or their pay without human review, identifying a song's author or "
+    "its rights, and genres that are not in its list: it always predicts one of the list."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """What the report says of the candidate. `rows` are (name, value) in order; `settings`
-    likewise, sorted by name; `limits` are sentences."""
+    """Model card of the candidate.
+
+    Attributes:
+      rows: Facts as (name, value), in order.
+      settings: Training settings as (name, value), sorted by name.
+      licence: Text on the data's licence.
+      limits: Sentences.
+    """
 
     rows: list[tuple[str, str]]
     settings: list[tuple[str, str]]
@@ -58,7 +64,7 @@ class Card:
 
 
 def dataset_name(data: Mapping[str, Any]) -> str:
-    """The data in words, with the subset where there are several."""
+    """Return the data set's name in words, with the subset of FMA."""
     dataset = data.get("dataset", {})
     kind = str(dataset.get("kind", ""))
     name = _NAMES.get(kind, kind or "Unknown data")
@@ -68,7 +74,7 @@ def dataset_name(data: Mapping[str, Any]) -> str:
 
 
 def licence(data: Mapping[str, Any]) -> str:
-    """What is known of the data's licence."""
+    """Return what is known of the data's licence."""
     return _LICENCES.get(str(data.get("dataset", {}).get("kind", "")), _OWN)
 
 
@@ -82,16 +88,16 @@ def make(
     clip_seconds: float,
     leaky: bool,
 ) -> Card:
-    """The card's content.
+    """Return the card of the candidate.
 
     Args:
-      card: the candidate's model_card.json; an average's has its members' as `members`.
-      data: the settings that decided what was learned from.
+      card: the candidate's model_card.json; an average's holds its members' cards as `members`.
+      data: the settings that decide what was learned from.
       candidate: its name.
-      members: of what it is the average; [] for a single network.
-      parameters: how many weights it has, None where that is not known.
-      clip_seconds: what it hears at once.
-      leaky: clips of a track lie in several splits.
+      members: the networks that it averages; [] for a single network.
+      parameters: number of weights; None where it is unknown.
+      clip_seconds: length of the clips that it classifies.
+      leaky: whether clips of a track lie in several splits.
     """
     split = data.get("split", {})
     rows = [("Model", candidate)]
@@ -128,24 +134,24 @@ def make(
 
 def _limits(card: Mapping[str, Any], clip_seconds: float, leaky: bool) -> list[str]:
     limits = [
-        f"It hears {clip_seconds:g} seconds at a time and averages: what only shows over longer "
-        "stretches (form, a story) is beyond it.",
+        f"The model classifies clips of {clip_seconds:g} seconds and averages them: it cannot see "
+        "structure over longer times, such as a song's form.",
         "Each song has exactly one genre here. Real songs have several, people disagree about "
-        "them, and the labels' own errors bound what any model can reach.",
-        "It was measured on tracks of the same collection. On others (another decade, country or "
-        "loudness, live recordings) expect less.",
-        "Probabilities are as good as the calibration plot shows, no better.",
+        "them, and errors in the labels limit what any model can reach.",
+        "It was evaluated on tracks of the same collection. Expect lower accuracy on others "
+        "(another decade, country or loudness, live recordings).",
+        "Probabilities are only as reliable as the calibration plot shows.",
     ]
     counts = dict(card.get("train_clips_per_genre") or {})
     if counts and min(counts.values()) * 2 < max(counts.values()):
-        least = min(counts, key=lambda genre: (counts[genre], genre))
+        rarest = min(counts, key=lambda genre: (counts[genre], genre))
         limits.append(
-            f"Genres were not equally frequent in training: {least} had {counts[least]} clips, the "
-            f"most frequent {max(counts.values())}."
+            f"Genres were not equally frequent in training: {rarest} had {counts[rarest]} clips, "
+            f"the most frequent genre {max(counts.values())}."
         )
     if leaky:
         limits.append(
-            "Clips of one track lie in training and in test: every number here is too good."
+            "Clips of one track lie in training and in test: all numbers here are too good."
         )
     return limits
 

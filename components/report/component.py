@@ -1,4 +1,4 @@
-"""Report: one page that shows what a run did and why the gate decided as it did."""
+"""Report: one page that shows a run's data, its models and the gate's decision."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _TEXTS = ("genres", "audio", "data", "code_digest", "templates_digest")
 
 
 class ReportSpec(types.ComponentSpec):  # type: ignore[misc]
-    """JSON texts but for the digests; one optional `run_<network>` for each of the registry."""
+    """Specification of the component.
+
+    Parameters other than the digests are JSON texts. Each network of the registry has an
+    optional input `run_<network>`.
+    """
 
     PARAMETERS = {name: ExecutionParameter(type=str) for name in _TEXTS}
     INPUTS = {
@@ -41,7 +45,7 @@ class ReportSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class Report(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `report`: `index.html`, which needs nothing else, and `plots/*.png`."""
+    """Component with the output `report`: a self-contained `index.html`, and `plots/*.png`."""
 
     SPEC_CLASS = ReportSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -60,20 +64,20 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
         data: Mapping[str, Any],
         baselines: types.BaseChannel | None = None,
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
-          predictions: the Ensembler's, with selection.json.
-          runs: for each network name its Trainer's `model_run` (with history.json).
-          rejects: SpectrogramGen's.
-          blessing: GenreGate's, with decision.json.
-          examples: SpectrogramGen's.
+          predictions: output of the Ensembler, with selection.json.
+          runs: for each network its Trainer's `model_run`, with history.json.
+          rejects: output of SpectrogramGen.
+          blessing: output of GenreGate, with decision.json.
+          examples: output of SpectrogramGen.
           model: the candidate.
           genres: in label order.
-          audio: the parameters that the examples are made with.
-          data: {"dataset": {"kind", ...}, "split": {"policy", ...}}: the settings that decided
+          audio: audio parameters of the examples.
+          data: {"dataset": {"kind", ...}, "split": {"policy", ...}}: the settings that decide
             what was learned from.
-          baselines: BaselineTrainer's, or None without baselines.
+          baselines: output of BaselineTrainer; None without baselines.
         """
         super().__init__(
             spec=ReportSpec(

@@ -1,4 +1,4 @@
-"""How every plot of the report looks, and how it becomes a file: the same bytes every time."""
+"""Style of the report's plots, and their drawing as PNG: the same bytes every time."""
 
 from __future__ import annotations
 
@@ -14,26 +14,30 @@ from components.common.escape import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Text is sized for a column of so many inches at 100 pixels each: on a phone of 360 pixels
-# it is still four fifths of that.
+# Width of a plot. On a phone of 360 pixels its text is still four fifths as large.
 WIDTH_INCHES = 4.6
 _PIXELS_PER_INCH = 100  # of the page
-_SHARPNESS = 2  # pixels of the file to one of the page: phones and printers have them
+_SHARPNESS = 2  # pixels of the file per pixel of the page, for phones and printers
 _FONT_POINTS = 8.5
 
-# Okabe & Ito 2008: told apart by people with any kind of colour vision.
+# Okabe & Ito 2008: people with any kind of colour vision can tell them apart.
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#5f6368"
 KIND_COLOURS = {"network": BLUE, "ensemble": ORANGE, "baseline": GREEN}
 KIND_MARKERS = {"network": "o", "ensemble": "D", "baseline": "s"}
 SPLIT_COLOURS = {"train": BLUE, "validation": "#e69f00", "test": "#56b4e9"}
 
-_MAX_NAME = 16
+_MAX_NAME_LENGTH = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """A plot: `name` (of its file, without .png), the PNG's bytes, and what it shows in
-    words, for those who cannot see it."""
+    """A plot.
+
+    Attributes:
+      name: Name of its file, without .png.
+      png: The PNG file's bytes.
+      alt: Text for readers who cannot see it.
+    """
 
     name: str
     png: bytes
@@ -41,12 +45,12 @@ class Picture:
 
     @property
     def width(self) -> int:
-        """Pixels of the page."""
+        """Width in pixels of the page."""
         return struct.unpack(">I", self.png[16:20])[0] // _SHARPNESS
 
     @property
     def height(self) -> int:
-        """Pixels of the page."""
+        """Height in pixels of the page."""
         return struct.unpack(">I", self.png[20:24])[0] // _SHARPNESS
 
 
@@ -58,10 +62,16 @@ def draw(
     layout: Literal["constrained"] | None = "constrained",
     cropped: bool = False,
 ) -> bytes:
-    """A PNG of what `paint` draws; sizes in inches, less the empty edges if `cropped`.
+    """Return a PNG of what `paint` draws.
 
-    Nothing of the user's matplotlibrc, of pyplot's state and of this machine gets into it,
-    and a dollar sign in a name is a dollar sign, not the start of a formula.
+    The user's matplotlibrc, pyplot's state and the machine have no influence on it. A dollar
+    sign in a name stays a dollar sign and does not start a formula.
+
+    Args:
+      paint: draws into a figure.
+      width, height: in inches.
+      layout: engine of matplotlib, or None.
+      cropped: whether to cut off empty edges.
     """
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -90,34 +100,34 @@ def draw(
     return png.getvalue()
 
 
-def plot_names(names: Sequence[str], longest: int = _MAX_NAME) -> list[str]:
-    """Names as plots show them: inert, short, and still different from each other.
+def plot_names(names: Sequence[str], max_length: int = _MAX_NAME_LENGTH) -> list[str]:
+    """Return names as plots show them: printable, short, and still different from each other.
 
-    A name with letters that the plots' font lacks becomes its number ("no. 3"), which the
-    page explains.
+    A name with letters that the plots' font lacks is replaced by its number ("no. 3"), which
+    the page explains.
     """
-    short = [_short(name, number, longest) for number, name in enumerate(names, start=1)]
+    short = [_short(name, number, max_length) for number, name in enumerate(names, start=1)]
     return [
-        name if short.count(name) == 1 else _cut(f"{number}: {name}", longest)
+        name if short.count(name) == 1 else _cut(f"{number}: {name}", max_length)
         for number, name in enumerate(short, start=1)
     ]
 
 
-def _short(name: str, number: int, longest: int) -> str:
+def _short(name: str, number: int, max_length: int) -> str:
     shown = printable(name)
     drawable = _drawable()
     if not shown.strip() or any(ord(character) not in drawable for character in shown):
         return f"no. {number}"
-    return _cut(shown, longest)
+    return _cut(shown, max_length)
 
 
-def _cut(text: str, longest: int) -> str:
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
+def _cut(text: str, max_length: int) -> str:
+    return text if len(text) <= max_length else text[: max_length - 1].rstrip() + "…"
 
 
 @functools.cache
 def _drawable() -> frozenset[int]:
-    """The code points that matplotlib's own font can draw."""
+    """Return the code points that matplotlib's own font can draw."""
     from matplotlib import font_manager, ft2font
 
     path = font_manager.findfont("DejaVu Sans", fallback_to_default=True)

@@ -1,4 +1,4 @@
-"""Report's work: read what the parts of a run wrote, and write the page and its plots."""
+"""Executor of Report: reads the run's artifacts, writes the page and its plots."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.report.build import build
 
 
 class Executor(ComponentExecutor):
-    """Writes `index.html` and `plots/*.png`."""
+    """Executor that writes `index.html` and `plots/*.png`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         params = parameters.parse("audio", AudioParams)

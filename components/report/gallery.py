@@ -1,4 +1,4 @@
-"""Which clips the report shows of each genre, and how many there are. No TensorFlow."""
+"""Choice of the clips that the report shows of each genre, and counts. No TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,8 +14,17 @@ PER_GENRE = 3
 
 @dataclasses.dataclass(frozen=True)
 class StoredTrack:
-    """One track of one split as the examples hold it: `clips` of them in file `file`, the
-    first of which is number `first_clip`. `artist_id` is "" where it is unknown."""
+    """One track of one split, as the examples hold it.
+
+    Attributes:
+      split: Of the track's clips.
+      track_id: Of the track.
+      artist_id: "" where it is unknown.
+      label: Index of the genre.
+      clips: Number of clips.
+      first_clip: Lowest index of these clips.
+      file: The TFRecord file that holds them.
+    """
 
     split: str
     track_id: str
@@ -29,10 +38,10 @@ class StoredTrack:
 def choose(
     tracks: Iterable[StoredTrack], genres: int, per_genre: int = PER_GENRE
 ) -> list[list[StoredTrack]]:
-    """For each label the tracks to show: of different artists where there are so many.
+    """Return the tracks to show for each label, of different artists if there are enough.
 
-    Training tracks come before others, as they are many and their numbers are judged
-    nowhere; among them the choice is by hash, so that it does not follow the names' order.
+    Training tracks come before others, as there are more of them. Within a split the choice is
+    by hash, so that it does not follow the names' order.
     """
     by_label: list[list[StoredTrack]] = [[] for _ in range(genres)]
     for track in tracks:
@@ -40,7 +49,7 @@ def choose(
     return [_of_genre(found, per_genre) for found in by_label]
 
 
-def _of_genre(tracks: Sequence[StoredTrack], most: int) -> list[StoredTrack]:
+def _of_genre(tracks: Sequence[StoredTrack], max_tracks: int) -> list[StoredTrack]:
     order = sorted(
         tracks,
         key=lambda track: (SPLITS.index(track.split), rank("gallery", track.track_id)),
@@ -48,11 +57,11 @@ def _of_genre(tracks: Sequence[StoredTrack], most: int) -> list[StoredTrack]:
     shown: list[StoredTrack] = []
     artists: set[str] = set()
     ids: set[str] = set()
-    for again in (False, True):  # artists a second time only where there are too few
+    for again in (False, True):  # an artist twice only where there are too few
         for track in order:
             artist = artist_key(track.artist_id)
             known = bool(artist) and artist in artists
-            if len(shown) < most and track.track_id not in ids and (again or not known):
+            if len(shown) < max_tracks and track.track_id not in ids and (again or not known):
                 shown.append(track)
                 artists.add(artist)
                 ids.add(track.track_id)
@@ -61,7 +70,7 @@ def _of_genre(tracks: Sequence[StoredTrack], most: int) -> list[StoredTrack]:
 
 @dataclasses.dataclass(frozen=True)
 class ClassCount:
-    """Tracks and clips of one genre in each split."""
+    """Numbers of tracks and clips of one genre, by split."""
 
     genre: str
     tracks: dict[str, int]
@@ -69,7 +78,7 @@ class ClassCount:
 
 
 def class_counts(tracks: Iterable[StoredTrack], genres: Sequence[str]) -> list[ClassCount]:
-    """How much of each genre each split holds, in label order."""
+    """Count the tracks and clips of each genre in each split; return them in label order."""
     number: Counter[tuple[int, str]] = Counter()
     clips: Counter[tuple[int, str]] = Counter()
     for track in tracks:

@@ -1,4 +1,4 @@
-"""Where a model is wrong: which genres it takes for which, and the tracks it finds hardest."""
+"""Mistakes of a model: genres that it confuses, and the tracks that are hardest for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ MAX_TRACKS = 8
 
 @dataclasses.dataclass(frozen=True)
 class ConfusedPair:
-    """So many tracks of genre `true`, which is `share` of them, were taken for `predicted`."""
+    """A pair of genres that a model confuses.
+
+    Attributes:
+      true: Genre of the tracks.
+      predicted: Genre that the model predicts.
+      tracks: Number of such tracks.
+      share: Share of the true genre's tracks.
+    """
 
     true: str
     predicted: str
@@ -26,10 +33,19 @@ class ConfusedPair:
 
 @dataclasses.dataclass(frozen=True)
 class HardTrack:
-    """A test track that the model gave its own genre little probability.
+    """A test track whose true genre gets little probability.
 
-    `clip_index` is the clip with the least of it; `solved_by` of `models` other models name
-    its genre.
+    Attributes:
+      track_id: Of the track.
+      artist_id: "" where it is unknown.
+      label: Index of the true genre.
+      clip_index: Clip whose true genre gets the least probability.
+      true: The true genre.
+      predicted: The predicted genre.
+      p_true: Probability of the true genre, the mean over the clips.
+      p_predicted: Probability of the predicted genre, the mean over the clips.
+      solved_by: Number of other models that predict the true genre.
+      models: Number of other models.
     """
 
     track_id: str
@@ -49,14 +65,14 @@ class HardTrack:
 
 
 def confused_pairs(
-    confusion: Sequence[Sequence[int]], genres: Sequence[str], most: int = MAX_PAIRS
+    confusion: Sequence[Sequence[int]], genres: Sequence[str], max_pairs: int = MAX_PAIRS
 ) -> list[ConfusedPair]:
-    """The pairs of genres that are mixed up most often, by tracks, then by share.
+    """Return the pairs of genres that are confused most often, by tracks, then by share.
 
     Args:
       confusion: counts of tracks, `[true][predicted]`.
       genres: in label order, which also breaks ties.
-      most: how many pairs at most.
+      max_pairs: number of pairs at most.
     """
     pairs = [
         ConfusedPair(genres[true], genres[predicted], count, count / sum(row))
@@ -64,19 +80,19 @@ def confused_pairs(
         for predicted, count in enumerate(row)
         if count and predicted != true
     ]
-    return sorted(pairs, key=lambda pair: (-pair.tracks, -pair.share))[:most]
+    return sorted(pairs, key=lambda pair: (-pair.tracks, -pair.share))[:max_pairs]
 
 
 def hardest_tracks(
-    test: pd.DataFrame, model: str, genres: Sequence[str], most: int = MAX_TRACKS
+    test: pd.DataFrame, model: str, genres: Sequence[str], max_tracks: int = MAX_TRACKS
 ) -> list[HardTrack]:
-    """The tracks whose own genre the model gives the least probability, hardest first.
+    """Return the tracks whose true genre gets the least probability, hardest first.
 
     Args:
-      test: the predictions table's rows of the test split, of all models.
-      model: whose mistakes these are.
+      test: rows of the predictions table on the test split, of all models.
+      model: name of the model whose mistakes these are.
       genres: in label order.
-      most: how many at most.
+      max_tracks: number of tracks at most.
     """
     columns = probability_columns(genres)
     own = test[test["model"] == model]
@@ -84,7 +100,7 @@ def hardest_tracks(
     p = tracks[columns].to_numpy(np.float64)
     labels = tracks["label"].to_numpy()
     p_true = p[np.arange(len(tracks)), labels]
-    hardest = np.argsort(p_true, kind="stable")[:most]
+    hardest = np.argsort(p_true, kind="stable")[:max_tracks]
     chosen = tracks.iloc[hardest]
     solved = _right_models(
         test[(test["model"] != model) & test["track_id"].isin(chosen["track_id"])], genres
@@ -93,7 +109,7 @@ def hardest_tracks(
     found = []
     for row in hardest:
         track = tracks.iloc[row]
-        named = int(p[row].argmax())
+        predicted = int(p[row].argmax())
         clips = own[own["track_id"] == track["track_id"]]
         clip = clips.iloc[int(clips[columns[labels[row]]].to_numpy().argmin())]
         found.append(
@@ -103,9 +119,9 @@ def hardest_tracks(
                 label=int(labels[row]),
                 clip_index=int(clip["clip_index"]),
                 true=genres[labels[row]],
-                predicted=genres[named],
+                predicted=genres[predicted],
                 p_true=float(p_true[row]),
-                p_predicted=float(p[row, named]),
+                p_predicted=float(p[row, predicted]),
                 solved_by=solved.get(track["track_id"], 0),
                 models=others,
             )
@@ -114,11 +130,11 @@ def hardest_tracks(
 
 
 def _right_models(rows: pd.DataFrame, genres: Sequence[str]) -> dict[str, int]:
-    """How many models name the right genre, for each track of these rows."""
+    """Return the number of models that predict the true genre, by track id."""
     right: dict[str, int] = {}
     for _, of_model in rows.groupby("model", sort=True):
         tracks = by_track(of_model, genres)
-        named = tracks[probability_columns(genres)].to_numpy().argmax(axis=1)
-        for track_id in tracks["track_id"][named == tracks["label"].to_numpy()]:
+        predicted = tracks[probability_columns(genres)].to_numpy().argmax(axis=1)
+        for track_id in tracks["track_id"][predicted == tracks["label"].to_numpy()]:
             right[track_id] = right.get(track_id, 0) + 1
     return right

@@ -1,13 +1,14 @@
-"""The page: one HTML file that needs nothing else, and runs nothing.
+"""The page: one self-contained HTML file without scripts.
 
-Every value goes through Jinja's autoescape, and before it through `printable`: what a genre or a
-file is called is shown and never acted on. Filters of the templates:
+Every value goes through `printable` and then through Jinja's autoescape, so that no name of a
+genre or file can act. Filters of the templates:
 
-foreign     text from outside, which is no formula for a spreadsheet either
+foreign     text from outside; spreadsheets do not take it for a formula either
 percent     a share as 61.2%; None as a dash
-interval    an Interval as 61.2% with its ends
+points      a difference of shares as +6.3 points; None as a dash
+interval    an Interval as 61.2% with its ends; None as a dash
 amount      a whole number with commas; None as a dash
-duration    seconds for people; None as a dash
+duration    seconds as 1 min 05 s; None as a dash
 """
 
 from __future__ import annotations
@@ -39,20 +40,21 @@ if TYPE_CHECKING:
 
 DASH = "\u2013"
 
-# What the rules ask, by id (components/gate), and which of them compare two accuracies.
+# Headings of the gate's rules, by id (components/gate).
 RULES = {
-    "absolute_floor": "Reaches the floor, and more than guessing",
+    "absolute_floor": "Reaches the floor, and is better than guessing",
     "beats_baseline": "Beats the best baseline",
     "holds_ensemble": "Holds against the average of all models",
-    "holds_serving": "Holds against the model that serves",
+    "holds_serving": "Holds against the deployed model",
     "genre_recall": "Finds tracks of every genre",
-    "audio_hash": "All parts worked with the same audio parameters",
-    "already_serving": "Is not the very model that serves",
+    "audio_hash": "All parts used the same audio parameters",
+    "already_serving": "Is not the deployed model itself",
 }
+# Rules whose value is a difference of two accuracies.
 DIFFERENCES = frozenset({"beats_baseline", "holds_ensemble", "holds_serving"})
 
 _STYLE = "style.css"
-# Comments around what only the runner knows. Escaped text can hold none of them.
+# Parts that only the runner can fill, between comments. Escaped text cannot hold a comment.
 _RUN_PARTS = ("pushed", "timings")
 
 
@@ -68,12 +70,26 @@ class NodeRun(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """What the page shows.
+    """Content of the page.
 
-    `notes`: warnings before all numbers; `plot_key`: names in plots that stand for a genre;
-    `decision`, `selection`, `summary`, `histories`, `baselines`: as in Sources; `models`: best
-    on validation first; `scores`: by model; `pictures`: by their own names, the gallery's
-    `gallery_<label>_<n>` and the hardest tracks' `hard_<n>` from 1.
+    Attributes:
+      genres: In label order.
+      plot_key: Names in plots that stand for a genre, each with the genre.
+      notes: Warnings that come before all numbers.
+      dataset: Name of the data set in words.
+      decision, selection, summary, rejects, histories, baselines: As in Sources.
+      models: Measures of all models, the best on validation first.
+      candidate: Measures of the candidate.
+      scores: Scores of each genre on the test split, by model.
+      pairs: Genres that the candidate confuses.
+      hard: The candidate's hardest test tracks.
+      gallery: Tracks to show, by label.
+      classes: Numbers of tracks and clips, by label.
+      calibration_errors: Expected calibration error, by model.
+      card: Model card of the candidate.
+      audio: Audio parameters of the examples.
+      pictures: Plots by name; the gallery's are `gallery_<label>_<n>`, the hardest tracks'
+        `hard_<n>`, from 1.
     """
 
     genres: Sequence[str]
@@ -100,7 +116,7 @@ class Page:
 
 
 def render(page: Page) -> str:
-    """The page as HTML. What only the runner knows is left to `with_run`."""
+    """Return the page as HTML; `with_run` fills the parts that only the runner knows."""
     style = _read(_STYLE)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     return (
@@ -128,18 +144,19 @@ def with_run(
     pushed_version: str | None,
     serving_check: ServingCheckResult | None = None,
 ) -> str:
-    """The page with what is known after the graph alone.
+    """Fill the parts of the page that are known only after the graph.
 
     Args:
-      html: what `render` or this function returned.
-      nodes: for each node `{"outcome": "done" | "cached", "seconds": float}`, as in
-        results.json.
+      html: result of `render` or of this function.
+      nodes: executions of the graph's nodes, by id.
       pushed_version: the version that the run pushed, or None.
-      serving_check: how the candidate did on a server, as in results.json; None where that is
-        not known.
+      serving_check: result of the candidate's test on a server; None where it is unknown.
+
+    Returns:
+      The page.
 
     Raises:
-      ValueError: `html` is no report.
+      ValueError: `html` is not a report.
     """
     known = {
         "nodes": nodes,
@@ -152,14 +169,14 @@ def with_run(
         before, found, rest = html.partition(begin)
         _, closed, after = rest.partition(end)
         if not (found and closed):
-            raise ValueError(f"no place for {part} in the page: it is no report")
+            raise ValueError(f"the page has no part {part}: it is not a report")
         filled = _environment().get_template(f"{part}.html").render(known)
         html = f"{before}{begin}{filled}{end}{after}"
     return html
 
 
 def templates_digest() -> str:
-    """16 hex digits over the templates, which `code_digest` does not see."""
+    """Return 16 hex digits over the templates, which `code_digest` leaves out."""
     folder = importlib.resources.files("components.report") / "templates"
     digest = hashlib.sha256()
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
@@ -170,22 +187,22 @@ def templates_digest() -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """A share as percent; a dash for None."""
+    """Return a share as percent; a dash for None."""
     return DASH if share is None else f"{share:.{digits}%}"
 
 
 def points(difference: float | None) -> str:
-    """A difference of shares in percentage points, with its sign; a dash for None."""
+    """Return a difference of shares in percentage points, with its sign; a dash for None."""
     return DASH if difference is None else f"{100 * difference:+.1f} points"
 
 
 def amount(number: float | None) -> str:
-    """A whole number with commas; a dash for None."""
+    """Return a whole number with commas; a dash for None."""
     return DASH if number is None else f"{number:,.0f}"
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds as a person says them; a dash for None."""
+    """Return seconds in the units that people use; a dash for None."""
     if seconds is None:
         return DASH
     if seconds < 10:
@@ -204,7 +221,7 @@ def _environment() -> Environment:
     from markupsafe import Markup
 
     def shown(value: object) -> object:
-        """Every string that a template puts out, but for HTML that a template made."""
+        """Return a value that a template outputs, printable unless it is a template's HTML."""
         return (
             printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
         )
@@ -236,7 +253,7 @@ def _environment() -> Environment:
         amount=amount,
         duration=duration,
         data_uri=data_uri,
-        css=Markup,  # our own file, whose line ends stay
+        css=Markup,  # our own file; its line ends must stay
     )
     return environment
 

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ROW_INCHES = 0.24
-_RULE = 0.9  # inches that title, axis and legend take
+_FRAME_INCHES = 0.9  # for title, axis and legend
 
 
 def accuracies(models: Sequence[ModelMeasures], candidate: str, chance: float) -> Picture:
-    """Test track accuracy of every model with its interval; a dashed line is guessing."""
+    """Draw every model's accuracy on test tracks with its interval, and guessing as a line."""
     measured = [model for model in models if "test" in model.splits]
 
     def paint(figure: Figure) -> None:
@@ -43,14 +43,14 @@ def accuracies(models: Sequence[ModelMeasures], candidate: str, chance: float) -
             )
             shown.add(model.kind)
         axes.axvline(chance, color=drawing.GREY, linestyle="--", linewidth=1, label="guessing")
-        names = plot_names([model.name for model in measured], longest=20)
+        names = plot_names([model.name for model in measured], max_length=20)
         axes.set_yticks(range(len(measured)), names)
         for label, model in zip(axes.get_yticklabels(), measured, strict=True):
             label.set_fontweight("bold" if model.name == candidate else "normal")
         axes.invert_yaxis()
         axes.set_xlim(-0.02, 1.02)
         _percent(axes, "x")
-        axes.set_xlabel("test tracks that are right, with 95% interval")
+        axes.set_xlabel("test tracks predicted correctly, with 95% interval")
         axes.grid(axis="x")
         figure.legend(loc="outside lower center", ncols=4, columnspacing=1.0, handletextpad=0.3)
 
@@ -59,13 +59,13 @@ def accuracies(models: Sequence[ModelMeasures], candidate: str, chance: float) -
     )
     return Picture(
         "accuracy",
-        draw(paint, height=_RULE + _ROW_INCHES * len(measured)),
-        f"Test track accuracy of all models with 95% intervals: {best}; guessing {chance:.0%}",
+        draw(paint, height=_FRAME_INCHES + _ROW_INCHES * len(measured)),
+        f"Accuracy of all models on test tracks with 95% intervals: {best}; guessing {chance:.0%}",
     )
 
 
 def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Picture:
-    """A reliability diagram: the share that is right over the probability that was given."""
+    """Draw a reliability diagram: the share of correct predictions over their probability."""
     width, height = (drawing.WIDTH_INCHES, 4.4) if large else (2.6, 2.9)
     edges = {
         "left": 0.6 / width,
@@ -96,17 +96,17 @@ def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Pi
         top.set_ylim(0, 1)
         top.set_xlim(0, 1)
         _percent(top, "y")
-        top.set_ylabel("share that is right" if large else "right")
+        top.set_ylabel("share that is correct" if large else "correct")
         top.grid()
         bottom.bar(left + bin_width / 2, found.counts, width=bin_width * 0.92, color=drawing.GREY)
         bottom.set_ylabel("clips")
-        bottom.set_xlabel("probability of the genre that is named")
+        bottom.set_xlabel("probability of the predicted genre")
         _percent(bottom, "x")
         if not large:
-            bottom.set_xlabel("probability given")
+            bottom.set_xlabel("probability")
 
     points = ", ".join(
-        f"{confidence:.0%} given {accuracy:.0%} right"
+        f"at {confidence:.0%} {accuracy:.0%} correct"
         for confidence, accuracy, count in zip(
             found.confidence, found.accuracy, found.counts, strict=True
         )
@@ -114,14 +114,14 @@ def calibration(name: str, model: str, found: Reliability, *, large: bool) -> Pi
     )
     return Picture(
         name,
-        # Labels of known size: no layout needs to be solved.
+        # The labels' sizes are known, so no layout needs to be solved.
         draw(paint, width=width, height=height, layout=None),
         f"Reliability diagram of {model}, expected calibration error {found.ece:.1%}: {points}",
     )
 
 
 def scree(ratios: Sequence[float]) -> Picture:
-    """Variance that each principal component explains, and all up to it together."""
+    """Draw the variance that each principal component explains, and the cumulative variance."""
     total = float(sum(ratios))
 
     def paint(figure: Figure) -> None:
@@ -130,7 +130,7 @@ def scree(ratios: Sequence[float]) -> Picture:
         axes.bar(numbers, ratios, color=drawing.BLUE, label="each")
         axes.plot(
             numbers, np.cumsum(ratios), color=drawing.ORANGE, marker="o", markersize=4,
-            label="all up to it",
+            label="cumulative",
         )  # fmt: skip
         axes.axhline(
             study.PCA_EXPLAINED,
@@ -157,7 +157,7 @@ def scree(ratios: Sequence[float]) -> Picture:
 
 
 def counts(classes: Sequence[ClassCount]) -> Picture:
-    """Tracks of each genre, by split."""
+    """Draw the number of tracks of each genre, by split."""
 
     def paint(figure: Figure) -> None:
         axes = figure.subplots()
@@ -178,13 +178,13 @@ def counts(classes: Sequence[ClassCount]) -> Picture:
 
     return Picture(
         "class_counts",
-        draw(paint, height=_RULE + _ROW_INCHES * len(classes)),
-        "Tracks of each genre in the train, validation and test split; the table holds the numbers",
+        draw(paint, height=_FRAME_INCHES + _ROW_INCHES * len(classes)),
+        "Tracks of each genre in the train, validation and test split; the table has the numbers",
     )
 
 
 def learning_curves(name: str, history: Mapping[str, Any]) -> Picture:
-    """The Trainer's own picture of a training, narrow enough for a phone."""
+    """Draw the Trainer's own picture of a training, narrow enough for a phone."""
     from components.trainer import curves
 
     last = history["epochs"][curves.kept_epoch(history)]
@@ -192,7 +192,7 @@ def learning_curves(name: str, history: Mapping[str, Any]) -> Picture:
         f"curves_{name}",
         curves.plot(history, narrow=True),
         f"Loss, accuracy and learning rate of {name} over {len(history['epochs'])} epochs; the "
-        f"weights that were kept get {last['val_accuracy']:.1%} of validation clips right",
+        f"weights that were kept predict {last['val_accuracy']:.1%} of validation clips correctly",
     )
 
 

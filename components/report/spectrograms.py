@@ -21,13 +21,13 @@ _TICKS_HZ = (256, 512, 1024, 2048, 4096, 8192, 16384)
 def spectrogram(
     name: str, mel_db: npt.NDArray[np.float32], params: AudioParams, what: str
 ) -> Picture:
-    """Seconds to the right, frequency upwards on the mel scale, level as colour.
+    """Draw a spectrogram: time to the right, mel frequency upwards, level as colour.
 
     Args:
       name: of the picture's file.
       mel_db: float32 `[n_mels, frames]` in dB.
-      params: what it was made with.
-      what: whose it is, for those who cannot see it.
+      params: audio parameters of the spectrogram.
+      what: the clip in words, for readers who cannot see it.
     """
     rgb = colours.to_rgb(mel_db)
     bands = band_positions(_TICKS_HZ, params)
@@ -51,10 +51,10 @@ def spectrogram(
 
 
 def band_positions(frequencies_hz: tuple[int, ...], params: AudioParams) -> list[float]:
-    """Where frequencies lie on the axis of mel bands, from the lower edge of the first.
+    """Return the positions of frequencies on the axis of mel bands, from its lower edge.
 
-    Filter `i` of n is centred on point `i + 1` of n + 2 that divide 0 Hz to half the rate
-    evenly on the mel scale (librosa.filters.mel), and drawn from `i` to `i + 1`.
+    On the mel scale n + 2 points divide 0 Hz to half the sample rate evenly. Filter `i` is
+    centred on point `i + 1` (librosa.filters.mel), and drawn from `i` to `i + 1`.
     """
     import librosa
 
@@ -64,7 +64,7 @@ def band_positions(frequencies_hz: tuple[int, ...], params: AudioParams) -> list
 
 
 def scale() -> Picture:
-    """The colours' meaning, once for all spectrograms."""
+    """Draw the scale of colours that all spectrograms share."""
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.06, 0.55, 0.88, 0.35))

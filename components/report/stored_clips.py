@@ -1,4 +1,4 @@
-"""Reads what the report needs of the examples: who is in them, and the few pictures it shows."""
+"""Reading of the examples for the report: their tracks, and the few clips that it shows."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from components.examples import parser, reader, schema
 from components.report.gallery import StoredTrack
 
 Key = tuple[str, str, int]
-"""Split, track id, clip index."""
+"""Key of a clip: split, track id, clip index."""
 
 _BATCH = 256
 
 
 def survey(examples_uri: str) -> list[StoredTrack]:
-    """All tracks of all splits, sorted; one entry for each split that a track has clips in.
+    """Return the tracks of all splits, sorted, with one entry for each split of a track.
 
-    Reads every file once, and keeps of it what a track is, never a spectrogram.
+    Every file is read once. No spectrogram is kept.
 
     Args:
       examples_uri: root of an Examples artifact.
@@ -65,14 +65,14 @@ def _count(
 
 
 def read_mels(wanted: Mapping[Key, str], params: AudioParams) -> dict[Key, npt.NDArray[np.float32]]:
-    """The spectrograms of some clips, float32 `[n_mels, frames]` in dB.
+    """Return the spectrograms of some clips, float32 `[n_mels, frames]` in dB.
 
     Args:
-      wanted: for each clip the file that holds its track; others are not opened.
-      params: what the examples were made with.
+      wanted: for each clip the file that holds its track; other files are not opened.
+      params: audio parameters of the examples.
 
     Raises:
-      DataError: a clip is not there, or a file cannot be read.
+      DataError: a clip is missing, or a file cannot be read.
     """
     by_file: dict[str, set[Key]] = {}
     for key, path in wanted.items():
@@ -86,8 +86,8 @@ def read_mels(wanted: Mapping[Key, str], params: AudioParams) -> dict[Key, npt.N
     if missing:
         split, track_id, clip = missing[0]
         raise DataError(
-            f"{wanted[missing[0]]}: clip {clip} of track {track_id} ({split}) is not in it; the "
-            "predictions and the examples are of different runs"
+            f"{wanted[missing[0]]}: clip {clip} of track {track_id} ({split}) is missing: the "
+            "predictions and the examples are from different runs; rerun the pipeline"
         )
     return found
 

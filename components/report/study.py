@@ -1,7 +1,7 @@
-"""The reference study's own numbers, to stand beside ours.
+"""The reference study's own numbers, shown next to a run's.
 
-They are on another protocol (FMA small, 8 genres, clips at random over the splits), so they
-are a mark on the wall, never a test that a run passes or fails.
+The study used another protocol (FMA small, 8 genres, clips split at random). Its numbers are
+for orientation and never a threshold.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ACCURACY: dict[str, float] = {
     "resnet34": 0.125,
     "resnet50": 0.125,
 }
-"""Share of clips that are right, by our model names."""
+"""Share of clips that are predicted correctly, by our names of the models."""
 
 PCA_COMPONENTS = 15
 PCA_EXPLAINED = 0.76

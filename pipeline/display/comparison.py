@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
+from components.predictions.interval import Interval
 from pipeline.display.results import KINDS
 from pipeline.display.text import LETTERS, escaped
+from pipeline.results.comparison import Comparison, Difference, Measure, Pair, measured
 from pipeline.results.schema import Results
 
-if TYPE_CHECKING:
-    from components.predictions.interval import Interval
-    from pipeline.results.comparison import Comparison, Difference, Measure, Pair
-
 TITLES: dict[Measure, str] = {
-    "track_accuracy": "Test tracks right, %",
-    "macro_f1": "Macro F1 of the test tracks, %",
+    "track_accuracy": "Track accuracy on the test split, %",
+    "macro_f1": "Macro F1 on the test split, %",
 }
 
 
@@ -57,19 +54,19 @@ def _facts(found: Comparison) -> Table:
     table.add_column("")
     for number in range(len(found.runs)):
         table.add_column(LETTERS[number])
-    of: list[Results] = [run.results for run in found.runs]
+    runs: list[Results] = [run.results for run in found.runs]
     rows = {
-        "data set": [results.dataset for results in of],
-        "caveats": [", ".join(results.caveats) or "-" for results in of],
-        "genres": [str(len(results.genres)) for results in of],
-        "tracks: train": [str(results.counts.tracks.train) for results in of],
-        "validation": [str(results.counts.tracks.validation) for results in of],
+        "data set": [results.dataset for results in runs],
+        "caveats": [", ".join(results.caveats) or "-" for results in runs],
+        "genres": [str(len(results.genres)) for results in runs],
+        "tracks: train": [str(results.counts.tracks.train) for results in runs],
+        "validation": [str(results.counts.tracks.validation) for results in runs],
         "test": [str(len(run.test_tracks)) for run in found.runs],
-        "candidate": [results.candidate for results in of],
-        "gate": ["blessed" if results.gate.blessed else "not blessed" for results in of],
-        "test split uses": [str(results.test_split_uses) for results in of],
-        "pushed": [results.pushed_version or _not_pushed(results) for results in of],
-        "configuration": [results.config_digest for results in of],
+        "candidate": [results.candidate for results in runs],
+        "gate": ["blessed" if results.gate.blessed else "not blessed" for results in runs],
+        "test split uses": [str(results.test_split_uses) for results in runs],
+        "pushed": [results.pushed_version or _not_pushed(results) for results in runs],
+        "configuration": [results.config_digest for results in runs],
     }
     for name, cells in rows.items():
         table.add_row(name, *map(escaped, cells))
@@ -83,8 +80,6 @@ def _not_pushed(results: Results) -> str:
 
 
 def _measure_tables(found: Comparison, measure: Measure) -> Iterator[Table]:
-    from pipeline.results.comparison import measured
-
     kinds = {
         name: model.kind
         for run in reversed(found.runs)
@@ -125,7 +120,7 @@ def _genre_tables(found: Comparison) -> Iterator[Table]:
         for pair in found.pairs
     }
     which = ", ".join(f"{LETTERS[n]} {name}" for n, name in enumerate(found.chosen))
-    title = f"Found of each genre's test tracks ({which})"
+    title = f"Recall of each genre on the test split ({which})"
     yield from _side_by_side(title, {"genre": list(found.genres)}, values, differences)
 
 
@@ -166,7 +161,7 @@ def _spread_table(found: Comparison) -> Table:
     count = len(found.runs)
     table = Table(title=f"Over the {count} runs, %", title_justify="left")
     table.add_column("model")
-    for header in ("right", "SD", "range", "F1", "SD", "range"):
+    for header in ("accuracy", "SD", "range", "F1", "SD", "range"):
         table.add_column(header, justify="right")
     for name, measures in found.spread.items():
         cells = []
@@ -255,7 +250,7 @@ def _outcome(difference: Difference, *, same_genres: bool) -> str:
     else:
         verdict = "no clear difference"
     return (
-        f"{names}: {signed(accuracy)} points of tracks right, {signed(difference.macro_f1)} of "
+        f"{names}: {signed(accuracy)} points of track accuracy, {signed(difference.macro_f1)} of "
         f"macro F1: {verdict}"
     )
 

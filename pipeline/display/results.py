@@ -14,8 +14,8 @@ KINDS: tuple[ModelKind, ...] = ("network", "ensemble", "baseline")
 SPLITS: tuple[SplitName, ...] = ("validation", "test")
 LEGEND = (
     "* the candidate: the best on validation of the networks and their mean; + the baseline that "
-    "it has to beat; valid., test: share of tracks whose genre is predicted; 95 %: interval of "
-    "test, by track; F1: mean over genres, test tracks; size: weights; train: seconds of training"
+    "it has to beat; valid., test: track accuracy on the split; 95 %: interval of test, by track; "
+    "F1: mean over genres, on test tracks; size: number of weights; train: seconds of training"
 )
 
 # Of a rule of the gate, and of the test on a server, by outcome.
@@ -107,7 +107,7 @@ def _shown_name(model: str) -> str:
 
 
 def _models_table(results: Results) -> Table:
-    table = _table("Models, accuracy by track", results)
+    table = _table("Models, track accuracy", results)
     for column in ("model", "valid.", "test", "95 %", "F1", "size", "train"):
         table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
     marks = {results.candidate: " *", results.best_baseline: " +"}
@@ -134,8 +134,8 @@ def _genre_table(results: Results) -> Table:
     table = _table(f"{results.candidate} on the test tracks, by genre", results)
     table.add_column("genre")
     table.add_column("tracks", justify="right")
-    table.add_column("found", justify="right")
-    table.add_column("taken for")
+    table.add_column("recall", justify="right")
+    table.add_column("predicted as")
     for genre, row in zip(results.genres, test.confusion, strict=True):
         recall = test.recall[genre]
         wrong = sorted(

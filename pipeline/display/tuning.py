@@ -13,8 +13,8 @@ from pipeline.work_dir import WorkDir
 
 MAX_SHOWN_TRIALS = 10
 TUNING_LEGEND = (
-    "* the trial whose values the network was then trained with; loss, right: on the clips of the "
-    "validation split, without penalties"
+    "* the trial whose values the network was then trained with; loss, accuracy: on the clips of "
+    "the validation split, without penalties"
 )
 
 
@@ -44,7 +44,7 @@ def trials_table(found: TrialsFile) -> Table:
     table = Table(title=title + (f", {failed} failed" if failed else ""), title_justify="left")
     names = [name for name in TUNABLE if name in found.values]
     columns = ["trial", *(TUNABLE[name].short_label for name in names)]
-    for column in (*columns, "epochs", "loss", "right", "s"):
+    for column in (*columns, "epochs", "loss", "accuracy", "s"):
         table.add_column(column, justify="right", no_wrap=True)
     for trial in trials[:MAX_SHOWN_TRIALS]:
         table.add_row(

@@ -1,4 +1,4 @@
-"""The model card's words."""
+"""Texts of the model card."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _card(values: dict[str, Any], kind: str = "fma", **changes: Any) -> card.Car
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
-        ("fma", "Creative Commons"), ("fma", "licence of its own"),
+        ("fma", "Creative Commons"), ("fma", "its own licence"),
         ("gtzan", "no clear licence"), ("synthetic", "no use for real music"),
-        ("folder", "does not know under which licence"),
-        ("manifest", "does not know under which licence"),
+        ("folder", "does not know its licence"),
+        ("manifest", "does not know its licence"),
     ],
 )  # fmt: skip
 def test_each_kind_of_data_has_what_is_known_of_its_licence(kind: str, words: str) -> None:
@@ -60,5 +60,5 @@ def test_limits_name_what_this_run_lacks() -> None:
     assert "equally frequent" not in even
     assert "too good" not in even
     uneven = _card({"train_clips_per_genre": {"Folk": 100, "Rock": 49}}, leaky=True).limits
-    assert any("Rock had 49 clips, the most frequent 100" in limit for limit in uneven)
-    assert any("every number here is too good" in limit for limit in uneven)
+    assert any("Rock had 49 clips, the most frequent genre 100" in limit for limit in uneven)
+    assert any("all numbers here are too good" in limit for limit in uneven)

@@ -63,7 +63,7 @@ def test_the_executor_writes_the_page_and_its_plots_and_leaves_nothing_of_an_ear
     inputs["baselines"] = _artifact(artifacts.BaselineModels, made.folder("baselines"))
     Executor().Do(inputs, {"report": _artifact(artifacts.Report, out)}, _properties(made))
     html = (out / "index.html").read_text("utf-8")
-    assert "Blessed: crnn may serve" in html
+    assert "Blessed: crnn may be deployed" in html
     assert "Principal components" in html
     names = {path.name for path in (out / "plots").iterdir()}
     assert {"accuracy.png", "curves_crnn.png", "confusion_svm.png", "pca.png"} <= names

@@ -72,7 +72,7 @@ def test_confused_pairs_come_by_tracks_then_by_share_without_the_diagonal() -> N
         ("Pop", "Folk", 2), ("Folk", "Pop", 2), ("Pop", "Rock", 1),
     ]  # fmt: skip
     assert found[0].share == pytest.approx(2 / 3)
-    assert len(confused_pairs(confusion, GENRES, most=1)) == 1
+    assert len(confused_pairs(confusion, GENRES, max_pairs=1)) == 1
     assert confused_pairs([[1, 0, 0], [0, 1, 0], [0, 0, 1]], GENRES) == []
 
 
@@ -99,7 +99,7 @@ def test_the_hardest_tracks_have_the_least_probability_of_their_own_genre() -> N
     table = pd.concat(
         [_rows("ours", ours, labels), *(_rows(name, p, labels) for name, p in others.items())]
     )
-    hardest, second = hardest_tracks(table, "ours", GENRES, most=2)
+    hardest, second = hardest_tracks(table, "ours", GENRES, max_tracks=2)
     assert (hardest.track_id, hardest.artist_id) == ("b", "artist of b")
     assert (hardest.true, hardest.predicted, hardest.right) == ("Pop", "Folk", False)
     assert hardest.p_true == pytest.approx(0.25)
@@ -108,7 +108,7 @@ def test_the_hardest_tracks_have_the_least_probability_of_their_own_genre() -> N
     assert (hardest.solved_by, hardest.models) == (1, 2)
     assert (second.track_id, second.right, second.solved_by) == ("c", True, 2)
     assert len(hardest_tracks(table, "ours", GENRES)) == 3
-    (alone,) = hardest_tracks(_rows("ours", ours, labels), "ours", GENRES, most=1)
+    (alone,) = hardest_tracks(_rows("ours", ours, labels), "ours", GENRES, max_tracks=1)
     assert (alone.solved_by, alone.models) == (0, 0)
 
 

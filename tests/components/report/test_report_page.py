@@ -22,13 +22,15 @@ from components.common.escape import printable, printable_cell
 from components.predictions import metrics
 from components.report import page as page_lib
 from components.report import study
+from components.serving_check.outcome import ServingCheckResult
+from pipeline.results.schema import NodeRun
 from tests.components.report import plausible
 from tests.components.report.parsed import Parsed
 from tests.components.report.plausible import Rendered
 
 NODES = {
-    "SpectrogramGen": {"outcome": "done", "seconds": 93.2},
-    "Trainer.<b>crnn</b>": {"outcome": "cached", "seconds": 0.25},
+    "SpectrogramGen": NodeRun("done", 93.2),
+    "Trainer.<b>crnn</b>": NodeRun("cached", 0.25),
 }
 
 
@@ -151,7 +153,7 @@ def test_the_decision_comes_first_with_every_rule_in_words(hostile: Rendered) ->
     assert "✗ failed Beats the best baseline beats_baseline svm is right on" in text
     assert "Measured: +6.2 points, 95% interval +1.2 points to +11.3 points" in text
     assert "\u2013 switched off Holds against the average of all models holds_ensemble" in text
-    assert "✓ passed Reaches the floor, and more than guessing absolute_floor 72.5% of" in text
+    assert "✓ passed Reaches the floor, and is better than guessing absolute_floor 72.5% of" in text
     assert "Measured: 72.5%, 95% interval 61.0% to 82.0%" in text
     decision = json.loads(
         pathlib.Path(hostile.made.folder("blessing"), "decision.json").read_text()
@@ -171,9 +173,9 @@ def test_the_accuracy_table_holds_the_numbers_of_the_predictions_and_the_studys(
         for found in (measured.track_accuracy, measured.clip_accuracy, measured.macro_f1):
             ends = f"({100 * found.low:.1f}\u2013{100 * found.high:.1f})"
             assert f"{found.value:.1%} {ends}" in section
-    assert "theirs" in section
+    assert "Test clips in the study" in section
     assert f"{study.ACCURACY['svm']:.1%}" in section
-    # Theirs that this run has no model for.
+    # The study's models that this run lacks.
     assert "vgg16 55.9%" in section
 
 
@@ -190,7 +192,7 @@ def test_warnings_stand_before_the_numbers(small: plausible.Artifacts) -> None:
 def test_a_leaky_split_is_said_at_the_top_and_on_the_card(hostile: Rendered) -> None:
     parsed = Parsed(hostile.html)
     assert "The split leaks" in parsed.by_id("decision").text
-    assert "every number here is too good" in parsed.by_id("card").text
+    assert "all numbers here are too good" in parsed.by_id("card").text
 
 
 def test_what_a_run_does_not_have_is_left_out_cleanly(bare_report: Rendered) -> None:
@@ -200,8 +202,8 @@ def test_what_a_run_does_not_have_is_left_out_cleanly(bare_report: Rendered) -> 
     assert not {"#pca"} & {a.attributes["href"] for a in parsed.all("a")}
     assert "pca.png" not in bare_report.plots
     assert "best baseline" not in parsed.by_id("models").text
-    assert "What the averages are of" not in bare_report.html
-    assert "None: every track that the metadata lists was used." in bare_report.html
+    assert "Members of the averages" not in bare_report.html
+    assert "None: all tracks in the metadata were used." in bare_report.html
     assert "All other models" not in bare_report.html
     assert parsed.wrong == []
 
@@ -256,7 +258,7 @@ def test_what_only_the_runner_knows_is_filled_in_once_or_again(small_report: Ren
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        ("passed", "✓ A server answered for it (ServingCheck, genreflow): <i>words</i>."),
+        ("passed", "✓ Passed ServingCheck on a server (genreflow): <i>words</i>."),
         ("failed", "✗ Refused by ServingCheck: <i>words</i>."),
         ("off", "ServingCheck is <i>words</i>."),
         ("skipped", ""),
@@ -265,7 +267,7 @@ def test_what_only_the_runner_knows_is_filled_in_once_or_again(small_report: Ren
 def test_how_the_candidate_did_on_a_server_is_told_beside_what_was_pushed(
     small_report: Rendered, outcome: str, words: str
 ) -> None:
-    served = {"outcome": outcome, "engine": "genreflow", "text": "<i>words</i>"}
+    served = ServingCheckResult.of(outcome, "<i>words</i>", "genreflow")  # type: ignore[arg-type]
     filled = page_lib.with_run(
         small_report.html, nodes=NODES, pushed_version=None, serving_check=served
     )
@@ -278,7 +280,7 @@ def test_how_the_candidate_did_on_a_server_is_told_beside_what_was_pushed(
 
 
 def test_a_page_that_is_no_report_is_not_filled_in() -> None:
-    with pytest.raises(ValueError, match="no report"):
+    with pytest.raises(ValueError, match="not a report"):
         page_lib.with_run("<p>", nodes={}, pushed_version=None)
 
 

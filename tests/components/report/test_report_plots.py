@@ -52,7 +52,7 @@ def test_names_in_plots_are_inert_short_and_different() -> None:
     assert names[7] == "no. 8"  # letters that the font lacks
     assert names[-2:] == ["no. 12", "Rock"]
     assert plot_names(["Folk", "Hip-Hop"]) == ["Folk", "Hip-Hop"]
-    assert plot_names(["A very long name"], longest=8) == ["A very…"]
+    assert plot_names(["A very long name"], max_length=8) == ["A very…"]
 
 
 def test_no_plot_warns_of_letters_that_it_cannot_draw(caplog: pytest.LogCaptureFixture) -> None:

@@ -204,7 +204,7 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
     assert "ffnn: the 10 best of 13 trials, 1 failed" in lines[0]
-    for name in ("trial", "rate", "batch", "epochs", "loss", "right"):
+    for name in ("trial", "rate", "batch", "epochs", "loss", "accuracy"):
         assert name in lines[2]
     assert "dropout" not in lines[2]  # nothing was drawn for it
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines[4:-1]]
