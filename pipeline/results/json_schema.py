@@ -45,7 +45,7 @@ class _Generator(GenerateJsonSchema):
         return {**values, "description": text, "additionalProperties": False}
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """An optional part is absent, never null."""
+        """Describe an optional part, which is absent and never null."""
         inner = schema["schema"]
         if inner["type"] == "nullable" and schema.get("default", ...) is None:
             return self.generate_inner(inner["schema"])

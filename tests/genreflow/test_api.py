@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 import genreflow
-from tests.pipeline.finished import tracks_named, write_run
+from tests.pipeline.finished import predicted_tracks, write_run
 from tests.support import ROOT
 from tests.support.serving_server import RunningServer
 from tests.test_instant_imports import HEAVY
@@ -90,7 +90,7 @@ def test_the_readmes_snippet_runs(
     snippet = readme.partition("## From Python")[2].partition("```python\n")[2].partition("```")[0]
     genres = ("Folk", "Rock")
     write_run(
-        tmp_path / "genreflow-demo", genres, tracks_named(genres, {"cnn_small": [1, 1, 1, 0]})
+        tmp_path / "genreflow-demo", genres, predicted_tracks(genres, {"cnn_small": [1, 1, 1, 0]})
     )
     (tmp_path / "genreflow-demo" / "serving_models").mkdir()
     (tmp_path / "genreflow-demo" / "serving_models" / "genreflow").symlink_to(toy_models)

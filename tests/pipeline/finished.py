@@ -1,4 +1,4 @@
-"""Work folders as finished runs leave them, made without a run."""
+"""Work folders of finished runs, made without a run."""
 
 from __future__ import annotations
 
@@ -20,48 +20,48 @@ BASELINES = ("knn", "svm", "random_forest")
 
 
 @dataclasses.dataclass(frozen=True)
-class Heard:
+class PredictedTrack:
     """Test track, and the genre that each model predicts."""
 
     track_id: str
     genre: str
-    named: Mapping[str, str]
+    predicted: Mapping[str, str]
     artist_id: str = ""
 
 
-def tracks_named(
+def predicted_tracks(
     genres: Sequence[str],
-    named: Mapping[str, Sequence[int]],
+    correct: Mapping[str, Sequence[int]],
     *,
     prefix: str = "t",
     artists: int = 0,
-) -> list[Heard]:
+) -> list[PredictedTrack]:
     """Return tracks t000, t001, ... of the genres in turn.
 
     Args:
       genres: in any order.
-      named: for each model and track 1 if it predicts the genre, 0 if it predicts the next.
+      correct: for each model and track 1 if it predicts the genre, 0 if it predicts the next.
       prefix: of the ids.
       artists: number of artists, in turn; 0 if they are unknown.
     """
     found = []
-    for index in range(len(next(iter(named.values())))):
+    for index in range(len(next(iter(correct.values())))):
         true = index % len(genres)
-        answers = {
-            model: genres[true if rights[index] else (true + 1) % len(genres)]
-            for model, rights in named.items()
+        predicted = {
+            model: genres[true if flags[index] else (true + 1) % len(genres)]
+            for model, flags in correct.items()
         }
         artist = f"artist {index % artists}" if artists else ""
-        found.append(Heard(f"{prefix}{index:03d}", genres[true], answers, artist))
+        found.append(PredictedTrack(f"{prefix}{index:03d}", genres[true], predicted, artist))
     return found
 
 
 def write_run(
-    folder: pathlib.Path, genres: Sequence[str], tracks: Sequence[Heard], **changes: Any
+    folder: pathlib.Path, genres: Sequence[str], tracks: Sequence[PredictedTrack], **changes: Any
 ) -> pathlib.Path:
     """Write a work folder whose test and validation splits have these tracks, and return it."""
     folder.mkdir(parents=True)
-    names = list(tracks[0].named)
+    names = list(tracks[0].predicted)
     parts = []
     for name in names:
         for split in ("validation", "test"):
@@ -78,14 +78,14 @@ def write_run(
                     for clip in range(CLIPS)
                 ]
             )
-            # The first clip is sure of the answer and the second of another genre, less so:
-            # only their mean names what it should.
+            # The first clip predicts the genre with certainty, the second another genre with
+            # less: only their mean is as it should be.
             probabilities = np.full((len(clips), len(genres)), 0.1 / (len(genres) - 1), np.float32)
             for index, track in enumerate(tracks):
-                answer = genres.index(track.named[name])
-                probabilities[CLIPS * index, answer] = 0.9
+                label = genres.index(track.predicted[name])
+                probabilities[CLIPS * index, label] = 0.9
                 probabilities[CLIPS * index + 1] = 0.4 / (len(genres) - 1)
-                probabilities[CLIPS * index + 1, (answer + 1) % len(genres)] = 0.6
+                probabilities[CLIPS * index + 1, (label + 1) % len(genres)] = 0.6
             parts.append(table.make_table(name, split, clips, probabilities, genres))
     predictions = pd.concat(parts, ignore_index=True)
     table.write_table(predictions, str(folder))

@@ -1,4 +1,4 @@
-"""Reports that several tests look at; drawing one takes a while."""
+"""Reports that several tests share, as drawing one takes a while."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.components.report.plausible import Rendered
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """A whole report, 16 models and 10 genres, in which every name tries to act."""
+    """Return a report of 16 models and 10 genres, with an attack in every name."""
     made = plausible.write(
         tmp_path_factory.mktemp("hostile"),
         genres=plausible.HOSTILE,
@@ -26,7 +26,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory) -> plausible.Artifacts:
-    """Two genres, one network, one baseline."""
+    """Return the artifacts of two genres, one network and one baseline."""
     return plausible.write(
         tmp_path_factory.mktemp("small"),
         genres=("Folk", "Rock"),
@@ -44,7 +44,7 @@ def small_report(small: plausible.Artifacts) -> Rendered:
 
 @pytest.fixture(scope="session")
 def bare_report(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """What is left where a run has no baselines, averages and rejects."""
+    """Return the report of a run without baselines, averages and rejects."""
     made = plausible.write(
         tmp_path_factory.mktemp("bare"),
         genres=("Folk", "Rock"),

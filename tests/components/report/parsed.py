@@ -1,4 +1,4 @@
-"""A page as an HTML parser sees it."""
+"""HTML pages, parsed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VOID = frozenset({"br", "img", "meta", "link", "input", "hr"})
 
 @dataclasses.dataclass
 class Element:
-    """A tag with its attributes and all the text within it."""
+    """Element with its tag, its attributes and all text inside."""
 
     tag: str
     attributes: dict[str, str | None]
@@ -19,7 +19,7 @@ class Element:
 
 
 class Parsed(html.parser.HTMLParser):
-    """All elements in order; `open_left` holds tags that were never closed, or closed wrongly."""
+    """Parsed page: its `elements` in order, `comments`, and `wrong`, tags not closed properly."""
 
     def __init__(self, source: str) -> None:
         super().__init__(convert_charrefs=True)

@@ -1,4 +1,4 @@
-"""Artifacts as the parts of a run leave them, made without a run: plausible, and small."""
+"""Small, plausible artifacts of a run, made without a run."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ _SKILL = {"dummy": 0.0, "resnet50": 0.4, "knn": 1.2, "logistic": 1.0, "crnn": 3.
 
 @dataclasses.dataclass(frozen=True)
 class Artifacts:
-    """Folders, one for each artifact, under `root`."""
+    """Artifacts of a run, in folders below `root`."""
 
     root: pathlib.Path
     genres: tuple[str, ...]
@@ -96,7 +96,7 @@ class Artifacts:
 
 @dataclasses.dataclass(frozen=True)
 class Rendered:
-    """A report and what it was made of."""
+    """Report, and the artifacts that it was made from."""
 
     made: Artifacts
     html: str
@@ -104,7 +104,7 @@ class Rendered:
 
 
 def render(made: Artifacts, *, data: Mapping[str, Any] | None = None) -> Rendered:
-    """The report of these artifacts."""
+    """Build the report of these artifacts."""
     from components.report import build, stored_clips
 
     report = build.build(
@@ -117,7 +117,7 @@ def render(made: Artifacts, *, data: Mapping[str, Any] | None = None) -> Rendere
 
 
 def read(made: Artifacts, *, data: Mapping[str, Any] | None = None) -> Sources:
-    """What the report reads of them."""
+    """Read the artifacts as the report does."""
     return sources.read(
         genres=made.genres,
         data=data or made.data,
@@ -145,18 +145,18 @@ def write(
     leaky: bool = False,
     params: AudioParams | None = None,
 ) -> Artifacts:
-    """Writes all artifacts.
+    """Write all artifacts.
 
     Args:
       genres: in label order.
       networks, baselines, ensembles: the models.
       candidate: one of them.
       tracks: per genre, by split.
-      suffix: behind every track's and artist's id.
+      suffix: appended to every track's and artist's id.
       rejects: rows of rejects.csv.
-      blessed: what the gate says.
-      leaky: what the summary says.
-      params: of the examples.
+      blessed: the gate's decision.
+      leaky: whether the split leaks.
+      params: audio parameters of the examples.
     """
     params = params or AudioParams(clip_seconds=1.0, n_mels=64, clips_per_track=2)
     counts = dict(tracks or {"train": 5, "validation": 3, "test": 8})
@@ -192,7 +192,7 @@ def write(
 def _tracks(
     genres: Sequence[str], counts: Mapping[str, int], suffix: str
 ) -> list[tuple[str, str, str, int]]:
-    """(split, track id, artist id, label), two tracks an artist."""
+    """Return (split, track id, artist id, label), with two tracks an artist."""
     return [
         (
             split,
@@ -231,7 +231,7 @@ def _examples(
 
 
 def mel_of(track_id: str, clip: int, label: int, params: AudioParams) -> Any:
-    """Harmonics that fall with frequency, in beats: float32 `[n_mels, frames]` dB."""
+    """Return harmonics that fall with frequency, in beats: float32 `[n_mels, frames]` dB."""
     rng = np.random.default_rng([*track_id.encode(), clip])
     bands = np.arange(params.n_mels)[:, np.newaxis]
     times = np.arange(params.frames)[np.newaxis]

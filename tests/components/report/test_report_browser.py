@@ -1,4 +1,4 @@
-"""The page in a real browser: it fits a phone, loads whole, says no error, and runs nothing."""
+"""Tests of the page in a real browser: it fits a phone, loads without errors, runs no script."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from components.report import page as page_lib
+from pipeline.results.schema import NodeRun
 from tests.components.report.parsed import Parsed
 from tests.components.report.plausible import Rendered
 
@@ -62,7 +63,7 @@ def browse(
 
 
 def _probed(html: str, folder: pathlib.Path, width: int) -> pathlib.Path:
-    """A frame with a copy that may run scripts, ours and whatever a name could smuggle in."""
+    """Write a frame with a copy of the page that may run scripts: ours, and any from a name."""
     without, number = re.subn(r"<meta http-equiv=[^>]*>", _PROBE, html)
     assert number == 1
     (folder / "probed.html").write_text(without, encoding="utf-8")
@@ -80,18 +81,16 @@ def test_the_page_fits_the_window_and_hostile_names_do_not_run(
 ) -> None:
     html = page_lib.with_run(
         hostile.html,
-        nodes={"Trainer.<img src=x onerror=document.title='pwned'>": {
-            "outcome": "done", "seconds": 1.0,
-        }},
+        nodes={"Trainer.<img src=x onerror=document.title='pwned'>": NodeRun("done", 1.0)},
         pushed_version=None,
     )  # fmt: skip
     done = browse(_probed(html, tmp_path, width), width=1400)
-    told = Parsed(done.stdout).all("html")[0].attributes
-    assert told.get("data-width") == str(width)
-    assert told["data-scroll"] == str(width), told["data-wide"]
-    assert told["data-wide"] == ""
-    assert told["data-title"] == "Genreflow report: crnn not blessed"
-    assert told["data-images"] == told["data-loaded"] == str(len(hostile.plots))
+    attributes = Parsed(done.stdout).all("html")[0].attributes
+    assert attributes.get("data-width") == str(width)
+    assert attributes["data-scroll"] == str(width), attributes["data-wide"]
+    assert attributes["data-wide"] == ""
+    assert attributes["data-title"] == "Genreflow report: crnn not blessed"
+    assert attributes["data-images"] == attributes["data-loaded"] == str(len(hostile.plots))
 
 
 def test_the_page_itself_breaks_none_of_its_own_rules(
@@ -102,10 +101,10 @@ def test_the_page_itself_breaks_none_of_its_own_rules(
     path = tmp_path / "index.html"
     path.write_text(hostile.html, encoding="utf-8")
     done = browse(path, width=1280)
-    # Whatever the browser's own services complain about, a page's errors say CONSOLE.
+    # The browser's own services complain too; a page's errors say CONSOLE.
     assert "CONSOLE" not in done.stderr
     assert "Genreflow report" in done.stdout
-    # That errors would be seen: a style that its digest does not allow.
+    # An error would be seen: a style that does not match its digest.
     path.write_text(hostile.html.replace("<style>", "<style>/* more */", 1), encoding="utf-8")
     assert "CONSOLE" in browse(path, width=1280).stderr
 

@@ -1,4 +1,4 @@
-"""Report as a component: artifacts in, the page and its plots out."""
+"""Tests of the component Report: artifacts in, the page and its plots out."""
 
 from __future__ import annotations
 

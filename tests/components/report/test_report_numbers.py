@@ -1,4 +1,4 @@
-"""Numbers of the report: scores of genres, calibration, mistakes, and what the gallery shows."""
+"""Tests of the report's numbers: genre scores, calibration, mistakes and the gallery's choice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page: what it holds, what it leaves out, and that names in it do nothing."""
+"""Tests of the page: its content, and names in it that must not act."""
 
 from __future__ import annotations
 

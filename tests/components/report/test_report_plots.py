@@ -1,4 +1,4 @@
-"""The plots: legible names, nothing that acts, and what they show where it lies."""
+"""Tests of the plots: legible names, names that must not act, and positions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _pixels(png: bytes) -> np.ndarray:
 
 
 def _texts(png_of: list[str]) -> Figure:
-    """The figure that draws these names as tick labels, as the plots do."""
+    """Draw these names as tick labels, as the plots do; return the figure."""
     kept: list[Figure] = []
 
     def paint(figure: Figure) -> None:

@@ -1,4 +1,4 @@
-"""What the report reads of examples: who is in them, and a few spectrograms."""
+"""Tests of reading the examples for the report: their tracks, and a few spectrograms."""
 
 from __future__ import annotations
 

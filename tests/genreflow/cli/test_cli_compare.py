@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from genreflow.cli.app import app
-from tests.pipeline.finished import tracks_named, write_run
+from tests.pipeline.finished import predicted_tracks, write_run
 
 GENRES = ["Folk", "Pop", "Rock"]
 TRACKS = 60
@@ -33,7 +33,7 @@ def _rights(share: float, shift: int = 0) -> list[int]:
 def _write(
     folder: pathlib.Path, share: float, *, genres: list[str] = GENRES, **changes: Any
 ) -> pathlib.Path:
-    return write_run(folder, genres, tracks_named(genres, {"crnn": _rights(share)}), **changes)
+    return write_run(folder, genres, predicted_tracks(genres, {"crnn": _rights(share)}), **changes)
 
 
 def _lines(result: Result) -> str:
@@ -88,7 +88,7 @@ def test_two_runs_fit_into_eighty_columns(tmp_path: pathlib.Path) -> None:
         named = {
             name: _rights(shares[index % 2], shift=30 * index) for index, name in enumerate(names)
         }
-        write_run(tmp_path / folder, genres, tracks_named(genres, named))
+        write_run(tmp_path / folder, genres, predicted_tracks(genres, named))
     result = _compare(tmp_path / "a", tmp_path / "b")
     assert result.exit_code == 0
     tables = [line for line in result.output.splitlines() if line[:1] in "┏┃┡│├└"]
@@ -139,7 +139,7 @@ def test_other_genres_and_tracks_are_told_in_words(tmp_path: pathlib.Path) -> No
     b = write_run(
         tmp_path / "b",
         others,
-        tracks_named(others, {"crnn": _rights(0.9)}, prefix="g"),
+        predicted_tracks(others, {"crnn": _rights(0.9)}, prefix="g"),
         dataset="gtzan",
     )
     text = _lines(_compare(a, b))
@@ -153,7 +153,7 @@ def test_other_genres_and_tracks_are_told_in_words(tmp_path: pathlib.Path) -> No
 
 
 def test_tracks_in_common_are_counted_in_words(tmp_path: pathlib.Path) -> None:
-    tracks = tracks_named(GENRES, {"crnn": _rights(0.5)}, artists=20)
+    tracks = predicted_tracks(GENRES, {"crnn": _rights(0.5)}, artists=20)
     a = write_run(tmp_path / "a", GENRES, tracks[:50])
     b = write_run(tmp_path / "b", GENRES, tracks[20:])
     assert (
@@ -208,7 +208,7 @@ def test_csv_is_written_beside_the_tables(tmp_path: pathlib.Path) -> None:
 def test_another_model_can_be_looked_at(tmp_path: pathlib.Path) -> None:
     named = {"crnn": _rights(0.5), "knn": _rights(0.2)}
     for name in "ab":
-        write_run(tmp_path / name, GENRES, tracks_named(GENRES, named))
+        write_run(tmp_path / name, GENRES, predicted_tracks(GENRES, named))
     text = _lines(_compare(tmp_path / "a", tmp_path / "b", "--model", "knn", columns=160))
     assert "│ crnn │ 50.0 [" in text
     assert "│ knn │ *20.0 [" in text

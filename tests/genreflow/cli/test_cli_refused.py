@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from genreflow.cli.app import app
 from pipeline.local import runner as local_runner
 from pipeline.results.results_file import read_results
-from tests.pipeline.finished import tracks_named, write_run
+from tests.pipeline.finished import predicted_tracks, write_run
 
 GENRES = ("Folk", "Rock")
 REASON = "serving_wav: tone: Rock is 0.5 from the server and 0.75 by its spectrogram"
@@ -41,7 +41,7 @@ def _type(
     finished = write_run(
         folder / "finished",
         GENRES,
-        tracks_named(GENRES, {"cnn_small": [1, 1, 0, 1]}),
+        predicted_tracks(GENRES, {"cnn_small": [1, 1, 0, 1]}),
         gate={"blessed": gate, "rules": [{**rule, "interval": None}]},
         serving_check={**check, "text": REASON},
         pushed_version="17" if pushed else None,

@@ -19,7 +19,7 @@ from pipeline.config.schema import Config
 from pipeline.graph.inputs import DataFacts
 from pipeline.local import runner as local_runner
 from pipeline.work_dir import WorkDir
-from tests.pipeline.finished import tracks_named, write_run
+from tests.pipeline.finished import predicted_tracks, write_run
 
 CONFIG = Config(models={"ffnn": ModelSettings()})
 FACTS = DataFacts(genres=("a", "b"), manifest_digest="d", tracks=1, leaky=False)
@@ -53,7 +53,7 @@ def test_events_arrive_in_order_and_results_are_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, work: WorkDir
 ) -> None:
     finished = write_run(
-        tmp_path / "finished", ["Folk", "Pop"], tracks_named(["Folk", "Pop"], {"ffnn": [1, 0]})
+        tmp_path / "finished", ["Folk", "Pop"], predicted_tracks(["Folk", "Pop"], {"ffnn": [1, 0]})
     )
     monkeypatch.setenv("FINISHED", str(finished / "results.json"))
     _worker(

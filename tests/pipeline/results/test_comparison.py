@@ -1,4 +1,4 @@
-"""Runs side by side: what is paired with what, and how sure the differences are."""
+"""Tests of comparing runs: the pairing of their tracks, and the intervals of differences."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.common.errors import DataError, UsageError
 from pipeline.results.comparison import Comparison, compare
 from pipeline.results.comparison_export import as_csv, as_json
 from pipeline.results.finished_runs import read_run, read_runs
-from tests.pipeline.finished import Heard, tracks_named, write_run
+from tests.pipeline.finished import PredictedTrack, predicted_tracks, write_run
 
 GENRES = ["Folk", "Pop", "Rock"]
 LETTERS = "ABC"
@@ -37,7 +37,7 @@ def _compare(*folders: pathlib.Path, model: str = "") -> Comparison:
 def _write(
     folder: pathlib.Path, rights: np.ndarray, *, model: str = "crnn", **options: Any
 ) -> pathlib.Path:
-    return write_run(folder, GENRES, tracks_named(GENRES, {model: rights}, **options))
+    return write_run(folder, GENRES, predicted_tracks(GENRES, {model: rights}, **options))
 
 
 def test_a_run_is_read_as_it_was_written(root: pathlib.Path) -> None:
@@ -76,8 +76,8 @@ def test_the_same_tracks_are_compared_track_by_track(root: pathlib.Path) -> None
 
 def test_runs_that_share_some_tracks_are_compared_on_those(root: pathlib.Path) -> None:
     first, second = _rights(1, 0.5), _rights(2, 0.7)
-    a = write_run(root / "a", GENRES, tracks_named(GENRES, {"crnn": first})[:45])
-    b = write_run(root / "b", GENRES, tracks_named(GENRES, {"crnn": second})[15:])
+    a = write_run(root / "a", GENRES, predicted_tracks(GENRES, {"crnn": first})[:45])
+    b = write_run(root / "b", GENRES, predicted_tracks(GENRES, {"crnn": second})[15:])
     pair = _compare(a, b).pairs[0]
     assert (pair.paired, pair.common, pair.tested) == (True, 30, (45, 45))
     expected = second[15:45].mean() - first[15:45].mean()
@@ -89,8 +89,8 @@ def test_a_few_tracks_in_common_are_no_sample(
     root: pathlib.Path, common: int, paired: bool
 ) -> None:
     rights = _rights(3, 0.5)
-    a = write_run(root / "a", GENRES, tracks_named(GENRES, {"crnn": rights})[:30])
-    b = write_run(root / "b", GENRES, tracks_named(GENRES, {"crnn": rights})[30 - common :])
+    a = write_run(root / "a", GENRES, predicted_tracks(GENRES, {"crnn": rights})[:30])
+    b = write_run(root / "b", GENRES, predicted_tracks(GENRES, {"crnn": rights})[30 - common :])
     pair = _compare(a, b).pairs[0]
     assert (pair.paired, pair.common) == (paired, common)
     expected = 0 if paired else rights[30 - common :].mean() - rights[:30].mean()
@@ -106,7 +106,7 @@ def test_few_tracks_are_paired_where_they_are_all_the_same(root: pathlib.Path) -
 def test_genres_are_compared_by_name_whatever_their_order(root: pathlib.Path) -> None:
     rights = _rights(4, 0.6)
     a = _write(root / "a", rights)
-    tracks = tracks_named(GENRES, {"crnn": rights})
+    tracks = predicted_tracks(GENRES, {"crnn": rights})
     b = write_run(root / "b", GENRES[::-1], tracks)
     found = _compare(a, b)
     assert found.other_genres == ((), ())
@@ -116,9 +116,11 @@ def test_genres_are_compared_by_name_whatever_their_order(root: pathlib.Path) ->
 
 
 def test_one_id_with_two_genres_is_not_one_track(root: pathlib.Path) -> None:
-    tracks = tracks_named(GENRES, {"crnn": _rights(5, 0.6)})
+    tracks = predicted_tracks(GENRES, {"crnn": _rights(5, 0.6)})
     changed = [
-        Heard(t.track_id, "Rock", {"crnn": "Rock"}) if t.track_id in ("t000", "t001") else t
+        PredictedTrack(t.track_id, "Rock", {"crnn": "Rock"})
+        if t.track_id in ("t000", "t001")
+        else t
         for t in tracks
     ]
     found = _compare(
@@ -153,9 +155,9 @@ def test_an_artist_that_one_run_knows_is_known(root: pathlib.Path, knows: str) -
 
 
 def test_other_genres_are_told_and_only_common_ones_compared(root: pathlib.Path) -> None:
-    first = tracks_named(GENRES, {"crnn": _rights(7, 0.6)})
+    first = predicted_tracks(GENRES, {"crnn": _rights(7, 0.6)})
     others = ["blues", "Rock", "Pop", "metal"]
-    second = tracks_named(others, {"crnn": _rights(8, 0.6)}, prefix="g")
+    second = predicted_tracks(others, {"crnn": _rights(8, 0.6)}, prefix="g")
     found = _compare(write_run(root / "a", GENRES, first), write_run(root / "b", others, second))
     assert found.genres == ("Pop", "Rock")
     assert found.other_genres == (("Folk",), ("blues", "metal"))
@@ -168,13 +170,15 @@ def test_no_common_genre_is_no_error(root: pathlib.Path) -> None:
     others = ["blues", "metal"]
     found = _compare(
         _write(root / "a", _rights(7, 0.6)),
-        write_run(root / "b", others, tracks_named(others, {"crnn": _rights(8, 0.6)}, prefix="g")),
+        write_run(
+            root / "b", others, predicted_tracks(others, {"crnn": _rights(8, 0.6)}, prefix="g")
+        ),
     )
     assert (found.genres, found.pairs[0].recall) == ((), {})
 
 
 def test_a_genre_without_test_tracks_has_no_difference(root: pathlib.Path) -> None:
-    tracks = [t for t in tracks_named(GENRES, {"crnn": _rights(9, 0.6)}) if t.genre != "Pop"]
+    tracks = [t for t in predicted_tracks(GENRES, {"crnn": _rights(9, 0.6)}) if t.genre != "Pop"]
     a = write_run(root / "a", GENRES, tracks)
     b = _write(root / "b", _rights(9, 0.6))
     assert set(_compare(a, b).pairs[0].recall) == {"Folk", "Rock"}
@@ -182,8 +186,8 @@ def test_a_genre_without_test_tracks_has_no_difference(root: pathlib.Path) -> No
 
 def test_candidates_are_compared_even_if_they_are_other_networks(root: pathlib.Path) -> None:
     named = {"crnn": _rights(10, 0.7), "ffnn": _rights(11, 0.5)}
-    a = write_run(root / "a", GENRES, tracks_named(GENRES, named))
-    b = write_run(root / "b", GENRES, tracks_named(GENRES, named), candidate="ffnn")
+    a = write_run(root / "a", GENRES, predicted_tracks(GENRES, named))
+    b = write_run(root / "b", GENRES, predicted_tracks(GENRES, named), candidate="ffnn")
     found = _compare(a, b)
     assert found.chosen == ("crnn", "ffnn")
     pair = found.pairs[0]
@@ -214,7 +218,7 @@ def test_three_seeds_have_a_mean_and_a_spread(root: pathlib.Path) -> None:
     for seed, name in enumerate(("a", "b", "c")):
         rights = _rights(seed, 0.6)
         named = {"crnn": rights} | ({"ffnn": rights} if name != "b" else {})
-        write_run(root / name, GENRES, tracks_named(GENRES, named))
+        write_run(root / name, GENRES, predicted_tracks(GENRES, named))
         shares.append(rights.mean())
     found = _compare(root / "a", root / "b", root / "c")
     assert found.spread is not None
@@ -226,7 +230,7 @@ def test_three_seeds_have_a_mean_and_a_spread(root: pathlib.Path) -> None:
     )
     assert _compare(root / "a", root / "b").spread is None
     others = ["Folk", "Pop", "Jazz"]
-    write_run(root / "d", others, tracks_named(others, {"crnn": _rights(0, 0.6)}))
+    write_run(root / "d", others, predicted_tracks(others, {"crnn": _rights(0, 0.6)}))
     assert _compare(root / "a", root / "b", root / "d").spread is None
 
 
@@ -254,8 +258,8 @@ def test_the_json_holds_the_values_of_the_runs(root: pathlib.Path) -> None:
 def test_the_csv_has_a_row_for_each_number_and_no_formula(root: pathlib.Path) -> None:
     genres = ["=HYPERLINK(1)", "Pop"]
     named = {"crnn": _rights(0, 0.6), "ffnn": _rights(1, 0.3)}
-    write_run(root / "a", genres, tracks_named(genres, named))
-    write_run(root / "b", genres, tracks_named(genres, named), candidate="ffnn")
+    write_run(root / "a", genres, predicted_tracks(genres, named))
+    write_run(root / "b", genres, predicted_tracks(genres, named), candidate="ffnn")
     (root / "rows.csv").write_text(as_csv(_compare(root / "a", root / "b"), LETTERS))
     rows = pd.read_csv(root / "rows.csv", keep_default_na=False)
     assert set(rows["genre"]) == {"", "'=HYPERLINK(1)", "Pop"}
@@ -409,6 +413,8 @@ def test_models_that_were_tested_on_different_tracks_are_refused(root: pathlib.P
         return table.assign(track_id=table["track_id"].where(~other, "t999"))
 
     rights = _rights(0, 0.6)
-    folder = write_run(root / "a", GENRES, tracks_named(GENRES, {"crnn": rights, "ffnn": rights}))
+    folder = write_run(
+        root / "a", GENRES, predicted_tracks(GENRES, {"crnn": rights, "ffnn": rights})
+    )
     with pytest.raises(DataError, match="tested on different tracks"):
         read_run(_table_changed(folder, change))

@@ -1,4 +1,4 @@
-"""Curves brought from the artifacts to where people look for them."""
+"""Tests of copying curves from the artifacts into the work folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FILE = "events.out.tfevents.0000000001.genreflow"
 
 
 class Record:
-    """Stands for a run in ML Metadata: for each network the folder of its run."""
+    """Stand-in for a run in ML Metadata: the folder of each network's run."""
 
     def __init__(self, folder: str, runs: dict[str, str]) -> None:
         self._runs = {name: f"{folder}/{run}" for name, run in runs.items()}

@@ -1,4 +1,4 @@
-"""results.json: its types, its schema, and the file."""
+"""Tests of results.json: its types, its schema and the file."""
 
 from __future__ import annotations
 
