@@ -28,12 +28,14 @@ PLAIN_SECONDS = 15.0
 # A rate over fewer units than this is not shown: work that starts slowly would promise hours.
 MIN_RATE_UNITS = 5
 
+# Measures of a training by their short names, as fields of its events.
 SHOWN_MEASURES = {
     "loss": "loss",
     "acc": "accuracy",
     "val loss": "val_loss",
     "val acc": "val_accuracy",
 }
+# Units of progress, by stage.
 UNITS = {
     "audio": "tracks",
     "predict": "clips",

@@ -61,7 +61,7 @@ def read_runs(folders: Sequence[str]) -> list[FinishedRun]:
     places: dict[str, str] = {}
     for folder in folders:
         if not folder.strip():
-            raise UsageError("a work folder's name is empty")
+            raise UsageError("a work folder's name is empty; name the folder of a finished run")
         place = os.path.realpath(os.path.expanduser(folder))
         if place in places:
             same = "" if places[place] == folder else f" as {places[place]}"
@@ -86,19 +86,19 @@ def read_run(folder: str) -> FinishedRun:
         tracks[name] = _test_tracks(test[test["model"] == name], results.genres)
         if _confusion(tracks[name], results.genres) != model.test.confusion:
             raise DataError(
-                f"{path}: is not of the run that wrote {FILE_NAME} beside it: the predictions of "
-                f"{name} on the test split differ; {RUN_AGAIN}"
+                f"{path}: is not from the run that wrote the {FILE_NAME} beside it, as the "
+                f"predictions of {name} on the test split differ; {RUN_AGAIN}"
             )
     ids = {tuple(frame["track_id"]) for frame in tracks.values()}
     if len(ids) != 1:
-        raise DataError(f"{path}: its models were tested on different tracks; {RUN_AGAIN}")
+        raise DataError(f"{path}: its models have different test tracks; {RUN_AGAIN}")
     return FinishedRun(folder, results, tracks)
 
 
 def _read_results(folder: str) -> Results:
     if not os.path.isdir(folder):
         problem = "is a file, not a work folder" if os.path.exists(folder) else "no such folder"
-        raise UsageError(f"{folder}: {problem}; name the folder that --work-dir named")
+        raise UsageError(f"{folder}: {problem}; name the work folder of a finished run")
     try:
         return read_results(folder)
     except FileNotFoundError as error:
@@ -132,7 +132,9 @@ def _read_predictions(folder: str, path: str, genres: Sequence[str]) -> pd.DataF
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
     if not table["label"].between(0, len(genres) - 1).all():
-        raise DataError(f"{path}: has labels beyond the {len(genres)} genres; {RUN_AGAIN}")
+        raise DataError(
+            f"{path}: has labels that are none of the {len(genres)} genres; {RUN_AGAIN}"
+        )
     return table
 
 

@@ -35,8 +35,8 @@ def put(config: Config, record: RunRecord, results: Results, work_dir: WorkDir) 
     Args:
       config: the run's configuration.
       record: the run in ML Metadata.
-      results: what `collect` returned.
-      work_dir: where it goes.
+      results: result of `collect`.
+      work_dir: the folder to copy into.
     """
     copy_rejects(record, str(work_dir.rejects))
     copy_curves(config, record, str(work_dir.curves))
@@ -52,7 +52,7 @@ def copy_predictions(record: RunRecord, folder: pathlib.Path) -> None:
 
 
 def copy_report(record: RunRecord, results: Results, folder: pathlib.Path) -> None:
-    """Write the report with the results' part of it, and its plots; remove an earlier run's."""
+    """Copy the report, completed with the results, and its plots; remove an earlier run's plots."""
     source = record.outputs(nodes.REPORT)["report"].uri
     html = with_run(
         artifact_files.read_text(os.path.join(source, REPORT_HTML)),

@@ -11,7 +11,7 @@ from components.common.errors import DataError
 from pipeline.results.schema import SCHEMA_VERSION, Results
 
 FILE_NAME = "results.json"
-RUN_AGAIN = "rerun its genreflow run, which writes it anew (finished steps are cached)"
+RUN_AGAIN = "rerun its genreflow run, which rewrites the file (finished steps are cached)"
 
 
 def write_results(results: Results, work_dir: str) -> str:

@@ -352,7 +352,7 @@ def test_results_that_lack_something_are_refused(
 def test_predictions_of_another_run_are_refused(root: pathlib.Path) -> None:
     a, b = (_write(root / name, _rights(seed, 0.6)) for seed, name in enumerate("ab"))
     (a / PREDICTIONS_PARQUET).write_bytes((b / PREDICTIONS_PARQUET).read_bytes())
-    with pytest.raises(DataError, match=r"predictions.parquet: is not of the run.*crnn"):
+    with pytest.raises(DataError, match=r"predictions.parquet: is not from the run.*crnn"):
         read_run(str(a))
 
 
@@ -397,8 +397,11 @@ def test_a_probability_that_is_no_number_is_refused(root: pathlib.Path) -> None:
         (lambda table: table.assign(p_Pop=table["p_Pop"] + 1), "not adding up to 1"),
         (lambda table: table.assign(label="Pop"), "its labels or probabilities are not numbers"),
         (lambda table: table.assign(p_Pop="much"), "its labels or probabilities are not numbers"),
-        (lambda table: table.assign(label=table["label"] + 1), "has labels beyond the 3 genres"),
-        (lambda table: table[table["track_id"] != "t000"], "is not of the run"),
+        (
+            lambda table: table.assign(label=table["label"] + 1),
+            "has labels that are none of the 3 genres",
+        ),
+        (lambda table: table[table["track_id"] != "t000"], "is not from the run"),
     ],
 )
 def test_a_table_of_something_else_is_refused(root: pathlib.Path, change: Any, words: str) -> None:
@@ -416,5 +419,5 @@ def test_models_that_were_tested_on_different_tracks_are_refused(root: pathlib.P
     folder = write_run(
         root / "a", GENRES, predicted_tracks(GENRES, {"crnn": rights, "ffnn": rights})
     )
-    with pytest.raises(DataError, match="tested on different tracks"):
+    with pytest.raises(DataError, match="have different test tracks"):
         read_run(_table_changed(folder, change))
