@@ -131,7 +131,7 @@ def test_an_unknown_module_is_an_error(small: pathlib.Path) -> None:
         ("trainer/training.py", {TUNER, TRAINER}),
         ("trainer/run_fn.py", {TRAINER}),
         ("trainer/task.py", {TUNER, TRAINER}),
-        ("common/memory.py", {BASELINES, TUNER, TRAINER}),
+        ("common/resources.py", {BASELINES, TUNER, TRAINER}),
         ("tuner/space.py", {TUNER}),
         ("baselines/models.py", {BASELINES}),
         ("predictions/table.py", {BASELINES, ENSEMBLER, GATE, REPORT}),
