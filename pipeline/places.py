@@ -12,7 +12,7 @@ from components.common.errors import UsageError
 from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
-from components.storage.uri import is_remote, join, place
+from components.storage.uri import checked_place, is_remote, join
 from pipeline.config.schema import StorageSettings
 from pipeline.work_dir import WorkDir
 
@@ -101,9 +101,11 @@ def _claim_root(root: str, work_dir: WorkDir) -> None:
     except ObjectForbidden as error:
         raise StorageSetupError(f"storage.pipeline_root: {error}") from error
     except OSError as error:
-        raise UsageError(f"{root}: cannot be written ({error.strerror})") from error
+        raise UsageError(
+            f"{root}: cannot be written ({error.strerror}); set another storage.pipeline_root"
+        ) from error
 
 
 def _absolute(text: str) -> str:
-    checked = place(text, "storage")
+    checked = checked_place(text, "storage")
     return checked if is_remote(checked) else os.path.abspath(os.path.expanduser(checked))

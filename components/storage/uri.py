@@ -54,7 +54,7 @@ def parse(uri: str) -> S3Uri:
     return S3Uri(bucket, key)
 
 
-def place(text: str, name: str) -> str:
+def checked_place(text: str, name: str) -> str:
     """Return a checked place: a local path unchanged, an s3:// URI without trailing slashes.
 
     Args:

@@ -14,7 +14,7 @@ import typer
 
 from components.common.errors import UsageError
 from components.common.escape import printable
-from components.storage.uri import is_remote, place
+from components.storage.uri import checked_place, is_remote
 from genreflow.cli.exit import finish
 from serving.server.config.options import OptionError, ServeOptions, flag, info
 
@@ -41,7 +41,7 @@ def run(values: Mapping[str, Any]) -> int:
 
 
 def _local(model_dir: str) -> str:
-    folder = place(model_dir, "--model-dir")
+    folder = checked_place(model_dir, "--model-dir")
     if is_remote(folder):
         raise UsageError(
             f"{folder}: a server watches its folder for new versions, which works on a local disk "

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 
 from components.common.errors import UsageError
-from components.storage.uri import is_remote, place
+from components.storage.uri import checked_place, is_remote
 from kubeflow.compile import pods
 from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep
 from kubeflow.steps import metadata_url
@@ -112,7 +112,7 @@ def place_problems(name: str, text: str, settings: KubeflowSettings) -> list[str
       settings: the [kubeflow] table, which names the volume.
     """
     try:
-        place(text, name)
+        checked_place(text, name)
     except UsageError as error:
         message = str(error)
         return [message if message.startswith(name) else f"{name}: {message}"]

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
-from components.storage.uri import is_remote, join, place
+from components.storage.uri import checked_place, is_remote, join
 from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.prepared import Prepared
 from kubeflow.steps.step_log import report_error, say
@@ -178,10 +178,10 @@ def main(arguments: Sequence[str]) -> int:
         path = prepare(
             config,
             run_id=given.run_id,
-            pipeline_root=place(given.pipeline_root, "--pipeline-root"),
+            pipeline_root=checked_place(given.pipeline_root, "--pipeline-root"),
             metadata=given.metadata,
             volume=given.volume,
-            models=join(place(destination, "--push-destination"), MODEL_NAME),
+            models=join(checked_place(destination, "--push-destination"), MODEL_NAME),
         )
     except GenreflowError as error:
         return report_error(error)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.common.escape import printable
-from components.storage.uri import is_remote, place
+from components.storage.uri import checked_place, is_remote
 from pipeline.config.messages import ConfigError, allowed, show_key, show_value, unknown_key
 from pipeline.config.overrides import Override, apply_overrides, parse_key, parse_override
 from pipeline.config.schema import Config, network_problems
@@ -215,7 +215,7 @@ def with_data_dir(config: Config, data_dir: str) -> Config:
     Raises:
       UriError: the URI is invalid, or has another scheme.
     """
-    chosen = place(data_dir or config.dataset.data_dir, "the data folder")
+    chosen = checked_place(data_dir or config.dataset.data_dir, "the data folder")
     if chosen and not is_remote(chosen):
         chosen = str(pathlib.Path(chosen).expanduser().absolute())
     return dataclasses.replace(config, dataset=dataclasses.replace(config.dataset, data_dir=chosen))

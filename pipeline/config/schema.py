@@ -22,7 +22,7 @@ from components.gate.settings import GateSettings
 from components.models.architectures import NETWORKS
 from components.models.settings import ModelSettings
 from components.serving_check.settings import ServingSettings
-from components.storage.uri import place
+from components.storage.uri import checked_place
 from components.trainer.settings import TrainingSettings
 from components.trainer.tuned import TUNABLE
 from components.tuner.settings import TuningSettings
@@ -51,7 +51,7 @@ class StorageSettings:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            place(getattr(self, field.name), field.name)
+            checked_place(getattr(self, field.name), field.name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from components.datasets.files.base import DataFiles
 from components.datasets.files.local import LocalFiles
-from components.storage.uri import is_remote, place
+from components.storage.uri import checked_place, is_remote
 
 
 def open_files(data_dir: str) -> DataFiles:
@@ -16,7 +16,7 @@ def open_files(data_dir: str) -> DataFiles:
     Raises:
       UriError: the URI is invalid or has another scheme.
     """
-    root = place(data_dir, "the data folder")
+    root = checked_place(data_dir, "the data folder")
     if is_remote(root):
         from components.datasets.files.s3 import S3Files
 

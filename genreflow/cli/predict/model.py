@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
-from components.storage.uri import is_remote, join, place
+from components.storage.uri import checked_place, is_remote, join
 from genreflow.cli.quiet import quiet_stderr
 from serving.protocol.names import API_KEY_VARIABLE
 
@@ -136,7 +136,7 @@ def _api_key(path: str) -> str | None:
 @contextlib.contextmanager
 def _local_folder(model_dir: str) -> Iterator[str]:
     """Yield the model's folder on this machine; download it from an object store if needed."""
-    folder = place(model_dir, "--model-dir")
+    folder = checked_place(model_dir, "--model-dir")
     if not is_remote(folder):
         yield folder
         return

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from components.storage.uri import S3Uri, UriError, is_remote, join, parse, place, without_userinfo
+from components.storage.uri import (
+    S3Uri,
+    UriError,
+    checked_place,
+    is_remote,
+    join,
+    parse,
+    without_userinfo,
+)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +51,7 @@ def test_what_is_no_object_is_refused_without_repeating_secrets(text: str) -> No
     ],
 )
 def test_places_are_paths_or_uris_without_slashes_at_the_end(given: str, taken: str) -> None:
-    assert place(given, "x") == taken
+    assert checked_place(given, "x") == taken
 
 
 @pytest.mark.parametrize(
@@ -51,7 +59,7 @@ def test_places_are_paths_or_uris_without_slashes_at_the_end(given: str, taken: 
 )
 def test_places_of_other_kinds_are_refused_by_the_name_they_were_given_for(text: str) -> None:
     with pytest.raises(UriError):
-        place(text, "--data-dir")
+        checked_place(text, "--data-dir")
 
 
 def test_joining_is_the_same_for_both_kinds() -> None:
