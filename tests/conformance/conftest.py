@@ -1,4 +1,4 @@
-"""One server process for all of these tests, and what its model answers in this process."""
+"""Server process for all conformance tests, and its model's outputs computed in this process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conformance.served import Served
 
 Direct = Callable[..., dict[str, npt.NDArray[Any]]]
 
-# TensorFlow Serving itself is asked the same wherever its program is on PATH.
+# TensorFlow Serving itself is tested too if its program is on the PATH.
 ENGINES = [process.OURS] + [process.REAL] * bool(shutil.which(process.REAL_PROGRAM))
 
 
@@ -27,7 +27,7 @@ def served(
     toy_models: pathlib.Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Served]:
-    """Model `genreflow`: versions 1 and 2, labels stable and canary. Model `swapped`: 1."""
+    """Serve model `genreflow` (versions 1 and 2, labels stable and canary) and `swapped` (1)."""
     root = tmp_path_factory.mktemp("root")
     shutil.copytree(toy_models, root / process.MODEL)
     shutil.copytree(toy_models / "1", root / process.SWAPPED / "1")
@@ -39,8 +39,10 @@ def served(
 
 @pytest.fixture
 def ours(served: Served) -> Iterator[Served]:
-    """The same server where it is ours, for what only ours promises; afterwards it must still
-    run, and have printed no traceback."""
+    """Return the server if it is Genreflow's, for tests of what only that promises.
+
+    Afterwards it must still run, and must have printed no traceback.
+    """
     if not served.is_ours:
         pytest.skip("promised by our server alone")
     before = served.log.stat().st_size
@@ -52,7 +54,7 @@ def ours(served: Served) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def direct(toy_models: pathlib.Path) -> Direct:
-    """`direct(version, signature, **inputs)`: the outputs, computed by TensorFlow alone."""
+    """Return `direct(version, signature, **inputs)`, which computes outputs by TensorFlow."""
     import tensorflow as tf
 
     models = {version: tf.saved_model.load(str(toy_models / str(version))) for version in (1, 2)}
@@ -70,7 +72,7 @@ def direct(toy_models: pathlib.Path) -> Direct:
 
 @pytest.fixture(scope="session")
 def inputs() -> dict[str, dict[str, npt.NDArray[Any]]]:
-    """Two rows for each signature, as its inputs by name."""
+    """Return two rows of inputs by name for each signature."""
     from components.export.warmup import warmup_inputs
     from tests.support.serving_toys import PARAMS, clips
 

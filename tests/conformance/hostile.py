@@ -1,4 +1,4 @@
-"""What any answer to a hostile request must be, and requests made hostile."""
+"""Hostile requests, and checks of the errors that they must get."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import grpc
 
 from tests.support import ROOT
 
-# What is said about a request that cannot be answered; never that the server broke.
+# Codes for bad requests; the server must not report an error of its own.
 CODES = frozenset(
     {
         grpc.StatusCode.OK,
@@ -25,7 +25,7 @@ CODES = frozenset(
 # TensorFlow Serving cuts longer ones off after 1024.
 MAX_MESSAGE = 1024 + len("...TRUNCATED")
 
-# What TensorFlow, Python and this machine add where an error is passed on as it is.
+# Parts of errors of TensorFlow, Python and this machine that must not be passed on.
 CLUTTER = (
     "Graph execution error",
     "Detected at node",
@@ -49,8 +49,10 @@ CLUTTER = (
 
 
 def assert_clear(message: str, *more_clutter: str, sent: str = "") -> None:
-    """A message for whoever asked: there, short, harmless, and not about this machine. It may
-    quote what was sent."""
+    """Check that a message is present, short, printable, and reveals nothing of this machine.
+
+    It may quote the request.
+    """
     assert message.strip()
     assert len(message) <= MAX_MESSAGE, message
     assert message.isprintable(), message
@@ -62,10 +64,10 @@ INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x0A, 0x12)
 
 
 def mutated(seed: bytes, chance: random.Random, others: Sequence[bytes]) -> bytes:
-    """`seed` after one to four random changes: of bits, bytes, lengths, parts and order."""
+    """Return `seed` after one to four random changes of bits, bytes, lengths, parts and order."""
     data = bytearray(seed)
     for _ in range(chance.randint(1, 4)):
-        # Near the start lie names, shapes and lengths; far behind only samples.
+        # Names, shapes and lengths are near the start; later there are only samples.
         end = min(len(data), 200) if chance.random() < 0.8 else len(data)
         at = chance.randrange(end) if end else 0
         kind = chance.randrange(9)

@@ -1,4 +1,4 @@
-"""A server process for the conformance tests, ours or TensorFlow Serving, and how to ask it."""
+"""Server processes for the conformance tests, Genreflow's or TensorFlow Serving, with clients."""
 
 from __future__ import annotations
 
@@ -24,22 +24,24 @@ from tests.support import ROOT
 OURS, REAL = "genreflow", "tensorflow-serving"
 REAL_PROGRAM = "tensorflow_model_server"
 
-# Served from the start: every version of one model with labels, the latest of another.
+# Served first: every version of one model, with labels, and the latest of another.
 MODEL, SWAPPED = "genreflow", "swapped"
 LABELS = {"stable": 1, "canary": 2}
 
 MAX_MESSAGE_MB, MAX_WAVEFORM_SECONDS = 8, 60
-# An answer that takes longer counts as none.
+# A response that takes longer counts as missing.
 DEADLINE_S = 30.0
 START_S = 300.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Served:
-    """A running server.
+    """Running server.
 
-    `root`: the folder of the models' folders, and of all that reloads may name. `log`: what
-    the process printed. `channel`, `prediction`, `models`: plain gRPC and its stubs.
+    Attributes:
+      root: folder that contains the models' folders, and all folders that reloads may name.
+      log: output of the process.
+      channel, prediction, models: plain gRPC channel and stubs.
     """
 
     engine: str
@@ -53,7 +55,7 @@ class Served:
     models: Any = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
-        # No limit on this side: what is too large is for the server to refuse.
+        # No limit on this side: the server must reject what is too large.
         channel = grpc.insecure_channel(
             f"127.0.0.1:{self.port}",
             options=[("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)],
@@ -71,7 +73,7 @@ class Served:
         return self.engine == OURS
 
     def predict(self, request: Any) -> dict[str, Any]:
-        """The outputs as arrays."""
+        """Return the outputs as arrays."""
         response = self.prediction.Predict(request, timeout=DEADLINE_S)
         return {name: to_array(tensor) for name, tensor in response.outputs.items()}
 
@@ -80,7 +82,7 @@ class Served:
         return self.models.HandleReloadConfigRequest(request, timeout=DEADLINE_S)
 
     def states(self, model: str) -> dict[int, str]:
-        """Version to the name of its state."""
+        """Return the name of each version's state."""
         request = protos.get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = model
         response = self.models.GetModelStatus(request, timeout=DEADLINE_S)
@@ -88,7 +90,7 @@ class Served:
         return {status.version: name(status.state) for status in response.model_version_status}
 
     def stop(self) -> int:
-        """Asks it to stop, as an init system does; its exit status."""
+        """Stop the server as an init system does, and return its exit status."""
         self.channel.close()
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -103,7 +105,7 @@ def configuration(
     labels: Mapping[str, int] | None = None,
     more: Sequence[tuple[str, pathlib.Path]] = (),
 ) -> Any:
-    """A ModelServerConfig of both models, and of `more` as (name, folder)."""
+    """Return a ModelServerConfig of both models, and of `more` as (name, folder)."""
     config = protos.model_server_config_pb2.ModelServerConfig()
     for name, folder in [(MODEL, root / MODEL), (SWAPPED, root / SWAPPED), *more]:
         entry = config.model_config_list.config.add()
@@ -115,10 +117,10 @@ def configuration(
 
 
 def start(engine: str, root: pathlib.Path, folder: pathlib.Path) -> Served:
-    """Starts a server of `configuration(root)` and waits until it is ready.
+    """Start a server of `configuration(root)`, and wait until it is ready.
 
-    `folder` takes its files. Labels come by a reload, as only a version that is available
-    may have one.
+    Its files are in `folder`. A reload sets the labels, as only an available version may have
+    one.
     """
     config, ready, log = folder / "models.config", folder / "ready.json", folder / "log"
     config.write_text(text_format.MessageToString(configuration(root)))
@@ -145,7 +147,7 @@ def start(engine: str, root: pathlib.Path, folder: pathlib.Path) -> Served:
         time.sleep(0.05)
     said = json.loads(ready.read_text())
     served = Served(engine, process, said["port"], said["rest_port"], root, log)
-    # Ready means that each model has a version, and a label needs its own.
+    # The server is ready once each model has a version; a label needs its own version.
     while served.states(MODEL) != dict.fromkeys(LABELS.values(), "AVAILABLE"):
         assert time.monotonic() < deadline, log.read_text()[-3000:]
         time.sleep(0.05)
@@ -174,7 +176,7 @@ def predict_request(
 
 
 class HttpAnswer(NamedTuple):
-    """`document`: the body as JSON, or None where it is none."""
+    """Response over HTTP; `document` is the body as JSON, or None if it is not JSON."""
 
     status: int
     content_type: str
@@ -189,7 +191,7 @@ class HttpAnswer(NamedTuple):
 def curl(
     program: str, served: Served, path: str, body: bytes | str | None = None, *options: str
 ) -> HttpAnswer:
-    """Asks by curl: POST where there is a body, else GET."""
+    """Send a request by curl: POST if there is a body, else GET."""
     command = [program, "--silent", "--show-error", "--max-time", str(DEADLINE_S)]
     command += ["--path-as-is", "--write-out", "\n%{http_code} %{content_type}", *options]
     if body is not None:

@@ -1,8 +1,8 @@
-"""PredictionService and ModelService as TensorFlow Serving documents them, by plain stubs.
+"""Tests of PredictionService and ModelService with plain stubs.
 
-Codes and words are those of its sources (predict_util.cc, classifier.cc, server_core.cc,
-get_model_status_impl.cc, ...). Each test runs against the real server too where its program
-is on PATH; what only ours promises is marked.
+Codes and messages are those of TensorFlow Serving's sources (predict_util.cc, classifier.cc,
+server_core.cc, get_model_status_impl.cc, ...). Each test also runs against the real server if its
+program is on the PATH. What only Genreflow's server promises is marked.
 """
 
 from __future__ import annotations
@@ -125,10 +125,11 @@ def test_waveforms_of_mixed_lengths_at_once_get_their_own_answers(
 
 @dataclasses.dataclass(frozen=True)
 class Refusal:
-    """A request that is refused.
+    """Request that is refused.
 
-    `words`: in the message of any such server. `ours`: in ours alone, where TensorFlow's own
-    says it in terms of its graph.
+    Attributes:
+      words: parts of the message of any server.
+      ours: parts of the message of Genreflow's server, where TensorFlow's names its graph.
     """
 
     id: str
@@ -383,7 +384,7 @@ def test_what_status_refuses(served: Served, refusal: Refusal) -> None:
 
 
 def test_the_status_of_an_unknown_label_is_refused(ours: Served) -> None:
-    """TensorFlow Serving takes no notice of the label."""
+    """Refuse an unknown label, which TensorFlow Serving ignores."""
     words = ("Unrecognized servable version label: nobody",)
     label = Refusal("unknown label", status_request(label="nobody"), INVALID, words)
     refused(ours, ours.models.GetModelStatus, label)
@@ -437,7 +438,7 @@ def test_what_regress_answers_for_models_that_only_predict(
 
 
 def inference_request(*tasks: tuple[str, str, str]) -> Any:
-    """Tasks as (model, signature, method)."""
+    """Make a request with tasks given as (model, signature, method)."""
     request = protos.inference_pb2.MultiInferenceRequest()
     for name, signature, method in tasks:
         task = request.tasks.add(method_name=method)

@@ -1,4 +1,4 @@
-"""grpcurl, which has the protos from serving/protocol/protoset.py, or from our server itself."""
+"""Tests with grpcurl, which gets the protos from serving/protocol/protoset.py or by reflection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def grpcurl(served: Served, requires_program: Callable[[str, str], str]) -> Run:
 
 @pytest.fixture(scope="session")
 def ask(served: Served, grpcurl: Run, protoset_file: pathlib.Path) -> Callable[..., Any]:
-    """`ask(method, request)`: the answer as JSON, or {"code", "message"}."""
+    """Return `ask(method, request)`, which returns the response as JSON, or {"code", "message"}."""
 
     def send(method: str, request: dict[str, Any]) -> Any:
         arguments = ["-protoset", str(protoset_file), "-format-error", "-d", "@"]
@@ -121,7 +121,7 @@ def test_refusals_have_their_code_and_words(
 
 
 def test_our_server_describes_itself(served: Served, grpcurl: Run) -> None:
-    """TensorFlow Serving has no reflection."""
+    """Use reflection, which TensorFlow Serving lacks."""
     if served.engine != OURS:
         pytest.skip("TensorFlow Serving has no reflection")
     address = f"127.0.0.1:{served.port}"

@@ -1,4 +1,4 @@
-"""A client in JavaScript (@grpc/grpc-js), with the protos from serving/protocol/protoset.py."""
+"""Tests with a JavaScript client (@grpc/grpc-js) and the protos of serving/protocol/protoset.py."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ask(
     requires_program: Callable[[str, str], str],
     requires_npm_packages: Callable[..., pathlib.Path],
 ) -> Ask:
-    """`ask((service, method, request), ...)`: what each call was answered."""
+    """Return `ask((service, method, request), ...)`, which returns the response of each call."""
     node = requires_program("node", "nodejs")
     modules = requires_npm_packages("@grpc/grpc-js", "@grpc/proto-loader")
 
@@ -59,7 +59,7 @@ def ask(
 
 
 def entries(values: dict[str, Any]) -> list[dict[str, Any]]:
-    """A map, as proto-loader has it where the protos come as descriptors: its entries."""
+    """Return a map as a list of entries, as proto-loader needs it for protos from descriptors."""
     return [{"key": key, "value": value} for key, value in values.items()]
 
 
@@ -68,7 +68,7 @@ def from_entries(listed: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def sound_request(sound: Any, **more: Any) -> dict[str, Any]:
-    """A PredictRequest as grpc-js takes it: samples as a list of numbers."""
+    """Return a PredictRequest for grpc-js, with samples as a list of numbers."""
     shape = {"dim": [{"size": size} for size in sound.shape]}
     tensor = {"dtype": "DT_FLOAT", "tensor_shape": shape, "float_val": sound.ravel().tolist()}
     return {"model_spec": {"name": MODEL}, "inputs": entries({"waveform": tensor}), **more}

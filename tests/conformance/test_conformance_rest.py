@@ -1,7 +1,7 @@
-"""The REST API as TensorFlow Serving documents it, asked by curl.
+"""Tests of the REST API with curl.
 
-Forms, codes and words are those of its documentation ("RESTful API") and sources
-(json_tensor.cc, http_rest_api_handler.cc). What ours does otherwise is marked.
+Formats, codes and messages are those of TensorFlow Serving's documentation ("RESTful API") and
+sources (json_tensor.cc, http_rest_api_handler.cc). Where Genreflow's server differs is marked.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SOUND: list[list[float]] = clips(2, seed=1).tolist()
 
 @pytest.fixture(scope="session")
 def ask(served: Served, requires_program: Callable[[str, str], str]) -> Ask:
-    """`ask(path, body, *curl's options)`; a body that is no text or bytes is sent as JSON."""
+    """Return `ask(path, body, *options of curl)`; it sends other bodies than text as JSON."""
     program = requires_program("curl", "curl")
 
     def send(path: str, body: Any = None, *options: str) -> HttpAnswer:
@@ -267,7 +267,7 @@ def test_what_is_refused(
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 def test_other_methods_are_refused(served: Served, ask: Ask, method: str) -> None:
     answer = ask(PREDICT_PATH, ONE, "--request", method)
-    # TensorFlow Serving knows one code for all that it cannot read; 405 says more.
+    # TensorFlow Serving uses one code for all unreadable requests; 405 is more specific.
     assert answer.status in ({400, 405} if served.is_ours else {400, 404, 501})
     if served.is_ours:
         assert_clear(answer.error)

@@ -1,4 +1,4 @@
-"""Models and versions that come and go while requests are answered."""
+"""Tests of models and versions that appear and vanish while requests are answered."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ def wait_for(condition: Callable[[], bool], what: str, seconds: float = 60) -> N
 
 
 def appear(source: pathlib.Path, version: pathlib.Path) -> None:
-    """A version that is there from one moment to the next."""
+    """Make a version appear at once."""
     temporary = version.with_name(f"copy-of-{version.name}")
     shutil.copytree(source, temporary)
     temporary.rename(version)
 
 
 class Client(threading.Thread):
-    """Asks without a break until told to stop; keeps which version answered and what."""
+    """Client that sends requests without pause until stopped, and records versions and outputs."""
 
     def __init__(self, served: Served, sound: np.ndarray) -> None:
         super().__init__(daemon=True)
@@ -108,7 +108,7 @@ def test_no_request_fails_while_a_new_version_takes_over(
 
 @pytest.fixture
 def restored(served: Served) -> Iterator[Served]:
-    """The server, which afterwards serves what it served before."""
+    """Return the server, and restore its models afterwards."""
     yield served
     served.reload(configuration(served.root, LABELS))
 
@@ -121,7 +121,7 @@ def test_a_reload_adds_a_model_and_takes_it_away_again(
     appear(toy_models / "1", folder / "5")
     request = predict_request({"waveform": clips(1)}, name="added")
     config = configuration(restored.root, LABELS, [("added", folder)])
-    # It answers only once the model does.
+    # The reload is answered once the model is available.
     response = restored.reload(config)
     assert (response.status.error_code, response.status.error_message) == (0, "")
     answer = restored.predict(request)
@@ -214,7 +214,7 @@ def test_a_bad_reload_changes_nothing(
 def test_a_reload_to_a_folder_that_cannot_be_served_is_refused(
     ours: Served, restored: Served, toy_models: pathlib.Path, tmp_path: pathlib.Path, kind: str
 ) -> None:
-    """TensorFlow Serving would wait for a version for ever, and takes any folder."""
+    """Refuse a reload that TensorFlow Serving would accept, to wait forever for a version."""
     shutil.copytree(toy_models, tmp_path / "elsewhere")
     place = ours.root / f"bad-{kind}"
     if kind == "empty":

@@ -1,7 +1,7 @@
-"""Thousands of requests over gRPC that are random, or valid ones after random changes.
+"""Tests with thousands of gRPC requests that are random, or valid except for random changes.
 
-They are sent as bytes, below the stubs, as any client can. Each must get an answer in time
-that says what was wrong; afterwards the server is as good and as large as before.
+They are sent as bytes, below the stubs, as any client can. Each must get an error in time that
+says what was wrong. Afterwards the server must work, and must not have grown.
 """
 
 from __future__ import annotations
@@ -35,8 +35,7 @@ from tests.support.serving_toys import CLIP, PARAMS, clips
 
 FEW, MANY = 400, 10_000
 AT_ONCE = 8
-# What the process may grow by while it answers MANY, after it has answered as many as it
-# takes to fill its pools.
+# Growth of the process allowed over MANY requests, once its pools are full.
 GROWTH_BYTES = 200 << 20
 
 PREDICTION = "/tensorflow.serving.PredictionService/"
@@ -45,7 +44,7 @@ Call = tuple[str, bytes]
 
 
 def assert_healthy(served: Served, direct: Direct) -> None:
-    """It answers right, and serves what it served."""
+    """Check that the server responds correctly, and serves the same versions."""
     sound = clips(3, seed=11)
     for version in (1, 2):
         answer = served.predict(predict_request({"waveform": sound}, version=version))
@@ -55,7 +54,7 @@ def assert_healthy(served: Served, direct: Direct) -> None:
 
 
 def valid_calls(inputs: dict[str, dict[str, Any]]) -> list[Call]:
-    """(method, request) of everything that is asked; reloads are another test's."""
+    """Return (method, request) of all methods but reloads, which another test covers."""
     calls = []
     for signature, values in inputs.items():
         request = predict_request(
@@ -104,7 +103,7 @@ FLOATS = (0.0, -0.0, 1.0, 1e-45, 3e38, float("inf"), float("nan"))
 
 
 def lying_request(chance: random.Random) -> bytes:
-    """A PredictRequest that is well formed, of which each part is true or a lie."""
+    """Make a well-formed PredictRequest, each of whose parts is right or wrong."""
     request = protos.predict_pb2.PredictRequest()
     spec = request.model_spec
     spec.name = chance.choice(NAMES) if chance.random() < 0.3 else MODEL
@@ -140,7 +139,7 @@ def lying_request(chance: random.Random) -> bytes:
 
 
 def broken_wav(chance: random.Random) -> bytes:
-    """The WAV signature with a file that is mostly right."""
+    """Make a request to the WAV signature with a file that is mostly right."""
     samples = chance.randbytes(2 * CLIP)
     form = struct.pack("<HHIIHH", 1, 1, PARAMS.sample_rate_hz, PARAMS.sample_rate_hz * 2, 2, 16)
     file = b"RIFF" + struct.pack("<I", 36 + len(samples)) + b"WAVEfmt " + struct.pack("<I", 16)
@@ -150,7 +149,7 @@ def broken_wav(chance: random.Random) -> bytes:
 
 
 def broken_example(chance: random.Random) -> bytes:
-    """The examples signature with an example that is mostly right."""
+    """Make a request to the examples signature with an example that is mostly right."""
     example = protos.example_pb2.Example()
     mel_db = example.features.feature["mel_db"].bytes_list.value
     mel_db.append(chance.randbytes(PARAMS.mel_bytes))
@@ -178,7 +177,7 @@ def hostile_calls(inputs: dict[str, dict[str, Any]], count: int, seed: int) -> l
             calls.append((predict, broken_wav(chance)))
         elif kind < 0.94:
             calls.append((predict, broken_example(chance)))
-        else:  # right, but sent to another method
+        else:  # valid, but sent to another method
             calls.append((chance.choice(valid)[0], chance.choice(requests)))
     return calls
 
@@ -194,7 +193,7 @@ def ask(served: Served, call: Call) -> tuple[grpc.StatusCode, str]:
 
 
 def assert_all_are_answered(served: Served, calls: list[Call]) -> collections.Counter[str]:
-    """How often each status was given."""
+    """Check that all requests are answered, and return how often each status came."""
     given: collections.Counter[str] = collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as threads:
         answers = threads.map(lambda call: ask(served, call), calls)
@@ -210,7 +209,7 @@ def test_each_of_some_hostile_requests_is_answered(
     ours: Served, direct: Direct, inputs: dict[str, dict[str, Any]]
 ) -> None:
     given = assert_all_are_answered(ours, hostile_calls(inputs, FEW, seed=1))
-    # Neither all refused for one and the same reason, nor all harmless.
+    # Some are refused, for different reasons, and some succeed.
     assert {"OK", "INVALID_ARGUMENT", "NOT_FOUND"} <= set(given)
     assert given["INVALID_ARGUMENT"] > FEW / 4
     assert_healthy(ours, direct)
@@ -231,14 +230,14 @@ def test_each_of_ten_thousand_hostile_requests_is_answered(
 
 
 def largest_bytes(process: pathlib.Path) -> int:
-    """The most memory that a process, by its folder in /proc, has had."""
+    """Return the peak memory of a process, given its folder in /proc."""
     found = re.search(r"VmHWM:\s*(\d+) kB", (process / "status").read_text())
     assert found
     return int(found[1]) << 10
 
 
 def test_lies_about_sizes_take_no_memory(ours: Served, direct: Direct) -> None:
-    """A few bytes that stand for nearly as much as one message may hold, many times at once."""
+    """Claim in a few bytes nearly as much memory as a message may hold, many times at once."""
     request = predict_request({"waveform": np.zeros((1, 1), np.float32)})
     tensor = request.inputs["waveform"]
     tensor.ClearField("tensor_content")
@@ -249,7 +248,7 @@ def test_lies_about_sizes_take_no_memory(ours: Served, direct: Direct) -> None:
     folder = pathlib.Path(f"/proc/{ours.process.pid}")
     if not (folder / "clear_refs").exists():
         pytest.skip("needs Linux, which tells how large a process was at most")
-    (folder / "clear_refs").write_text("5")  # the largest so far is forgotten
+    (folder / "clear_refs").write_text("5")  # resets the peak
     before = largest_bytes(folder)
     assert_all_are_answered(ours, [(f"{PREDICTION}Predict", request.SerializeToString())] * 50)
     assert largest_bytes(folder) - before < GROWTH_BYTES

@@ -1,4 +1,4 @@
-"""Well-formed requests with hostile contents: each gets a clear answer, or the right one."""
+"""Tests of well-formed requests with hostile contents: each gets a clear error or right outputs."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_no_rows_are_refused_or_no_answers(ours: Served, signature: str) -> None
 
 
 def test_a_bad_request_spoils_none_that_runs_with_it(ours: Served, direct: Direct) -> None:
-    """Of equal shapes, so that they are batched."""
+    """Send requests of equal shapes, so that they are batched."""
     sounds = [clips(1, seed=index) for index in range(32)]
     for index in range(0, 32, 3):
         sounds[index][0, 7] = np.nan
@@ -150,7 +150,7 @@ def wav(
     says_bytes: int | None = None,
     says_riff: int | None = None,
 ) -> bytes:
-    """A WAV file, whose header may lie. One clip of 16-bit samples unless told otherwise."""
+    """Make a WAV file, whose header may be wrong; by default one clip of 16-bit samples."""
     if samples is None:
         samples = (clips(1)[0] * 32767).astype("<i2").tobytes()
     frame = channels * bits // 8
@@ -198,7 +198,7 @@ WAVS: dict[str, tuple[bytes, str]] = {
 def test_a_file_that_the_model_does_not_take_is_refused(ours: Served, name: str) -> None:
     file, words = WAVS[name]
     assert words in refusal(ours, audio_request(file))
-    # Between files that are right, too.
+    # Also between valid files.
     assert words in refusal(ours, audio_request(wav(), file, wav()))
 
 

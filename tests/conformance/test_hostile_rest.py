@@ -1,5 +1,6 @@
-"""Thousands of REST requests that are random, changed at random, or no HTTP at all; and
-clients that connect and say nothing."""
+"""Tests with thousands of REST requests that are random, changed at random or not HTTP at all.
+
+Some clients connect and send nothing."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from tests.conformance.test_hostile_grpc import FEW, GROWTH_BYTES, MANY, assert_
 from tests.support.serving_toys import CLIP, clips
 
 AT_ONCE = 8
-# What may be said about a request, by the API or by HTTP itself.
+# Statuses that a request may get, from the API or from HTTP itself.
 STATUSES = frozenset({200, 400, 404, 405, 408, 411, 413, 414, 415, 431, 501, 505})
 
 SOUND = clips(1, seed=1)[0].round(4).tolist()
@@ -155,7 +156,7 @@ def hostile_requests(count: int, seed: int) -> list[Request]:
 
 
 def ask(served: Served, request: Request) -> tuple[int, bytes, str]:
-    """(status, body, type of the body), on a connection of its own."""
+    """Send a request on a new connection; return status, body and type of the body."""
     method, path, body, headers = request
     connection = http.client.HTTPConnection("127.0.0.1", served.rest_port, timeout=DEADLINE_S)
     try:
@@ -175,7 +176,7 @@ def assert_well_answered(served: Served, request: Request, answer: tuple[int, by
     assert status in STATUSES, (status, body[:500], request)
     if request[0] == "HEAD" or (status == 200 and "json" not in content_type):
         return  # no body; or the metrics
-    if "json" not in content_type:  # not even HTTP, so that the API never saw it
+    if "json" not in content_type:  # not HTTP, so it did not reach the API
         assert (status, len(body) < 200) == (400, True), (body[:500], request)
         assert_clear(body.decode())
         return
@@ -219,7 +220,7 @@ def test_each_of_ten_thousand_hostile_requests_is_answered(ours: Served, direct:
 def test_the_api_is_as_its_own_description_says(
     ours: Served, direct: Direct, examples: int
 ) -> None:
-    """schemathesis makes requests from the OpenAPI document, right and wrong ones."""
+    """Let schemathesis make valid and invalid requests from the OpenAPI document."""
     import hypothesis
 
     base = f"http://127.0.0.1:{ours.rest_port}"
@@ -236,7 +237,7 @@ def test_the_api_is_as_its_own_description_says(
             response = case.call(base_url=base, timeout=DEADLINE_S)
             assert response.status_code in STATUSES, response.text[:500]
             if response.status_code != 200:
-                # Hypothesis also tries the texts that it finds in these very tests.
+                # Hypothesis also tries texts that it finds in these tests.
                 sent = urllib.parse.unquote(response.request.url) + str(response.request.body)
                 assert_clear(response.json()["error"], str(ours.root), sent=sent)
 
@@ -245,7 +246,7 @@ def test_the_api_is_as_its_own_description_says(
 
 
 def exchange(served: Served, sent: bytes) -> bytes:
-    """What the server says to bytes; then nothing more is sent."""
+    """Send bytes and nothing more, and return the response."""
     received = b""
     with socket.create_connection(("127.0.0.1", served.rest_port), timeout=DEADLINE_S) as link:
         with contextlib.suppress(OSError):  # it may have been closed already
@@ -301,7 +302,7 @@ def test_what_is_hardly_http_ends_the_connection(ours: Served, direct: Direct, n
 
 @contextlib.contextmanager
 def connections(served: Served, count: int, sent: bytes) -> Iterator[None]:
-    """Clients that send this much and then wait."""
+    """Open connections that send some bytes and then wait."""
     with contextlib.ExitStack() as stack:
         for _ in range(count):
             link = socket.create_connection(("127.0.0.1", served.rest_port), timeout=DEADLINE_S)

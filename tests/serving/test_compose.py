@@ -1,6 +1,8 @@
-"""Docker's compose files and TensorFlow Serving's configuration, without Docker: the configuration
-by the real protos, or by their fields where Python has none; the compose files by what they say;
-the health check by running it against a server."""
+"""Tests of Docker's compose files and TensorFlow Serving's configuration, without Docker.
+
+The configuration is parsed with the real protos, or with their fields where Python has no module.
+The compose files are checked by content, and the health check is run against a server.
+"""
 
 from __future__ import annotations
 
@@ -47,9 +49,11 @@ def service() -> dict[str, Any]:
 
 
 def messages() -> dict[str, Any]:
-    """BatchingParameters and MonitoringConfig, field by field from session_bundle_config.proto
-    and monitoring_config.proto of TensorFlow Serving 2.16; tensorflow-serving-api has no modules
-    of them. The text form knows no numbers, which need not be theirs."""
+    """Make BatchingParameters and MonitoringConfig, which tensorflow-serving-api has no modules of.
+
+    The fields are those of session_bundle_config.proto and monitoring_config.proto of TensorFlow
+    Serving 2.16. Their numbers may differ, as the text format does not use them.
+    """
     file = descriptor_pb2.FileDescriptorProto(
         name="configs.proto", package="tensorflow.serving", syntax="proto3",
         dependency=["google/protobuf/wrappers.proto"],
@@ -174,7 +178,7 @@ def test_it_is_told_what_the_engine_tells_the_binary(service: dict[str, Any]) ->
     flags = [word.partition("=")[0] for word in service["command"]]
     assert len(set(flags)) == len(flags)
     known = command("", pathlib.Path("/config"), port=8500, rest_port=8501, poll_seconds=5)[1:]
-    # Whoever changes the file means it.
+    # A changed file is read again.
     more = "--model_config_file_poll_wait_seconds=60"
     assert set(service["command"]) == {*known, more}
 
@@ -201,7 +205,7 @@ def test_it_can_do_little(service: dict[str, Any]) -> None:
     assert all(volume["read_only"] for volume in service["volumes"])
     assert {"cpus", "memory"} == service["deploy"]["resources"]["limits"].keys()
     assert service["pids_limit"] > 0
-    assert service["init"] is True  # process 1 would not hear SIGTERM
+    assert service["init"] is True  # process 1 would ignore SIGTERM
 
 
 def test_the_folders_are_where_the_configuration_says(service: dict[str, Any]) -> None:
@@ -213,7 +217,7 @@ def test_the_folders_are_where_the_configuration_says(service: dict[str, Any]) -
         _, _, value = word.partition("=")
         if value.startswith("/config/"):
             assert (SERVING / "config" / value.removeprefix("/config/")).is_file()
-    # Nobody said which models: better no start than an empty folder.
+    # Without a folder of models it must not start.
     assert models["source"].startswith("${GENREFLOW_MODELS:?")
     assert not any(volume["bind"]["create_host_path"] for volume in service["volumes"])
 
@@ -240,8 +244,10 @@ def test_compose_itself_takes_it(
     monkeypatch: pytest.MonkeyPatch,
     requires_program: Callable[[str, str], str],
 ) -> None:
-    """By the plugin of docker where it is there, else by Debian's docker-compose, which is older
-    than two of the keys; neither needs an engine to read files."""
+    """Load the files with docker's plugin if it is installed, else with Debian's docker-compose.
+
+    The latter is older than two of the keys. Neither needs an engine to read files.
+    """
     names = ["docker-compose.yml"] + ([f"docker-compose.{variant}.yml"] if variant else [])
     folder = tmp_path / "serving"
     shutil.copytree(SERVING / "config", folder / "config")
@@ -301,7 +307,7 @@ def _check(service: dict[str, Any], port: int) -> bool:
     shell, *words = service["healthcheck"]["test"]
     assert shell == "CMD"
     assert words[:2] == ["bash", "-c"]
-    # As compose reads it: two dollars are one. The port is another one here.
+    # Compose turns two dollar signs into one. The port differs here.
     script = words[2].replace("$$", "$").replace("/127.0.0.1/8501", f"/127.0.0.1/{port}")
     done = subprocess.run([*words[:2], script], capture_output=True, timeout=60, check=False)
     return done.returncode == 0

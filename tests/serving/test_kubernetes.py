@@ -1,7 +1,7 @@
-"""The manifests: Kubernetes' own schemas, what they say of each other, and what they must not do.
+"""Tests of the Kubernetes manifests: schemas, references to each other, and restrictions.
 
-No cluster was asked. The schemas are those of kubernetes-validate, in strict mode (no unknown
-field), for the oldest and the newest version that the manifests are meant for.
+No cluster is used. The schemas are those of kubernetes-validate, in strict mode (no unknown
+field), for the oldest and the newest version that the manifests support.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tests.support import ROOT
 
 SERVING = ROOT / "serving"
 FOLDER = SERVING / "kubernetes"
-# unhealthyPodEvictionPolicy is there since 1.27; the newest is the newest with a schema.
+# unhealthyPodEvictionPolicy exists since 1.27; the newest version is the newest with a schema.
 VERSIONS = ("1.29", "1.37")
 IMAGE = "tensorflow/serving:2.16.1"
 Rendered = Callable[[str], list[dict[str, Any]]]
 NAME = {"app.kubernetes.io/name": "genreflow-serving"}
 
-# KServe's own types are in no schema at hand: these are the fields of InferenceService
-# (serving.kserve.io/v1beta1) that the manifest uses, with their types, and no other ones.
+# There is no schema of KServe's types. These are the fields of InferenceService
+# (serving.kserve.io/v1beta1) that the manifest uses, with their types; others are refused.
 _RESOURCES = {
     "type": "object",
     "additionalProperties": {
@@ -129,7 +129,7 @@ def one(kind: str, among: list[dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def rendered(requires_program: Callable[[str, str], str]) -> Rendered:
-    """Folder to manifests: an overlay put together, as `kubectl apply -k` does it."""
+    """Return the manifests of each folder, built as `kubectl apply -k` builds them."""
     kustomize = requires_program("kustomize", "sigs.k8s.io/kustomize/kustomize")
 
     def build(folder: str) -> list[dict[str, Any]]:
@@ -221,7 +221,7 @@ def test_what_kserve_hands_to_a_pod_is_a_pods(version: str) -> None:
     assert account["metadata"]["name"] == predictor["serviceAccountName"]
 
 
-# What they say of each other
+# References to each other
 
 
 def test_whoever_selects_pods_selects_these() -> None:
@@ -278,7 +278,7 @@ def test_what_is_mounted_and_named_exists() -> None:
         "kind": "Deployment",
         "name": one("Deployment", objects)["metadata"]["name"],
     }
-    # The autoscaler has the number of pods; of two, one may always be taken away.
+    # The autoscaler sets the number of pods, at least two, so one may always be evicted.
     assert "replicas" not in one("Deployment", objects)["spec"]
     least = one("HorizontalPodAutoscaler", objects)["spec"]["minReplicas"]
     assert least > one("PodDisruptionBudget", objects)["spec"]["minAvailable"]
@@ -332,7 +332,7 @@ def test_the_image_is_the_same_everywhere() -> None:
     assert kserve()["spec"]["predictor"]["model"]["runtimeVersion"] == tag
 
 
-# What they must not do
+# Restrictions
 
 
 def test_pods_are_restricted() -> None:

@@ -1,4 +1,4 @@
-"""What serving/README.md tells people to type, typed."""
+"""Tests that run the commands in serving/README.md."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEXT = (SERVING / "README.md").read_text(encoding="utf-8")
 
 
 def commands(kind: str) -> list[str]:
-    """The commands in the blocks ```sh KIND, each on its own."""
+    """Return the commands in the blocks ```sh KIND."""
     blocks = re.findall(rf"^```sh {kind}\n(.*?)^```", TEXT, re.MULTILINE | re.DOTALL)
     joined = "\n\n".join(blocks)
     parts = re.split(r"\n(?=(?:curl|grpcurl|python|printf|echo)\b)|\n\n", joined)
@@ -42,7 +42,7 @@ def server(toy_models: pathlib.Path) -> Iterator[RunningServer]:
 def run(
     server: RunningServer, toy_models: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], str]:
-    """Runs a command as written, but for ports and folders: what it prints."""
+    """Return a function that runs a command with real ports and folders, and returns its output."""
     folder = tmp_path_factory.mktemp("typed")
     soundfile.write(folder / "song.wav", clips(1)[0], PARAMS.sample_rate_hz, subtype="PCM_16")
     programs = [pathlib.Path(sys.executable).parent, SERVING.parent / ".tools" / "bin"]

@@ -1,8 +1,8 @@
-"""A model server for tests of clients: it answers rightly, or fails as it is told to.
+"""Model server for tests of clients: it responds correctly, or fails by a script.
 
-It speaks TensorFlow Serving's protos on a real port, over gRPC and REST, and keeps what it was
-sent. Its model is a formula in NumPy, so that tests of the protocol need no TensorFlow; any
-GenreModel may take its place. Loaded by conftest.py.
+It speaks TensorFlow Serving's protos on a real port, over gRPC and REST, and records requests. Its
+model is a formula in NumPy, so that tests of the protocol need no TensorFlow; any GenreModel can
+take its place. Loaded by conftest.py.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 class FormulaModel(GenreModel):
-    """Probabilities by loudness and by how fast the sound turns."""
+    """Model whose probabilities depend on loudness and zero crossings."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,12 +50,16 @@ class FormulaModel(GenreModel):
 
 
 class Scripted:
-    """The server. What a test sets:
+    """Scripted server.
 
-    `script`: one entry for each Predict to come: None to answer, or a function of the call's
-    context that raises by context.abort (gRPC) or returns (status, body) (REST).
-    `describe`, `states`: what it says, to one question. `change`: of serving_default's outputs.
-    What a test reads: `requests`, as (signature, inputs, outputs wanted), `headers` of each.
+    Attributes:
+      script: one entry per Predict to come: None to respond, or a function of the call's context
+        that raises by context.abort (gRPC) or returns (status, body) (REST).
+      describe: outputs of the signature `describe`.
+      states: the states of the versions.
+      change: changes the outputs of serving_default.
+      requests: recorded requests as (signature, inputs, names of outputs).
+      headers: headers of each request.
     """
 
     def __init__(self, model: GenreModel | None = None) -> None:
@@ -80,7 +84,7 @@ class Scripted:
 
     @property
     def sizes(self) -> list[int]:
-        """Windows of each request of serving_default."""
+        """Return the number of windows of each request to serving_default."""
         return [len(inputs["waveform"]) for name, inputs, _ in self.requests if not name]
 
     def outputs(self, signature: str, inputs: Arrays) -> Arrays:
@@ -190,16 +194,16 @@ class _Rest(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *arguments: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 class _Server(http.server.ThreadingHTTPServer):
     def handle_error(self, *connection: object) -> None:
-        """A client that has gone is no error of a test."""
+        """Ignore clients that disconnect."""
 
 
 def _array(value: list[Any]) -> npt.NDArray[Any]:
-    """An input as JSON has it: numbers, or bytes as {"b64": text}."""
+    """Convert an input from JSON: numbers, or bytes as {"b64": text}."""
     if isinstance(value[0], dict):
         return np.array([base64.b64decode(one["b64"]) for one in value], object)
     return np.array(value, np.float32)
@@ -217,7 +221,7 @@ def serve_grpc(
     credentials: grpc.ServerCredentials | None = None,
     options: Mapping[str, int] | None = None,
 ) -> grpc.Server:
-    """Starts it on a free port, which `told.port` then names."""
+    """Start the server on a free port, and set `told.port`."""
     server = grpc.server(
         concurrent.futures.ThreadPoolExecutor(16),
         options=list({"grpc.max_receive_message_length": 64 << 20, **(options or {})}.items()),
@@ -234,7 +238,7 @@ def serve_grpc(
 
 
 def serve_rest(told: Scripted) -> http.server.ThreadingHTTPServer:
-    """Starts it on a free port, which `told.port` then names."""
+    """Start the server on a free port, and set `told.port`."""
     handler = type("Handler", (_Rest,), {"told": told})
     server = _Server(("127.0.0.1", 0), handler)
     told.port = server.server_address[1]
@@ -244,7 +248,7 @@ def serve_rest(told: Scripted) -> http.server.ThreadingHTTPServer:
 
 @pytest.fixture
 def scripted() -> Iterator[Scripted]:
-    """Over gRPC."""
+    """Serve over gRPC."""
     told = Scripted()
     server = serve_grpc(told)
     yield told
@@ -253,7 +257,7 @@ def scripted() -> Iterator[Scripted]:
 
 @pytest.fixture
 def scripted_rest() -> Iterator[Scripted]:
-    """Over REST."""
+    """Serve over REST."""
     told = Scripted()
     server = serve_rest(told)
     yield told

@@ -1,4 +1,4 @@
-"""A server in this process, on free ports of 127.0.0.1. Loaded by conftest.py.
+"""Server in this process, on free ports of 127.0.0.1. Loaded by conftest.py.
 
 running = start_server(folder, batching=True)
 running.port, running.rest_port, running.channel()
@@ -19,13 +19,13 @@ import pytest
 from serving.server.config.settings import ModelConfig
 
 MAX_BYTES = 128 << 20
-# A loaded machine may be ten times as slow; nothing passes because of this.
+# A busy machine may be ten times as slow; no test passes because of this.
 DEADLINE_S = 60.0
 
 
 @dataclasses.dataclass
 class RunningServer:
-    """A server that takes requests; `events` are the words of its `on_event`."""
+    """Running server; `events` are the lines that it reported."""
 
     port: int
     rest_port: int
@@ -37,7 +37,7 @@ class RunningServer:
         return f"http://127.0.0.1:{self.rest_port}"
 
     def channel(self) -> grpc.Channel:
-        """A new channel, with connections of its own; to be closed."""
+        """Return a new channel with its own connections; close it after use."""
         options = [
             ("grpc.max_receive_message_length", MAX_BYTES),
             ("grpc.max_send_message_length", MAX_BYTES),
@@ -50,12 +50,12 @@ class RunningServer:
 
 
 def start_server(model_dir: str | pathlib.Path, **options: Any) -> RunningServer:
-    """Starts a server and waits until every model is available.
+    """Start a server, and wait until every model is available.
 
     Args:
-      model_dir: a folder of versions; "" where `model_config_file` is given.
+      model_dir: a folder of versions; "" if `model_config_file` is given.
       **options: fields of serving.server.config.options.ServeOptions; ports are free ones.
-        `api_key` is that of GENREFLOW_API_KEY.
+        `api_key` stands for the value of GENREFLOW_API_KEY.
     """
     from serving.server.app import Server
     from serving.server.config.options import ServeOptions
@@ -77,8 +77,11 @@ def start_server(model_dir: str | pathlib.Path, **options: Any) -> RunningServer
 
 
 def _wait_for_newest(server: Any, models: Sequence[ModelConfig]) -> None:
-    """Files that were written a moment ago may still be being copied, so a server that finds
-    older ones begins with those; tests want to know which version answers."""
+    """Wait until the newest versions are served.
+
+    A server begins with older versions if the newest files are so new that they may still be
+    being copied, but tests need to know which version responds.
+    """
     end = time.monotonic() + DEADLINE_S
     for model in models:
         complete = sorted(
@@ -99,7 +102,7 @@ def _wait_for_newest(server: Any, models: Sequence[ModelConfig]) -> None:
 
 @pytest.fixture(scope="session")
 def server(toy_models: pathlib.Path) -> Iterator[RunningServer]:
-    """Serves both versions of `toy_models`, for tests that change nothing in it."""
+    """Serve both versions of `toy_models`, for tests that change nothing."""
     running = start_server(toy_models, policy="all", allow_reload=False)
     yield running
     running.stop()
@@ -107,7 +110,7 @@ def server(toy_models: pathlib.Path) -> Iterator[RunningServer]:
 
 @pytest.fixture
 def servers() -> Iterator[Callable[..., RunningServer]]:
-    """`start_server`, for tests that need their own; what it starts is stopped at the end."""
+    """Return `start_server`; the servers that it starts are stopped at the end."""
     started: list[RunningServer] = []
 
     def start(model_dir: str | pathlib.Path, **options: Any) -> RunningServer:

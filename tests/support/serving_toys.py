@@ -1,7 +1,7 @@
-"""Small exported models for tests of whatever serves them, and sounds to send.
+"""Small exported models for tests of serving, and audio to send.
 
-Loaded by conftest.py, as folders of tests are no packages. They are real exports, with the
-front end, all signatures, assets and warm-up requests; only the network is small.
+Loaded by conftest.py. The models are real exports, with the front end, all signatures, assets and
+warm-up requests; only the network is small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GENRES = ("Folk", "Rock", "Jazz")
 
 
 def write_toy_model(version: pathlib.Path, seed: int = 3) -> None:
-    """Exports a model into `version`; another seed gives other probabilities."""
+    """Export a model into the folder `version`; the seed changes its probabilities."""
     import tensorflow as tf
 
     from components.export.saved_model import write_saved_model
@@ -50,8 +50,10 @@ def write_toy_model(version: pathlib.Path, seed: int = 3) -> None:
 
 @pytest.fixture(scope="session")
 def toy_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Folder `genreflow` with the versions 1 and 2, which answer differently. Copy it before
-    changing it; its name is that of the model."""
+    """Return a folder `genreflow` with versions 1 and 2, whose outputs differ.
+
+    Copy it before changing it. Its name is the model's.
+    """
     folder = tmp_path_factory.mktemp("toys") / "genreflow"
     for version in (1, 2):
         write_toy_model(folder / str(version), seed=version)
@@ -59,7 +61,7 @@ def toy_models(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def clips(rows: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """float32 `[rows, CLIP]`: sounds that differ, within full scale."""
+    """Return different sounds within full scale, float32 `[rows, CLIP]`."""
     rng = np.random.default_rng(seed)
     times = np.arange(CLIP) / PARAMS.sample_rate_hz
     hertz = rng.uniform(100, 3000, (rows, 1))

@@ -58,7 +58,7 @@ def song(path: pathlib.Path, windows: int = 4, seed: int = 0) -> str:
     return str(path)
 
 
-# Which model
+# Choice of the model
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_without_a_server_nothing_is_imported_that_takes_seconds(
     assert done.stderr == ""  # no terminal, no bar
 
 
-# Which files
+# Files
 
 
 def test_a_folder_is_walked_in_order(tmp_path: pathlib.Path) -> None:
@@ -128,7 +128,7 @@ def test_links_do_not_lead_out_of_a_folder(tmp_path: pathlib.Path) -> None:
     (inside / "nowhere.wav").symlink_to("gone.wav")
     got = [os.path.basename(path) for path in audio_files([str(inside)])]
     assert got == ["a.wav", "linked.wav", "nowhere.wav"]
-    (tmp_path / "way").symlink_to(inside)  # one that was typed is meant
+    (tmp_path / "way").symlink_to(inside)  # a link that is given itself is followed
     assert len(audio_files([str(tmp_path / "way")])) == 3
 
 
@@ -139,7 +139,7 @@ def test_a_folder_without_audio_says_what_audio_is(tmp_path: pathlib.Path, serve
     assert f"{tmp_path}: no audio files in this folder (.au, .flac, .mp3" in result.stderr
 
 
-# What it prints
+# Output
 
 
 def test_the_genres_of_a_song(server: str, tmp_path: pathlib.Path) -> None:
@@ -245,7 +245,7 @@ def test_what_a_server_says_cannot_act_on_the_terminal(
     assert "\x1b" not in result.stderr
 
 
-# What goes wrong
+# Failures
 
 
 def test_a_bad_file_costs_itself_alone(server: str, tmp_path: pathlib.Path) -> None:
@@ -301,7 +301,7 @@ def test_a_server_that_leaves_ends_the_run_and_what_was_done_is_kept(
     (line,) = result.stderr.splitlines()
     assert "nothing responds there (Connection refused)" in line
     assert line.endswith("; 1 of 4 files were predicted before")
-    assert len(told.sizes) == 2  # and no file after it was tried
+    assert len(told.sizes) == 2  # later files are not tried
 
 
 def test_an_address_that_cannot_be_is_a_usage_error_and_one_that_is_silent_a_failure(
@@ -427,7 +427,7 @@ def test_a_terminal_sees_how_far_it_is_and_a_pipe_does_not(
     hold = threading.Event()
 
     def slow(context: Any) -> None:
-        hold.wait(1.0)  # so long that the bar is drawn with what was done
+        hold.wait(1.0)  # long enough that the bar is drawn
 
     scripted.script = [None, None, slow, slow]
     output, seen = at_a_terminal(["predict", long, "-s", server])

@@ -1,4 +1,4 @@
-"""GenreClient over real connections: what it sends, what it makes of the answers."""
+"""Tests of GenreClient over real connections: its requests, and what it makes of responses."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RATE = PARAMS.sample_rate_hz
 
 @pytest.fixture(params=["grpc", "rest"])
 def told(request: pytest.FixtureRequest) -> Scripted:
-    """A server over either protocol, and `told.address`."""
+    """Start a scripted server over each protocol."""
     rest = request.param == "rest"
     found: Scripted = request.getfixturevalue("scripted_rest" if rest else "scripted")
     found.address = f"{'http://' if rest else ''}127.0.0.1:{found.port}"  # type: ignore[attr-defined]
@@ -54,7 +54,7 @@ def write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int = R
     return str(path)
 
 
-# What it learns
+# Description
 
 
 def test_the_model_describes_itself(client: GenreClient, told: Scripted) -> None:
@@ -69,7 +69,7 @@ def test_the_model_describes_itself(client: GenreClient, told: Scripted) -> None
         assert {name: values.tolist() for name, values in inputs.items()} == {"query": [b""]}
 
 
-# What it sends and makes of the answers
+# Requests and responses
 
 
 @pytest.mark.parametrize("windows", [1, 2, 16, 17, 35])
@@ -226,7 +226,7 @@ def test_a_pinned_version_and_the_key_go_with_every_request(told: Scripted) -> N
     assert [headers["x-api-key"] for headers in told.headers] == ["s3cret", "s3cret"]
 
 
-# The same numbers as in process
+# Agreement with the model in process
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +279,7 @@ def test_stretches_join_neighbours_of_the_same_genre() -> None:
     assert [one.probability for one in got] == pytest.approx([0.7, 0.7, 0.4, 0.5])
 
 
-# What it costs
+# Cost
 
 
 def test_a_client_needs_no_tensorflow(scripted: Scripted) -> None:
@@ -298,7 +298,7 @@ def test_a_client_needs_no_tensorflow(scripted: Scripted) -> None:
 
 
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path: pathlib.Path) -> None:
-    """Two hours: 230 MB of samples."""
+    """Predict two hours of audio: 230 MB of samples."""
     path = tmp_path / "long.wav"
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
         for _ in range(4):

@@ -1,4 +1,4 @@
-"""What a client makes of servers that fail, lie, are elsewhere or speak something else."""
+"""Tests of the client with servers that fail, lie, are unreachable or speak another protocol."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waits between attempts are short; how many there are stays."""
+    """Shorten the waits between attempts, but not their number."""
     monkeypatch.setattr(client_module, "BACKOFF_S", 0.001)
     monkeypatch.setattr(diagnosis, "PROBE_SECONDS", 0.5)
 
 
 @pytest.fixture(params=["grpc", "rest"])
 def told(request: pytest.FixtureRequest) -> Scripted:
-    """A server over either protocol."""
+    """Start a scripted server over each protocol."""
     rest = request.param == "rest"
     found: Scripted = request.getfixturevalue("scripted_rest" if rest else "scripted")
     found.rest = rest  # type: ignore[attr-defined]
@@ -50,7 +50,7 @@ def where(told: Scripted) -> str:
 
 
 def failing(told: Scripted, code: grpc.StatusCode, status: int, words: str) -> Callable[..., Any]:
-    """A step of the script that answers with an error."""
+    """Return a step of the script that responds with an error."""
     if told.rest:  # type: ignore[attr-defined]
         return lambda handler: (status, {"error": words})
     return lambda context: context.abort(code, words)
@@ -64,7 +64,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A port at which every connection gets `answer`."""
+    """Open a port at which `answer` handles every connection."""
     listener = socket.create_server(("127.0.0.1", 0))
     held = []
 
@@ -88,7 +88,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
         thread.join(30)
 
 
-# Once more, or not
+# Retries
 
 
 @pytest.mark.parametrize("failures", [1, 2, client_module.MAX_ATTEMPTS - 1])
@@ -145,7 +145,7 @@ def test_everything_else_is_asked_once(
         if error is not errors.DeadlineError:
             assert "its own words" in str(caught.value)
         assert len(told.sizes) == 1
-        assert client.predict_windows(clips(1)).shape == (1, 3)  # the client lives on
+        assert client.predict_windows(clips(1)).shape == (1, 3)  # the client can be used again
 
 
 def test_a_server_that_is_restarted_meanwhile_is_found_again() -> None:
@@ -168,7 +168,7 @@ def test_a_server_that_is_restarted_meanwhile_is_found_again() -> None:
     back[0].stop(0)
 
 
-# Where it is
+# Address
 
 
 def test_where_nothing_listens_the_address_is_named() -> None:
@@ -261,7 +261,7 @@ def test_passwords_of_netrc_are_not_sent(
 ) -> None:
     (tmp_path / "netrc").write_text("default login somebody password s3cret\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    # By name it is no address of this machine as far as the client can tell.
+    # The client cannot tell that this name is this machine.
     monkeypatch.setattr("serving.client.address.Address.is_loopback", False)
     monkeypatch.setenv("no_proxy", "*")
     with GenreClient(f"http://127.0.0.1:{scripted_rest.port}"):
@@ -288,7 +288,7 @@ def test_a_key_that_no_header_can_carry_is_refused_and_not_shown(key: str) -> No
     assert not key.strip() or key not in str(caught.value)
 
 
-# Which model
+# Choice of the model
 
 
 def test_an_unknown_model_is_named(told: Scripted) -> None:
@@ -333,7 +333,7 @@ def test_a_slow_answer_is_not_waited_for(told: Scripted) -> None:
         started = time.monotonic()
         with pytest.raises(errors.DeadlineError, match=r"within 0\.5 s.*--timeout"):
             client.predict_windows(clips(1))
-        assert time.monotonic() - started < 50  # it was not held until the answer came
+        assert time.monotonic() - started < 50  # it did not wait for the response
         release.set()
 
 
@@ -378,7 +378,7 @@ def test_a_request_that_is_too_large_for_the_server_says_so() -> None:
 
 
 def test_large_answers_and_requests_pass(scripted: Scripted) -> None:
-    """gRPC alone would stop at 4 MiB either way."""
+    """Exceed the 4 MiB that gRPC allows by default in both directions."""
     scripted.describe["model_card"] = np.array([b'{"x": "' + b"y" * 900_000 + b'"}'], object)
     with GenreClient(f"127.0.0.1:{scripted.port}") as client:
         assert len(client.model_card["x"]) == 900_000
@@ -389,7 +389,7 @@ def test_large_answers_and_requests_pass(scripted: Scripted) -> None:
         assert answer.outputs["junk"].nbytes == 24 << 20
 
 
-# Answers that make no sense
+# Invalid responses
 
 
 LIES: list[tuple[str, Any]] = [
@@ -547,7 +547,7 @@ def test_the_authority_that_is_given_holds_whatever_bundle_the_environment_names
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Address, "is_loopback", False)  # as of a host that is not this machine
+    monkeypatch.setattr(Address, "is_loopback", False)  # as if the host were another machine
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(write_tls_files(tmp_path).ca))
     with GenreClient(f"https://127.0.0.1:{encrypted_rest.port}", tls=Tls(tls_files.ca)) as client:
@@ -606,7 +606,7 @@ def test_files_of_tls_are_looked_at_first(tmp_path: pathlib.Path) -> None:
                 GenreClient(address, tls=tls())
 
 
-# What was typed
+# Addresses as typed
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""GenreClient and the server that is shipped: the same numbers as in process, and its refusals."""
+"""Tests of GenreClient with Genreflow's server: the model's own probabilities, and errors."""
 
 from __future__ import annotations
 

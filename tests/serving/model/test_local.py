@@ -1,4 +1,4 @@
-"""Prediction in process: from a folder of versions to genres, and every refusal before it."""
+"""Tests of predictions in process, and of the models that are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GENRES = ("Folk", "Rock", "Jazz")
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """One exported version. Copy it before changing it."""
+    """Return an exported version. Copy it before changing it."""
     keras.utils.set_random_seed(3)
     mel_db = keras.Input((PARAMS.n_mels, PARAMS.frames))
     x = keras.layers.Rescaling(1 / 40, offset=1)(mel_db)
@@ -72,7 +72,7 @@ def write(path: pathlib.Path, samples: npt.NDArray[np.float32], rate_hz: int = 8
 def test_an_average_of_models_may_be_loaded_as_one_of_them(
     exported: pathlib.Path, model: LocalModel, tmp_path: pathlib.Path
 ) -> None:
-    """Its graph holds those of its members, and nothing that is not on the list."""
+    """Load an ensemble, whose graph contains those of its members."""
     from components.ensemble.export import export_average
 
     other = tmp_path / "other"
@@ -229,7 +229,7 @@ def test_real_mp3s_get_predictions(real_data: pathlib.Path, model: LocalModel) -
         assert np.isfinite(got.window_probabilities).all()
 
 
-# Which version
+# Choice of the version
 
 
 def test_the_highest_complete_version_is_taken_by_number(copy: pathlib.Path) -> None:
@@ -287,7 +287,7 @@ def test_folders_without_a_model_say_what_they_lack(
         model_files.resolve_version(copy)
 
 
-# What it says about itself
+# Assets and description
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_impossible_or_foreign_audio_parameters_are_refused(
         LocalModel(copy)
 
 
-# Whether it is safe
+# Safety
 
 
 class Hostile(tf.Module):  # type: ignore[misc]
@@ -514,7 +514,7 @@ def test_every_operation_of_the_list_exists() -> None:
 
 
 def test_importing_it_loads_no_tensorflow() -> None:
-    # In a process of its own: this one has TensorFlow already.
+    # In another process, as this one has TensorFlow already.
     program = "import sys, serving.model.local; sys.exit('tensorflow' in sys.modules)"
     root = ROOT
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's protos without TensorFlow, in processes of their own."""
+"""Tests of TensorFlow Serving's protos without TensorFlow, in separate processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The descriptors for foreign clients: whole, in order, and those that the modules have."""
+"""Tests of the descriptors for clients in other languages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from serving.protocol import protos, protoset
 
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """What another process reads from the file, with nothing of this one's modules."""
+    """Return the file's descriptors, without those of this process's modules."""
     path = tmp_path_factory.mktemp("protoset") / "genreflow.protoset"
     assert protoset.main([str(path)]) == 0
     fresh = descriptor_pool.DescriptorPool()

@@ -1,4 +1,4 @@
-"""TensorProtos against TensorFlow's own reading and writing of them."""
+"""Tests of TensorProtos against TensorFlow's own conversions."""
 
 from __future__ import annotations
 

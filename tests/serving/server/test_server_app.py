@@ -1,4 +1,4 @@
-"""A server as a whole: who is let in, its start and its end, in this process and its own."""
+"""Tests of a whole server: access, start and shutdown, in this process and in others."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.tls_files import TlsFiles
 
 KEY = "a-key-for-the-tests-0123456789"
 STATUS = "/v1/models/genreflow"
-# TensorFlow's import, on a machine that does much else.
+# TensorFlow's import on a busy machine.
 START_S = 240.0
 
 
@@ -52,7 +52,7 @@ def failure(call: Callable[..., Any], *args: Any, **kwargs: Any) -> grpc.StatusC
     return caught.value.code()
 
 
-# Who is let in
+# Access
 
 
 def test_without_the_key_nothing_but_health_is_answered(
@@ -170,7 +170,7 @@ def test_without_rest_only_grpc_listens(
 def test_a_second_server_on_a_taken_port_is_refused_with_its_name(
     servers: Callable[..., RunningServer], toy_models: pathlib.Path
 ) -> None:
-    """gRPC alone would share the port, and each server get half of the requests."""
+    """Refuse a port that gRPC by itself would share between two servers."""
     running = servers(toy_models)
     for option, taken in (("port", running.port), ("rest_port", running.rest_port)):
         words = f"--{option.replace('_', '-')} {taken}: cannot listen on 127.0.0.1:{taken}"

@@ -1,7 +1,7 @@
-"""TensorFlow Serving's binary as an engine: what it is told, and how it is started and stopped.
+"""Tests of TensorFlow Serving's binary as an engine: its arguments, start and shutdown.
 
-There is no real binary here: a stand-in on the PATH records what it was told and speaks
-GetModelStatus by the public stubs.
+There is no real binary here. A stand-in on the PATH records its arguments, and implements
+GetModelStatus with the public stubs.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from serving.tensorflow_serving.command import check_models, command, config_fil
 from serving.tensorflow_serving.engine import EngineError
 from tests.support import ROOT
 
-# A loaded machine may be ten times as slow; nothing passes because of this.
+# A busy machine may be ten times as slow; no test passes because of this.
 DEADLINE_S = 120.0
 
 STAND_IN = f"""#!{sys.executable}
@@ -104,7 +104,11 @@ sys.exit(engine.serve(ServeOptions(**json.loads(sys.argv[1]))))
 
 @dataclasses.dataclass
 class StandIn:
-    """The stand-in's folder, and what it was told."""
+    """Stand-in for the binary.
+
+    Attributes:
+      folder: where it is, with its mode and its records.
+    """
 
     folder: pathlib.Path
 
@@ -112,7 +116,7 @@ class StandIn:
         (self.folder / "mode").write_text(mode)
 
     def processes(self) -> list[int]:
-        """Those that run it, however far they have come."""
+        """Return the ids of the processes that run it."""
         found = []
         for entry in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
             with contextlib.suppress(OSError):  # it has just ended, or is another user's
@@ -121,7 +125,7 @@ class StandIn:
         return found
 
     def hear(self, line: str) -> None:
-        """Lets it go on where it waits for its start to be announced."""
+        """Let it continue once the line says that it has started."""
         if line.startswith("TensorFlow Serving ("):
             (self.folder / "go").touch()
 
@@ -148,7 +152,7 @@ def stand_in(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> StandIn
 
 @pytest.fixture
 def models(toy_models: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder of versions that a test may change."""
+    """Return a folder of versions that a test may change."""
     return pathlib.Path(shutil.copytree(toy_models, tmp_path / "genreflow"))
 
 
@@ -156,7 +160,7 @@ def models(toy_models: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 def started(
     stand_in: StandIn, toy_models: pathlib.Path, tmp_path: pathlib.Path
 ) -> Iterator[Callable[..., tuple[subprocess.Popen[str], dict[str, Any]]]]:
-    """Starts `serve` in a process of its own, up to its ready file: (process, what that says)."""
+    """Return a function that starts `serve` in a process, and returns that and its ready file."""
     processes = []
 
     def start(**options: Any) -> tuple[subprocess.Popen[str], dict[str, Any]]:
@@ -210,7 +214,7 @@ def serve(
     return tensorflow_serving.serve(ServeOptions(**given), say=say, start_seconds=start_seconds)
 
 
-# What it is told
+# Arguments and files
 
 
 def test_it_is_told_ports_and_files(tmp_path: pathlib.Path) -> None:
@@ -222,7 +226,7 @@ def test_it_is_told_ports_and_files(tmp_path: pathlib.Path) -> None:
         "rest_api_port": "8501",
         "model_config_file": f"{tmp_path}/models.config",
         "monitoring_config_file": f"{tmp_path}/monitoring.config",
-        "file_system_poll_wait_seconds": "1",  # whole seconds; 0 would be once and never again
+        "file_system_poll_wait_seconds": "1",  # whole seconds; 0 would poll only once
         "allow_version_labels_for_unavailable_models": "true",
         "max_num_load_retries": "30",
         "load_retry_interval_micros": "10000000",
@@ -280,7 +284,7 @@ def test_certificates_go_in_as_text(client_ca: bytes | None) -> None:
     assert ("custom_ca" in lines) == (client_ca is not None)
 
 
-# What it will load, and whether it may
+# Models
 
 
 def test_versions_are_chosen_as_it_chooses_them(tmp_path: pathlib.Path) -> None:
@@ -317,7 +321,7 @@ def test_a_version_that_may_not_be_loaded_is_refused_before_it_starts(
 def test_a_half_copied_version_is_named_instead_of_waited_for(
     stand_in: StandIn, models: pathlib.Path
 ) -> None:
-    """It would try the highest number, whatever is in there."""
+    """Refuse an incomplete highest version, which TensorFlow Serving would retry."""
     (models / "3" / "variables").mkdir(parents=True)
     with pytest.raises(ModelFolderError, match=r"3: incomplete model: saved_model\.pb is missing"):
         serve(models)
@@ -332,7 +336,7 @@ def test_a_version_that_lies_elsewhere_is_refused(
         check_models([ModelConfig("m", models)])
 
 
-# Start, work, end
+# Start and shutdown
 
 
 def test_it_serves_and_says_so_and_stops_when_told(
@@ -356,7 +360,7 @@ def test_it_serves_and_says_so_and_stops_when_told(
     assert f'base_path: "{toy_models}"' in told["files"]["model_config_file"]
     assert "max_batch_size" in told["files"]["batching_parameters_file"]
     assert int((stand_in.folder / "asked-genreflow").read_text()) == 3  # LOADING is not enough
-    # What it was told is read by then; a key must not lie around.
+    # The files are removed by then, as one may hold a key.
     wait_for(lambda: not pathlib.Path(told["flags"]["model_config_file"]).parent.exists())
     assert told["folder_mode"] == 0o700
     with socket.create_connection(("127.0.0.1", ready["rest_port"]), timeout=DEADLINE_S):
@@ -441,7 +445,7 @@ def test_a_start_that_hangs_is_given_up(stand_in: StandIn, toy_models: pathlib.P
 def test_a_start_without_the_rest_that_was_asked_for_is_given_up(
     stand_in: StandIn, toy_models: pathlib.Path
 ) -> None:
-    """TensorFlow Serving says in its log that it could not start REST, and goes on."""
+    """Give up if REST does not start, which TensorFlow Serving itself only logs."""
     stand_in.behave("no-rest")
     with pytest.raises(EngineError, match=r"did not serve (REST|genreflow) within 4 seconds"):
         serve(toy_models, start_seconds=4)
@@ -469,7 +473,7 @@ def test_several_models_come_from_a_file_and_all_have_to_be_served(
     }  # fmt: skip
 
 
-# What cannot be had from it
+# Unsupported options
 
 
 def test_without_the_binary_it_says_where_to_get_it(

@@ -1,4 +1,4 @@
-"""TensorFlow Serving's ModelServerConfig, from files and from requests."""
+"""Tests of lists of models, from files and from requests."""
 
 from __future__ import annotations
 

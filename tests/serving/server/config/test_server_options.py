@@ -1,4 +1,4 @@
-"""What a server can be told, and what is wrong with it; nothing is started here."""
+"""Tests of the options of a server, the API key and TLS files; nothing is started here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Requests joined to one run: each gets its own rows, and none suffers for another."""
+"""Tests of batching: each request gets its own rows, and none fails because of another."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from serving.server.config.settings import Batching
 from serving.server.errors import ServingError, invalid
 from serving.server.models.batching import Arrays, Batcher, Outputs
 
-SOON_S = 30.0  # far longer than anything here takes; only a hang reaches it
+SOON_S = 30.0  # far longer than any test takes; only a hang reaches it
 
 
 class Doubling:
-    """Twice the input, row by row; notes each run, and can be held up."""
+    """Model that doubles its input, records each run, and can be blocked."""
 
     def __init__(self) -> None:
         self.runs: list[int] = []
@@ -56,7 +56,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 class Busy:
-    """A batcher of one place, which is taken until `go`; requests queue meanwhile."""
+    """A batcher with one run, which is busy until `go`; requests queue meanwhile."""
 
     def __init__(self, settings: Batching, run: Doubling | None = None) -> None:
         self.run = run or Doubling()
@@ -92,7 +92,7 @@ def test_a_lone_request_runs_at_once_in_its_own_thread() -> None:
         threads.append(threading.current_thread())
         return {"x": inputs["x"]}
 
-    # Would it wait for company, then for an hour.
+    # If it waited for other requests, it would wait for an hour.
     batcher = Batcher(run, Batching(batch_timeout_s=3600.0))
     for _ in range(3):
         assert batcher.predict("s", row(3))["x"].tolist() == [[3, 3]]
@@ -142,7 +142,7 @@ def test_no_run_is_larger_than_the_batch_size_but_a_request_that_is_runs_alone()
     futures = [server.queue(row(2, rows)) for rows in (3, 2, 9, 1, 1)]
     server.go()
     assert [len(future.result(SOON_S)["twice"]) for future in futures] == [3, 2, 9, 1, 1]
-    # The first takes a later one that still fits; nothing is joined to the large one.
+    # A later request that fits joins the first; none joins the large one.
     assert server.run.runs == [1, 4, 3, 9]
 
 
@@ -168,7 +168,7 @@ def test_a_request_that_fails_leaves_its_neighbours_alone() -> None:
             assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
         else:
             assert future.result(SOON_S)["twice"].tolist() == [[2 * value] * 2]
-    # Halves, then the half that fails again: most neighbours stay together.
+    # The halves run, then the halves of the half that fails.
     assert server.run.runs == [1, 6, 3, 1, 2, 1, 1, 3]
 
 
@@ -212,7 +212,7 @@ def test_a_deadline_ends_the_waiting_and_leaves_the_queue() -> None:
     assert server.batcher.waiting == 0
     server.go()
     server.first.result(SOON_S)
-    assert server.run.runs == [1]  # nobody ran what nobody waits for
+    assert server.run.runs == [1]  # the late request did not run
 
 
 def test_a_deadline_that_is_over_runs_nothing() -> None:
@@ -250,7 +250,7 @@ def test_after_a_shared_run_the_next_one_waits_for_the_same_callers() -> None:
     server.go()
     for future in futures:
         future.result(SOON_S)
-    # The three come back one after the other: nobody runs before all are there.
+    # The three return one after the other: the batch runs once all are there.
     again = [server.pool.submit(server.batcher.predict, "s", row(value)) for value in (5, 6, 7)]
     assert [future.result(SOON_S)["twice"][0, 0] for future in again] == [10, 12, 14]
     assert server.run.runs == [1, 3, 3]

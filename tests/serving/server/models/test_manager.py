@@ -1,4 +1,4 @@
-"""Versions that come, go, fail and change while requests are answered."""
+"""Tests of versions that appear, vanish, fail and change while requests are answered."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from serving.server.models.servable import Servable
 from tests.support.serving_toys import clips
 
 C = grpc.StatusCode
-SOON_S = 120.0  # far longer than anything here takes; only a hang reaches it
+SOON_S = 120.0  # far longer than any test takes; only a hang reaches it
 SOUND = clips(1)
 ALL, TWO = VersionPolicy("all"), VersionPolicy("latest", 2)
 
 
 @pytest.fixture(scope="module")
 def answers(toy_models: pathlib.Path) -> dict[int, npt.NDArray[np.float32]]:
-    """What each toy says of SOUND, by TensorFlow alone."""
+    """Return the outputs of each toy model for SOUND, computed by TensorFlow."""
     found = {}
     for number in (1, 2):
         model = tf.saved_model.load(str(toy_models / str(number)))
@@ -56,12 +56,12 @@ def root(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture
 def publish(toy_models: pathlib.Path, root: pathlib.Path) -> Callable[..., pathlib.Path]:
-    """`publish(version, toy)`: a whole version at once, as a rename makes it."""
+    """Return `publish(version, toy)`, which makes a version appear at once by a rename."""
 
     def publish(version: int, toy: int = 1, into: pathlib.Path = root) -> pathlib.Path:
         into.mkdir(exist_ok=True)
         scratch = shutil.copytree(toy_models / str(toy), into / f"tmp-{version}")
-        # The warm-up requests of the toys are a second's work, and tested elsewhere.
+        # The toys' warm-up requests take a second, and are tested elsewhere.
         (scratch / "assets.extra" / "tf_serving_warmup_requests").unlink()
         return pathlib.Path(scratch).rename(into / str(version))
 
@@ -69,7 +69,7 @@ def publish(toy_models: pathlib.Path, root: pathlib.Path) -> Callable[..., pathl
 
 
 class Running:
-    """A manager at work, and what it said."""
+    """Running manager, with its events."""
 
     def __init__(self, configs: Sequence[ModelConfig], batching: Batching | None) -> None:
         self.said: list[str] = []
@@ -151,7 +151,7 @@ def test_states_have_the_numbers_of_the_protocol() -> None:
     assert len(VersionState) == len(proto.keys()) - 1  # UNKNOWN
 
 
-# Which version answers
+# Choice of the version
 
 
 def test_the_highest_version_answers_and_others_do_if_asked_for(
@@ -263,7 +263,7 @@ def test_one_bad_model_stops_the_start_and_is_named(
     running = run(configs, wait=False)
     with pytest.raises(ModelFolderError, match=r"^model bad: .*genres\.json"):
         running.manager.wait_until_available(SOON_S)
-    wait_for(lambda: running.serves(1))  # the good one is served all the same
+    wait_for(lambda: running.serves(1))  # the good one is served nevertheless
 
 
 def test_names_are_checked_before_anything_is_read(root: pathlib.Path) -> None:
@@ -328,7 +328,7 @@ def test_a_version_in_use_is_let_go_only_afterwards_and_then_freed(run: Any, pub
         model = weakref.ref(servable._model)
         publish(2)
         wait_for(lambda: running.states() == {1: VersionState.UNLOADING, 2: VersionState.AVAILABLE})
-        for _ in range(3):  # looks at the folder that could free it wrongly
+        for _ in range(3):  # polls that could free it wrongly
             time.sleep(0.03)
         assert servable.predict("", {"waveform": SOUND})["probabilities"].shape == (1, 3)
         assert model() is not None
@@ -376,7 +376,7 @@ def test_no_request_fails_while_versions_come_and_go(
     assert seen == {1, 2, 3, 4}
 
 
-# Half copies
+# Incomplete copies
 
 
 def test_a_half_copied_version_is_loaded_once_it_is_complete(
@@ -406,7 +406,7 @@ def test_a_half_copied_version_is_loaded_once_it_is_complete(
 def test_weights_that_arrive_slowly_cost_an_attempt_and_nothing_else(
     run: Any, publish: Any, root: pathlib.Path, answers: Any
 ) -> None:
-    """All files are there and none changes for a while, but the last one is cut off."""
+    """Copy so slowly that nothing changes for a while although the last file is incomplete."""
     publish(1, toy=1)
     running = run()
     version = publish(9, toy=2, into=root.parent / "elsewhere")
@@ -446,7 +446,7 @@ def test_a_version_that_is_replaced_while_it_loads_is_loaded_again(
     assert len(attempts) == 2
 
 
-# What goes wrong
+# Failures
 
 
 def test_a_version_that_fails_leaves_the_old_one_and_is_tried_again_when_it_changes(
@@ -460,7 +460,7 @@ def test_a_version_that_fails_leaves_the_old_one_and_is_tried_again_when_it_chan
     bad.rename(root / "2")
     wait_for(lambda: running.states() == {1: VersionState.AVAILABLE, 2: VersionState.END})
     for _ in range(5):
-        time.sleep(0.03)  # it is looked at meanwhile, and not tried again
+        time.sleep(0.03)  # it is polled meanwhile, and not loaded again
     np.testing.assert_allclose(running.ask(), answers[1], atol=1e-5)
     failures = [line for line in running.said if "failed" in line]
     assert len(failures) == 1
@@ -484,7 +484,7 @@ def test_a_failing_version_takes_no_other_down_where_two_are_served(
     time.sleep(0.1)
     assert running.serves(1, 2)
     publish(4)
-    # Of the two latest, 3 and 4, one stands; 2 stands in for the other.
+    # Of the two latest, 3 and 4, one is served; 2 is kept in place of the other.
     wait_for(lambda: running.serves(2, 4))
 
 
@@ -532,7 +532,7 @@ def test_links_out_of_the_model_are_refused_and_the_rest_is_served(
     assert running.serves(1)
 
 
-# What vanishes
+# Versions that vanish
 
 
 @pytest.mark.parametrize("what", ["version", "everything"])
@@ -542,7 +542,7 @@ def test_what_is_loaded_is_served_on_when_its_folder_vanishes(
     publish(1, toy=1)
     running = run()
     shutil.rmtree(root / "1" if what == "version" else root)
-    time.sleep(0.2)  # several looks
+    time.sleep(0.2)  # several polls
     np.testing.assert_allclose(running.ask(), answers[1], atol=1e-5)
     root.mkdir(exist_ok=True)
     publish(2, toy=2)
@@ -584,7 +584,7 @@ def test_reload_of_the_same_list_changes_nothing(
     publish(1)
     running = run()
     said = list(running.said)
-    shutil.rmtree(root)  # not even where the folder is gone meanwhile
+    shutil.rmtree(root)  # not even if the folder is gone meanwhile
     running.manager.reload([ModelConfig("genreflow", root)])
     assert running.serves(1)
     assert running.said == said
@@ -702,11 +702,11 @@ def test_an_empty_list_unloads_everything(run: Any, publish: Any) -> None:
     wait_for(lambda: running.states() == {1: VersionState.END})
 
 
-# The end
+# Shutdown
 
 
 def test_stop_frees_every_version_and_ends_the_thread(run: Any, publish: Any) -> None:
-    others = set(threading.enumerate())  # of a server for other tests
+    others = set(threading.enumerate())  # threads of another test's server
     publish(1)
     running = run(batching=Batching())
     with running.manager.lease("genreflow") as servable:

@@ -1,4 +1,4 @@
-"""One loaded version: what it answers, and what it says of a request that does not fit."""
+"""Tests of a loaded version: its outputs, and its errors for bad requests."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def copy(path: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def by_hand(path: pathlib.Path) -> Any:
-    """The SavedModel by TensorFlow alone: waveform to probabilities."""
+    """Return the SavedModel, loaded by TensorFlow, as a function from waveform to probabilities."""
     model = tf.saved_model.load(str(path))
     return lambda waveform: model.signatures["serving_default"](waveform=tf.constant(waveform))[
         "probabilities"
@@ -341,7 +341,7 @@ def test_a_deadline_that_is_over_is_told(servable: Servable, batched: Servable) 
 def test_requests_at_the_same_time_get_what_they_get_alone(
     batched: Servable, servable: Servable, sizes: list[tuple[int, int, bool]]
 ) -> None:
-    """Of one and of several clips a row, some of which the model refuses."""
+    """Send rows of one and of several clips, some of which the model refuses."""
 
     def sounds(number: int) -> npt.NDArray[np.float32]:
         rows, clips_each, is_bad = sizes[number]
@@ -477,7 +477,7 @@ def test_a_model_without_warmup_requests_serves(copy: pathlib.Path) -> None:
 def test_a_version_whose_warmup_fails_is_not_served(
     copy: pathlib.Path, record: bytes, message: str
 ) -> None:
-    """As in TensorFlow Serving: it would fail the same request from a client."""
+    """Refuse a version as TensorFlow Serving does: the same request from a client would fail."""
     write_warmup(copy, [record])
     with pytest.raises(ModelFolderError, match=message):
         Servable("genreflow", 1, copy)

@@ -1,4 +1,4 @@
-"""Which folders are versions, which are complete and safe, and which of them are served."""
+"""Tests of version folders: which count, are complete, are safe and are served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from serving.server.models.versions import (
 
 
 def write_version(path: pathlib.Path, shards: int = 1) -> pathlib.Path:
-    """The files of a SavedModel, without their contents."""
+    """Write the files of a SavedModel, without real contents."""
     (path / "variables").mkdir(parents=True)
     (path / "assets").mkdir()
     names = [f"variables/variables.data-{n:05d}-of-{shards:05d}" for n in range(shards)]
@@ -40,7 +40,7 @@ def look(root: pathlib.Path, number: int = 3) -> VersionFolder:
     return inspect(number, root / str(number), root)
 
 
-# Which are there
+# Existing versions
 
 
 def test_folders_named_by_numbers_are_versions(root: pathlib.Path) -> None:
@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_there_is_told_apart_from_an_empty_one(
         list_versions(tmp_path / "file")
 
 
-# Which are wanted
+# Policies
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_policies_that_serve_nothing_are_refused() -> None:
             VersionPolicy(**policy)
 
 
-# Which are complete
+# Completeness
 
 
 def test_a_complete_version_lacks_nothing(root: pathlib.Path) -> None:
@@ -163,10 +163,10 @@ def test_a_version_is_settled_once_two_looks_are_the_same(root: pathlib.Path) ->
 
 
 def test_a_change_that_keeps_size_and_time_of_modification_is_seen(root: pathlib.Path) -> None:
-    """As a copy that preserves times leaves it."""
+    """Replace a file as a copy does that preserves times."""
     path = root / "3" / "saved_model.pb"
     before, first = path.stat(), look(root)
-    time.sleep(0.02)  # file systems count in steps of milliseconds
+    time.sleep(0.02)  # file systems store times in steps of milliseconds
     path.write_text("X" * before.st_size)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert look(root).fingerprint != first.fingerprint
@@ -176,7 +176,7 @@ def test_a_version_that_nobody_has_touched_for_long_is_settled_at_first_sight(
     root: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = look(root)
-    os.utime(root / "3" / "saved_model.pb", (0, 0))  # a copied time says nothing
+    os.utime(root / "3" / "saved_model.pb", (0, 0))  # the time of modification is ignored
     assert not look(root).is_settled(None, 5.0)
     now = time.time()
     monkeypatch.setattr(versions.time, "time", lambda: now + 60)
@@ -185,7 +185,7 @@ def test_a_version_that_nobody_has_touched_for_long_is_settled_at_first_sight(
     assert not found.is_settled(None, 5.0)
 
 
-# Which are safe
+# Safety
 
 
 def test_links_that_lead_out_of_the_model_are_refused(
@@ -213,7 +213,7 @@ def test_links_within_the_model_and_to_the_whole_of_it_are_followed(
 
 
 def test_what_is_no_plain_file_is_refused_and_not_opened(root: pathlib.Path) -> None:
-    os.mkfifo(root / "3" / "assets" / "pipe")  # to open it would wait for a writer
+    os.mkfifo(root / "3" / "assets" / "pipe")  # opening it would wait for a writer
     assert look(root).refused == "assets/pipe is not a regular file"
     (root / "3" / "assets" / "pipe").unlink()
     (root / "3" / "assets" / "self").symlink_to("..")

@@ -1,4 +1,4 @@
-"""The gRPC side, asked by the public stubs over real sockets."""
+"""Tests of the gRPC services with the public stubs, over real sockets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def models(channel: grpc.Channel) -> Any:
 
 
 def predict_request(rows: int = 1, **spec: Any) -> Any:
-    """A waveform for serving_default; `spec` are fields of the ModelSpec."""
+    """Make a request with a waveform for serving_default; `spec` sets fields of the ModelSpec."""
     request = predict_pb2.PredictRequest()
     request.model_spec.name = spec.pop("name", "genreflow")
     if "version" in spec:
@@ -238,7 +238,7 @@ def test_a_small_message_cannot_ask_for_much_memory(prediction: Any) -> None:
     code, words = failure(prediction.Predict, request)
     assert code is grpc.StatusCode.INVALID_ARGUMENT
     assert "at most" in words
-    # Nor may many inputs that no signature has; none of them is unfolded.
+    # Many inputs that no signature has are not parsed either.
     bomb.tensor_shape.dim[1].size = 500
     for number in range(2000):
         request.inputs[f"x{number}"].CopyFrom(bomb)
@@ -265,7 +265,7 @@ def test_a_deadline_that_is_over_is_not_worked_on(prediction: Any) -> None:
     assert prediction.Predict(predict_request()).model_spec.version.value == 2
 
 
-# Methods that are for other kinds of models
+# Methods for other kinds of models
 
 
 def test_classify_and_regress_answer_as_for_a_model_without_such_signatures(
@@ -542,7 +542,7 @@ def test_open_reflection_calls_are_few_and_hold_up_nobody(
         for call in calls:
             list(call)
         end = time.monotonic() + DEADLINE_S
-        while True:  # the places are free again, a moment after the calls have ended
+        while True:  # a moment after the calls have ended, new ones are accepted
             try:
                 next(stub.ServerReflectionInfo(iter([ask]), timeout=DEADLINE_S))
                 break
@@ -551,11 +551,11 @@ def test_open_reflection_calls_are_few_and_hold_up_nobody(
                 time.sleep(0.01)
 
 
-# Many at once
+# Concurrency
 
 
 class Gate:
-    """Holds every run of a servable until it is opened."""
+    """Gate that blocks every run of a servable until it is opened."""
 
     def __init__(self, running: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
         from serving.server.models.servable import Servable
@@ -591,7 +591,7 @@ def test_requests_beyond_the_limit_are_unavailable_at_once_and_the_others_answer
             code, words = failure(stub.Predict, predict_request())
             assert code is grpc.StatusCode.UNAVAILABLE
             assert "3 requests are in progress" in words
-        # What is not a prediction is still answered.
+        # Other requests are still answered.
         health = health_pb2_grpc.HealthStub(channel)
         assert health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE_S).status == 1
         gate.open.set()

@@ -1,4 +1,4 @@
-"""Predict requests and answers as JSON: the forms of TensorFlow Serving's REST API."""
+"""Tests of Predict requests and responses as JSON."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_outputs_without_equal_rows_cannot_be_rows() -> None:
 )
 @hypothesis.example(np.array([np.finfo(np.float32).max], np.float32))
 def test_float32_arrays_survive_the_way_there_and_back(array: np.ndarray[Any, Any]) -> None:
-    """What is answered, sent as a request, is the same numbers, in the fewest digits."""
+    """Send a response back as a request: the numbers are the same."""
     text = to_json({"x": array}, "column").replace(b'"outputs"', b'"inputs"')
     (got,) = json_requests.to_inputs(json_requests.parse(text), {"x": types_pb2.DT_FLOAT})[
         1

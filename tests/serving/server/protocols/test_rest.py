@@ -1,4 +1,4 @@
-"""The REST side over real sockets, by a client that is not ours."""
+"""Tests of the REST API over real sockets, with the client requests."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_a_body_that_lies_about_its_length_is_no_crash(
         answer = slow.getresponse()
         assert answer.status == 408
         assert "did not arrive" in json.loads(answer.read())["error"]
-    # And one that goes away in the middle of it.
+    # A client that disconnects in the middle of its body.
     with socket.create_connection(("127.0.0.1", small.rest_port)) as gone:
         gone.sendall(f"POST {MODEL}:predict HTTP/1.1\r\nhost: x\r\n".encode())
         gone.sendall(b"content-length: 100\r\n\r\n{")
@@ -264,21 +264,21 @@ def test_a_head_that_does_not_arrive_ends_the_connection(
 ) -> None:
     monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.2)
     whole = f"GET {MODEL} HTTP/1.1\r\nhost: x\r\n\r\n".encode()
-    # As the first request, or after one that was answered.
+    # As the first request, or after another one.
     for before in (b"", whole) if sent else (b"",):
         with socket.create_connection(("127.0.0.1", small.rest_port), timeout=DEADLINE_S) as half:
             half.sendall(before)
             if before:
                 assert half.recv(1 << 16).startswith(b"HTTP/1.1 200")
             half.sendall(sent.encode())
-            while half.recv(1 << 16):  # the rest of an answer; then its end
+            while half.recv(1 << 16):  # the rest of a response, then the end
                 pass
 
 
 def test_a_slow_request_that_arrives_in_time_is_answered(
     small: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The time is for the head alone: an answer, and a pause between requests, may take more."""
+    """Exceed the time limit of the head with a response, and with a pause between requests."""
     monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT_S", 0.5)
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", small.rest_port)) as kept:
         for _ in range(3):
@@ -353,7 +353,7 @@ def test_a_failure_of_the_server_shows_no_details(
 
 
 def series(running: RunningServer) -> dict[str, float]:
-    """Prometheus' text, read as its format says: a name with labels, then a value."""
+    """Parse Prometheus' text: a name with labels, then a value, per line."""
     page = requests.get(running.url + METRICS, timeout=DEADLINE_S)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/plain")
