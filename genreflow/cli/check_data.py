@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import GenreflowError, UsageError
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from genreflow.cli.options import ConfigOption, DataDirOption, SetOption
 from genreflow.cli.quiet import quiet_stderr
 from pipeline.display.text import escaped
@@ -26,43 +26,19 @@ if TYPE_CHECKING:
 SHOWN_REJECTS = 5
 
 
+@command
 def check_data(
-    config: ConfigOption,
+    config_name: ConfigOption,
     data_dir: DataDirOption = "",
     overrides: SetOption = None,
     full: Annotated[
         bool, typer.Option("--full", help="Decode every file; by default only headers are read.")
     ] = False,
-    rejects: Annotated[
+    rejects_csv: Annotated[
         str, typer.Option("--rejects", help="Also write the tracks left out to this CSV file.")
     ] = "",
-) -> None:
-    """Count what a run would read, and estimate its cost."""
-    finish(
-        print_check,
-        config,
-        data_dir=data_dir,
-        overrides=overrides or [],
-        full=full,
-        rejects_csv=rejects,
-    )
-
-
-def print_check(
-    name: str, *, data_dir: str, overrides: Sequence[str], full: bool, rejects_csv: str
 ) -> int:
-    """Print counts by genre and split, the rejects, and the expected disk space and minutes.
-
-    Args:
-      name: a configuration's path, or the name of a shipped one.
-      data_dir: replaces `dataset.data_dir`; "" keeps it.
-      overrides: KEY=VALUE strings.
-      full: decode every file.
-      rejects_csv: also write the rejects there; "" writes none.
-
-    Raises:
-      GenreflowError: the data cannot be used at all, or a run would stop.
-    """
+    """Count what a run would read, and estimate its cost."""
     from rich.console import Console
 
     from components.common.errors import SplitError
@@ -72,7 +48,7 @@ def print_check(
     from pipeline.display.progress import RunDisplay
     from pipeline.prepare import preflight, survey
 
-    config = with_data_dir(load_config(name, overrides), data_dir)
+    config = with_data_dir(load_config(config_name, overrides or []), data_dir)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         raise UsageError(
             "a run makes the synthetic corpus itself, so there is no data to check yet; "

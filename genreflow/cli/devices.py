@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from components.common.resources import usable_cores
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from pipeline.display.text import escaped
 from pipeline.process import cuda
 
@@ -28,13 +28,9 @@ INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "b
 Facts = dict[str, Any]
 
 
-def devices() -> None:
+@command
+def devices() -> int:
     """Print what training would use here, and what is missing."""
-    finish(print_devices)
-
-
-def print_devices() -> int:
-    """Print the processor, GPUs, CUDA libraries, and how training would use them; return 0."""
     from rich.console import Console
 
     out = Console(highlight=False, soft_wrap=True)

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+import functools
 import signal
-from typing import Any
+from collections.abc import Callable
+from typing import ParamSpec
 
 import typer
+
+P = ParamSpec("P")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 
-def finish(command: Any, *args: Any, **kwargs: Any) -> None:
-    """Run a command and exit with its status; print an error's message without a traceback."""
+def command(work: Callable[P, int]) -> Callable[P, None]:
+    """Decorate a function that returns its exit status, so that typer can run it as a command.
+
+    Errors that a user can fix are printed without a traceback.
+    """
+
+    @functools.wraps(work)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(_status(functools.partial(work, *args, **kwargs)))
+
+    return run
+
+
+def _status(work: Callable[[], int]) -> int:
     from components.common.errors import GenreflowError, UsageError
 
     try:
         # SIGTERM shuts down in order too, with the worker and the scratch files.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        status = command(*args, **kwargs)
+        return work()
     except UsageError as error:
         _complain(str(error))
-        raise typer.Exit(EXIT_USAGE) from None
+        return EXIT_USAGE
     except GenreflowError as error:
         _complain(str(error))
-        raise typer.Exit(EXIT_FAILED) from None
+        return EXIT_FAILED
     except OSError as error:  # a path of the command line, or an output
         where = f"{error.filename}: " if error.filename else ""
         _complain(f"{where}{error.strerror or error}")
-        raise typer.Exit(EXIT_FAILED) from None
+        return EXIT_FAILED
     except KeyboardInterrupt:
         typer.echo(
             "\ninterrupted; partial output is ignored: rerun the command to resume", err=True
         )
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    raise typer.Exit(status or 0)
+        return EXIT_INTERRUPTED
 
 
 def _complain(message: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from components.artifacts.names import REPORT_HTML
 from components.common.errors import DataError, UsageError
 from components.common.escape import printable
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from genreflow.cli.options import DEFAULT_WORK_DIR, WorkDirOption
 from pipeline.work_dir import WorkDir
 
@@ -21,6 +21,7 @@ ALWAYS_DISPLAY = ("darwin", "win32")
 DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
+@command
 def report(
     work_dir: WorkDirOption = DEFAULT_WORK_DIR,
     open_it: Annotated[
@@ -30,29 +31,15 @@ def report(
             help="Open it in a browser [default: at a terminal with a display].",
         ),
     ] = None,
-) -> None:
+) -> int:
     """Print the path of the last run's report, and open it."""
-    finish(show_report, work_dir, wanted=open_it)
-
-
-def show_report(work_dir: str, *, wanted: bool | None) -> int:
-    """Print the path of the report, open it if wanted, and return 0.
-
-    Args:
-      work_dir: the work folder of a run.
-      wanted: whether to open it; None opens it at a terminal with a display.
-
-    Raises:
-      UsageError: there is no report.
-      DataError: `wanted` is true, and no browser could be started.
-    """
     import webbrowser
 
     page = find(WorkDir.at(work_dir))
     typer.echo(printable(str(page)))
-    if wanted or (wanted is None and sys.stdout.isatty() and has_display()):
+    if open_it or (open_it is None and sys.stdout.isatty() and has_display()):
         opened = webbrowser.open(page.as_uri())
-        if wanted and not opened:
+        if open_it and not opened:
             raise DataError(
                 "no browser could be started here; copy the file to a machine with one (it needs "
                 "no other files)"

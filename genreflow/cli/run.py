@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.storage.uri import is_remote, join
-from genreflow.cli.exit import EXIT_NOT_BLESSED, finish
+from genreflow.cli.exit import EXIT_NOT_BLESSED, command
 from genreflow.cli.options import (
     DEFAULT_WORK_DIR,
     ConfigOption,
@@ -39,55 +39,31 @@ RequireBlessingOption = Annotated[
 ]
 
 
+@command
 def run(
     config: ConfigOption,
     data_dir: DataDirOption = "",
     work_dir: WorkDirOption = DEFAULT_WORK_DIR,
     overrides: SetOption = None,
     require_blessing: RequireBlessingOption = False,
-) -> None:
+) -> int:
     """Run the whole pipeline, from audio to a pushed model."""
-    finish(
-        run_pipeline,
-        config,
-        data_dir=data_dir,
-        work_dir=work_dir,
-        overrides=overrides or [],
-        require_blessing=require_blessing,
-    )
+    return _run(config, data_dir, work_dir, overrides or [], require_blessing)
 
 
+@command
 def demo(
     work_dir: WorkDirOption = "./genreflow-demo",
     overrides: SetOption = None,
-) -> None:
+) -> int:
     """Run everything on a synthetic corpus: no data, a few minutes."""
-    finish(
-        run_pipeline,
-        "demo",
-        data_dir="",
-        work_dir=work_dir,
-        overrides=overrides or [],
-        require_blessing=False,
-    )
+    return _run("demo", "", work_dir, overrides or [], require_blessing=False)
 
 
-def run_pipeline(
-    name: str,
-    *,
-    data_dir: str,
-    work_dir: str,
-    overrides: Sequence[str],
-    require_blessing: bool,
+def _run(
+    name: str, data_dir: str, work_dir: str, overrides: Sequence[str], require_blessing: bool
 ) -> int:
     """Run the pipeline, print its results, and return the exit status.
-
-    Args:
-      name: a configuration's path, or the name of a shipped one.
-      data_dir: replaces `dataset.data_dir`; "" keeps it.
-      work_dir: the work folder.
-      overrides: KEY=VALUE strings.
-      require_blessing: return EXIT_NOT_BLESSED if the candidate is refused.
 
     Raises:
       GenreflowError: the run cannot start, or failed.

@@ -15,7 +15,7 @@ import typer
 from components.common.errors import UsageError
 from components.common.escape import printable
 from components.storage.uri import checked_place, is_remote
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from serving.server.config.options import OptionError, ServeOptions, flag, info
 
 
@@ -72,7 +72,7 @@ def _command() -> Callable[..., None]:
 
     def serve(**values: object) -> None:
         """Serve a model: Genreflow's own server, which speaks TensorFlow Serving's protocol."""
-        finish(run, values)
+        command(run)(values)
 
     types = typing.get_type_hints(ServeOptions)
     parameters = []

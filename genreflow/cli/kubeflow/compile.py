@@ -8,12 +8,11 @@ import enum
 import json
 import os
 import shlex
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from genreflow.cli.kubeflow.common import print_fields
 from genreflow.cli.options import ConfigOption, SetOption
 
@@ -31,8 +30,9 @@ class Backend(enum.Enum):
     VERTEX = "vertex"
 
 
+@command
 def compile_pipeline(
-    config: ConfigOption,
+    config_name: ConfigOption,
     output: Annotated[
         str,
         typer.Option(
@@ -60,44 +60,16 @@ def compile_pipeline(
         ),
     ] = "",
     overrides: SetOption = None,
-) -> None:
+) -> int:
     """Write the pipeline as a file for Kubeflow or for Vertex AI.
 
     The configuration needs a table [kubeflow] that says where the steps run: see
     kubeflow/README.md. Each of its keys can also be given by --set, such as
     --set kubeflow.pipeline_root=s3://bucket/genreflow.
     """
-    finish(
-        _compile,
-        config,
-        image=image,
-        target=target,
-        output=output,
-        data_dir=data_dir,
-        overrides=overrides or [],
-    )
-
-
-def _compile(
-    name: str, *, image: str, target: Backend, output: str, data_dir: str, overrides: Sequence[str]
-) -> int:
-    """Write the pipeline of a configuration as a file; return 0.
-
-    Args:
-      name: path of the configuration, or name of a shipped one.
-      image: image of every step; "" for the configuration's.
-      target: the service that will run the pipeline.
-      output: path of the file; "" for the target's usual name in the current folder.
-      data_dir: replaces `dataset.data_dir` unless "".
-      overrides: keys and values of --set.
-
-    Raises:
-      UsageError: a setting is invalid.
-      GenreflowError: the data cannot be used (it is read here for Vertex AI only).
-    """
     from pipeline.config.load import load_config
 
-    config = load_config(name, overrides)
+    config = load_config(config_name, overrides or [])
     if data_dir:
         dataset = dataclasses.replace(config.dataset, data_dir=data_dir)
         config = dataclasses.replace(config, dataset=dataset)

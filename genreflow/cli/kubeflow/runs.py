@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from genreflow.cli.kubeflow.common import ConnectionOptions, connected, print_json
 from genreflow.cli.kubeflow.options import CaCertOption, HostOption, JsonOption, NamespaceOption
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kubeflow.client.run_state import Run
 
 
+@command
 def runs(
     experiment: Annotated[
         str, typer.Option("--experiment", metavar="NAME", help="Only runs of this experiment.")
@@ -30,25 +31,9 @@ def runs(
     host: HostOption = "",
     namespace: NamespaceOption = "",
     ca_cert: CaCertOption = "",
-) -> None:
+) -> int:
     """List the latest runs."""
-    finish(
-        _runs,
-        ConnectionOptions(host, namespace, ca_cert),
-        limit=limit,
-        experiment=experiment,
-        json_output=json_output,
-    )
-
-
-def _runs(options: ConnectionOptions, *, limit: int, experiment: str, json_output: bool) -> int:
-    """Print the latest runs; return 0.
-
-    Raises:
-      UsageError: an option is invalid.
-      GenreflowError: Kubeflow refuses the request, or cannot be reached.
-    """
-    access = options.access()
+    access = ConnectionOptions(host, namespace, ca_cert).access()
     with connected(access) as client:
         found = client.runs(limit, experiment)
     if json_output:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 from genreflow.cli.kubeflow.common import (
     ConnectionOptions,
     connected,
@@ -27,6 +26,7 @@ from genreflow.cli.kubeflow.options import (
 )
 
 
+@command
 def schedule(
     file: FileArgument,
     cron: Annotated[
@@ -48,46 +48,17 @@ def schedule(
     host: HostOption = "",
     namespace: NamespaceOption = "",
     ca_cert: CaCertOption = "",
-) -> None:
+) -> int:
     """Start runs on a schedule, one at a time.
 
     The token is read as for submit.
     """
-    finish(
-        _schedule,
-        ConnectionOptions(host, namespace, ca_cert),
-        file,
-        cron=cron,
-        params=params or [],
-        experiment=experiment,
-        name=name,
-        service_account=service_account,
-        json_output=json_output,
-    )
-
-
-def _schedule(
-    options: ConnectionOptions,
-    file: str,
-    *,
-    cron: str,
-    params: Sequence[str],
-    experiment: str,
-    name: str,
-    service_account: str,
-    json_output: bool,
-) -> int:
-    """Create a recurring run and print its id and page; return 0.
-
-    Raises:
-      UsageError: the file, a parameter or an option is invalid; nothing was sent.
-      GenreflowError: Kubeflow refuses the schedule, or cannot be reached.
-    """
     from kubeflow.client.cron import six_fields
 
+    options = ConnectionOptions(host, namespace, ca_cert)
     access = options.access()
     fields = six_fields(cron)
-    request = read_request(file, params, name, experiment, service_account)
+    request = read_request(file, params or [], name, experiment, service_account)
     with connected(access) as client:
         schedule_id = client.schedule(request, fields)
     page = access.schedule_page(schedule_id)

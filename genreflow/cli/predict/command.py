@@ -6,9 +6,10 @@ from typing import Annotated, Optional
 
 import typer
 
-from genreflow.cli.exit import finish
+from genreflow.cli.exit import command
 
 
+@command
 def predict(
     files: Annotated[
         list[str],
@@ -96,13 +97,12 @@ def predict(
             help="File with the server's API key [default: GENREFLOW_API_KEY].",
         ),
     ] = "",
-) -> None:
+) -> int:
     """Print the genres of audio files with their probabilities."""
     from genreflow.cli.predict import run
     from genreflow.cli.predict.model import ConnectionOptions
 
-    finish(
-        run.predict,
+    return run.predict(
         files,
         model_dir=model_dir,
         connection=ConnectionOptions(

@@ -84,7 +84,7 @@ def test_a_probe_that_crashes_is_told_after_what_is_known(
     first = json.dumps({"libraries": ALL_FOUND})
     crash = f"print({first!r}, flush=True); import os; os.abort()"
     monkeypatch.setattr(cli_devices, "PROBE", _program(crash))
-    assert cli_devices.print_devices() == 0
+    assert cli_devices.devices.__wrapped__() == 0
     said = capsys.readouterr().out
     assert "/cuda/libcudnn.so.8" in said
     assert "TensorFlow could not be started: killed by SIGABRT" in said
@@ -104,7 +104,7 @@ def test_a_probe_that_cannot_run_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(cli_devices, "PROBE", program)
-    assert cli_devices.print_devices() == 0
+    assert cli_devices.devices.__wrapped__() == 0
     said = capsys.readouterr().out
     assert "cores usable" in said
     assert expected in said
@@ -138,7 +138,7 @@ def test_the_plan_says_why(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _answering(monkeypatch, {"libraries": ALL_FOUND, "tensorflow": found})
-    assert cli_devices.print_devices() == 0
+    assert cli_devices.devices.__wrapped__() == 0
     said = capsys.readouterr().out
     for text in expected:
         assert text in said
@@ -157,7 +157,7 @@ def test_a_gpu_that_tensorflow_cannot_use_is_told_with_what_is_missing(
     libraries = {**ALL_FOUND, "libcudnn.so.8": {"error": "libcudnn.so.8: cannot open"}}
     nothing = _gpus(precision="float32", compiles=False)
     _answering(monkeypatch, {"libraries": libraries, "tensorflow": nothing})
-    assert cli_devices.print_devices() == 0
+    assert cli_devices.devices.__wrapped__() == 0
     said = capsys.readouterr().out
     assert "NVIDIA A100, 81920 MiB, compute capability 8.0, driver 550.1" in said
     assert "TensorFlow sees none of the 1 GPUs, without libcudnn.so.8" in said

@@ -77,7 +77,7 @@ def test_without_being_asked_it_opens_at_a_terminal_with_a_display(
     monkeypatch.setattr(sys, "platform", "linux")
     wanted = False if arguments else None
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
-    assert cli_report.show_report(str(work), wanted=wanted) == 0
+    assert cli_report.report.__wrapped__(str(work), wanted) == 0
     assert bool(opened) == opens
     assert _report("--work-dir", work, *arguments).exit_code == 0
 
@@ -92,7 +92,7 @@ def test_a_browser_that_does_not_start_is_an_error_only_where_it_was_asked_for(
     assert str(work / "report" / "index.html") in result.output
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("DISPLAY", ":0")
-    assert cli_report.show_report(str(work), wanted=None) == 0
+    assert cli_report.report.__wrapped__(str(work)) == 0
 
 
 def test_a_folder_without_a_finished_run_is_told_what_to_do(
