@@ -52,8 +52,8 @@ from components.gate.outcome import Decision
 from components.gate.scores import read_scores
 from components.models.settings import ModelSettings
 from components.predictions import resampling
+from components.predictions.correctness import correctness_by_track
 from components.predictions.interval import Interval
-from components.predictions.rightness import right_by_track
 from components.predictions.table import CLIP_KEYS, make_table
 from pipeline.config import load as config_load
 from pipeline.config.schema import Config
@@ -218,7 +218,7 @@ def run_gate(
     """Choose a split's candidate and decide on it, as a run does."""
     validation = rows[rows["split"] == "validation"]
     accuracy = {
-        str(name): float(right_by_track(found, genres)["right"].mean())
+        str(name): float(correctness_by_track(found, genres)["correctness"].mean())
         for name, found in validation.groupby("model")
     }
     parameters: dict[str, int | None] = {name: found.parameters for name, found in networks.items()}
@@ -291,7 +291,7 @@ def main() -> None:
         print(f"split {number + 1} of {FOLDS} done", file=sys.stderr)
     tested = pd.concat(tables, ignore_index=True)
     rights = {
-        str(name): right_by_track(found, recordings.genres)["right"].to_numpy()
+        str(name): correctness_by_track(found, recordings.genres)["correctness"].to_numpy()
         for name, found in tested.groupby("model", sort=False)
     }
     groups = resampling.groups_of([""] * len(recordings.uris), recordings.uris)

@@ -1,7 +1,7 @@
-"""Averages of what several models predict, and weights for them that validation chooses.
+"""Averages of several models' probabilities, and weights that are fitted on validation.
 
-Pure: arrays in, arrays out. A track's probabilities are the mean over its clips, so
-averaging models before or after that mean is the same.
+Pure functions on arrays. A track's probabilities are the mean over its clips, so models can be
+averaged before or after that mean with the same result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 Probabilities = npt.NDArray[np.floating[Any]]
 
-# A model that gives the true genre no chance at all must not make the likelihood zero.
+# Lower bound, so that a model that gives the true genre a probability of 0 does not make the
+# likelihood zero.
 _MIN_PROBABILITY = 1e-9
 _TOLERANCE = 1e-10
 _MAX_ROUNDS = 100_000
@@ -23,14 +24,14 @@ _MAX_ROUNDS = 100_000
 def average(
     members: Sequence[Probabilities], weights: Sequence[float] | None = None
 ) -> npt.NDArray[np.float32]:
-    """The mean of several models' probabilities, plain or weighted.
+    """Return the plain or weighted mean of several models' probabilities.
 
     Args:
       members: `[clips, genres]` each, of the same clips in the same order.
-      weights: not negative, adding up to 1; None for the plain mean.
+      weights: one per member, not negative, adding up to 1; None for the plain mean.
 
     Raises:
-      ValueError: no members, shapes that differ, or weights that are none.
+      ValueError: there are no members, their shapes differ, or the weights are invalid.
     """
     stacked = _stacked(members)
     if weights is None:
@@ -39,39 +40,41 @@ def average(
     # Stated positively, so that NaN fails.
     are_shares = (shares >= 0).all() and abs(shares.sum() - 1) <= 1e-6
     if shares.shape != (len(stacked),) or not are_shares:
-        raise ValueError(f"weights {list(weights)}: need {len(stacked)} shares adding up to 1")
+        raise ValueError(
+            f"weights {list(weights)}: expected {len(stacked)} shares that add up to 1"
+        )
     return np.asarray(np.tensordot(shares, stacked, axes=1), np.float32)
 
 
 def likeliest_weights(
     members: Mapping[str, Probabilities], labels: npt.NDArray[np.integer[Any]]
 ) -> dict[str, float]:
-    """The weights whose average gives the true labels the greatest likelihood.
+    """Return the weights whose average maximises the likelihood of the true labels.
 
-    The log-likelihood of a mixture is concave in its shares, so there is one best value and
-    expectation maximisation (Dempster, Laird & Rubin 1977) climbs to it from equal shares,
-    without a step size and without chance. Models that add nothing end near zero.
+    The log-likelihood of a mixture is concave in its weights, so it has one maximum.
+    Expectation maximisation (Dempster, Laird & Rubin 1977) reaches it from equal weights,
+    without a step size and without randomness. Models that add nothing end near zero.
 
     Args:
-      members: for each model `[tracks, genres]` of the validation split.
-      labels: int `[tracks]`.
+      members: for each model its probabilities on validation, `[tracks, genres]`.
+      labels: true genres, int `[tracks]`.
 
     Returns:
-      A share for each model, adding up to 1.
+      A weight for each model; they add up to 1.
 
     Raises:
-      ValueError: no members, no tracks, or shapes that differ.
+      ValueError: there are no members or no tracks, or shapes differ.
     """
     names = sorted(members)
     stacked = _stacked([members[name] for name in names])
     if not len(labels) or stacked.shape[1] != len(labels):
         raise ValueError(f"{stacked.shape[1]} rows of probabilities for {len(labels)} labels")
-    # [models, tracks]: what each model gave the truth.
+    # Probability of the true genre, [models, tracks].
     of_truth = np.maximum(stacked[:, np.arange(len(labels)), labels], _MIN_PROBABILITY)
     shares = np.full(len(names), 1 / len(names))
     for _ in range(_MAX_ROUNDS):
         gains = (of_truth / (shares @ of_truth)).mean(axis=1)
-        # At the best value no model's gain exceeds 1, and it bounds what is left to win.
+        # At the maximum no gain exceeds 1. Its excess bounds the remaining improvement.
         if gains.max() - 1 < _TOLERANCE:
             break
         shares = shares * gains
@@ -82,5 +85,5 @@ def likeliest_weights(
 def _stacked(members: Sequence[Probabilities]) -> npt.NDArray[np.float64]:
     shapes = {np.shape(member) for member in members}
     if len(shapes) != 1 or len(next(iter(shapes))) != 2:
-        raise ValueError(f"an average needs members of one shape [rows, genres], got {shapes}")
+        raise ValueError(f"members must have the same shape [rows, genres], got {shapes}")
     return np.stack([np.asarray(member, np.float64) for member in members])

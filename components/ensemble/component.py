@@ -1,4 +1,4 @@
-"""Ensembler: predictions of every model, their averages, and the candidate."""
+"""Ensembler, which predicts with every model, averages them and chooses the candidate."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from components.models.architectures import NETWORKS
 
 
 class EnsemblerSpec(types.ComponentSpec):  # type: ignore[misc]
-    """One optional pair of inputs for each network of the registry: a union of channels
-    would lose their names and order."""
+    """Specification of the Ensembler.
+
+    It has an optional pair of inputs for each network of the registry, because a union of
+    channels would lose their names and order.
+    """
 
     PARAMETERS = {
         "genres": ExecutionParameter(type=str),
@@ -50,9 +53,13 @@ class EnsemblerSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class Ensembler(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `model` (the candidate: the best on validation of the networks and their
-    average), `average` (of the networks; empty where there is one alone) and `predictions`
-    (of all models on validation and test, and `selection.json`)."""
+    """Component with the outputs `model`, `average` and `predictions`.
+
+    `model` is the candidate: the best on validation of the networks and their average.
+    `average` is the average of the networks; it is empty if there is only one network.
+    `predictions` holds the predictions of all models on validation and test, and
+    `selection.json`.
+    """
 
     SPEC_CLASS = EnsemblerSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -70,17 +77,17 @@ class Ensembler(base_component.BaseComponent):  # type: ignore[misc]
         audio_hash: str,
         synthetic: bool,
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
           examples: SpectrogramGen's.
-          models: for each network name its Trainer's `model`.
-          runs: for each network name its Trainer's `model_run` (with history.json).
-          baselines, baseline_predictions: BaselineTrainer's outputs; None without them.
+          models: each Trainer's `model` by network name.
+          runs: each Trainer's `model_run` (with history.json) by network name.
+          baselines, baseline_predictions: BaselineTrainer's outputs; None without baselines.
           settings: the [ensemble] table.
           genres: in label order.
-          audio_hash: of the parameters that all of these were made with.
-          synthetic: whether the audio was made by a program; the average's card says so.
+          audio_hash: hash of the audio parameters that all inputs were made with.
+          synthetic: whether a program made the audio; recorded in the average's card.
         """
         given = {"baselines": baselines, "baseline_predictions": baseline_predictions}
         super().__init__(

@@ -1,4 +1,4 @@
-"""Ensembler's work: predict validation and test with every network, average, choose."""
+"""Executor of the Ensembler: predict with every network, average, choose the candidate."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from components.predictions.selection import ModelKind, Selection, write_selecti
 
 
 class Executor(ComponentExecutor):
-    """Writes the predictions of all models with `selection.json`, the average of the
-    networks as a SavedModel, and a copy of the candidate."""
+    """Executor that writes the predictions, the average of the networks, and the candidate.
+
+    The predictions of all models come with `selection.json`. The average is a SavedModel, and
+    the candidate is a copy of the chosen SavedModel.
+    """
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         genres = parameters.json("genres")
@@ -75,12 +78,14 @@ class Executor(ComponentExecutor):
 def _baselines(
     inputs: Artifacts, genres: Sequence[str], audio_hash: str
 ) -> tuple[dict[str, Any], pd.DataFrame | None]:
-    """What baselines.json says of each baseline, and their predictions; nothing without them."""
+    """Return each baseline's record in baselines.json, and the baselines' predictions."""
     if inputs.optional("baselines") is None:
         return {}, None
     found = artifact_files.read_json(inputs.uri("baselines"), BASELINES_JSON)
     if found["genres"] != list(genres) or found["audio_hash"] != audio_hash:
-        raise DataError("the baselines were trained for other genres or audio parameters")
+        raise DataError(
+            "the baselines were trained for other genres or audio parameters; rerun the pipeline"
+        )
     return found["models"], table.read_table(inputs.uri("baseline_predictions"))
 
 
@@ -90,7 +95,9 @@ def _predictions(
     tables = []
     for name, saved_model in saved_models.items():
         if read_identity(saved_model).genres != tuple(genres):
-            raise DataError(f"model {name} was trained for other genres than {list(genres)}")
+            raise DataError(
+                f"model {name} was trained for other genres than {list(genres)}; rerun the pipeline"
+            )
         for split in table.PREDICTED_SPLITS:
             clips, probabilities = predict_split(
                 saved_model,

@@ -1,4 +1,4 @@
-"""The ensembles by name, and which models each is made of. Light."""
+"""Names and members of the ensembles, and the choice of the best model. Light to import."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ NETWORKS, BASELINES = "ensemble_networks", "ensemble_baselines"
 ALL, WEIGHTED = "ensemble_all", "ensemble_weighted"
 ENSEMBLES = (NETWORKS, BASELINES, ALL, WEIGHTED)
 
-# A yardstick and no opinion: its constant answer would only flatten an average.
-NO_OPINION = frozenset({"dummy"})
+# `dummy` is a reference, no real model: its constant output would only flatten an average.
+EXCLUDED = frozenset({"dummy"})
 
 
 def members_of(networks: Sequence[str], baselines: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Which models each ensemble is made of, in sorted order; one of a single model is none.
+    """Return the members of each ensemble, sorted, without ensembles of fewer than two.
 
     `dummy` is in no ensemble. `ensemble_all` and `ensemble_weighted` have the same members.
+
+    Args:
+      networks: names of the trained networks.
+      baselines: names of the trained baselines.
     """
-    opinions = sorted(set(baselines) - NO_OPINION)
-    every = tuple(sorted(networks)) + tuple(opinions)
+    averaged = sorted(set(baselines) - EXCLUDED)
+    every = tuple(sorted(networks)) + tuple(averaged)
     found = {
         NETWORKS: tuple(sorted(networks)),
-        BASELINES: tuple(opinions),
+        BASELINES: tuple(averaged),
         ALL: every,
         WEIGHTED: every,
     }
@@ -30,13 +34,14 @@ def members_of(networks: Sequence[str], baselines: Sequence[str]) -> dict[str, t
 
 
 def choose(track_accuracy: Mapping[str, float], parameters: Mapping[str, int | None]) -> str:
-    """The model with the best validation track accuracy.
+    """Return the model with the best validation track accuracy.
 
-    Ties go to fewer parameters (unknown is most), then to the name that sorts first.
+    Among equal ones, the model with the fewest parameters wins (an unknown number counts as
+    the most), then the first by name.
 
     Args:
-      track_accuracy: for each model its share of validation tracks that are right.
-      parameters: for each model its number of parameters.
+      track_accuracy: each model's track accuracy on validation.
+      parameters: each model's number of parameters; None if unknown.
 
     Raises:
       ValueError: there is no model.

@@ -1,4 +1,4 @@
-"""The ensembles' rows of the predictions table, from those of their members."""
+"""Rows of the ensembles in the predictions table, computed from their members' rows."""
 
 from __future__ import annotations
 
@@ -18,18 +18,27 @@ ORDER = ["split", "track_id", "clip_index"]
 
 @dataclasses.dataclass(frozen=True)
 class Ensembles:
-    """`rows` of all ensembles; `members` of each; `weights` of ensemble_weighted's ({}
-    where there is none)."""
+    """Rows and composition of all ensembles.
+
+    Attributes:
+      rows: rows of the predictions table.
+      members: names of the models of each ensemble.
+      weights: weights of the members of ensemble_weighted; {} without it.
+    """
 
     rows: pd.DataFrame
     members: Mapping[str, tuple[str, ...]]
     weights: Mapping[str, float]
 
 
-def same_clips(rows: pd.DataFrame) -> None:
-    """Raises DataError unless every model has predicted the same clips of each split.
+def check_same_clips(rows: pd.DataFrame) -> None:
+    """Check that all models have predicted the same clips of each split.
 
-    An average over clips that are not the same would be of nothing.
+    Args:
+      rows: the predictions table of all single models.
+
+    Raises:
+      DataError: two models have predicted different clips.
     """
     first, expected = "", pd.DataFrame()
     for name, found in rows.groupby("model", sort=True):
@@ -39,28 +48,28 @@ def same_clips(rows: pd.DataFrame) -> None:
             first, expected = str(name), clips
         elif not clips.equals(expected):
             raise DataError(
-                f"models {first} and {name} predicted other clips ({len(expected)} and "
-                f"{len(clips)}): the predictions are of different runs"
+                f"models {first} and {name} predicted different clips ({len(expected)} and "
+                f"{len(clips)}): their predictions are from different runs; rerun the pipeline"
             )
 
 
 def make_ensembles(
     rows: pd.DataFrame, genres: Sequence[str], networks: Sequence[str], baselines: Sequence[str]
 ) -> Ensembles:
-    """Averages of the networks, of the baselines, of all, and of all with weights.
+    """Average the networks, the baselines, all models, and all models with weights.
 
     Args:
       rows: the predictions table of all single models, both splits.
       genres: in label order.
-      networks, baselines: the names of the single models.
+      networks, baselines: names of the single models.
 
     Raises:
-      DataError: the models did not predict the same clips, or one of them has no rows.
+      DataError: models predicted different clips, or one of them has no rows.
     """
     missing = sorted({*networks, *baselines} - set(rows["model"]))
     if missing:
-        raise DataError(f"no predictions of {', '.join(missing)}: the predictions are incomplete")
-    same_clips(rows)
+        raise DataError(f"the predictions have no rows of {', '.join(missing)}; rerun the pipeline")
+    check_same_clips(rows)
     ensembles = members_of(networks, baselines)
     columns = probability_columns(genres)
     by_model = {

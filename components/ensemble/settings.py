@@ -1,4 +1,4 @@
-"""The [ensemble] table."""
+"""Settings of the Ensembler, the [ensemble] table."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class EnsembleSettings:
-    """Averages are always computed and shown; this says what they may become.
+    """Settings of the averages, which are always computed and shown.
 
-    `candidate`: the average of the networks competes with each single network to be the
-    candidate. Serving it costs as much as serving all of them together; with false it is
-    only measured.
+    Attributes:
+      candidate: whether the average of the networks competes with the single networks to be
+        the candidate. Serving it costs as much as serving all networks together. With false
+        it is only evaluated.
     """
 
     candidate: bool = True

@@ -1,4 +1,4 @@
-"""The candidate against the model that serves, on test tracks which that one never saw."""
+"""Comparison of the candidate with the serving model, on tracks that the latter has not seen."""
 
 from __future__ import annotations
 
@@ -36,41 +36,43 @@ def compare_with_serving(
     resamples: int,
     advance: Callable[[int], None],
 ) -> Comparison | str:
-    """Compares, or says why the model that serves cannot be compared with.
+    """Compare the candidate with the serving model.
 
-    Whatever is wrong with that model is no error: it is the reason why a rule fails, and
-    the run goes on.
+    A defect of the serving model is not an error. It is the reason why a rule fails.
 
     Args:
-      scores: of the candidate on the test split.
-      name: the candidate's there.
-      candidate: what it is.
-      saved_model: folder of the model that serves.
+      scores: the candidate's on the test split.
+      name: the candidate's name in `scores`.
+      candidate: its identity.
+      saved_model: folder of the serving model.
       version: its version, for the text.
-      examples_uri: root of the Examples artifact whose test split `scores` is of.
-      resamples: how often groups are drawn.
+      examples_uri: root of the Examples artifact whose test split `scores` is for.
+      resamples: number of bootstrap resamples.
       advance: called with the number of clips predicted since the last call.
+
+    Returns:
+      The comparison, or the reason why the two models cannot be compared.
     """
     other = f"{NAME} (version {printable(version)})" if version else NAME
     try:
         serving = read_identity(saved_model)
         seen = read_seen_tracks(saved_model)
     except DataError as error:
-        return f"{other} does not say what it is ({printable(str(error))})"
+        return f"{other} cannot be identified ({printable(str(error))})"
     if serving.digest == candidate.digest:
-        ours = scores.right[name]
+        ours = scores.correctness[name]
         return compare(other, ours, ours, scores.groups, resamples=resamples)
     if serving.genres != candidate.genres:
         listed = ", ".join(map(printable, serving.genres))
-        return f"{other} knows other genres ({listed})"
+        return f"{other} has other genres ({listed})"
     if serving.audio_hash != candidate.audio_hash:
-        return f"{other} hears with other audio parameters ({printable(serving.audio_hash)})"
+        return f"{other} has other audio parameters ({printable(serving.audio_hash)})"
     problem = signature_problem(saved_model, SERVING_EXAMPLES, len(candidate.genres))
     if problem:
         return f"{other} {problem}"
     unseen = np.array([track_digest(track) not in seen for track in scores.track_ids])
     if not unseen.any():
-        return f"{other} was trained or chosen on every one of the {len(unseen)} test tracks"
+        return f"{other} was trained or chosen on all {len(unseen)} test tracks"
     try:
         clips, probabilities = predict_split(saved_model, examples_uri, table.TEST, advance)
         rows = table.make_table(NAME, table.TEST, clips, probabilities, candidate.genres)
@@ -79,11 +81,11 @@ def compare_with_serving(
         return f"{other} cannot predict these examples ({printable(reason)})"
     theirs = read_scores(rows, clips, candidate.genres, [NAME])
     if not unseen.all():
-        other += f", which saw the other {int((~unseen).sum())}"
+        other += f", which has seen the other {int((~unseen).sum())}"
     return compare(
         other,
-        scores.right[name][unseen],
-        theirs.right[NAME][unseen],
+        scores.correctness[name][unseen],
+        theirs.correctness[NAME][unseen],
         scores.groups[unseen],
         resamples=resamples,
     )

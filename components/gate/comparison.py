@@ -1,4 +1,4 @@
-"""The candidate and another model on the same tracks. No TFX."""
+"""Comparison of the candidate with another model on the same tracks. Imports no TFX."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ from components.predictions.interval import Interval
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """Shares of the same tracks that two models get right, and how sure their difference is.
+    """Track accuracies of two models on the same tracks, and their difference.
 
-    `other` says in words which model the candidate is compared with; `tracks` are
-    resampled in `groups`, which are artists where they are known.
+    Attributes:
+      other: name of the model that the candidate is compared with, for texts.
+      ours: the candidate's accuracy, 0 to 1.
+      theirs: the other model's accuracy.
+      difference: `ours` minus `theirs`, with its interval.
+      tracks: number of tracks.
+      groups: number of groups that were resampled: artists, where they are known.
     """
 
     other: str
@@ -30,14 +35,14 @@ class Comparison:
         artists = f" ({self.groups} artists)" if self.groups < self.tracks else ""
         low, high = points(self.difference.low), points(self.difference.high)
         return (
-            f"{self.ours:.1%} of {self.tracks} test tracks{artists} are right, "
+            f"{self.ours:.1%} of {self.tracks} test tracks{artists} are correct, "
             f"{self.theirs:.1%} with {self.other}: {points(self.difference.value)} points "
             f"(95% interval {low} to {high})"
         )
 
 
 def points(share: float) -> str:
-    """A difference of shares in percentage points, with its sign."""
+    """Return a difference of shares as signed percentage points."""
     return f"{100 * share:+.1f}"
 
 
@@ -49,14 +54,14 @@ def compare(
     *,
     resamples: int,
 ) -> Comparison:
-    """Compares by the paired bootstrap of groups of tracks.
+    """Compare two models by the paired bootstrap over groups of tracks.
 
     Args:
-      other: the other model, in words.
-      ours: how far the candidate is right, `[tracks]`, at least one.
-      theirs: how far the other is, of the same tracks.
-      groups: for each track its group (resampling.groups_of).
-      resamples: how often groups are drawn.
+      other: name of the other model, for texts.
+      ours: the candidate's score on each track, 0 to 1, `[tracks]`, at least one track.
+      theirs: the other model's score on the same tracks.
+      groups: the group of each track (resampling.groups_of), `[tracks]`.
+      resamples: number of bootstrap resamples.
     """
     return Comparison(
         other,

@@ -1,4 +1,4 @@
-"""GenreGate: the one component whose blessing lets a model be pushed."""
+"""GenreGate, the only component that blesses a model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from components.gate.settings import GateSettings
 
 
 class GenreGateSpec(types.ComponentSpec):  # type: ignore[misc]
-    """See GenreGate."""
+    """Specification of GenreGate."""
 
     PARAMETERS = {
         "gate": ExecutionParameter(type=str),
@@ -38,7 +38,7 @@ class GenreGateSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `blessing`, which the Pusher obeys."""
+    """Component with the output `blessing`, without which the Pusher pushes nothing."""
 
     SPEC_CLASS = GenreGateSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
@@ -55,20 +55,20 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
         genres: Sequence[str],
         baselines: types.BaseChannel | None = None,
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
           model: the Ensembler's candidate.
           predictions: the Ensembler's.
-          evaluation: the Evaluator's; the gate decides only on what was evaluated.
+          evaluation: the Evaluator's, so that the gate runs after it.
           examples: SpectrogramGen's.
-          serving_model: the last pushed model, or nothing (ServingModelStrategy); None where
-            nothing can look for it.
+          serving_model: the last pushed model, as ServingModelStrategy resolves it; None if the
+            pipeline cannot look it up.
           settings: the [gate] table.
           genres: in label order.
-          baselines: BaselineTrainer's models; None where none are trained.
+          baselines: BaselineTrainer's models; None without baselines.
         """
-        # Not at all where it can be looked for: a parameter more would be another cache key.
+        # Left out where the model can be looked up: another parameter changes the cache key.
         unknown = {"serving": SERVING_UNKNOWN} if serving_model is None else {}
         super().__init__(
             spec=GenreGateSpec(

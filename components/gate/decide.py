@@ -1,4 +1,4 @@
-"""All rules on what was read. No TFX, no files."""
+"""The gate's decision: all rules applied to the scores. Imports no TFX, reads no files."""
 
 from __future__ import annotations
 
@@ -28,33 +28,35 @@ def decide(
     serving_version: str,
     serving_known: bool = True,
 ) -> Decision:
-    """Applies every rule, in the order in which they are shown.
+    """Apply every rule, in the order in which they are shown.
 
     Args:
       settings: the [gate] table.
       genres: in label order.
-      scores: on the test split, of the candidate, the best baseline and ALL, as
-        far as there are such.
-      candidate: its name there.
-      best_baseline: the best on validation; None where none were trained.
-      against_serving: as rules.holds_serving takes it.
-      audio_hashes: as rules.audio_hash takes them.
-      candidate_digest: as rules.already_serving takes it.
-      serving_digest: the same.
-      serving_version: the same.
-      serving_known: the same.
+      scores: on the test split, of the candidate, and of the best baseline and the average of
+        all models if they exist.
+      candidate: its name in `scores`.
+      best_baseline: name of the baseline that is best on validation; None without baselines.
+      against_serving: `compared` of rules.holds_serving.
+      audio_hashes: `hashes` of rules.audio_hash.
+      candidate_digest: see rules.already_serving.
+      serving_digest: see rules.already_serving.
+      serving_version: `version` of rules.already_serving.
+      serving_known: `known` of rules.already_serving.
     """
     resamples = settings.resamples
-    ours = scores.right[candidate]
+    ours = scores.correctness[candidate]
 
-    def against(model: str, words: str) -> Comparison:
-        return compare(words, ours, scores.right[model], scores.groups, resamples=resamples)
+    def against(model: str, description: str) -> Comparison:
+        return compare(
+            description, ours, scores.correctness[model], scores.groups, resamples=resamples
+        )
 
-    baseline: Comparison | str = "no baselines were trained (baselines.models names none)"
+    baseline: Comparison | str = "no baselines were trained (baselines.models is empty)"
     if best_baseline is not None:
         baseline = against(best_baseline, f"the best baseline ({printable(best_baseline)})")
     ensemble: Comparison | str = f"there is no average of all models ({ALL})"
-    if ALL in scores.right:
+    if ALL in scores.correctness:
         ensemble = against(ALL, "the average of all models")
     accuracy = resampling.share(ours, scores.groups, resamples=resamples)
     recall = scores.recall(candidate, genres, resamples)

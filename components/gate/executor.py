@@ -1,4 +1,4 @@
-"""GenreGate's work: apply the rules and write the one blessing that counts."""
+"""Executor of GenreGate: apply the rules and write the blessing that the Pusher requires."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from components.predictions import table
 from components.predictions.predict import read_clips
 from components.predictions.selection import read_selection
 
-# The value of the parameter `serving` where nothing can look for the model that serves.
+# Value of the parameter `serving` of a pipeline that cannot look up the serving model.
 SERVING_UNKNOWN = "unknown"
 
 
 class Executor(ComponentExecutor):
-    """Writes the ModelBlessing and, into its folder, `decision.json`."""
+    """Executor that writes the ModelBlessing with its `decision.json`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         model, examples = inputs.single("model"), inputs.single("examples")
@@ -96,7 +96,7 @@ def _against_serving(
     if not serving:
         return None
     if not settings.holds_serving:
-        return "not compared with the serving model"  # which would have to predict
+        return "not compared with the serving model"  # it would have to predict first
     return compare_with_serving(
         found,
         name,
@@ -114,7 +114,7 @@ def _version(serving: Any) -> str:
 
 
 def _digest(serving: Any) -> str:
-    """Which model serves; "" for one that does not say, or whose card is gone."""
+    """Return the serving model's digest; "" if it has no readable one."""
     try:
         return read_model_digest(serving.uri)
     except DataError:
@@ -126,11 +126,11 @@ def _advance(add: int) -> None:
 
 
 def _write(blessing: Any, model: Any, decision: Decision, facts: dict[str, str]) -> None:
-    """The artifact's properties, `decision.json`, and TFX's own marker."""
+    """Write the artifact's properties, `decision.json`, and TFX's marker file."""
     blessing.set_int_custom_property("blessed", int(decision.blessed))
     blessing.set_int_custom_property("current_model_id", model.id)
     blessing.set_string_custom_property("current_model", model.uri)
-    # What results.json counts the uses of a test split by.
+    # results.json counts the uses of a test split by these two.
     for key in ("test_digest", "candidate_digest"):
         blessing.set_string_custom_property(key, facts[key])
     text = json.dumps({**facts, **decision.to_json()}, indent=2)

@@ -17,10 +17,10 @@ class RuleOutcome:
 
     Attributes:
       id: Name of the rule.
-      outcome: "off" where the rule is switched off or cannot apply.
-      value: The number that the rule checked; null where there is none.
-      interval: The number's 95 % interval, or null.
-      text: Why, in words.
+      outcome: "pass", "fail", or "off" for a rule that is disabled or cannot apply.
+      value: The number that the rule checked; null if there is none.
+      interval: The number's 95 % interval; null if there is none.
+      text: The reason, for people.
     """
 
     id: str
@@ -54,17 +54,17 @@ class Decision:
 
     @classmethod
     def of(cls, rules: Sequence[RuleOutcome]) -> Decision:
-        """Return the decision that follows from the rules: one that fails is enough to refuse."""
+        """Return the decision that follows from the rules: one failure refuses the candidate."""
         return cls(all(rule.outcome != "fail" for rule in rules), tuple(rules))
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON values, rounded as the rules'."""
+        """Return JSON values, rounded as those of the rules."""
         return {"blessed": self.blessed, "rules": [rule.to_json() for rule in self.rules]}
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordedDecision(Decision):
-    """Content of decision.json: the decision and the facts that it was made on.
+    """Content of decision.json: the decision, the candidate and the test split.
 
     Attributes:
       candidate: Name of the model.

@@ -1,7 +1,7 @@
-"""The gate's rules, each with its outcome in words. No TFX.
+"""The gate's rules; each returns its outcome with the reason. Imports no TFX.
 
-On the test split the gate may only refuse: what the candidate is was chosen on validation.
-A rule that is on and cannot be checked has failed: only the policy may switch one off.
+On the test split the gate may only refuse: the candidate was chosen on validation. An enabled
+rule that cannot be checked fails: only the settings may disable a rule.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ from components.gate.outcome import Outcome, RuleOutcome
 from components.gate.settings import GateSettings
 from components.predictions.interval import Interval
 
-# Shares are sums of parts of tracks: what rounding leaves must not decide at a border.
+# Accuracies are sums of fractions of tracks: a rounding error must not decide at a border.
 ROUNDING = 1e-9
 MAX_GENRES_NAMED = 5
-# Where no node can look for the last pushed model (a pipeline on Vertex AI).
-UNKNOWN = "nothing can look here for a model that serves"
+# Said where no node can look up the last pushed model (a pipeline on Vertex AI).
+UNKNOWN = "this pipeline cannot look up the serving model"
 
 
 def absolute_floor(settings: GateSettings, track_accuracy: Interval, genres: int) -> RuleOutcome:
-    """The candidate's test track accuracy must reach `gate.floor`, and be better than
-    guessing among so many genres; a floor of 0 switches both off."""
+    """Check that the test track accuracy reaches `gate.floor` and is better than guessing.
+
+    Args:
+      settings: the [gate] table; a floor of 0 disables both checks.
+      track_accuracy: the candidate's.
+      genres: number of genres that a guess chooses from.
+    """
     chance = 1 / genres
     low, high = track_accuracy.low, track_accuracy.high
-    shown = f"{track_accuracy.value:.1%} of test tracks are right"
+    shown = f"{track_accuracy.value:.1%} of test tracks are correct"
     interval = f"(95% interval {low:.1%} to {high:.1%})"
     outcome: Outcome
     if settings.floor == 0:
@@ -41,11 +46,12 @@ def absolute_floor(settings: GateSettings, track_accuracy: Interval, genres: int
 
 
 def beats_baseline(settings: GateSettings, compared: Comparison | str) -> RuleOutcome:
-    """The candidate must surely beat the best baseline by more than the margin.
+    """Check that the whole interval of the gain over the best baseline is above the margin.
 
     Args:
       settings: the [gate] table.
-      compared: with the baseline that is best on validation; or why that cannot be.
+      compared: comparison with the baseline that is best on validation, or the reason why
+        there is none.
     """
     rule, switch = "beats_baseline", "gate.beats_baseline"
     if not settings.beats_baseline:
@@ -54,21 +60,22 @@ def beats_baseline(settings: GateSettings, compared: Comparison | str) -> RuleOu
         return _unchecked(rule, switch, compared)
     margin = f"the margin of {points(settings.baseline_margin)} (gate.baseline_margin)"
     if compared.difference.low > settings.baseline_margin + ROUNDING:
-        return _checked(rule, "pass", compared, f"all of it is above {margin}")
+        return _checked(rule, "pass", compared, f"the whole interval is above {margin}")
     if compared.difference.value > settings.baseline_margin + ROUNDING:
-        why = f"not all of it is above {margin}; more test tracks make it narrower"
+        why = f"not the whole interval is above {margin}; more test tracks narrow it"
     else:
-        why = f"not above {margin}"
+        why = f"the difference is not above {margin}"
     return _checked(rule, "fail", compared, why)
 
 
 def holds_ensemble(settings: GateSettings, compared: Comparison | str) -> RuleOutcome:
-    """The candidate must not be worse than the average of all models by more than the
-    tolerance; the estimate decides, not its interval (docs/gate.md).
+    """Check that the candidate is at most the tolerance worse than the average of all models.
+
+    The estimate decides, not its interval; docs/gate.md says why.
 
     Args:
       settings: the [gate] table.
-      compared: with the average of all models; or why that cannot be.
+      compared: comparison with the average of all models, or the reason why there is none.
     """
     return _holds(
         "holds_ensemble", settings.holds_ensemble, "ensemble", settings.ensemble_tolerance, compared
@@ -76,13 +83,14 @@ def holds_ensemble(settings: GateSettings, compared: Comparison | str) -> RuleOu
 
 
 def holds_serving(settings: GateSettings, compared: Comparison | str | None) -> RuleOutcome:
-    """The candidate must not be worse than the model that serves by more than the
-    tolerance; the estimate decides, not its interval (docs/gate.md).
+    """Check that the candidate is at most the tolerance worse than the serving model.
+
+    The estimate decides, not its interval; docs/gate.md says why.
 
     Args:
       settings: the [gate] table.
-      compared: with the model that serves, on test tracks that it never saw; why that
-        cannot be; or None when no model serves.
+      compared: comparison with the serving model on test tracks that it has not seen, or the
+        reason why they cannot be compared; None if no model serves.
     """
     rule = "holds_serving"
     if compared is None and settings.holds_serving:
@@ -99,13 +107,12 @@ def holds_serving(settings: GateSettings, compared: Comparison | str | None) -> 
 def genre_recall(
     settings: GateSettings, recall: Mapping[str, Interval | None], tracks: Mapping[str, int]
 ) -> RuleOutcome:
-    """Of every genre the candidate must find at least `gate.recall_floor` of its tracks.
+    """Check that the recall of every genre reaches `gate.recall_floor`.
 
     Args:
       settings: the [gate] table.
-      recall: for each genre its share of test tracks that are right; None where it has no
-        track.
-      tracks: for each genre its test tracks.
+      recall: the candidate's recall on each genre's test tracks; None for a genre without any.
+      tracks: number of test tracks of each genre.
     """
     rule, floor = "genre_recall", settings.recall_floor
     known = {genre: share for genre, share in recall.items() if share is not None}
@@ -118,7 +125,7 @@ def genre_recall(
     def shown(genre: str) -> str:
         return f"{printable(genre)} ({known[genre].value:.1%} of {tracks[genre]})"
 
-    lowest = "" if low is None else f"found least is {shown(low)}"
+    lowest = "" if low is None else f"the lowest recall is that of {shown(low)}"
     if floor == 0:
         text = "; ".join(filter(None, ["no recall floor is set (gate.recall_floor = 0)", lowest]))
         return RuleOutcome(rule, "off", value, interval, text)
@@ -126,24 +133,25 @@ def genre_recall(
     below = [genre for genre, share in known.items() if share.value < floor - ROUNDING]
     if below:
         below.sort(key=lambda genre: (known[genre].value, genre))
-        problems.append(f"test tracks found are below {floor:.1%}: {_listed(map(shown, below))}")
+        problems.append(f"recall is below {floor:.1%} for {_listed(map(shown, below))}")
     if empty:
         problems.append(
-            f"no test track is of {_listed(map(printable, empty))}: nothing is known of it; add "
+            f"recall is unknown for {_listed(map(printable, empty))}, without test tracks; add "
             "tracks, or set gate.recall_floor = 0"
         )
     if problems:
         return RuleOutcome(rule, "fail", value, interval, "; ".join(problems))
-    text = f"of every genre at least {floor:.1%} of the test tracks are found; {lowest}"
+    text = f"recall is at least {floor:.1%} for every genre; {lowest}"
     return RuleOutcome(rule, "pass", value, interval, text)
 
 
 def audio_hash(hashes: Mapping[str, str]) -> RuleOutcome:
-    """All artifacts must be made with the same audio parameters. Nothing switches this off:
-    numbers of different spectrograms have nothing to do with each other.
+    """Check that all artifacts were made with the same audio parameters.
+
+    No setting disables this rule: numbers from different spectrograms are not comparable.
 
     Args:
-      hashes: for each artifact, in words, the hash of its audio parameters; "" unknown.
+      hashes: hash of each artifact's audio parameters by the artifact's name; "" if unknown.
     """
     rule = "audio_hash"
     found = sorted(set(hashes.values()))
@@ -151,21 +159,21 @@ def audio_hash(hashes: Mapping[str, str]) -> RuleOutcome:
         text = f"one set of audio parameters ({printable(found[0])}): {', '.join(hashes)}"
         return RuleOutcome(rule, "pass", None, None, text)
     listed = ", ".join(f"{what} {printable(value) or 'unknown'}" for what, value in hashes.items())
-    text = f"audio parameters differ: {listed}; these do not belong together, run all of it again"
+    text = f"audio parameters differ: {listed}; rerun the whole pipeline"
     return RuleOutcome(rule, "fail", None, None, text)
 
 
 def already_serving(
     candidate_digest: str, serving_digest: str | None, version: str, *, known: bool = True
 ) -> RuleOutcome:
-    """A candidate that is the very model that serves is not pushed again.
+    """Check that the candidate is not identical to the serving model.
 
     Args:
-      candidate_digest: digest of the candidate's SavedModel.
-      serving_digest: of the last pushed one; None when nothing was pushed, "" when that
-        model does not say which it is, so that it is another one.
+      candidate_digest: the candidate's `model_digest`.
+      serving_digest: that of the last pushed model; None if no model was pushed, "" if that
+        model has no readable digest and so counts as a different one.
       version: the last pushed version, for the text.
-      known: whether the run could look for the last pushed model.
+      known: whether the pipeline can look up the last pushed model.
     """
     rule, version = "already_serving", printable(version)
     if not known:
@@ -173,10 +181,10 @@ def already_serving(
     if serving_digest is None:
         return RuleOutcome(rule, "pass", None, None, "no model has been pushed yet")
     if candidate_digest == serving_digest:
-        text = f"version {version} is this very model: it stays"
+        text = f"version {version}, which serves now, is the same model and stays"
         return RuleOutcome(rule, "fail", None, None, text)
-    why = "" if serving_digest else " and does not say which model it is"
-    text = f"differs from version {version}, which serves now{why}"
+    why = "" if serving_digest else " and has no readable model digest"
+    text = f"the candidate differs from version {version}, which serves now{why}"
     return RuleOutcome(rule, "pass", None, None, text)
 
 
@@ -187,10 +195,10 @@ def _holds(
         return _off(rule, f"gate.{rule}", compared)
     if isinstance(compared, str):
         return _unchecked(rule, f"gate.{rule}", compared)
-    allowed = f"{100 * tolerance:.1f} points less are tolerated (gate.{kind}_tolerance)"
+    allowed = f"{100 * tolerance:.1f} points is tolerated (gate.{kind}_tolerance)"
     if compared.difference.value >= -tolerance - ROUNDING:
-        return _checked(rule, "pass", compared, f"up to {allowed}")
-    return _checked(rule, "fail", compared, f"only {allowed}")
+        return _checked(rule, "pass", compared, f"a loss of up to {allowed}")
+    return _checked(rule, "fail", compared, f"only a loss of up to {allowed}")
 
 
 def _checked(rule: str, outcome: Outcome, compared: Comparison, why: str) -> RuleOutcome:
@@ -200,7 +208,7 @@ def _checked(rule: str, outcome: Outcome, compared: Comparison, why: str) -> Rul
 
 
 def _off(rule: str, switch: str, compared: Comparison | str) -> RuleOutcome:
-    off = f"switched off ({switch} = false)"
+    off = f"disabled ({switch} = false)"
     if isinstance(compared, str):
         return RuleOutcome(rule, "off", None, None, f"{off}; {compared}")
     difference = compared.difference
@@ -209,7 +217,7 @@ def _off(rule: str, switch: str, compared: Comparison | str) -> RuleOutcome:
 
 
 def _unchecked(rule: str, switch: str, reason: str) -> RuleOutcome:
-    text = f"cannot be checked: {reason}. {switch} = false switches this rule off"
+    text = f"cannot be checked: {reason}. Set {switch} = false to disable this rule"
     return RuleOutcome(rule, "fail", None, None, text)
 
 

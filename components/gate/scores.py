@@ -1,7 +1,7 @@
-"""How far models are right on each test track, from a predictions table that was checked.
+"""Scores of models on the test tracks, from a predictions table that is checked first.
 
-The gate decides on what it has seen to be in order: probabilities, of this run's genres,
-of the examples' very test clips. No TFX.
+The table must hold probabilities for this run's genres and for exactly the test clips of the
+examples. Imports no TFX.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import pandas as pd
 from components.common.errors import DataError
 from components.common.escape import printable
 from components.predictions import resampling
+from components.predictions.correctness import correctness_by_track
 from components.predictions.interval import Interval
-from components.predictions.rightness import right_by_track
 from components.predictions.table import CLIP_KEYS, TEST, check_probabilities
 
 _DIGEST_DIGITS = 16
@@ -27,36 +27,47 @@ _DIGEST_DIGITS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """The test tracks, sorted by id, and for each model how far it is right on each.
+    """Correctness of several models on each test track.
 
-    `labels`, `groups` (resampling.groups_of) and each of `right` are `[tracks]`.
+    Attributes:
+      track_ids: sorted.
+      labels: true genres, `[tracks]`.
+      groups: the group of each track (resampling.groups_of), `[tracks]`.
+      correctness: for each model its correctness on each track, 0 to 1, `[tracks]`.
     """
 
     track_ids: tuple[str, ...]
     labels: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
-    right: Mapping[str, npt.NDArray[np.float64]]
+    correctness: Mapping[str, npt.NDArray[np.float64]]
 
     def recall(
         self, model: str, genres: Sequence[str], resamples: int
     ) -> dict[str, Interval | None]:
-        """For each genre the share of its tracks that are right; None without a track."""
+        """Return a model's recall of each genre; None for a genre without tracks.
+
+        Args:
+          model: its name.
+          genres: in label order.
+          resamples: number of bootstrap resamples of the intervals.
+        """
+        correct = self.correctness[model]
         of_genre = {genre: self.labels == label for label, genre in enumerate(genres)}
         return {
-            genre: resampling.share(self.right[model][mask], self.groups[mask], resamples=resamples)
+            genre: resampling.share(correct[mask], self.groups[mask], resamples=resamples)
             if mask.any()
             else None
             for genre, mask in of_genre.items()
         }
 
     def tracks(self, genres: Sequence[str]) -> dict[str, int]:
-        """For each genre the number of its tracks."""
+        """Return the number of tracks of each genre."""
         counts = np.bincount(self.labels, minlength=len(genres))
         return {genre: int(count) for genre, count in zip(genres, counts, strict=True)}
 
 
 def split_digest(track_ids: Iterable[str]) -> str:
-    """16 hex digits that tell one test split from another."""
+    """Return 16 hex digits that identify a test split by its tracks."""
     text = json.dumps(sorted(track_ids))
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_DIGITS]
 
@@ -64,24 +75,26 @@ def split_digest(track_ids: Iterable[str]) -> str:
 def read_scores(
     table: pd.DataFrame, clips: pd.DataFrame, genres: Sequence[str], models: Iterable[str]
 ) -> Scores:
-    """Scores of some models on the test split.
+    """Return the scores of some models on the test split.
 
     Args:
       table: the predictions of all models on all splits.
       clips: the examples' test clips: track_id, artist_id, clip_index, label.
       genres: in label order.
-      models: whose scores are wanted; every one must be in the table.
+      models: names of the models, at least one.
 
     Raises:
-      DataError: the table is of other genres, has what is no probability, lacks a model,
-        or is not of exactly these clips.
+      DataError: the table is for other genres or other clips, has numbers that are not
+        probabilities, or lacks a model.
     """
     check_probabilities(table, genres)
     wanted = _in_order(clips)
     labels = wanted["label"].to_numpy()
     if len(labels) and not ((labels >= 0) & (labels < len(genres))).all():
-        raise DataError(f"the test examples have labels outside the {len(genres)} genres")
-    right: dict[str, npt.NDArray[np.float64]] = {}
+        raise DataError(
+            f"the test examples have labels outside the {len(genres)} genres; rerun the pipeline"
+        )
+    correctness: dict[str, npt.NDArray[np.float64]] = {}
     tracks = None
     for model in dict.fromkeys(models):
         rows = table[(table["model"] == model) & (table["split"] == TEST)]
@@ -90,15 +103,15 @@ def read_scores(
                 f"the predictions have no test rows of {printable(model)}; rerun the pipeline"
             )
         _check_clips(model, _in_order(rows), wanted)
-        tracks = right_by_track(rows, genres)
-        right[model] = tracks["right"].to_numpy()
+        tracks = correctness_by_track(rows, genres)
+        correctness[model] = tracks["correctness"].to_numpy()
     if tracks is None:
-        raise DataError("no model is named whose predictions are wanted")
+        raise DataError("no model to read the scores of")
     return Scores(
         tuple(tracks["track_id"]),
         tracks["label"].to_numpy(),
         resampling.groups_of(tracks["artist_id"].tolist(), tracks["track_id"].tolist()),
-        right,
+        correctness,
     )
 
 

@@ -1,4 +1,4 @@
-"""Which model serves: the last one that was pushed and is still there."""
+"""Lookup of the serving model: the last pushed model that still exists."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from components.common.model_contract import SAVED_MODEL
 
 
 class ServingModelStrategy(ResolverStrategy):  # type: ignore[misc]
-    """Resolves PushedModel to the latest with `pushed` = 1 whose push destination exists.
+    """Resolver of PushedModel to the latest with `pushed` = 1 whose push destination exists.
 
-    "Latest blessed" would not do: a blessed model may have been refused later, and a
-    version that someone deleted serves nobody.
+    TFX's "latest blessed" would be wrong: ServingCheck may have refused a blessed model
+    afterwards, and a version that was deleted serves no one.
     """
 
     def resolve_artifacts(
         self, store: Any, input_dict: dict[str, list[Any]]
     ) -> dict[str, list[Any]]:
+        """Return for each key the serving model, or an empty list."""
         return {key: _serving(artifacts)[:1] for key, artifacts in input_dict.items()}
 
 

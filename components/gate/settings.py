@@ -1,4 +1,4 @@
-"""The [gate] table: what a candidate must reach to be blessed."""
+"""Settings of the gate, the [gate] table."""
 
 from __future__ import annotations
 
@@ -10,29 +10,26 @@ from annotated_types import Ge, Le
 
 @dataclasses.dataclass(frozen=True)
 class GateSettings:
-    """The rules that decide whether the candidate may serve; docs/gate.md says how to
-    choose them. All look at track accuracy on the test split: the share of tracks whose
-    averaged clip probabilities name the right genre.
+    """Settings of the rules that decide whether the candidate may be pushed.
 
-    `floor`: the candidate is refused when its accuracy is below this, or no better than
-    guessing. 0 switches the rule off. The default is twice what guessing reaches on the
-    eight genres of FMA small: it catches a network that collapsed, and claims no more.
+    docs/gate.md explains how to choose them. All rules use track accuracy on the test split:
+    the share of tracks whose own genre has the highest mean probability over their clips.
 
-    `beats_baseline`: the candidate must beat the best baseline (on validation) by more than
-    `baseline_margin` (0.05: five points) for sure: the lower end of the difference's 95 %
-    interval must be above it. A negative margin lets a candidate pass that is surely not
-    worse by more than that.
-
-    `holds_ensemble`: the candidate may be worse than the average of all models by at most
-    `ensemble_tolerance`.
-
-    `holds_serving`: the candidate may be worse than the model that serves by at most
-    `serving_tolerance`, on test tracks which that model never saw.
-
-    `recall_floor`: the share of its test tracks that must be found of every genre. 0
-    switches the rule off.
-
-    `resamples`: how often artists are drawn anew for an interval.
+    Attributes:
+      floor: lowest accuracy that passes; an accuracy no better than guessing fails too. 0
+        disables the rule. The default is twice the accuracy of guessing on the eight genres
+        of FMA small: it catches a collapsed network, and claims no more.
+      beats_baseline: whether the candidate must beat the baseline that is best on validation.
+        It does if the lower end of the difference's 95 % interval is above `baseline_margin`.
+      baseline_margin: as a share: 0.05 is five points. With a negative margin a candidate
+        passes if it is certainly not worse by more than that.
+      holds_ensemble: whether the candidate is compared with the average of all models.
+      ensemble_tolerance: by how much the candidate may be worse than that average.
+      holds_serving: whether the candidate is compared with the serving model, on test tracks
+        that the serving model has not seen.
+      serving_tolerance: by how much the candidate may be worse than the serving model.
+      recall_floor: lowest recall that passes, for every genre. 0 disables the rule.
+      resamples: number of bootstrap resamples of an interval.
     """
 
     floor: Annotated[float, Ge(0), Le(1)] = 0.25

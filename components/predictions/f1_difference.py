@@ -1,10 +1,9 @@
-"""How sure a difference of two macro F1 scores is: as components.predictions.resampling has it.
+"""Confidence in a difference of two macro F1 scores, as components.predictions.resampling has it.
 
-F1 is no mean over tracks, so what each group adds to a genre's counts is resampled, and the
-scores are computed from the counts of each resample. The two half tracks, which one model
-has right and the other wrong and the other way round, move a score as they would move a mean
-over tracks: as tracks of some genre they would make up all of one whose only artist was not
-drawn.
+F1 is not a mean over tracks, so the counts that each group adds to a genre are resampled, and
+the scores are computed from the counts of each resample. Each side wins one of the two half
+tracks. They move a score as they would move a mean over tracks, and have no genre: in a resample
+without the only artist of a genre they would be all of that genre.
 """
 
 from __future__ import annotations
@@ -29,16 +28,24 @@ BOUNDS = (-1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
-class Answers:
-    """What one model said of tracks: `true` and `predicted` labels, `[tracks]`, of so many
-    `genres`."""
+class TrackPredictions:
+    """True and predicted genres of one model's tracks.
+
+    Attributes:
+      true: labels, `[tracks]`.
+      predicted: labels, `[tracks]`.
+      genres: number of genres.
+    """
 
     true: Integers
     predicted: Integers
     genres: int
 
     def counts(self) -> Floats:
-        """`[tracks, 3, genres]`: 1 where the track is found, is of, is taken for the genre."""
+        """Return each track's contribution to each genre's counts, `[tracks, 3, genres]`.
+
+        The second dimension counts correct predictions, true tracks and predicted tracks.
+        """
         one = np.eye(self.genres)
         return np.stack(
             [
@@ -51,31 +58,38 @@ class Answers:
 
 
 def macro_f1(counts: Floats) -> Floats:
-    """Mean F1 over the genres that occur (true or predicted): `[..., 3, genres]` to `[...]`."""
+    """Return the mean F1 over the genres that occur, as true or predicted ones.
+
+    Args:
+      counts: `[..., 3, genres]`, as TrackPredictions.counts has them.
+
+    Returns:
+      `[...]`.
+    """
     hits, seen = counts[..., 0, :], counts[..., 1, :] + counts[..., 2, :]
     f1 = 2 * hits / np.where(seen > 0, seen, 1)
     return f1.sum(axis=-1) / np.maximum((seen > 0).sum(axis=-1), 1)
 
 
 def paired_f1_difference(
-    a: Answers,
-    b: Answers,
+    a: TrackPredictions,
+    b: TrackPredictions,
     groups: npt.ArrayLike,
     *,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Macro F1 of a less that of b, where both are of the same tracks.
+    """Return macro F1 of a minus that of b, where both predicted the same tracks.
 
     Args:
-      a: of some tracks.
-      b: of the same tracks in the same order; its genres may be others.
-      groups: for each track its group, `[tracks]` (resampling.groups_of).
-      resamples: how often the groups are drawn anew.
-      seed: of the draws.
+      a: predictions of one model.
+      b: predictions of the other, for the same tracks in the same order; its genres may differ.
+      groups: the group of each track, `[tracks]` (resampling.groups_of).
+      resamples: number of bootstrap resamples.
+      seed: seed of the draws.
 
     Raises:
-      ValueError: no tracks, or arrays that do not fit.
+      ValueError: there are no tracks, or the arrays' sizes differ.
     """
     side_a, side_b = _Side(a, groups), _Side(b, groups)
     generator = np.random.default_rng(seed)
@@ -90,17 +104,17 @@ def paired_f1_difference(
 
 
 def unpaired_f1_difference(
-    a: Answers,
+    a: TrackPredictions,
     groups_a: npt.ArrayLike,
-    b: Answers,
+    b: TrackPredictions,
     groups_b: npt.ArrayLike,
     *,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Macro F1 of a less that of b, where the tracks are others; each is resampled alone.
+    """Return macro F1 of a minus that of b, where the tracks differ.
 
-    Args and errors: as paired_f1_difference, for each side.
+    Each side is resampled on its own. For arguments and errors see paired_f1_difference.
     """
     sides = (_Side(a, groups_a), _Side(b, groups_b))
     scores = []
@@ -117,13 +131,13 @@ def unpaired_f1_difference(
 
 
 class _Side:
-    """One model's counts by group, and the two half tracks after them."""
+    """Counts of one model by group, followed by the two half tracks."""
 
-    def __init__(self, answers: Answers, groups: npt.ArrayLike) -> None:
-        counts = answers.counts()
+    def __init__(self, predictions: TrackPredictions, groups: npt.ArrayLike) -> None:
+        counts = predictions.counts()
         labels = np.asarray(groups)
         if not len(counts) or labels.shape != (len(counts),):
-            raise ValueError(f"{len(counts)} answers and groups {labels.shape}: not one a track")
+            raise ValueError(f"{len(counts)} predictions, but groups of shape {labels.shape}")
         _, group = np.unique(labels, return_inverse=True)
         self._sizes = np.bincount(group).astype(float)
         self.effective_groups = float(self._sizes.sum() ** 2 / (self._sizes**2).sum())
@@ -133,11 +147,16 @@ class _Side:
         self.rows = len(self._sizes) + 2
 
     def scores(self, weights: Floats, first: bool) -> Floats:
-        """Macro F1 of each resample; `first`: the first half track is the one that is right."""
+        """Return macro F1 of each resample.
+
+        Args:
+          weights: how often each group and half track is drawn, `[resamples, rows]`.
+          first: whether the first half track, not the second, is predicted correctly.
+        """
         drawn = weights[:, :-2]
         tracks = drawn @ self._sizes
         counts = drawn @ self._sums.reshape(len(self._sums), -1)
         halves = EXTREME_TRACKS * weights[:, -2:]
         score = macro_f1(counts.reshape(len(weights), *self._sums.shape[1:]))
-        right = halves[:, 0 if first else 1]
-        return np.asarray((tracks * score + right) / (tracks + halves.sum(axis=1)))
+        correct = halves[:, 0 if first else 1]
+        return np.asarray((tracks * score + correct) / (tracks + halves.sum(axis=1)))

@@ -11,13 +11,13 @@ Share = Annotated[float, Ge(0), Le(1)]
 Count = Annotated[int, Ge(0)]
 NonNegative = Annotated[float, Ge(0)]
 
-# Text is the same on every machine, where the last bits of a mean are not.
+# Numbers in files are rounded, because the last bits of a mean differ between machines.
 DECIMALS = 6
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A value with its 95 % bootstrap interval."""
+    """Value with its 95 % bootstrap interval."""
 
     value: float
     low: float
@@ -30,7 +30,7 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class ShareInterval(Interval):
-    """A share with its 95 % bootstrap interval, all between 0 and 1."""
+    """Share with its 95 % bootstrap interval, all between 0 and 1."""
 
     value: Share
     low: Share

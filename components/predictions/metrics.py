@@ -1,7 +1,7 @@
-"""Accuracy, recall, F1 and confusion from predictions, with bootstrap intervals by track.
+"""Accuracy, recall, F1 and confusion matrix of predictions, with bootstrap intervals by track.
 
-Clips of a track are alike, so an interval that resamples clips is far too narrow:
-whole tracks are resampled (Efron & Tibshirani 1993, the percentile method).
+Clips of a track are correlated, so an interval from resampled clips is far too narrow. Whole
+tracks are resampled instead (Efron & Tibshirani 1993, the percentile method).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.predictions.correctness import correctness
 from components.predictions.interval import ShareInterval
-from components.predictions.rightness import rightness
 from components.predictions.split_metrics import SplitMetrics
 from components.predictions.table import by_track, probability_columns
 
@@ -22,7 +22,14 @@ SEED = 20170101
 
 
 def macro_f1(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean F1 over the genres that occur (true or predicted): `[..., g, g]` to `[...]`."""
+    """Return the mean F1 over the genres that occur, as true or predicted ones.
+
+    Args:
+      confusion: number of tracks, `[..., true, predicted]`.
+
+    Returns:
+      `[...]`.
+    """
     hits = np.diagonal(confusion, axis1=-2, axis2=-1)
     seen = confusion.sum(axis=-1) + confusion.sum(axis=-2)
     f1 = 2 * hits / np.maximum(seen, 1)
@@ -32,20 +39,20 @@ def macro_f1(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def evaluate(
     table: pd.DataFrame, genres: Sequence[str], *, resamples: int = RESAMPLES
 ) -> SplitMetrics:
-    """Metrics of one model on one split.
+    """Evaluate one model on one split.
 
     Args:
       table: its rows of the predictions table, at least one.
       genres: in label order.
-      resamples: bootstrap resamples of whole tracks; the seed is fixed.
+      resamples: number of bootstrap resamples of whole tracks; the seed is fixed.
     """
     columns = probability_columns(genres)
     tracks = by_track(table, genres)
     position = pd.Series(range(len(tracks)), index=tracks["track_id"])
     of_track = position[table["track_id"]].to_numpy()
-    clips_right = rightness(table[columns].to_numpy(), table["label"].to_numpy())
-    tracks_right = rightness(tracks[columns].to_numpy(), tracks["label"].to_numpy())
-    right = np.bincount(of_track, clips_right, minlength=len(tracks))
+    clips_correct = correctness(table[columns].to_numpy(), table["label"].to_numpy())
+    tracks_correct = correctness(tracks[columns].to_numpy(), tracks["label"].to_numpy())
+    correct = np.bincount(of_track, clips_correct, minlength=len(tracks))
     clips = np.bincount(of_track, minlength=len(tracks))
     confusion = np.zeros((len(tracks), len(genres), len(genres)))
     predicted = tracks[columns].to_numpy().argmax(axis=1)
@@ -55,8 +62,8 @@ def evaluate(
     track_resampled = np.tensordot(weights, confusion, axes=1)
     found, total = np.diagonal(whole), whole.sum(axis=1)
     return SplitMetrics(
-        clip_accuracy=_interval(clips_right.mean(), (weights @ right) / (weights @ clips)),
-        track_accuracy=_interval(tracks_right.mean(), (weights @ tracks_right) / len(tracks)),
+        clip_accuracy=_interval(clips_correct.mean(), (weights @ correct) / (weights @ clips)),
+        track_accuracy=_interval(tracks_correct.mean(), (weights @ tracks_correct) / len(tracks)),
         macro_f1=_interval(macro_f1(whole), macro_f1(track_resampled)),
         recall={
             genre: float(found[i] / total[i]) if total[i] else None
@@ -69,7 +76,7 @@ def evaluate(
 
 
 def _resample_weights(tracks: int, resamples: int) -> npt.NDArray[np.float64]:
-    """How often each track is drawn in each resample: `[resamples, tracks]`."""
+    """Return how often each track is drawn in each resample, `[resamples, tracks]`."""
     rng = np.random.default_rng(SEED)
     return rng.multinomial(tracks, np.full(tracks, 1 / tracks), size=resamples).astype(float)
 

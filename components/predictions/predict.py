@@ -1,6 +1,7 @@
-"""A SavedModel's predictions for examples on disk, through its exported signature.
+"""Predictions of a SavedModel for examples on disk.
 
-What is measured is what would be served: the exported graph, not the Keras model.
+The exported signature is evaluated, not the Keras model, so the metrics are those of the graph
+that is deployed.
 """
 
 from __future__ import annotations
@@ -52,19 +53,20 @@ def read_clips(examples_uri: str, split: str) -> pd.DataFrame:
 def predict_split(
     saved_model: str, examples_uri: str, split: str, advance: Callable[[int], None]
 ) -> tuple[pd.DataFrame, npt.NDArray[np.float32]]:
-    """Predicts every clip of a split.
+    """Predict every clip of a split.
 
     Args:
       saved_model: folder of a SavedModel with the `serving_examples` signature.
       examples_uri: root of an Examples artifact.
       split: the split's name.
-      advance: called with the number of clips done since the last call.
+      advance: called with the number of clips predicted since the last call.
 
     Returns:
-      (`clips` with track_id, artist_id, clip_index, label; float32 `[clips, genres]`).
+      The clips as read_clips returns them, and their probabilities, float32
+      `[clips, genres]`.
 
     Raises:
-      DataError: there are no files, or one cannot be read.
+      DataError: there are no clips, or a file cannot be read.
     """
     signature = tf.saved_model.load(saved_model).signatures[contract.SERVING_EXAMPLES]
     files = find_split(examples_uri, split)
@@ -83,8 +85,11 @@ def predict_split(
 
 @contextlib.contextmanager
 def _whole_float32() -> Iterator[None]:
-    """Without TensorFloat-32: GPUs would multiply with 10 bits of each number, and a server
-    without one would seem to answer differently (ServingCheck)."""
+    """Disable TensorFloat-32 within the block.
+
+    With it, GPUs multiply with 10 bits of each number, and the predictions would differ from
+    those of a server on a CPU (ServingCheck compares them).
+    """
     experimental = tf.config.experimental
     before = experimental.tensor_float_32_execution_enabled()
     experimental.enable_tensor_float_32_execution(False)

@@ -1,20 +1,21 @@
-"""How sure a share of tracks, or a difference of two, is: the bootstrap by groups of tracks.
+"""Confidence intervals of accuracies and their differences: a bootstrap over groups of tracks.
 
-Tracks of one artist are alike, so what is resampled are whole artists (Davison & Hinkley
-1997, section 3.8); a track whose artist is unknown is a group of its own. The percentile
-interval of such a bootstrap is too short where groups are few or where two models hardly
-ever disagree, so two things are done to it (benchmarks/gate_power.py measures both):
+Tracks of one artist are correlated, so whole artists are resampled (Davison & Hinkley 1997,
+section 3.8). A track without a known artist is a group of its own. The percentile interval of
+such a bootstrap is too short if there are few groups, or if two models hardly ever differ. Two
+corrections fix this (benchmarks/gate_power.py measures both):
 
-- Its percentiles lie farther out, as far as Student's t lies outside the normal
-  distribution: the expanded percentile interval of Hesterberg (2015), "What Teachers Should
-  Know About the Bootstrap", section 5.3. For groups of unequal sizes their number is
-  Kish's (1965) effective one, (sum n)^2 / sum n^2.
-- Half a track that shows the least and half a track that shows the most is added before
-  resampling, as Agresti & Min (2005, "Simple improved confidence intervals for comparing
-  matched proportions") add halves to a table of matched pairs. Without them two models that
-  agree on every track would have an interval of no width.
+- The percentiles are moved outwards by the factor by which Student's t is wider than the normal
+  distribution. This is the expanded percentile interval of Hesterberg (2015), "What Teachers
+  Should Know About the Bootstrap", section 5.3. For groups of unequal sizes, their number is
+  Kish's (1965) effective number, (sum n)^2 / sum n^2.
+- Half a track with the lowest possible value and half a track with the highest are added before
+  resampling, as Agresti & Min (2005, "Simple improved confidence intervals for comparing matched
+  proportions") add halves to a table of matched pairs. Without them, two models that agree on
+  every track would have an interval of zero width.
 
-The same tracks in another order give the same interval, and a - b that of b - a, mirrored.
+The order of the tracks does not change the interval. The interval of b - a is that of a - b,
+mirrored.
 """
 
 from __future__ import annotations
@@ -33,94 +34,98 @@ Integers = npt.NDArray[np.int64]
 RESAMPLES = 10_000
 SEED = 20170101
 CONFIDENCE = 0.95
-# Groups drawn at a time: a block's draws and weights take 12 bytes each, so about 25 MB.
+# Draws in one block; a draw and its weight take 12 bytes, so a block takes about 25 MB.
 _BLOCK_DRAWS = 1 << 21
 EXTREME_TRACKS = 0.5
 
 
 def groups_of(artist_id: Sequence[str], track_id: Sequence[str]) -> Integers:
-    """For each track the number of its group, `[tracks]`: its artist's; without one its own.
+    """Return the number of each track's group, int64 `[tracks]`.
 
-    Numbers follow the sorted names, so that they do not depend on the order of tracks.
+    Tracks of one artist are a group; a track without a known artist is a group of its own. The
+    numbers follow the sorted names, so they do not depend on the order of the tracks.
+
+    Args:
+      artist_id: each track's artist; "" if unknown.
+      track_id: each track's id.
     """
     names = [
         f"artist {artist}" if artist else f"track {track}"
         for artist, track in zip(artist_id, track_id, strict=True)
     ]
-    # Python's own comparison: pandas and NumPy take names that differ in a NUL for equal.
+    # Compared by Python: pandas and NumPy treat names that differ in a NUL as equal.
     number = {name: index for index, name in enumerate(sorted(set(names)))}
     return np.array([number[name] for name in names], dtype=np.int64)
 
 
 def share(
-    right: npt.ArrayLike, groups: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED
+    correct: npt.ArrayLike, groups: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED
 ) -> Interval:
-    """The mean of `right`, with its interval.
+    """Return the mean correctness of tracks, with its interval.
 
     Args:
-      right: for each track how far it was right, 0 to 1, `[tracks]`.
-      groups: for each track its group, `[tracks]` (groups_of).
-      resamples: how often the groups are drawn anew.
-      seed: of the draws.
+      correct: how correct each track is predicted, 0 to 1, `[tracks]`.
+      groups: the group of each track, `[tracks]` (groups_of).
+      resamples: number of bootstrap resamples.
+      seed: seed of the draws.
 
     Raises:
-      ValueError: no tracks, arrays that do not fit, or a value outside 0 to 1.
+      ValueError: there are no tracks, the sizes differ, or a value is outside 0 to 1.
     """
-    values = _checked(right, groups)
+    values = _checked(correct, groups)
     sample = _Sample(values, np.asarray(groups), (0.0, 1.0))
     means = sample.resampled(resamples, np.random.default_rng(seed))
     return expanded_interval(float(values.mean()), means, sample.effective_groups, (0.0, 1.0))
 
 
 def paired_difference(
-    right_a: npt.ArrayLike,
-    right_b: npt.ArrayLike,
+    correct_a: npt.ArrayLike,
+    correct_b: npt.ArrayLike,
     groups: npt.ArrayLike,
     *,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Mean of `right_a` less mean of `right_b` where both are of the same tracks.
+    """Return the mean correctness of model a minus that of model b, on the same tracks.
 
     Args:
-      right_a: for each track how far model a was right, 0 to 1, `[tracks]`.
-      right_b: the same of model b.
-      groups: for each track its group, `[tracks]` (groups_of).
-      resamples: how often the groups are drawn anew.
-      seed: of the draws.
+      correct_a: how correctly model a predicts each track, 0 to 1, `[tracks]`.
+      correct_b: the same for model b.
+      groups: the group of each track, `[tracks]` (groups_of).
+      resamples: number of bootstrap resamples.
+      seed: seed of the draws.
 
     Raises:
-      ValueError: no tracks, arrays that do not fit, or a value outside 0 to 1.
+      ValueError: there are no tracks, the sizes differ, or a value is outside 0 to 1.
     """
-    difference = _checked(right_a, groups) - _checked(right_b, groups)
+    difference = _checked(correct_a, groups) - _checked(correct_b, groups)
     sample = _Sample(difference, np.asarray(groups), (-1.0, 1.0))
     means = sample.resampled(resamples, np.random.default_rng(seed))
     return expanded_interval(float(difference.mean()), means, sample.effective_groups, (-1.0, 1.0))
 
 
 def unpaired_difference(
-    right_a: npt.ArrayLike,
+    correct_a: npt.ArrayLike,
     groups_a: npt.ArrayLike,
-    right_b: npt.ArrayLike,
+    correct_b: npt.ArrayLike,
     groups_b: npt.ArrayLike,
     *,
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> Interval:
-    """Mean of `right_a` less mean of `right_b` where the tracks are others, as of two corpora.
+    """Return the mean correctness of model a minus that of model b, on different tracks.
 
-    Each side is resampled on its own. If some tracks are the same, the interval is wider
-    than it need be: take those alone, and paired_difference.
-
-    Args and errors: as paired_difference, for each side. The smaller number of groups
-    decides how far the percentiles move out, which is the careful choice.
+    Each side is resampled on its own. If the two have tracks in common, paired_difference on
+    these tracks alone gives a narrower interval. The smaller number of groups decides how far
+    the percentiles move outwards, which is the conservative choice. For arguments and errors see
+    paired_difference.
     """
-    values = (_checked(right_a, groups_a), _checked(right_b, groups_b))
+    values = (_checked(correct_a, groups_a), _checked(correct_b, groups_b))
     sides = [
         _Sample(value, np.asarray(groups), (0.0, 1.0))
         for value, groups in zip(values, (groups_a, groups_b), strict=True)
     ]
-    # Draws of its own for each side, and the same ones if the two change places.
+    # Each side has its own draws, and the same ones if the two sides are swapped.
     first = int(sides[0].contents() > sides[1].contents())
     means = [
         side.resampled(resamples, np.random.default_rng([seed, index ^ first]))
@@ -132,7 +137,7 @@ def unpaired_difference(
 
 
 class _Sample:
-    """Tracks by group, with the two half tracks at the ends of what is possible."""
+    """Values of tracks summed by group, and the two half tracks with the extreme values."""
 
     def __init__(self, values: Floats, groups: Integers, bounds: tuple[float, float]) -> None:
         _, group = np.unique(groups, return_inverse=True)
@@ -141,19 +146,19 @@ class _Sample:
         ends = np.full(2, EXTREME_TRACKS)
         sums = np.bincount(group, weights=values)
         self.sizes = np.concatenate([sizes, ends])
-        # Each draw counts twice, the half tracks the one and the other way round: as they
-        # are part of the data's mirror image, that is what makes its interval the mirror.
+        # Each draw counts twice, with the half tracks both ways round. This makes the interval
+        # of the mirrored data the mirrored interval.
         self.sums = np.stack(
             [np.concatenate([sums, ends * bounds]), np.concatenate([sums, ends * bounds[::-1]])],
             axis=1,
         )
 
     def contents(self) -> tuple[list[float], list[float]]:
-        """What tells samples apart."""
+        """Return the values that distinguish samples."""
         return self.sums[:, 0].tolist(), self.sizes.tolist()
 
     def resampled(self, resamples: int, generator: np.random.Generator) -> Floats:
-        """The mean over tracks of each resample, `[2 * resamples]`."""
+        """Return the mean over tracks of each resample, `[2 * resamples]`."""
         statistics = np.column_stack([self.sums, self.sizes])
         totals = np.concatenate(
             [
@@ -166,8 +171,10 @@ class _Sample:
 
 
 def drawn_weights(groups: int, resamples: int, generator: np.random.Generator) -> Iterator[Floats]:
-    """How often each group is drawn in each resample: blocks of `[some resamples, groups]`,
-    so that memory does not grow with the number of resamples."""
+    """Yield how often each group is drawn, in blocks of `[some resamples, groups]`.
+
+    Blocks keep memory independent of the number of resamples.
+    """
     rows = max(1, _BLOCK_DRAWS // groups)
     for start in range(0, resamples, rows):
         some = min(rows, resamples - start)
@@ -180,14 +187,15 @@ def drawn_weights(groups: int, resamples: int, generator: np.random.Generator) -
 def expanded_interval(
     value: float, means: Floats, effective_groups: float, bounds: tuple[float, float]
 ) -> Interval:
-    """The expanded percentile interval of resampled means.
+    """Return the expanded percentile interval of resampled means.
 
     Args:
-      value: the mean itself, which the interval always holds.
-      means: of the resamples, `[resamples]`.
-      effective_groups: how many groups of equal size would say as much. Below 2 nothing is
-        known of how much groups differ: the interval is all of `bounds`.
-      bounds: the least and the most that is possible.
+      value: the mean itself, which the interval always contains.
+      means: means of the resamples, `[resamples]`.
+      effective_groups: the number of groups of equal size that would carry the same
+        information. Below 2 the variation between groups is unknown, and the interval is
+        `bounds`.
+      bounds: the lowest and the highest possible value.
     """
     if effective_groups < 2:
         return Interval(value, *bounds)
@@ -195,18 +203,18 @@ def expanded_interval(
     student = special.stdtrit(effective_groups - 1, tail)
     tail = special.ndtr(student * np.sqrt(effective_groups / (effective_groups - 1)))
     ordered = np.sort(means)
-    # Counted from both ends, not interpolated: so the mirror of the data has the mirror of
-    # the interval, to the last bit.
+    # Counted from both ends and not interpolated, so that mirrored data has the mirrored
+    # interval, to the last bit.
     cut = int(tail * len(ordered))
     return Interval(
         value, min(value, float(ordered[cut])), max(value, float(ordered[len(ordered) - 1 - cut]))
     )
 
 
-def _checked(right: npt.ArrayLike, groups: npt.ArrayLike) -> Floats:
-    values = np.asarray(right, dtype=float)
+def _checked(correct: npt.ArrayLike, groups: npt.ArrayLike) -> Floats:
+    values = np.asarray(correct, dtype=float)
     if values.ndim != 1 or not len(values) or np.shape(groups) != values.shape:
-        raise ValueError(f"values {values.shape} and groups {np.shape(groups)}: not one a track")
+        raise ValueError(f"values of shape {values.shape}, but groups of shape {np.shape(groups)}")
     if not ((values >= 0) & (values <= 1)).all():
-        raise ValueError("how far a track was right is a number from 0 to 1")
+        raise ValueError("correctness must be from 0 to 1")
     return values

@@ -25,7 +25,7 @@ class Selection:
       candidate_digest: its `model_digest`.
       best_baseline: the best baseline on validation; None without baselines.
       kinds: of each model.
-      validation_track_accuracy: share of the validation tracks that each model predicts right.
+      validation_track_accuracy: share of validation tracks that each model predicts correctly.
       parameters: number of each model's parameters; None where it is unknown.
       train_seconds: how long each model trained; None for ensembles.
       members: the models that each ensemble is made of.

@@ -1,4 +1,4 @@
-"""Metrics of one model on one split, as a plain type: results.json holds it as it is."""
+"""Metrics of one model on one split, as results.json holds them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from components.predictions.interval import DECIMALS, Count, Share, ShareInterva
 class SplitMetrics:
     """Metrics of one model on one split.
 
-    Accuracies count a tie by the chance of guessing right among its genres
-    (components.predictions.rightness). The confusion matrix, and what follows from it, takes
-    the first of them in label order.
+    Accuracies count a tie as guessing among the tied genres
+    (components.predictions.correctness). In the confusion matrix, recall and F1 a tie goes to the
+    first of them in label order.
 
     Attributes:
       clip_accuracy: Share of clips whose genre is predicted.
       track_accuracy: Share of tracks whose genre is predicted, by the mean over their clips.
-      macro_f1: Mean F1 over the genres, of tracks.
-      recall: For each genre the share of its tracks that were found; null where the split has
-        none.
-      confusion: Tracks, [true][predicted], in label order.
+      macro_f1: Mean F1 over the genres, by track.
+      recall: Share of each genre's tracks whose genre is predicted; null for a genre without
+        tracks in the split.
+      confusion: Number of tracks, [true][predicted], in label order.
       clips: Number of clips.
       tracks: Number of tracks.
     """

@@ -1,7 +1,7 @@
-"""The predictions table: every model's probabilities for every clip of a split.
+"""The predictions table: the probabilities of every model for every clip of a split.
 
-Columns: `model`, `split`, `track_id`, `artist_id` (strings), `clip_index`, `label`
-(int64), and `p_<genre>` (float32) in label order. All later numbers come from it.
+Columns: `model`, `split`, `track_id`, `artist_id` (strings), `clip_index`, `label` (int64), and
+`p_<genre>` (float32) in label order. All metrics are computed from it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _PREFIX = "p_"
 
 
 def probability_columns(genres: Sequence[str]) -> list[str]:
-    """The names of the probability columns, in label order."""
+    """Return the names of the probability columns, in label order."""
     return [f"{_PREFIX}{genre}" for genre in genres]
 
 
@@ -39,17 +39,17 @@ def make_table(
     probabilities: npt.NDArray[np.float32],
     genres: Sequence[str],
 ) -> pd.DataFrame:
-    """One model's rows for one split, sorted by track and clip.
+    """Return one model's rows for one split, sorted by track and clip.
 
     Args:
-      model: its name.
+      model: the model's name.
       split: the split's name.
-      clips: `track_id`, `artist_id`, `clip_index`, `label`, a row a clip.
+      clips: `track_id`, `artist_id`, `clip_index`, `label`, one row per clip.
       probabilities: `[clips, genres]`, in the same order.
       genres: in label order.
 
     Raises:
-      DataError: not one row of probabilities a clip, or one that is no distribution.
+      DataError: the numbers have another shape or are not probabilities.
     """
     if probabilities.shape != (len(clips), len(genres)):
         raise DataError(
@@ -84,8 +84,8 @@ def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
     found = [str(column) for column in table.columns if str(column).startswith(_PREFIX)]
     if found != columns:
         raise DataError(
-            f"the predictions are of the genres {_listed(found)}, but this run's genres are "
-            f"{_listed(columns)}: they are from another run; rerun the pipeline"
+            f"the predictions are for the genres {_listed(found)}, but this run's genres are "
+            f"{_listed(columns)}: the predictions are from another run; rerun the pipeline"
         )
     sound = are_probabilities(table[columns].to_numpy(dtype=float))
     if not sound.all():
@@ -98,7 +98,7 @@ def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
 
 
 def write_table(table: pd.DataFrame, directory: str) -> str:
-    """Writes the table into a folder, whole or not at all; returns its path."""
+    """Write the table into a folder, completely or not at all; return its path."""
     path = os.path.join(directory, PREDICTIONS_PARQUET)
     with artifact_files.written_file(path) as temporary:
         table.to_parquet(temporary, index=False)
@@ -106,7 +106,7 @@ def write_table(table: pd.DataFrame, directory: str) -> str:
 
 
 def read_table(directory: str) -> pd.DataFrame:
-    """Reads what write_table wrote."""
+    """Read the table from the folder that write_table wrote."""
     import pyarrow_hotfix  # noqa: F401  pyarrow 10 would run code from a file
 
     content = artifact_files.read_bytes(os.path.join(directory, PREDICTIONS_PARQUET))
@@ -114,7 +114,7 @@ def read_table(directory: str) -> pd.DataFrame:
 
 
 def by_track(table: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:
-    """Track rows: probabilities are the mean over a track's clips.
+    """Average each track's probabilities over its clips.
 
     Args:
       table: rows of one model and one split.

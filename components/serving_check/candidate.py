@@ -17,10 +17,14 @@ MAX_MODEL_BYTES = 16 << 30
 
 
 def lay_out(saved_model: str, folder: pathlib.Path) -> pathlib.Path:
-    """Puts a SavedModel into a folder of versions below `folder`; returns that.
+    """Copy or link a SavedModel into a new folder of versions, and return that folder.
 
-    By hard links where it lies on the same disk: a server follows no symbolic links. Nothing
+    Files on the same disk become hard links, because a server follows no symbolic links. Nothing
     writes to the files.
+
+    Args:
+      saved_model: the SavedModel's folder; a path or a URI.
+      folder: an existing local folder for the folder of versions.
     """
     models = folder / MODEL_NAME
     version = models / str(VERSION)
@@ -37,5 +41,5 @@ def _link(source: str, target: str) -> None:
     source = os.path.realpath(source)
     try:
         os.link(source, target)
-    except OSError:  # another disk, or one without links
+    except OSError:  # another disk, or a disk without hard links
         shutil.copyfile(source, target)

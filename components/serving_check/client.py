@@ -1,4 +1,4 @@
-"""Requests to the server under trial: the public stubs, and HTTP without any proxy."""
+"""Client of the checked server: the public gRPC stubs, and HTTP without any proxy."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from components.common.model_contract import MODEL_NAME
 from components.serving_check.outcome import CheckFailed
 
 MAX_MESSAGE_BYTES = 256 << 20
-MAX_ANSWER_BYTES = 16 << 20
-MESSAGE_LETTERS = 300
+MAX_RESPONSE_BYTES = 16 << 20
+MAX_MESSAGE_CHARACTERS = 300
 _OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -39,8 +39,13 @@ _OPTIONS = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """What Predict returned, and the model that it says has answered."""
+class PredictResponse:
+    """Response of Predict.
+
+    Attributes:
+      outputs: tensors by name; strings are arrays of bytes.
+      name, version, signature: the model_spec of the response.
+    """
 
     outputs: Mapping[str, npt.NDArray[Any]]
     name: str
@@ -49,12 +54,21 @@ class Answer:
 
 
 class Client:
-    """Asks a server; each request has `deadline_s` seconds. Counts its `requests`.
+    """Client of a server with one model; every method raises CheckFailed for a failed request.
 
-    Every method raises CheckFailed where the server does not answer as asked.
+    Attributes:
+      requests: number of requests sent.
     """
 
     def __init__(self, host: str, port: int, rest_port: int, deadline_s: float) -> None:
+        """Initialize the client.
+
+        Args:
+          host: the server's address.
+          port: of gRPC.
+          rest_port: of REST.
+          deadline_s: time limit of each request in seconds.
+        """
         self._channel = grpc.insecure_channel(f"{host}:{port}", options=_OPTIONS)
         self._prediction = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
@@ -74,75 +88,79 @@ class Client:
     ) -> None:
         self._channel.close()
 
-    def predict(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Answer:
-        """Calls a signature; strings come and go as arrays of bytes."""
+    def predict(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> PredictResponse:
+        """Return the response of a signature; strings are arrays of bytes."""
         try:
-            answer = self._call(self._prediction.Predict, _request(signature, inputs))
+            response = self._call(self._prediction.Predict, _request(signature, inputs))
         except grpc.RpcError as error:
-            raise CheckFailed(f"the server answered {_words(error)}") from error
+            raise CheckFailed(f"the server returned {_describe(error)}") from error
         try:
-            outputs = {name: tf.make_ndarray(proto) for name, proto in answer.outputs.items()}
+            outputs = {name: tf.make_ndarray(proto) for name, proto in response.outputs.items()}
         except (TypeError, ValueError) as error:
-            raise CheckFailed(f"the server's answer holds no tensor: {error}") from error
-        spec = answer.model_spec
-        return Answer(outputs, spec.name, spec.version.value, spec.signature_name)
+            raise CheckFailed(f"the response has an invalid tensor: {error}") from error
+        spec = response.model_spec
+        return PredictResponse(outputs, spec.name, spec.version.value, spec.signature_name)
 
-    def refusal(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> str:
-        """The status that a signature refuses inputs with, by its name; "OK" if it does not."""
+    def predict_status(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> str:
+        """Return the name of the status that a signature returns for inputs, such as "OK"."""
         try:
             self._call(self._prediction.Predict, _request(signature, inputs))
         except grpc.RpcError as error:
             return str(error.code().name)
         return "OK"
 
-    def states(self) -> dict[int, str]:
-        """The state of each version, by its name."""
+    def version_states(self) -> dict[int, str]:
+        """Return the name of each version's state, such as "AVAILABLE"."""
         request = get_model_status_pb2.GetModelStatusRequest()
         request.model_spec.name = MODEL_NAME
         try:
-            answer = self._call(self._models.GetModelStatus, request)
+            response = self._call(self._models.GetModelStatus, request)
         except grpc.RpcError as error:
-            raise CheckFailed(f"GetModelStatus: the server answered {_words(error)}") from error
+            raise CheckFailed(f"GetModelStatus: the server returned {_describe(error)}") from error
         names = get_model_status_pb2.ModelVersionStatus.State
-        return {item.version: names.Name(item.state) for item in answer.model_version_status}
+        return {item.version: names.Name(item.state) for item in response.model_version_status}
 
     def signatures(self) -> set[str]:
-        """The names of the signatures that the model has, as the server tells them."""
+        """Return the names of the model's signatures, as the server reports them."""
         request = get_model_metadata_pb2.GetModelMetadataRequest()
         request.model_spec.name = MODEL_NAME
         request.metadata_field.append("signature_def")
         try:
-            answer = self._call(self._prediction.GetModelMetadata, request)
+            response = self._call(self._prediction.GetModelMetadata, request)
         except grpc.RpcError as error:
-            raise CheckFailed(f"GetModelMetadata: the server answered {_words(error)}") from error
+            raise CheckFailed(
+                f"GetModelMetadata: the server returned {_describe(error)}"
+            ) from error
         found = get_model_metadata_pb2.SignatureDefMap()
         try:
-            unpacked = answer.metadata["signature_def"].Unpack(found)
+            unpacked = response.metadata["signature_def"].Unpack(found)
         except DecodeError:
             unpacked = False
         if not unpacked:
-            raise CheckFailed("GetModelMetadata: the answer holds no signatures")
+            raise CheckFailed("GetModelMetadata: the response has no signatures")
         return set(found.signature_def)
 
     def rest_predict(self, signature: str, instances: list[Any]) -> list[Any]:
-        """The `predictions` of a REST request in row format."""
+        """Return the `predictions` of a REST request in row format."""
         body = json.dumps({"signature_name": signature, "instances": instances}).encode()
         request = urllib.request.Request(
             f"{self._rest}:predict", body, {"Content-Type": "application/json"}
         )
         self.requests += 1
         try:
-            with self._opener.open(request, timeout=self._deadline_s) as answer:
-                predictions = json.loads(answer.read(MAX_ANSWER_BYTES))["predictions"]
+            with self._opener.open(request, timeout=self._deadline_s) as response:
+                predictions = json.loads(response.read(MAX_RESPONSE_BYTES))["predictions"]
         except urllib.error.HTTPError as error:
-            told = printable(error.read(MESSAGE_LETTERS).decode(errors="replace"))
-            raise CheckFailed(f"REST: the server answered {error.code}: {told}") from error
+            message = printable(error.read(MAX_MESSAGE_CHARACTERS).decode(errors="replace"))
+            raise CheckFailed(f"REST: the server returned {error.code}: {message}") from error
         except (OSError, http.client.HTTPException) as error:
-            raise CheckFailed(f"REST: no answer ({printable(str(error))})") from error
+            raise CheckFailed(f"REST: no response ({printable(str(error))})") from error
         except (ValueError, LookupError, TypeError) as error:
-            raise CheckFailed(f"REST: the answer is no JSON with predictions: {error}") from error
+            raise CheckFailed(
+                f"REST: the response is not JSON with predictions: {error}"
+            ) from error
         if not isinstance(predictions, list):
-            raise CheckFailed("REST: the answer's predictions are no list")
+            raise CheckFailed("REST: the response's predictions are not a list")
         return predictions
 
     def _call(self, method: Any, request: Any) -> Any:
@@ -159,7 +177,7 @@ def _request(signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Any:
     return request
 
 
-def _words(error: Any) -> str:
-    """A failed call's status and message, short and inert."""
-    details = printable(" ".join((error.details() or "").split()))[:MESSAGE_LETTERS]
+def _describe(error: Any) -> str:
+    """Return the status and the message of a failed call, shortened and escaped."""
+    details = printable(" ".join((error.details() or "").split()))[:MAX_MESSAGE_CHARACTERS]
     return f"{error.code().name}: {details}"

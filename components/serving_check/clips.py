@@ -1,4 +1,4 @@
-"""Test clips to ask about, and what the trainer's predictions say of them."""
+"""Test clips with the trainer's predictions, which a server must reproduce."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ Key = tuple[str, int]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class KnownClips:
-    """Clips with what is expected of them, in the same order.
+    """Clips with their expected probabilities.
 
-    `names` for people; `examples` serialized tf.Examples, object `[clips]`; `expected`
-    float32 `[clips, genres]`.
+    Attributes:
+      names: for messages.
+      examples: serialized tf.Examples, object `[clips]`.
+      expected: probabilities, float32 `[clips, genres]`.
     """
 
     names: tuple[str, ...]
@@ -36,19 +38,19 @@ class KnownClips:
 def read_test_clips(
     table: pd.DataFrame, candidate: str, genres: Sequence[str], examples_uri: str, count: int
 ) -> KnownClips:
-    """At most `count` clips of the test split, always the same ones.
+    """Choose and read clips of the test split, always the same ones.
 
     Args:
       table: the Ensembler's predictions.
-      candidate: the model's name there.
+      candidate: name of the candidate in the table.
       genres: in label order.
       examples_uri: root of the Examples artifact.
-      count: at least 1.
+      count: largest number of clips, at least 1.
 
     Raises:
-      CheckFailed: the table has no test rows of that model, or other genres, or rows of clips
-        that the examples do not hold.
-      components.common.errors.DataError: the examples cannot be read.
+      CheckFailed: the table has no test rows of the candidate, has other genres, or has rows of
+        clips that are not among the examples.
+      DataError: the examples cannot be read.
     """
     columns = probability_columns(genres)
     rows = table[(table["model"] == candidate) & (table["split"] == TEST)]
@@ -62,7 +64,7 @@ def read_test_clips(
     serialized = _read(examples_uri, set(chosen))
     for key in chosen:
         if key not in serialized:
-            raise CheckFailed(f"the examples do not hold {_name(key)}, which was predicted")
+            raise CheckFailed(f"the examples do not contain {_name(key)}, which was predicted")
     by_key = dict(zip(keys, rows[columns].to_numpy(np.float32), strict=True))
     return KnownClips(
         tuple(map(_name, chosen)),
@@ -72,10 +74,14 @@ def read_test_clips(
 
 
 def choose(keys: Sequence[Key], count: int) -> list[Key]:
-    """At most `count` clips, from as many tracks as there are: one of each in turn.
+    """Choose clips from as many tracks as possible: one of each track in turn.
 
-    Which ones follows from hashes of their names, so that the same data gives the same clips
-    and more data changes few of them.
+    The order follows hashes of the names, so that the same data gives the same clips and
+    additional data changes few of them.
+
+    Args:
+      keys: track id and clip index of each clip.
+      count: largest number of clips.
     """
     by_track: dict[str, list[Key]] = {}
     for key in sorted(set(keys), key=_rank):

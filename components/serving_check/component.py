@@ -1,4 +1,4 @@
-"""ServingCheck: a server answers for the candidate before it may be pushed."""
+"""ServingCheck, which tests the candidate on a server before it may be pushed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from components.serving_check.settings import ServingSettings
 
 
 class ServingCheckSpec(types.ComponentSpec):  # type: ignore[misc]
-    """See ServingCheck."""
+    """Specification of ServingCheck."""
 
     PARAMETERS = {
         "serving": ExecutionParameter(type=str),
@@ -31,9 +31,10 @@ class ServingCheckSpec(types.ComponentSpec):  # type: ignore[misc]
 
 
 class ServingCheck(base_component.BaseComponent):  # type: ignore[misc]
-    """Outputs `infra_blessing`, which the Pusher obeys beside the gate's.
+    """Component with the output `infra_blessing`; the Pusher needs it and the gate's blessing.
 
-    Not for the cache (pipeline.graph.build.compile_ir): what it tries is this machine's server too.
+    It is never taken from the cache (pipeline.graph.build.compile_ir), because it depends on this
+    machine's server too.
     """
 
     SPEC_CLASS = ServingCheckSpec
@@ -48,11 +49,11 @@ class ServingCheck(base_component.BaseComponent):  # type: ignore[misc]
         predictions: types.BaseChannel,
         settings: ServingSettings,
     ) -> None:
-        """Initializes the component.
+        """Initialize the component.
 
         Args:
           model: the Ensembler's candidate.
-          blessing: GenreGate's: a candidate that it refused is not served.
+          blessing: GenreGate's; a candidate that it refused is not served.
           examples: SpectrogramGen's.
           predictions: the Ensembler's.
           settings: the [serving] table.

@@ -1,4 +1,4 @@
-"""ServingCheck's work: serve the candidate, ask it, write the blessing."""
+"""Executor of ServingCheck: serve the candidate, send requests, write the blessing."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from components.serving_check.clips import KnownClips, read_test_clips
 from components.serving_check.outcome import CheckFailed, ServingCheckResult
 from components.serving_check.settings import ServingSettings
 
-# What TFX's own InfraValidator writes.
+# Marker files, as TFX's own InfraValidator writes them.
 MARKERS = {True: "INFRA_BLESSED", False: "INFRA_NOT_BLESSED"}
 
 
 class Executor(ComponentExecutor):
-    """Writes the InfraBlessing and, into its folder, `serving_check.json`."""
+    """Executor that writes the InfraBlessing with its `serving_check.json`."""
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         blessing = outputs.single("infra_blessing")
         settings = parameters.parse("serving", ServingSettings)
         if model_utils.is_model_blessed(inputs.single("blessing")):
-            outcome = _try(
+            outcome = _check(
                 path_utils.serving_model_dir(inputs.uri("model")),
                 inputs.uri("predictions"),
                 inputs.uri("examples"),
@@ -46,32 +46,33 @@ class Executor(ComponentExecutor):
                 blessing.uri,
             )
         else:
-            outcome = ServingCheckResult.of(
-                "skipped", "the gate did not bless the candidate: nothing to serve"
-            )
+            outcome = ServingCheckResult.of("skipped", "the gate did not bless the candidate")
         _write(blessing, outcome)
 
 
-def _try(
+def _check(
     saved_model: str,
     predictions_uri: str,
     examples_uri: str,
     settings: ServingSettings,
     output_uri: str,
 ) -> ServingCheckResult:
-    """Whatever is wrong with the candidate or its server is an outcome; files of the run that
-    cannot be read are errors."""
+    """Check the candidate on a server.
+
+    A defect of the candidate or of its server is an outcome. Files of the run that cannot be
+    read are errors.
+    """
     name = read_selection(predictions_uri).candidate
     rows = table.read_table(predictions_uri)
     try:
         assets = read_assets(saved_model)
     except DataError as error:
-        return ServingCheckResult.of("failed", f"the model's files: {error}")
+        return ServingCheckResult.of("failed", f"the model's assets: {error}")
     try:
         clips = read_test_clips(rows, name, assets.genres, examples_uri, settings.examples)
     except CheckFailed as failure:
         return ServingCheckResult.of("failed", str(failure))
-    # Beside the model, where that can be linked.
+    # On the model's disk if possible, so that its files can be linked.
     beside = None if "://" in output_uri else output_uri
     with tempfile.TemporaryDirectory(prefix=".served-", dir=beside) as scratch:
         return _serve(saved_model, assets, clips, settings, pathlib.Path(scratch))
@@ -85,7 +86,7 @@ def _serve(
     scratch: pathlib.Path,
 ) -> ServingCheckResult:
     models = candidate.lay_out(saved_model, scratch)
-    _tell("starting a server", 0)
+    _report("starting a server", 0)
     try:
         with (
             server_process.running(
@@ -102,11 +103,11 @@ def _serve(
                     assets,
                     clips,
                     settings.tolerance,
-                    lambda signature: _tell(signature, SIGNATURES.index(signature)),
+                    lambda signature: _report(signature, SIGNATURES.index(signature)),
                 )
             )
-            # Why it does not answer, if it died of a request.
-            died = server.last_words()
+            # The cause of a failed request, if the server has died.
+            died = server.exit_reason()
             engine = server.engine
     except CheckFailed as failure:
         return ServingCheckResult.of("failed", str(failure))
@@ -117,19 +118,19 @@ def _serve(
     largest = max(check.largest_difference or 0.0 for check in checks)
     requests = sum(check.requests for check in checks)
     text = (
-        f"{requests} requests of {len(checks)} signatures were answered as they must be; "
+        f"{requests} requests to {len(checks)} signatures returned the expected responses; "
         f"probabilities differ by at most {largest:.1g} (serving.tolerance = "
         f"{settings.tolerance:g})"
     )
     return ServingCheckResult.of("passed", text, engine, checks)
 
 
-def _tell(detail: str, done: int) -> None:
+def _report(detail: str, done: int) -> None:
     progress.report("progress", stage="serving", detail=detail, done=done, total=len(SIGNATURES))
 
 
 def _write(blessing: Any, outcome: ServingCheckResult) -> None:
-    """The artifact's property, which the Pusher obeys, `serving_check.json`, TFX's marker."""
+    """Write the property that the Pusher requires, `serving_check.json`, and TFX's marker file."""
     logging.info("ServingCheck %s: %s", outcome.outcome, outcome.text)
     blessing.set_int_custom_property("blessed", int(outcome.blessed))
     text = json.dumps(outcome.to_json(), indent=2)

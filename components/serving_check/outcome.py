@@ -1,4 +1,4 @@
-"""Outcome of trying a candidate on a server: the content of serving_check.json."""
+"""Result of ServingCheck, the content of serving_check.json."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from components.predictions.interval import Count, NonNegative
 SignatureName = Literal["describe", "serving_examples", "serving_default", "serving_wav"]
 
 
-class CheckFailed(Exception):  # noqa: N818  it is an outcome, not an error of ours
-    """The candidate, or what serves it, is not as it must be; the message says why."""
+class CheckFailed(Exception):  # noqa: N818  an outcome, not an error of the run
+    """Defect of the candidate or of its server; the message is the reason."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,10 +22,10 @@ class SignatureCheck:
     Attributes:
       signature: Name of the signature.
       requests: Number of requests that were sent.
-      largest_difference: Between a probability and the expected one; null where none was
+      largest_difference: Largest difference from an expected probability; null if none was
         compared.
-      outcome: "failed" where a response was wrong.
-      text: Why, in words.
+      outcome: "failed" if a response was wrong.
+      text: A summary, or the reason of the failure.
     """
 
     signature: SignatureName
@@ -36,6 +36,7 @@ class SignatureCheck:
 
     @property
     def passed(self) -> bool:
+        """Whether all responses were as expected."""
         return self.outcome == "passed"
 
     def to_json(self) -> dict[str, Any]:
@@ -49,13 +50,13 @@ class SignatureCheck:
 
 @dataclasses.dataclass(frozen=True)
 class ServingCheckResult:
-    """Result of trying a candidate on a server, between the gate and the push.
+    """Result of testing a candidate on a server, between the gate and the push.
 
     Attributes:
       blessed: Whether it passed. Otherwise nothing is pushed, unless the check is off.
-      engine: Name of the server; null where none was started.
-      outcome: "skipped" where the gate refused; "off" with serving.check = false.
-      text: Why, in words.
+      engine: Name of the server; null if none served.
+      outcome: "skipped" if the gate refused the candidate; "off" with serving.check = false.
+      text: A summary, or the reason of the failure.
       checks: One for each signature, up to the first that failed.
     """
 
@@ -85,5 +86,5 @@ class ServingCheckResult:
 
 
 OFF = ServingCheckResult.of(
-    "off", "switched off (serving.check = false): no server has answered for the candidate"
+    "off", "disabled (serving.check = false): the candidate was not tested on a server"
 )

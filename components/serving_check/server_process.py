@@ -1,7 +1,7 @@
-"""A server in a process of its own, which lives no longer than it is needed.
+"""Model server in a process of its own.
 
-It is started as a user starts it, by `python -m serving.server`: what is tried is what will
-serve, and components know nothing of the server's code.
+It is started as a user starts it, by `python -m serving.server`, so the test covers the command
+that is deployed, and components need not import the server's code.
 """
 
 from __future__ import annotations
@@ -22,20 +22,27 @@ from components.common.escape import printable
 from components.serving_check.outcome import CheckFailed
 
 SERVER = (sys.executable, "-m", "serving.server")
-# Where the packages lie, from a checkout as from site-packages.
+# The folder of the packages, in a checkout and in site-packages.
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
-# How much of what a server printed is told.
-LAST_BYTES, LAST_LINES, LAST_LETTERS = 8192, 4, 600
-# A key of the server's would make it ask for it, and this one answers on the loopback alone;
-# keys to object storage are nothing that a model's server needs.
+# Part of the server's output that is quoted.
+LAST_BYTES, LAST_LINES, LAST_CHARACTERS = 8192, 4, 600
+# With an API key the server would require it of every request; it listens on loopback only. A
+# model server needs no keys to object storage.
 _NOT_INHERITED = ("GENREFLOW_API_KEY", "AWS_")
 
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """Where a server answers; `engine` is what it is."""
+    """A running server.
+
+    Attributes:
+      engine: "genreflow" or "tensorflow-serving".
+      host: address that it listens on.
+      port: of gRPC.
+      rest_port: of REST.
+    """
 
     engine: str
     host: str
@@ -44,10 +51,10 @@ class Server:
     _process: subprocess.Popen[bytes]
     _log: pathlib.Path
 
-    def last_words(self) -> str:
-        """How it ended and what it printed last, in a sentence; "" while it runs."""
+    def exit_reason(self) -> str:
+        """Return how the server exited, with its last output; "" while it runs."""
         status = self._process.poll()
-        return "" if status is None else _ended(status, self._log)
+        return "" if status is None else _describe_exit(status, self._log)
 
 
 @contextlib.contextmanager
@@ -58,16 +65,16 @@ def running(
     engine: str,
     start_seconds: float,
 ) -> Iterator[Server]:
-    """Starts a server of one model on free loopback ports, and ends it in any case.
+    """Run a server of one model on free loopback ports; it is always shut down at the end.
 
     Args:
       model_dir: the model's folder of versions.
-      scratch: an empty folder for its log and the like.
+      scratch: an empty folder, for its log and other files.
       engine: as in the [serving] table.
-      start_seconds: how long it may take until it serves.
+      start_seconds: time limit until it is ready.
 
     Raises:
-      CheckFailed: it ended, or did not serve in time; with its own last words.
+      CheckFailed: it exited or was not ready in time; the message quotes its output.
     """
     ready, log = scratch / "ready.json", scratch / "server.log"
     command = [
@@ -80,10 +87,10 @@ def running(
             command,
             cwd=scratch,
             env=_environment(),
-            stdin=subprocess.PIPE,  # closed when this process dies, however: the server then ends
+            stdin=subprocess.PIPE,  # closed when this process dies; the server then exits
             stdout=output,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # what it starts itself can be ended with it
+            start_new_session=True,  # so that its child processes can be stopped too
         )
         try:
             found = _wait(process, ready, log, start_seconds)
@@ -100,12 +107,12 @@ def running(
 
 
 def last_lines(log: pathlib.Path) -> str:
-    """The end of what a server printed, on one line and inert; "" if it printed nothing."""
+    """Return the end of a server's output, escaped and on one line; "" if there is none."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - LAST_BYTES))
         lines = file.read().decode(errors="replace").splitlines()
-    told = [printable(line.strip()) for line in lines if line.strip()][-LAST_LINES:]
-    return "; ".join(told)[-LAST_LETTERS:]
+    last = [printable(line.strip()) for line in lines if line.strip()][-LAST_LINES:]
+    return "; ".join(last)[-LAST_CHARACTERS:]
 
 
 def _environment() -> dict[str, str]:
@@ -116,7 +123,7 @@ def _environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONUNBUFFERED": "1",
         "TF_CPP_MIN_LOG_LEVEL": os.environ.get("TF_CPP_MIN_LOG_LEVEL", "2"),
-        # This process holds the GPUs' memory; a second one would find none left.
+        # This process has reserved the GPUs' memory.
         "CUDA_VISIBLE_DEVICES": "-1",
     }
 
@@ -128,32 +135,33 @@ def _wait(
     start_seconds: float,
 ) -> dict[str, Any]:
     deadline = time.monotonic() + start_seconds
-    while not ready.exists():  # it is renamed into place
+    while not ready.exists():  # the server renames it into place
         status = process.poll()
         if status is not None:
-            raise CheckFailed(_ended(status, log))
+            raise CheckFailed(_describe_exit(status, log))
         if time.monotonic() > deadline:
             raise CheckFailed(
-                f"the server did not serve within {start_seconds:g} s (serving.start_seconds)"
-                + _said(log)
+                f"the server was not ready within {start_seconds:g} s (serving.start_seconds)"
+                + _quote(log)
             )
         time.sleep(POLL_SECONDS)
     found: dict[str, Any] = json.loads(ready.read_text(encoding="utf-8"))
     return found
 
 
-def _ended(status: int, log: pathlib.Path) -> str:
-    how = f"with status {status}" if status >= 0 else f"by {signal.Signals(-status).name}"
-    return f"the server ended {how}{_said(log)}"
+def _describe_exit(status: int, log: pathlib.Path) -> str:
+    if status >= 0:
+        return f"the server exited with status {status}{_quote(log)}"
+    return f"the server was killed by {signal.Signals(-status).name}{_quote(log)}"
 
 
-def _said(log: pathlib.Path) -> str:
+def _quote(log: pathlib.Path) -> str:
     lines = last_lines(log)
-    return f"; it said: {lines}" if lines else ", without a word"
+    return f"; its last output: {lines}" if lines else ", without any output"
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ends the server and whatever it started."""
+    """Stop the server and its child processes."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, number)

@@ -1,4 +1,4 @@
-"""The [serving] table: how the candidate is tried on a server before it is pushed."""
+"""Settings of ServingCheck, the [serving] table."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from annotated_types import Ge, Gt, Le
 
 @dataclasses.dataclass(frozen=True)
 class ServingSettings:
-    """What ServingCheck does with a candidate that the gate has blessed.
+    """Settings of the test on a server that a blessed candidate must pass.
 
-    `check`: false leaves it out: what the gate blesses is pushed without having been served.
-
-    `engine`: what serves: "tensorflow-serving" (a `tensorflow_model_server` on the PATH),
-    "genreflow" (this project's own server), or "auto": the former where it is found.
-
-    `examples`: test clips whose answers are compared with the trainer's own predictions.
-
-    `tolerance`: by how much any probability may differ: from the trainer's predictions, and
-    between the same sound as waveform, as WAV file and as spectrogram. What rounding does is
-    some hundred times less; the front ends' own difference is what the default allows.
-
-    `start_seconds`: how long the server may take to start and to load the model.
-
-    `request_seconds`: how long it may take for one request.
+    Attributes:
+      check: whether to test; with false, blessed candidates are pushed untested.
+      engine: the server: "tensorflow-serving" (a `tensorflow_model_server` on the PATH),
+        "genreflow" (this project's own server), or "auto" (the former if it is found, else the
+        latter).
+      examples: number of test clips whose responses are compared with the trainer's
+        predictions.
+      tolerance: largest allowed difference of a probability, from the trainer's predictions and
+        between the same sound as waveform, WAV file and spectrogram. Rounding makes about a
+        hundredth of the default, which allows for the difference between the front ends.
+      start_seconds: time limit for starting the server and loading the model.
+      request_seconds: time limit of one request.
     """
 
     check: bool = True

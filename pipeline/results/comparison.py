@@ -16,14 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from components.common.errors import UsageError
+from components.predictions.correctness import correctness
 from components.predictions.f1_difference import (
-    Answers,
+    TrackPredictions,
     paired_f1_difference,
     unpaired_f1_difference,
 )
 from components.predictions.interval import Interval, ShareInterval
 from components.predictions.resampling import groups_of, paired_difference, unpaired_difference
-from components.predictions.rightness import rightness
 from components.predictions.table import probability_columns
 from pipeline.results.finished_runs import FinishedRun
 from pipeline.results.schema import ModelResults
@@ -179,10 +179,10 @@ class _Side:
     rows: npt.NDArray[np.int64]
     groups: npt.NDArray[np.int64]
 
-    def answers(self, model: str) -> Answers:
+    def answers(self, model: str) -> TrackPredictions:
         """Return true and predicted labels; ties as in the confusion matrices."""
         frame, genres = self.run.tracks[model].iloc[self.rows], self.run.genres
-        return Answers(
+        return TrackPredictions(
             frame["genre"].map(genres.index).to_numpy(np.int64),
             frame[probability_columns(genres)].to_numpy().argmax(axis=1),
             len(genres),
@@ -191,7 +191,7 @@ class _Side:
     def right(self, model: str) -> npt.NDArray[np.float64]:
         """Return how right each prediction is, float `[tracks]`; ties as in the accuracies."""
         frame = self.run.tracks[model].iloc[self.rows]
-        return rightness(
+        return correctness(
             frame[probability_columns(self.run.genres)].to_numpy(), self.answers(model).true
         )
 

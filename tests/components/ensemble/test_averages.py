@@ -65,9 +65,9 @@ def test_weights_that_are_no_shares_are_refused(weights: list[float]) -> None:
 
 
 def test_members_of_different_clips_are_refused() -> None:
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         averages.average([_probabilities(1), _probabilities(2, rows=19)])
-    with pytest.raises(ValueError, match="one shape"):
+    with pytest.raises(ValueError, match="the same shape"):
         averages.average([])
 
 

@@ -121,5 +121,5 @@ def test_predictions_of_another_run_are_refused(single: pd.DataFrame) -> None:
 
 
 def test_a_model_without_predictions_is_refused(single: pd.DataFrame) -> None:
-    with pytest.raises(DataError, match="no predictions of xgboost"):
+    with pytest.raises(DataError, match="no rows of xgboost"):
         make_ensembles(single, GENRES, NETWORKS, [*BASELINES, "xgboost"])

@@ -229,9 +229,9 @@ def test_the_model_that_serves_is_compared_with_on_tracks_that_it_never_saw(
     # The candidate is wrong on t001 and t005 alone, which are not compared on.
     assert rule["value"] == pytest.approx(1.0 - 12 / 20)
     assert rule["outcome"] == "pass"
-    assert "100.0% of 20 test tracks are right, 60.0% with the serving model" in rule["text"]
+    assert "100.0% of 20 test tracks are correct, 60.0% with the serving model" in rule["text"]
     assert "version 1700000000" in rule["text"]
-    assert "saw the other 10" in rule["text"]
+    assert "has seen the other 10" in rule["text"]
     assert "1700000000" in _text(decision, "already_serving")
 
 
@@ -262,7 +262,7 @@ EVERY_TRACK = made.seen([track.track_id for track in TRACKS], [])
     [
         ({"seen_tracks": None}, "so the tracks that this model was trained on are unknown"),
         ({"seen_tracks": {"train": 5}}, "no list of track digests for train"),
-        ({"seen_tracks": EVERY_TRACK}, "every one of the 30 test tracks"),
+        ({"seen_tracks": EVERY_TRACK}, "on all 30 test tracks"),
         ({"genres": None}, "genres.json"),
         ({"model_card": None}, "model_card.json"),
         ({"audio_params": {"digest": "beef"}}, "other audio parameters (beef)"),
@@ -284,7 +284,7 @@ def test_a_model_that_serves_and_cannot_be_compared_with_never_passes_in_silence
     assert failed == ["holds_serving"]
     text = _text(decision, "holds_serving")
     assert reason in text
-    assert "gate.holds_serving = false switches this rule off" in text
+    assert "Set gate.holds_serving = false to disable this rule" in text
     assert inputs.decide(holds_serving=False)[0]["blessed"] is True
 
 
@@ -296,7 +296,7 @@ def test_where_nothing_can_look_for_the_model_that_serves_its_rules_say_so(
     assert decision["blessed"] is True
     for rule in ("holds_serving", "already_serving"):
         assert _outcomes(decision)[rule] == "off"
-        assert "nothing can look here for a model that serves" in _text(decision, rule)
+        assert "this pipeline cannot look up the serving model" in _text(decision, rule)
     assert _outcomes(inputs.decide(holds_serving=True)[0])["holds_serving"] == "fail"
 
 

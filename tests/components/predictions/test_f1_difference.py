@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from components.predictions.f1_difference import (
-    Answers,
+    TrackPredictions,
     macro_f1,
     paired_f1_difference,
     unpaired_f1_difference,
@@ -19,10 +19,10 @@ from components.predictions.resampling import paired_difference
 GENRES = 4
 
 
-def _answers(rng: np.random.Generator, true: np.ndarray, share: float) -> Answers:
+def _answers(rng: np.random.Generator, true: np.ndarray, share: float) -> TrackPredictions:
     """Right in about this share, else one of the other genres."""
     wrong = (true + rng.integers(1, GENRES, len(true))) % GENRES
-    return Answers(true, np.where(rng.random(len(true)) < share, true, wrong), GENRES)
+    return TrackPredictions(true, np.where(rng.random(len(true)) < share, true, wrong), GENRES)
 
 
 def _width(interval: object) -> float:
@@ -35,7 +35,7 @@ def test_the_score_is_the_usual_one_and_leaves_out_genres_that_do_not_occur() ->
     answers = _answers(rng, true, 0.6)
     expected = f1_score(true, answers.predicted, average="macro")
     assert macro_f1(answers.counts().sum(axis=0)) == pytest.approx(expected)
-    wider = Answers(true, answers.predicted, GENRES + 3)
+    wider = TrackPredictions(true, answers.predicted, GENRES + 3)
     assert macro_f1(wider.counts().sum(axis=0)) == pytest.approx(expected)
 
 
@@ -76,7 +76,7 @@ def test_pairs_take_out_how_hard_the_tracks_are() -> None:
     a = _answers(rng, true, 0.6)
     # The second model differs on every twentieth track alone.
     differing = np.where(np.arange(200) % 20 == 0, (a.predicted + 1) % GENRES, a.predicted)
-    b = Answers(true, differing, GENRES)
+    b = TrackPredictions(true, differing, GENRES)
     groups = np.arange(200)
     assert 2 * _width(paired_f1_difference(a, b, groups)) < _width(
         unpaired_f1_difference(a, groups, b, groups)
@@ -88,8 +88,8 @@ def test_tracks_that_stand_and_fall_together_say_less() -> None:
     true = np.arange(200) % GENRES
     artist = np.arange(200) // 10
     fails = np.repeat(rng.random(20) < 0.5, 10)
-    a = Answers(true, np.where(fails, (true + 1) % GENRES, true), GENRES)
-    b = Answers(true, true, GENRES)
+    a = TrackPredictions(true, np.where(fails, (true + 1) % GENRES, true), GENRES)
+    b = TrackPredictions(true, true, GENRES)
     by_artist = paired_f1_difference(a, b, artist)
     assert _width(by_artist) > 1.5 * _width(paired_f1_difference(a, b, np.arange(200)))
 
@@ -117,7 +117,7 @@ def test_the_other_way_round_is_the_mirror_image() -> None:
 
 def test_a_genre_without_tracks_does_not_pull_the_score_down() -> None:
     true = np.arange(80) % 2
-    perfect, other = Answers(true, true, GENRES), Answers(true, true, 2)
+    perfect, other = TrackPredictions(true, true, GENRES), TrackPredictions(true, true, 2)
     found = paired_f1_difference(perfect, other, np.arange(80))
     assert found.low == pytest.approx(-found.high)
     assert found.high < 0.05
@@ -125,7 +125,7 @@ def test_a_genre_without_tracks_does_not_pull_the_score_down() -> None:
 
 def test_one_group_says_nothing_of_others() -> None:
     true = np.arange(8) % GENRES
-    a = Answers(true, true, GENRES)
+    a = TrackPredictions(true, true, GENRES)
     found = paired_f1_difference(a, a, np.zeros(8))
     assert (found.low, found.high) == (-1, 1)
     assert unpaired_f1_difference(a, np.zeros(8), a, np.arange(8)).high == 1
@@ -134,7 +134,9 @@ def test_one_group_says_nothing_of_others() -> None:
 @pytest.mark.parametrize("tracks", [0, 3])
 def test_groups_that_do_not_fit_are_refused(tracks: int) -> None:
     true = np.arange(tracks)
-    with pytest.raises(ValueError, match="not one a track"):
+    with pytest.raises(ValueError, match="groups of shape"):
         paired_f1_difference(
-            Answers(true, true, GENRES), Answers(true, true, GENRES), np.arange(tracks - tracks % 2)
+            TrackPredictions(true, true, GENRES),
+            TrackPredictions(true, true, GENRES),
+            np.arange(tracks - tracks % 2),
         )

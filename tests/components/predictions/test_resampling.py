@@ -226,7 +226,7 @@ def test_parts_of_a_track_count() -> None:
     ],
 )
 def test_what_cannot_be_compared_is_an_error(a: object, b: object, groups: object) -> None:
-    with pytest.raises(ValueError, match=r"one a track|from 0 to 1"):
+    with pytest.raises(ValueError, match=r"groups of shape|from 0 to 1"):
         paired_difference(a, b, groups)  # type: ignore[arg-type]
 
 

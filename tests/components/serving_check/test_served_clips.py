@@ -76,5 +76,5 @@ def test_predictions_without_the_candidate_or_of_other_clips_are_told(
         _read(folder, rows[rows["split"] == "validation"])
     with pytest.raises(CheckFailed, match="for the genres Folk, Rock, Jazz"):
         _read(folder, rows.rename(columns={"p_Jazz": "p_Pop"}))
-    with pytest.raises(CheckFailed, match=r"do not hold clip \d of test track other-t"):
+    with pytest.raises(CheckFailed, match=r"do not contain clip \d of test track other-t"):
         _read(folder, rows.assign(track_id="other-" + rows["track_id"]))

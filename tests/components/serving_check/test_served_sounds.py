@@ -16,7 +16,7 @@ from tests.support.serving_toys import PARAMS
 
 @pytest.mark.parametrize("params", [PARAMS, AudioParams()])
 def test_a_wav_file_holds_exactly_the_samples_of_the_waveform(params: AudioParams) -> None:
-    for pcm in (*sounds.windows(params).values(), sounds.long_window(params)):
+    for pcm in (*sounds.short_sounds(params).values(), sounds.long_sound(params)):
         packed = io.BytesIO(sounds.wav_bytes(pcm, params.sample_rate_hz))
         samples, rate = soundfile.read(packed, dtype="float32")
         assert rate == params.sample_rate_hz
@@ -25,7 +25,7 @@ def test_a_wav_file_holds_exactly_the_samples_of_the_waveform(params: AudioParam
 
 def test_the_sounds_are_the_same_every_time_and_differ_from_each_other() -> None:
     params = AudioParams()
-    first, again = sounds.windows(params), sounds.windows(params)
+    first, again = sounds.short_sounds(params), sounds.short_sounds(params)
     assert list(first) == list(again)
     for name, pcm in first.items():
         np.testing.assert_array_equal(pcm, again[name])
@@ -35,13 +35,13 @@ def test_the_sounds_are_the_same_every_time_and_differ_from_each_other() -> None
     for one in range(len(first)):
         for other in range(one):
             assert np.abs(pictures[one] - pictures[other]).mean() > 1.0
-    assert len(sounds.long_window(params)) == 2.5 * params.clip_samples
+    assert len(sounds.long_sound(params)) == 2.5 * params.clip_samples
 
 
 def test_no_picture_rests_on_rounding() -> None:
     """Far below a clip's peak two front ends differ: little of what is sent lies there."""
     params = AudioParams()
     pictures = log_mel(
-        np.stack([sounds.waveform(pcm) for pcm in sounds.windows(params).values()]), params
+        np.stack([sounds.waveform(pcm) for pcm in sounds.short_sounds(params).values()]), params
     )
     assert (pictures < -75).mean() < 0.01

@@ -73,7 +73,7 @@ def test_a_server_that_serves_tells_where_and_is_ended(tmp_path: pathlib.Path, p
         assert (server.engine, server.host, server.port, server.rest_port) == (
             "stand-in", "127.0.0.1", 5, 6,
         )  # fmt: skip
-        assert server.last_words() == ""
+        assert server.exit_reason() == ""
         pid = int((tmp_path / "scratch" / "server.log").read_text())
         assert _alive(pid)
     assert not _alive(pid)
@@ -89,7 +89,7 @@ def test_a_server_that_ends_before_it_serves_is_quoted(tmp_path: pathlib.Path, p
     with pytest.raises(CheckFailed) as caught, _running(tmp_path):
         raise AssertionError("it served")
     reason = str(caught.value)
-    assert "the server ended with status 2; it said: " in reason
+    assert "the server exited with status 2; its last output: " in reason
     assert reason.endswith("line 1999; models: no \\x1b[31mmodel in it")
     assert "line 5;" not in reason
 
@@ -98,7 +98,10 @@ def test_a_server_that_is_killed_or_says_nothing_is_told_so(
     tmp_path: pathlib.Path, program
 ) -> None:  # type: ignore[no-untyped-def]
     program("os.kill(os.getpid(), 9)")
-    with pytest.raises(CheckFailed, match="ended by SIGKILL, without a word"), _running(tmp_path):
+    with (
+        pytest.raises(CheckFailed, match="killed by SIGKILL, without any output"),
+        _running(tmp_path),
+    ):
         raise AssertionError("it served")
 
 
@@ -108,7 +111,9 @@ def test_a_server_that_never_serves_is_ended_in_time(tmp_path: pathlib.Path, pro
         time.sleep(600)
     """)
     with (
-        pytest.raises(CheckFailed, match=r"within 3 s \(serving.start_seconds\); it said: \d+"),
+        pytest.raises(
+            CheckFailed, match=r"within 3 s \(serving.start_seconds\); its last output: \d+"
+        ),
         _running(tmp_path, 3.0),
     ):
         raise AssertionError("it served")
@@ -143,10 +148,13 @@ def test_how_a_server_ended_while_it_was_asked_is_known(tmp_path: pathlib.Path, 
     """)
     with _running(tmp_path) as server:
         for _ in range(300):
-            if server.last_words():
+            if server.exit_reason():
                 break
             time.sleep(0.1)
-        assert server.last_words() == "the server ended with status 9; it said: out of memory"
+        assert (
+            server.exit_reason()
+            == "the server exited with status 9; its last output: out of memory"
+        )
 
 
 def test_keys_and_gpus_are_not_handed_on(

@@ -105,7 +105,7 @@ def test_a_candidate_that_the_gate_refused_is_not_served(
         "blessed": False,
         "engine": None,
         "outcome": "skipped",
-        "text": "the gate did not bless the candidate: nothing to serve",
+        "text": "the gate did not bless the candidate",
         "checks": [],
     }
 
@@ -118,7 +118,7 @@ def test_a_damaged_candidate_is_refused_in_the_servers_words(
     graph.write_bytes(graph.read_bytes()[:1000])
     found, _ = _check(folder)
     assert (found["blessed"], found["outcome"], found["engine"]) == (False, "failed", None)
-    assert "the server ended with status 2; it said: " in found["text"]
+    assert "the server exited with status 2; its last output: " in found["text"]
     assert "saved_model.pb" in found["text"]
 
 
@@ -245,9 +245,9 @@ def test_a_server_that_hangs_is_a_reason(served: Served) -> None:
         with Client("127.0.0.1", port, port, 0.5) as patient:
             told = served.failure(client=patient)
             assert told.startswith(
-                "describe: GetModelStatus: the server answered DEADLINE_EXCEEDED"
+                "describe: GetModelStatus: the server returned DEADLINE_EXCEEDED"
             )
-            with pytest.raises(CheckFailed, match="REST: no answer"):
+            with pytest.raises(CheckFailed, match="REST: no response"):
                 patient.rest_predict("serving_examples", [])
 
 

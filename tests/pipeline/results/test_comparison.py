@@ -391,7 +391,7 @@ def test_a_probability_that_is_no_number_is_refused(root: pathlib.Path) -> None:
     [
         (
             lambda table: table.drop(columns="p_Pop"),
-            "of the genres Folk, Rock, but this run's genres are Folk, Pop, Rock",
+            "for the genres Folk, Rock, but this run's genres are Folk, Pop, Rock",
         ),
         (lambda table: table.drop(columns="clip_index"), "it has no column clip_index"),
         (lambda table: table.assign(p_Pop=table["p_Pop"] + 1), "not adding up to 1"),

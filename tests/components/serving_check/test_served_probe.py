@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from components.serving_check.client import Answer
+from components.serving_check.client import PredictResponse
 from components.serving_check.outcome import CheckFailed, ServingCheckResult, SignatureCheck
-from components.serving_check.trial import Trial
+from components.serving_check.probe import SignatureProbe
 
 GENRES = ("Folk", "Rock")
 RIGHT = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
@@ -20,8 +20,8 @@ NAMES = np.array([[b"Folk", b"Rock"]] * 2, object)
 
 
 @dataclasses.dataclass
-class Told:
-    """A server that says what it was told to say."""
+class FakeClient:
+    """Client whose server returns the given values."""
 
     outputs: Mapping[str, npt.NDArray[Any]] = dataclasses.field(
         default_factory=lambda: {"probabilities": RIGHT, "genres": NAMES}
@@ -33,15 +33,15 @@ class Told:
     status: str = "OK"
     requests: int = 7
 
-    def predict(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> Answer:
+    def predict(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> PredictResponse:
         self.requests += 1
-        return Answer(self.outputs, self.name, self.version, self.signature)
+        return PredictResponse(self.outputs, self.name, self.version, self.signature)
 
-    def refusal(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> str:
+    def predict_status(self, signature: str, inputs: Mapping[str, npt.NDArray[Any]]) -> str:
         self.requests += 1
         return self.status
 
-    def states(self) -> dict[int, str]:
+    def version_states(self) -> dict[int, str]:
         return {1: "AVAILABLE"}
 
     def signatures(self) -> set[str]:
@@ -52,58 +52,58 @@ class Told:
         return self.rest
 
 
-def _trial(told: Told, tolerance: float = 1e-3) -> Trial:
-    return Trial(told, "serving_examples", GENRES, tolerance)
+def _probe(client: FakeClient, tolerance: float = 1e-3) -> SignatureProbe:
+    return SignatureProbe(client, "serving_examples", GENRES, tolerance)
 
 
-def test_a_right_answer_is_handed_on_and_requests_are_counted_from_the_trials_begin() -> None:
-    trial = _trial(Told())
-    np.testing.assert_array_equal(trial.ask({}, 2), RIGHT)
-    trial.ask({}, 2)
-    assert trial.requests == 2
-    assert trial.largest is None
+def test_a_right_answer_is_handed_on_and_requests_are_counted_from_the_probes_begin() -> None:
+    probe = _probe(FakeClient())
+    np.testing.assert_array_equal(probe.predict({}, 2), RIGHT)
+    probe.predict({}, 2)
+    assert probe.requests == 2
+    assert probe.largest is None
 
 
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        ({"name": "other"}, r"model_spec says \('other', 1, 'serving_examples'\)"),
-        ({"version": 2}, r"\('genreflow', 2, 'serving_examples'\), not \('genreflow', 1,"),
+        ({"name": "other"}, r"model_spec is \('other', 1, 'serving_examples'\)"),
+        ({"version": 2}, r"\('genreflow', 2, 'serving_examples'\), expected \('genreflow', 1,"),
         ({"signature": "serving_default"}, "model_spec"),
-        ({"outputs": {"genres": NAMES}}, r"probabilities are none, not float32 \[2, 2\]"),
+        ({"outputs": {"genres": NAMES}}, r"probabilities are missing, expected float32 \[2, 2\]"),
         ({"outputs": {"probabilities": RIGHT}}, r"genres are not the model's \(Folk, Rock\)"),
-        ({"outputs": {"probabilities": RIGHT[:1], "genres": NAMES}}, r"float32 \[1, 2\], not"),
+        ({"outputs": {"probabilities": RIGHT[:1], "genres": NAMES}}, r"float32 \[1, 2\], expected"),
         ({"outputs": {"probabilities": RIGHT, "genres": NAMES[:, ::-1]}}, "genres are not"),
         ({"outputs": {"probabilities": RIGHT.astype(float), "genres": NAMES}}, "float64"),
         ({"outputs": {"probabilities": RIGHT * np.nan, "genres": NAMES}}, "not finite"),
     ],
 )
-def test_an_answer_of_another_model_or_form_is_told(wrong: dict[str, Any], reason: str) -> None:
+def test_an_answer_of_another_model_or_form_is_reported(wrong: dict[str, Any], reason: str) -> None:
     with pytest.raises(CheckFailed, match=reason):
-        _trial(Told(**wrong)).ask({}, 2)
+        _probe(FakeClient(**wrong)).predict({}, 2)
 
 
 def test_a_difference_above_the_tolerance_names_the_clip_the_genre_and_both_numbers() -> None:
-    trial = _trial(Told())
+    probe = _probe(FakeClient())
     got = RIGHT.copy()
     got[1] += (0.0009, -0.0009)
-    trial.compare(got, RIGHT, ["a", "b"], "in the table")
-    assert trial.largest == pytest.approx(0.0009, rel=1e-3)
+    probe.compare(got, RIGHT, ["a", "b"], "in the table")
+    assert probe.largest == pytest.approx(0.0009, rel=1e-3)
     got[1] += (0.001, -0.0009)
     with pytest.raises(CheckFailed) as caught:
-        trial.compare(got, RIGHT, ["a", "b"], "in the table")
+        probe.compare(got, RIGHT, ["a", "b"], "in the table")
     assert str(caught.value) == (
         "b: Folk is 0.501900 from the server and 0.500000 in the table: 0.0019 apart, where "
         "serving.tolerance allows 0.001"
     )
-    assert trial.largest == pytest.approx(0.0019, rel=1e-3)
-    trial.compare(RIGHT, RIGHT, ["a", "b"], "")
-    assert trial.largest == pytest.approx(0.0019, rel=1e-3)  # of all, not of the last
+    assert probe.largest == pytest.approx(0.0019, rel=1e-3)
+    probe.compare(RIGHT, RIGHT, ["a", "b"], "")
+    assert probe.largest == pytest.approx(0.0019, rel=1e-3)  # of all, not of the last
 
 
 def test_a_difference_that_is_no_number_is_none_that_is_small() -> None:
     with pytest.raises(CheckFailed, match="nan"):
-        _trial(Told()).compare(RIGHT, RIGHT * np.nan, ["a", "b"], "")
+        _probe(FakeClient()).compare(RIGHT, RIGHT * np.nan, ["a", "b"], "")
 
 
 def test_rest_answers_are_held_against_the_same() -> None:
@@ -111,7 +111,7 @@ def test_rest_answers_are_held_against_the_same() -> None:
         {"probabilities": [0.25, 0.75], "genres": ["Folk", "Rock"]},
         {"probabilities": [0.5, 0.5], "genres": ["Folk", "Rock"]},
     ]
-    np.testing.assert_array_equal(_trial(Told(rest=rows)).ask_rest([1, 2]), RIGHT)
+    np.testing.assert_array_equal(_probe(FakeClient(rest=rows)).predict_rest([1, 2]), RIGHT)
     for wrong in (
         rows[:1],
         [{**rows[0], "genres": ["Rock", "Folk"]}, rows[1]],
@@ -121,18 +121,18 @@ def test_rest_answers_are_held_against_the_same() -> None:
         [[0.25, 0.75], [0.5, 0.5]],
     ):
         with pytest.raises(CheckFailed, match="REST"):
-            _trial(Told(rest=wrong)).ask_rest([1, 2])
+            _probe(FakeClient(rest=wrong)).predict_rest([1, 2])
 
 
 @pytest.mark.parametrize(
-    ("status", "told"), [("OK", "noise was answered"), ("INTERNAL", "noise gave INTERNAL")]
+    ("status", "reason"), [("OK", "noise returned OK"), ("INTERNAL", "noise returned INTERNAL")]
 )
 def test_what_must_be_refused_must_be_refused_as_an_invalid_argument(
-    status: str, told: str
+    status: str, reason: str
 ) -> None:
-    _trial(Told(status="INVALID_ARGUMENT")).refused({}, "noise")
-    with pytest.raises(CheckFailed, match=told):
-        _trial(Told(status=status)).refused({}, "noise")
+    _probe(FakeClient(status="INVALID_ARGUMENT")).expect_refusal({}, "noise")
+    with pytest.raises(CheckFailed, match=reason):
+        _probe(FakeClient(status=status)).expect_refusal({}, "noise")
 
 
 def test_only_a_check_that_passed_blesses() -> None:

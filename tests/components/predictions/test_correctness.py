@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from components.predictions import rightness, table
+from components.predictions import correctness, table
 
 GENRES = ["Folk", "Pop", "Rock"]
 
 
 def _right(probabilities: list[float], label: int) -> float:
-    (found,) = rightness.rightness(np.array([probabilities], np.float32), np.array([label]))
+    (found,) = correctness.correctness(np.array([probabilities], np.float32), np.array([label]))
     return float(found)
 
 
@@ -33,7 +33,7 @@ def test_a_tie_counts_as_guessing_among_its_genres_wherever_they_stand() -> None
 
 def test_a_model_that_says_the_same_of_everything_is_right_as_often_as_chance() -> None:
     labels = np.arange(12) % 3
-    found = rightness.rightness(np.full((12, 3), 1 / 3), labels)
+    found = correctness.correctness(np.full((12, 3), 1 / 3), labels)
     assert found.mean() == pytest.approx(1 / 3)
 
 
@@ -50,8 +50,8 @@ def test_what_rounding_leaves_decides_nothing(votes: list[list[int]]) -> None:
     means = table.by_track(rows, GENRES)
     assert means["p_Folk"][0] != means["p_Pop"][0]
     for label in (0, 1):
-        found = rightness.right_by_track(rows.assign(label=label), GENRES)
-        assert found["right"].tolist() == [0.5]
+        found = correctness.correctness_by_track(rows.assign(label=label), GENRES)
+        assert found["correctness"].tolist() == [0.5]
 
 
 def test_tracks_are_sorted_and_right_by_their_mean_probabilities() -> None:
@@ -63,7 +63,9 @@ def test_tracks_are_sorted_and_right_by_their_mean_probabilities() -> None:
         ]
     )
     values = np.array([[0.6, 0.4, 0], [0.1, 0.9, 0], [0.45, 0.55, 0], [0.4, 0.6, 0]], np.float32)
-    found = rightness.right_by_track(table.make_table("m", "test", clips, values, GENRES), GENRES)
+    found = correctness.correctness_by_track(
+        table.make_table("m", "test", clips, values, GENRES), GENRES
+    )
     assert found["track_id"].tolist() == ["a", "b"]
     assert found["artist_id"].tolist() == ["of a", "of b"]
-    assert found["right"].tolist() == [0, 1]
+    assert found["correctness"].tolist() == [0, 1]
