@@ -1,4 +1,4 @@
-"""Averages of probabilities, and the weights that validation chooses."""
+"""Averages of probabilities, and weights fitted on validation."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _loss(shares: np.ndarray, members: list[np.ndarray], labels: np.ndarray) -> 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_other_weights_are_likelier(seed: int) -> None:
-    """Against a fine grid over the shares of three models."""
+    """Compare with a fine grid over the weights of three models."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 4, 60)
     members = []

@@ -1,4 +1,4 @@
-"""Ensembler's work on exported networks: its table, its candidate, its model, its refusals."""
+"""Executor of the Ensembler on exported networks: its table, candidate, model and errors."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=12, clip_seconds=0.25
 )
 GENRES = ("Folk", "Pop", "Rock")
-# What each network makes of a clip of each genre. Each is wrong about one genre, and their
-# mean about none.
+# Probabilities of each network for a clip of each genre. Each network is wrong about one genre,
+# and their mean about none.
 NETWORKS = {
     "cnn_small": [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.46, 0.44]],
     "ffnn": [[0.44, 0.46, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]],
@@ -37,7 +37,7 @@ TRACKS = 6
 
 
 def _network(answers: list[list[float]]) -> keras.Model:
-    """Which third of the bands is loud says the genre."""
+    """Return a network that tells the genre by the loudest third of the bands."""
     mel_db = keras.Input((PARAMS.n_mels, PARAMS.frames), name="mel_db")
     loud = keras.ops.mean(keras.layers.Reshape((3, -1))(mel_db), axis=2)
     logits = keras.layers.Dense(3, activation="softmax", name="answer")
@@ -92,7 +92,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def _baselines(root: pathlib.Path, *, genres: tuple[str, ...] = GENRES) -> dict[str, Any]:
-    """A dummy, and an svm that is always right."""
+    """Write a dummy and an SVM that is always right; return their artifacts."""
     models, predictions = BaselineModels(), Predictions()
     models.uri, predictions.uri = str(root / "b"), str(root / "p")
     (root / "b").mkdir(parents=True)
@@ -121,7 +121,7 @@ def _baselines(root: pathlib.Path, *, genres: tuple[str, ...] = GENRES) -> dict[
 def _do(
     inputs: dict[str, Any], root: pathlib.Path, *, candidate: bool = True
 ) -> tuple[pd.DataFrame, dict[str, Any], dict[str, Any]]:
-    """The table, selection.json, and the output artifacts."""
+    """Run the executor; return the table, selection.json and the output artifacts."""
     from tfx.types import standard_artifacts
 
     outputs = {
@@ -183,7 +183,7 @@ def test_the_mean_of_the_networks_becomes_the_candidate_where_it_is_better(
 def test_the_candidates_own_answers_are_its_rows(
     inputs: dict[str, Any], tmp_path: pathlib.Path
 ) -> None:
-    """The exported mean gives what the table says of it."""
+    """The exported average returns the probabilities of its rows in the table."""
     from tfx.utils import path_utils
 
     from components.predictions.predict import predict_split

@@ -15,7 +15,7 @@ COLUMNS = table.probability_columns(GENRES)
 
 
 def _rows(model: str, seed: int, skill: float = 1.0, tracks: int = 6) -> pd.DataFrame:
-    """Two clips of each track in both splits."""
+    """Return two clips of each track in both splits."""
     rng = np.random.default_rng(seed)
     parts = []
     for split in ("validation", "test"):

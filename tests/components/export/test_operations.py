@@ -1,9 +1,9 @@
-"""What a stock TensorFlow Serving needs to run an export: nothing but TensorFlow's core.
+"""Exported models need nothing but TensorFlow's core, so a stock TensorFlow Serving runs them.
 
-A `tensorflow_model_server` is the C++ library with its kernels: no Python, no plugins. The
-wheel holds that library (libtensorflow_cc) beside what Python adds to it, so the library alone,
-opened in a process without the Python package, says what there is; whatever this process has
-loaded, and py_function, whose kernel is Python's, do not count.
+A `tensorflow_model_server` is the C++ library with its kernels, without Python and plugins. The
+wheel contains that library (libtensorflow_cc). Opened in a process without the Python package,
+it lists its operations. Operations that this process has loaded do not count, nor does
+py_function, whose kernel is Python's.
 """
 
 from __future__ import annotations
@@ -66,8 +66,14 @@ for buffer in (operations[0], kernels[0]):
 
 @dataclasses.dataclass(frozen=True)
 class Core:
-    """TensorFlow's C++ library: its version; of each operation with a kernel for processors
-    the names of its attributes; and the version of graphs that it writes and reads."""
+    """TensorFlow's C++ library.
+
+    Attributes:
+      version: of TensorFlow.
+      attributes: names of the attributes of each operation that has a kernel for CPUs.
+      graph_version: version of the graphs that it writes.
+      oldest_producer: oldest version of the graphs that it reads.
+    """
 
     version: str
     attributes: dict[str, frozenset[str]]
@@ -112,7 +118,7 @@ def _defined(header: str, name: str) -> int:
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], pathlib.Path]]:
-    """Folder of the SavedModel of a network, or of AVERAGE; each is exported once."""
+    """Return the SavedModel's folder by network, or AVERAGE; each is exported once."""
     root = tmp_path_factory.mktemp("operations")
 
     def exported(name: str) -> pathlib.Path:
@@ -151,14 +157,14 @@ def read(path: pathlib.Path) -> Any:
 
 
 def nodes(meta_graph: Any) -> Iterator[Any]:
-    """Every node of the graph and of all functions in its library."""
+    """Yield every node of the graph and of all functions in its library."""
     yield from meta_graph.graph_def.node
     for function in meta_graph.graph_def.library.function:
         yield from function.node_def
 
 
 def not_served(saved: Any, core: Core) -> list[str]:
-    """What in a SavedModel the bare library does not have, sorted; nothing if it runs there."""
+    """Return the operations of a SavedModel that the bare library lacks, sorted."""
     found = set()
     for meta_graph in saved.meta_graphs:
         functions = {f.signature.name for f in meta_graph.graph_def.library.function}
@@ -187,7 +193,7 @@ def operations(saved: Any) -> set[str]:
 def test_the_library_is_of_the_line_that_serves(core: Core) -> None:
     assert core.version.startswith(f"{SERVED_BY}.")
     assert len(core.attributes) > 1000
-    # Their kernels are Python's: a server has the names and nothing behind them.
+    # Their kernels are Python's: a server has only their names.
     assert not {"PyFunc", "EagerPyFunc", "PyFuncStateless"} & core.attributes.keys()
     assert not [name for name in core.attributes if ">" in name]  # of libraries beside it
 
@@ -218,7 +224,7 @@ def test_what_may_be_loaded_is_what_a_server_can_run(core: Core) -> None:
     assert sorted(allowed - core.attributes.keys()) == []
 
 
-# The check itself sees what it is there for.
+# The check itself finds foreign operations.
 
 
 @pytest.fixture
@@ -227,7 +233,7 @@ def saved(exports: Callable[[str], pathlib.Path]) -> Any:
 
 
 def test_an_operation_of_another_library_is_found_wherever_it_hides(saved: Any, core: Core) -> None:
-    """As tensorflow_io's decoders would be, had an export used them."""
+    """An operation such as tensorflow_io's decoders would be found."""
     graph = saved.meta_graphs[0].graph_def
     graph.node.add(name="first", op="IO>AudioDecodeMP3")
     graph.library.function[-1].node_def.add(name="second", op="IO>AudioResample")

@@ -36,7 +36,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def _requests(folder: pathlib.Path) -> list[Any]:
-    """As TensorFlow Serving reads them: its file name, its records."""
+    """Return the requests in the file, read as TensorFlow Serving reads them."""
     path = folder / "assets.extra" / "tf_serving_warmup_requests"
     logs = [
         prediction_log_pb2.PredictionLog.FromString(record.numpy())

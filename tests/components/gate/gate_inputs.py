@@ -1,4 +1,4 @@
-"""What the gate reads, made by hand: examples, predictions, models that say what they are."""
+"""Inputs of the gate made by hand: examples, predictions and exported models."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Track:
 
 
 def tracks(count: int, *, artist_size: int = 0) -> list[Track]:
-    """Tracks of all genres in turn; artists of `artist_size` tracks, 0: unknown."""
+    """Return tracks of all genres in turn, by artists of `artist_size` tracks (0: unknown)."""
     return [
         Track(f"t{i:03d}", f"a{i // artist_size}" if artist_size else "", i % len(GENRES))
         for i in range(count)
@@ -43,7 +43,7 @@ def tracks(count: int, *, artist_size: int = 0) -> list[Track]:
 
 
 def clips_of(some: Sequence[Track]) -> pd.DataFrame:
-    """A row a clip, as the examples have them."""
+    """Return the clips of some tracks, one row per clip, as the examples have them."""
     rows = [{**dataclasses.asdict(t), "clip_index": i} for t in some for i in range(CLIPS)]
     return pd.DataFrame(rows)
 
@@ -51,16 +51,16 @@ def clips_of(some: Sequence[Track]) -> pd.DataFrame:
 def predictions_of(
     model: str, some: Sequence[Track], wrong: Sequence[str] = (), split: str = "test"
 ) -> pd.DataFrame:
-    """A model that is right on every track but those named, where it says the next genre."""
+    """Return rows of a model that is wrong on the named tracks only, by one genre."""
     clips = clips_of(some)
-    told = (clips["label"] + clips["track_id"].isin(list(wrong))) % len(GENRES)
+    predicted = (clips["label"] + clips["track_id"].isin(list(wrong))) % len(GENRES)
     probabilities = np.full((len(clips), len(GENRES)), 0.1, np.float32)
-    probabilities[np.arange(len(clips)), told] = 0.8
+    probabilities[np.arange(len(clips)), predicted] = 0.8
     return table.make_table(model, split, clips, probabilities, GENRES)
 
 
 def write_examples(folder: pathlib.Path, some: Sequence[Track]) -> pathlib.Path:
-    """An Examples artifact that has a test split alone."""
+    """Write an Examples artifact that has only a test split; return its folder."""
     split = folder / "Split-test"
     split.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(split / "part-00000-of-00001")) as writer:
@@ -79,7 +79,7 @@ def write_examples(folder: pathlib.Path, some: Sequence[Track]) -> pathlib.Path:
 
 
 def seen(train: Sequence[str], validation: Sequence[str]) -> dict[str, list[str]]:
-    """What a model's seen_tracks.json holds."""
+    """Return the content of a model's seen_tracks.json."""
     return {
         split: sorted(map(track_digest, ids))
         for split, ids in (("train", train), ("validation", validation))
@@ -87,7 +87,7 @@ def seen(train: Sequence[str], validation: Sequence[str]) -> dict[str, list[str]
 
 
 def write_assets(folder: pathlib.Path, digest: str = "candidate-digest", **changes: Any) -> None:
-    """The files by which an exported model says what it is; None leaves one out."""
+    """Write the assets of an exported model; a change to None leaves a file out."""
     assets: dict[str, Any] = {
         "genres.json": list(GENRES),
         "audio_params.json": {"digest": AUDIO, "params": PARAMS.to_json()},
@@ -102,17 +102,20 @@ def write_assets(folder: pathlib.Path, digest: str = "candidate-digest", **chang
 
 
 class Oracle(tf.Module):  # type: ignore[misc]
-    """Tells the genre that it was given for each track; `value` for all other genres' share."""
+    """Model that predicts a given genre for each track; `fill` is added to every probability."""
 
-    def __init__(self, told: Mapping[str, int], genres: int, fill: float) -> None:
+    def __init__(self, predicted: Mapping[str, int], genres: int, fill: float) -> None:
         super().__init__()
-        self.ids, self.told = tf.constant(list(told)), tf.constant(list(told.values()))
+        self.ids, self.predicted = (
+            tf.constant(list(predicted)),
+            tf.constant(list(predicted.values())),
+        )
         self.genres, self.fill = genres, fill
 
     def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         parsed = tf.io.parse_example(examples, {"track_id": tf.io.FixedLenFeature([], tf.string)})
         place = tf.argmax(parsed["track_id"][:, tf.newaxis] == self.ids[tf.newaxis], axis=1)
-        answer = tf.one_hot(tf.gather(self.told, place), self.genres) + self.fill
+        answer = tf.one_hot(tf.gather(self.predicted, place), self.genres) + self.fill
         return {"probabilities": answer}
 
 
@@ -126,9 +129,9 @@ def write_oracle(
     fill: float = 0.0,
     **assets: Any,
 ) -> pathlib.Path:
-    """A model that serves, right but for the tracks named."""
-    told = {t.track_id: (t.label + (t.track_id in wrong)) % len(GENRES) for t in some}
-    module = Oracle(told, outputs, fill)
+    """Write a serving model that is wrong on the named tracks only; return its folder."""
+    predicted = {t.track_id: (t.label + (t.track_id in wrong)) % len(GENRES) for t in some}
+    module = Oracle(predicted, outputs, fill)
     spec = tf.TensorSpec([None], tf.string, name="examples")
     function = tf.function(module.examples, input_signature=[spec])
     tf.saved_model.save(module, str(folder), signatures={signature: function})
@@ -137,7 +140,7 @@ def write_oracle(
 
 
 def selection(**changes: Any) -> dict[str, Any]:
-    """selection.json of a candidate, a baseline, and the average of both."""
+    """Return selection.json of a candidate, a baseline, and the average of both."""
     return {
         "candidate": "cnn_small",
         "candidate_digest": "candidate-digest",

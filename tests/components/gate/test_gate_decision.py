@@ -1,4 +1,4 @@
-"""All rules together on predictions tables, without files."""
+"""All rules together, on predictions tables without files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""GenreGate's executor on artifacts made by hand: what it blesses, refuses, and will not read."""
+"""Executor of GenreGate on artifacts made by hand: blessings, refusals and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BAD_BASELINE = [track.track_id for track in TRACKS[::2]]
 
 @dataclasses.dataclass
 class Inputs:
-    """A run that is blessed, until a test changes something of it."""
+    """Inputs of a run that is blessed unless a test changes one of them."""
 
     folder: pathlib.Path
     table: pd.DataFrame
@@ -41,7 +41,7 @@ class Inputs:
     parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def decide(self, **settings: Any) -> tuple[dict[str, Any], Any]:
-        """Runs the executor; returns decision.json and the blessing artifact."""
+        """Run the executor; return decision.json and the blessing artifact."""
         examples = standard_artifacts.Examples()
         examples.uri = str(self.folder / "examples")
         examples.set_string_custom_property("audio_hash", self.examples_hash)
@@ -218,7 +218,7 @@ def test_artifacts_of_other_audio_parameters_are_refused(inputs: Inputs, what: s
 def test_the_model_that_serves_is_compared_with_on_tracks_that_it_never_saw(
     inputs: Inputs,
 ) -> None:
-    # It saw ten test tracks, is right on all of those, and on 12 of the 20 others.
+    # It has seen ten test tracks, is right on all of those, and on 12 of the 20 others.
     seen = [track.track_id for track in TRACKS[:10]]
     wrong = [track.track_id for track in TRACKS[10:18]]
     inputs.serving = made.write_oracle(

@@ -1,4 +1,4 @@
-"""The gate's rules, each way they can come out."""
+"""Every outcome of each of the gate's rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the gate compares with is what was pushed, whatever was refused in between.
+"""The gate compares with the last pushed model, whatever was refused in between.
 
 The artifacts come from TFX's own Pusher and go through ML Metadata, as in a run.
 """
@@ -23,7 +23,7 @@ from tests.components.gate import gate_inputs as made
 
 
 class Runs:
-    """Runs one after another: each ends with the Pusher, which obeys the blessings."""
+    """Successive runs; each ends with the Pusher, which pushes only what is blessed."""
 
     def __init__(self, folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
         config = metadata_store_pb2.ConnectionConfig()
@@ -36,7 +36,7 @@ class Runs:
         )
 
     def run(self, *, gate: bool, infra: bool = True) -> str:
-        """One run; returns the digest of its candidate."""
+        """Simulate a run; return the digest of its candidate."""
         self.count += 1
         digest = f"digest-{self.count}"
         model = self._artifact(Model, "model")
@@ -65,7 +65,7 @@ class Runs:
         return digest
 
     def serving(self) -> str | None:
-        """The digest of what the next run's gate would compare with."""
+        """Return the digest of the model that the next run's gate would compare with."""
         kept = [
             artifact_utils.deserialize_artifact(PushedModel().artifact_type, found)
             for found in self.store.get_artifacts_by_type(PushedModel.TYPE_NAME)

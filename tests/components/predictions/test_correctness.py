@@ -1,4 +1,4 @@
-"""Ties are what guessing reaches, wherever a genre stands in the order of labels."""
+"""Ties count as guessing among the tied genres, in any order of the labels."""
 
 from __future__ import annotations
 

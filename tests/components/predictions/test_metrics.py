@@ -84,7 +84,7 @@ def test_a_single_track_has_an_interval_of_no_width() -> None:
 
 
 def test_a_tie_counts_as_guessing_among_its_genres() -> None:
-    """Whatever the label order: a model without an opinion gets what guessing gets."""
+    """A constant model is as good as guessing, in any order of the labels."""
     frame = _clips([(f"t{label}", label) for label in range(3)], 2)
     rows = table.make_table("m", "test", frame, np.full((6, 3), 1 / 3, np.float32), GENRES)
     found = metrics.evaluate(rows, GENRES)

@@ -1,4 +1,4 @@
-"""Intervals of shares and of differences: what they cover, and how they behave."""
+"""Coverage and properties of the intervals of accuracies and differences."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def simulated(
     likeness: float,
     rng: np.random.Generator,
 ) -> tuple[Bools, Bools]:
-    """Which tracks two models get right.
+    """Draw the tracks that two models predict correctly.
 
-    With probability `agreement` both are decided by one draw. With probability `likeness` a
-    track comes out as its artist's common draw does. The shares stay what they are.
+    With probability `agreement` one draw decides for both models. With probability `likeness` a
+    track has the result of its artist's common draw. Neither changes the accuracies.
     """
 
     def pairs(count: int) -> npt.NDArray[np.float64]:
@@ -52,7 +52,7 @@ def of_size(tracks: int, size: int) -> Integers:
 
 
 def of_geometric_sizes(tracks: int, rng: np.random.Generator) -> Integers:
-    """Artists of one to twenty tracks: most of few, some of many."""
+    """Return artists of one to twenty tracks, most of them with few."""
     sizes = np.minimum(rng.geometric(0.2, size=tracks), 20)
     return np.repeat(np.arange(tracks), sizes)[:tracks]
 
@@ -65,7 +65,7 @@ def _rates(
     pairs: int,
     agreement: float = 0.6,
 ) -> tuple[float, float]:
-    """How often the interval of a - b holds the true difference; how often it is above 0."""
+    """Return how often the interval of a - b covers the true difference, and is above 0."""
     rng = np.random.default_rng(7)
     true = accuracies[0] - accuracies[1]
     covered = above = 0
@@ -103,7 +103,7 @@ def test_equal_models_are_rarely_told_apart(size: int, likeness: float) -> None:
 
 
 def test_tracks_of_an_artist_taken_for_independent_would_mislead() -> None:
-    """What the groups are for: without them the simulated intervals are far too short."""
+    """Without groups the simulated intervals are far too short."""
     rng = np.random.default_rng(3)
     artist = of_size(64, 8)
     covered = 0
@@ -279,7 +279,7 @@ def test_the_order_of_tracks_and_the_groups_numbers_do_not_matter(
 def test_more_tracks_of_the_same_artists_that_come_out_alike_are_no_more_evidence(
     seed: int, copies: int
 ) -> None:
-    """As tracks of their own they would narrow the interval; as their artists' they do not."""
+    """Repeated tracks would narrow the interval as groups of their own, but not by artist."""
     rng = np.random.default_rng(seed)
     a, b = simulated(np.arange(40), (0.6, 0.4), 0.5, 0.0, rng)
     groups = np.arange(40)

@@ -1,4 +1,4 @@
-"""selection.json: what the Ensembler writes, the gate and ServingCheck read."""
+"""selection.json, which the Ensembler writes and the gate and ServingCheck read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ServingCheck reads, made by hand: a candidate, its test clips, and its predictions."""
+"""Inputs of ServingCheck made by hand: a candidate, its test clips and its predictions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAME = "cnn_small"
 
 
 def serialized_clips(seed: int = 5) -> dict[tuple[str, int], bytes]:
-    """Track and clip to its tf.Example: spectrograms of nothing in particular."""
+    """Return tf.Examples with random spectrograms, by track and clip."""
     rng = np.random.default_rng(seed)
     made = {}
     for track in range(TRACKS):
@@ -33,7 +33,7 @@ def serialized_clips(seed: int = 5) -> dict[tuple[str, int], bytes]:
 
 
 def write_inputs(folder: pathlib.Path) -> None:
-    """The folders `model`, `examples` and `predictions`, which belong together."""
+    """Write the folders `model`, `examples` and `predictions`, which belong together."""
     saved_model = folder / "model" / "Format-Serving"
     write_toy_model(saved_model)
     clips = serialized_clips()
@@ -53,7 +53,7 @@ def write_inputs(folder: pathlib.Path) -> None:
 
 
 def write_predictions(folder: pathlib.Path, rows: pd.DataFrame) -> None:
-    """The Ensembler's table and selection."""
+    """Write the Ensembler's table and selection."""
     directory = folder / "predictions"
     table.write_table(rows, str(directory))
     selection = Selection(
@@ -73,7 +73,7 @@ def write_predictions(folder: pathlib.Path, rows: pd.DataFrame) -> None:
 
 
 def copy_inputs(source: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
-    """A copy that a test may change."""
+    """Return a copy that a test may change."""
     for name in ("model", "examples", "predictions"):
         shutil.copytree(source / name, target / name)
     return target

@@ -1,4 +1,4 @@
-"""The candidate's files where a server finds them."""
+"""Layout of the candidate's files for a server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _write(folder: pathlib.Path) -> pathlib.Path:
 
 
 def _holds(models: pathlib.Path) -> None:
-    """The folder of versions is as the Pusher would have made it."""
+    """Assert that the folder of versions is as the Pusher would make it."""
     assert models.name == "genreflow"
     (version,) = models.iterdir()
     assert version.name == "1"
@@ -57,7 +57,7 @@ def test_files_that_cannot_be_linked_are_copied(
 
 
 def test_a_symbolic_link_becomes_the_file_that_it_leads_to(tmp_path: pathlib.Path) -> None:
-    """A server follows none."""
+    """Servers follow no symbolic links."""
     source = _write(tmp_path / "model")
     (source / "saved_model.pb").rename(tmp_path / "elsewhere.pb")
     (source / "saved_model.pb").symlink_to(tmp_path / "elsewhere.pb")

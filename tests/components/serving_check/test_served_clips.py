@@ -1,4 +1,4 @@
-"""Which test clips a server is asked about, and what is expected of them."""
+"""Choice of the test clips that a server must reproduce, and their expected probabilities."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_each_clip_comes_with_its_own_example_and_the_candidates_test_prediction
     rows = table.read_table(str(folder / "predictions"))
     clips = _read(folder, rows, count=7)
     serialized = made.serialized_clips()
-    told = rows[(rows["model"] == made.NAME) & (rows["split"] == "test")]
-    by_key = told.set_index(["track_id", "clip_index"])[table.probability_columns(GENRES)]
+    predicted = rows[(rows["model"] == made.NAME) & (rows["split"] == "test")]
+    by_key = predicted.set_index(["track_id", "clip_index"])[table.probability_columns(GENRES)]
     names = {f"clip {i} of test track {t}": (t, i) for t, i in serialized}
     assert len(clips.names) == 7
     for name, raw, expected in zip(clips.names, clips.examples, clips.expected, strict=True):

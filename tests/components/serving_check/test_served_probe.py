@@ -1,4 +1,4 @@
-"""What is said of a server's answers, right and wrong ones, without a server."""
+"""Verdicts of a probe on right and wrong responses, without a server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sounds that every run sends: the same numbers however they are packed."""
+"""The sounds of every run have the same samples as waveforms and as WAV files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_sounds_are_the_same_every_time_and_differ_from_each_other() -> None
 
 
 def test_no_picture_rests_on_rounding() -> None:
-    """Far below a clip's peak two front ends differ: little of what is sent lies there."""
+    """Far below a clip's peak two front ends differ, so little of a spectrogram may lie there."""
     params = AudioParams()
     pictures = log_mel(
         np.stack([sounds.waveform(pcm) for pcm in sounds.short_sounds(params).values()]), params

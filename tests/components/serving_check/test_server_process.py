@@ -1,4 +1,4 @@
-"""Starting, waiting for and ending a server, with small programs in its place."""
+"""Starting, awaiting and stopping a server, with small programs in its place."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def ready():
 
 @pytest.fixture
 def program(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
-    """Puts a program in the server's place."""
+    """Return a function that puts a program in the server's place."""
 
     def put(text: str) -> None:
         path = tmp_path / "program.py"
@@ -175,12 +175,12 @@ def test_keys_and_gpus_are_not_handed_on(
         time.sleep(600)
     """)
     with _running(tmp_path):
-        told = (tmp_path / "scratch" / "server.log").read_text()
-    assert told.strip() == f'[null, null, "-1", "0"] {tmp_path / "scratch"}'
+        printed = (tmp_path / "scratch" / "server.log").read_text()
+    assert printed.strip() == f'[null, null, "-1", "0"] {tmp_path / "scratch"}'
 
 
 def test_a_server_ends_with_whoever_started_it(tmp_path: pathlib.Path) -> None:
-    """The starter is killed, and can end nothing any more."""
+    """The starter is killed and cannot stop the server itself."""
     starter = f"""
 import pathlib, sys, time
 from components.serving_check import server_process

@@ -1,4 +1,4 @@
-"""ServingCheck's executor on artifacts made by hand, with the server that is shipped."""
+"""Executor of ServingCheck on artifacts made by hand, with the project's own server."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SETTINGS = ServingSettings(engine="genreflow")
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A candidate, examples and predictions that belong together; not to be changed."""
+    """Return the folder of a candidate, examples and predictions; not to be changed."""
     folder = tmp_path_factory.mktemp("served")
     made.write_inputs(folder)
     return folder
@@ -43,7 +43,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 def _check(
     folder: pathlib.Path, *, blessed: bool = True, settings: ServingSettings = SETTINGS
 ) -> tuple[dict[str, Any], Any]:
-    """Runs the executor; returns serving_check.json and the blessing artifact."""
+    """Run the executor; return serving_check.json and the blessing artifact."""
 
     def artifact(kind: Any, name: str) -> Any:
         made_artifact = kind()
@@ -91,7 +91,7 @@ def test_a_candidate_that_answers_as_its_trainer_predicted_is_blessed(
 
 
 def _files(folder: pathlib.Path) -> dict[str, tuple[int, int]]:
-    """Each file's time of change and number of links."""
+    """Return the modification time and the number of links of each file."""
     paths = (path for path in folder.rglob("*") if path.is_file())
     return {str(p): (p.stat().st_mtime_ns, p.stat().st_nlink) for p in sorted(paths)}
 
@@ -149,7 +149,7 @@ def test_predictions_that_cannot_be_read_end_the_run(
 
 @dataclasses.dataclass
 class Served:
-    """A server that holds the candidate, and what belongs to it."""
+    """A server of the candidate, its client, and the expected values."""
 
     server: server_process.Server
     client: Client
@@ -157,7 +157,7 @@ class Served:
     clips: KnownClips
 
     def failure(self, **changes: Any) -> str:
-        """The reason of the only check that fails, with its signature before it."""
+        """Return the reason of the only check that fails, after its signature."""
         changed = dataclasses.replace(self, **changes)
         checks = check.check_server(
             changed.client, changed.assets, changed.clips, SETTINGS.tolerance
@@ -189,16 +189,16 @@ def test_predictions_a_thousandth_off_are_refused_with_the_clip_and_the_numbers(
 ) -> None:
     shifted = served.clips.expected.copy()
     shifted[5] += np.array([1e-3, -5e-4, -5e-4], np.float32)
-    told = served.failure(clips=dataclasses.replace(served.clips, expected=shifted))
-    assert told.startswith(f"serving_examples: {served.clips.names[5]}: ")
-    assert "0.001 apart, where serving.tolerance allows 0.0001" in told
-    assert f"{shifted[5, 0]:.6f} in the trainer's predictions" in told
+    reason = served.failure(clips=dataclasses.replace(served.clips, expected=shifted))
+    assert reason.startswith(f"serving_examples: {served.clips.names[5]}: ")
+    assert "0.001 apart, where serving.tolerance allows 0.0001" in reason
+    assert f"{shifted[5, 0]:.6f} in the trainer's predictions" in reason
 
 
 def test_predictions_of_other_clips_are_refused(served: Served) -> None:
     turned = np.roll(served.clips.expected, 1, axis=0)
-    told = served.failure(clips=dataclasses.replace(served.clips, expected=turned))
-    assert told.startswith("serving_examples: clip ")
+    reason = served.failure(clips=dataclasses.replace(served.clips, expected=turned))
+    assert reason.startswith("serving_examples: clip ")
 
 
 @pytest.mark.parametrize(
@@ -214,15 +214,15 @@ def test_predictions_of_other_clips_are_refused(served: Served) -> None:
 def test_a_server_that_describes_another_model_than_the_files_is_refused(
     served: Served, change: dict[str, Any], reason: str
 ) -> None:
-    told = served.failure(assets=dataclasses.replace(served.assets, **change))
-    assert told.startswith("describe: ")
-    assert reason in told
+    failure = served.failure(assets=dataclasses.replace(served.assets, **change))
+    assert failure.startswith("describe: ")
+    assert reason in failure
 
 
 def test_a_front_end_that_hears_otherwise_than_training_is_refused(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Skew: the spectrograms that training saw are half a decibel higher than the graph's."""
+    """Simulate skew: the graph's spectrograms differ by half a decibel from those in training."""
     monkeypatch.setattr(
         check, "log_mel", lambda clips, params: log_mel(clips, params).clip(-79.5) - 0.5
     )
@@ -243,8 +243,8 @@ def test_a_server_that_hangs_is_a_reason(served: Served) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         with Client("127.0.0.1", port, port, 0.5) as patient:
-            told = served.failure(client=patient)
-            assert told.startswith(
+            reason = served.failure(client=patient)
+            assert reason.startswith(
                 "describe: GetModelStatus: the server returned DEADLINE_EXCEEDED"
             )
             with pytest.raises(CheckFailed, match="REST: no response"):
@@ -254,7 +254,7 @@ def test_a_server_that_hangs_is_a_reason(served: Served) -> None:
 def test_a_candidate_whose_predictions_are_not_its_own_is_refused(
     served: Served, prepared: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole way, on the server that runs already."""
+    """Run the whole executor, on the server that is already running."""
 
     @contextlib.contextmanager
     def running(*_arguments: Any, **_named: Any) -> Iterator[server_process.Server]:
