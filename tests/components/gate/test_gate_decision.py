@@ -100,7 +100,7 @@ def test_a_genre_without_test_tracks_is_refused() -> None:
     tracks = [track for track in made.tracks(60) if track.label != 1]
     rule = _rule(_decide(_scores(tracks, WRONG)), "genre_recall")
     assert rule.outcome == "fail"
-    assert "no test track is of Pop" in rule.text
+    assert "recall is unknown for Pop, without test tracks" in rule.text
     assert _rule(_decide(_scores(tracks, WRONG), recall_floor=0.0), "genre_recall").outcome == "off"
 
 
