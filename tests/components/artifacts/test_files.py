@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.artifacts import files as artifact_files
+from components.artifacts import files
 from components.storage.errors import ObjectMissing
 
 
@@ -19,20 +19,20 @@ def folder(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
 
 
 def test_what_is_written_is_read_listed_and_removed(folder: str) -> None:
-    artifact_files.write_text(f"{folder}/deep/er/é.json", "é\n")
-    artifact_files.write_bytes(f"{folder}/a-1.txt", b"")
-    artifact_files.write_bytes(f"{folder}/a-2.txt", b"2")
-    artifact_files.write_bytes(f"{folder}/a-2.txt", b"3")
-    assert artifact_files.read_text(f"{folder}/deep/er/é.json") == "é\n"
-    assert artifact_files.read_bytes(f"{folder}/a-2.txt") == b"3"
-    assert artifact_files.matching(folder, "a-*") == [f"{folder}/a-1.txt", f"{folder}/a-2.txt"]
-    assert artifact_files.matching(f"{folder}/nowhere", "*") == []
-    artifact_files.remove(f"{folder}/a-1.txt")
-    assert artifact_files.matching(folder, "*.txt") == [f"{folder}/a-2.txt"]
-    artifact_files.empty_folder(folder)
-    assert artifact_files.matching(folder, "*") == []
+    files.write_text(f"{folder}/deep/er/é.json", "é\n")
+    files.write_bytes(f"{folder}/a-1.txt", b"")
+    files.write_bytes(f"{folder}/a-2.txt", b"2")
+    files.write_bytes(f"{folder}/a-2.txt", b"3")
+    assert files.read_text(f"{folder}/deep/er/é.json") == "é\n"
+    assert files.read_bytes(f"{folder}/a-2.txt") == b"3"
+    assert files.matching(folder, "a-*") == [f"{folder}/a-1.txt", f"{folder}/a-2.txt"]
+    assert files.matching(f"{folder}/nowhere", "*") == []
+    files.remove(f"{folder}/a-1.txt")
+    assert files.matching(folder, "*.txt") == [f"{folder}/a-2.txt"]
+    files.empty_folder(folder)
+    assert files.matching(folder, "*") == []
     with pytest.raises((FileNotFoundError, ObjectMissing)):
-        artifact_files.read_bytes(f"{folder}/a-2.txt")
+        files.read_bytes(f"{folder}/a-2.txt")
 
 
 @pytest.mark.parametrize("scratch", [False, True])
@@ -41,25 +41,25 @@ def test_a_file_whose_writing_fails_never_appears(
 ) -> None:
     place = str(tmp_path / "scratch") if scratch else None
     path = f"{folder}/x.txt"
-    artifact_files.write_text(path, "before")
+    files.write_text(path, "before")
 
     def write(text: str, *, fail: bool) -> None:
-        with artifact_files.written_file(path, place) as temporary:
+        with files.written_file(path, place) as temporary:
             temporary.write_text(text)
             if fail:
                 raise KeyError("broken")
 
     with pytest.raises(KeyError):
         write("half", fail=True)
-    assert artifact_files.read_text(path) == "before"
+    assert files.read_text(path) == "before"
     write("after", fail=False)
-    assert artifact_files.read_text(path) == "after"
+    assert files.read_text(path) == "after"
     left = [p for p in tmp_path.rglob("*") if p.is_file() and p.name != "x.txt"]
     assert left == []
 
 
 def test_emptying_a_folder_leaves_its_neighbours(s3: Any, bucket: str) -> None:
-    artifact_files.write_text(f"s3://{bucket}/root/1/x", "1")
-    artifact_files.write_text(f"s3://{bucket}/root/10/x", "10")
-    artifact_files.empty_folder(f"s3://{bucket}/root/1")
-    assert artifact_files.matching(f"s3://{bucket}/root/10", "*") == [f"s3://{bucket}/root/10/x"]
+    files.write_text(f"s3://{bucket}/root/1/x", "1")
+    files.write_text(f"s3://{bucket}/root/10/x", "10")
+    files.empty_folder(f"s3://{bucket}/root/1")
+    assert files.matching(f"s3://{bucket}/root/10", "*") == [f"s3://{bucket}/root/10/x"]

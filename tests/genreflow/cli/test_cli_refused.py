@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from genreflow.cli.app import app
-from pipeline.local import runner as local_runner
+from pipeline.local import runner
 from pipeline.results.results_file import read_results
 from tests.pipeline.finished import predicted_tracks, write_run
 
@@ -55,7 +55,7 @@ def _type(
             (version / "saved_model.pb").touch()
         return read_results(str(finished))
 
-    monkeypatch.setattr(local_runner, "run", run)
+    monkeypatch.setattr(runner, "run", run)
     command = ["run", "-c", config, "-d", data, "-w", work, "--require-blessing"]
     return CliRunner().invoke(app, [str(part) for part in command])
 

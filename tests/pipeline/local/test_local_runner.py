@@ -17,7 +17,7 @@ import pytest
 from components.models.settings import ModelSettings
 from pipeline.config.schema import Config
 from pipeline.graph.inputs import DataFacts
-from pipeline.local import runner as local_runner
+from pipeline.local import runner
 from pipeline.work_dir import WorkDir
 from tests.pipeline.finished import predicted_tracks, write_run
 
@@ -40,12 +40,12 @@ def _worker(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, code: str) 
         "from components.common.progress import report\n"
         "request = json.load(open(sys.argv[1]))\n" + textwrap.dedent(code)
     )
-    monkeypatch.setattr(local_runner, "WORKER", (sys.executable, str(script)))
+    monkeypatch.setattr(runner, "WORKER", (sys.executable, str(script)))
 
 
 def _run(work: WorkDir) -> tuple[Any, list[dict[str, Any]]]:
     events: list[dict[str, Any]] = []
-    result = local_runner.run(CONFIG, FACTS, work, events.append)
+    result = runner.run(CONFIG, FACTS, work, events.append)
     return result, [event for event in events if event["event"] != "tick"]
 
 
@@ -87,7 +87,7 @@ def test_a_users_mistake_is_told_in_its_own_words(
         sys.exit(1)
         """,
     )
-    with pytest.raises(local_runner.RunFailed) as caught:
+    with pytest.raises(runner.RunFailed) as caught:
         _run(work)
     assert str(caught.value) == "DataCheck: the genre is unknown"
 
@@ -104,7 +104,7 @@ def test_a_defect_names_the_log(
         """,
     )
     with pytest.raises(
-        local_runner.RunFailed, match=r"Ensembler: KeyError: 'x'\nThis looks like a bug.*\.log"
+        runner.RunFailed, match=r"Ensembler: KeyError: 'x'\nThis looks like a bug.*\.log"
     ):
         _run(work)
 
@@ -114,7 +114,7 @@ def test_a_worker_that_is_killed_or_crashes_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, work: WorkDir, name: str
 ) -> None:
     _worker(monkeypatch, tmp_path, f"os.kill(os.getpid(), signal.{name})")
-    with pytest.raises(local_runner.RunFailed, match=name):
+    with pytest.raises(runner.RunFailed, match=name):
         _run(work)
 
 
@@ -155,7 +155,7 @@ def test_an_interrupt_ends_the_worker_and_all_that_it_started(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        local_runner.run(CONFIG, FACTS, work, interrupt)
+        runner.run(CONFIG, FACTS, work, interrupt)
     assert len(pids) == 2
     assert _wait_until_gone(pids)
 
@@ -182,9 +182,9 @@ def test_old_logs_are_removed_and_new_ones_kept(work: WorkDir) -> None:
     for index in range(30):
         for suffix in ("log", "events.jsonl", "request.json"):
             (work.logs / f"2026-01-{index:02d}T00-00-00.000000.{suffix}").write_text("")
-    local_runner._prune_logs(work.logs)
+    runner._prune_logs(work.logs)
     left = sorted(path.name for path in work.logs.glob("*.log"))
-    assert len(left) == local_runner.MAX_LOGS - 1
+    assert len(left) == runner.MAX_LOGS - 1
     assert left[-1].startswith("2026-01-29")
     assert len(list(work.logs.iterdir())) == 3 * len(left)
 
@@ -193,7 +193,7 @@ def test_requests_hold_the_whole_configuration(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, work: WorkDir
 ) -> None:
     _worker(monkeypatch, tmp_path, "sys.exit(3)")
-    with pytest.raises(local_runner.RunFailed, match="status 3"):
+    with pytest.raises(runner.RunFailed, match="status 3"):
         _run(work)
     (path,) = work.logs.glob("*.request.json")
     request = json.loads(path.read_text())
