@@ -37,6 +37,7 @@ from components.spectrogram_gen.shards import (
     without,
     write_shard,
 )
+from components.spectrogram_gen.summary import DataSummary, SplitCounts
 
 PROBLEM_FILE = "problem.txt"
 
@@ -151,10 +152,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             ]
         )
         check_fraction(all_rejects, corpus.tracks_listed, dataset.max_reject_fraction)
-        summary = {
-            **_summarize(results, all_rejects, corpus),
-            "tracks_decoded": tracks_decoded,
-        }
+        summary = _summarize(results, all_rejects, corpus, tracks_decoded)
         write_rejects(rejects_uri, all_rejects, summary)
         self._finish_examples(examples, summary, params)
 
@@ -177,10 +175,10 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         return results
 
     @staticmethod
-    def _finish_examples(examples: Any, summary: dict[str, Any], params: AudioParams) -> None:
-        empty = [split for split in SPLITS if not summary["clips"][split]]
+    def _finish_examples(examples: Any, summary: DataSummary, params: AudioParams) -> None:
+        empty = [split for split in SPLITS if not getattr(summary.clips, split)]
         if empty:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in summary["rejects"].items())
+            reasons = ", ".join(f"{n} {reason}" for reason, n in summary.rejects.items())
             raise DataError(
                 f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}). "
                 "List every track and its reason: `genreflow check-data --full`"
@@ -229,8 +227,11 @@ def _read_results(prefix: str) -> Iterator[ShardResult]:
 
 
 def _summarize(
-    results: Iterable[ShardResult], rejects: Iterable[Reject], corpus: Corpus
-) -> dict[str, Any]:
+    results: Iterable[ShardResult],
+    rejects: Iterable[Reject],
+    corpus: Corpus,
+    tracks_decoded: int,
+) -> DataSummary:
     """Return the summary of the data: counts and genres, but no names of tracks."""
     clips: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
     tracks: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
@@ -238,12 +239,13 @@ def _summarize(
         clips.update(result.clips)
         tracks.update(result.tracks_read)
     reasons = collections.Counter(reject.reason for reject in rejects)
-    return {
-        "tracks_listed": corpus.tracks_listed,
-        "tracks_read": corpus.tracks_listed - sum(reasons.values()),
-        "tracks": dict(tracks),
-        "clips": dict(clips),
-        "rejects": {reason: reasons[reason] for reason in REJECT_REASONS if reasons[reason]},
-        "genres": list(corpus.genres),
-        "leaky": corpus.leaky,
-    }
+    return DataSummary(
+        tracks_listed=corpus.tracks_listed,
+        tracks_read=corpus.tracks_listed - sum(reasons.values()),
+        tracks_decoded=tracks_decoded,
+        tracks=SplitCounts(**tracks),
+        clips=SplitCounts(**clips),
+        rejects={reason: reasons[reason] for reason in REJECT_REASONS if reasons[reason]},
+        genres=tuple(corpus.genres),
+        leaky=corpus.leaky,
+    )

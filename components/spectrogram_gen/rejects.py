@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import collections
 import csv
+import dataclasses
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from components.artifacts import files
 from components.artifacts.names import REJECT_SUMMARY_JSON, REJECTS_CSV
 from components.common.errors import DataError
 from components.common.escape import printable_cell
 from components.datasets.track import Reject, Track
+from components.spectrogram_gen.summary import DataSummary
 
 # Excluded by the configuration or for lack of a label, which is no sign of bad input.
 EXCLUDED_ON_PURPOSE = frozenset({"no_genre", "unknown_genre", "no_split"})
 COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 
 
-def write_rejects(directory: str, rejects: Iterable[Reject], summary: dict[str, Any]) -> None:
+def write_rejects(directory: str, rejects: Iterable[Reject], summary: DataSummary) -> None:
     """Write `rejects.csv` (one row per track) and `summary.json` into a folder."""
     write_csv(os.path.join(directory, REJECTS_CSV), rejects)
     files.write_text(
-        os.path.join(directory, REJECT_SUMMARY_JSON), json.dumps(summary, indent=2) + "\n"
+        os.path.join(directory, REJECT_SUMMARY_JSON),
+        json.dumps(dataclasses.asdict(summary), indent=2) + "\n",
     )
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
 
-from components.predictions.interval import Count
+from annotated_types import Ge
+
+Count = Annotated[int, Ge(0)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,6 +17,11 @@ class SplitCounts:
     train: Count
     validation: Count
     test: Count
+
+    @property
+    def total(self) -> int:
+        """Sum over the splits."""
+        return self.train + self.validation + self.test
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,9 +22,10 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from components.artifacts import files as artifact_files
+from components.artifacts import typed_json
 from components.artifacts.names import REJECT_SUMMARY_JSON
 from components.common.errors import UsageError
+from components.spectrogram_gen.summary import DataSummary
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, prepared
@@ -95,10 +96,10 @@ def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -
 
 
 def _say_counts(rejects: str) -> None:
-    counts = artifact_files.read_json(rejects, REJECT_SUMMARY_JSON)
+    counts = typed_json.read(DataSummary, rejects, REJECT_SUMMARY_JSON)
     say(
-        f"{sum(counts['clips'].values())} clips of {sum(counts['tracks'].values())} tracks; "
-        f"{sum(counts['rejects'].values())} tracks rejected",
+        f"{counts.clips.total} clips of {counts.tracks.total} tracks; "
+        f"{sum(counts.rejects.values())} tracks rejected",
         node_id=SPECTROGRAM_GEN,
     )
 
