@@ -34,7 +34,10 @@ def submit(
     params: ParamOption = None,
     experiment: ExperimentOption = "genreflow",
     run_name: Annotated[
-        str, typer.Option("--run-name", metavar="NAME", help="[default: genreflow and the time].")
+        str,
+        typer.Option(
+            "--run-name", metavar="NAME", help="Name of the run [default: genreflow and the time]."
+        ),
     ] = "",
     service_account: ServiceAccountOption = "",
     follow: Annotated[

@@ -68,10 +68,10 @@ def test_the_run_leaves_what_a_local_run_leaves(smallest: Run, volume: pathlib.P
 
 def test_logs_say_what_a_step_did_and_nothing_of_tfxs_own_workings(smallest: Run) -> None:
     (audio,) = smallest.of("spectrogramgen")
-    assert "genreflow: SpectrogramGen: 64 clips of 16 tracks; 0 left out" in audio.output
+    assert "genreflow: SpectrogramGen: 64 clips of 16 tracks; 0 tracks rejected" in audio.output
     (trainer,) = smallest.of("trainer-ffnn")
     lines = trainer.output.splitlines()
-    assert lines[0] == "genreflow: Trainer.ffnn: begins (importing TFX, some 15 s)"
+    assert lines[0] == "genreflow: Trainer.ffnn: starting (importing TFX takes some 15 s)"
     assert lines[1].startswith("genreflow: Trainer.ffnn: imported in ")
     assert lines[-1].startswith("genreflow: Trainer.ffnn: done, ")
     assert not [line for line in lines if line.startswith("WARNING:absl")]
