@@ -28,7 +28,7 @@ from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, pages, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
-from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import EXIT_FAILED, EXIT_USAGE, say
 from pipeline.process.libraries import exit_at_once
 from pipeline.results.results_file import FILE_NAME as RESULTS_FILE
@@ -55,7 +55,7 @@ class NodeState:
     seconds: float
 
 
-def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> Results:
+def finish(pipeline: PreparedRun, url: MetadataUrl, *, page: str = "") -> Results:
     """Collect the results of a run whose nodes all completed, and publish them.
 
     Args:
@@ -111,7 +111,7 @@ def finish(pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> Results:
     return results
 
 
-def node_states(pipeline: Prepared, record: Any) -> dict[str, NodeState]:
+def node_states(pipeline: PreparedRun, record: Any) -> dict[str, NodeState]:
     """Return the state of each node of the graph, in order.
 
     Args:
@@ -187,7 +187,7 @@ def _record_failure(
     return lines
 
 
-def _states_in_metadata(pipeline: Prepared, url: MetadataUrl) -> dict[str, NodeState]:
+def _states_in_metadata(pipeline: PreparedRun, url: MetadataUrl) -> dict[str, NodeState]:
     """Return the state of each node; {} if no node has started."""
     from pipeline.places import PIPELINE_NAME
     from pipeline.results import collect

@@ -23,7 +23,7 @@ from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import checked_place, is_remote, join
 from kubeflow.steps import metadata_url, prepared
-from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import report_error, say
 from pipeline.config.schema import Config
 from pipeline.process.libraries import exit_at_once
@@ -75,7 +75,7 @@ def prepare(
     )
     ir = _compile(config, facts, pipeline_root, models)
     return prepared.write(
-        Prepared(
+        PreparedRun(
             run_id=run_id,
             pipeline_root=pipeline_root,
             models=models,

@@ -24,7 +24,7 @@ _PACKAGES = ("components", "kubeflow", "pipeline", "serving")
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class PreparedRun:
     """Run that is ready to start.
 
     Attributes:
@@ -52,7 +52,7 @@ def run_folder(root: str, run_id: str) -> str:
     return join(root, "runs", run_id)
 
 
-def write(prepared: Prepared, folder: str) -> str:
+def write(prepared: PreparedRun, folder: str) -> str:
     """Write pipeline.json, completely or not at all; return its path."""
     path = join(folder, FILE)
     content = {
@@ -64,7 +64,7 @@ def write(prepared: Prepared, folder: str) -> str:
     return path
 
 
-def read(path: str) -> Prepared:
+def read(path: str) -> PreparedRun:
     """Read pipeline.json.
 
     Raises:
@@ -88,10 +88,10 @@ def read(path: str) -> Prepared:
             f"{path}: prepared by another version of genreflow than this step's; give all steps "
             "the same image (a digest or a version, not a tag that moves), and start a new run"
         )
-    names = {field.name for field in dataclasses.fields(Prepared)}
+    names = {field.name for field in dataclasses.fields(PreparedRun)}
     if content.keys() != names:
         raise DataError(f"{path}: not written by a run's first step; start a new run")
-    return Prepared(**content)
+    return PreparedRun(**content)
 
 
 @functools.cache

@@ -30,13 +30,13 @@ from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
-from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from pipeline.graph.nodes import SPECTROGRAM_GEN
 from pipeline.process.libraries import configure_tensorflow, defer, exit_at_once, quick_imports
 
 
-def run(node_id: str, pipeline: Prepared, url: MetadataUrl, *, page: str = "") -> str:
+def run(node_id: str, pipeline: PreparedRun, url: MetadataUrl, *, page: str = "") -> str:
     """Run a node of a prepared pipeline in this process.
 
     Args:
@@ -104,7 +104,9 @@ def _say_counts(rejects: str) -> None:
     )
 
 
-def empty_earlier_attempt(connection: Any, pipeline_name: str, run: Prepared, node_id: str) -> None:
+def empty_earlier_attempt(
+    connection: Any, pipeline_name: str, run: PreparedRun, node_id: str
+) -> None:
     """Delete the outputs of an earlier attempt of this node that did not complete.
 
     TFX gives a retried execution the folders of the failed one, and its own executors add to the

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kubeflow.steps import metadata_url, run_node
-from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.prepared import PreparedRun
 from tests.support.kubeflow_volume import put_execution
 
 NODE, OTHER = "Trainer.ffnn", "Trainer.vgg16"
@@ -22,8 +22,8 @@ def connection(tmp_path: pathlib.Path) -> Any:
     )
 
 
-def of(run_id: str, root: str) -> Prepared:
-    return Prepared(run_id, root, f"{root}/models", {}, {}, [NODE, OTHER], "")
+def of(run_id: str, root: str) -> PreparedRun:
+    return PreparedRun(run_id, root, f"{root}/models", {}, {}, [NODE, OTHER], "")
 
 
 @pytest.mark.parametrize("state", ["RUNNING", "FAILED", "CANCELED"])

@@ -12,9 +12,9 @@ import pytest
 from components.common.errors import DataError, UsageError
 from components.serving_check import server_process
 from kubeflow.steps import prepared
-from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.prepared import PreparedRun
 
-RUN = Prepared("run-1", "/root", "/models", {"a": [1]}, {"tracks": 3}, [], "")
+RUN = PreparedRun("run-1", "/root", "/models", {"a": [1]}, {"tracks": 3}, [], "")
 
 
 def test_what_is_written_is_read(tmp_path: pathlib.Path) -> None:

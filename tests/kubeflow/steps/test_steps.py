@@ -10,7 +10,7 @@ import pytest
 
 from components.common.errors import DataError
 from kubeflow.steps import finish, prepare, prepared, run_node
-from kubeflow.steps.prepared import Prepared
+from kubeflow.steps.prepared import PreparedRun
 
 METADATA = "sqlite:///nowhere/metadata.sqlite"
 NODES = ("SpectrogramGen", "Trainer.ffnn", "Ensembler", "Pusher")
@@ -24,7 +24,7 @@ def node(root: pathlib.Path, *, ir: str, pipeline_root: str = "") -> int:
 
 
 def written(root: pathlib.Path) -> str:
-    run = Prepared("run-1", str(root), str(root / "models"), {}, {}, list(NODES), "")
+    run = PreparedRun("run-1", str(root), str(root / "models"), {}, {}, list(NODES), "")
     return prepared.write(run, prepared.run_folder(str(root), "run-1"))
 
 
