@@ -45,7 +45,7 @@ class Decision:
     """Decision of the gate.
 
     Attributes:
-      blessed: Whether no rule failed.
+      blessed: True if no rule failed.
       rules: Outcomes of all rules, in the order in which they are shown.
     """
 

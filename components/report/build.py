@@ -183,7 +183,7 @@ def _spectrograms(
 
     Their names are hard_01, hard_02, ... and gallery_<label>_1, gallery_<label>_2, ...
     """
-    named: dict[str, tuple[Key, str]] = {
+    clips: dict[str, tuple[Key, str]] = {
         f"gallery_{label:02d}_{place}": (
             (track.split, track.track_id, track.first_clip),
             track.file,
@@ -199,8 +199,8 @@ def _spectrograms(
                 "different runs; rerun the pipeline"
             )
         key = ("test", one.track_id, one.clip_index)
-        named[f"hard_{place:02d}"] = (key, files[one.track_id])
-    mels = read_mels(dict(named.values()))
-    for name, (key, _) in named.items():
+        clips[f"hard_{place:02d}"] = (key, files[one.track_id])
+    mels = read_mels(dict(clips.values()))
+    for name, (key, _) in clips.items():
         what = f"clip {key[2]} of track {key[1]}"
         yield spectrograms.spectrogram(name, mels[key], params, what)

@@ -17,8 +17,8 @@ class StoredTrack:
     """One track of one split, as the examples hold it.
 
     Attributes:
-      split: Of the track's clips.
-      track_id: Of the track.
+      split: Split of the track's clips.
+      track_id: Id of the track.
       artist_id: "" where it is unknown.
       label: Index of the genre.
       clips: Number of clips.

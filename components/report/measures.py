@@ -38,8 +38,8 @@ class ModelMeasures:
     """Measures of one model.
 
     Attributes:
-      name: Of the model.
-      kind: Of the model.
+      name: Name of the model.
+      kind: Kind of model.
       parameters: Number of weights; None for a model without weights to count.
       train_seconds: None for a model that is not trained, such as an average.
       splits: By split; a split that the model was not measured on is absent.

@@ -36,7 +36,7 @@ class HardTrack:
     """A test track whose true genre gets little probability.
 
     Attributes:
-      track_id: Of the track.
+      track_id: Id of the track.
       artist_id: "" where it is unknown.
       label: Index of the true genre.
       clip_index: Clip whose true genre gets the least probability.

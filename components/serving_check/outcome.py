@@ -53,7 +53,7 @@ class ServingCheckResult:
     """Result of testing a candidate on a server, between the gate and the push.
 
     Attributes:
-      blessed: Whether it passed. Otherwise nothing is pushed, unless the check is off.
+      blessed: True if the candidate passed. Otherwise nothing is pushed, unless the check is off.
       engine: Name of the server; null if none served.
       outcome: "skipped" if the gate refused the candidate; "off" with serving.check = false.
       text: A summary, or the reason of the failure.

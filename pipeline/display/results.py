@@ -18,7 +18,7 @@ LEGEND = (
     "F1: mean over genres, on test tracks; size: number of weights; train: seconds of training"
 )
 
-# Of a rule of the gate, and of the test on a server, by outcome.
+# Marks of a rule of the gate, and of the test on a server, by outcome.
 _MARKS = {
     "pass": "[green]✓[/]",
     "passed": "[green]✓[/]",
@@ -26,7 +26,7 @@ _MARKS = {
     "failed": "[yellow]✗[/]",
     "off": "-",
 }
-# Of wrong genres in a row of the table.
+# Number of confused genres that a row of the table shows.
 _MAX_SHOWN_GENRES = 3
 
 

@@ -47,17 +47,17 @@ class TunedValues:
 
 @dataclasses.dataclass(frozen=True)
 class TuningSummary:
-    """The search that chose values for a network, on validation.
+    """Search for a network's settings, judged on validation.
 
     Attributes:
-      values: What the network was then trained with.
+      values: Settings that the network was then trained with.
       validation_loss: Mean over the clips, without penalties, in the best trial.
       validation_clip_accuracy: Share of clips whose genre the best trial predicts.
-      best_trial: Its number, from 1.
+      best_trial: Number of the best trial, from 1.
       trials: Number of trials.
       failed: Number of trials that failed.
-      algorithm: As in the [tuning] table.
-      seconds: Of all trials together.
+      algorithm: The search's algorithm.
+      seconds: Duration of all trials together.
     """
 
     values: TunedValues = dataclasses.field(metadata={"json_schema_extra": {"minProperties": 1}})
@@ -75,10 +75,10 @@ class ModelResults:
     """Results of one model.
 
     Attributes:
-      kind: Of the model.
+      kind: Kind of model.
       parameters: Number of weights; null for a model without weights to count.
-      train_seconds: Null for a model that is not trained.
-      tuning: Absent for a network that was not tuned.
+      train_seconds: Duration of the training; null for a model that is not trained.
+      tuning: The search for its settings; absent for a network that was not tuned.
       test: Metrics on the test split.
       validation: Metrics on the validation split.
     """
@@ -101,7 +101,8 @@ class Ensembles:
 
     Attributes:
       members: For each ensemble the models that it averages.
-      weights: Of ensemble_weighted, chosen on validation; empty where there is none.
+      weights: Weights of the members of ensemble_weighted, chosen on validation; empty without
+        that ensemble.
     """
 
     members: dict[str, Annotated[tuple[str, ...], MinLen(2)]]
@@ -110,7 +111,7 @@ class Ensembles:
 
 @dataclasses.dataclass(frozen=True)
 class PrincipalComponents:
-    """The part of the spectrograms that the baselines see.
+    """Principal components of the spectrograms, which are the baselines' input.
 
     Attributes:
       components: Number of principal components.
@@ -127,7 +128,7 @@ class NodeRun:
 
     Attributes:
       outcome: "cached" where the outputs of an earlier run were used.
-      seconds: From start to end.
+      seconds: Duration.
     """
 
     outcome: Literal["done", "cached"]
@@ -142,7 +143,7 @@ class Results:
     tracks. Fields of parts that a run does not have are absent.
 
     Attributes:
-      schema_version: Of this file.
+      schema_version: Version of this schema.
       run_id: Name of the run in ML Metadata.
       config_digest: Digest of the configuration.
       dataset: Kind of data set.
@@ -152,12 +153,12 @@ class Results:
         numbers are too good.
       audio_hash: Digest of the audio parameters.
       counts: Tracks and clips.
-      models: By name.
+      models: Results of each model, by name.
       candidate: Chosen on validation among the networks and their average; a key of models.
       best_baseline: The best baseline on validation, which the candidate has to beat; a key of
         models, or null without baselines.
       ensembles: Averages of models.
-      pca: What the baselines see; absent without baselines.
+      pca: The baselines' input; absent without baselines.
       gate: Decision on the candidate.
       serving_check: Test of the candidate on a server; absent in the results of earlier versions.
       test_split_uses: Number of different candidates that were judged on these test tracks in
@@ -199,17 +200,17 @@ class Results:
 
     @property
     def failed_serving_check(self) -> bool:
-        """Whether ServingCheck refused a candidate that the gate blessed."""
+        """True if ServingCheck refused a candidate that the gate blessed."""
         return self.serving_check is not None and self.serving_check.outcome == "failed"
 
     @property
     def pushable(self) -> bool:
-        """Whether neither the gate nor ServingCheck keeps the candidate from being pushed."""
+        """True if neither the gate nor ServingCheck keeps the candidate from being pushed."""
         return self.gate.blessed and not self.failed_serving_check
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """A word for each reason not to believe the numbers: "synthetic", "leaky"."""
+        """Reasons not to trust the numbers, in a word each: "synthetic", "leaky"."""
         return tuple(word for word in ("synthetic", "leaky") if getattr(self, word))
 
     def to_json(self) -> dict[str, Any]:
@@ -233,5 +234,5 @@ def _json_value(value: Any) -> Any:
 
 
 def _is_absent(field: dataclasses.Field[Any], value: Any) -> bool:
-    """Return whether a field is left out of the file: it may be absent, and is None."""
+    """Return True for a field that is left out of the file: it may be absent, and is None."""
     return field.default is None and getattr(value, field.name) is None
