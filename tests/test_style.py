@@ -5,8 +5,6 @@ from __future__ import annotations
 import ast
 import re
 
-import pytest
-
 from tests.support import ROOT
 
 FOLDERS = (
@@ -16,7 +14,6 @@ CLAUSE = re.compile(r"(What|Where|Whether|Whose|How|That|Who|Of|Those|Which|When
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-@pytest.mark.xfail(strict=False, reason="docstrings are being rewritten")
 def test_no_docstring_begins_with_a_clause() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {docstring.splitlines()[0]}"

@@ -36,7 +36,7 @@ class SignatureCheck:
 
     @property
     def passed(self) -> bool:
-        """Whether all responses were as expected."""
+        """True if all responses were as expected."""
         return self.outcome == "passed"
 
     def to_json(self) -> dict[str, Any]:
