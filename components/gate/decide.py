@@ -37,12 +37,12 @@ def decide(
         all models if they exist.
       candidate: its name in `scores`.
       best_baseline: name of the baseline that is best on validation; None without baselines.
-      against_serving: `compared` of rules.holds_serving.
-      audio_hashes: `hashes` of rules.audio_hash.
-      candidate_digest: see rules.already_serving.
-      serving_digest: see rules.already_serving.
-      serving_version: `version` of rules.already_serving.
-      serving_known: `known` of rules.already_serving.
+      against_serving: `serving` of rules.Evidence.
+      audio_hashes: see rules.Evidence.
+      candidate_digest: see rules.Evidence.
+      serving_digest: see rules.Evidence.
+      serving_version: see rules.Evidence.
+      serving_known: see rules.Evidence.
     """
     resamples = settings.resamples
     ours = scores.correctness[candidate]
@@ -58,18 +58,19 @@ def decide(
     ensemble: Comparison | str = f"there is no average of all models ({ALL})"
     if ALL in scores.correctness:
         ensemble = against(ALL, "the average of all models")
-    accuracy = resampling.share(ours, scores.groups, resamples=resamples)
-    recall = scores.recall(candidate, genres, resamples)
-    return Decision.of(
-        (
-            rules.absolute_floor(settings, accuracy, len(genres)),
-            rules.beats_baseline(settings, baseline),
-            rules.holds_ensemble(settings, ensemble),
-            rules.holds_serving(settings, against_serving),
-            rules.genre_recall(settings, recall, scores.tracks(genres)),
-            rules.audio_hash(audio_hashes),
-            rules.already_serving(
-                candidate_digest, serving_digest, serving_version, known=serving_known
-            ),
-        )
+    evidence = rules.Evidence(
+        settings=settings,
+        genres=genres,
+        accuracy=resampling.share(ours, scores.groups, resamples=resamples),
+        recall=scores.recall(candidate, genres, resamples),
+        tracks=scores.tracks(genres),
+        baseline=baseline,
+        ensemble=ensemble,
+        serving=against_serving,
+        audio_hashes=audio_hashes,
+        candidate_digest=candidate_digest,
+        serving_digest=serving_digest,
+        serving_version=serving_version,
+        serving_known=serving_known,
     )
+    return Decision.of(tuple(rule(evidence) for rule in rules.RULES))

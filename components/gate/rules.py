@@ -1,12 +1,16 @@
 """The gate's rules; each returns its outcome with the reason. Imports no TFX.
 
+To add a rule, write its function here, add its line to RULES, and give it its settings in
+settings.py. RULES are applied in their order, which is that of the report.
+
 On the test split the gate may only refuse: the candidate was chosen on validation. An enabled
 rule that cannot be checked fails: only the settings may disable a rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from components.common.escape import printable
 from components.gate.comparison import Comparison, points
@@ -19,6 +23,44 @@ ROUNDING = 1e-9
 MAX_GENRES_NAMED = 5
 # Said where no node can look up the last pushed model (a pipeline on Vertex AI).
 UNKNOWN = "this pipeline cannot look up the serving model"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """Measurements on the test split, from which the rules decide.
+
+    Attributes:
+      settings: the [gate] table.
+      genres: the genres in label order.
+      accuracy: the candidate's accuracy by track.
+      recall: the candidate's recall on each genre's tracks; None for a genre without any.
+      tracks: number of tracks of each genre.
+      baseline: comparison with the baseline that is best on validation, or the reason why
+        there is none.
+      ensemble: comparison with the average of all models, or the reason why there is none.
+      serving: comparison with the serving model on tracks that it has not seen, or the reason
+        why they cannot be compared; None if no model serves.
+      audio_hashes: hash of each artifact's audio parameters by the artifact's name.
+      candidate_digest: the candidate's `model_digest`.
+      serving_digest: that of the last pushed model; None if no model was pushed, "" if that
+        model has no readable digest.
+      serving_version: the last pushed version.
+      serving_known: whether the pipeline can look up the last pushed model.
+    """
+
+    settings: GateSettings
+    genres: Sequence[str]
+    accuracy: Interval
+    recall: Mapping[str, Interval | None]
+    tracks: Mapping[str, int]
+    baseline: Comparison | str
+    ensemble: Comparison | str
+    serving: Comparison | str | None
+    audio_hashes: Mapping[str, str]
+    candidate_digest: str
+    serving_digest: str | None
+    serving_version: str
+    serving_known: bool = True
 
 
 def absolute_floor(settings: GateSettings, track_accuracy: Interval, genres: int) -> RuleOutcome:
@@ -186,6 +228,22 @@ def already_serving(
     why = "" if serving_digest else " and has no readable model digest"
     text = f"the candidate differs from version {version}, which serves now{why}"
     return RuleOutcome(rule, "pass", None, None, text)
+
+
+RULES: tuple[Callable[[Evidence], RuleOutcome], ...] = (
+    lambda found: absolute_floor(found.settings, found.accuracy, len(found.genres)),
+    lambda found: beats_baseline(found.settings, found.baseline),
+    lambda found: holds_ensemble(found.settings, found.ensemble),
+    lambda found: holds_serving(found.settings, found.serving),
+    lambda found: genre_recall(found.settings, found.recall, found.tracks),
+    lambda found: audio_hash(found.audio_hashes),
+    lambda found: already_serving(
+        found.candidate_digest,
+        found.serving_digest,
+        found.serving_version,
+        known=found.serving_known,
+    ),
+)
 
 
 def _holds(
