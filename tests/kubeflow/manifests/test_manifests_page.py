@@ -143,7 +143,7 @@ def test_each_section_has_the_data_where_its_settings_let_steps_look(
         config, name = joined(overlay, tmp_path)
         settings = config.kubeflow
         taken = dict(kubeflow_commands(SECTIONS[overlay]))["compile"]
-        assert taken["config"] == name
+        assert taken["config_name"] == name
         if config.dataset.kind == "synthetic":
             assert not taken["data_dir"]
         elif taken["data_dir"].startswith("s3://"):
