@@ -182,7 +182,7 @@ def measure(
                 seconds[name].append(time.perf_counter() - begun)
     median = {name: statistics.median(values) for name, values in seconds.items()}
     print(f"{len(files)} files, {repeats} repeats, one core, medians")
-    print("| method | ms a track | usual script / this | this / seek floor |")
+    print("| method | ms/track | usual script / this | this / seek floor |")
     print("|---|---|---|---|")
     for name, value in median.items():
         print(

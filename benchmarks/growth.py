@@ -164,6 +164,8 @@ def _pss(pid: int) -> int:
 def _marginal(samples: list[_Sample], first: float, last: float) -> dict[str, float]:
     """Return milliseconds a track between two numbers of finished tracks."""
     inside = [sample for sample in samples if first <= sample.tracks <= last and sample.tracks]
+    if not inside:
+        sys.exit(f"no sample between {first:.0f} and {last:.0f} tracks: use more --tracks")
     a, b = inside[0], inside[-1]
     tracks = max(1, b.tracks - a.tracks)
     return {
