@@ -154,12 +154,12 @@ def test_each_audio_is_written_once_under_its_smallest_id(
     ]
     song = {layouts.id_of(kind, row): song_of[i] for i, row in enumerate(rows)}
     content = {row.track_id: rng.choice(songs[song_of[i]]) for i, row in enumerate(rows)}
-    dataset = lay_out_here(layouts, kind, rows, tmp_path / "data", content)
+    dataset = lay_out_here(kind, rows, tmp_path / "data", content)
     corpus = load_corpus(dataset, splits(policy))
     written = generate(dataset, policy, tmp_path / "out")
     if (kind, policy) in SHUFFLED:
         rng.shuffle(rows)
-        other = lay_out_here(layouts, kind, rows, tmp_path / "elsewhere", content)
+        other = lay_out_here(kind, rows, tmp_path / "elsewhere", content)
         assert generate(other, policy, tmp_path / "again") == written
 
     ids_of: dict[int, list[str]] = defaultdict(list)
