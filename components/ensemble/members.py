@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 NETWORKS, BASELINES = "ensemble_networks", "ensemble_baselines"
 ALL, WEIGHTED = "ensemble_all", "ensemble_weighted"
-ENSEMBLES = (NETWORKS, BASELINES, ALL, WEIGHTED)
 
 # `dummy` is a reference, no real model: its constant output would only flatten an average.
 EXCLUDED = frozenset({"dummy"})

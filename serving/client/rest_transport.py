@@ -62,7 +62,6 @@ class RestTransport:
         self._headers = {API_KEY_HEADER: api_key} if api_key else {}
         self._local = threading.local()
         self._sessions: list[requests.Session] = []
-        self._closed = False
 
     def predict(
         self,
@@ -96,7 +95,6 @@ class RestTransport:
 
     def close(self) -> None:
         """See Transport."""
-        self._closed = True
         for session in self._sessions:
             session.close()
 

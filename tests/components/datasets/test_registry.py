@@ -26,7 +26,7 @@ def test_every_kind_that_can_be_configured_has_a_reader_and_no_other():
 def test_importing_the_corpus_imports_no_reader_and_nothing_heavy():
     code = (
         "import sys, components.datasets.corpus, components.datasets.split.splits, "
-        "components.datasets.summary, components.datasets.digest\n"
+        "components.datasets.digest\n"
         "heavy = {'numpy', 'pandas', 'soundfile', 'tensorflow', 'pydantic', "
         "'components.datasets.readers.fma', 'components.datasets.readers.folder'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -16,7 +16,6 @@ import yaml
 from tests.support import ROOT
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
-OVERLAYS = ("kind", "s3", "gke")
 
 
 @dataclasses.dataclass(frozen=True)
