@@ -33,7 +33,7 @@ MIN_TEST_TRACKS = 100
 
 
 @dataclasses.dataclass(frozen=True)
-class Report:
+class BuiltReport:
     """The page as HTML, and its plots as PNG by file name."""
 
     html: str
@@ -42,7 +42,7 @@ class Report:
 
 def build(
     sources: Sources, tracks: Sequence[StoredTrack], read_mels: ReadMels, params: AudioParams
-) -> Report:
+) -> BuiltReport:
     """Build the report.
 
     Args:
@@ -116,7 +116,7 @@ def build(
         audio=params,
         pictures={picture.name: picture for picture in pictures},
     )
-    return Report(render(page), {f"{picture.name}.png": picture.png for picture in pictures})
+    return BuiltReport(render(page), {f"{picture.name}.png": picture.png for picture in pictures})
 
 
 def _notes(sources: Sources, candidate: ModelMeasures) -> list[str]:

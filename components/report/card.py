@@ -47,7 +47,7 @@ NOT_INTENDED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
+class ModelCard:
     """Model card of the candidate.
 
     Attributes:
@@ -87,7 +87,7 @@ def make(
     parameters: int | None,
     clip_seconds: float,
     leaky: bool,
-) -> Card:
+) -> ModelCard:
     """Return the card of the candidate.
 
     Args:
@@ -120,7 +120,7 @@ def make(
         for name, version in dict(one.get("versions") or {}).items()
     }
     rows += [(f"Version of {name}", version) for name, version in sorted(versions)]
-    return Card(
+    return ModelCard(
         rows=rows,
         settings=[
             (f"{member}: {name}" if member else name, value)

@@ -110,7 +110,7 @@ class Page:
     histories: Mapping[str, Mapping[str, Any]]
     baselines: Mapping[str, Any] | None
     calibration_errors: Mapping[str, float]
-    card: card.Card
+    card: card.ModelCard
     audio: AudioParams
     pictures: Mapping[str, Picture]
 

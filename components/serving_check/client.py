@@ -53,7 +53,7 @@ class PredictResponse:
     signature: str
 
 
-class Client:
+class ProbeClient:
     """Client of a server with one model; every method raises CheckFailed for a failed request.
 
     Attributes:
@@ -77,7 +77,7 @@ class Client:
         self._deadline_s = deadline_s
         self.requests = 0
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> ProbeClient:
         return self
 
     def __exit__(

@@ -22,7 +22,7 @@ from components.predictions import table
 from components.predictions.selection import read_selection
 from components.serving_check import candidate, server_process
 from components.serving_check.check import SIGNATURES, check_server
-from components.serving_check.client import Client
+from components.serving_check.client import ProbeClient
 from components.serving_check.clips import KnownClips, read_test_clips
 from components.serving_check.outcome import CheckFailed, ServingCheckResult
 from components.serving_check.settings import ServingSettings
@@ -95,7 +95,9 @@ def _serve(
                 engine=settings.engine,
                 start_seconds=settings.start_seconds,
             ) as server,
-            Client(server.host, server.port, server.rest_port, settings.request_seconds) as client,
+            ProbeClient(
+                server.host, server.port, server.rest_port, settings.request_seconds
+            ) as client,
         ):
             checks = tuple(
                 check_server(

@@ -18,7 +18,7 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class ModelClient(Protocol):
-    """Methods of components.serving_check.client.Client that the probes use."""
+    """Methods of components.serving_check.client.ProbeClient that the probes use."""
 
     @property
     def requests(self) -> int: ...

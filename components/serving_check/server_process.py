@@ -34,7 +34,7 @@ _NOT_INHERITED = ("GENREFLOW_API_KEY", "AWS_")
 
 
 @dataclasses.dataclass(frozen=True)
-class Server:
+class ServerUnderTest:
     """A running server.
 
     Attributes:
@@ -64,7 +64,7 @@ def running(
     *,
     engine: str,
     start_seconds: float,
-) -> Iterator[Server]:
+) -> Iterator[ServerUnderTest]:
     """Run a server of one model on free loopback ports; it is always shut down at the end.
 
     Args:
@@ -94,7 +94,7 @@ def running(
         )
         try:
             found = _wait(process, ready, log, start_seconds)
-            yield Server(
+            yield ServerUnderTest(
                 str(found["engine"]),
                 str(found["host"]),
                 int(found["port"]),

@@ -102,7 +102,7 @@ def _print_processor(out: Console) -> None:
     out.print(f"  instructions: {' '.join(known) or 'unknown'}")
 
 
-def _print_cards(out: Console, listed: list[cuda.Card]) -> None:
+def _print_cards(out: Console, listed: list[cuda.GpuInfo]) -> None:
     out.print("[bold]GPUs that the driver lists[/]")
     for card in listed:
         out.print(
@@ -156,7 +156,7 @@ def _why_missing(name: str, error: str) -> str:
 
 
 def _print_plan(
-    out: Console, found: Facts, listed: list[cuda.Card], libraries: dict[str, dict[str, str]]
+    out: Console, found: Facts, listed: list[cuda.GpuInfo], libraries: dict[str, dict[str, str]]
 ) -> None:
     gpus = found["gpus"]
     out.print("[bold]Training would use[/]")

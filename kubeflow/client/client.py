@@ -32,7 +32,7 @@ _MAX_PAGE_RUNS = 200
 _EQUALS = "EQUALS"
 
 
-def connect(access: Access) -> Client:
+def connect(access: Access) -> KubeflowClient:
     """Return a client that has reached the API once. Imports kfp, which takes some seconds.
 
     Raises:
@@ -98,7 +98,7 @@ def connect(access: Access) -> Client:
             f"{NAMESPACE_VARIABLE})"
         )
     # With a single user everything runs in Kubeflow's own namespace, and requests must name none.
-    return Client(access, client, namespace if client.health.multi_user else "")
+    return KubeflowClient(access, client, namespace if client.health.multi_user else "")
 
 
 def _check_settings(path: str) -> None:
@@ -120,7 +120,7 @@ def _check_settings(path: str) -> None:
         )
 
 
-class Client:
+class KubeflowClient:
     """Client for one Kubeflow Pipelines. Its errors can be shown to the user.
 
     Each method sends one request, or more if it must look up an experiment.

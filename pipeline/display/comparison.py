@@ -10,7 +10,7 @@ from rich.table import Table
 from components.predictions.interval import Interval
 from pipeline.display.results import KINDS
 from pipeline.display.text import LETTERS, escaped
-from pipeline.results.comparison import Comparison, Difference, Measure, Pair, measured
+from pipeline.results.comparison import Difference, Measure, Pair, RunComparison, measured
 from pipeline.results.schema import Results
 
 TITLES: dict[Measure, str] = {
@@ -19,7 +19,7 @@ TITLES: dict[Measure, str] = {
 }
 
 
-def print_comparison(out: Console, found: Comparison) -> None:
+def print_comparison(out: Console, found: RunComparison) -> None:
     """Print the runs' folders, all tables, the notes, and how each run compares with the first."""
     for number, run in enumerate(found.runs):
         out.print(f"{LETTERS[number]}  {escaped(run.folder)}", soft_wrap=True)
@@ -38,7 +38,7 @@ LEGEND = (
 )
 
 
-def tables(found: Comparison) -> Iterator[Table]:
+def tables(found: RunComparison) -> Iterator[Table]:
     """Yield the runs' facts, each measure of all models, the genres, and the spread over runs."""
     yield _facts(found)
     for measure in TITLES:
@@ -49,7 +49,7 @@ def tables(found: Comparison) -> Iterator[Table]:
         yield _spread_table(found)
 
 
-def _facts(found: Comparison) -> Table:
+def _facts(found: RunComparison) -> Table:
     table = Table(title="Runs", title_justify="left")
     table.add_column("")
     for number in range(len(found.runs)):
@@ -79,7 +79,7 @@ def _not_pushed(results: Results) -> str:
     return "nothing (ServingCheck)" if refused else "nothing"
 
 
-def _measure_tables(found: Comparison, measure: Measure) -> Iterator[Table]:
+def _measure_tables(found: RunComparison, measure: Measure) -> Iterator[Table]:
     kinds = {
         name: model.kind
         for run in reversed(found.runs)
@@ -104,7 +104,7 @@ def _measure_tables(found: Comparison, measure: Measure) -> Iterator[Table]:
     yield from _side_by_side(TITLES[measure], {"model": names}, values, differences, ends)
 
 
-def _genre_tables(found: Comparison) -> Iterator[Table]:
+def _genre_tables(found: RunComparison) -> Iterator[Table]:
     values = {}
     for number, run in enumerate(found.runs):
         test = run.results.models[found.chosen[number]].test
@@ -156,7 +156,7 @@ def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) ->
     return table
 
 
-def _spread_table(found: Comparison) -> Table:
+def _spread_table(found: RunComparison) -> Table:
     assert found.spread is not None
     count = len(found.runs)
     table = Table(title=f"Over the {count} runs, %", title_justify="left")
@@ -176,7 +176,7 @@ def _spread_table(found: Comparison) -> Table:
     return table
 
 
-def notes(found: Comparison) -> Iterator[str]:
+def notes(found: RunComparison) -> Iterator[str]:
     """Yield sentences on why not to trust these numbers, or how they can mislead."""
     for word, meaning in (
         ("synthetic", "synthetic data, the numbers say nothing about real music"),
@@ -214,7 +214,7 @@ def notes(found: Comparison) -> Iterator[str]:
             )
 
 
-def conclusions(found: Comparison) -> Iterator[str]:
+def conclusions(found: RunComparison) -> Iterator[str]:
     """Yield for each run how it was compared with the first, and the result."""
     for pair in found.pairs:
         yield f"{LETTERS[pair.run]} - A: {_how(pair)}"

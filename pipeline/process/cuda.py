@@ -36,7 +36,7 @@ _MAX_NVIDIA_SMI_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Card:
+class GpuInfo:
     """GPU as listed by the driver."""
 
     name: str
@@ -45,7 +45,7 @@ class Card:
     driver: str
 
 
-def cards() -> list[Card]:
+def cards() -> list[GpuInfo]:
     """Return the GPUs that nvidia-smi lists; none if it is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -63,7 +63,7 @@ def cards() -> list[Card]:
     except (OSError, subprocess.TimeoutExpired):
         return []
     rows = csv.reader(done.stdout.splitlines(), skipinitialspace=True)
-    return [Card(*row) for row in rows if len(row) == 4] if done.returncode == 0 else []
+    return [GpuInfo(*row) for row in rows if len(row) == 4] if done.returncode == 0 else []
 
 
 def built_for() -> dict[str, str]:

@@ -108,7 +108,7 @@ class Spread:
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
+class RunComparison:
     """Everything that `genreflow compare` shows.
 
     Attributes:
@@ -136,7 +136,7 @@ def measured(model: ModelResults, measure: Measure) -> ShareInterval:
     return model.test.track_accuracy if measure == "track_accuracy" else model.test.macro_f1
 
 
-def compare(runs: Sequence[FinishedRun], model: str = "") -> Comparison:
+def compare(runs: Sequence[FinishedRun], model: str = "") -> RunComparison:
     """Compare runs with the first of them.
 
     Args:
@@ -154,7 +154,7 @@ def compare(runs: Sequence[FinishedRun], model: str = "") -> Comparison:
     chosen = tuple(model or run.results.candidate for run in runs)
     models = tuple(dict.fromkeys(name for run in runs for name in run.results.models))
     common = [g for g in runs[0].genres if all(g in run.genres for run in runs)]
-    return Comparison(
+    return RunComparison(
         runs=tuple(runs),
         chosen=chosen,
         models=models,
@@ -290,7 +290,7 @@ def _mean_difference(
 def _spread(
     runs: Sequence[FinishedRun], models: Sequence[str]
 ) -> dict[str, dict[Measure, Spread]] | None:
-    """Return the spread of the models that every run has; None where Comparison says so."""
+    """Return the spread of the models that every run has; None where RunComparison says so."""
     if len(runs) < MIN_SPREAD_RUNS or len({frozenset(run.genres) for run in runs}) > 1:
         return None
     found: dict[str, dict[Measure, Spread]] = {}

@@ -10,7 +10,7 @@ from typing import Any
 
 from components.common.escape import printable_cell
 from components.predictions.interval import Interval
-from pipeline.results.comparison import MEASURES, Comparison, Difference, measured
+from pipeline.results.comparison import MEASURES, Difference, RunComparison, measured
 
 JSON_VERSION = 1
 RUN_FACTS = (
@@ -23,7 +23,7 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
-def as_json(found: Comparison, letters: str) -> dict[str, Any]:
+def as_json(found: RunComparison, letters: str) -> dict[str, Any]:
     """Return the whole comparison as JSON values.
 
     Args:
@@ -77,7 +77,7 @@ def as_json(found: Comparison, letters: str) -> dict[str, Any]:
     }
 
 
-def as_csv(found: Comparison, letters: str) -> str:
+def as_csv(found: RunComparison, letters: str) -> str:
     """Return a CSV table: a row per run, model and measure, and per genre of the chosen model.
 
     Column `against` names the first run's model that the differences refer to. Where the
@@ -96,7 +96,7 @@ def as_csv(found: Comparison, letters: str) -> str:
     return text.getvalue()
 
 
-def _rows(found: Comparison, letters: str) -> Iterator[dict[str, Any]]:
+def _rows(found: RunComparison, letters: str) -> Iterator[dict[str, Any]]:
     pairs = {pair.run: pair for pair in found.pairs}
     for number, run in enumerate(found.runs):
         pair, chosen = pairs.get(number), found.chosen[number]

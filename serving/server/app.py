@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from serving.server.config.options import NO_REST
-from serving.server.config.security import Tls
+from serving.server.config.security import ServerTls
 from serving.server.listening import bind, bind_error, join_address
 from serving.server.metrics import Metrics
 from serving.server.protocols.handlers import Handlers
@@ -134,7 +134,7 @@ class Server:
 class _HttpThread:
     """Thread that runs uvicorn with its own event loop and without signal handlers."""
 
-    def __init__(self, app: Any, listener: socket.socket, tls: Tls | None) -> None:
+    def __init__(self, app: Any, listener: socket.socket, tls: ServerTls | None) -> None:
         import ssl
 
         import uvicorn

@@ -8,7 +8,7 @@ import pathlib
 from serving.model import model_files
 from serving.server.config.model_list import ReloadPolicy, read_config_file
 from serving.server.config.options import OptionError, ServeOptions
-from serving.server.config.security import ApiKey, Tls, read_api_key, read_tls
+from serving.server.config.security import ApiKey, ServerTls, read_api_key, read_tls
 from serving.server.config.settings import Batching, Limits, ModelConfig
 from serving.server.listening import is_loopback
 
@@ -32,7 +32,7 @@ class ServerSettings:
     reload_policy: ReloadPolicy
     batching: Batching | None
     limits: Limits
-    tls: Tls | None
+    tls: ServerTls | None
     api_key: ApiKey | None
 
     @classmethod

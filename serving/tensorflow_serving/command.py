@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from serving.model import model_files
 from serving.model.model_files import ModelFolderError
 from serving.protocol.names import METRICS_PATH
-from serving.server.config.security import Tls
+from serving.server.config.security import ServerTls
 from serving.server.config.settings import Batching, Limits, ModelConfig
 
 
@@ -112,7 +112,7 @@ def command(
 
 
 def config_files(
-    models: Sequence[ModelConfig], batching: Batching | None, tls: Tls | None
+    models: Sequence[ModelConfig], batching: Batching | None, tls: ServerTls | None
 ) -> dict[str, str]:
     """Return the content of each file that the command line names: protos in text format."""
     files = {

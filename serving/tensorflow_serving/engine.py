@@ -27,7 +27,7 @@ from serving.server.config.options import (
     ServeOptions,
     flag,
 )
-from serving.server.config.security import Tls, read_tls
+from serving.server.config.security import ServerTls, read_tls
 from serving.server.config.settings import ModelConfig
 from serving.server.ready_file import ReadyFile
 from serving.tensorflow_serving.command import check_models, command, config_files
@@ -177,7 +177,9 @@ def _unsupported(options: ServeOptions, environment: Mapping[str, str]) -> str |
     return None
 
 
-def _notes(options: ServeOptions, port: int, rest_port: int, tls: Tls | None) -> Iterator[str]:
+def _notes(
+    options: ServeOptions, port: int, rest_port: int, tls: ServerTls | None
+) -> Iterator[str]:
     """Yield a note on each option that TensorFlow Serving does not follow."""
     ports = f"{port} and {rest_port}" if rest_port else str(port)
     if options.host not in ("0.0.0.0", "::"):

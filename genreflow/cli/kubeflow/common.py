@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kubeflow.client.access import Access
-    from kubeflow.client.client import Client
+    from kubeflow.client.client import KubeflowClient
     from kubeflow.client.run_request import RunRequest
 
 
@@ -52,7 +52,7 @@ class ConnectionOptions:
 
 
 @contextlib.contextmanager
-def connected(access: Access) -> Iterator[Client]:
+def connected(access: Access) -> Iterator[KubeflowClient]:
     """Yield a connected client. Meanwhile libraries cannot write to stderr."""
     from genreflow.cli.quiet import quiet_stderr
 

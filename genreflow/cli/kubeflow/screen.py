@@ -24,7 +24,7 @@ from kubeflow.client.run_state import Run, RunStep
 from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
-    from kubeflow.client.client import Client
+    from kubeflow.client.client import KubeflowClient
 
 _STYLES = {
     "succeeded": "green",
@@ -43,7 +43,7 @@ def state_mark(state: str) -> str:
     return f"[{style}]{escaped(state)}[/]" if style else escaped(state)
 
 
-def follow(client: Client, run_id: str, *, command: str, interval_s: float) -> int:
+def follow(client: KubeflowClient, run_id: str, *, command: str, interval_s: float) -> int:
     """Follow a run on the screen until it is over; return the exit status.
 
     Args:
@@ -84,7 +84,7 @@ def follow(client: Client, run_id: str, *, command: str, interval_s: float) -> i
     return 0 if run.succeeded else EXIT_FAILED
 
 
-def _print_result(console: Console, client: Client, run: Run) -> None:
+def _print_result(console: Console, client: KubeflowClient, run: Run) -> None:
     style = "green" if run.succeeded else "red"
     _print(console, f"[{style}]{escaped(watching.verdict(run))}[/]")
     if run.message and not run.succeeded:

@@ -68,7 +68,7 @@ def read_api_key(file: str, environment_value: str | None) -> ApiKey | None:
 
 
 @dataclasses.dataclass(frozen=True)
-class Tls:
+class ServerTls:
     """Certificates and key of an encrypted server: PEM files, read and checked.
 
     Attributes:
@@ -86,7 +86,7 @@ class Tls:
     client_ca: bytes | None = None
 
 
-def read_tls(cert: str, key: str, client_ca: str) -> Tls | None:
+def read_tls(cert: str, key: str, client_ca: str) -> ServerTls | None:
     """Read the files of --tls-cert, --tls-key and --tls-client-ca; return None without files.
 
     Raises:
@@ -105,13 +105,13 @@ def read_tls(cert: str, key: str, client_ca: str) -> Tls | None:
             f"key without a password ({error.reason or 'no PEM'})"
         ) from error
     if not client_ca:
-        return Tls(cert, key, cert_bytes, key_bytes)
+        return ServerTls(cert, key, cert_bytes, key_bytes)
     ca_bytes = _read_pem("--tls-client-ca", client_ca)
     try:
         context.load_verify_locations(client_ca)
     except ssl.SSLError as error:
         raise OptionError(f"--tls-client-ca {client_ca}: not a PEM certificate") from error
-    return Tls(cert, key, cert_bytes, key_bytes, client_ca, ca_bytes)
+    return ServerTls(cert, key, cert_bytes, key_bytes, client_ca, ca_bytes)
 
 
 def _read_pem(option: str, path: str) -> bytes:

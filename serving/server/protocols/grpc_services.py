@@ -30,7 +30,7 @@ from serving.protocol.protos import (
     predict_pb2,
     prediction_service_pb2_grpc,
 )
-from serving.server.config.security import ApiKey, Tls
+from serving.server.config.security import ApiKey, ServerTls
 from serving.server.config.settings import Limits
 from serving.server.errors import ServingError, invalid
 from serving.server.protocols.handlers import Handlers, RequestTarget
@@ -305,7 +305,7 @@ def make_server(
     return server
 
 
-def listen(server: grpc.Server, address: str, tls: Tls | None) -> int:
+def listen(server: grpc.Server, address: str, tls: ServerTls | None) -> int:
     """Bind an address (host:port) and return its port.
 
     Raises:

@@ -9,7 +9,7 @@ import pytest
 from components.report import card
 
 
-def _card(values: dict[str, Any], kind: str = "fma", **changes: Any) -> card.Card:
+def _card(values: dict[str, Any], kind: str = "fma", **changes: Any) -> card.ModelCard:
     arguments: dict[str, Any] = {
         "candidate": "crnn", "members": [], "parameters": 1234567, "clip_seconds": 2.0,
         "leaky": False,

@@ -21,7 +21,7 @@ from components.common.errors import DataError
 from components.export.assets import ModelAssets, read_assets
 from components.predictions import table
 from components.serving_check import candidate, check, server_process, sounds
-from components.serving_check.client import Client
+from components.serving_check.client import ProbeClient
 from components.serving_check.clips import KnownClips, read_test_clips
 from components.serving_check.executor import Executor
 from components.serving_check.outcome import CheckFailed
@@ -151,8 +151,8 @@ def test_predictions_that_cannot_be_read_end_the_run(
 class Served:
     """A server of the candidate, its client, and the expected values."""
 
-    server: server_process.Server
-    client: Client
+    server: server_process.ServerUnderTest
+    client: ProbeClient
     assets: ModelAssets
     clips: KnownClips
 
@@ -179,7 +179,7 @@ def served(prepared: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> 
             engine="genreflow",
             start_seconds=120,
         ) as server,
-        Client(server.host, server.port, server.rest_port, 60) as client,
+        ProbeClient(server.host, server.port, server.rest_port, 60) as client,
     ):
         yield Served(server, client, read_assets(saved_model), clips)
 
@@ -242,7 +242,7 @@ def test_wav_files_that_hold_other_samples_are_refused(
 def test_a_server_that_hangs_is_a_reason(served: Served) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with Client("127.0.0.1", port, port, 0.5) as patient:
+        with ProbeClient("127.0.0.1", port, port, 0.5) as patient:
             reason = served.failure(client=patient)
             assert reason.startswith(
                 "describe: GetModelStatus: the server returned DEADLINE_EXCEEDED"
@@ -257,7 +257,7 @@ def test_a_candidate_whose_predictions_are_not_its_own_is_refused(
     """Run the whole executor, on the server that is already running."""
 
     @contextlib.contextmanager
-    def running(*_arguments: Any, **_named: Any) -> Iterator[server_process.Server]:
+    def running(*_arguments: Any, **_named: Any) -> Iterator[server_process.ServerUnderTest]:
         yield served.server
 
     monkeypatch.setattr(server_process, "running", running)

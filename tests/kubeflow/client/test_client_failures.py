@@ -332,9 +332,9 @@ def test_a_tokens_file_that_vanishes(
     path = tmp_path / "token"
     path.write_text(TOKEN)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(path))
-    connect: Callable[..., client.Client] = client.connect
+    connect: Callable[..., client.KubeflowClient] = client.connect
 
-    def connect_and_lose(*args: object) -> client.Client:
+    def connect_and_lose(*args: object) -> client.KubeflowClient:
         found = connect(*args)
         path.unlink()
         return found

@@ -12,7 +12,7 @@ import pytest
 
 from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError, UsageError
-from pipeline.results.comparison import Comparison, compare
+from pipeline.results.comparison import RunComparison, compare
 from pipeline.results.comparison_export import as_csv, as_json
 from pipeline.results.finished_runs import read_run, read_runs
 from tests.pipeline.finished import PredictedTrack, predicted_tracks, write_run
@@ -30,7 +30,7 @@ def _rights(seed: int, share: float, tracks: int = 60) -> np.ndarray:
     return (np.random.default_rng(seed).random(tracks) < share).astype(int)
 
 
-def _compare(*folders: pathlib.Path, model: str = "") -> Comparison:
+def _compare(*folders: pathlib.Path, model: str = "") -> RunComparison:
     return compare(read_runs([str(folder) for folder in folders]), model)
 
 

@@ -26,7 +26,7 @@ from google.protobuf import text_format
 from serving.model.model_files import ModelFolderError
 from serving.protocol.protos import model_server_config_pb2, saved_model_pb2
 from serving.server.config.options import OptionError, ServeOptions
-from serving.server.config.security import Tls
+from serving.server.config.security import ServerTls
 from serving.server.config.settings import Batching, ModelConfig, VersionPolicy
 from serving.tensorflow_serving import engine as tensorflow_serving
 from serving.tensorflow_serving.command import check_models, command, config_files, folders_to_load
@@ -275,7 +275,7 @@ def test_batching_is_written_in_its_units() -> None:
 
 @pytest.mark.parametrize("client_ca", [None, b"-----CA-----\n"])
 def test_certificates_go_in_as_text(client_ca: bytes | None) -> None:
-    tls = Tls("c", "k", b'-----CERT "x"\n', b"-----KEY\\\n", client_ca=client_ca)
+    tls = ServerTls("c", "k", b'-----CERT "x"\n', b"-----KEY\\\n", client_ca=client_ca)
     text = config_files([], None, tls)["ssl.config"]
     lines = dict(line.split(": ", 1) for line in text.splitlines())
     assert json.loads(lines["server_cert"]) == '-----CERT "x"\n'  # the same escapes as JSON's
