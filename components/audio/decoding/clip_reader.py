@@ -26,6 +26,7 @@ from components.audio.decoding.decode import (
     check_finite,
     check_length,
     opened,
+    read_all,
     resample,
     to_mono,
 )
@@ -128,8 +129,9 @@ class _Plan:
     def read_whole(self) -> TrackClips:
         """Decode the whole file; the decoded length counts, not the header's."""
         claimed = self._audio.frames
-        self._audio.seek(0)
-        mono = to_mono(self._audio.read(dtype="float32", always_2d=True))
+        if self._audio.seekable():
+            self._audio.seek(0)
+        mono = to_mono(read_all(self._audio))
         check_length(len(mono), claimed, self._rate_hz)
         check_finite(mono)
         samples = resample(mono, self._rate_hz, self._to_hz)

@@ -1,4 +1,4 @@
-"""Decoding of audio files (mp3, wav, au, flac, ogg) to float32 arrays with libsndfile."""
+"""Decoding of audio files to float32 arrays with libsndfile (components.audio.decoding.formats)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ _TRUNCATED = re.compile(r"^ *(?:data|Data Size) *: (\d+) \(should be (\d+)\)", r
 UNKNOWN_LENGTH_BYTES = 0x7FFF0000
 # Samples to hash at once, as a copy of an hour's audio is large.
 _HASHED_SAMPLES = 1 << 20
-EXTENSIONS = frozenset({".mp3", ".wav", ".au", ".flac", ".ogg"})
 
 # libsndfile 1.2 returns this code if it finds no mp3 frame. Its text says, wrongly, that the
 # file does not exist.
@@ -84,9 +83,16 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
     """
     with opened(path) as audio:
         # One read, as soundfile seeks after every read and mp3 seeks are not exact.
-        mono = to_mono(audio.read(dtype="float32", always_2d=True))
+        mono = to_mono(read_all(audio))
         check_finite(mono)
         return mono, int(audio.samplerate)
+
+
+def read_all(audio: soundfile.SoundFile) -> npt.NDArray[np.float32]:
+    """Read a file that was just opened from start to end: float32 `[samples, channels]`."""
+    # Some codecs (GSM 06.10, G.72x) cannot seek, and soundfile then wants a number.
+    samples = audio.read(-1 if audio.seekable() else audio.frames, dtype="float32", always_2d=True)
+    return np.asarray(samples)
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -123,8 +129,13 @@ def opened(
             if not file.read(1):
                 raise DecodeError("empty_file", "0 bytes")
         measured = with_length(path)
-        # As bytes, so that names that are not UTF-8 open too.
-        source = io.BytesIO(measured) if measured else os.fsencode(path)
+        source: io.BytesIO | bytes | int
+        if measured:
+            source = io.BytesIO(measured)
+        elif path.suffix.lower() == ".raw":  # soundfile would not look at the content
+            source = os.open(path, os.O_RDONLY)
+        else:  # As bytes, so that names that are not UTF-8 open too.
+            source = os.fsencode(path)
         with (_SequentialFile if sequential else soundfile.SoundFile)(source) as audio:
             # libsndfile reads any file named .au without a known header as raw u-law.
             if audio.format == "RAW":

@@ -17,7 +17,7 @@ import soundfile
 
 from components.audio.clips import clip_starts
 from components.audio.decoding import clip_reader
-from components.audio.decoding.decode import audio_digest, opened, resample
+from components.audio.decoding.decode import audio_digest, opened, read_all, resample
 from components.audio.decoding.decode import decode as decode_file
 from components.audio.decoding.streaming import Part, parts
 from components.audio.params import AudioParams
@@ -129,7 +129,7 @@ def write_wav(path: str, destination: str) -> DecodeResult:
       OutputError: the WAV file cannot be written.
     """
     with opened(path) as audio:
-        samples = audio.read(dtype="float32", always_2d=True)
+        samples = read_all(audio)
         rate_hz = int(audio.samplerate)
     try:
         soundfile.write(destination, samples, rate_hz, subtype="FLOAT", format="WAV")

@@ -15,9 +15,10 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
-from components.audio.decoding.decode import EXTENSIONS, DecodeError
+from components.audio.decoding.decode import DecodeError
 from components.audio.decoding.decode_tasks import DecodeResult
 from components.audio.decoding.decoder import Decoder
+from components.audio.decoding.formats import extension_of, is_readable
 from components.audio.decoding.streaming import Part
 from components.common.errors import DataError, GenreflowError
 from components.datasets.track import Track
@@ -215,5 +216,4 @@ def fetching(
 
 def _extension(uri: str) -> str:
     """Return the object's extension if supported, else "". libsndfile uses some as hints."""
-    extension = os.path.splitext(uri)[1].lower()
-    return extension if extension in EXTENSIONS else ""
+    return extension_of(uri) if is_readable(uri) else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from components.audio.decoding.formats import readable_extensions
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 from components.datasets.readers.tree import genre_folders, walk_genre
@@ -17,18 +18,13 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
     Raises:
       DatasetError: no sub-folder has an audio file.
     """
-    from components.audio.decoding.decode import EXTENSIONS
-
-    known = ", ".join(sorted(EXTENSIONS))
     found = False
     for genre in genre_folders(files):
-        for item in walk_genre(
-            files, genre, EXTENSIONS, recursive=True, advice=f"; convert it to one of {known}"
-        ):
+        for item in walk_genre(files, genre, recursive=True):
             found = True
             yield item
     if not found:
         raise DatasetError(
-            f"{files.root}: no audio file ({known}) in any sub-folder; "
+            f"{files.root}: no audio file ({', '.join(readable_extensions())}) in any sub-folder; "
             "expected one sub-folder per genre, such as Rock/song.mp3"
         )

@@ -10,8 +10,6 @@ from components.datasets.readers.tree import genre_folders, walk_genre
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, Track
 
-EXTENSIONS = frozenset({".wav", ".au"})
-
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
     """Yield the tracks sorted by genre and name; ids are such as "blues/blues.00000".
@@ -21,13 +19,12 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
     """
     found = False
     for genre in genre_folders(files):
-        advice = '; GTZAN is .wav or .au (dataset.kind = "folder" reads more formats)'
-        for item in walk_genre(files, genre, EXTENSIONS, recursive=False, advice=advice):
+        for item in walk_genre(files, genre, recursive=False):
             found = True
             yield item
     if not found:
         raise DatasetError(
-            f"{files.root}: no .wav or .au file in any of its folders; the data folder must hold "
+            f"{files.root}: no audio file in any of its folders; the data folder must hold "
             "GTZAN's genre folders (blues, classical, ...); it is often named genres or "
             "genres_original"
         )

@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from components.audio.decoding.formats import is_readable, refusal
 from components.datasets.files.base import DataFiles
 from components.datasets.track import Reject, Track
-
-# Audio that libsndfile does not read here. It becomes rejects, while other files (covers, texts)
-# are skipped.
-OTHER_AUDIO = frozenset(
-    {".aac", ".aif", ".aiff", ".alac", ".ape", ".m4a", ".mp2", ".mp4", ".opus", ".wma", ".wv"}
-)
 
 
 def genre_folders(files: DataFiles) -> list[str]:
@@ -20,26 +15,18 @@ def genre_folders(files: DataFiles) -> list[str]:
     return [e.name for e in files.entries("") if e.is_folder and e.name and not _hidden(e.name)]
 
 
-def walk_genre(
-    files: DataFiles,
-    genre: str,
-    extensions: frozenset[str],
-    *,
-    recursive: bool,
-    advice: str = "",
-) -> Iterator[Track | Reject]:
+def walk_genre(files: DataFiles, genre: str, *, recursive: bool) -> Iterator[Track | Reject]:
     """Yield the audio files below a genre folder; ids are their paths without extension.
 
-    A folder's own files come first, then its sub-folders, both sorted by name. Hidden entries
-    are skipped. A linked folder is one reject, as its files would come twice or from outside
-    the data folder. A linked file counts as a file.
+    A folder's own files come first, then its sub-folders, both sorted by name. Hidden entries,
+    and files that are no audio by their names (covers, texts) are skipped. Audio that cannot be
+    decoded is a reject. A linked folder is one reject, as its files would come twice or from
+    outside the data folder. A linked file counts as a file.
 
     Args:
       files: the data folder.
       genre: name of the genre folder.
-      extensions: extensions of audio files, in lower case, with the dot.
       recursive: whether to enter sub-folders.
-      advice: what to do about audio of another extension, for the detail of its reject.
     """
     stack = [genre]
     while stack:
@@ -57,12 +44,11 @@ def walk_genre(
             if entry.is_folder:
                 continue
             uri = os.path.join(folder, entry.name)
-            stem, extension = os.path.splitext(uri)
-            if extension.lower() in extensions:
+            stem = os.path.splitext(uri)[0]
+            if is_readable(entry.name):
                 yield Track(track_id=stem, uri=uri, genre=genre)
-            elif extension.lower() in OTHER_AUDIO:
-                detail = f"{extension.lower()} is not supported{advice}"
-                yield Reject(stem, files.uri(uri), genre, "undecodable", detail)
+            elif refused := refusal(entry.name):
+                yield Reject(stem, files.uri(uri), genre, "undecodable", refused)
         if not recursive:
             continue
         names = [entry.name for entry in entries if entry.is_folder]

@@ -6,6 +6,7 @@ import os
 import pathlib
 from collections.abc import Iterator, Sequence
 
+from components.audio.decoding.formats import is_readable, readable_extensions
 from components.common.errors import UsageError
 from components.storage.uri import is_remote
 
@@ -27,10 +28,8 @@ def audio_files(given: Sequence[str]) -> list[str]:
             continue
         inside = sorted(_inside(path), key=lambda name: pathlib.PurePath(name).parts)
         if not inside:
-            from components.audio.decoding.decode import EXTENSIONS
-
             raise UsageError(
-                f"{path}: no audio files in this folder ({', '.join(sorted(EXTENSIONS))}); give "
+                f"{path}: no audio files in this folder ({', '.join(readable_extensions())}); give "
                 "another folder, or files"
             )
         found.extend(inside)
@@ -38,14 +37,12 @@ def audio_files(given: Sequence[str]) -> list[str]:
 
 
 def _inside(folder: str) -> Iterator[str]:
-    from components.audio.decoding.decode import EXTENSIONS
-
     root = os.path.realpath(folder)
     for parent, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in names:
             path = os.path.join(parent, name)
-            if name.startswith(".") or os.path.splitext(name)[1].lower() not in EXTENSIONS:
+            if name.startswith(".") or not is_readable(name):
                 continue
             if os.path.islink(path) and not _leads_inside(path, root):
                 continue

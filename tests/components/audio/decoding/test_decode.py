@@ -12,6 +12,7 @@ import soundfile
 
 from components.audio.decoding import decode
 from components.audio.decoding.decode import DecodeError
+from components.audio.decoding.formats import readable_extensions
 from components.datasets.track import REJECT_REASONS
 
 RATE_HZ = 22050
@@ -29,7 +30,7 @@ def reason_of(path: pathlib.Path) -> str:
     return caught.value.reason
 
 
-@pytest.mark.parametrize("extension", sorted(decode.EXTENSIONS))
+@pytest.mark.parametrize("extension", [".au", ".flac", ".mp3", ".ogg", ".wav"])
 def test_every_named_format_decodes_to_the_sound_that_went_in(
     tmp_path: pathlib.Path, extension: str
 ) -> None:
@@ -103,7 +104,7 @@ def test_a_file_of_no_bytes(tmp_path: pathlib.Path) -> None:
     assert reason_of(tmp_path / "a.mp3") == "empty_file"
 
 
-@pytest.mark.parametrize("extension", sorted(decode.EXTENSIONS))
+@pytest.mark.parametrize("extension", [*readable_extensions(), ".gsm", ".vox", ".raw", ".m4a", ""])
 @pytest.mark.parametrize("content", [b"hello world\n" * 500, b"\0" * 5000, b"x"])
 def test_a_file_that_is_not_audio_says_so(
     tmp_path: pathlib.Path, extension: str, content: bytes

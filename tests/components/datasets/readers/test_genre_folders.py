@@ -41,12 +41,12 @@ class TestGtzan:
 
     def test_other_audio_is_a_reject_not_silence(self, touch, read):
         touch("blues/blues.00000.wav")
-        touch("blues/blues.00001.m4a")
+        touch("blues/blues.00001.m4p")
         _, rejects = read(kind="gtzan")
         assert [(r.track_id, r.genre, r.reason) for r in rejects] == [
             ("blues/blues.00001", "blues", "undecodable")
         ]
-        assert ".m4a is not supported" in rejects[0].detail
+        assert ".m4p (iTunes purchase with DRM) is not read; " in rejects[0].detail
 
 
 class TestFolder:
