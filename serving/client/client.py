@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import tenacity
 
+from components.audio.decoding.decode import Fault
 from components.audio.decoding.decoder import Decoder
 from components.common.model_contract import DESCRIBE, GENRES, MODEL_NAME, PROBABILITIES, WAVEFORM
 from serving.client.address import Address, parse_address
@@ -170,10 +171,11 @@ class GenreClient(GenreModel):
         seconds: float,
         samples: int,
         matrices: list[npt.NDArray[np.float32]],
+        faults: tuple[Fault, ...] = (),
     ) -> Prediction:
         if self.address.rest:
             self._check_new_version()  # REST responses do not tell the version
-        return super()._prediction(path, seconds, samples, matrices)
+        return super()._prediction(path, seconds, samples, matrices, faults)
 
     def _check_new_version(self) -> None:
         """Request the description anew, and check that the model is still compatible."""

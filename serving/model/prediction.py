@@ -13,7 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.clips import cut, too_short
-from components.audio.decoding.decode import DecodeError, check_finite, resample, to_mono
+from components.audio.decoding.decode import (
+    DecodeError,
+    Fault,
+    check_finite,
+    refuse,
+    resample,
+    to_mono,
+)
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 
 # Windows in one call of the model, so that a long file needs no more memory than a short one.
@@ -21,8 +28,9 @@ from components.audio.decoding.decoder import Decoder, InProcessDecoder
 MAX_WINDOWS_PER_CALL = 16
 MAX_SAMPLES_PER_CALL = 4 << 20
 
-# Called with the seconds processed so far, and the recording's length by its header, in seconds.
-Progress = Callable[[float, float], None]
+# Called with the seconds processed so far, and the recording's length by its header, in seconds,
+# or None if the header does not say it.
+Progress = Callable[[float, float | None], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +65,8 @@ class Prediction:
       probabilities: mean over the windows by genre, the most probable first; genres with equal
         means are in label order.
       window_probabilities: float32 `[windows, genres]`, in order of time and label.
+      warnings: sentences for a person about a file that is not as it should be: what was used of
+        it, and what to do. Empty for most files.
     """
 
     path: str
@@ -66,6 +76,7 @@ class Prediction:
     genres: tuple[str, ...]
     probabilities: dict[str, float]
     window_probabilities: npt.NDArray[np.float32]
+    warnings: tuple[str, ...] = ()
 
     def timeline(self) -> list[TimelineSegment]:
         """Return the genre over time, with consecutive windows of the same genre joined.
@@ -142,7 +153,8 @@ class GenreModel(abc.ABC):
         """Predict the genres of an audio file (mp3, wav, au, flac, ogg).
 
         The file is read part by part, so that memory does not grow with its length, except for
-        the probabilities of each window.
+        the probabilities of each window. A file of which only a part can be read, such as a
+        truncated one, is predicted from that part, and `warnings` say so.
 
         Args:
           path: the audio file.
@@ -150,10 +162,12 @@ class GenreModel(abc.ABC):
           on_progress: called after each part.
 
         Raises:
-          DecodeError: the file is not usable audio, or is shorter than one clip ("too_short").
+          DecodeError: the file is not usable audio, or what can be read of it is shorter than
+            one clip.
         """
         matrices = []
         samples, seconds = 0, 0.0
+        faults: tuple[Fault, ...] = ()
         stream = (decoder or self._decoder).stream(
             path, self.sample_rate_hz, self.windows_per_call * self.clip_samples
         )
@@ -161,10 +175,10 @@ class GenreModel(abc.ABC):
             windows = cut(part.samples, self.clip_samples)
             if len(windows):
                 matrices.append(self.predict_windows(windows))
-            samples, seconds = samples + len(part.samples), part.seconds
+            samples, seconds, faults = samples + len(part.samples), part.seconds, part.faults
             if on_progress:
                 on_progress(part.seconds, part.claimed_seconds)
-        return self._prediction(str(path), seconds, samples, matrices)
+        return self._prediction(str(path), seconds, samples, matrices, faults)
 
     def predict_waveform(
         self, samples: npt.NDArray[np.floating[Any]], sample_rate_hz: int
@@ -206,8 +220,10 @@ class GenreModel(abc.ABC):
         seconds: float,
         samples: int,
         matrices: list[npt.NDArray[np.float32]],
+        faults: tuple[Fault, ...] = (),
     ) -> Prediction:
         if not matrices:
+            refuse(faults)  # the reason why there is so little
             reason = too_short(samples, self.clip_samples, self.sample_rate_hz)
             raise DecodeError("too_short", reason)
         matrix = np.concatenate(matrices)
@@ -221,4 +237,5 @@ class GenreModel(abc.ABC):
             genres=self.genres,
             probabilities={self.genres[index]: float(mean[index]) for index in order},
             window_probabilities=matrix,
+            warnings=tuple(fault.warning() for fault in faults),
         )

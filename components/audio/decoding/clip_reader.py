@@ -21,12 +21,14 @@ import numpy.typing as npt
 import soundfile
 
 from components.audio.decoding.decode import (
+    AudioFile,
     DecodeError,
     audio_digest,
     check_finite,
-    check_length,
+    length_faults,
     opened,
     read_all,
+    refuse,
     resample,
     to_mono,
 )
@@ -109,7 +111,7 @@ class _Plan:
 
     def __init__(
         self,
-        audio: soundfile.SoundFile,
+        audio: AudioFile,
         params: AudioParams,
         choose_starts: Callable[[int], list[int]],
     ) -> None:
@@ -132,7 +134,7 @@ class _Plan:
         if self._audio.seekable():
             self._audio.seek(0)
         mono = to_mono(read_all(self._audio))
-        check_length(len(mono), claimed, self._rate_hz)
+        refuse(length_faults(len(mono), claimed, self._rate_hz))
         check_finite(mono)
         samples = resample(mono, self._rate_hz, self._to_hz)
         starts = self._starts(len(samples))

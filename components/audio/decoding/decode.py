@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import io
@@ -71,6 +72,33 @@ class DecodeError(ValueError):
         self.detail = detail
 
 
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Part of a file that is missing or cannot be read.
+
+    Training refuses such a file. Prediction answers from the rest, with a warning.
+
+    Attributes:
+      reason: one of FAULT_ADVICE, which are reject reasons.
+      detail: what was read of what the file claims.
+    """
+
+    reason: str
+    detail: str
+
+    def warning(self) -> str:
+        """Return the sentence for a person whose file was predicted all the same."""
+        return f"{self.detail}; {FAULT_ADVICE[self.reason]}"
+
+
+# What to do about a file that was read in part, by reject reason.
+FAULT_ADVICE = {
+    "truncated": (
+        "the file is cut, and the genres are those of the part that is there. Get a complete copy"
+    ),
+}
+
+
 def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
     """Decode a whole file.
 
@@ -88,14 +116,34 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
         return mono, int(audio.samplerate)
 
 
-def read_all(audio: soundfile.SoundFile) -> npt.NDArray[np.float32]:
+def read_all(audio: AudioFile) -> npt.NDArray[np.float32]:
     """Read a file that was just opened from start to end: float32 `[samples, channels]`."""
     # Some codecs (GSM 06.10, G.72x) cannot seek, and soundfile then wants a number.
     samples = audio.read(-1 if audio.seekable() else audio.frames, dtype="float32", always_2d=True)
     return np.asarray(samples)
 
 
-class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
+class AudioFile(soundfile.SoundFile):  # type: ignore[misc]
+    """Opened audio file.
+
+    The readers use only these members, so another decoder's object may replace it.
+
+    Attributes:
+      samplerate: samples per second and channel.
+      channels: number of channels.
+      frames: samples per channel by the header.
+      format: name of the container, such as "FLAC" (clip_reader.WARM_UP_SAMPLES).
+      faults: what was found missing when the file was opened.
+      read: `read(frames, dtype="float32", always_2d=True)` returns `[frames, channels]`, fewer
+        at the end; without `frames`, all of the rest.
+      seek: `seek(frame)` moves to a sample.
+      seekable: whether `seek` works.
+    """
+
+    faults: tuple[Fault, ...] = ()
+
+
+class _SequentialFile(AudioFile):
     """Audio file that is read from start to end without seeking.
 
     soundfile seeks after every read of a seekable file, and seeks in mp3 are not exact.
@@ -107,14 +155,19 @@ class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]
 
 @contextlib.contextmanager
 def opened(
-    path: str | pathlib.Path, *, max_seconds: float | None = None, sequential: bool = False
-) -> Iterator[soundfile.SoundFile]:
+    path: str | pathlib.Path,
+    *,
+    max_seconds: float | None = None,
+    sequential: bool = False,
+    partial: bool = False,
+) -> Iterator[AudioFile]:
     """Open an audio file, check its header, and turn libsndfile's errors into DecodeError.
 
     Args:
       path: the audio file.
       max_seconds: the longest recording to accept; None is MAX_SECONDS.
       sequential: the file will be read in blocks from start to end, without seeking.
+      partial: accept a file of which only a part can be read, with `faults` that say so.
 
     Raises:
       DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_long or
@@ -136,7 +189,7 @@ def opened(
             source = os.open(path, os.O_RDONLY)
         else:  # As bytes, so that names that are not UTF-8 open too.
             source = os.fsencode(path)
-        with (_SequentialFile if sequential else soundfile.SoundFile)(source) as audio:
+        with (_SequentialFile if sequential else AudioFile)(source) as audio:
             # libsndfile reads any file named .au without a known header as raw u-law.
             if audio.format == "RAW":
                 raise DecodeError("undecodable", "Format not recognised.")
@@ -151,7 +204,9 @@ def opened(
                     "too_long",
                     f"{audio.frames / audio.samplerate:.0f} s; the limit is {limit_seconds:.0f} s",
                 )
-            _check_not_cut(audio)
+            audio.faults = _faults(audio)
+            if not partial:
+                refuse(audio.faults)
             yield audio
     except OSError as error:
         if error.errno == errno.ENOMEM:
@@ -173,26 +228,31 @@ def too_large() -> DecodeError:
     return DecodeError("too_large", "decoding it needs more memory than is available")
 
 
-def check_length(samples: int, claimed: int, rate_hz: int) -> None:
-    """Raise DecodeError (truncated) if there are far fewer samples than claimed."""
-    if claimed - samples > max(MAX_MISSING_SECONDS * rate_hz, MAX_MISSING_FRACTION * claimed):
-        raise DecodeError(
-            "truncated",
-            f"{samples / rate_hz:.1f} s of audio, but its header says {claimed / rate_hz:.1f} s",
-        )
+def refuse(faults: tuple[Fault, ...]) -> None:
+    """Raise DecodeError for the first fault, if there is one."""
+    for fault in faults:
+        raise DecodeError(fault.reason, fault.detail)
 
 
-def _check_not_cut(audio: soundfile.SoundFile) -> None:
+def length_faults(samples: int, claimed: int, rate_hz: int) -> tuple[Fault, ...]:
+    """Return the fault "truncated" if there are far fewer samples than claimed, else none."""
+    if claimed - samples <= max(MAX_MISSING_SECONDS * rate_hz, MAX_MISSING_FRACTION * claimed):
+        return ()
+    detail = f"{samples / rate_hz:.1f} s of audio, but its header says {claimed / rate_hz:.1f} s"
+    return (Fault("truncated", detail),)
+
+
+def _faults(audio: AudioFile) -> tuple[Fault, ...]:
     found = _TRUNCATED.search(audio.extra_info)
     if not found:
-        return
+        return ()
     claimed_bytes, bytes_there = int(found[1]), int(found[2])
     if claimed_bytes >= UNKNOWN_LENGTH_BYTES:
-        return
+        return ()
     if not bytes_there:
-        raise DecodeError("truncated", f"no audio, but its header says {claimed_bytes} bytes")
+        return (Fault("truncated", f"no audio, but its header says {claimed_bytes} bytes"),)
     claimed = audio.frames * claimed_bytes // bytes_there
-    check_length(audio.frames, claimed, audio.samplerate)
+    return length_faults(audio.frames, claimed, audio.samplerate)
 
 
 def _non_file(path: pathlib.Path) -> str:

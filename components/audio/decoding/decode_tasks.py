@@ -88,7 +88,11 @@ def part(path: str, rate_hz: int, part_samples: int, index: int) -> DecodeResult
     if len(current.samples) == part_samples:
         stream.index += 1
         _stream = stream
-    values = {"seconds": current.seconds, "claimed_seconds": current.claimed_seconds}
+    values = {
+        "seconds": current.seconds,
+        "claimed_seconds": current.claimed_seconds,
+        "faults": [dataclasses.astuple(fault) for fault in current.faults],
+    }
     return DecodeResult(values, current.samples)
 
 

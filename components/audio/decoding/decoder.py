@@ -19,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.decoding.clip_reader import TrackClips
-from components.audio.decoding.decode import MAX_SECONDS
+from components.audio.decoding.decode import FAULT_ADVICE, MAX_SECONDS, Fault
 from components.audio.decoding.decode_tasks import TASKS, DecodeResult
 from components.audio.decoding.streaming import MAX_STREAMED_SECONDS, Part, parts
 from components.audio.params import AudioParams
+
+MAX_DETAIL_CHARACTERS = 500
 
 T = TypeVar("T")
 D = TypeVar("D", bound="Decoder")
@@ -201,9 +203,16 @@ def _recording(result: DecodeResult) -> Recording:
 
 def _part(result: DecodeResult) -> Part:
     seconds, claimed = result.values["seconds"], result.values["claimed_seconds"]
-    if not 0 <= seconds <= claimed <= MAX_STREAMED_SECONDS:
+    if not 0 <= seconds <= (seconds if claimed is None else claimed) <= MAX_STREAMED_SECONDS:
         raise ValueError(f"{seconds} of {claimed} s")
-    return Part(result.samples, float(seconds), float(claimed))
+    faults = tuple(_fault(*values) for values in result.values["faults"])
+    return Part(result.samples, float(seconds), None if claimed is None else float(claimed), faults)
+
+
+def _fault(reason: object, detail: object) -> Fault:
+    if not (isinstance(reason, str) and reason in FAULT_ADVICE and isinstance(detail, str)):
+        raise ValueError(f"{reason!r} is not a fault")
+    return Fault(reason, detail[:MAX_DETAIL_CHARACTERS])
 
 
 def _header(result: DecodeResult) -> tuple[int, int]:

@@ -28,7 +28,11 @@ import numpy.typing as npt
 from components.audio.decoding.decode import DECODE_REASONS, DecodeError
 from components.audio.decoding.decode_server import FRAME, MAX_JSON_BYTES
 from components.audio.decoding.decode_tasks import DecodeResult, OutputError
-from components.audio.decoding.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.decoder import (
+    MAX_DETAIL_CHARACTERS,
+    Decoder,
+    InProcessDecoder,
+)
 from components.audio.decoding.limits import DecodeLimits
 from components.common.errors import DecoderUnavailableError
 from components.common.escape import printable
@@ -58,7 +62,6 @@ SINGLE_THREADED = {
 # file damaged or filled its memory. They count only from a fresh process.
 _STATEFUL = ("decoder_crashed", "too_large")
 INVALID_RESPONSE = "the decoder sent an invalid response"
-MAX_DETAIL_CHARACTERS = 500
 
 
 class _Crashed(Exception):  # noqa: N818  an outcome, which becomes a DecodeError

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from components.audio.decoding.decode import check_finite, opened, to_mono
+from components.audio.decoding.decode import Fault, check_finite, length_faults, opened, to_mono
 
 # The longest recording that is streamed: a day. It only bounds what a header may claim, as
 # memory does not grow with the length.
@@ -30,12 +30,14 @@ class Part:
     Attributes:
       samples: float32 `[n]`, mono, at the requested rate.
       seconds: how much of the file has been read up to the end of this part.
-      claimed_seconds: length of the file by its header.
+      claimed_seconds: length of the file by its header; None if that is unknown.
+      faults: in the last part, what could not be read of the file; none in the others.
     """
 
     samples: npt.NDArray[np.float32]
     seconds: float
-    claimed_seconds: float
+    claimed_seconds: float | None
+    faults: tuple[Fault, ...] = ()
 
 
 def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
@@ -45,12 +47,12 @@ def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator
       path: the audio file.
       rate_hz: rate to resample to.
       part_samples: length of each part at that rate. Only the last one is shorter; it may be
-        empty.
+        empty. It has the file's faults.
 
     Raises:
-      DecodeError: as components.audio.decoding.decode.decode; before any part.
+      DecodeError: as components.audio.decoding.decode.decode, except "truncated".
     """
-    with opened(path, max_seconds=MAX_STREAMED_SECONDS, sequential=True) as audio:
+    with opened(path, max_seconds=MAX_STREAMED_SECONDS, sequential=True, partial=True) as audio:
         file_rate_hz, frames = int(audio.samplerate), int(audio.frames)
         same = file_rate_hz == rate_hz
         resampler = None if same else soxr.ResampleStream(file_rate_hz, rate_hz, 1, quality="HQ")
@@ -71,6 +73,9 @@ def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator
                 count += len(block)
             samples = np.concatenate(held)
             pending = samples[part_samples:]
-            yield Part(samples[:part_samples], read / file_rate_hz, frames / file_rate_hz)
-            if count < part_samples:
+            last = count < part_samples
+            faults = audio.faults or length_faults(read, frames, file_rate_hz) if last else ()
+            seconds, claimed_seconds = read / file_rate_hz, frames / file_rate_hz
+            yield Part(samples[:part_samples], seconds, claimed_seconds, faults)
+            if last:
                 return

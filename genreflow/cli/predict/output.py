@@ -31,6 +31,7 @@ def as_json(
         "file": prediction.path,
         "seconds": round(prediction.seconds, 3),
         "windows": prediction.windows,
+        "warnings": list(prediction.warnings),
         "model_trained_on_synthetic_data": synthetic,
         "probabilities": {
             genre: round(probability, 6)

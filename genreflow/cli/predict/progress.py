@@ -49,7 +49,7 @@ class ProgressBars:
             yield
 
     @contextlib.contextmanager
-    def recording(self, path: str) -> Iterator[Callable[[float, float], None]]:
+    def recording(self, path: str) -> Iterator[Callable[[float, float | None], None]]:
         """Show a bar for one recording inside the context.
 
         Yields:
@@ -59,7 +59,7 @@ class ProgressBars:
         short = name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
         task = self._progress.add_task(short, total=None, unit="seconds")
 
-        def move(done_s: float, total_s: float) -> None:
+        def move(done_s: float, total_s: float | None) -> None:
             self._progress.update(task, completed=done_s, total=total_s)
 
         try:
@@ -79,7 +79,8 @@ class _DoneColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         if task.fields["unit"] == "files":
             return Text(f"{task.completed:.0f}/{task.total or 0:.0f} files")
-        if task.total is None:
+        if not task.completed:
             return Text("")
+        total = "" if task.total is None else f"/{clock(task.total, 0)}"
         speed = f" {task.speed:.0f}x" if task.speed else ""
-        return Text(f"{clock(task.completed, 0)}/{clock(task.total, 0)}{speed}")
+        return Text(f"{clock(task.completed, 0)}{total}{speed}")

@@ -139,7 +139,7 @@ class _Workers:
         try:
             with self._bars.recording(path) as move:
 
-                def on_progress(done_s: float, total_s: float) -> None:
+                def on_progress(done_s: float, total_s: float | None) -> None:
                     if self._stopping.is_set():
                         raise concurrent.futures.CancelledError
                     move(done_s, total_s)
@@ -178,6 +178,10 @@ def _print_all(
                 print(f"genreflow: {printable(path)}: {printable(result)}", file=sys.stderr)
                 continue
             done += 1
+            for warning in result.warnings:
+                print(
+                    f"genreflow: warning: {printable(path)}: {printable(warning)}", file=sys.stderr
+                )
             if json_output:
                 elements.append(as_json(result, top, timeline=timeline, synthetic=synthetic))
             else:

@@ -177,8 +177,33 @@ def test_json_of_many_files_is_one_list_in_the_order_given(
         assert answer["probabilities"] == pytest.approx(here.probabilities, abs=2e-6)
         assert answer["windows"] == here.windows
         assert answer["model_trained_on_synthetic_data"] is True
-        assert set(answer) == {"file", "seconds", "windows", "probabilities",
+        assert answer["warnings"] == []
+        assert set(answer) == {"file", "seconds", "windows", "warnings", "probabilities",
                                "model_trained_on_synthetic_data"}  # fmt: skip
+
+
+def test_a_cut_file_is_predicted_with_a_warning_and_an_empty_one_is_not(
+    server: str, tmp_path: pathlib.Path
+) -> None:
+    path = song(tmp_path / "a\x1b.wav", 24)  # 6 s
+    content = pathlib.Path(path).read_bytes()
+    pathlib.Path(path).write_bytes(content[: 44 + 2 * 8 * CLIP])
+    sentence = (
+        "2.0 s of audio, but its header says 6.0 s; the file is cut, and the genres are those "
+        "of the part that is there. Get a complete copy"
+    )
+    result = typed(path, "-s", server)
+    assert (result.exit_code, "2.0 s, 8 windows" in result.stdout) == (0, True)
+    shown = path.replace("\x1b", "\\x1b")
+    assert result.stderr == f"genreflow: warning: {shown}: {sentence}\n"
+    result = typed(path, "-s", server, "--json")
+    assert result.stderr == f"genreflow: warning: {shown}: {sentence}\n"
+    (answer,) = json.loads(result.stdout)
+    assert (answer["warnings"], answer["seconds"]) == ([sentence], 2.0)
+    pathlib.Path(path).write_bytes(content[: 44 + CLIP])  # half a window
+    result = typed(path, "-s", server)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "0.1 s of audio, but its header says 6.0 s (truncated)" in result.stderr
 
 
 def test_files_are_worked_on_at_once(

@@ -13,8 +13,13 @@ import soundfile
 
 from components.audio.decoding import streaming
 from components.audio.decoding.decode import MAX_SECONDS, DecodeError
-from components.audio.decoding.decode_tasks import TASKS
-from components.audio.decoding.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.decode_tasks import TASKS, DecodeResult
+from components.audio.decoding.decoder import (
+    MAX_DETAIL_CHARACTERS,
+    Decoder,
+    InProcessDecoder,
+    _part,
+)
 from components.audio.decoding.isolation import IsolatedDecoder
 from components.audio.decoding.limits import DecodeLimits
 
@@ -172,3 +177,29 @@ def test_real_songs_by_parts_are_the_whole(decoder: Decoder, real_data: pathlib.
         whole = decoder.decode(path, 22050)
         found = joined(decoder, path, 22050, 16 * 44100)
         np.testing.assert_array_equal(np.concatenate([p.samples for p in found]), whole.samples)
+
+
+def test_a_cut_file_is_read_as_far_as_it_goes_and_says_so(
+    decoder: Decoder, tmp_path: pathlib.Path
+) -> None:
+    soundfile.write(tmp_path / "a.wav", noise(10 * 8000, 1), 8000)
+    content = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(content[: 44 + 4 * 8000 * 2])
+    found = joined(decoder, tmp_path / "a.wav", 8000, 3 * 8000)
+    assert sum(len(part.samples) for part in found) == 4 * 8000
+    assert [len(part.faults) for part in found] == [0, 1]
+    (fault,) = found[-1].faults
+    assert fault.reason == "truncated"
+    assert fault.detail == "4.0 s of audio, but its header says 10.0 s"
+    with pytest.raises(DecodeError) as caught:
+        decoder.header(tmp_path / "a.wav")
+    assert (caught.value.reason, caught.value.detail) == (fault.reason, fault.detail)
+
+
+def test_faults_from_the_decoding_process_are_checked() -> None:
+    values = {"seconds": 1.0, "claimed_seconds": None, "faults": [["truncated", "x" * 9999]]}
+    (fault,) = _part(DecodeResult(values)).faults
+    assert len(fault.detail) == MAX_DETAIL_CHARACTERS
+    for bad in ([["unknown", "x"]], [["truncated", 3]], [["truncated"]], [[[], "x"]], None):
+        with pytest.raises((TypeError, ValueError)):
+            _part(DecodeResult({**values, "faults": bad}))
