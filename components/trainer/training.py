@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.models.network import Network
+from components.trainer import step_graphs
 from components.trainer.batches import NO_AUGMENTATION, Padding, Source, unpadded_accuracy
 from components.trainer.callbacks import (
     EpochRecord,
@@ -125,15 +126,16 @@ def train(
         checkpoint or Checkpoint(None),
         placement,
     )
-    if network.base is None or not network.two_phase:
-        run.phase("train", network.model)
-    else:
-        if not run.is_done("head"):
-            feature_cache = feature_cache or FeatureCache(settings.batch_size)
-            _train_head(network, network.base, run, feature_cache, scratch_dir)
-        if settings.fine_tune_epochs:
-            _free_base(network.base, network.head)
-            run.phase("fine_tune", network.model)
+    with step_graphs.released():
+        if network.base is None or not network.two_phase:
+            run.phase("train", network.model)
+        else:
+            if not run.is_done("head"):
+                feature_cache = feature_cache or FeatureCache(settings.batch_size)
+                _train_head(network, network.base, run, feature_cache, scratch_dir)
+            if settings.fine_tune_epochs:
+                _free_base(network.base, network.head)
+                run.phase("fine_tune", network.model)
     network.model.trainable = True
     return TrainingHistory(
         tuple(run.phases),

@@ -12,7 +12,6 @@ import gc
 import json
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Generator, MutableMapping
 from typing import Any
@@ -94,33 +93,9 @@ def free() -> int:
     glibc keeps free memory between blocks in use. After tests of large networks that is 1 GB.
     """
     gc.collect()
-    if release_training_graphs():
-        gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     resident, _ = memory_bytes()
     return resident
-
-
-def release_training_graphs() -> int:
-    """Release what the graphs of finished Keras trainings hold, and return their number.
-
-    Each `Model.fit` leaves its step's graphs (TensorFlow 2.16, Keras 3): they are in reference
-    cycles that the garbage collector cannot see through. Through their captures they keep the
-    weights and the optimizer's state.
-    """
-    func_graph: Any = sys.modules.get("tensorflow.python.framework.func_graph")
-    if func_graph is None:
-        return 0
-    released = 0
-    for graph in [found for found in gc.get_objects() if type(found) is func_graph.FuncGraph]:
-        operations = graph.get_operations()
-        own = len(operations) + sum(len(operation.outputs) for operation in operations)
-        # The others are the list, the loop's variable and the argument: nobody else uses it.
-        if sys.getrefcount(graph) <= own + 3:
-            func_graph.dismantle_func_graph(graph)
-            graph._function_captures._cached_by_val_capture_tuples = []
-            released += 1
-    return released
 
 
 def memory_bytes() -> tuple[int, int]:
