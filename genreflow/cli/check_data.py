@@ -12,15 +12,14 @@ from components.common.errors import GenreflowError, UsageError
 from genreflow.cli.exit import command
 from genreflow.cli.options import ConfigOption, DataDirOption, SetOption
 from genreflow.cli.quiet import quiet_stderr
-from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
     from components.datasets.corpus import Corpus, Listing
     from components.datasets.track import Reject
     from pipeline.config.schema import Config
+    from pipeline.display.console import PlainConsole
     from pipeline.prepare import survey
 
 SHOWN_REJECTS = 5
@@ -39,12 +38,11 @@ def check_data(
     ] = "",
 ) -> int:
     """Count what a run would read, and estimate its cost."""
-    from rich.console import Console
-
     from components.common.errors import SplitError
     from components.datasets.corpus import list_tracks, split_listing
     from components.spectrogram_gen.rejects import check_fraction, write_csv
     from pipeline.config.load import load_config, with_data_dir
+    from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
     from pipeline.prepare import preflight, survey
 
@@ -61,7 +59,7 @@ def check_data(
     except SplitError as error:
         problem = error
     tracks = corpus.tracks if corpus else listing.tracks
-    out = Console()
+    out = PlainConsole()
     with quiet_stderr() as console, RunDisplay(console) as display:
         display({"event": "node_started", "node": "Reading files", "index": 0, "total": 1})
         total = len(tracks)
@@ -78,12 +76,12 @@ def check_data(
     rejects = sorted([*(corpus or listing).rejects, *found.rejects])
     out.print(_genre_table(listing, corpus, bad))
     for warning in corpus.splits.warnings if corpus else ():
-        out.print(f"[yellow]warning:[/] {escaped(warning)}", highlight=False, soft_wrap=True)
+        out.say(("warning:", "yellow"), f" {warning}")
     _print_rejects(out, rejects, full=full)
     _print_cost(out, config, found, total - len(bad), total)
     if rejects_csv:
         write_csv(rejects_csv, rejects)
-        out.print(f"the list of tracks left out is in {escaped(rejects_csv)}", soft_wrap=True)
+        out.say(f"the list of tracks left out is in {rejects_csv}")
     try:
         preflight.check_weights(config)
         if problem:
@@ -136,46 +134,40 @@ def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Tabl
     for column in (*columns, "all"):
         table.add_column(column, justify="right")
     for genre in listing.genres:
-        table.add_row(escaped(genre), *(str(counts[genre][c]) for c in (*columns, "all")))
+        table.add_row(genre, *(str(counts[genre][c]) for c in (*columns, "all")))
     table.add_section()
     sums = [sum(counts[genre][c] for genre in listing.genres) for c in (*columns, "all")]
     table.add_row("all", *map(str, sums))
     return table
 
 
-def _print_rejects(out: Console, rejects: Sequence[Reject], *, full: bool) -> None:
+def _print_rejects(out: PlainConsole, rejects: Sequence[Reject], *, full: bool) -> None:
     from components.datasets.track import REJECT_REASONS
 
     by_reason: dict[str, list[Reject]] = collections.defaultdict(list)
     for reject in rejects:
         by_reason[reject.reason].append(reject)
     if not rejects:
-        out.print("nothing would be left out", highlight=False)
+        out.say("nothing would be left out")
     for reason, meaning in REJECT_REASONS.items():
         found = by_reason.get(reason, [])
         if not found:
             continue
-        out.print(f"{len(found)} left out, {reason}: {meaning}", highlight=False, soft_wrap=True)
+        out.say(f"{len(found)} left out, {reason}: {meaning}")
         for reject in found[:SHOWN_REJECTS]:
-            detail = f" ({escaped(reject.detail)})" if reject.detail else ""
-            out.print(
-                f"    {escaped(reject.track_id)}  {escaped(reject.uri)}{detail}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            detail = f" ({reject.detail})" if reject.detail else ""
+            out.say(f"    {reject.track_id}  {reject.uri}{detail}")
         if len(found) > SHOWN_REJECTS:
-            out.print(f"    ... and {len(found) - SHOWN_REJECTS} more", highlight=False)
+            out.say(f"    ... and {len(found) - SHOWN_REJECTS} more")
     if not full:
-        out.print(
+        out.say(
             "only headers were read; --full decodes every file, and so finds damage inside "
-            "files and duplicate audio",
-            highlight=False,
-            soft_wrap=True,
+            "files and duplicate audio"
         )
 
 
 def _print_cost(
-    out: Console, config: Config, found: survey.Survey, tracks: int, listed: int
+    out: PlainConsole, config: Config, found: survey.Survey, tracks: int, listed: int
 ) -> None:
     from components.common.resources import usable_cores
     from pipeline.config.beam import pipeline_args
@@ -183,12 +175,10 @@ def _print_cost(
 
     params = config.audio
     disk = disk_space.run_bytes(tracks, params, config.models)
-    out.print(
+    out.say(
         f"disk: about {disk / 1e9:.1f} GB, of which "
         f"{disk_space.examples_bytes(tracks, params) / 1e6:.0f} MB are examples "
-        f"({tracks * params.clips_per_track} clips)",
-        highlight=False,
-        soft_wrap=True,
+        f"({tracks * params.clips_per_track} clips)"
     )
     if found.seconds_per_track is None:
         return
@@ -196,10 +186,8 @@ def _print_cost(
     parallel = "--direct_running_mode=multi_processing" in flags
     workers = (config.beam.workers or usable_cores()) if parallel else 1
     minutes = tracks * found.seconds_per_track / workers / 60
-    out.print(
+    out.say(
         f"time: about {max(minutes, 0.1):.1f} minutes for the audio stage "
         f"({found.seconds_per_track * 1000:.0f} ms per track, as measured on a few, with "
-        f"{workers} worker{'s' if workers > 1 else ''}); training time depends on the networks",
-        highlight=False,
-        soft_wrap=True,
+        f"{workers} worker{'s' if workers > 1 else ''}); training time depends on the networks"
     )

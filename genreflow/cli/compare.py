@@ -36,10 +36,9 @@ def compare(
             f"{len(work_dirs)} runs are too many to compare; name {len(LETTERS)} at most"
         )
     # Importing pandas takes a second: wrong arguments are refused before.
-    from rich.console import Console
-
     from components.artifacts.files import write_text
     from pipeline.display.comparison import print_comparison
+    from pipeline.display.console import PlainConsole
     from pipeline.results import comparison, comparison_export, finished_runs
 
     found = comparison.compare(finished_runs.read_runs(work_dirs), model)
@@ -48,7 +47,7 @@ def compare(
     if json_output:
         print(json.dumps(comparison_export.as_json(found, LETTERS), indent=2))
         return 0
-    print_comparison(Console(highlight=False), found)
+    print_comparison(PlainConsole(), found)
     if csv_file:
         print(f"written    {printable(csv_file)}")
     return 0

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.resources import usable_cores
 from genreflow.cli.exit import command
-from pipeline.display.text import escaped
 from pipeline.process import cuda
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from pipeline.display.console import PlainConsole
 
 PROBE = (sys.executable, "-m", "pipeline.process.devices_probe")
 PROBE_SECONDS = 300
@@ -31,9 +30,9 @@ Facts = dict[str, Any]
 @command
 def devices() -> int:
     """Print what training would use here, and what is missing."""
-    from rich.console import Console
+    from pipeline.display.console import PlainConsole
 
-    out = Console(highlight=False, soft_wrap=True)
+    out = PlainConsole()
     _print_processor(out)
     listed = cuda.cards()
     _print_cards(out, listed)
@@ -42,7 +41,7 @@ def devices() -> int:
     _print_libraries(out, facts.get("libraries", {}))
     found = facts.get("tensorflow")
     if found is None:
-        out.print(f"[red]TensorFlow could not be started:[/] {escaped(trouble)}")
+        out.say(("TensorFlow could not be started:", "red"), f" {trouble}")
     else:
         _print_plan(out, found, listed, facts.get("libraries", {}))
     return 0
@@ -85,7 +84,7 @@ def probe() -> tuple[Facts, str]:
     return facts, lines[-1] if lines else f"exit status {done.returncode}"
 
 
-def _print_processor(out: Console) -> None:
+def _print_processor(out: PlainConsole) -> None:
     model, flags = platform.machine(), set()
     path = pathlib.Path("/proc/cpuinfo")
     if path.exists():
@@ -97,55 +96,55 @@ def _print_processor(out: Console) -> None:
                 flags.update(value.split())
     known = [name for name in INSTRUCTIONS if name in flags]
     usable = usable_cores()
-    out.print("[bold]CPU[/]")
-    out.print(f"  {escaped(model)}, {usable} of {os.cpu_count()} cores usable")
-    out.print(f"  instructions: {' '.join(known) or 'unknown'}")
+    out.say(("CPU", "bold"))
+    out.say(f"  {model}, {usable} of {os.cpu_count()} cores usable")
+    out.say(f"  instructions: {' '.join(known) or 'unknown'}")
 
 
-def _print_cards(out: Console, listed: list[cuda.GpuInfo]) -> None:
-    out.print("[bold]GPUs that the driver lists[/]")
+def _print_cards(out: PlainConsole, listed: list[cuda.GpuInfo]) -> None:
+    out.say(("GPUs that the driver lists", "bold"))
     for card in listed:
-        out.print(
-            f"  {escaped(card.name)}, {escaped(card.memory_mib)} MiB, compute capability "
-            f"{escaped(card.capability)}, driver {escaped(card.driver)}"
+        out.say(
+            f"  {card.name}, {card.memory_mib} MiB, compute capability "
+            f"{card.capability}, driver {card.driver}"
         )
     if not listed:
         nodes = sorted(path.name for path in pathlib.Path("/dev").glob("nvidia[0-9]*"))
         seen = f"/dev has {', '.join(nodes)}" if nodes else "/dev has no nvidia0"
-        out.print(f"  none: nvidia-smi is missing or lists none, and {seen}")
+        out.say(f"  none: nvidia-smi is missing or lists none, and {seen}")
 
 
-def _print_libraries(out: Console, libraries: dict[str, dict[str, str]]) -> None:
+def _print_libraries(out: PlainConsole, libraries: dict[str, dict[str, str]]) -> None:
     built = cuda.built_for()
-    out.print(
-        f"[bold]CUDA libraries that TensorFlow {built.get('tensorflow', '')} opens on a GPU[/] "
-        f"(CUDA {built.get('cuda', '?')}, cuDNN {built.get('cudnn', '?')})"
+    out.say(
+        (f"CUDA libraries that TensorFlow {built.get('tensorflow', '')} opens on a GPU", "bold"),
+        f" (CUDA {built.get('cuda', '?')}, cuDNN {built.get('cudnn', '?')})",
     )
     for name, found in libraries.items():
         if "path" in found:
-            out.print(f"  [green]✓[/] {name}  {escaped(found['path'])}")
+            out.say("  ", ("✓", "green"), f" {name}  {found['path']}")
         else:
-            out.print(f"  [red]✗[/] {name}  {escaped(_why_missing(name, found['error']))}")
+            out.say("  ", ("✗", "red"), f" {name}  {_why_missing(name, found['error'])}")
     missing = [name for name, found in libraries.items() if "path" not in found]
     path = os.environ.get(cuda.PATH_VARIABLE)
     folders = cuda.pip_folders()
     looked = [
-        f"{cuda.PATH_VARIABLE} ({escaped(path) if path else 'not set'})",
+        f"{cuda.PATH_VARIABLE} ({path or 'not set'})",
         f"pip's nvidia packages ({len(folders) or 'no'} folders beside TensorFlow)",
         "the loader's default folders (ldconfig -p)",
     ]
-    out.print(f"  searched: {'; '.join(looked)}")
+    out.say(f"  searched: {'; '.join(looked)}")
     if cuda.DRIVER in missing:
-        out.print(
+        out.say(
             f"  {cuda.DRIVER} belongs to NVIDIA's driver: install that (Debian: apt install "
             "nvidia-driver), or start the container with --gpus all"
         )
     packages = sorted({cuda.LIBRARIES[name] for name in missing} - {""})
     if packages:
         version = built.get("tensorflow", "")
-        out.print(
-            f"  install the others with: {escaped(sys.executable)} -m pip install "
-            f'"tensorflow\\[and-cuda]=={version}" (packages {", ".join(packages)})'
+        out.say(
+            f"  install the others with: {sys.executable} -m pip install "
+            f'"tensorflow[and-cuda]=={version}" (packages {", ".join(packages)})'
         )
 
 
@@ -156,27 +155,30 @@ def _why_missing(name: str, error: str) -> str:
 
 
 def _print_plan(
-    out: Console, found: Facts, listed: list[cuda.GpuInfo], libraries: dict[str, dict[str, str]]
+    out: PlainConsole,
+    found: Facts,
+    listed: list[cuda.GpuInfo],
+    libraries: dict[str, dict[str, str]],
 ) -> None:
     gpus = found["gpus"]
-    out.print("[bold]Training would use[/]")
+    out.say(("Training would use", "bold"))
     if gpus:
         for gpu in gpus:
             capability = ".".join(map(str, gpu["capability"])) or "unknown"
-            out.print(f"  {escaped(gpu['name'])}, compute capability {capability}")
+            out.say(f"  {gpu['name']}, compute capability {capability}")
     else:
-        out.print("  the CPU")
+        out.say("  the CPU")
     if not gpus and listed:
         missing = [name for name, state in libraries.items() if "path" not in state]
         why = f"without {', '.join(missing)}" if missing else "although every library loads"
         hidden = os.environ.get("CUDA_VISIBLE_DEVICES")
         if hidden is not None:
-            why += f", and with CUDA_VISIBLE_DEVICES={escaped(repr(hidden))}"
-        out.print(f"  [yellow]TensorFlow sees none of the {len(listed)} GPUs[/], {why}")
-    out.print(f"  precision: {found['precision']}, {_why_precision(found)}")
-    out.print(f"  XLA: {_why_xla(found)}")
+            why += f", and with CUDA_VISIBLE_DEVICES={hidden!r}"
+        out.say("  ", (f"TensorFlow sees none of the {len(listed)} GPUs", "yellow"), f", {why}")
+    out.say(f"  precision: {found['precision']}, {_why_precision(found)}")
+    out.say(f"  XLA: {_why_xla(found)}")
     copies = f"a copy of the network on each of {len(gpus)} GPUs (MirroredStrategy)"
-    out.print(f"  strategy: {copies if len(gpus) > 1 else 'one device'}")
+    out.say(f"  strategy: {copies if len(gpus) > 1 else 'one device'}")
 
 
 def _why_precision(found: Facts) -> str:
@@ -195,7 +197,7 @@ def _why_precision(found: Facts) -> str:
 
 def _why_xla(found: Facts) -> str:
     if found["compiles"]:
-        return f"on, with {escaped(found['device_library'])}"
+        return f"on, with {found['device_library']}"
     if not found["gpus"]:
         return "off; on a CPU it costs more time than it saves"
     if len(found["gpus"]) > 1:

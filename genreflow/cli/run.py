@@ -22,12 +22,10 @@ from genreflow.cli.options import (
     SetOption,
     WorkDirOption,
 )
-from pipeline.display.text import escaped
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from components.datasets.corpus import Corpus
+    from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
     from pipeline.places import Places
     from pipeline.results.schema import Results
@@ -68,9 +66,8 @@ def _run(
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
-    from rich.console import Console
-
     from pipeline.config.load import load_config, with_data_dir
+    from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
     from pipeline.display.results import LEGEND, caveats, results_tables
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
@@ -80,7 +77,7 @@ def _run(
     from pipeline.prepare.preflight import checked_facts, load_checked_corpus
     from pipeline.work_dir import WorkDir
 
-    console, out = Console(stderr=True), Console()
+    console, out = PlainConsole(stderr=True), PlainConsole()
     begun = time.monotonic()
     config = with_data_dir(load_config(name, overrides), data_dir)
     preflight.check_weights(config)
@@ -109,13 +106,13 @@ def _run(
         results = runner.run(config, facts, work, display)
     for table in results_tables(results):
         out.print(table)
-    out.print(LEGEND, style="dim", highlight=False)
+    out.print(LEGEND, style="dim")
     if config.tuned_networks:
         for table in tuning_tables(results, work):
             out.print(table)
-        out.print(TUNING_LEGEND, style="dim", highlight=False)
+        out.print(TUNING_LEGEND, style="dim")
     for sentence in caveats(results):
-        out.print(f"[yellow]{escaped(sentence)}[/]", highlight=False, soft_wrap=True)
+        out.say((sentence, "yellow"))
     _conclude(out, results, work, places, corpus, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not results.pushable else 0
 
@@ -144,26 +141,26 @@ def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
     )
 
 
-def _announce(console: Console, name: str, corpus: Corpus, work: WorkDir, places: Places) -> None:
+def _announce(
+    console: PlainConsole, name: str, corpus: Corpus, work: WorkDir, places: Places
+) -> None:
     elsewhere = places.pipeline_root != str(work.pipeline_root)
-    console.print(
-        f"genreflow: {escaped(name)}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
+    console.say(
+        f"genreflow: {name}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
         + (f", {len(corpus.rejects)} left out before decoding" if corpus.rejects else "")
         + (
-            f"; artifacts go to {escaped(places.pipeline_root)}, all other output"
+            f"; artifacts go to {places.pipeline_root}, all other output"
             if elsewhere
             else "; all output goes"
         )
-        + f" to {escaped(work.root)}",
-        highlight=False,
-        soft_wrap=True,
+        + f" to {work.root}"
     )
     for warning in corpus.splits.warnings:
-        console.print(f"[yellow]warning:[/] {escaped(warning)}", highlight=False, soft_wrap=True)
+        console.say(("warning:", "yellow"), f" {warning}")
 
 
 def _conclude(
-    out: Console,
+    out: PlainConsole,
     results: Results,
     work: WorkDir,
     places: Places,
@@ -178,46 +175,44 @@ def _conclude(
 
     version = results.pushed_version
 
-    def say(text: str) -> None:
-        out.print(text, highlight=False, soft_wrap=True)
-
     for line in verdict(results):
-        say(line)
+        out.say(line)
     if results.test_split_uses > 1:
-        say(
-            f"[dim]  {results.test_split_uses} candidates of this work folder were evaluated "
-            "on these test tracks: choose models by validation, as the best of many on the test "
-            "tracks may only be the luckiest[/]"
+        luck = (
+            f"  {results.test_split_uses} candidates of this work folder were evaluated on these "
+            "test tracks: choose models by validation, as the best of many on the test tracks may "
+            "only be the luckiest"
         )
+        out.say((luck, "dim"))
     serves = complete_versions(places.models)
     if version:
-        say(f"pushed     {escaped(join(places.models, version))}")
+        out.say(f"pushed     {join(places.models, version)}")
     elif serves:
-        say(f"pushed     nothing; {escaped(join(places.models, serves[-1]))} stays")
+        out.say(f"pushed     nothing; {join(places.models, serves[-1])} stays")
     else:
-        say("pushed     nothing, and no model was pushed before")
-    say(f"report     {escaped(work.report / REPORT_HTML)}")
-    say(f"results    {escaped(work.root / FILE_NAME)}")
+        out.say("pushed     nothing, and no model was pushed before")
+    out.say(f"report     {work.report / REPORT_HTML}")
+    out.say(f"results    {work.root / FILE_NAME}")
     if work.tuning.is_dir():
-        say(f"tuning     {escaped(work.tuning)}: tables and plots of all trials")
-    say(f"left out   {escaped(work.rejects)}")
+        out.say(f"tuning     {work.tuning}: tables and plots of all trials")
+    out.say(f"left out   {work.rejects}")
     watch = shlex.join([_program("tensorboard"), "--logdir", str(work.curves)])
-    say(f"curves     {escaped(work.curves)}, or {escaped(watch)}")
-    say(f"logs       {escaped(work.logs)}")
-    say(f"took       {seconds / 60:.1f} minutes")
+    out.say(f"curves     {work.curves}, or {watch}")
+    out.say(f"logs       {work.logs}")
+    out.say(f"took       {seconds / 60:.1f} minutes")
     if results.gate.blessed and not results.pushable:
-        say(
+        out.say(
             "next       the model is good enough, but its files or its server failed: see the "
             "reason above and the log, fix it, and run again"
         )
     elif serves:
         command = [_program(), "predict", _song(corpus, work), "--model-dir", places.models]
-        say(f"next       {escaped(shlex.join(command))}")
+        out.say(f"next       {shlex.join(command)}")
         if not is_remote(places.models):
             serve = [_program(), "serve", "--model-dir", places.models]
-            say(f"or         {escaped(shlex.join(serve))}")
+            out.say(f"or         {shlex.join(serve)}")
     else:
-        say(
+        out.say(
             "next       see in the report which genres are rare or hard, train longer "
             "(--set training.epochs=...), or relax [gate] if this model is good enough"
         )

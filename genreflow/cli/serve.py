@@ -61,9 +61,9 @@ def _warn(line: str) -> None:
 @contextlib.contextmanager
 def _spinner() -> Iterator[None]:
     """Show a spinner at a terminal while TensorFlow and the models load."""
-    from rich.console import Console
+    from pipeline.display.console import PlainConsole
 
-    with Console(stderr=True).status("loading (TensorFlow takes some seconds)"):
+    with PlainConsole(stderr=True).status("loading (TensorFlow takes some seconds)"):
         yield
 
 

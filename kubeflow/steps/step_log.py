@@ -60,11 +60,10 @@ def progress_lines(node_id: str) -> Iterator[None]:
 
     A line is printed every 15 seconds, with a rate and the remaining time.
     """
-    from rich.console import Console
-
+    from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
 
-    console = Console(file=sys.stdout, force_terminal=False, width=_WIDTH_CHARS, color_system=None)
+    console = PlainConsole(sys.stdout, terminal=False, width=_WIDTH_CHARS)
     with tempfile.TemporaryDirectory(prefix="genreflow-events-") as folder:
         events = pathlib.Path(folder, "events.jsonl")
         events.touch()

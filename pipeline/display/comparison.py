@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator
 
-from rich.console import Console
 from rich.table import Table
 
 from components.predictions.interval import Interval
+from pipeline.display.console import PlainConsole
 from pipeline.display.results import KINDS
-from pipeline.display.text import LETTERS, escaped
+from pipeline.display.text import LETTERS
 from pipeline.results.comparison import Difference, Measure, Pair, RunComparison, measured
 from pipeline.results.schema import Results
 
@@ -19,17 +19,17 @@ TITLES: dict[Measure, str] = {
 }
 
 
-def print_comparison(out: Console, found: RunComparison) -> None:
+def print_comparison(out: PlainConsole, found: RunComparison) -> None:
     """Print the runs' folders, all tables, the notes, and how each run compares with the first."""
     for number, run in enumerate(found.runs):
-        out.print(f"{LETTERS[number]}  {escaped(run.folder)}", soft_wrap=True)
+        out.say(f"{LETTERS[number]}  {run.folder}")
     for table in tables(found):
         out.print(table)
     out.print(LEGEND, style="dim")
     for note in notes(found):
-        out.print(f"[yellow]{escaped(note)}[/]")
-    for line in conclusions(found):
-        out.print(escaped(line))
+        out.print(note, style="yellow")
+    for sentence in conclusions(found):
+        out.print(sentence)
 
 
 LEGEND = (
@@ -69,7 +69,7 @@ def _facts(found: RunComparison) -> Table:
         "configuration": [results.config_digest for results in runs],
     }
     for name, cells in rows.items():
-        table.add_row(name, *map(escaped, cells))
+        table.add_row(name, *cells)
     return table
 
 
@@ -148,11 +148,11 @@ def _side_by_side(
 
 
 def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) -> Table:
-    table = Table(title=escaped(title), title_justify="left")
+    table = Table(title=title, title_justify="left")
     for index, header in enumerate(columns):
         table.add_column(header, justify="right" if index else "left")
     for number, row in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*map(escaped, row), end_section=number in ends)
+        table.add_row(*row, end_section=number in ends)
     return table
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     Progress,
@@ -15,13 +14,12 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TaskID,
-    TextColumn,
 )
 from rich.table import Column
 from rich.text import Text
 
 from components.trainer.tuned import TUNABLE
-from pipeline.display.text import escaped
+from pipeline.display.console import Piece, PlainConsole, TextColumn, line
 
 # Without a terminal (a log, CI) a line is printed this often instead of a bar.
 PLAIN_SECONDS = 15.0
@@ -51,7 +49,7 @@ class _CountColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if not task.total:
-            return Text(f"{task.elapsed or 0:.0f} s")
+            return line(f"{task.elapsed or 0:.0f} s")
         words = [f"{task.completed:.0f}/{task.total:.0f} {task.fields['unit']}"]
         rate = task.fields["rate"]
         if task.completed >= task.total:
@@ -59,21 +57,21 @@ class _CountColumn(ProgressColumn):
         elif rate:
             left = round((task.total - task.completed) / rate)
             words += [f"{rate:.1f}/s", f"{left // 60}:{left % 60:02d} left"]
-        return Text("  ".join(words))
+        return line("  ".join(words))
 
 
 class RunDisplay:
     """Display of a run's events: a line for each finished node, a bar for the current one."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._console = console
         self._progress = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            TextColumn("label", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=10),
             _CountColumn(table_column=Column(no_wrap=True)),
             TextColumn(
-                "{task.fields[detail]}",
+                "detail",
                 style="dim",
                 table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
             ),
@@ -107,8 +105,7 @@ class RunDisplay:
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Show one event of `components.common.progress`; unknown ones are ignored."""
         if "note" in event:
-            network, note = escaped(event["architecture"]), escaped(event["note"])
-            self._print(f"  [yellow]{network}: {note}[/]")
+            self._console.say((f"  {event['architecture']}: {event['note']}", "yellow"))
             return
         handler = getattr(self, f"_on_{event['event']}", None)
         if handler:
@@ -124,11 +121,11 @@ class RunDisplay:
         self._start(f"[{event['index'] + 1}/{event['total']}] {event['node']}")
 
     def _on_node_finished(self, event: Mapping[str, Any]) -> None:
-        how = "cached" if event["outcome"] == "cached" else ""
-        self._end_node("[green]✓[/]", event, f"  [cyan]{how}[/]")
+        how = "  cached" if event["outcome"] == "cached" else ""
+        self._end_node(("✓", "green"), event, (how, "cyan"))
 
     def _on_node_failed(self, event: Mapping[str, Any]) -> None:
-        self._end_node("[red]✗[/]", event)
+        self._end_node(("✗", "red"), event)
 
     def _on_progress(self, event: Mapping[str, Any]) -> None:
         self._done = event.get("done", self._done) + event.get("add", 0)
@@ -170,12 +167,12 @@ class RunDisplay:
         self._first = None
         self._started = self._printed = time.monotonic()
         self._task = self._progress.add_task(
-            escaped(label), total=None, rate=0.0, unit="", detail=""
+            "", total=None, label=label, rate=0.0, unit="", detail=""
         )
 
-    def _end_node(self, mark: str, event: Mapping[str, Any], markup: str = "") -> None:
+    def _end_node(self, mark: Piece, event: Mapping[str, Any], how: Piece = "") -> None:
         self._clear()
-        self._print(f"  {mark} {event['node']:<20} {event['seconds']:7.1f} s{markup}")
+        self._console.say("  ", mark, f" {event['node']:<20} {event['seconds']:7.1f} s", how)
 
     def _rate(self) -> float:
         """Return units per second since the first unit; 0 while MIN_RATE_UNITS are not done."""
@@ -197,8 +194,8 @@ class RunDisplay:
             total=self._total,
             rate=self._rate(),
             unit=self._unit,
-            detail=escaped(detail),
-            description=escaped(f"{self._label} {phase}".rstrip()),
+            detail=detail,
+            label=f"{self._label} {phase}".rstrip(),
         )
         self._print_line_if_due()
 
@@ -215,13 +212,10 @@ class RunDisplay:
                 words.append(f"{rate:.1f}/s, about {left:.0f} s left")
         else:
             words.append(f"{time.monotonic() - self._started:.0f} s")
-        self._print("    " + escaped("  ".join([*words, self._detail])), style="dim")
+        self._console.say(("    " + "  ".join([*words, self._detail]), "dim"))
         self._printed = time.monotonic()
 
     def _clear(self) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-
-    def _print(self, text: str, style: str | None = None) -> None:
-        self._console.print(text, style=style, highlight=False, soft_wrap=True)

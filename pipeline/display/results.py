@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from rich.table import Table
+from rich.text import Text
 
 from components.common.escape import printable
 from components.predictions.selection import ModelKind
-from pipeline.display.text import escaped
+from pipeline.display.console import Piece, line
 from pipeline.results.schema import Results, SplitName
 
 # In the order of the table.
@@ -19,11 +20,11 @@ LEGEND = (
 )
 
 # Marks of a rule of the gate, and of the test on a server, by outcome.
-_MARKS = {
-    "pass": "[green]✓[/]",
-    "passed": "[green]✓[/]",
-    "fail": "[yellow]✗[/]",
-    "failed": "[yellow]✗[/]",
+_MARKS: dict[str, Piece] = {
+    "pass": ("✓", "green"),
+    "passed": ("✓", "green"),
+    "fail": ("✗", "yellow"),
+    "failed": ("✗", "yellow"),
     "off": "-",
 }
 # Number of confused genres that a row of the table shows.
@@ -50,20 +51,20 @@ def caveats(results: Results) -> list[str]:
     return sentences
 
 
-def verdict(results: Results) -> list[str]:
-    """Return lines in rich's markup that say whether the candidate is blessed, and why.
+def verdict(results: Results) -> list[Text]:
+    """Return lines that say whether the candidate is blessed, and why.
 
     There is a line for each rule of the gate, and one for ServingCheck if it ran or is off.
     """
     served = results.serving_check
     if results.failed_serving_check:
-        lines = ["[yellow]blessed by the gate, refused by ServingCheck[/]"]
+        lines = [line(("blessed by the gate, refused by ServingCheck", "yellow"))]
     else:
-        lines = ["[green]blessed[/]" if results.gate.blessed else "[yellow]not blessed[/]"]
+        lines = [line(("blessed", "green") if results.gate.blessed else ("not blessed", "yellow"))]
     for rule in results.gate.rules:
-        lines.append(f"  {_MARKS[rule.outcome]} {rule.id}: {escaped(rule.text)}")
+        lines.append(line("  ", _MARKS[rule.outcome], f" {rule.id}: {rule.text}"))
     if served and served.outcome != "skipped":
-        lines.append(f"  {_MARKS[served.outcome]} ServingCheck: {escaped(served.text)}")
+        lines.append(line("  ", _MARKS[served.outcome], f" ServingCheck: {served.text}"))
     return lines
 
 
@@ -147,9 +148,9 @@ def _genre_table(results: Results) -> Table:
             key=lambda pair: (-pair[0], pair[1]),
         )
         table.add_row(
-            escaped(genre),
+            genre,
             str(sum(row)),
             "-" if recall is None else f"{recall:.0%}",
-            ", ".join(f"{escaped(other)} {count}" for count, other in wrong[:_MAX_SHOWN_GENRES]),
+            ", ".join(f"{other} {count}" for count, other in wrong[:_MAX_SHOWN_GENRES]),
         )
     return table

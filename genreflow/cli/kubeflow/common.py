@@ -82,10 +82,9 @@ def read_request(
     from genreflow.cli.quiet import quiet_stderr
     from kubeflow.client import package, run_checks
     from kubeflow.client.run_request import RunRequest, check_names
-    from pipeline.display.text import escaped
 
     check_names(name, experiment, service_account)
-    with quiet_stderr() as console, console.status(f"reading {escaped(file)}"):
+    with quiet_stderr() as console, console.status(f"reading {file}"):
         pipeline = package.read(file)
     values = package.parameters(pipeline, params)
     run_checks.check(pipeline, values)

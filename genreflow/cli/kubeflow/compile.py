@@ -158,10 +158,7 @@ def _vertex_command(path: str) -> str:
 
 
 def _warn(problem: str) -> None:
-    from rich.console import Console
-
-    from pipeline.display.text import escaped
+    from pipeline.display.console import PlainConsole
 
     if problem:
-        console = Console(stderr=True)
-        console.print(f"[yellow]warning:[/] {escaped(problem)}", highlight=False, soft_wrap=True)
+        PlainConsole(stderr=True).say(("warning:", "yellow"), f" {problem}")

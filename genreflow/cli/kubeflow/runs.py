@@ -50,7 +50,6 @@ def _table(found: Sequence[Run]) -> Table:
 
     from genreflow.cli.kubeflow.screen import state_mark
     from kubeflow.client.watching import clock
-    from pipeline.display.text import escaped
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in ("run", "state", "started", "took", "name"):
@@ -59,20 +58,20 @@ def _table(found: Sequence[Run]) -> Table:
     for run in found:
         took = ((run.finished or now) - run.created).total_seconds() if run.created else None
         table.add_row(
-            escaped(run.run_id),
+            run.run_id,
             state_mark(run.state),
             f"{run.created.astimezone():%Y-%m-%d %H:%M}" if run.created else "",
             "" if took is None or (run.is_over and not run.finished) else clock(took),
-            escaped(run.name),
+            run.name,
         )
     return table
 
 
 def _print_uncut(table: Table) -> None:
     """Print a table at its full width, so that ids can be copied; a narrow terminal wraps it."""
-    from rich.console import Console
+    from pipeline.display.console import PlainConsole
 
-    out = Console(highlight=False)
+    out = PlainConsole()
     unbounded = out.options.update(width=10_000)
     out.width = max(out.width, out.measure(table, options=unbounded).maximum)
     out.print(table)

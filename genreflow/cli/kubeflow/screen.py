@@ -10,7 +10,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -21,7 +21,7 @@ from genreflow.cli.exit import EXIT_FAILED, EXIT_INTERRUPTED
 from kubeflow.client import watching
 from kubeflow.client.errors import NotFoundError
 from kubeflow.client.run_state import Run, RunStep
-from pipeline.display.text import escaped
+from pipeline.display.console import PlainConsole, line
 
 if TYPE_CHECKING:
     from kubeflow.client.client import KubeflowClient
@@ -37,10 +37,9 @@ _STYLES = {
 }
 
 
-def state_mark(state: str) -> str:
-    """Return a state in its colour, as rich's markup."""
-    style = _STYLES.get(state)
-    return f"[{style}]{escaped(state)}[/]" if style else escaped(state)
+def state_mark(state: str) -> Text:
+    """Return a state in its colour."""
+    return line((state, _STYLES.get(state, "")))
 
 
 def follow(client: KubeflowClient, run_id: str, *, command: str, interval_s: float) -> int:
@@ -55,7 +54,7 @@ def follow(client: KubeflowClient, run_id: str, *, command: str, interval_s: flo
     Raises:
       GenreflowError: there is no such run, or Kubeflow has not responded for minutes.
     """
-    console = Console(highlight=False)
+    console = PlainConsole()
     screen = _LiveTable(console) if console.is_terminal else _ChangeLines(console)
     try:
         with screen:
@@ -84,33 +83,23 @@ def follow(client: KubeflowClient, run_id: str, *, command: str, interval_s: flo
     return 0 if run.succeeded else EXIT_FAILED
 
 
-def _print_result(console: Console, client: KubeflowClient, run: Run) -> None:
+def _print_result(console: PlainConsole, client: KubeflowClient, run: Run) -> None:
     style = "green" if run.succeeded else "red"
-    _print(console, f"[{style}]{escaped(watching.verdict(run))}[/]")
+    console.say((watching.verdict(run), style))
     if run.message and not run.succeeded:
-        _print(console, f"  {escaped(run.message)}")
+        console.say(f"  {run.message}")
     for step in run.failed_steps:
         why = f": {step.message}" if step.message else ""
-        _print(
-            console,
-            f"  [red]✗[/] {escaped(step.name)} {escaped(watching.step_text(step) + why)}",
-        )
-        _print(
-            console,
-            f"    log: {escaped(watching.log_command(run, step, client.pods_namespace))}",
-        )
+        console.say("  ", ("✗", "red"), f" {step.name} {watching.step_text(step)}{why}")
+        console.say(f"    log: {watching.log_command(run, step, client.pods_namespace)}")
     if not run.succeeded:
-        _print(console, f"page       {escaped(client.access.run_page(run.run_id))}")
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, soft_wrap=True)
+        console.say(f"page       {client.access.run_page(run.run_id)}")
 
 
 class _ChangeLines:
     """Screen for logs and pipes: prints a line for each change."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._console = console
 
     def __enter__(self) -> _ChangeLines:
@@ -121,18 +110,18 @@ class _ChangeLines:
 
     def show(self, before: Run | None, run: Run) -> None:
         for change in watching.changes(before, run, _now()):
-            _print(self._console, escaped(watching.line(change)))
+            self._console.say(watching.line(change))
         sys.stdout.flush()
 
     def warn(self, text: str) -> None:
-        _print(self._console, f"          {escaped(text)}")
+        self._console.say(f"          {text}")
         sys.stdout.flush()
 
 
 class _LiveTable:
     """Screen for terminals: a live table of all steps and their durations."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: PlainConsole) -> None:
         self._run: Run | None = None
         self._warning = ""
         self._live = Live(
@@ -163,25 +152,25 @@ class _LiveTable:
         if self._run:
             parts.append(steps_table(self._run, _now()))
         if self._warning:
-            parts.append(Text(printable(self._warning), style="yellow"))
+            parts.append(line((self._warning, "yellow")))
         return Group(*parts)
 
 
 def steps_table(run: Run, now: datetime.datetime) -> Table:
     """Return a table of a run's steps at the time `now`."""
     took = ((run.finished or now) - run.created).total_seconds() if run.created else 0
-    title = f"{escaped(run.name)}: {state_mark(run.state)}  {watching.clock(took)}"
+    title = line(f"{run.name}: ", state_mark(run.state), f"  {watching.clock(took)}")
     found = Table(title=title, title_justify="left", title_style="")
     for column in ("step", "state", "took"):
         found.add_column(column, justify="right" if column == "took" else "left")
     for step in run.steps:
-        found.add_row(escaped(step.name), _state(step), _took(step, now))
+        found.add_row(step.name, _state(step), _took(step, now))
     return found
 
 
-def _state(step: RunStep) -> str:
+def _state(step: RunStep) -> Text:
     attempt = f" (attempt {step.attempts})" if step.attempts > 1 else ""
-    return state_mark(step.state) + attempt
+    return line(state_mark(step.state), attempt)
 
 
 def _took(step: RunStep, now: datetime.datetime) -> str:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.display.text import escaped
-
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
+    from pipeline.display.console import PlainConsole
     from serving.model.prediction import Prediction
 
 SYNTHETIC_NOTE = "; the model was trained on synthetic data"
@@ -42,18 +40,17 @@ def as_json(
 
 
 def show(
-    out: Console, prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
+    out: PlainConsole, prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
 ) -> None:
     """Print a headline and a table; the arguments are those of `as_json`."""
-    out.print(
-        f"[bold]{escaped(prediction.path)}[/]  {prediction.seconds:.1f} s, "
-        f"{prediction.windows} windows" + (SYNTHETIC_NOTE if synthetic else ""),
-        highlight=False,
-        soft_wrap=True,
+    out.say(
+        (prediction.path, "bold"),
+        f"  {prediction.seconds:.1f} s, {prediction.windows} windows",
+        SYNTHETIC_NOTE if synthetic else "",
     )
     table = _table("genre", "probability", "")
     for genre, probability in _top_probabilities(prediction, top).items():
-        table.add_row(escaped(genre), f"{probability:.1%}", _bar(probability))
+        table.add_row(genre, f"{probability:.1%}", _bar(probability))
     out.print(table)
     if timeline:
         out.print(_timeline(prediction))
@@ -81,7 +78,7 @@ def _timeline(prediction: Prediction) -> Table:
         table.add_row(
             f"{clock(segment.start_s, decimals)} - {clock(segment.end_s, decimals)}",
             f"{segment.probability:.1%}",
-            escaped(segment.genre),
+            segment.genre,
             _bar(segment.probability),
         )
     return table

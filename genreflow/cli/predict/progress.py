@@ -9,13 +9,12 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TimeRemainingColumn
 from rich.text import Text
 
 from genreflow.cli.predict.output import clock
 from genreflow.cli.quiet import quiet_stderr
-from pipeline.display.text import escaped
+from pipeline.display.console import PlainConsole, TextColumn, line
 
 _NAME_CHARACTERS = 32
 
@@ -28,9 +27,9 @@ class ProgressBars:
         self._screen = open(  # noqa: SIM115  close() closes it
             os.dup(2), "w", encoding="utf-8", errors="backslashreplace"
         )
-        console = Console(file=self._screen)
+        console = PlainConsole(self._screen)
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("name"),
             BarColumn(20),
             _DoneColumn(),
             TimeRemainingColumn(),
@@ -40,7 +39,9 @@ class ProgressBars:
             redirect_stderr=False,
             disable=not console.is_terminal,
         )
-        self._files = self._progress.add_task("files", total=files, unit="files", visible=files > 1)
+        self._files = self._progress.add_task(
+            "", name="files", total=files, unit="files", visible=files > 1
+        )
 
     @contextlib.contextmanager
     def visible(self) -> Iterator[None]:
@@ -55,9 +56,9 @@ class ProgressBars:
         Yields:
           A function that moves the bar, given the seconds done and the seconds in total.
         """
-        name = escaped(os.path.basename(path))
+        name = os.path.basename(path)
         short = name if len(name) <= _NAME_CHARACTERS else name[: _NAME_CHARACTERS - 1] + "…"
-        task = self._progress.add_task(short, total=None, unit="seconds")
+        task = self._progress.add_task("", name=short, total=None, unit="seconds")
 
         def move(done_s: float, total_s: float | None) -> None:
             self._progress.update(task, completed=done_s, total=total_s)
@@ -78,9 +79,9 @@ class _DoneColumn(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         if task.fields["unit"] == "files":
-            return Text(f"{task.completed:.0f}/{task.total or 0:.0f} files")
+            return line(f"{task.completed:.0f}/{task.total or 0:.0f} files")
         if not task.completed:
-            return Text("")
+            return line()
         total = "" if task.total is None else f"/{clock(task.total, 0)}"
         speed = f" {task.speed:.0f}x" if task.speed else ""
-        return Text(f"{clock(task.completed, 0)}{total}{speed}")
+        return line(f"{clock(task.completed, 0)}{total}{speed}")

@@ -163,11 +163,10 @@ def _print_all(
     timeline: bool,
 ) -> int:
     """Print the results as they come, and return the exit status."""
-    from rich.console import Console
-
+    from pipeline.display.console import PlainConsole
     from serving.client.errors import ClientError
 
-    out = Console()
+    out = PlainConsole()
     elements = []
     done = failed = 0
     try:

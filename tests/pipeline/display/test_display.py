@@ -8,12 +8,13 @@ import pathlib
 from typing import Any
 
 import pytest
-from rich.console import Console
+from rich.text import Text
 
 from components.artifacts import typed_json
 from pipeline.display import progress as display
 from pipeline.display import results as results_tables
 from pipeline.display import tuning as tuning_table
+from pipeline.display.console import PlainConsole
 from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
 from tests.pipeline.plain_results import PASSED, plain_results, results_of, tuned_results
@@ -49,9 +50,9 @@ def _served(outcome: str, text: str, *, gate: bool = True) -> Results:
 def test_the_verdict_names_whoever_refused_and_why(
     results: Results, lines: list[str], pushable: bool
 ) -> None:
-    console = Console(file=io.StringIO(), width=160)
+    console = PlainConsole(io.StringIO(), width=160)
     for line in results_tables.verdict(results):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.say(line)
     assert isinstance(console.file, io.StringIO)
     assert console.file.getvalue().splitlines() == lines
     assert results.pushable is pushable
@@ -59,13 +60,16 @@ def test_the_verdict_names_whoever_refused_and_why(
 
 def test_results_of_earlier_versions_have_no_check_on_a_server() -> None:
     assert results_of().pushable
-    assert results_tables.verdict(results_of()) == ["[green]blessed[/]", "  [green]✓[/] a: t"]
+    assert results_tables.verdict(results_of()) == [
+        Text.assemble(("blessed", "green")),
+        Text.assemble("  ", ("✓", "green"), " a: t"),
+    ]
     refused = {**plain_results()["gate"], "blessed": False}
     assert not results_of(gate=refused).pushable
 
 
 def _printed(results: Results) -> str:
-    console = Console(file=io.StringIO(), width=160)
+    console = PlainConsole(io.StringIO(), width=160)
     for table in results_tables.results_tables(results):
         console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -88,7 +92,7 @@ def test_the_tables_hold_the_numbers_and_mark_the_candidate() -> None:
 
 
 def test_the_tables_fit_into_eighty_columns_without_cutting_a_word() -> None:
-    console = Console(file=io.StringIO(), width=80)
+    console = PlainConsole(io.StringIO(), width=80)
     for table in results_tables.results_tables(results_of()):
         console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -116,7 +120,7 @@ def test_a_genre_that_nothing_was_measured_of_is_named() -> None:
 def test_a_rate_is_shown_once_it_means_something(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
-    shown = display.RunDisplay(Console(file=io.StringIO()))
+    shown = display.RunDisplay(PlainConsole(io.StringIO()))
     shown({"event": "node_started", "node": "A", "index": 0, "total": 1})
     shown({"event": "progress", "stage": "audio", "done": 0, "total": 1000})
     clock[0] += 60  # workers start
@@ -147,7 +151,7 @@ def test_a_search_shows_its_trial_the_values_and_the_best_so_far(
 ) -> None:
     clock = [100.0]
     monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
-    console = Console(file=io.StringIO(), width=200)
+    console = PlainConsole(io.StringIO(), width=200)
     shown = display.RunDisplay(console)
     shown({"event": "node_started", "node": "Tuner.ffnn", "index": 6, "total": 13})
     shown(_tuning_event(trial=1, best=None, done=100))
@@ -199,7 +203,7 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
     (work.tuning / "ffnn").mkdir(parents=True)
     (work.tuning / "ffnn" / "trials.json").write_text(json.dumps(found))
     (table,) = tuning_table.tuning_tables(typed_json.parse(Results, tuned_results()), work)
-    console = Console(file=io.StringIO(), width=80)
+    console = PlainConsole(io.StringIO(), width=80)
     console.print(table)
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
@@ -213,7 +217,7 @@ def test_the_table_of_a_search_begins_with_the_best_trials(tmp_path: pathlib.Pat
 
 
 def _shown(events: list[dict[str, Any]], *, terminal: bool) -> str:
-    console = Console(file=io.StringIO(), width=160, force_terminal=terminal)
+    console = PlainConsole(io.StringIO(), width=160, terminal=terminal)
     with display.RunDisplay(console) as shown:
         for event in events:
             shown(event)
