@@ -129,6 +129,7 @@ def test_an_unknown_module_is_an_error(small: pathlib.Path) -> None:
         ("synthesis/rhythm.py", set()),
         ("models/vgg16.py", {TUNER, TRAINER}),
         ("trainer/training.py", {TUNER, TRAINER}),
+        ("trainer/phases.py", {TUNER, TRAINER}),
         ("trainer/run_fn.py", {TRAINER}),
         ("trainer/task.py", {TUNER, TRAINER}),
         ("common/resources.py", {BASELINES, TUNER, TRAINER}),

@@ -12,7 +12,7 @@ import pytest
 from components.models import architectures, registry
 from components.models.network import Network
 from components.models.settings import ModelSettings
-from components.trainer import features, training
+from components.trainer import features, phases, training
 from tests.components.trainer import toys
 
 MIXED = ["mixed_bfloat16", "mixed_float16"]
@@ -122,7 +122,7 @@ def test_gradients_too_small_for_float16_are_not_lost() -> None:
     def moved(dtype_policy: str) -> float:
         with pytest.MonkeyPatch.context() as patch:
             tiny = {0: 1e-6, 1: 1e-6, 2: 1e-6}
-            patch.setattr(training, "_class_weights", lambda *_: tiny)
+            patch.setattr(phases, "_class_weights", lambda *_: tiny)
             return _moved(dtype_policy)
 
     expected = moved("float32")

@@ -13,7 +13,7 @@ import pytest
 from components.common import resources
 from components.models import preprocessing
 from components.models.network import single_phase
-from components.trainer import callbacks, features, training
+from components.trainer import callbacks, features, phases, training
 from components.trainer.batches import Clips
 from components.trainer.devices import Placement
 from components.trainer.settings import AugmentationSettings
@@ -208,10 +208,10 @@ def test_gradients_are_cut_to_the_norm() -> None:
 
 def test_balanced_class_weights_make_every_genre_count_alike() -> None:
     labels = np.array([0] * 6 + [1] * 2 + [2] * 4)
-    weights = training._class_weights(toys.settings(class_weights="balanced"), labels, 4)
+    weights = phases._class_weights(toys.settings(class_weights="balanced"), labels, 4)
     assert weights == {0: 12 / 18, 1: 12 / 6, 2: 12 / 12, 3: 0.0}
     assert np.mean([weights[label] for label in labels]) == pytest.approx(1)
-    assert training._class_weights(toys.settings(), labels, 4) is None
+    assert phases._class_weights(toys.settings(), labels, 4) is None
 
 
 def test_a_rare_genre_is_learned_with_class_weights_and_lost_without() -> None:
