@@ -7,8 +7,6 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.params import AudioParams
-
 
 def clip_starts(
     track_samples: int, clip_samples: int, clips: int, *, track_id: str, seed: int
@@ -45,27 +43,12 @@ def clip_starts(
     return starts
 
 
-def whole_clips(samples: npt.NDArray[np.float32], params: AudioParams) -> npt.NDArray[np.float32]:
-    """Cut a recording into consecutive clips, as the exported model does; drop a shorter tail.
-
-    Args:
-      samples: float32 `[samples]`, mono at `params.sample_rate_hz`.
-      params: the audio parameters.
+def cut(samples: npt.NDArray[np.float32], clip_samples: int) -> npt.NDArray[np.float32]:
+    """Cut `[samples]` into consecutive clips, as the exported model does; drop a shorter tail.
 
     Returns:
-      float32 `[clips, clip_samples]`, at least one clip.
-
-    Raises:
-      ValueError: the recording is shorter than one clip.
+      `[clips, clip_samples]`, a view; `[0, clip_samples]` if shorter than a clip.
     """
-    clips = cut(samples, params.clip_samples)
-    if not len(clips):
-        raise ValueError(too_short(len(samples), params.clip_samples, params.sample_rate_hz))
-    return clips
-
-
-def cut(samples: npt.NDArray[np.float32], clip_samples: int) -> npt.NDArray[np.float32]:
-    """Cut `[samples]` into `[clips, clip_samples]`; `[0, clip_samples]` if shorter than a clip."""
     clips = len(samples) // clip_samples
     return samples[: clips * clip_samples].reshape(clips, clip_samples)
 

@@ -16,7 +16,7 @@ import soundfile
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from components.audio.clips import whole_clips
+from components.audio.clips import cut
 from components.audio.decoding import decode
 from components.audio.params import AudioParams
 from components.audio.spectrogram import mel
@@ -500,4 +500,4 @@ def sixteen_bit_clips(path: pathlib.Path) -> npt.NDArray[np.float32]:
     samples, rate_hz = decode.decode(path)
     at_rate = decode.resample(samples, rate_hz, REAL_PARAMS.sample_rate_hz)
     pcm = np.clip(np.round(at_rate * 32768), -32768, 32767) / 32768
-    return whole_clips(pcm.astype(np.float32), REAL_PARAMS)
+    return cut(pcm.astype(np.float32), REAL_PARAMS.clip_samples)
