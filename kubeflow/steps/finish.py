@@ -7,6 +7,9 @@ Kubeflow runs it as the exit handler. It reads ML Metadata and writes the files 
 in its work folder to ROOT/runs/ID/: results.json, report/, rejects.csv, predictions.parquet,
 curves/, tuning/. For a failed run it writes `failed.json` there: Kubeflow's status, and the state
 of every node (of none if the first step failed).
+
+The states of the nodes in ML Metadata decide whether the run succeeded. Kubeflow's word for it is
+only shown, because its releases use different words.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.artifacts import files as artifact_files
-from components.common.errors import DataError, GenreflowError, UsageError
+from components.common.errors import GenreflowError, UsageError
 from components.storage import objects
 from components.storage.uri import is_remote, join
 from kubeflow.steps import metadata_url, pages, prepared
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
 
 FAILED_FILE = "failed.json"
 NOT_STARTED = "not started"
+# Words for success in PipelineTaskFinalStatus. kfp documents SUCCEEDED; the driver passes the state
+# of an execution in ML Metadata (backend/src/v2/driver/resolve.go, 2.14.0 to 2.17.0).
+_SUCCESS_WORDS = ("SUCCEEDED", "COMPLETE", "CACHED")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,49 +61,81 @@ class NodeState:
     seconds: float
 
 
-def finish(pipeline: PreparedRun, url: MetadataUrl, *, page: str = "") -> Results:
-    """Collect the results of a run whose nodes all completed, and publish them.
+@dataclasses.dataclass(frozen=True)
+class RecordedRun:
+    """Run as its files and ML Metadata tell of it.
+
+    Attributes:
+      pipeline: the run, as the first step wrote it; None if that step failed.
+      record: the run in ML Metadata, a RunRecord; None if no node has started.
+      nodes: state of each node of the graph, in order; empty if no node has started.
+    """
+
+    pipeline: PreparedRun | None = None
+    record: Any = None
+    nodes: Mapping[str, NodeState] = dataclasses.field(default_factory=dict)
+
+    @property
+    def completed(self) -> bool:
+        """Return whether every node completed."""
+        return bool(self.nodes) and all(node.ok for node in self.nodes.values())
+
+
+def read_run(root: str, run_id: str, url: MetadataUrl) -> RecordedRun:
+    """Read the states of a run's nodes.
 
     Args:
-      pipeline: the run, as the first step wrote it.
+      root: the pipeline root.
+      run_id: the run's name in ML Metadata.
       url: URL of ML Metadata.
-      page: local path for the report; "" for none.
-
-    Returns:
-      The results.
 
     Raises:
       MetadataUnreachable: the metadata store does not respond.
-      DataError: a node did not complete.
+      UsageError: the first step's file cannot be used.
+    """
+    from pipeline.places import PIPELINE_NAME
+    from pipeline.results import collect
+
+    folder = prepared.run_folder(root, run_id)
+    if not artifact_files.matching(folder, prepared.FILE):
+        return RecordedRun()
+    pipeline = prepared.read(join(folder, prepared.FILE))
+    connection = metadata_url.connection_config(url, os.environ)
+    metadata_url.check_reachable(url, connection)
+    try:
+        record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
+    except LookupError:
+        return RecordedRun(pipeline)
+    return RecordedRun(pipeline, record, node_states(pipeline, record))
+
+
+def publish_results(run: RecordedRun, *, page: str = "") -> Results:
+    """Collect the results of a completed run, and publish them in its folder.
+
+    Args:
+      run: a completed run.
+      page: local path for the report; "" for none.
     """
     import pydantic
 
     from components.artifacts.names import REPORT_HTML
     from pipeline.config.schema import Config
-    from pipeline.places import PIPELINE_NAME
     from pipeline.results import collect, publish, results_file
     from pipeline.results.schema import NodeRun
     from pipeline.work_dir import WorkDir
 
-    connection = metadata_url.connection_config(url, os.environ)
-    metadata_url.check_reachable(url, connection)
+    assert run.pipeline is not None
+    pipeline, record = run.pipeline, run.record
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(pipeline.config))
-    record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
-    states = node_states(pipeline, record)
-    incomplete = sorted(name for name, node in states.items() if not node.ok)
-    if incomplete:
-        raise DataError(
-            f"these nodes did not complete: {', '.join(incomplete)}; see the logs of their steps"
-        )
     results = collect.collect(
         config,
         record,
         run_id=pipeline.run_id,
         genres=pipeline.facts["genres"],
         node_runs={
-            # Only "done" and "cached" are left.
+            # A completed node is "done" or "cached".
             name: NodeRun(node.outcome, node.seconds)  # type: ignore[arg-type]
-            for name, node in states.items()
+            for name, node in run.nodes.items()
         },
     )
     with tempfile.TemporaryDirectory(prefix="genreflow-results-") as scratch:
@@ -152,53 +190,36 @@ def _upload(folder: str, destination: str) -> None:
 
 
 def _record_failure(
-    root: str, run_id: str, url: MetadataUrl, status: Mapping[str, Any]
+    root: str, run_id: str, run: RecordedRun, status: Mapping[str, Any]
 ) -> list[str]:
     """Write failed.json; return lines that describe the failed run.
 
     Args:
       root: the pipeline root.
       run_id: the run's name in ML Metadata.
-      url: URL of ML Metadata.
+      run: the states of its nodes.
       status: Kubeflow's PipelineTaskFinalStatus.
     """
-    lines = [f"the run ended in state {status.get('state')}"]
+    lines = [f"Kubeflow says of the run: {status.get('state', 'nothing')}"]
     error = status.get("error")
     if isinstance(error, dict) and error.get("message"):
         lines.append(str(error["message"]))
-    folder = prepared.run_folder(root, run_id)
-    nodes: dict[str, NodeState] = {}
-    if artifact_files.matching(folder, prepared.FILE):
-        nodes = _states_in_metadata(prepared.read(join(folder, prepared.FILE)), url)
-    if nodes:
+    if run.nodes:
         lines += [
             f"{name}: {node.outcome}; see the log of its step"
-            for name, node in nodes.items()
+            for name, node in run.nodes.items()
             if not node.ok and node.outcome != NOT_STARTED
         ]
-        waiting = [name for name, node in nodes.items() if node.outcome == NOT_STARTED]
+        waiting = [name for name, node in run.nodes.items() if node.outcome == NOT_STARTED]
         lines += [f"not started: {', '.join(waiting)}"] if waiting else []
     else:
-        lines.append("no node has started; see the log of the step Prepare")
+        step = "step Prepare" if run.pipeline is None else "step after Prepare"
+        lines.append(f"no node has started; see the log of the {step}")
     if is_remote(root) or os.path.isdir(root):
-        states = {name: dataclasses.asdict(node) for name, node in nodes.items()}
+        states = {name: dataclasses.asdict(node) for name, node in run.nodes.items()}
         text = json.dumps({"status": dict(status), "nodes": states}, indent=2)
-        artifact_files.write_text(join(folder, FAILED_FILE), text)
+        artifact_files.write_text(join(prepared.run_folder(root, run_id), FAILED_FILE), text)
     return lines
-
-
-def _states_in_metadata(pipeline: PreparedRun, url: MetadataUrl) -> dict[str, NodeState]:
-    """Return the state of each node; {} if no node has started."""
-    from pipeline.places import PIPELINE_NAME
-    from pipeline.results import collect
-
-    connection = metadata_url.connection_config(url, os.environ)
-    metadata_url.check_reachable(url, connection)
-    try:
-        record = collect.RunRecord(connection, PIPELINE_NAME, pipeline.run_id)
-    except LookupError:
-        return {}
-    return node_states(pipeline, record)
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
@@ -217,28 +238,29 @@ def main(arguments: Sequence[str]) -> int:
     try:
         url = metadata_url.parse(given.metadata)
         status = _parse_status(given.status)
-        if str(status.get("state", "SUCCEEDED")) != "SUCCEEDED":
-            lines = _record_failure(given.pipeline_root, given.run_id, url, status)
+        run = read_run(given.pipeline_root, given.run_id, url)
+        if not run.completed:
+            lines = _record_failure(given.pipeline_root, given.run_id, run, status)
             if given.page:
                 pages.write_text(given.page, "The run failed", lines)
             say("\n".join(lines))
-            return 0
-        folder = prepared.run_folder(given.pipeline_root, given.run_id)
-        pipeline = prepared.read(join(folder, prepared.FILE))
-        results = finish(pipeline, url, page=given.page)
+            # Kubeflow's run must not end as a success.
+            return EXIT_FAILED if status.get("state") in _SUCCESS_WORDS else 0
+        results = publish_results(run, page=given.page)
     except UsageError as error:
         say(str(error))
         return EXIT_USAGE
     except GenreflowError as error:
         say(str(error))
         return EXIT_FAILED
+    assert run.pipeline is not None
     verdict = "blessed" if results.gate.blessed else "not blessed"
     version = results.pushed_version
     say(
         f"{results.candidate}: {verdict}; "
-        + (f"pushed as {join(pipeline.models, version)}" if version else "nothing pushed")
+        + (f"pushed as {join(run.pipeline.models, version)}" if version else "nothing pushed")
     )
-    say(f"results are in {prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)}")
+    say(f"results are in {prepared.run_folder(given.pipeline_root, given.run_id)}")
     return 0
 
 

@@ -29,6 +29,25 @@ _OUTPUT_PATH = re.compile(r"outputs\.artifacts\['([^']+)'\]\.path")
 STEP_SECONDS = 900
 
 
+def final_status(run_id: str, task: str, state: str) -> dict[str, Any]:
+    """Return a PipelineTaskFinalStatus as the driver of releases 2.14.0 to 2.17.0 passes it.
+
+    Recorded after a success. The state is that of an execution in ML Metadata, and `error` stays
+    empty in all cases (backend/src/v2/driver/resolve.go).
+
+    Args:
+      run_id: the run's id.
+      task: name of the group of tasks that ended.
+      state: its state, such as COMPLETE, FAILED, or RUNNING if a driver died.
+    """
+    return {
+        "error": {},
+        "pipelineJobResourceName": f"genreflow-{run_id}",
+        "pipelineTaskName": task,
+        "state": state,
+    }
+
+
 @dataclasses.dataclass
 class Attempt:
     """Attempt of a step.
@@ -170,8 +189,10 @@ class Backend:
                 constant = source.runtime_value.constant.string_value
                 values[name] = constant.replace("{{$.pipeline_job_uuid}}", run_id)
             elif kind == "task_final_status":
-                succeeded = states[source.task_final_status.producer_task]
-                values[name] = json.dumps({"state": "SUCCEEDED" if succeeded else "FAILED"})
+                producer = source.task_final_status.producer_task
+                values[name] = json.dumps(
+                    final_status(run_id, producer, "COMPLETE" if states[producer] else "FAILED")
+                )
             else:
                 raise AssertionError(f"{name}: a parameter of kind {kind}")
         return values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ def test_a_run_that_was_never_prepared_is_told_of(
     )  # fmt: skip
     assert status == 0
     told = capsys.readouterr().out
-    assert "ended in state FAILED" in told
+    assert "Kubeflow says of the run: FAILED" in told
     assert "Prepare" in told
     assert "The run failed" in page.read_text()
 
@@ -105,7 +106,7 @@ def test_of_a_failed_run_the_last_step_says_which_node_it_was(
     )  # fmt: skip
     assert ended == 0
     assert capsys.readouterr().out.splitlines() == [
-        "genreflow: the run ended in state FAILED",
+        "genreflow: Kubeflow says of the run: FAILED",
         "genreflow: 1 step <failed>",
         "genreflow: Trainer.ffnn: FAILED; see the log of its step",
         "genreflow: not started: Ensembler, Pusher",
@@ -117,6 +118,74 @@ def test_of_a_failed_run_the_last_step_says_which_node_it_was(
     assert [node["outcome"] for node in told["nodes"].values()] == [
         "done", "FAILED", "not started", "not started",
     ]  # fmt: skip
+
+
+def _finish(root: pathlib.Path, state: str, nodes: Mapping[str, str]) -> int:
+    """Run the last step after a run whose nodes ended as given."""
+    from kubeflow.steps import metadata_url
+    from tests.support.kubeflow_backend import final_status
+    from tests.support.kubeflow_volume import put_execution
+
+    url = f"sqlite://{root}/metadata.sqlite"
+    connection = metadata_url.connection_config(metadata_url.parse(url), {})
+    for name, outcome in nodes.items():
+        put_execution(connection, "run-1", name, outcome)
+    written(root)
+    return finish.main(
+        ["--run-id", "run-1", "--pipeline-root", str(root), "--metadata", url, "--status",
+         json.dumps(final_status("run-1", "exit-handler-1", state))]
+    )  # fmt: skip
+
+
+class _PublishedError(Exception):
+    """Raised in place of publishing the results."""
+
+
+@pytest.mark.parametrize("state", ["COMPLETE", "SUCCEEDED", "CACHED", "FAILED", "RUNNING", "DONE"])
+def test_a_run_whose_nodes_completed_is_a_success_whatever_kubeflow_calls_it(
+    state: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(run: finish.RecordedRun, *, page: str) -> None:
+        assert list(run.nodes) == list(NODES)
+        raise _PublishedError
+
+    monkeypatch.setattr(finish, "publish_results", publish)
+    done = dict.fromkeys(NODES, "COMPLETE") | {"SpectrogramGen": "CACHED"}
+    with pytest.raises(_PublishedError):
+        _finish(tmp_path, state, done)
+    assert not (tmp_path / "runs" / "run-1" / "failed.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("COMPLETE", 1), ("SUCCEEDED", 1), ("FAILED", 0), ("RUNNING", 0)]
+)
+@pytest.mark.parametrize("last", ["FAILED", "RUNNING", "CANCELED", None])
+def test_a_run_with_an_incomplete_node_has_failed_whatever_kubeflow_calls_it(
+    state: str,
+    status: int,
+    last: str | None,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Describe it; a node without an execution is one whose driver died."""
+    nodes = dict.fromkeys(NODES, "COMPLETE")
+    if last:
+        nodes["Pusher"] = last
+    else:
+        del nodes["Pusher"]
+    assert _finish(tmp_path, state, nodes) == status
+    told = capsys.readouterr().out
+    assert f"Kubeflow says of the run: {state}" in told
+    assert (f"Pusher: {last}; see the log" if last else "not started: Pusher") in told
+    failed = json.loads((tmp_path / "runs" / "run-1" / "failed.json").read_text())
+    assert failed["nodes"]["Pusher"]["outcome"] == (last or "not started")
+
+
+def test_a_run_whose_first_drivers_died_names_the_step(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _finish(tmp_path, "RUNNING", {}) == 0
+    assert "no node has started; see the log of the step after Prepare" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("status", ["", "{", "[]"])
