@@ -76,6 +76,8 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
             len(result.written) - result.tracks_decoded
         )
         count("genreflow/spectrogram_gen", "clips_written").inc(sum(result.clips.values()))
+        for reason, number in result.clips_left_out.items():
+            count("genreflow/spectrogram_gen", f"clips_left_out_{reason}").inc(number)
         for reject in result.rejects:
             count("genreflow/spectrogram_gen", f"rejected_{reject.reason}").inc()
         yield result
@@ -235,8 +237,10 @@ def _summarize(
     """Return the summary of the data: counts and genres, but no names of tracks."""
     clips: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
     tracks: collections.Counter[str] = collections.Counter(dict.fromkeys(SPLITS, 0))
+    left_out: collections.Counter[str] = collections.Counter()
     for result in results:
         clips.update(result.clips)
+        left_out.update(result.clips_left_out)
         tracks.update(result.tracks_read)
     reasons = collections.Counter(reject.reason for reject in rejects)
     return DataSummary(
@@ -245,7 +249,12 @@ def _summarize(
         tracks_decoded=tracks_decoded,
         tracks=SplitCounts(**tracks),
         clips=SplitCounts(**clips),
-        rejects={reason: reasons[reason] for reason in REJECT_REASONS if reasons[reason]},
+        rejects=_in_order(reasons),
+        clips_left_out=_in_order(left_out),
         genres=tuple(corpus.genres),
         leaky=corpus.leaky,
     )
+
+
+def _in_order(counts: collections.Counter[str]) -> dict[str, int]:
+    return {reason: counts[reason] for reason in REJECT_REASONS if counts[reason]}

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
+from components.audio import levels
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.params import AudioParams
@@ -47,18 +48,25 @@ class TrackMels:
     Attributes:
       starts: int64 `[clips]`, first sample of each clip at the model's rate.
       mels: uint16 `[clips, n_mels, frames]`, as stored (components.audio.spectrogram.stored).
+      left_out: for every chosen clip why it is left out, "" if it counts (components.audio.levels).
       fingerprint: fingerprint of the audio (components.audio.duplicates).
     """
 
     starts: npt.NDArray[np.int64]
     mels: npt.NDArray[np.uint16]
+    left_out: tuple[str, ...]
     fingerprint: str
+
+    @property
+    def indices(self) -> list[int]:
+        """Index of each clip among all chosen ones."""
+        return [index for index, reason in enumerate(self.left_out) if reason == levels.HEARD]
 
 
 def make_mels(clips: TrackClips, params: AudioParams) -> TrackMels:
     """Compute the log-mel spectrograms of a track's clips, rounded as they are stored."""
     mels = to_stored(mel.log_mel(clips.waveforms, params))
-    return TrackMels(np.array(clips.starts, np.int64), mels, clips.fingerprint)
+    return TrackMels(np.array(clips.starts, np.int64), mels, clips.left_out, clips.fingerprint)
 
 
 def label_clips(track: Track, label: int, made: TrackMels, params: AudioParams) -> list[Clip]:
@@ -71,7 +79,7 @@ def label_clips(track: Track, label: int, made: TrackMels, params: AudioParams) 
             label=label,
             clip_index=index,
             clip_start_s=int(start) / params.sample_rate_hz,
-            mel_db=made.mels[index],
+            mel_db=made.mels[row],
         )
-        for index, start in enumerate(made.starts)
+        for row, (index, start) in enumerate(zip(made.indices, made.starts, strict=True))
     ]

@@ -6,6 +6,7 @@ a shuffle, memory use is constant, and a retry writes the same bytes to the same
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -13,6 +14,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 from components.artifacts import files
+from components.audio import levels
 from components.audio.decoding.decode import DecodeError
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
@@ -57,6 +59,7 @@ class ShardResult:
       tracks_decoded: number of tracks that were decoded; the others came from the store.
       rejects: the tracks that could not be used.
       written: (id, uri, fingerprint of the audio) of each track that was written.
+      clips_left_out: number of clips of these tracks that are left out, by reason.
       problem: why the shard could not be written, or "".
     """
 
@@ -67,13 +70,14 @@ class ShardResult:
     tracks_decoded: int
     rejects: tuple[Reject, ...]
     written: tuple[tuple[str, str, str], ...]
+    clips_left_out: dict[str, int]
     problem: str = ""
 
     @classmethod
     def failed(cls, shard: Shard, problem: str) -> ShardResult:
         """Return the result for a shard that could not be written; it aborts the run."""
         zeros: dict[str, int] = dict.fromkeys(SPLITS, 0)
-        return cls(shard.index, shard.splits, zeros, zeros, 0, (), (), problem)
+        return cls(shard.index, shard.splits, zeros, zeros, 0, (), (), {}, problem)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +197,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
     ]
     written: list[tuple[str, str, str]] = []
     tracks_decoded = 0
+    left_out: collections.Counter[str] = collections.Counter()
     clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
     rejects: list[Reject] = []
@@ -214,7 +219,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)
             try:
-                fingerprint, decoded = _write_track(
+                made, decoded = _write_track(
                     track, clip_splits, options, store, keys[track.track_id], reader, writers
                 )
             except DecodeError as error:
@@ -222,11 +227,13 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
                     Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
                 )
                 continue
-            written.append((track.track_id, track.uri, fingerprint))
+            written.append((track.track_id, track.uri, made.fingerprint))
             tracks_decoded += decoded
-            for split in clip_splits:
+            left_out.update(reason for reason in made.left_out if reason != levels.HEARD)
+            used = [clip_splits[index] for index in made.indices]
+            for split in used:
                 clips[split] += 1
-            for split in set(clip_splits):
+            for split in set(used):
                 tracks_read[split] += 1
     return ShardResult(
         shard.index,
@@ -236,6 +243,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         tracks_decoded,
         tuple(rejects),
         tuple(written),
+        dict(left_out),
     )
 
 
@@ -247,8 +255,8 @@ def _write_track(
     key: str | None,
     decoder: Decoder,
     writers: Mapping[SplitName, object],
-) -> tuple[str, bool]:
-    """Write a track's examples; return its fingerprint and whether it was decoded."""
+) -> tuple[extract.TrackMels, bool]:
+    """Write a track's examples; return its clips and whether they were decoded."""
     params = options.params
     label = options.genres.index(track.genre)
     made = store.get(key) if options.export_wav == "none" else None
@@ -260,13 +268,16 @@ def _write_track(
         made = extract.make_mels(read, params)
         store.put(key, made)
         if options.export_wav == "clips":
-            wav_export.export_clips(options.wav_directory, track, read.waveforms, params)
+            wav_export.export_clips(
+                options.wav_directory, track, read.waveforms, made.indices, params
+            )
         elif options.export_wav == "tracks":
             wav_export.export_track(options.wav_directory, track, decoder)
     clips = extract.label_clips(track, label, made, params)
-    for clip, split in zip(clips, clip_splits, strict=True):
-        writers[split].write(writer.serialize(clip, params))  # type: ignore[attr-defined]
-    return made.fingerprint, decoded
+    for clip in clips:
+        output = writers[clip_splits[clip.clip_index]]
+        output.write(writer.serialize(clip, params))  # type: ignore[attr-defined]
+    return made, decoded
 
 
 def _scratch_beside(path: str, options: WriteOptions) -> str | None:

@@ -14,6 +14,7 @@ import zipfile
 
 import numpy as np
 
+from components.audio import levels
 from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import STORED_DTYPE
 from components.datasets.digest import file_state
@@ -39,7 +40,7 @@ class ClipStore:
           code: digest of the code that makes the clips.
         """
         self._root = pathlib.Path(directory, params.digest()) if directory else None
-        self._shape = (params.clips_per_track, params.n_mels, params.frames)
+        self._params = params
         self._strict = strict
         self._common = [params.digest(), clip_seed, strict, code]
 
@@ -66,17 +67,14 @@ class ClipStore:
         try:
             with np.load(self._path(key), allow_pickle=False) as arrays:
                 clips = TrackMels(
-                    arrays["starts"], arrays["mels"], bytes(arrays["fingerprint"]).decode("ascii")
+                    arrays["starts"],
+                    arrays["mels"],
+                    tuple(arrays["left_out"].tolist()),
+                    bytes(arrays["fingerprint"]).decode("ascii"),
                 )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             return None
-        intact = (
-            clips.mels.shape == self._shape
-            and clips.mels.dtype == STORED_DTYPE
-            and clips.starts.shape == self._shape[:1]
-            and clips.starts.dtype == np.int64
-        )
-        return clips if intact else None
+        return clips if self._is_intact(clips) else None
 
     def put(self, key: str | None, clips: TrackMels) -> None:
         """Store clips under a key, atomically, so that several writers may share the store."""
@@ -90,9 +88,21 @@ class ClipStore:
                 file,
                 starts=clips.starts,
                 mels=clips.mels,
+                left_out=np.array(clips.left_out),
                 fingerprint=np.frombuffer(clips.fingerprint.encode("ascii"), np.uint8),
             )
         temporary.replace(path)
+
+    def _is_intact(self, clips: TrackMels) -> bool:
+        count = clips.left_out.count(levels.HEARD)
+        return (
+            len(clips.left_out) == self._params.clips_per_track
+            and set(clips.left_out) <= set(levels.REASONS)
+            and clips.mels.shape == (count, self._params.n_mels, self._params.frames)
+            and clips.mels.dtype == STORED_DTYPE
+            and clips.starts.shape == (count,)
+            and clips.starts.dtype == np.int64
+        )
 
     def _path(self, key: str) -> pathlib.Path:
         assert self._root is not None

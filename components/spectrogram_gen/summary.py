@@ -35,6 +35,8 @@ class DataCounts:
       tracks: Tracks used, by split.
       clips: Clips used, by split.
       rejects: Tracks left out, by reason.
+      clips_left_out: Clips of used tracks that are left out, by reason; absent in the results of
+        earlier versions.
     """
 
     tracks_listed: Count
@@ -43,6 +45,7 @@ class DataCounts:
     tracks: SplitCounts
     clips: SplitCounts
     rejects: dict[str, Count]
+    clips_left_out: dict[str, Count] = dataclasses.field(default_factory=dict, kw_only=True)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -28,10 +29,11 @@ def export_clips(
     directory: str,
     track: Track,
     waveforms: npt.NDArray[np.float32],
+    indices: Sequence[int],
     params: AudioParams,
 ) -> None:
     """Write `<genre>/<track>-<clip>.wav`, 32-bit float, which decodes to the same samples."""
-    for index, waveform in enumerate(waveforms):
+    for index, waveform in zip(indices, waveforms, strict=True):
         name = f"{safe_name(track.track_id)}-{index:02d}.wav"
         path = os.path.join(directory, safe_name(track.genre), name)
         with files.written_file(path) as temporary:

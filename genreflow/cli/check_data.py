@@ -162,7 +162,7 @@ def _print_rejects(out: PlainConsole, rejects: Sequence[Reject], *, full: bool) 
     if not full:
         out.say(
             "only headers were read; --full decodes every file, and so finds damage inside "
-            "files and duplicate audio"
+            "files, silence, channels that cancel, and duplicate audio"
         )
 
 

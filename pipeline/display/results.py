@@ -94,10 +94,13 @@ def _data_table(results: Results) -> Table:
         table.add_column(column, justify="left" if column == "split" else "right")
     for split in ("train", "validation", "test"):
         table.add_row(split, str(getattr(counts.tracks, split)), str(getattr(counts.clips, split)))
-    if counts.rejects:
+    # A track may be left out, or some clips of a track that is used.
+    reasons = {**counts.rejects, **counts.clips_left_out}
+    if reasons:
         table.add_section()
-        for reason, number in counts.rejects.items():
-            table.add_row(f"left out: {reason}", str(number), "")
+        for reason in reasons:
+            found = (counts.rejects.get(reason), counts.clips_left_out.get(reason))
+            table.add_row(f"left out: {reason}", *(str(number or "") for number in found))
     return table
 
 

@@ -53,7 +53,7 @@ def survey_files(
       tracks: the tracks.
       params: the audio parameters.
       full: decode every file and look for duplicates. Otherwise only headers are read, which
-        finds neither damage inside files nor duplicates.
+        finds neither damage inside files nor silence nor duplicates.
       clip_seed: selects the clips that are checked for silence.
       limits: limits of decoding, which then runs in a process beside each thread; None decodes
         in this process.

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from components.audio import levels
 from components.audio.decoding.decode import (
     AudioFile,
     DecodeError,
@@ -46,17 +47,16 @@ FILTER_SAMPLES = 512
 # If the pieces cover a larger share of the file, the whole file is read at once.
 MAX_PIECES_SHARE = 0.7
 
-# RMS of all clips together, relative to full scale.
-SILENCE_DBFS = -60.0
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class TrackClips:
     """Clips of one track at the model's sample rate.
 
     Attributes:
-      starts: first sample of each clip.
-      waveforms: float32 `[clips, clip_samples]`.
+      starts: first sample of each clip that counts.
+      waveforms: float32 `[clips, clip_samples]`, those that count.
+      left_out: for every chosen clip why it is left out, "" if it counts; see
+        components.audio.levels.
       track_samples: length of the whole track in samples.
       fingerprint: 16 hex digits that depend on the file's audio and not on the clips, or ""
         if none could be taken; see components.audio.duplicates.
@@ -64,6 +64,7 @@ class TrackClips:
 
     starts: list[int]
     waveforms: npt.NDArray[np.float32]
+    left_out: tuple[str, ...]
     track_samples: int
     fingerprint: str
 
@@ -75,7 +76,7 @@ def read_clips(
     *,
     strict: bool = False,
 ) -> TrackClips:
-    """Read the clips that `choose_starts` selects.
+    """Read the clips that `choose_starts` selects, and leave silent ones out.
 
     Args:
       path: the audio file.
@@ -86,24 +87,41 @@ def read_clips(
 
     Raises:
       DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_short,
-        too_long, truncated, near_silent or not_finite.
+        too_long, truncated, not_finite, or near_silent or channels_cancel if no clip counts.
     """
     with opened(path) as audio:
         plan = _Plan(audio, params, choose_starts)
-        clips = None if strict else plan.read_pieces()
-        if clips is None:
-            clips = plan.read_whole()
-    check_finite(clips.waveforms)
-    level = float(np.sqrt(np.mean(np.square(clips.waveforms, dtype=np.float64))))
-    if level < 10 ** (SILENCE_DBFS / 20):
-        shown = f"{20 * math.log10(level):.0f} dBFS" if level else "digital silence"
-        raise DecodeError("near_silent", f"its clips are at {shown}")
-    return clips
+        read = None if strict else plan.read_pieces()
+        if read is None:
+            read = plan.read_whole()
+    check_finite(read.waveforms)
+    power = levels.power(read.waveforms)
+    left_out = levels.reasons(power, read.cancelled)
+    heard = [index for index, reason in enumerate(left_out) if reason == levels.HEARD]
+    if not heard:
+        raise DecodeError(*levels.refusal(left_out, power))
+    starts = [read.starts[index] for index in heard]
+    return TrackClips(starts, read.waveforms[heard], left_out, read.track_samples, plan.fingerprint)
 
 
 def resampled_length(samples: int, rate_hz: int, to_hz: int) -> int:
     """Return the number of samples that soxr resamples to: rounded, halves up."""
     return (2 * samples * to_hz + rate_hz) // (2 * rate_hz)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Read:
+    """All chosen clips as they were read.
+
+    Attributes:
+      starts, waveforms, track_samples: see TrackClips; silent clips too.
+      cancelled: whether the channels cancel in each clip.
+    """
+
+    starts: list[int]
+    waveforms: npt.NDArray[np.float32]
+    cancelled: list[bool]
+    track_samples: int
 
 
 class _Plan:
@@ -125,24 +143,27 @@ class _Plan:
         # piece that starts at a multiple of `_in_step` keeps the phase of the whole.
         self._in_step = self._rate_hz // divisor
         self._out_step = self._to_hz // divisor
-        self._fingerprint = self._take_fingerprint()
+        self.fingerprint = self._take_fingerprint()
         self._margin = FILTER_SAMPLES * max(1, -(-self._rate_hz // self._to_hz))
 
-    def read_whole(self) -> TrackClips:
+    def read_whole(self) -> _Read:
         """Decode the whole file; the decoded length counts, not the header's."""
         claimed = self._audio.frames
         if self._audio.seekable():
             self._audio.seek(0)
-        mono = to_mono(read_all(self._audio))
-        refuse(length_faults(len(mono), claimed, self._rate_hz))
+        samples = read_all(self._audio)
+        refuse(length_faults(len(samples), claimed, self._rate_hz))
+        mono = to_mono(samples)
+        starts = self._starts(resampled_length(len(mono), self._rate_hz, self._to_hz))
+        cancelled = [self._cancels(start, 0, samples, mono) for start in starts]
+        del samples  # before more memory is needed
         check_finite(mono)
-        samples = resample(mono, self._rate_hz, self._to_hz)
-        starts = self._starts(len(samples))
+        resampled = resample(mono, self._rate_hz, self._to_hz)
         length = self._params.clip_samples
-        waveforms = np.stack([samples[start : start + length] for start in starts])
-        return TrackClips(starts, waveforms, len(samples), self._fingerprint)
+        waveforms = np.stack([resampled[start : start + length] for start in starts])
+        return _Read(starts, waveforms, cancelled, len(resampled))
 
-    def read_pieces(self) -> TrackClips | None:
+    def read_pieces(self) -> _Read | None:
         """Seek to the clips and decode them; None if the whole file has to be decoded instead."""
         frames = self._audio.frames
         warm_up = WARM_UP_SAMPLES.get(self._audio.format, 0)
@@ -162,13 +183,16 @@ class _Plan:
             decoded[first] = samples
         if spans[-1][1] < frames and not self._reaches(frames):
             return None
+        mono = {first: to_mono(samples) for first, samples in decoded.items()}
         waveforms = np.empty((len(starts), self._params.clip_samples), np.float32)
+        cancelled = []
         for row, start, (first, last) in zip(waveforms, starts, pieces, strict=True):
             begin = max(span for span in decoded if span <= first)
-            piece = decoded[begin][first - begin : last - begin]
+            piece = mono[begin][first - begin : last - begin]
             offset = start - first // self._in_step * self._out_step
             row[:] = resample(piece, self._rate_hz, self._to_hz)[offset : offset + len(row)]
-        return TrackClips(starts, waveforms, total, self._fingerprint)
+            cancelled.append(self._cancels(start, begin, decoded[begin], mono[begin]))
+        return _Read(starts, waveforms, cancelled, total)
 
     def _take_fingerprint(self) -> str:
         """Return a digest of a quarter of a second, a quarter into the file.
@@ -182,7 +206,7 @@ class _Plan:
         warm_up = min(first, WARM_UP_SAMPLES.get(self._audio.format, 0))
         samples = self._read(first - warm_up, last) if self._audio.seekable() else None
         # Files without a fingerprint are compared with each other as a whole.
-        return "" if samples is None else audio_digest(samples[warm_up:], rate_hz)[:16]
+        return "" if samples is None else audio_digest(to_mono(samples[warm_up:]), rate_hz)[:16]
 
     def _starts(self, track_samples: int) -> list[int]:
         if track_samples < self._params.clip_samples:
@@ -199,13 +223,33 @@ class _Plan:
         last = -(-end * self._in_step // self._out_step) + self._margin
         return steps * self._in_step, min(frames, last)
 
+    def _cancels(
+        self,
+        start: int,
+        begin: int,
+        samples: npt.NDArray[np.float32],
+        mono: npt.NDArray[np.float32],
+    ) -> bool:
+        """Return whether the channels cancel in a clip.
+
+        Args:
+          start: the clip's first sample at the model's rate.
+          begin: sample of the file at which `samples` begin.
+          samples: `[samples, channels]`, which hold the clip.
+          mono: their mean.
+        """
+        ends = (start, start + self._params.clip_samples)
+        first, last = (end * self._in_step // self._out_step - begin for end in ends)
+        return levels.channels_cancel(samples[first:last], mono[first:last])
+
     def _read(self, first: int, last: int) -> npt.NDArray[np.float32] | None:
+        """Return samples of the file, `[samples, channels]`, or None if they cannot be read."""
         try:
             self._audio.seek(first)
             samples = self._audio.read(last - first, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             return None  # sequential decoding may still get further
-        return to_mono(samples) if len(samples) == last - first else None
+        return samples if len(samples) == last - first else None
 
     def _reaches(self, frames: int) -> bool:
         """Return whether the file really is as long as its header says."""

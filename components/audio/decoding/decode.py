@@ -56,6 +56,7 @@ DECODE_REASONS = frozenset(
         "bad_sample_rate",
         "truncated",
         "near_silent",
+        "channels_cancel",
         "too_short",
         "too_long",
         "not_finite",

@@ -57,6 +57,7 @@ def read_clips(
     )
     values = {
         "starts": clips.starts,
+        "left_out": clips.left_out,
         "track_samples": clips.track_samples,
         "fingerprint": clips.fingerprint,
     }
@@ -70,14 +71,14 @@ def decode(path: str, rate_hz: int) -> DecodeResult:
     return DecodeResult({"seconds": seconds}, resample(samples, file_rate_hz, rate_hz))
 
 
-def part(path: str, rate_hz: int, part_samples: int, index: int) -> DecodeResult:
+def part(path: str, rate_hz: int, window_samples: int, windows: int, index: int) -> DecodeResult:
     """Return part `index` of the recording (components.audio.decoding.streaming.parts).
 
     A process that returned the previous part continues from there. A fresh one, started after
     a crash, decodes from the beginning. The result is the same.
     """
     global _stream
-    source = (path, rate_hz, part_samples)
+    source = (path, rate_hz, window_samples, windows)
     if _stream is None or _stream.source != source or _stream.index != index:
         _stream = _Stream(source, 0, parts(*source))
         for _ in range(index):
@@ -85,12 +86,13 @@ def part(path: str, rate_hz: int, part_samples: int, index: int) -> DecodeResult
         _stream.index = index
     stream, _stream = _stream, None  # not continued if the next line raises
     current = next(stream.parts)
-    if len(current.samples) == part_samples:
+    if len(current.samples) == window_samples * windows:
         stream.index += 1
         _stream = stream
     values = {
         "seconds": current.seconds,
         "claimed_seconds": current.claimed_seconds,
+        "cancelled": current.cancelled,
         "faults": [dataclasses.astuple(fault) for fault in current.faults],
     }
     return DecodeResult(values, current.samples)
@@ -106,7 +108,7 @@ class _Stream:
       parts: the remaining parts.
     """
 
-    source: tuple[str, int, int]
+    source: tuple[str, int, int, int]
     index: int
     parts: Iterator[Part]
 

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from components.audio import levels
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decode import FAULT_ADVICE, MAX_SECONDS, Fault
 from components.audio.decoding.decode_tasks import TASKS, DecodeResult
@@ -85,7 +86,9 @@ class Decoder(abc.ABC):
         max_samples = math.ceil((MAX_SECONDS + 1) * rate_hz)
         return self._run("decode", path, {"rate_hz": rate_hz}, max_samples, _recording)
 
-    def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+    def stream(
+        self, path: str | pathlib.Path, rate_hz: int, window_samples: int, windows: int = 1
+    ) -> Iterator[Part]:
         """Decode a recording of up to a day part by part, to the same samples as `decode`.
 
         Call no other method before the last part; otherwise decoding restarts at the beginning.
@@ -93,11 +96,17 @@ class Decoder(abc.ABC):
         Args:
           path: the audio file.
           rate_hz: rate to resample to.
-          part_samples: length of each part. Only the last one is shorter; it may be empty.
+          window_samples: length of a window at that rate.
+          windows: number of windows in each part. Only the last part is shorter; it may be empty.
         """
-        arguments = {"rate_hz": rate_hz, "part_samples": part_samples}
+        arguments = {"rate_hz": rate_hz, "window_samples": window_samples, "windows": windows}
+        part_samples = window_samples * windows
+
+        def parse(result: DecodeResult) -> Part:
+            return _part(result, window_samples)
+
         for index in itertools.count():
-            part = self._run("part", path, {**arguments, "index": index}, part_samples, _part)
+            part = self._run("part", path, {**arguments, "index": index}, part_samples, parse)
             yield part
             if len(part.samples) < part_samples:
                 return
@@ -162,9 +171,11 @@ class InProcessDecoder(Decoder):
     Threads may share it.
     """
 
-    def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+    def stream(
+        self, path: str | pathlib.Path, rate_hz: int, window_samples: int, windows: int = 1
+    ) -> Iterator[Part]:
         """Decode part by part, as Decoder.stream; several recordings may be read at once."""
-        yield from parts(_absolute(path), rate_hz, part_samples)
+        yield from parts(_absolute(path), rate_hz, window_samples, windows)
 
     def _execute(
         self,
@@ -184,14 +195,17 @@ def _absolute(path: str | pathlib.Path) -> str:
 def _clips(result: DecodeResult, params: AudioParams) -> TrackClips:
     starts, total = result.values["starts"], _count(result.values["track_samples"])
     fingerprint = result.values["fingerprint"]
-    if len(starts) != params.clips_per_track or not all(
+    left_out = tuple(result.values["left_out"])
+    if len(left_out) != params.clips_per_track or not set(left_out) <= set(levels.REASONS):
+        raise ValueError("not the reasons of clips")
+    if not 0 < len(starts) == left_out.count(levels.HEARD) or not all(
         0 <= _count(start) <= total - params.clip_samples for start in starts
     ):
         raise ValueError("clips outside the track")
     if not re.fullmatch("[0-9a-f]{16}|", fingerprint):
         raise ValueError("not a fingerprint")
-    waveforms = result.samples.reshape(params.clips_per_track, params.clip_samples)
-    return TrackClips(starts, waveforms, total, fingerprint)
+    waveforms = result.samples.reshape(len(starts), params.clip_samples)
+    return TrackClips(starts, waveforms, left_out, total, fingerprint)
 
 
 def _recording(result: DecodeResult) -> Recording:
@@ -201,12 +215,20 @@ def _recording(result: DecodeResult) -> Recording:
     return Recording(result.samples, float(seconds))
 
 
-def _part(result: DecodeResult) -> Part:
+def _part(result: DecodeResult, window_samples: int) -> Part:
     seconds, claimed = result.values["seconds"], result.values["claimed_seconds"]
     if not 0 <= seconds <= (seconds if claimed is None else claimed) <= MAX_STREAMED_SECONDS:
         raise ValueError(f"{seconds} of {claimed} s")
-    faults = tuple(_fault(*values) for values in result.values["faults"])
-    return Part(result.samples, float(seconds), None if claimed is None else float(claimed), faults)
+    cancelled = [bool(one) for one in result.values["cancelled"]]
+    if len(cancelled) != len(result.samples) // window_samples:
+        raise ValueError(f"levels of {len(cancelled)} windows")
+    return Part(
+        result.samples,
+        float(seconds),
+        None if claimed is None else float(claimed),
+        cancelled,
+        tuple(_fault(*values) for values in result.values["faults"]),
+    )
 
 
 def _fault(reason: object, detail: object) -> Fault:

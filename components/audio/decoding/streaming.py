@@ -15,6 +15,7 @@ import numpy.typing as npt
 import soxr
 
 from components.audio.decoding.decode import Fault, check_finite, length_faults, opened, to_mono
+from components.audio.levels import ChannelMeter
 
 # The longest recording that is streamed: a day. It only bounds what a header may claim, as
 # memory does not grow with the length.
@@ -31,31 +32,38 @@ class Part:
       samples: float32 `[n]`, mono, at the requested rate.
       seconds: how much of the file has been read up to the end of this part.
       claimed_seconds: length of the file by its header; None if that is unknown.
+      cancelled: whether the channels cancel in each whole window (components.audio.levels).
       faults: in the last part, what could not be read of the file; none in the others.
     """
 
     samples: npt.NDArray[np.float32]
     seconds: float
     claimed_seconds: float | None
+    cancelled: list[bool]
     faults: tuple[Fault, ...] = ()
 
 
-def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+def parts(
+    path: str | pathlib.Path, rate_hz: int, window_samples: int, windows: int = 1
+) -> Iterator[Part]:
     """Decode a file part by part.
 
     Args:
       path: the audio file.
       rate_hz: rate to resample to.
-      part_samples: length of each part at that rate. Only the last one is shorter; it may be
-        empty. It has the file's faults.
+      window_samples: length of a window at that rate.
+      windows: number of windows in each part. Only the last part is shorter; it may be empty. It
+        has the file's faults.
 
     Raises:
       DecodeError: as components.audio.decoding.decode.decode, except "truncated".
     """
+    part_samples = window_samples * windows
     with opened(path, max_seconds=MAX_STREAMED_SECONDS, sequential=True, partial=True) as audio:
         file_rate_hz, frames = int(audio.samplerate), int(audio.frames)
         same = file_rate_hz == rate_hz
         resampler = None if same else soxr.ResampleStream(file_rate_hz, rate_hz, 1, quality="HQ")
+        meter = ChannelMeter(window_samples, file_rate_hz, rate_hz)
         read, ended = 0, False
         pending = np.empty(0, np.float32)
         while True:
@@ -63,8 +71,10 @@ def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator
             count = len(pending)
             while count < part_samples and not ended:
                 wanted = min(BLOCK_SAMPLES, frames - read)
-                block = to_mono(audio.read(wanted, dtype="float32", always_2d=True))
+                channels = audio.read(wanted, dtype="float32", always_2d=True)
+                block = to_mono(channels)
                 check_finite(block)
+                meter.add(channels, block)
                 read += len(block)
                 ended = len(block) < wanted or read == frames
                 if resampler:
@@ -72,10 +82,11 @@ def parts(path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator
                 held.append(block)
                 count += len(block)
             samples = np.concatenate(held)
-            pending = samples[part_samples:]
+            samples, pending = samples[:part_samples], samples[part_samples:]
+            cancelled = meter.take(len(samples) // window_samples)
             last = count < part_samples
             faults = audio.faults or length_faults(read, frames, file_rate_hz) if last else ()
             seconds, claimed_seconds = read / file_rate_hz, frames / file_rate_hz
-            yield Part(samples[:part_samples], seconds, claimed_seconds, faults)
+            yield Part(samples, seconds, claimed_seconds, cancelled, faults)
             if last:
                 return

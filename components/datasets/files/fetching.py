@@ -164,10 +164,12 @@ class FetchingDecoder(Decoder):
     def __init__(self, inner: Decoder, fetcher: Fetcher) -> None:
         self._inner, self._fetcher = inner, fetcher
 
-    def stream(self, path: str | pathlib.Path, rate_hz: int, part_samples: int) -> Iterator[Part]:
+    def stream(
+        self, path: str | pathlib.Path, rate_hz: int, window_samples: int, windows: int = 1
+    ) -> Iterator[Part]:
         """Decode part by part, as Decoder.stream; the object is downloaded once."""
         with self._fetcher.local(os.fspath(path)) as local:
-            yield from self._inner.stream(local, rate_hz, part_samples)
+            yield from self._inner.stream(local, rate_hz, window_samples, windows)
 
     def _run(
         self,

@@ -24,6 +24,7 @@ PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5,
     clips_per_track=3,
 )  # fmt: skip
+ALL_HEARD = ("",) * PARAMS.clips_per_track
 SHAPE = (PARAMS.clips_per_track, PARAMS.n_mels, PARAMS.frames)
 
 
@@ -48,13 +49,25 @@ def test_what_was_put_is_found_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory, mels: np.ndarray, starts: np.ndarray
 ) -> None:
     store = _store(tmp_path_factory.mktemp("store"))
-    store.put("00" * 20, TrackMels(starts, mels, "0123456789abcdef"))
+    store.put("00" * 20, TrackMels(starts, mels, ALL_HEARD, "0123456789abcdef"))
     found = store.get("00" * 20)
     assert found is not None
     np.testing.assert_array_equal(found.mels, mels)
     np.testing.assert_array_equal(found.starts, starts)
     assert found.fingerprint == "0123456789abcdef"
+    assert found.left_out == ALL_HEARD
     assert store.get("11" * 20) is None
+
+
+def test_clips_that_were_left_out_are_kept_with_their_reasons(tmp_path: pathlib.Path) -> None:
+    store = _store(tmp_path)
+    left_out = ("near_silent", "", "channels_cancel")
+    store.put(
+        "00" * 20, TrackMels(np.array([7]), np.ones((1, *SHAPE[1:]), np.uint16), left_out, "")
+    )
+    found = store.get("00" * 20)
+    assert found is not None
+    assert (found.left_out, found.indices, found.starts.tolist()) == (left_out, [1], [7])
 
 
 def test_everything_that_the_clips_depend_on_changes_the_key(
@@ -91,16 +104,24 @@ def test_strict_looks_at_contents_alone(tmp_path: pathlib.Path, track: Track) ->
 def test_no_store_and_no_file_keep_nothing(tmp_path: pathlib.Path, track: Track) -> None:
     assert _store("").key(track) is None
     assert _store("").get(None) is None
-    _store("").put(None, TrackMels(np.zeros(3, np.int64), np.zeros(SHAPE, np.uint16), ""))
+    _store("").put(
+        None, TrackMels(np.zeros(3, np.int64), np.zeros(SHAPE, np.uint16), ALL_HEARD, "")
+    )
     assert _store(tmp_path).key(dataclasses.replace(track, uri="/no/such.wav")) is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "words", "other shape"])
+@pytest.mark.parametrize(
+    "damage", ["cut", "empty", "words", "other shape", "a clip too few", "reason"]
+)
 def test_a_damaged_entry_is_as_good_as_none(tmp_path: pathlib.Path, damage: str) -> None:
     store = _store(tmp_path)
-    made = TrackMels(np.zeros(3, np.int64), np.zeros(SHAPE, np.uint16), "f" * 16)
+    made = TrackMels(np.zeros(3, np.int64), np.zeros(SHAPE, np.uint16), ALL_HEARD, "f" * 16)
     if damage == "other shape":
         made = dataclasses.replace(made, mels=np.zeros((3, 2, 2), np.uint16))
+    if damage == "a clip too few":
+        made = dataclasses.replace(made, left_out=("", "", "near_silent"))
+    if damage == "reason":
+        made = dataclasses.replace(made, left_out=("", "", "", "mood"))
     store.put("ab" * 20, made)
     (path,) = tmp_path.rglob("*.npz")
     content = {"cut": path.read_bytes()[:200], "empty": b"", "words": b"not an archive"}

@@ -87,12 +87,20 @@ FAULTS = {
     "half-an-answer": lambda: (send(frame(b"{" + b" " * 99)[:50]), os._exit(0)),
 }
 # Well-formed responses with impossible values.
+HONEST = {
+    "starts": [0, 1],
+    "left_out": ["", ""],
+    "track_samples": 50000,
+    "fingerprint": "0" * 16,
+}
 LIES = {
-    "lie-outside": {"starts": [0, 10**9], "track_samples": 5000, "fingerprint": "0" * 16},
-    "lie-late": {"starts": [0, 48001], "track_samples": 50000, "fingerprint": "0" * 16},
-    "lie-few": {"starts": [0], "track_samples": 50000, "fingerprint": "0" * 16},
-    "lie-fraction": {"starts": [0, 0.5], "track_samples": 50000, "fingerprint": "0" * 16},
-    "lie-fingerprint": {"starts": [0, 1], "track_samples": 50000, "fingerprint": "../../x"},
+    "lie-outside": {**HONEST, "starts": [0, 10**9], "track_samples": 5000},
+    "lie-late": {**HONEST, "starts": [0, 48001]},
+    "lie-few": {**HONEST, "starts": [0]},
+    "lie-fraction": {**HONEST, "starts": [0, 0.5]},
+    "lie-fingerprint": {**HONEST, "fingerprint": "../../x"},
+    "lie-silent": {**HONEST, "starts": [], "left_out": ["near_silent"] * 2},
+    "lie-reason": {**HONEST, "starts": [0], "left_out": ["", "mood"]},
     "lie-absent": {"starts": [0, 1]},
 }
 poisoned = False

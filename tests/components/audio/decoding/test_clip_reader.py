@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import struct
+from typing import Any
 
 import hypothesis.strategies as st
 import numpy as np
@@ -29,6 +30,14 @@ def _music(seconds: float, rate_hz: int, channels: int = 1, seed: int = 0) -> np
     tones = sum(0.1 * np.sin(2 * np.pi * f * time_s) for f in (220.0, 441.0, 3000.0))
     bursts = rng.normal(0, 0.3, (len(time_s), channels)) * (np.sin(5 * time_s) > 0.7)[:, None]
     return (tones[:, None] + bursts).astype(np.float32).clip(-0.99, 0.99)
+
+
+def _tones(seconds: float, rate_hz: int) -> np.ndarray:
+    """Return tones with a little noise now and then, whose coding noise is low."""
+    time_s = np.arange(round(seconds * rate_hz)) / rate_hz
+    tones = sum(0.1 * np.sin(2 * np.pi * f * time_s) for f in (220.0, 441.0, 3000.0))
+    noise = np.random.default_rng(0).normal(0, 0.03, len(time_s)) * (np.sin(5 * time_s) > 0.7)
+    return (tones + noise).astype(np.float32)
 
 
 def _expected(path: pathlib.Path, starts: list[int]) -> np.ndarray:
@@ -176,7 +185,7 @@ def test_a_header_that_is_a_little_off_costs_a_whole_decode_and_nothing_else(
 
 
 @pytest.mark.parametrize(("level_db", "silent"), [(-61.0, True), (-59.0, False)])
-def test_near_silence_is_measured_over_all_clips(
+def test_a_track_is_near_silent_if_each_clip_is(
     tmp_path: pathlib.Path, level_db: float, silent: bool
 ) -> None:
     noise = np.random.default_rng(0).normal(0, 10 ** (level_db / 20), 10 * 22050)
@@ -190,6 +199,54 @@ def test_near_silence_is_measured_over_all_clips(
 def test_digital_silence_is_near_silent(tmp_path: pathlib.Path) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros(10 * 22050), 22050)
     assert _reason(tmp_path / "a.wav") == "near_silent"
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.ogg"])
+@pytest.mark.parametrize("strict", [False, True])
+def test_silent_clips_are_left_out_one_by_one(
+    tmp_path: pathlib.Path, name: str, strict: bool
+) -> None:
+    music = _tones(12, 44100)
+    left, right = music.copy(), music.copy()
+    left[: 3 * 44100] = right[: 3 * 44100] = 0
+    right[6 * 44100 : 9 * 44100] *= -1
+    soundfile.write(tmp_path / name, np.stack([left, right], axis=1), 44100)
+    starts = [22050 * second for second in (7, 4, 1, 10)]
+    clips = read_clips(tmp_path / name, PARAMS, _at(*starts), strict=strict)
+    assert clips.left_out == ("channels_cancel", "", "near_silent", "")
+    assert clips.starts == [starts[1], starts[3]]
+    np.testing.assert_allclose(
+        clips.waveforms, _expected(tmp_path / name, clips.starts), rtol=0, atol=TOLERANCE
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.wav", {"subtype": "PCM_16"}),
+        ("a.wav", {"subtype": "ULAW"}),
+        ("a.flac", {}),
+        ("a.mp3", {"compression_level": 0.9}),
+        ("a.ogg", {"compression_level": 0.9}),
+    ],
+)
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_file_whose_channels_cancel_is_named_as_such(
+    tmp_path: pathlib.Path, name: str, options: dict[str, Any], strict: bool
+) -> None:
+    left = _tones(12, 44100)
+    soundfile.write(tmp_path / name, np.stack([left, -left], axis=1), 44100, **options)
+    if name == "a.ogg":  # what is left of it is coding noise
+        assert 10 ** (-50 / 20) < decode(tmp_path / name)[0].std() < 10 ** (-30 / 20)
+    with pytest.raises(DecodeError, match="keep one") as caught:
+        read_clips(tmp_path / name, PARAMS, _at(0, 50_000), strict=strict)
+    assert caught.value.reason == "channels_cancel"
+
+
+def test_real_stereo_music_never_cancels(real_data: pathlib.Path) -> None:
+    for path in sorted((real_data / "fma" / "fma_small" / "000").glob("*.mp3")):
+        clips = read_clips(path, PARAMS, lambda samples: list(range(0, samples - 22050, 22050)))
+        assert "channels_cancel" not in clips.left_out
 
 
 def test_samples_that_are_no_numbers_are_found_in_a_clip_and_by_strict_anywhere(

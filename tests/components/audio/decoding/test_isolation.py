@@ -222,8 +222,9 @@ def test_a_fault_costs_its_own_track_alone_and_the_same_every_time(
         *(f"garbage-{kind}" for kind in ("bytes", "words", "deep", "long", "list", "reason")),
         *(
             f"lie-{kind}"
-            for kind in ("outside", "late", "few", "fraction", "fingerprint", "absent")
+            for kind in ("outside", "late", "few", "fraction", "fingerprint", "silent", "reason")
         ),
+        "lie-absent",
     ],
 )
 def test_an_answer_that_cannot_be_is_a_crash(

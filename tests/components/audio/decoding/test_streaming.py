@@ -57,6 +57,24 @@ def test_the_parts_are_the_whole_to_the_last_bit(
         assert found[-1].seconds == whole.seconds
 
 
+@pytest.mark.parametrize("rates_hz", [(44100, 22050), (22050, 22050), (48000, 22050)])
+def test_windows_whose_channels_cancel_are_marked(
+    decoder: Decoder, tmp_path: pathlib.Path, rates_hz: tuple[int, int]
+) -> None:
+    file_rate_hz, rate_hz = rates_hz
+    samples = noise(7 * file_rate_hz + 100, channels=1) * np.float32([1, 1])
+    for second in (1, 2, 5):
+        samples[second * file_rate_hz : (second + 1) * file_rate_hz, 1] *= -1
+    soundfile.write(tmp_path / "a.wav", samples, file_rate_hz)
+    for windows in (1, 2, 3, 7, 8):
+        found = list(decoder.stream(tmp_path / "a.wav", rate_hz, rate_hz, windows))
+        assert [len(part.cancelled) for part in found] == [
+            len(part.samples) // rate_hz for part in found
+        ]
+        cancelled = [one for part in found for one in part.cancelled]
+        assert cancelled == [False, True, True, False, False, True, False]
+
+
 def test_more_blocks_than_one_and_every_channel_count(
     decoder: Decoder, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,9 +122,9 @@ def test_a_process_that_never_gave_the_part_before_gives_the_same(tmp_path: path
     """A process that replaces a dead one gets no earlier parts."""
     soundfile.write(tmp_path / "a.mp3", noise(44100), 44100)
     path = str(tmp_path / "a.mp3")
-    in_order = [TASKS["part"](path, 8000, 1000, index).samples for index in range(9)]
+    in_order = [TASKS["part"](path, 8000, 1000, 1, index).samples for index in range(9)]
     for index in (5, 0, 8, 2):
-        np.testing.assert_array_equal(TASKS["part"](path, 8000, 1000, index).samples,
+        np.testing.assert_array_equal(TASKS["part"](path, 8000, 1000, 1, index).samples,
                                       in_order[index])  # fmt: skip
 
 
@@ -197,9 +215,16 @@ def test_a_cut_file_is_read_as_far_as_it_goes_and_says_so(
 
 
 def test_faults_from_the_decoding_process_are_checked() -> None:
-    values = {"seconds": 1.0, "claimed_seconds": None, "faults": [["truncated", "x" * 9999]]}
-    (fault,) = _part(DecodeResult(values)).faults
+    values = {
+        "seconds": 1.0,
+        "claimed_seconds": None,
+        "cancelled": [],
+        "faults": [["truncated", "x" * 9999]],
+    }
+    (fault,) = _part(DecodeResult(values), 8000).faults
     assert len(fault.detail) == MAX_DETAIL_CHARACTERS
     for bad in ([["unknown", "x"]], [["truncated", 3]], [["truncated"]], [[[], "x"]], None):
         with pytest.raises((TypeError, ValueError)):
-            _part(DecodeResult({**values, "faults": bad}))
+            _part(DecodeResult({**values, "faults": bad}), 8000)
+    with pytest.raises(ValueError, match="1 windows"):
+        _part(DecodeResult({**values, "cancelled": [True]}), 8000)
