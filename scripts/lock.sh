@@ -17,9 +17,9 @@ compile() { # compile LOCK ARGUMENTS...
         --python-version 3.10 --python-platform x86_64-manylinux_2_28 --output-file "$lock"
 }
 
-compile dev.lock setup.py --extra kubeflow --extra dev -c requirements/pins.txt "$@"
-compile runtime.lock setup.py --extra kubeflow -c requirements/dev.lock
-compile gpu.lock setup.py --extra kubeflow --extra gpu -c requirements/dev.lock
+compile dev.lock setup.py --extra av --extra kubeflow --extra dev -c requirements/pins.txt "$@"
+compile runtime.lock setup.py --extra av --extra kubeflow -c requirements/dev.lock
+compile gpu.lock setup.py --extra av --extra kubeflow --extra gpu -c requirements/dev.lock
 
 # uv itself, in the version that resolved these locks.
 "$uv" --version | sed -E 's/^uv ([0-9.]+).*/uv==\1/' |

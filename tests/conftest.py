@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import shutil
@@ -111,6 +112,13 @@ def find_npm_packages(*names: str) -> pathlib.Path:
     if missing:
         raise_missing(f"the npm packages {', '.join(missing)}")
     return modules
+
+
+@pytest.fixture(scope="session")
+def pyav() -> None:
+    """Skip or fail the test, as `requires_program` does, if PyAV is not installed."""
+    if importlib.util.find_spec("av") is None:
+        raise_missing("the Python package av (the extra genreflow[av])")
 
 
 def raise_missing(requirement: str) -> NoReturn:
