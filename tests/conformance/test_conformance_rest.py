@@ -7,6 +7,7 @@ sources (json_tensor.cc, http_rest_api_handler.cc). Where Genreflow's server dif
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import subprocess
 from collections.abc import Callable
@@ -113,6 +114,31 @@ def test_bytes_come_as_base64(
         answered = answer.document["outputs"]["probabilities"]
     expected = direct(2, signature, **{name: values})["probabilities"]
     np.testing.assert_allclose(answered, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_base64_may_come_in_lines(ask: Ask, inputs: Inputs) -> None:
+    values = inputs["serving_wav"]["audio"]
+    lines = [{"b64": base64.encodebytes(value).decode()} for value in values]
+    assert len(lines[0]["b64"].splitlines()) > 1
+    plain, wrapped = (
+        ask(PREDICT_PATH, {"signature_name": "serving_wav", "instances": coded})
+        for coded in ([b64(value) for value in values], lines)
+    )
+    assert (wrapped.status, wrapped.document) == (200, plain.document)
+
+
+def test_a_gzip_body_is_inflated(ask: Ask) -> None:
+    plain = ask(PREDICT_PATH, {"instances": SOUND})
+    packed = gzip.compress(json.dumps({"instances": SOUND}).encode())
+    answer = ask(PREDICT_PATH, packed, "--header", "Content-Encoding: gzip")
+    assert (answer.status, answer.document) == (200, plain.document)
+    assert ask(PREDICT_PATH, packed).status == 400
+    assert ask(PREDICT_PATH, packed[:-9], "--header", "Content-Encoding: gzip").status == 400
+
+
+def test_no_answer_is_compressed(ask: Ask) -> None:
+    asked = ask(PREDICT_PATH, {"instances": SOUND}, "--header", "Accept-Encoding: gzip, br")
+    assert asked.document == ask(PREDICT_PATH, {"instances": SOUND}).document
 
 
 def test_the_model_says_what_it_is(ask: Ask) -> None:

@@ -8,6 +8,7 @@ import base64
 import collections
 import concurrent.futures
 import contextlib
+import gzip
 import http.client
 import json
 import random
@@ -151,6 +152,9 @@ def hostile_requests(count: int, seed: int) -> list[Request]:
         method = "POST" if chance.random() < 0.8 else chance.choice(METHODS)
         body = b"" if method in ("GET", "HEAD") else random_body(chance, valid)
         headers = random_headers(chance)
+        if headers.get("Content-Encoding") == "gzip" and chance.random() < 0.8:
+            body = gzip.compress(body)
+            body = body if chance.random() < 0.5 else mutated(body, chance, [body])
         requests.append((method, random_path(chance), body, headers))
     return requests
 

@@ -7,7 +7,6 @@ take its place. Loaded by conftest.py.
 
 from __future__ import annotations
 
-import base64
 import concurrent.futures
 import http.server
 import json
@@ -28,6 +27,7 @@ from serving.protocol.protos import (
     prediction_service_pb2_grpc,
 )
 from serving.protocol.tensors import to_array, to_proto
+from serving.server.protocols.json_requests import decode_base64
 from tests.support.serving_toys import CLIP, GENRES, PARAMS
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -205,7 +205,7 @@ class _Server(http.server.ThreadingHTTPServer):
 def _array(value: list[Any]) -> npt.NDArray[Any]:
     """Convert an input from JSON: numbers, or bytes as {"b64": text}."""
     if isinstance(value[0], dict):
-        return np.array([base64.b64decode(one["b64"]) for one in value], object)
+        return np.array([decode_base64(one["b64"]) for one in value], object)
     return np.array(value, np.float32)
 
 

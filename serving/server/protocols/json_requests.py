@@ -8,7 +8,6 @@ Bytes are {"b64": "..."}; NaN, Infinity and -Infinity are numbers.
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
@@ -300,12 +299,32 @@ def _to_bytes(value: Any) -> bytes:
         if not _is_base64(value):
             raise invalid(f"JSON Value: {_quote(value)} not formatted correctly for base64 data")
         try:
-            return base64.b64decode(value["b64"], validate=True)
-        except (binascii.Error, ValueError) as error:
+            return decode_base64(value["b64"])
+        except ValueError as error:
             raise invalid("Unable to base64 decode") from error
     raise invalid(
         f"JSON Value: {_quote(value)} Type: {_kind(value)} is not of expected type: string"
     )
+
+
+def decode_base64(text: str) -> bytes:
+    """Return the bytes of a base64 text, as absl::Base64Unescape does for TensorFlow Serving.
+
+    White space may be anywhere (Python's base64.encodebytes writes lines). The padding may be
+    missing, and may be "." as well as "="; if it is there, it must be whole. The alphabet is the
+    standard one: "-" and "_" are refused.
+    (https://github.com/abseil/abseil-cpp/blob/master/absl/strings/escaping.cc; called in
+    tensorflow_serving/util/json_tensor.cc, JsonDecodeBase64Object.)
+
+    Raises:
+      ValueError: the text is no base64.
+    """
+    coded = text.encode("ascii").translate(None, b" \t\n\v\f\r")
+    data = coded.rstrip(b"=.")
+    missing = -len(data) % 4
+    if missing == 3 or len(coded) - len(data) not in (0, missing):
+        raise ValueError("the padding does not fit")
+    return base64.b64decode(data + b"=" * missing, validate=True)
 
 
 def _is_base64(value: Any) -> bool:

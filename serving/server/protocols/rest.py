@@ -1,18 +1,18 @@
 """REST API: TensorFlow Serving's HTTP API, and its path for Prometheus.
 
-It differs from TensorFlow Serving in three ways: paths are case-sensitive, paths outside the API
-are 404 with a JSON body, and request bodies are limited in size (413) and time (408).
+It differs from TensorFlow Serving in four ways: paths are case-sensitive, paths outside the API
+are 404 with a JSON body, request bodies are limited in size (413) and time (408), and bodies in
+another coding than gzip are refused (415).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import dataclasses
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from typing import Any
 
@@ -27,7 +27,7 @@ from serving.protocol.names import API_KEY_HEADER, METRICS_PATH
 from serving.protocol.protos import get_model_metadata_pb2, model_pb2
 from serving.server.config.security import ApiKey
 from serving.server.config.settings import Limits
-from serving.server.errors import ServingError, invalid, unavailable
+from serving.server.errors import ServingError, invalid
 from serving.server.metrics import Metrics
 from serving.server.protocols import json_requests, json_responses
 from serving.server.protocols.grpc_services import INTERNAL_ERROR, shortened, status_response
@@ -37,11 +37,10 @@ from serving.server.protocols.handlers import (
     RequestTarget,
     too_many_requests,
 )
+from serving.server.protocols.request_body import BodyError, BodyMemory, read_body
 
 # TensorFlow Serving's default of --rest_api_timeout_in_ms.
 TIMEOUT_S = 30.0
-# Time for a body to arrive.
-BODY_TIMEOUT_S = 60.0
 # Threads for short requests, in addition to Limits.concurrent.
 SPARE_THREADS = 4
 # Parsing JSON holds Python's lock, so more parsers would only need more memory.
@@ -100,7 +99,7 @@ class Rest:
         self._max_bytes = limits.message_bytes
         self._max_concurrent = limits.concurrent
         self._free = threading.BoundedSemaphore(limits.concurrent)
-        self._bodies = _BodyMemory(limits.concurrent * limits.message_bytes)
+        self._bodies = BodyMemory(limits.concurrent * limits.message_bytes)
         self._parsing = threading.BoundedSemaphore(MAX_PARSERS)
         self._threads = futures.ThreadPoolExecutor(
             limits.concurrent + SPARE_THREADS, thread_name_prefix="rest"
@@ -122,6 +121,7 @@ class Rest:
         if key is not None:
             app.add_middleware(_KeyCheck, key=key)
         app.add_exception_handler(ServingError, _on_serving_error)
+        app.add_exception_handler(BodyError, _on_body_error)
         app.add_exception_handler(HTTPException, _on_unknown_path)
         app.add_exception_handler(ClientDisconnect, _on_disconnect)
         app.add_exception_handler(Exception, _on_failure)
@@ -226,12 +226,7 @@ class Rest:
         never arrive do not block others.
         """
         with self._bodies.hold() as take:
-            try:
-                body = await _read(request, self._max_bytes, take)
-            except (asyncio.TimeoutError, TimeoutError):
-                return _error(408, f"the body did not arrive within {BODY_TIMEOUT_S:g} seconds")
-            if body is None:
-                return _error(413, f"the body is larger than {self._max_bytes} bytes, the maximum")
+            body = await read_body(request, self._max_bytes, take)
             if not self._free.acquire(blocking=False):
                 raise too_many_requests(self._max_concurrent)
             try:
@@ -242,36 +237,6 @@ class Rest:
 
     async def _run(self, work: Callable[[], Any]) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-
-class _BodyMemory:
-    """Memory for the bodies of all requests that are arriving or in progress.
-
-    It is used by one event loop only.
-    """
-
-    def __init__(self, max_bytes: int) -> None:
-        self._left = max_bytes
-
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[Callable[[int], None]]:
-        """Yield a function that reserves bytes until the end of the context.
-
-        The function raises ServingError UNAVAILABLE if too few are left.
-        """
-        held = 0
-
-        def take(size: int) -> None:
-            nonlocal held
-            if size > self._left:
-                raise unavailable("other requests use all memory for bodies; retry later")
-            self._left -= size
-            held += size
-
-        try:
-            yield take
-        finally:
-            self._left += held
 
 
 class _KeyCheck:
@@ -315,34 +280,6 @@ def _malformed(request: Request) -> ServingError:
     return invalid(f"Malformed request: {request.method} {request.url.path}")
 
 
-async def _read(request: Request, max_bytes: int, take: Callable[[int], None]) -> bytes | None:
-    """Return the body, or None if it is too large.
-
-    Args:
-      request: the request.
-      max_bytes: the largest body allowed.
-      take: called with the size of each part before it is kept.
-
-    Raises:
-      TimeoutError: the body does not arrive in time.
-      ClientDisconnect: the client closed the connection.
-    """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > max_bytes:
-        return None
-
-    async def read() -> bytes | None:
-        body = bytearray()
-        async for chunk in request.stream():
-            if len(body) + len(chunk) > max_bytes:
-                return None
-            take(len(chunk))
-            body += chunk
-        return bytes(body)
-
-    return await asyncio.wait_for(read(), BODY_TIMEOUT_S)
-
-
 def _as_dict(message: Any) -> dict[str, Any]:
     return dict(
         json_format.MessageToDict(
@@ -356,15 +293,20 @@ def _proto_json(value: dict[str, Any]) -> Response:
     return Response(text.encode("utf-8", "replace"), media_type="application/json")
 
 
-def _error(status: int, message: str) -> Response:
+def _error(status: int, message: str, headers: Mapping[str, str] | None = None) -> Response:
     # In ASCII, as a message may quote surrogates, which UTF-8 cannot encode.
     body = json.dumps({"error": shortened(message)})
-    return Response(body, status_code=status, media_type="application/json")
+    return Response(body, status, headers, media_type="application/json")
 
 
 async def _on_serving_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServingError)
     return _error(HTTP_STATUS.get(error.code, 500), error.message)
+
+
+async def _on_body_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, BodyError)
+    return _error(error.status, str(error), error.headers)
 
 
 async def _on_unknown_path(request: Request, error: Exception) -> Response:

@@ -132,6 +132,42 @@ def test_what_is_wrong_with_strings_is_said(body: Any, words: str) -> None:
     assert words in refusal(body, AUDIO)
 
 
+# Results of absl::Base64Unescape (absl/strings/escaping.cc), which TensorFlow Serving calls.
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        ("", b""),
+        ("QUJD", b"ABC"),
+        ("QU\nJD\n", b"ABC"),
+        (" \t\n\v\f\rQ U\tJ\r\nD\n\n", b"ABC"),
+        ("QQ==", b"A"),
+        ("QQ", b"A"),
+        ("Q\nQ\n=\n=\n", b"A"),
+        ("QQ.=", b"A"),
+        ("QUI=", b"AB"),
+        ("QUI.", b"AB"),
+        ("QUI", b"AB"),
+        ("QR==", b"A"),  # the last bits are ignored
+        ("+/+/", b"\xfb\xff\xbf"),
+        (base64.encodebytes(bytes(range(256))).decode(), bytes(range(256))),
+    ],
+)
+def test_base64_may_hold_white_space_and_lack_its_padding(text: str, decoded: bytes) -> None:
+    assert json_requests.decode_base64(text) == decoded
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Q", "QUJDQ", "Q===", "QQ=", "QUI==", "QUJD=", "=", "====", "QQ==QQ==", "QQ==Q", "=QQ=",
+        "-_-_", "QU-D", "QU*D", "QU\0JD", "QUJD\0", "QU\u00a0JD", "QU\u2028JD", "QU\x1cJD",
+        "QU\x85JD", "QÜJD", "QU,D", "%51UJD",
+    ],
+)  # fmt: skip
+def test_text_that_is_no_base64_is_refused(text: str) -> None:
+    assert "Unable to base64 decode" in refusal({"inputs": [{"b64": text}]}, AUDIO)
+
+
 @pytest.mark.parametrize(
     ("values", "dtype", "words"),
     [

@@ -22,7 +22,7 @@ import requests
 
 from serving.protocol import tensors
 from serving.protocol.protos import predict_pb2, prediction_service_pb2_grpc
-from serving.server.protocols import http_protocol, rest
+from serving.server.protocols import http_protocol, request_body, rest
 from tests.support.serving_server import DEADLINE_S, RunningServer
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
@@ -240,7 +240,7 @@ def test_a_body_beyond_the_limit_is_refused_with_and_without_its_length(
 def test_a_body_that_lies_about_its_length_is_no_crash(
     small: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rest, "BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(request_body, "BODY_TIMEOUT_S", 0.2)
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", small.rest_port)) as slow:
         slow.putrequest("POST", f"{MODEL}:predict")
         slow.putheader("content-length", "1000")
