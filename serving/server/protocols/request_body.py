@@ -135,14 +135,12 @@ class _Inflater:
 
     def parts(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what a chunk inflates to, in parts of at most _INFLATE_STEP_BYTES."""
-        more = True
-        while more:
+        while chunk:
             try:
                 part = self._gzip.decompress(chunk, _INFLATE_STEP_BYTES)
             except zlib.error as error:
                 raise self._damaged() from error
             chunk = self._gzip.unconsumed_tail
-            more = bool(chunk) or len(part) == _INFLATE_STEP_BYTES
             if self._gzip.unused_data:
                 raise self._damaged()
             yield part
