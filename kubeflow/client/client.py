@@ -8,10 +8,12 @@ methods are not used, because they print links and accept no time limits.
 from __future__ import annotations
 
 import json
+import re
 import warnings
 from typing import Any
 
 from components.common.errors import GenreflowError, UsageError
+from components.common.escape import printable
 from kubeflow.client.access import NAMESPACE_VARIABLE, Access
 from kubeflow.client.errors import (
     NotFoundError,
@@ -30,6 +32,8 @@ TIMEOUT_SECONDS = (5, 30)
 _NO_NAMESPACE = "kubeflow"
 _MAX_PAGE_RUNS = 200
 _EQUALS = "EQUALS"
+# Older releases refuse an exit handler that is given the state of the run.
+MIN_VERSION = "2.14.0"
 
 
 def connect(access: Access) -> KubeflowClient:
@@ -54,12 +58,15 @@ def connect(access: Access) -> KubeflowClient:
 
         health: Any = None
         is_json = False
+        version = ""
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
             self.health, _, headers = self._healthz_api.get_healthz_with_http_info(
                 _request_timeout=TIMEOUT_SECONDS
             )
             self.is_json = "json" in str(headers.get("content-type"))
+            # The generated model has no field for it.
+            self.version = _version_in(self._healthz_api.api_client.last_response.data)
             return self.health
 
         def set_user_namespace(self, namespace: str) -> None:
@@ -98,7 +105,21 @@ def connect(access: Access) -> KubeflowClient:
             f"{NAMESPACE_VARIABLE})"
         )
     # With a single user everything runs in Kubeflow's own namespace, and requests must name none.
-    return KubeflowClient(access, client, namespace if client.health.multi_user else "")
+    named = namespace if client.health.multi_user else ""
+    return KubeflowClient(access, client, named, client.version)
+
+
+def _version_in(health: Any) -> str:
+    """Return the version in a response of healthz, such as "2.17.0"; "" if it tells none.
+
+    The API itself calls it `tag_name` (backend/src/apiserver/main.go), and the server of the web
+    page `apiServerTagName` (frontend/server/handlers/healthz.ts).
+    """
+    try:
+        values = json.loads(health)
+        return str(values.get("tag_name") or values.get("apiServerTagName") or "")
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return ""
 
 
 def _check_settings(path: str) -> None:
@@ -127,12 +148,14 @@ class KubeflowClient:
 
     Attributes:
       access: address and credentials.
+      version: version of Kubeflow Pipelines; "" or another word if it tells none.
       namespace: namespace that requests name; "" if Kubeflow has a single user.
       pods_namespace: namespace in which the steps run, as far as is known.
     """
 
-    def __init__(self, access: Access, client: Any, namespace: str) -> None:
+    def __init__(self, access: Access, client: Any, namespace: str, version: str = "") -> None:
         self.access = access
+        self.version = version
         self.namespace = namespace
         self.pods_namespace = namespace or access.namespace or _NO_NAMESPACE
         self._client = client
@@ -141,10 +164,11 @@ class KubeflowClient:
         """Start a run.
 
         Raises:
-          GenreflowError: Kubeflow refuses the run, or cannot be reached.
+          GenreflowError: Kubeflow is too old or refuses the run, or cannot be reached.
         """
         import kfp_server_api as api
 
+        self._check_version()
         experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1Run(
             experiment_id=experiment_id,
@@ -169,10 +193,11 @@ class KubeflowClient:
           cron: expression of six fields.
 
         Raises:
-          GenreflowError: Kubeflow refuses the schedule, or cannot be reached.
+          GenreflowError: Kubeflow is too old or refuses the schedule, or cannot be reached.
         """
         import kfp_server_api as api
 
+        self._check_version()
         experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1RecurringRun(
             experiment_id=experiment_id,
@@ -235,6 +260,16 @@ class KubeflowClient:
         """
         response = self._call(f"run {run_id}", self._client.runs.get_run, run_id=run_id)
         return run_of(self._with_id(response, "run_id"))
+
+    def _check_version(self) -> None:
+        """Raise GenreflowError if Kubeflow Pipelines says that it is older than MIN_VERSION."""
+        found = re.match(r"v?(\d+)\.(\d+)(?!\d)", self.version, re.ASCII)
+        least = tuple(int(part) for part in MIN_VERSION.split(".")[:2])
+        if found and (int(found[1]), int(found[2])) < least:
+            raise GenreflowError(
+                f"{printable(self.access.host)}: Kubeflow Pipelines {printable(self.version)} "
+                f"cannot run this pipeline, which needs {MIN_VERSION} or newer; have it upgraded"
+            )
 
     def _experiment(self, name: str, *, create: bool) -> str:
         """Return the id of an experiment; create it if wanted."""

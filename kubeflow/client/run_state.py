@@ -7,9 +7,13 @@ The API of Kubeflow Pipelines 2 lists the nodes of the pipeline's Argo workflow
 - a node `a`
 - below `a` a node `executor`, and with retries one pod `executor(N)` for each attempt
 
-Other nodes stand for the graph and the exit handler. A step that has not started has no node. So
-the steps are read from the pipeline, which the response contains, and their states from the nodes
-with their names.
+Where the workflow controller retries every template, as in the default installation of 2.17, each
+of them has a node `...(N)` below itself for each of its attempts.
+
+Other nodes stand for the graph and the exit handler. A node has no message and no id of its own
+(see kubeflow.client.argo_nodes), and a step that has not started may have no node. So the steps are
+read from the pipeline, which the response contains, and their states from the nodes with their
+names.
 """
 
 from __future__ import annotations
@@ -19,6 +23,8 @@ import datetime
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from kubeflow.client import argo_nodes
 
 # States of steps. The second group are final.
 WAITING, STARTING, PENDING, RUNNING = "waiting", "starting", "pending", "running"
@@ -35,6 +41,7 @@ _INTERNAL = re.compile(
     r"(root|exit-handler-\d+|for-loop-\d+|condition-.*|.*\.onExit|exit-hook-.*)", re.ASCII
 )
 _MAX_MESSAGE_CHARS = 500
+_NOT_STARTED = "Kubeflow could not start it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,9 +53,10 @@ class RunStep:
       state: in lower case.
       started: start of the first attempt; None if not started.
       finished: None if the step is not over.
-      attempts: number of attempts, as far as the API tells.
-      message: error message; "" for none.
-      pod: pod of the last attempt, or of the driver if that failed; "" if the API does not tell.
+      attempts: number of attempts.
+      message: the reason of a failure, if the API tells one; else "".
+      pod: id of the last attempt's pod, or of the driver's if that failed; "" if unknown. The
+        pod's name ends in the same number.
     """
 
     name: str
@@ -94,12 +102,8 @@ class Run:
 
     @property
     def succeeded(self) -> bool:
-        """Return whether the run and all its steps succeeded.
-
-        Before version 2.5, Kubeflow Pipelines reports a failed run as succeeded if its exit
-        handler succeeded (kubeflow/pipelines#11405).
-        """
-        return self.state == SUCCEEDED and not self.failed_steps
+        """Return whether the run succeeded."""
+        return self.state == SUCCEEDED
 
 
 def run_of(response: Any) -> Run:
@@ -148,82 +152,46 @@ def _steps(nodes: list[Any], spec: Any, run_state: str) -> Iterator[RunStep]:
     # Of several nodes with one name the latest counts.
     for node in sorted(nodes, key=_start_or_min):
         by_name[str(node.display_name or "")] = node
-    by_hash = {_hash(node.pod_name): node for node in nodes if node.pod_name}
-    steps = tasks_of(spec) or _guess_steps(nodes)
-    for key, name in steps.items():
-        # Nodes have the task's name; newer versions use the display name.
-        node = by_name.get(key) or by_name.get(name)
-        yield _step(name, node, by_name.get(key + _DRIVER), by_hash, run_state)
+    ids = argo_nodes.node_ids(nodes)
+    # An attempt in progress has no children yet. Which step it belongs to, no node tells.
+    in_progress = {
+        _state(node.state)
+        for node in nodes
+        if _EXECUTOR.fullmatch(str(node.display_name or "")) and not node.child_tasks
+    } & {PENDING, RUNNING}
+    for key, name in (tasks_of(spec) or _guess_steps(nodes)).items():
+        step = _step(name, by_name.get(key), by_name.get(key + _DRIVER), run_state)
+        if step.state == RUNNING and in_progress == {PENDING}:
+            step = dataclasses.replace(step, state=PENDING)
+        pods = argo_nodes.step_pods(key, ids) if step.started else []
+        if step.message == _NOT_STARTED:
+            pods = argo_nodes.driver_pods(key, ids)
+            yield dataclasses.replace(step, pod=pods[-1] if pods else "")
+        else:
+            yield dataclasses.replace(step, attempts=len(pods), pod=pods[-1] if pods else "")
 
 
-def _step(name: str, node: Any, driver: Any, by_hash: Mapping[str, Any], run_state: str) -> RunStep:
+def _step(name: str, node: Any, driver: Any, run_state: str) -> RunStep:
+    """Return a step's state without its pods."""
     state = _state(node.state) if node else ""
     if driver and _state(driver.state) == FAILED and state in ("", SKIPPED):
-        return RunStep(
-            name,
-            FAILED,
-            _time(driver.start_time),
-            _time(driver.end_time),
-            message=_node_message(driver) or "Kubeflow could not start it",
-            pod=_text(driver.pod_name),
-        )
-    pods = sorted(_executors(node, by_hash), key=_start_or_min) if node else []
-    attempts = [pod for pod in pods if "(" in str(pod.display_name)] or pods
-    last = attempts[-1] if attempts else None
+        started, finished = _time(driver.start_time), _time(driver.end_time)
+        return RunStep(name, FAILED, started, finished, message=_NOT_STARTED)
     if not state:  # no node yet, or Argo omits it
         state = STARTING if driver and not node else WAITING
-    elif state == RUNNING and last is not None and _state(last.state) == PENDING:
-        state = PENDING
     if run_state in ENDED and state not in ENDED:
-        started = state not in (WAITING, STARTING)
-        state = (CANCELED if run_state == CANCELED else FAILED) if started else NOT_RUN
-    messages = [_node_message(one) for one in (node, last) if one is not None]
+        begun = state not in (WAITING, STARTING)
+        state = (CANCELED if run_state == CANCELED else FAILED) if begun else NOT_RUN
     return RunStep(
         name,
         state,
         started=_time(node.start_time) if node and state not in (WAITING, NOT_RUN) else None,
         finished=_time(node.end_time) if node and state in ENDED else None,
-        attempts=len(attempts),
-        message=next(filter(None, messages), ""),
-        pod=_text(last.pod_name) if last is not None else "",
     )
-
-
-def _node_message(node: Any) -> str:
-    history = [_message(getattr(status, "error", None)) for status in node.state_history or ()]
-    return _message(node.error) or next(filter(None, reversed(history)), "")
-
-
-def _text(value: Any) -> str:
-    return str(value or "")
 
 
 def _start_or_min(node: Any) -> datetime.datetime:
     return _time(node.start_time) or datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
-
-
-def _hash(pod_name: Any) -> str:
-    """Return the hash that ends both a node's name and its pod's; what precedes it differs."""
-    return str(pod_name).rpartition("-")[2]
-
-
-def _executors(node: Any, by_hash: Mapping[str, Any]) -> Iterator[Any]:
-    """Yield the executors below a node.
-
-    The nodes that run after it are its children too; these are not followed.
-    """
-    seen: set[str] = set()
-    parents = [node]
-    while parents:
-        for child in parents.pop().child_tasks or ():
-            key = _hash(child.pod_name)
-            found = by_hash.get(key)
-            if found is None or key in seen:
-                continue
-            if _EXECUTOR.fullmatch(str(found.display_name or "")):
-                seen.add(key)
-                parents.append(found)
-                yield found
 
 
 def tasks_of(spec: Any) -> dict[str, str]:
@@ -239,11 +207,11 @@ def tasks_of(spec: Any) -> dict[str, str]:
         tasks = _dict(_dict(_dict(component).get("dag")).get("tasks"))
         for key in _in_order(tasks):
             task = _dict(tasks[key])
-            inner = _dict(components.get(_text(_dict(task.get("componentRef")).get("name"))))
+            inner = _dict(components.get(str(_dict(task.get("componentRef")).get("name") or "")))
             if "dag" in inner and depth:
                 walk(inner, depth - 1)
             elif "executorLabel" in inner:
-                found[key] = _text(_dict(task.get("taskInfo")).get("name")) or key
+                found[key] = str(_dict(task.get("taskInfo")).get("name") or key)
 
     walk(spec.get("root"), 8)  # deeper than any compiled pipeline
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from components.common.errors import GenreflowError
 from kubeflow.client.errors import UnavailableError
-from kubeflow.client.run_state import FAILED, NOT_RUN, RUNNING, WAITING, Run, RunStep
+from kubeflow.client.run_state import NOT_RUN, RUNNING, WAITING, Run, RunStep
 
 # Maximum time without a response: a restart of Kubeflow's API takes a minute or two.
 PATIENCE_SECONDS = 300.0
@@ -103,26 +103,24 @@ def verdict(run: Run) -> str:
     took = ""
     if run.finished and run.created:
         took = f" after {clock((run.finished - run.created).total_seconds())}"
-    if run.succeeded:
-        return f"succeeded{took}"
     failed = ", ".join(step.name for step in run.failed_steps)
-    if run.state != FAILED and run.failed_steps:
-        return f"failed{took}: {failed}. Kubeflow reports it as {run.state}, by its last step alone"
     return f"{run.state}{took}" + (f": {failed}" if failed else "")
 
 
 def log_command(run: Run, step: RunStep, namespace: str) -> str:
     """Return the command that prints the log of a step's last attempt.
 
-    Argo names the container "main", and Kubeflow labels each pod of a run with the run's id.
+    The API gives no names of pods, which contain the name of a template. A name ends in the
+    number of the pod's node (Argo), and a pod has the run's id as a label (Kubeflow). The container
+    is called "main".
     """
-    pods = (
-        [step.pod, "-c", "main"]
-        if step.pod
-        else ["-l", f"pipeline/runid={run.run_id}", "-c", "main", "--prefix", "--tail", "50"]
-    )
-    # Quoted, because users paste this text from a server into a shell.
-    return shlex.join(["kubectl", "logs", "-n", namespace, *pods])
+    quoted = shlex.quote(namespace)  # users paste this text from a server into a shell
+    label = shlex.quote(f"pipeline/runid={run.run_id}")
+    number = step.pod.rpartition("-")[2]
+    if number.isdecimal():
+        pods = f'"$(kubectl get pods -n {quoted} -l {label} -o name | grep -e -{number}$)"'
+        return f"kubectl logs -n {quoted} -c main {pods}"
+    return f"kubectl logs -n {quoted} -l {label} -c main --prefix --tail 50"
 
 
 def follow(

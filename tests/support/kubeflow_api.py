@@ -74,6 +74,8 @@ class KubeflowApi:
 
     Attributes:
       requests: the requests received, in order.
+      version: version that it tells.
+      behind_page: whether it is reached through the web page's server.
       runs: by id, the states that successive requests return; the last one is repeated.
       in_the_way: by the start of a path, responses that are sent instead, each once.
     """
@@ -81,6 +83,8 @@ class KubeflowApi:
     def __init__(self, *, multi_user: bool = False, token: str = "") -> None:
         self.multi_user = multi_user
         self.token = token
+        self.version = "2.17.0"
+        self.behind_page = False
         self.requests: list[Request] = []
         self.experiments: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
@@ -92,6 +96,25 @@ class KubeflowApi:
     def of(self, method: str, path: str) -> list[Request]:
         """Return the requests of a method to a path below the API's."""
         return [r for r in self.requests if (r.method, r.path) == (method, BASE + path)]
+
+    def health(self) -> dict[str, Any]:
+        """Return what healthz answers.
+
+        The API's own response is written by hand (newHealthzResponse in
+        backend/src/apiserver/main.go), and that of the web page's server is made of it
+        (frontend/server/handlers/healthz.ts).
+        """
+        if not self.behind_page:
+            return {
+                "commit_sha": "0" * 40, "tag_name": self.version, "multi_user": self.multi_user,
+                "pipeline_store": "database",
+            }  # fmt: skip
+        return {
+            "buildDate": "", "frontendCommitHash": "0" * 40, "frontendTagName": "2.17.0",
+            "apiServerReady": True, "apiServerCommitHash": "0" * 40,
+            "apiServerTagName": self.version, "apiServerMultiUser": self.multi_user,
+            "multi_user": self.multi_user, "pipelineStore": "database",
+        }  # fmt: skip
 
     def answer(self, request: Request) -> ApiResponse:
         with self._lock:
@@ -106,8 +129,7 @@ class KubeflowApi:
     def _route(self, request: Request) -> ApiResponse:
         path = request.path.removeprefix(BASE)
         if path == "/healthz":
-            # protojson omits false values.
-            return ApiResponse({"multi_user": True} if self.multi_user else {})
+            return ApiResponse(self.health())
         if path == "/experiments":
             return self._experiments(request)
         if path == "/runs" and request.method == "POST":
@@ -286,6 +308,9 @@ def kubeflow_api() -> Iterator[KubeflowApi]:
 
 # Runs in responses
 
+WORKFLOW = "genreflow-x7k2p"
+EXIT_HANDLER = f"{WORKFLOW}.root.exit-handler-1"
+
 
 def at(seconds: float | None) -> str:
     """Return a time, in seconds after the run's creation; None gives the year 1, for "not yet"."""
@@ -294,57 +319,71 @@ def at(seconds: float | None) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(1795680000 + seconds))
 
 
-def node(name: str, state: str, begun: float | None = 0, ended: float | None = None,
-         children: tuple[str, ...] = (), number: int = 0) -> dict[str, Any]:  # fmt: skip
-    """Return one of Argo's nodes.
+def node_id(name: str) -> str:
+    """Return the id that Argo gives to a node, of which the API tells only children's.
+
+    It is the workflow's name with an FNV-1a hash of the node's full name (`NodeID` in
+    workflow_types.go of argoproj/argo-workflows).
+    """
+    hashed = 2166136261
+    for byte in name.encode():
+        hashed = (hashed ^ byte) * 16777619 % 2**32
+    return f"{WORKFLOW}-{hashed}"
+
+
+def node(
+    name: str,
+    state: str,
+    begun: float | None = 0,
+    ended: float | None = None,
+    children: tuple[str, ...] = (),
+) -> dict[str, Any]:
+    """Return one of Argo's nodes with the fields of the recorded runs, in kubeflow/recorded.
 
     Args:
       name: its display name.
-      state: as the API names it.
+      state: as the API names it; "" for one that it does not know, which it leaves out.
       begun: its start, as for at().
       ended: its end, as for at().
-      children: ids of its children.
-      number: the end of its id and of its pod's name.
+      children: full names of its children.
     """
     found: dict[str, Any] = {
         "run_id": "r", "display_name": name, "create_time": at(0), "start_time": at(begun),
-        "end_time": at(ended), "state": state,
-        "child_tasks": [{"pod_name": child} for child in children],
+        "end_time": at(ended),
     }  # fmt: skip
-    if number:
-        found["pod_name"] = f"genreflow-x7k2p-system-container-impl-{number}"
+    if state:
+        found["state"] = state
+    if children:
+        found["child_tasks"] = [{"pod_name": node_id(child)} for child in children]
     return found
 
 
-def child(number: int) -> str:
-    """Return a node's id, as its parent names it."""
-    return f"genreflow-x7k2p-{number}"
-
-
-def step_nodes(name: str, *attempts: tuple[str, float | None, float | None], number: int,
-               after: tuple[int, ...] = ()) -> list[dict[str, Any]]:  # fmt: skip
+def step_nodes(
+    name: str, *attempts: tuple[str, float | None, float | None], after: tuple[str, ...] = ()
+) -> list[dict[str, Any]]:
     """Return the nodes of a step: its driver, itself, `executor`, and a pod for each attempt.
 
     Args:
       name: the step's name.
       *attempts: state, start and end of each attempt.
-      number: the end of the step's id.
-      after: numbers of the nodes after it, which are also children of its pods.
+      after: full names of the nodes after it, which are also children of its last pod.
     """
     state, _, ended = attempts[-1]
     begun = attempts[0][1]
     shown = "RUNNING" if state == "PENDING" else state
-    numbers = [number + 2 + i for i in range(len(attempts))]
-    pods = [
-        node(f"executor({i})", *attempt, children=tuple(map(child, after)), number=numbers[i])
-        for i, attempt in enumerate(attempts)
-    ]
+    step = step_name(name)
+    pods = [f"{step}.executor({number})" for number in range(len(attempts))]
     return [
-        node(f"{name}-driver", "SUCCEEDED", begun, begun, (child(number),), number + 90),
-        node(name, shown, begun, ended, (child(number + 1),), number),
-        node("executor", shown, begun, ended, tuple(map(child, numbers)), number + 1),
-        *pods,
+        node(f"{name}-driver", "SUCCEEDED", begun, begun, (step,)),
+        node(name, shown, begun, ended, (f"{step}.executor",)),
+        node("executor", shown, begun, ended, (*pods, *after)),
+        *(node(f"executor({number})", *attempt) for number, attempt in enumerate(attempts)),
     ]
+
+
+def step_name(name: str) -> str:
+    """Return the full name of a step's node."""
+    return f"{EXIT_HANDLER}{'.onExit' if name == 'finish' else ''}.{name}"
 
 
 def run(
@@ -356,12 +395,20 @@ def run(
     **more: Any,
 ) -> dict[str, Any]:
     """Return a run as GetRun does, with the nodes that Kubeflow adds."""
+    drivers = tuple(
+        step_name(name.removesuffix("-driver")) + "-driver"
+        for step in nodes
+        for one in step
+        if (name := one["display_name"]).endswith("-driver")
+    )
+    root = f"{WORKFLOW}.root"
     own = [
-        node("genreflow-x7k2p", state, 0, finished, (child(9001),), 9000),
-        node("root-driver", "SUCCEEDED", 0, 1, (child(9002),), 9001),
-        node("root", state, 1, finished, (), 9002),
-        node("exit-handler-1-driver", "SUCCEEDED", 2, 3, (), 9003),
-        node("exit-handler-1", state, 3, finished, (), 9004),
+        node(WORKFLOW, state, 0, finished, (f"{root}-driver",)),
+        node("root-driver", "SUCCEEDED", 0, 1, (root,)),
+        node("root", state, 1, finished, (f"{EXIT_HANDLER}-driver",)),
+        node("exit-handler-1-driver", "SUCCEEDED", 2, 3, (EXIT_HANDLER,)),
+        node("exit-handler-1", state, 3, finished, (*drivers, f"{EXIT_HANDLER}.onExit")),
+        node("exit-handler-1.onExit", state, 3, finished),
     ]
     return {
         "run_id": run_id,

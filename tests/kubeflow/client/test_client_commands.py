@@ -43,6 +43,34 @@ def typed(*arguments: object) -> Result:
 # submit
 
 
+@pytest.mark.parametrize("behind_page", [False, True])
+@pytest.mark.parametrize("command", [["submit"], ["schedule", "--cron", "0 0 3 * * *"]])
+@pytest.mark.parametrize("version", ["2.5.0", "2.13.9", "v1.8.22"])
+def test_a_server_that_is_too_old_is_told_before_anything_is_made(
+    version: str,
+    command: list[str],
+    behind_page: bool,
+    kubeflow_api: KubeflowApi,
+    compiled_pipeline: pathlib.Path,
+) -> None:
+    kubeflow_api.version, kubeflow_api.behind_page = version, behind_page
+    result = typed(command[0], compiled_pipeline, *command[1:], "--host", kubeflow_api.url)
+    assert result.exit_code == 1
+    assert f"Kubeflow Pipelines {version} cannot run this pipeline" in result.stderr
+    assert "needs 2.14.0 or newer" in result.stderr
+    assert {request.method for request in kubeflow_api.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("version", ["2.14.0", "2.14.3", "2.17.0", "3.0.0", "unknown", "", "2"])
+def test_a_server_that_is_new_enough_or_tells_no_version_gets_the_run(
+    version: str, kubeflow_api: KubeflowApi, compiled_pipeline: pathlib.Path
+) -> None:
+    kubeflow_api.version = version
+    result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
+    assert result.exit_code == 0, result.output
+    assert kubeflow_api.of("POST", "/runs")
+
+
 def test_a_run_is_what_was_typed(
     kubeflow_api: KubeflowApi, compiled_pipeline: pathlib.Path
 ) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+import pathlib
+import subprocess
 from collections.abc import Sequence
 
 import pytest
@@ -90,18 +93,44 @@ def test_durations_are_read_as_on_a_clock(seconds: float, text: str) -> None:
 
 def test_a_log_is_that_of_the_pod_or_of_all_of_the_run() -> None:
     found = one("failed")
-    assert watching.log_command(found, RunStep("A", "failed", pod="p-1"), "mine") == (
-        "kubectl logs -n mine p-1 -c main"
+    assert watching.log_command(found, RunStep("A", "failed", pod="w-42"), "mine") == (
+        'kubectl logs -n mine -c main "$(kubectl get pods -n mine -l pipeline/runid=1 -o name | '
+        'grep -e -42$)"'
     )
     assert watching.log_command(found, RunStep("A", "failed"), "mine") == (
         "kubectl logs -n mine -l pipeline/runid=1 -c main --prefix --tail 50"
     )
 
 
-def test_a_pods_name_that_is_a_command_is_none_when_it_is_typed() -> None:
-    step = RunStep("A", "failed", pod="$(rm -rf ~);")
-    assert watching.log_command(one("failed"), step, "mine") == (
-        "kubectl logs -n mine '$(rm -rf ~);' -c main"
+def test_a_pods_id_or_a_namespace_that_is_a_command_is_none_when_it_is_typed() -> None:
+    step = RunStep("A", "failed", pod="w-$(rm -rf ~);")
+    assert watching.log_command(one("failed"), step, "$(mine)") == (
+        "kubectl logs -n '$(mine)' -l pipeline/runid=1 -c main --prefix --tail 50"
+    )
+
+
+def test_the_log_command_finds_the_pod(tmp_path: pathlib.Path) -> None:
+    """Run it in a shell, with a kubectl that knows the pods of a run."""
+    kubectl = tmp_path / "kubectl"
+    kubectl.write_text(
+        "#!/bin/sh\n"
+        'case "$1" in\n'
+        "get) printf 'pod/genreflow-8pdrl-retry-system-container-impl-%s\\n' 142 42 427;;\n"
+        '*) echo "$@";;\n'
+        "esac\n"
+    )
+    kubectl.chmod(0o755)
+    command = watching.log_command(one("failed"), RunStep("A", "failed", pod="w-42"), "mine")
+    done = subprocess.run(
+        command,
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert done.stdout == (
+        "logs -n mine -c main pod/genreflow-8pdrl-retry-system-container-impl-42\n"
     )
 
 
