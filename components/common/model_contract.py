@@ -29,6 +29,7 @@ SERVING_EXAMPLES: Final = "serving_examples"
 DESCRIBE: Final = "describe"
 WAVEFORM, AUDIO, EXAMPLES, QUERY = "waveform", "audio", "examples", "query"
 PROBABILITIES, GENRES = "probabilities", "genres"
+AUDIBLE_WINDOWS = "audible_windows"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +62,16 @@ _PREDICTION = {
     PROBABILITIES: TensorContract("float32", ("batch", "genres")),
     GENRES: TensorContract("string", ("batch", "genres")),
 }
+# Of sound, near-silent windows are left out. Without any other, all probabilities are 0. Models
+# that were exported by earlier versions lack this output.
+_SOUND_PREDICTION = {**_PREDICTION, AUDIBLE_WINDOWS: TensorContract("int64", ("batch",))}
 SIGNATURES: Mapping[str, SignatureContract] = {
     SERVING_DEFAULT: SignatureContract(
-        {WAVEFORM: TensorContract("float32", ("batch", "samples"))}, _PREDICTION
+        {WAVEFORM: TensorContract("float32", ("batch", "samples"))}, _SOUND_PREDICTION
     ),
-    SERVING_WAV: SignatureContract({AUDIO: TensorContract("string", ("batch",))}, _PREDICTION),
+    SERVING_WAV: SignatureContract(
+        {AUDIO: TensorContract("string", ("batch",))}, _SOUND_PREDICTION
+    ),
     SERVING_EXAMPLES: SignatureContract(
         {EXAMPLES: TensorContract("string", ("batch",))}, _PREDICTION
     ),

@@ -6,9 +6,17 @@ serving_examples   examples string [batch], serialized tf.Examples
 describe           query string [batch]; genres, rates, hash, model card
 
 The first three return `probabilities` float32 [batch, genres] and `genres` string of the same
-shape, so that a client needs no file. The content of `query` is ignored. The input exists
-because TensorFlow Serving refuses signatures without inputs over REST, and always while it
-batches. Batching also needs a row of each output for each row of the request.
+shape, so that a client needs no file.
+
+The first two leave clips that are near silent, or whose channels cancel, out of a row's average
+(components.audio.levels), and return `audible_windows` int64 [batch], the number of the others. If
+it is 0, the row's probabilities are all 0. An error would refuse other callers' rows too, since a
+server batches them together. `serving_examples` cannot leave out clips, because a spectrogram is
+relative to its own peak.
+
+The content of `query` is ignored. The input exists because TensorFlow Serving refuses signatures
+without inputs over REST, and always while it batches. Batching also needs a row of each output for
+each row of the request.
 
 components/common/model_contract.py has the same contract as plain data.
 """
@@ -20,6 +28,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from components.audio import levels
 from components.audio.params import DYNAMIC_RANGE_DB, MAX_SAMPLE, AudioParams
 from components.audio.spectrogram import mel_graph
 from components.common import model_contract as contract
@@ -99,7 +108,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         ]
         with tf.control_dependencies(checks):
             waveform = tf.identity(waveform)
-        return self._answer(self._track_probabilities(waveform))
+        return self._sound_answer(*self._track_probabilities(waveform[..., tf.newaxis]))
 
     def wav(self, audio: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predict 16-bit PCM WAV files, which may differ in length and channels.
@@ -109,7 +118,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         """
         rate = self._params.sample_rate_hz
 
-        def one(wav_bytes: tf.Tensor) -> tf.Tensor:
+        def one(wav_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # All channels, then their mean: desired_channels=1 would keep only the left.
             channels, wav_rate = tf.audio.decode_wav(wav_bytes)
             checks = [
@@ -120,11 +129,12 @@ class ServingModule(tf.Module):  # type: ignore[misc]
                 self._assert_one_clip(tf.shape(channels)[0], f"audio at {rate} Hz"),
             ]
             with tf.control_dependencies(checks):
-                mono = tf.reduce_mean(channels, axis=1)
-            return self._track_probabilities(mono[tf.newaxis])[0]
+                channels = tf.identity(channels)
+            probabilities, audible = self._track_probabilities(channels[tf.newaxis])
+            return probabilities[0], audible[0]
 
-        spec = tf.TensorSpec([len(self._genres)], tf.float32)
-        return self._answer(tf.map_fn(one, audio, fn_output_signature=spec))
+        specs = (tf.TensorSpec([len(self._genres)], tf.float32), tf.TensorSpec([], tf.int64))
+        return self._sound_answer(*tf.map_fn(one, audio, fn_output_signature=specs))
 
     def examples(self, examples: tf.Tensor) -> dict[str, tf.Tensor]:
         """Predict serialized tf.Examples, of which only `mel_db` is read.
@@ -164,17 +174,43 @@ class ServingModule(tf.Module):  # type: ignore[misc]
             [f"{what}: shorter than one clip, which needs {clip_samples} samples; got", samples],
         )
 
-    def _track_probabilities(self, waveform: tf.Tensor) -> tf.Tensor:
-        """Return the mean over each row's whole clips: `[batch, samples]` to `[batch, genres]`."""
-        clip_samples, genres = self._params.clip_samples, len(self._genres)
-        rows, clips = tf.shape(waveform)[0], tf.shape(waveform)[1] // clip_samples
-        flat = tf.reshape(waveform[:, : clips * clip_samples], [rows * clips, clip_samples])
-        probabilities = _in_chunks(self._clip_probabilities, flat, genres)
-        return tf.reduce_mean(tf.reshape(probabilities, [rows, clips, genres]), axis=1)
+    def _track_probabilities(self, channels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Return the mean over each row's audible clips, 0 without any, and their number.
 
-    def _clip_probabilities(self, clips: tf.Tensor) -> tf.Tensor:
-        mel_db = mel_graph.log_mel(clips, self._params)
-        return self.network(mel_graph.stored_rounding(mel_db))
+        Args:
+          channels: float32 `[batch, samples, channels]`.
+
+        Returns:
+          float32 `[batch, genres]` and int64 `[batch]`.
+        """
+        clip_samples, genres = self._params.clip_samples, len(self._genres)
+        rows, clips = tf.shape(channels)[0], tf.shape(channels)[1] // clip_samples
+        flat = tf.reshape(
+            channels[:, : clips * clip_samples], [rows * clips, clip_samples, tf.shape(channels)[2]]
+        )
+        found = _in_chunks(self._clip_probabilities, flat, genres + 1)
+        sums = tf.reduce_sum(tf.reshape(found, [rows, clips, genres + 1]), axis=1)
+        counts = sums[:, genres:]
+        return sums[:, :genres] / tf.maximum(counts, 1.0), tf.cast(counts[:, 0], tf.int64)
+
+    def _clip_probabilities(self, channels: tf.Tensor) -> tf.Tensor:
+        """Return the probabilities of clips followed by 1; only zeros for clips left out.
+
+        Args:
+          channels: float32 `[clips, samples, channels]`.
+
+        Returns:
+          float32 `[clips, genres + 1]`.
+        """
+        mono = tf.reduce_mean(channels, axis=2)
+        mel_db = mel_graph.log_mel(mono, self._params)
+        probabilities = self.network(mel_graph.stored_rounding(mel_db))
+        audible = _are_audible(channels, mono)[:, tf.newaxis]
+        counted = tf.concat([probabilities, tf.ones_like(probabilities[:, :1])], axis=1)
+        return tf.where(audible, counted, 0.0)
+
+    def _sound_answer(self, probabilities: tf.Tensor, audible: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {**self._answer(probabilities), contract.AUDIBLE_WINDOWS: audible}
 
     def _answer(self, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:
         names = self._genre_rows(tf.shape(probabilities)[0])
@@ -191,6 +227,20 @@ def _input_specs(signature: str) -> list[tf.TensorSpec]:
         tf.TensorSpec([None] * tensor.rank, tensor.dtype, name=name)
         for name, tensor in inputs.items()
     ]
+
+
+def _are_audible(channels: tf.Tensor, mono: tf.Tensor) -> tf.Tensor:
+    """Return by the rule of components.audio.levels which clips count; bool `[clips]`.
+
+    Args:
+      channels: float32 `[clips, samples, channels]`.
+      mono: their mean, float32 `[clips, samples]`.
+    """
+    mix_power = tf.reduce_mean(tf.square(tf.cast(mono, tf.float64)), axis=1)
+    channel_power = tf.reduce_mean(tf.square(tf.cast(channels, tf.float64)), axis=[1, 2])
+    count = tf.cast(tf.shape(channels)[2], tf.float64)
+    silent = levels.is_silent(mix_power)
+    return ~(silent | levels.mix_cancels(mix_power, channel_power, count))
 
 
 def _in_chunks(function: Any, rows: tf.Tensor, outputs: int) -> tf.Tensor:

@@ -186,6 +186,7 @@ def _check_waveforms(probe: SignatureProbe, reference: _ReferenceSounds) -> str:
     probe.compare(got, expected, ["two and a half clips"], "from its spectrograms")
 
     silence = np.zeros((1, params.clip_samples), np.float32)
+    probe.expect_left_out({contract.WAVEFORM: silence}, "silence")
     broken = silence.copy()
     broken[0, params.clip_samples // 2] = np.nan
     probe.expect_refusal({contract.WAVEFORM: broken}, "a waveform with NaN")

@@ -132,6 +132,25 @@ class SignatureProbe:
                 f"serving.tolerance allows {self._tolerance:.2g}"
             )
 
+    def expect_left_out(self, inputs: Mapping[str, npt.NDArray[Any]], name: str) -> None:
+        """Send one row of which no window counts, which the server must say.
+
+        A model that was exported by an earlier version predicts such a row too.
+
+        Args:
+          inputs: the signature's inputs by name.
+          name: name of the row, for the reason.
+        """
+        response = self.client.predict(self.signature, inputs)
+        check_model_spec(response, self.signature)
+        counts = response.outputs.get(contract.AUDIBLE_WINDOWS)
+        found = self._check_form(response.outputs.get(contract.PROBABILITIES), 1)
+        if counts is not None and (counts.tolist() != [0] or found.any()):
+            raise CheckFailed(
+                f"{name} has {contract.AUDIBLE_WINDOWS} {counts.tolist()} and probabilities up to "
+                f"{found.max():.6f}; expected [0] and 0"
+            )
+
     def expect_refusal(self, inputs: Mapping[str, npt.NDArray[Any]], name: str) -> None:
         """Send an invalid request, which the server must refuse.
 

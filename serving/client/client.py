@@ -16,7 +16,7 @@ import tenacity
 
 from components.audio.decoding.decode import Fault
 from components.audio.decoding.decoder import Decoder
-from components.common.model_contract import DESCRIBE, GENRES, MODEL_NAME, PROBABILITIES, WAVEFORM
+from components.common.model_contract import DESCRIBE, MODEL_NAME, WAVEFORM
 from serving.client.address import Address, parse_address
 from serving.client.errors import (
     BadResponseError,
@@ -30,7 +30,7 @@ from serving.client.explain import explain
 from serving.client.transport import ModelSpec, Response, Tls, Transport
 from serving.model import description
 from serving.model.description import ModelDescription
-from serving.model.prediction import GenreModel, Prediction
+from serving.model.prediction import GenreModel, Prediction, WindowResults
 
 # A large network on two cores takes some seconds for 16 windows.
 TIMEOUT_S = 60.0
@@ -38,7 +38,6 @@ TIMEOUT_S = 60.0
 MAX_ATTEMPTS = 5
 BACKOFF_S, MAX_BACKOFF_S = 0.2, 5.0
 _MIN_TIMEOUT_S = 0.001
-_OUTPUTS = (PROBABILITIES, GENRES)
 
 
 class GenreClient(GenreModel):
@@ -142,7 +141,7 @@ class GenreClient(GenreModel):
         parts = [np.zeros((0, len(self.genres)), np.float32)]
         for start in range(0, len(windows), self.windows_per_call):
             batch = windows[start : start + self.windows_per_call]
-            response = self._request("", {WAVEFORM: batch}, _OUTPUTS)
+            response = self._request("", {WAVEFORM: batch}, ())
             if response.version != self.description.version:
                 self._check_new_version()
             try:
@@ -170,12 +169,12 @@ class GenreClient(GenreModel):
         path: str,
         seconds: float,
         samples: int,
-        matrices: list[npt.NDArray[np.float32]],
+        results: list[WindowResults],
         faults: tuple[Fault, ...] = (),
     ) -> Prediction:
         if self.address.rest:
             self._check_new_version()  # REST responses do not tell the version
-        return super()._prediction(path, seconds, samples, matrices, faults)
+        return super()._prediction(path, seconds, samples, results, faults)
 
     def _check_new_version(self) -> None:
         """Request the description anew, and check that the model is still compatible."""

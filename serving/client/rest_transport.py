@@ -80,8 +80,8 @@ class RestTransport:
         values = document.get("outputs")
         if not isinstance(values, dict):
             raise CallFailed("BAD_RESPONSE", "the response has no outputs by name")
-        return Response({name: _array(name, values[name]) for name in outputs if name in values},
-                      None)  # fmt: skip
+        names = [name for name in outputs or values if name in values]
+        return Response({name: _array(name, values[name]) for name in names}, None)
 
     def states(self, name: str, timeout_s: float) -> list[tuple[int, str]]:
         """See Transport."""

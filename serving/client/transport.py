@@ -106,7 +106,7 @@ class Transport(Protocol):
           spec: the model.
           signature: the signature's name; "" for serving_default.
           inputs: array by name.
-          outputs: names of the outputs to return.
+          outputs: names of the outputs to return; empty for all.
           timeout_s: time until the request fails, in seconds.
 
         Raises:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.common.model_contract import GENRES, PROBABILITIES, QUERY
+from components.common.model_contract import AUDIBLE_WINDOWS, GENRES, PROBABILITIES, QUERY
 from components.common.probabilities import are_probabilities
 
 # Inputs of `describe`: one row, whose text no model reads.
@@ -90,6 +90,9 @@ def check_probabilities(
 ) -> npt.NDArray[np.float32]:
     """Check the outputs of serving_default, and return the probabilities.
 
+    A row may be all 0 if `audible_windows`, which models of earlier versions lack, says that its
+    window is left out.
+
     Args:
       outputs: array by name, as a server sent them.
       rows: the number of windows that were sent.
@@ -112,10 +115,22 @@ def check_probabilities(
     expected = np.array([name.encode() for name in genres], object)
     if not (names == expected).all():
         raise ValueError("the genres differ from those of the signature describe")
+    left_out = _rows_left_out(outputs, rows)
+    if matrix[left_out].any():
+        raise ValueError("a row has probabilities, but audible_windows says that no window counts")
+    predicted = matrix[~left_out]
     # Negated, so that NaN fails too.
-    if not (matrix <= 1).all() or not are_probabilities(matrix).all():
+    if not (predicted <= 1).all() or not are_probabilities(predicted).all():
         raise ValueError("the numbers are not probabilities: each row must sum to 1")
     return matrix.astype(np.float32)
+
+
+def _rows_left_out(outputs: Mapping[str, npt.NDArray[Any]], rows: int) -> npt.NDArray[np.bool_]:
+    """Return which rows have no window that counts; none if the model does not say it."""
+    counts = outputs.get(AUDIBLE_WINDOWS, np.ones(rows, np.int64))
+    if counts.dtype.kind != "i" or counts.shape != (rows,):
+        raise ValueError(f"audible_windows are {counts.dtype} {list(counts.shape)}")
+    return np.asarray(counts == 0)
 
 
 def _output(outputs: Mapping[str, npt.NDArray[Any]], name: str) -> npt.NDArray[Any]:

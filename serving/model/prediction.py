@@ -6,12 +6,13 @@ import abc
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from components.audio import levels
 from components.audio.clips import cut, too_short
 from components.audio.decoding.decode import (
     DecodeError,
@@ -35,19 +36,21 @@ Progress = Callable[[float, float | None], None]
 
 @dataclasses.dataclass(frozen=True)
 class TimelineSegment:
-    """Consecutive windows with the same most probable genre.
+    """Consecutive windows with the same most probable genre, or left out for the same reason.
 
     Attributes:
       start_s: start of the segment in seconds.
       end_s: end of the segment in seconds.
-      genre: the most probable genre of every window.
-      probability: mean probability of that genre over the windows.
+      genre: the most probable genre of every window; None if they are left out.
+      probability: mean probability of that genre over the windows; None if they are left out.
+      left_out: why they are left out, as in `Prediction.left_out`.
     """
 
     start_s: float
     end_s: float
-    genre: str
-    probability: float
+    genre: str | None
+    probability: float | None
+    left_out: str = levels.HEARD
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -55,16 +58,20 @@ class Prediction:
     """Prediction for one recording.
 
     The recording is cut into consecutive windows of one clip each; a shorter tail is dropped.
+    Windows that training would leave out are left out: they have no genre.
 
     Attributes:
       path: the file; "" for samples in memory.
       seconds: length of the whole recording in seconds.
-      windows: number of windows.
+      windows: number of windows, with those that are left out.
       clip_seconds: length of a window in seconds.
       genres: the genres in label order.
-      probabilities: mean over the windows by genre, the most probable first; genres with equal
-        means are in label order.
-      window_probabilities: float32 `[windows, genres]`, in order of time and label.
+      probabilities: mean over the windows that count by genre, the most probable first; genres
+        with equal means are in label order.
+      window_probabilities: float32 `[windows, genres]`, in order of time and label; all 0 in the
+        row of a window that is left out.
+      left_out: for each window why it is left out, "near_silent" or "channels_cancel"; "" if it
+        counts (components.audio.levels).
       warnings: sentences for a person about a file that is not as it should be: what was used of
         it, and what to do. Empty for most files.
     """
@@ -76,6 +83,7 @@ class Prediction:
     genres: tuple[str, ...]
     probabilities: dict[str, float]
     window_probabilities: npt.NDArray[np.float32]
+    left_out: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
     def timeline(self) -> list[TimelineSegment]:
@@ -84,19 +92,35 @@ class Prediction:
         If genres are equally probable in a window, the first in label order counts.
         """
         matrix, clip_s = self.window_probabilities, self.clip_seconds
-        labels = matrix.argmax(axis=1)
+        kinds = list(zip(self.left_out, matrix.argmax(axis=1).tolist(), strict=True))
         segments = []
-        for label, group in itertools.groupby(range(len(matrix)), labels.__getitem__):
+        for (left_out, label), group in itertools.groupby(range(len(kinds)), kinds.__getitem__):
             windows = list(group)
+            heard = left_out == levels.HEARD
             segments.append(
                 TimelineSegment(
                     start_s=windows[0] * clip_s,
                     end_s=(windows[-1] + 1) * clip_s,
-                    genre=self.genres[label],
-                    probability=float(matrix[windows, label].mean(dtype=float)),
+                    genre=self.genres[label] if heard else None,
+                    probability=float(matrix[windows, label].mean(dtype=float)) if heard else None,
+                    left_out=left_out,
                 )
             )
         return segments
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WindowResults:
+    """Results of consecutive windows.
+
+    Attributes:
+      probabilities, left_out: as in Prediction.
+      power: mean square of each window.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    left_out: tuple[str, ...]
+    power: npt.NDArray[np.float64]
 
 
 class GenreModel(abc.ABC):
@@ -132,7 +156,9 @@ class GenreModel(abc.ABC):
           windows: mono audio, full scale 1.0, float32 `[windows, clip_samples]`.
 
         Returns:
-          Probabilities, float32 `[windows, genres]`; each row sums to 1.
+          Probabilities, float32 `[windows, genres]`. Each row sums to 1, or is all 0 if the model
+          leaves the window out as near silent; models that were exported by earlier versions
+          leave out none.
         """
 
     def close(self) -> None:  # noqa: B027  a local model holds nothing
@@ -162,23 +188,23 @@ class GenreModel(abc.ABC):
           on_progress: called after each part.
 
         Raises:
-          DecodeError: the file is not usable audio, or what can be read of it is shorter than
-            one clip.
+          DecodeError: the file is not usable audio, what can be read of it is shorter than one
+            clip, or no window counts ("near_silent" or "channels_cancel").
         """
-        matrices = []
+        results = []
         samples, seconds = 0, 0.0
         faults: tuple[Fault, ...] = ()
         stream = (decoder or self._decoder).stream(
-            path, self.sample_rate_hz, self.windows_per_call * self.clip_samples
+            path, self.sample_rate_hz, self.clip_samples, self.windows_per_call
         )
         for part in stream:
             windows = cut(part.samples, self.clip_samples)
             if len(windows):
-                matrices.append(self.predict_windows(windows))
+                results.append(self._predict_audible(windows, part.cancelled))
             samples, seconds, faults = samples + len(part.samples), part.seconds, part.faults
             if on_progress:
                 on_progress(part.seconds, part.claimed_seconds)
-        return self._prediction(str(path), seconds, samples, matrices, faults)
+        return self._prediction(str(path), seconds, samples, results, faults)
 
     def predict_waveform(
         self, samples: npt.NDArray[np.floating[Any]], sample_rate_hz: int
@@ -192,7 +218,8 @@ class GenreModel(abc.ABC):
 
         Raises:
           DecodeError: the samples are shorter than one clip ("too_short"), not finite or far
-            beyond full scale ("not_finite").
+            beyond full scale ("not_finite"), or no window counts ("near_silent" or
+            "channels_cancel").
           ValueError: the array has another shape or is not of floats, or the rate is not
             positive.
         """
@@ -204,30 +231,54 @@ class GenreModel(abc.ABC):
             )
         if sample_rate_hz <= 0:
             raise ValueError(f"the sample rate is {sample_rate_hz} Hz; it must be positive")
-        mono = to_mono(given.reshape(len(given), -1).astype(np.float32))
+        channels = np.ascontiguousarray(given.reshape(len(given), -1), np.float32)
+        mono = to_mono(channels)
         check_finite(mono)
         at_rate = resample(mono, sample_rate_hz, self.sample_rate_hz)
         windows = cut(at_rate, self.clip_samples)
-        matrices = [
-            self.predict_windows(windows[start : start + self.windows_per_call])
-            for start in range(0, len(windows), self.windows_per_call)
-        ]
-        return self._prediction("", len(given) / sample_rate_hz, len(at_rate), matrices)
+        meter = levels.ChannelMeter(self.clip_samples, sample_rate_hz, self.sample_rate_hz)
+        meter.add(channels, mono)
+        results = []
+        for start in range(0, len(windows), self.windows_per_call):
+            part = windows[start : start + self.windows_per_call]
+            results.append(self._predict_audible(part, meter.take(len(part))))
+        return self._prediction("", len(given) / sample_rate_hz, len(at_rate), results)
+
+    def _predict_audible(
+        self, windows: npt.NDArray[np.float32], cancelled: Sequence[bool]
+    ) -> WindowResults:
+        """Predict the windows that count; the others are not sent to the model."""
+        power = levels.power(windows)
+        left_out = levels.reasons(power, cancelled)
+        heard = [index for index, reason in enumerate(left_out) if reason == levels.HEARD]
+        matrix = np.zeros((len(windows), len(self.genres)), np.float32)
+        if heard:
+            matrix[heard] = self.predict_windows(windows[heard])
+            # A server may round a window at the limit of silence to the other side.
+            for index in heard:
+                if not matrix[index].any():
+                    left_out = (*left_out[:index], levels.NEAR_SILENT, *left_out[index + 1 :])
+        return WindowResults(matrix, left_out, power)
 
     def _prediction(
         self,
         path: str,
         seconds: float,
         samples: int,
-        matrices: list[npt.NDArray[np.float32]],
+        results: list[WindowResults],
         faults: tuple[Fault, ...] = (),
     ) -> Prediction:
-        if not matrices:
+        if not results:
             refuse(faults)  # the reason why there is so little
             reason = too_short(samples, self.clip_samples, self.sample_rate_hz)
             raise DecodeError("too_short", reason)
-        matrix = np.concatenate(matrices)
-        mean = matrix.mean(axis=0, dtype=np.float64)
+        left_out = tuple(reason for one in results for reason in one.left_out)
+        heard = [index for index, reason in enumerate(left_out) if reason == levels.HEARD]
+        if not heard:
+            power = np.concatenate([one.power for one in results])
+            raise DecodeError(*levels.refusal(left_out, power))
+        matrix = np.concatenate([one.probabilities for one in results])
+        mean = matrix[heard].mean(axis=0, dtype=np.float64)
         order = np.argsort(-mean, kind="stable")
         return Prediction(
             path=path,
@@ -237,5 +288,6 @@ class GenreModel(abc.ABC):
             genres=self.genres,
             probabilities={self.genres[index]: float(mean[index]) for index in order},
             window_probabilities=matrix,
+            left_out=left_out,
             warnings=tuple(fault.warning() for fault in faults),
         )

@@ -61,7 +61,7 @@ def test_rows_are_answered_row_by_row(ask: Ask, direct: Direct, path: str, versi
     assert (answer.status, answer.content_type.split(";")[0]) == (200, "application/json")
     assert list(answer.document) == ["predictions"]
     rows = answer.document["predictions"]
-    assert [sorted(row) for row in rows] == [["genres", "probabilities"]] * 2
+    assert [sorted(row) for row in rows] == [["audible_windows", "genres", "probabilities"]] * 2
     assert [row["genres"] for row in rows] == [list(GENRES)] * 2
     expected = direct(version, "", waveform=np.array(SOUND, np.float32))["probabilities"]
     answered = np.array([row["probabilities"] for row in rows])
@@ -87,7 +87,7 @@ def test_columns_are_answered_by_output(ask: Ask, direct: Direct, inputs: Any) -
     assert answer.status == 200
     assert list(answer.document) == ["outputs"]
     outputs = answer.document["outputs"]
-    assert sorted(outputs) == ["genres", "probabilities"]
+    assert sorted(outputs) == ["audible_windows", "genres", "probabilities"]
     assert outputs["genres"] == [list(GENRES)] * 2
     expected = direct(2, "", waveform=np.array(SOUND, np.float32))["probabilities"]
     np.testing.assert_allclose(outputs["probabilities"], expected, rtol=1e-4, atol=1e-6)

@@ -84,12 +84,14 @@ def test_a_waveform_that_is_no_sound_is_refused(ours: Served, waveform: Any, wor
     assert words in refusal(ours, predict_request({"waveform": waveform}))
 
 
-def test_silence_is_a_sound(ours: Served, direct: Direct) -> None:
-    silence = np.zeros((2, 3 * CLIP), np.float32)
-    answer = ours.predict(predict_request({"waveform": silence}))
-    expected = direct(2, "", waveform=silence)["probabilities"]
-    assert np.isfinite(answer["probabilities"]).all()
-    np.testing.assert_allclose(answer["probabilities"], expected, rtol=1e-4, atol=1e-6)
+def test_silence_is_left_out_and_refuses_no_row_beside_it(ours: Served, direct: Direct) -> None:
+    rows = np.concatenate([np.zeros((1, 3 * CLIP)), clips(3).reshape(1, -1)]).astype(np.float32)
+    rows[1, CLIP : 2 * CLIP] = 0
+    answer = ours.predict(predict_request({"waveform": rows}))
+    assert answer["audible_windows"].tolist() == [0, 2]
+    np.testing.assert_array_equal(answer["probabilities"][0], 0)
+    alone = direct(2, "", waveform=np.delete(rows[1:].reshape(3, CLIP), 1, 0).reshape(1, -1))
+    np.testing.assert_allclose(answer["probabilities"][1:], alone["probabilities"], rtol=1e-4)
 
 
 def test_as_much_sound_as_is_taken_is_answered(ours: Served) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
 
 SYNTHETIC_NOTE = "; the model was trained on synthetic data"
 _BAR_CHARACTERS = 30
+# By reason: in the timeline, and after a number of windows.
+_LEFT_OUT = {
+    "near_silent": ("silent", "silent"),
+    "channels_cancel": ("channels cancel", "whose channels cancel"),
+}
 
 
 def as_json(
@@ -29,6 +35,7 @@ def as_json(
         "file": prediction.path,
         "seconds": round(prediction.seconds, 3),
         "windows": prediction.windows,
+        "windows_left_out": _left_out(prediction),
         "warnings": list(prediction.warnings),
         "model_trained_on_synthetic_data": synthetic,
         "probabilities": {
@@ -45,7 +52,7 @@ def show(
     """Print a headline and a table; the arguments are those of `as_json`."""
     out.say(
         (prediction.path, "bold"),
-        f"  {prediction.seconds:.1f} s, {prediction.windows} windows",
+        f"  {prediction.seconds:.1f} s, {prediction.windows} windows{_left_out_note(prediction)}",
         SYNTHETIC_NOTE if synthetic else "",
     )
     table = _table("genre", "probability", "")
@@ -75,13 +82,25 @@ def _timeline(prediction: Prediction) -> Table:
     decimals = 0 if float(prediction.clip_seconds).is_integer() else 2
     table = _table("from - to", "probability", "genre", "")
     for segment in prediction.timeline():
-        table.add_row(
-            f"{clock(segment.start_s, decimals)} - {clock(segment.end_s, decimals)}",
-            f"{segment.probability:.1%}",
-            segment.genre,
-            _bar(segment.probability),
-        )
+        times = f"{clock(segment.start_s, decimals)} - {clock(segment.end_s, decimals)}"
+        if segment.genre is None or segment.probability is None:
+            table.add_row(times, "", _LEFT_OUT[segment.left_out][0], "")
+        else:
+            shown = f"{segment.probability:.1%}"
+            table.add_row(times, shown, segment.genre, _bar(segment.probability))
     return table
+
+
+def _left_out(prediction: Prediction) -> dict[str, int]:
+    """Return the number of windows that are left out, by reason."""
+    counts = collections.Counter(prediction.left_out)
+    return {reason: counts[reason] for reason in _LEFT_OUT if counts[reason]}
+
+
+def _left_out_note(prediction: Prediction) -> str:
+    counts = _left_out(prediction)
+    shown = ", ".join(f"{number} {_LEFT_OUT[reason][1]}" for reason, number in counts.items())
+    return f" (left out: {shown})" if shown else ""
 
 
 def _timeline_json(prediction: Prediction) -> dict[str, Any]:
@@ -92,7 +111,8 @@ def _timeline_json(prediction: Prediction) -> dict[str, Any]:
                 "start_s": round(segment.start_s, 3),
                 "end_s": round(segment.end_s, 3),
                 "genre": segment.genre,
-                "probability": round(segment.probability, 6),
+                "probability": _rounded(segment.probability),
+                "left_out": segment.left_out or None,
             }
             for segment in prediction.timeline()
         ],
@@ -100,14 +120,23 @@ def _timeline_json(prediction: Prediction) -> dict[str, Any]:
             {
                 "start_s": round(index * clip_s, 3),
                 "end_s": round((index + 1) * clip_s, 3),
-                "probabilities": {
+                "probabilities": None
+                if left_out
+                else {
                     genre: round(float(probability), 6)
                     for genre, probability in zip(prediction.genres, row, strict=True)
                 },
+                "left_out": left_out or None,
             }
-            for index, row in enumerate(prediction.window_probabilities)
+            for index, (row, left_out) in enumerate(
+                zip(prediction.window_probabilities, prediction.left_out, strict=True)
+            )
         ],
     }
+
+
+def _rounded(probability: float | None) -> float | None:
+    return None if probability is None else round(probability, 6)
 
 
 def _table(*columns: str) -> Table:

@@ -64,6 +64,20 @@ def test_a_right_answer_is_handed_on_and_requests_are_counted_from_the_probes_be
     assert probe.largest is None
 
 
+def test_a_server_must_leave_silence_out_if_the_model_does() -> None:
+    def probe(probabilities: list[float], counts: list[int] | None) -> SignatureProbe:
+        outputs = {"probabilities": np.array([probabilities], np.float32), "genres": NAMES[:1]}
+        if counts is not None:
+            outputs["audible_windows"] = np.array(counts)
+        return _probe(FakeClient(outputs))
+
+    probe([0, 0], [0]).expect_left_out({}, "silence")
+    probe([0.5, 0.5], None).expect_left_out({}, "silence")  # an earlier export
+    for probabilities, counts in (([0.5, 0.5], [0]), ([0.0, 0.0], [1])):
+        with pytest.raises(CheckFailed, match="silence has audible_windows"):
+            probe(probabilities, counts).expect_left_out({}, "silence")
+
+
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [

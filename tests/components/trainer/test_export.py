@@ -114,9 +114,12 @@ def test_the_signatures_are_exactly_those_of_the_design(signatures: Exported) ->
     }
     for name in ("serving_default", "serving_wav", "serving_examples"):
         outputs = signatures[name].structured_outputs  # type: ignore[attr-defined]
-        assert {key: (spec.dtype, spec.shape.as_list()) for key, spec in outputs.items()} == {
+        found = {key: (spec.dtype, spec.shape.as_list()) for key, spec in outputs.items()}
+        counts = {} if name == "serving_examples" else {"audible_windows": (tf.int64, [None])}
+        assert found == {
             "probabilities": (tf.float32, [None, 3]),
             "genres": (tf.string, [None, 3]),
+            **counts,
         }
     outputs = signatures["describe"].structured_outputs  # type: ignore[attr-defined]
     assert {key: (spec.dtype, spec.shape.as_list()) for key, spec in outputs.items()} == {
@@ -216,8 +219,40 @@ def test_answers_are_probabilities_with_their_genres(signatures: Exported) -> No
     assert names == [list(GENRES)] * 2
 
 
-def test_silence_gets_an_answer(signatures: Exported) -> None:
-    assert np.isfinite(from_waveform(signatures, np.zeros((1, CLIP)))).all()
+def test_silent_clips_are_left_out_of_the_average(
+    signatures: Exported, network: keras.Model
+) -> None:
+    loud, other = sound(CLIP, 1), sound(CLIP, 2)
+    level = np.sqrt(np.mean(np.square(loud)))
+    quiet, almost = loud * (10**-3.01 / level), other * (10**-2.99 / np.std(other))
+    rows = [[loud, other], [quiet, loud], [np.zeros(CLIP), quiet], [quiet, almost]]
+    waveform = np.array([np.concatenate(row) for row in rows], np.float32)
+    answer = signatures["serving_default"](waveform=tf.constant(waveform))
+    assert answer["audible_windows"].numpy().tolist() == [2, 1, 0, 1]
+    assert answer["audible_windows"].dtype == tf.int64
+    of_loud, of_other, of_almost = expected(network, np.stack([loud, other, almost]))
+    np.testing.assert_allclose(
+        answer["probabilities"],
+        [(of_loud + of_other) / 2, of_loud, np.zeros(3), of_almost],
+        atol=1e-4,
+    )
+    wav = signatures["serving_wav"](audio=tf.constant([wav_bytes(row) for row in waveform]))
+    assert wav["audible_windows"].numpy().tolist() == [2, 1, 0, 1]
+    np.testing.assert_allclose(wav["probabilities"][:3], answer["probabilities"][:3], atol=1e-4)
+
+
+def test_clips_of_a_wav_file_whose_channels_cancel_are_left_out(
+    signatures: Exported, network: keras.Model
+) -> None:
+    left, right = sound(3 * CLIP, 1), sound(3 * CLIP, 1)
+    right[CLIP : 2 * CLIP] *= -1
+    files = [np.stack(pair, axis=1) for pair in ((left, right), (left, -left), (left, 0 * left))]
+    answer = signatures["serving_wav"](audio=tf.constant([wav_bytes(file) for file in files]))
+    assert answer["audible_windows"].numpy().tolist() == [2, 0, 3]
+    first, _, last = expected(network, left.reshape(3, CLIP))
+    np.testing.assert_allclose(
+        answer["probabilities"][:2], [(first + last) / 2, [0] * 3], atol=1e-3
+    )
 
 
 def test_empty_batches_get_empty_answers(signatures: Exported) -> None:

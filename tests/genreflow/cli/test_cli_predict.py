@@ -178,8 +178,9 @@ def test_json_of_many_files_is_one_list_in_the_order_given(
         assert answer["windows"] == here.windows
         assert answer["model_trained_on_synthetic_data"] is True
         assert answer["warnings"] == []
-        assert set(answer) == {"file", "seconds", "windows", "warnings", "probabilities",
-                               "model_trained_on_synthetic_data"}  # fmt: skip
+        assert answer["windows_left_out"] == {}
+        assert set(answer) == {"file", "seconds", "windows", "windows_left_out", "warnings",
+                               "probabilities", "model_trained_on_synthetic_data"}  # fmt: skip
 
 
 def test_a_cut_file_is_predicted_with_a_warning_and_an_empty_one_is_not(
@@ -229,15 +230,55 @@ def test_a_timeline_shows_when_the_genre_changes(
     ]  # fmt: skip
     (answer,) = json.loads(typed(path, "-s", server, "--timeline", "--json").stdout)
     assert answer["timeline"] == [
-        {"start_s": 0.0, "end_s": 0.5, "genre": "Folk", "probability": 0.7},
-        {"start_s": 0.5, "end_s": 0.75, "genre": "Rock", "probability": 0.7},
-        {"start_s": 0.75, "end_s": 1.0, "genre": "Jazz", "probability": 0.6},
+        {"start_s": 0.0, "end_s": 0.5, "genre": "Folk", "probability": 0.7, "left_out": None},
+        {"start_s": 0.5, "end_s": 0.75, "genre": "Rock", "probability": 0.7, "left_out": None},
+        {"start_s": 0.75, "end_s": 1.0, "genre": "Jazz", "probability": 0.6, "left_out": None},
     ]
     windows = answer["window_probabilities"]
     assert [(one["start_s"], one["end_s"]) for one in windows] == [
         (0.0, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0)
     ]  # fmt: skip
     assert windows[2]["probabilities"] == {"Folk": 0.1, "Rock": 0.7, "Jazz": 0.2}
+
+
+def test_windows_that_are_left_out_are_shown(server: str, tmp_path: pathlib.Path) -> None:
+    stereo = sound(6)[:, np.newaxis] * np.float32([1, 1])
+    stereo[: 2 * CLIP] = 0
+    stereo[3 * CLIP : 4 * CLIP, 1] *= -1
+    path = str(tmp_path / "a.wav")
+    soundfile.write(path, stereo, 8000)
+    headline, *lines = typed(path, "-s", server, "--timeline").stdout.splitlines()
+    assert f"{path}  1.5 s, 6 windows (left out: 2 silent, 1 whose channels cancel)" in headline
+    times = [" ".join(line.split()) for line in lines if " - " in line]
+    assert times[0] == "0:00.00 - 0:00.50 silent"
+    assert "0:00.75 - 0:01.00 channels cancel" in times
+    (answer,) = json.loads(typed(path, "-s", server, "--timeline", "--json").stdout)
+    assert answer["windows"] == 6
+    assert answer["windows_left_out"] == {"near_silent": 2, "channels_cancel": 1}
+    assert answer["timeline"][0] == {
+        "start_s": 0.0, "end_s": 0.5, "genre": None, "probability": None, "left_out": "near_silent"
+    }  # fmt: skip
+    reasons = [window["left_out"] for window in answer["window_probabilities"]]
+    assert reasons == ["near_silent"] * 2 + [None, "channels_cancel", None, None]
+    for window in answer["window_probabilities"]:
+        assert (window["probabilities"] is None) == (window["left_out"] is not None)
+
+
+def test_a_recording_without_a_window_that_counts_fails_with_its_reason(
+    server: str, tmp_path: pathlib.Path
+) -> None:
+    good = song(tmp_path / "good.wav")
+    stereo = sound(6)[:, np.newaxis] * np.float32([1, -1])
+    soundfile.write(tmp_path / "inverted.wav", stereo, 8000)
+    soundfile.write(tmp_path / "quiet.wav", sound(6) * 1e-3, 8000)
+    result = typed(tmp_path, "-s", server, "--json")
+    assert result.exit_code == 1
+    assert [answer["file"] for answer in json.loads(result.stdout)] == [good]
+    inverted, quiet, _ = result.stderr.splitlines()
+    assert "inverted.wav: its channels cancel each other in the mono mix" in inverted
+    assert inverted.endswith("(channels_cancel)")
+    assert "its loudest clip is at -69 dBFS" in quiet
+    assert quiet.endswith("(near_silent)")
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from serving.client.client import GenreClient
 from serving.model import prediction
 from serving.model.local import LocalModel
 from tests.support import ROOT
-from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
+from tests.support.scripted_serving import Arrays, FormulaModel, Scripted, serve_grpc
 from tests.support.serving_server import RunningServer
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
@@ -91,14 +91,91 @@ def test_a_file_is_sent_in_requests_of_at_most_16_whole_clips(
     assert list(got.probabilities) == list(here.probabilities)
 
 
-def test_only_the_outputs_that_are_used_are_asked_for(
+def test_a_prediction_names_no_outputs_since_older_models_lack_one(
     scripted: Scripted, tmp_path: pathlib.Path
 ) -> None:
     with GenreClient(f"127.0.0.1:{scripted.port}") as client:
         client.predict_windows(clips(2))
     described, predicted = (wanted for _, _, wanted in scripted.requests)
     assert sorted(described) == sorted(scripted.describe)
-    assert sorted(predicted) == ["genres", "probabilities"]
+    assert predicted == ()
+
+
+@pytest.mark.parametrize("with_counts", [False, True])
+def test_silent_windows_are_not_sent_and_not_counted(
+    client: GenreClient, told: Scripted, tmp_path: pathlib.Path, with_counts: bool
+) -> None:
+    if with_counts:
+        told.change = lambda outputs: {
+            **outputs, "audible_windows": np.ones(len(outputs["genres"]), np.int64)
+        }  # fmt: skip
+    music = sound(6 * CLIP)
+    silent = [0, 2, 3]
+    quiet = music.copy().reshape(6, CLIP)
+    quiet[silent] *= 1e-4
+    path = write(tmp_path / "a.wav", quiet.reshape(-1))
+    got = client.predict_file(path)
+    assert told.sizes == [3]
+    assert got.windows == 6
+    assert got.left_out == ("near_silent", "", "near_silent", "near_silent", "", "")
+    assert not got.window_probabilities[silent].any()
+    heard = quiet[[1, 4, 5]].reshape(-1)
+    alone = client.predict_waveform(heard, RATE)
+    assert got.probabilities == pytest.approx(alone.probabilities, abs=1e-4)
+    assert client.predict_waveform(quiet.reshape(-1), RATE).left_out == got.left_out
+
+
+def test_a_window_that_the_server_leaves_out_is_left_out(
+    client: GenreClient, told: Scripted
+) -> None:
+    def leave_out_first(outputs: Arrays) -> Arrays:
+        counts = np.ones(len(outputs["genres"]), np.int64)
+        counts[0] = 0
+        matrix = outputs["probabilities"] * counts[:, np.newaxis]
+        return {**outputs, "probabilities": matrix, "audible_windows": counts}
+
+    expected = client.predict_waveform(sound(3 * CLIP), RATE)
+    told.change = leave_out_first
+    got = client.predict_waveform(sound(3 * CLIP), RATE)
+    assert got.left_out == ("near_silent", "", "")
+    mean = expected.window_probabilities[1:].mean(axis=0)
+    assert got.probabilities == pytest.approx(dict(zip(GENRES, mean, strict=True)), abs=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_recordings_without_a_window_that_counts_are_refused_and_not_sent(
+    client: GenreClient, told: Scripted, tmp_path: pathlib.Path, channels: int
+) -> None:
+    loud = sound(5 * CLIP)[:, np.newaxis]
+    for samples, reason, words in (
+        (loud * [0.0] * channels, "near_silent", "digital silence"),
+        (loud * [10**-3.3] * channels, "near_silent", "normalize"),
+        (loud * [1.0, -1.0], "channels_cancel", "keep one"),
+        (loud * [1.0, -0.9, 0.0, 0.0], "channels_cancel", "keep one"),
+    ):
+        path = tmp_path / "a.wav"
+        soundfile.write(path, samples, RATE)
+        for predict in (
+            lambda path=path: client.predict_file(path),
+            lambda samples=samples: client.predict_waveform(samples, RATE),
+        ):
+            with pytest.raises(DecodeError, match=words) as caught:
+                predict()
+            assert caught.value.reason == reason
+    assert told.sizes == []
+    assert client.predict_windows(np.zeros((0, CLIP), np.float32)).shape == (0, 3)
+
+
+def test_silence_before_music_changes_nothing(tmp_path: pathlib.Path) -> None:
+    model = FormulaModel()
+    rng = np.random.default_rng(0)
+    music = rng.normal(0, 0.1, (4 * 44100, 2)).astype(np.float32)
+    silence = np.zeros((26 * 44100, 2), np.float32)
+    soundfile.write(tmp_path / "long.flac", np.concatenate([silence, music]), 44100)
+    soundfile.write(tmp_path / "short.flac", music, 44100)
+    long, short = (model.predict_file(tmp_path / f"{name}.flac") for name in ("long", "short"))
+    assert long.left_out == ("near_silent",) * (26 * 4) + ("",) * 16
+    assert long.probabilities == pytest.approx(short.probabilities, abs=1e-4)
 
 
 @pytest.mark.parametrize("suffix", ["mp3", "flac", "ogg", "au"])
@@ -272,11 +349,19 @@ def test_stretches_join_neighbours_of_the_same_genre() -> None:
     )
     model = FormulaModel()
     base = model.predict_waveform(sound(5 * CLIP), RATE)
-    got = dataclasses.replace(base, window_probabilities=rows).timeline()
+    got = dataclasses.replace(base, window_probabilities=rows, left_out=("",) * 5).timeline()
     assert [(one.start_s, one.end_s, one.genre) for one in got] == [
         (0.0, 0.5, "Folk"), (0.5, 0.75, "Rock"), (0.75, 1.0, "Folk"), (1.0, 1.25, "Jazz")
     ]  # fmt: skip
     assert [one.probability for one in got] == pytest.approx([0.7, 0.7, 0.4, 0.5])
+    left_out = ("", "near_silent", "near_silent", "channels_cancel", "")
+    rows[1:4] = 0
+    got = dataclasses.replace(base, window_probabilities=rows, left_out=left_out).timeline()
+    assert [(one.start_s, one.end_s, one.genre, one.left_out) for one in got] == [
+        (0.0, 0.25, "Folk", ""), (0.25, 0.75, None, "near_silent"),
+        (0.75, 1.0, None, "channels_cancel"), (1.0, 1.25, "Jazz", ""),
+    ]  # fmt: skip
+    assert [one.probability for one in got] == [pytest.approx(0.8), None, None, pytest.approx(0.5)]
 
 
 # Cost
@@ -300,9 +385,10 @@ def test_a_client_needs_no_tensorflow(scripted: Scripted) -> None:
 def test_memory_does_not_grow_with_the_length_of_a_file(tmp_path: pathlib.Path) -> None:
     """Predict two hours of audio: 230 MB of samples."""
     path = tmp_path / "long.wav"
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 8000 * 1800).astype(np.float32)
     with soundfile.SoundFile(path, "w", 8000, 1, "PCM_U8") as file:
         for _ in range(4):
-            file.write(np.zeros(8000 * 1800, np.float32))
+            file.write(noise)
     model = FormulaModel()
     model.predict_file(write(tmp_path / "a.wav", sound(40 * CLIP)))
     tracemalloc.start()

@@ -14,6 +14,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from serving.client import client as client_module
@@ -505,6 +506,30 @@ def test_the_rows_must_add_up() -> None:
         else:
             with pytest.raises(ValueError, match="sum to 1"):
                 description.check_probabilities(outputs, 1, ("a", "b"))
+
+
+def test_a_row_is_all_0_if_no_window_counts_and_only_then() -> None:
+    names = np.array([[b"a", b"b"]] * 2, object)
+
+    def check(first: list[float], counts: npt.NDArray[Any] | None) -> npt.NDArray[np.float32]:
+        matrix = np.array([first, [0.5, 0.5]], np.float32)
+        outputs = {"probabilities": matrix, "genres": names}
+        if counts is not None:
+            outputs["audible_windows"] = counts
+        return description.check_probabilities(outputs, 2, ("a", "b"))
+
+    assert check([0, 0], np.array([0, 1])).tolist() == [[0, 0], [0.5, 0.5]]
+    for first, counts in (
+        ([0, 0], None),
+        ([0, 0], np.array([1, 1])),
+        ([0.5, 0.5], np.array([0, 1])),
+        ([np.nan, 0], np.array([0, 1])),
+        ([0, 0], np.array([0])),
+        ([0, 0], np.array([0.0, 1.0])),
+        ([0, 0], np.array([[0], [1]])),
+    ):
+        with pytest.raises(ValueError, match=r"sum to 1|audible_windows"):
+            check(first, counts)
 
 
 # Encryption

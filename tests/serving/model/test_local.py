@@ -178,9 +178,20 @@ def test_equal_probabilities_come_in_label_order(
     assert list(got.probabilities) == ["Rock", "Folk", "Jazz"]
 
 
-def test_silence_gets_an_answer(model: LocalModel, tmp_path: pathlib.Path) -> None:
-    got = model.predict_file(write(tmp_path / "a.wav", np.zeros(CLIP, np.float32)))
-    assert sum(got.probabilities.values()) == pytest.approx(1, abs=1e-5)
+def test_silence_gets_its_reason_in_place_of_genres(
+    model: LocalModel, tmp_path: pathlib.Path
+) -> None:
+    with pytest.raises(DecodeError, match="digital silence") as caught:
+        model.predict_file(write(tmp_path / "a.wav", np.zeros(CLIP, np.float32)))
+    assert caught.value.reason == "near_silent"
+    both = np.concatenate([np.zeros(CLIP, np.float32), sound(CLIP)])
+    got = model.predict_file(write(tmp_path / "a.wav", both))
+    assert got.left_out == ("near_silent", "")
+    alone = model.predict_file(write(tmp_path / "b.wav", sound(CLIP)))
+    assert got.probabilities == pytest.approx(alone.probabilities, abs=1e-6)
+    # The graph itself leaves out what is sent to it.
+    sent = np.stack([np.zeros(CLIP, np.float32), sound(CLIP)])
+    assert model.predict_windows(sent).sum(axis=1) == pytest.approx([0, 1], abs=1e-5)
 
 
 def test_exactly_one_clip_is_enough_and_one_sample_less_is_not(

@@ -75,7 +75,7 @@ def refusal(servable: Servable, signature: str, inputs: dict[str, Any], *rest: A
 def test_it_answers_what_the_model_alone_answers(servable: Servable, by_hand: Any) -> None:
     sounds = clips(3)
     answer = servable.predict("", {"waveform": sounds})
-    assert set(answer) == {"probabilities", "genres"}
+    assert set(answer) == {"probabilities", "genres", "audible_windows"}
     assert answer["probabilities"].dtype == np.float32
     np.testing.assert_allclose(answer["probabilities"], by_hand(sounds), atol=1e-6)
     assert answer["genres"].tolist() == [[genre.encode() for genre in GENRES]] * 3
@@ -110,7 +110,7 @@ def test_output_filter_picks_and_refuses(servable: Servable) -> None:
     assert (error.code, error.message) == (
         C.INVALID_ARGUMENT,
         "output tensor alias not found in signature: loudness "
-        "Outputs expected to be in the set {genres,probabilities}.",
+        "Outputs expected to be in the set {audible_windows,genres,probabilities}.",
     )
     error = refusal(servable, "", inputs, ["genres", "genres"])
     assert (error.code, error.message) == (
