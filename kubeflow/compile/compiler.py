@@ -211,7 +211,8 @@ def _configure(task: Any, key: str, display_name: str, settings: KubeflowSetting
     resources = settings.resources_of(key)
     task.set_display_name(display_name)
     task.set_caching_options(False)
-    if settings.retries:
+    # The first step mostly fails for a mistake in the configuration or the data.
+    if settings.retries and key != PREPARE:
         task.set_retry(
             settings.retries, backoff_duration=f"{settings.retry_seconds}s", backoff_factor=2.0
         )

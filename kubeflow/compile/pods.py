@@ -10,6 +10,7 @@ from typing import Any
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
 from components.trainer.history import CURVES_VARIABLE
 from kubeflow.steps.metadata_url import PASSWORD_VARIABLE
+from kubeflow.steps.own_environment import compiled_name
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
@@ -47,7 +48,8 @@ def environment_of(settings: KubeflowSettings) -> dict[str, str]:
             CHECKPOINTS_VARIABLE: f"{folder}/checkpoints",
             CURVES_VARIABLE: f"{folder}/curves",
         }
-    return {**kept, **settings.environment}
+    given = {compiled_name(name): value for name, value in settings.environment.items()}
+    return {**kept, **given}
 
 
 def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:
@@ -64,7 +66,9 @@ def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> M
         ]
     secrets = []
     if settings.storage_secret:
-        secrets.append((settings.storage_secret, {name: name for name in STORAGE_VARIABLES}))
+        secrets.append(
+            (settings.storage_secret, {name: compiled_name(name) for name in STORAGE_VARIABLES})
+        )
     if settings.metadata_secret:
         secrets.append((settings.metadata_secret, {PASSWORD_KEY: PASSWORD_VARIABLE}))
     if secrets:

@@ -29,7 +29,7 @@ from components.artifacts import files as artifact_files
 from components.common.errors import GenreflowError, UsageError
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.steps import metadata_url, pages, prepared
+from kubeflow.steps import metadata_url, own_environment, pages, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import EXIT_FAILED, EXIT_USAGE, say
@@ -234,6 +234,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the step and return its exit status, which is 0 also after describing a failed run."""
+    own_environment.take_over()
     given = parse_arguments(arguments)
     try:
         url = metadata_url.parse(given.metadata)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import checked_place, is_remote, join
-from kubeflow.steps import metadata_url, prepared
+from kubeflow.steps import metadata_url, own_environment, prepared
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import report_error, say
 from pipeline.config.schema import Config
@@ -167,6 +167,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the step and return its exit status."""
+    own_environment.take_over()
     given = parse_arguments(arguments)
     try:
         config = effective_config(given.config, given.overrides, given.data_dir)

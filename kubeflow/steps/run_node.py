@@ -28,7 +28,7 @@ from components.common.errors import UsageError
 from components.spectrogram_gen.summary import DataSummary
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.steps import metadata_url, prepared
+from kubeflow.steps import metadata_url, own_environment, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import progress_lines, report_error, say
@@ -150,6 +150,7 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a step and return its exit status. All messages go to the step's log."""
+    own_environment.take_over()
     given = parse_arguments(arguments)
     begun = time.monotonic()
     try:

@@ -216,8 +216,9 @@ def test_kubeflows_own_cache_is_off_and_failures_are_tried_again(compiled: Compi
     for step in compiled.steps:
         task = compiled.steps[step]
         assert not task.caching_options.enable_cache
-        assert task.retry_policy.max_retry_count == 3
-        assert task.retry_policy.backoff_duration.seconds == 30
+        # What the first step finds wrong, another try does not mend.
+        assert task.retry_policy.max_retry_count == (0 if step == "prepare" else 3)
+        assert task.retry_policy.backoff_duration.seconds == (0 if step == "prepare" else 30)
 
 
 def test_resources_are_the_nodes_own_or_its_kinds_or_the_default(compiled: Compiled) -> None:
@@ -253,12 +254,16 @@ def test_every_step_gets_volume_secrets_and_variables(compiled: Compiled) -> Non
         }
         assert taken == {
             ("genreflow-metadata", "password", "GENREFLOW_METADATA_PASSWORD"),
-            ("genreflow-storage", "AWS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
-            ("genreflow-storage", "AWS_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+            ("genreflow-storage", "AWS_ACCESS_KEY_ID", "GENREFLOW_STEP_AWS_ACCESS_KEY_ID"),
+            (
+                "genreflow-storage",
+                "AWS_SECRET_ACCESS_KEY",
+                "GENREFLOW_STEP_AWS_SECRET_ACCESS_KEY",
+            ),
         }
         variables = {v["name"]: v["value"] for v in compiled.container(step)["env"]}
         assert variables == {
-            "AWS_ENDPOINT_URL_S3": "https://s3.example.org",
+            "GENREFLOW_STEP_AWS_ENDPOINT_URL_S3": "https://s3.example.org",
             "GENREFLOW_CHECKPOINTS": "/volume/checkpoints",
             "GENREFLOW_CURVES": "/volume/curves",
         }

@@ -20,7 +20,7 @@ import pytest
 
 from components.synthesis import write_corpus
 from kubeflow.compile import compiler
-from kubeflow.steps import metadata_url
+from kubeflow.steps import metadata_url, own_environment
 from pipeline.config.load import load
 from tests.support import s3_server
 from tests.support.kubeflow_backend import Backend
@@ -80,8 +80,12 @@ def test_a_bucket_and_a_database_are_enough(
     compiler.compile_pipeline(config, config.kubeflow, str(compiled))
     killer = Killer(s3, bucket)
     secrets = {
-        **{name: value for name, value in s3_server.VARIABLES.items()},
+        **{own_environment.compiled_name(k): value for k, value in s3_server.VARIABLES.items()},
         metadata_url.PASSWORD_VARIABLE: PASSWORD,
+        # The launcher's own, for another store.
+        "AWS_ACCESS_KEY_ID": "minio",
+        "AWS_SECRET_ACCESS_KEY": "minio123",
+        "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
     }
     backend = Backend(
         compiled, tmp_path / "pages", environment=secrets, parallel=2, on_start=killer
