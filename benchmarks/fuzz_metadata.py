@@ -14,7 +14,6 @@ from __future__ import annotations
 import collections
 import contextlib
 import csv
-import dataclasses
 import json
 import os
 import pathlib
@@ -116,7 +115,7 @@ def _check_rejects(rejects: list[Reject], csv_path: pathlib.Path) -> None:
             "a reject's uri is absolute",
             reject.uri,
         )
-        for value in dataclasses.astuple(reject):
+        for value in (reject.track_id, reject.uri, reject.genre, reject.detail):
             value.encode("utf-8")
             _check_text(value)
     write_csv(str(csv_path), rejects)
@@ -134,7 +133,7 @@ def _check_corpus(corpus: Corpus) -> None:
     for track in corpus.tracks:
         splits = {corpus.split_of_clip(track.track_id, clip) for clip in range(4)}
         require(len(splits) == 1 or corpus.leaky, "a track is in one split", track)
-    for warning in corpus.splits.warnings:
+    for warning in corpus.warnings:
         _check_text(warning)
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from components.datasets import text
 from components.datasets.files.base import DataFiles
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import Reject, Track
+from components.datasets.track import Note, Reject, Track, file_id
 
 # Track ids are often paths (PATH_MAX is 4096). A genre becomes a class name in every table.
 MAX_TRACK_ID_CHARACTERS = 4096
@@ -18,13 +19,14 @@ MAX_GENRE_CHARACTERS = 256
 
 
 def admit(
-    items: Iterable[Track | Reject], settings: DatasetSettings, files: DataFiles
-) -> Iterator[Track | Reject]:
-    """Yield usable tracks with absolute uris, and a reject for each other one.
+    items: Iterable[Track | Reject | Note], settings: DatasetSettings, files: DataFiles
+) -> Iterator[Track | Reject | Note]:
+    """Yield usable tracks with absolute uris, a reject for each other one, and the notes.
 
     Among usable tracks with the same id, the first by path, genre, artist and split is kept.
-    Among tracks with the same file, the one with the smallest id is kept. So the order of
-    `items` does not matter.
+    Others of the same metadata whose paths differ in the extension alone are its `copies`:
+    the same song in other formats. Among tracks with the same file, the one with the smallest
+    id is kept. So the order of `items` does not matter.
 
     Args:
       items: the records of a reader; a uri may be relative to the data folder.
@@ -33,11 +35,13 @@ def admit(
       files: the data folder.
 
     Yields:
-      One record per item in the same order, after all items have been read. The text of
-      rejects can be encoded as UTF-8; their uris are absolute, or "" if unknown.
+      One record per item that is no copy, in the same order, after all items have been read.
+      The text of rejects can be encoded as UTF-8; their uris are absolute, or "" if unknown.
     """
     admission = _Admission(settings, files)
-    yield from admission.reject_duplicates([admission.check(item) for item in items])
+    yield from admission.reject_duplicates(
+        [item if isinstance(item, Note) else admission.check(item) for item in items]
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +54,16 @@ class _Usable:
     def sort_key(self) -> tuple[str, str, str, str]:
         track = self.track
         return track.uri, track.genre, track.artist_id or "", track.split_hint or ""
+
+    def is_copy(self, of: _Usable) -> bool:
+        """Return whether it is the same song as another one with its id, in another format."""
+        one, other = self.track, of.track
+        return (
+            self.file != of.file
+            and os.path.splitext(one.uri)[0] == os.path.splitext(other.uri)[0]
+            and (one.genre, one.artist_id, one.split_hint)
+            == (other.genre, other.artist_id, other.split_hint)
+        )
 
 
 class _Admission:
@@ -79,33 +93,64 @@ class _Admission:
             return self._refuse(track, *status.problem)
         return _Usable(dataclasses.replace(track, state=status.state), status.identity)
 
-    def reject_duplicates(self, items: Sequence[_Usable | Reject]) -> list[Track | Reject]:
-        """Reject all but one of the items that have the same id or the same file."""
-        usable = [item for item in items if isinstance(item, _Usable)]
-        by_id: dict[str, _Usable] = {}
+    def reject_duplicates(
+        self, items: Sequence[_Usable | Reject | Note]
+    ) -> list[Track | Reject | Note]:
+        """Reject the items that have the id or the file of another one and are no copy of it."""
+        songs: dict[str, list[_Usable]] = {}  # by id; its copies come after the first file
+        usable = (item for item in items if isinstance(item, _Usable))
         for one in sorted(usable, key=_Usable.sort_key):
-            by_id.setdefault(one.track.track_id, one)
-        by_file: dict[str, _Usable] = {}
-        for _, one in sorted(by_id.items()):
-            by_file.setdefault(one.file, one)
-        checked: list[Track | Reject] = []
+            song = songs.setdefault(one.track.track_id, [])
+            if not song or one.is_copy(song[0]):
+                song.append(one)
+        holders: dict[str, _Usable] = {}
+        for _, song in sorted(songs.items()):
+            holders.setdefault(song[0].file, song[0])
+        for _, song in sorted(songs.items()):
+            for copy in song[1:]:
+                holders.setdefault(copy.file, copy)
+        checked: list[Track | Reject | Note] = []
         for item in items:
-            if isinstance(item, Reject):
+            if isinstance(item, Note):
                 checked.append(item)
-                continue
-            track, first = item.track, by_id[item.track.track_id]
-            if first is not item:
-                detail = f"{first.track.uri} has the same track id"
-                checked.append(self._refuse(track, "bad_metadata", detail))
-            elif by_file[item.file] is not item:
-                detail = f"same file as track {by_file[item.file].track.track_id}"
-                checked.append(self._refuse(track, "bad_metadata", detail))
+            elif isinstance(item, Reject):
+                checked.append(self._without_id_of(item, songs))
             else:
-                checked.append(track)
+                checked += self._decide(item, songs[item.track.track_id], holders)
         return checked
 
+    def _decide(
+        self, item: _Usable, song: Sequence[_Usable], holders: Mapping[str, _Usable]
+    ) -> list[Track | Reject]:
+        """Return the record of a usable item: none if it is a copy of another one."""
+        first, holder = song[0], holders.get(item.file, item)
+        if holder is not item:
+            detail = f"same file as track {holder.track.track_id}"
+        elif not any(item is one for one in song):
+            detail = f"{first.track.uri} has the same track id; give each song one of its own"
+        elif holders[first.file] is not first:
+            other = holders[first.file].track.track_id
+            detail = f"the same song in another format is the same file as track {other}"
+        elif item is first:
+            copies = tuple(one.track for one in song[1:] if holders[one.file] is one)
+            return [dataclasses.replace(item.track, copies=copies)]
+        else:
+            return []
+        return [self._refuse(item.track, "bad_metadata", detail)]
+
+    def _without_id_of(self, reject: Reject, songs: Mapping[str, Sequence[_Usable]]) -> Reject:
+        """Return the reject of a file under another id if a usable file has its id by default."""
+        song = songs.get(reject.track_id)
+        if song is None or reject.uri in ("", song[0].track.uri):
+            return reject
+        if os.path.splitext(self._files.relative(reject.uri))[0] != reject.track_id:
+            return reject
+        return dataclasses.replace(reject, track_id=file_id(reject))
+
     def _refuse(self, track: Track, reason: str, detail: str) -> Reject:
-        return self._encodable(Reject(track.track_id, track.uri, track.genre, reason, detail))
+        return self._encodable(
+            Reject(track.track_id, track.uri, track.genre, reason, detail, track.split_hint)
+        )
 
     def _encodable(self, reject: Reject) -> Reject:
         """Return the reject with an absolute uri, and its texts cut and escaped."""
@@ -118,6 +163,7 @@ class _Admission:
             genre=text.encodable(reject.genre),
             reason=reject.reason,
             detail=text.encodable(reject.detail),
+            split_hint=reject.split_hint,
         )
 
 

@@ -6,16 +6,17 @@ import dataclasses
 import importlib
 from collections.abc import Iterator
 
-from components.common.errors import DatasetError
+from components.common.errors import DatasetError, SplitError
 from components.datasets.admission import admit
 from components.datasets.digest import manifest_digest
 from components.datasets.files.base import DataFiles
 from components.datasets.files.open import open_files
+from components.datasets.genre_warnings import genre_warnings
 from components.datasets.registry import READERS
 from components.datasets.selection import limit_tracks, resolve_genres
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.split import splits
-from components.datasets.track import Reject, SplitName, Track
+from components.datasets.track import Note, Reject, SplitName, Track
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Corpus:
       splits: the split of each track, or of each clip.
       rejects: the tracks left out before decoding, sorted.
       digest: identifies the files, their labels and their splits.
+      warnings: sentences for the user.
     """
 
     tracks: tuple[Track, ...]
@@ -35,11 +37,12 @@ class Corpus:
     splits: splits.SplitResult
     rejects: tuple[Reject, ...]
     digest: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def tracks_listed(self) -> int:
-        """The number of tracks that the metadata lists, rejects included."""
-        return len(self.tracks) + len(self.rejects)
+        """The number of tracks that the metadata lists, with rejects and copies of a song."""
+        return sum(len(track.files) for track in self.tracks) + len(self.rejects)
 
     @property
     def leaky(self) -> bool:
@@ -59,14 +62,16 @@ class Listing:
       tracks: the usable tracks in the order of their ids.
       genres: the genres in label order.
       rejects: the other tracks, sorted.
+      warnings: sentences for the user.
     """
 
     tracks: tuple[Track, ...]
     genres: tuple[str, ...]
     rejects: tuple[Reject, ...]
+    warnings: tuple[str, ...] = ()
 
 
-def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Reject]:
+def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Reject | Note]:
     """Read a dataset's metadata in its own order, without opening audio.
 
     Args:
@@ -74,7 +79,8 @@ def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Re
       data_dir: the dataset's folder, a path or an s3:// URI.
 
     Yields:
-      A Track for each usable track, a Reject for each other one. Track ids are unique, genres
+      A Track for each usable song, a Reject for each other one, and Notes. Track ids are
+      unique, a song in several formats is one track with copies, genres
       are among `settings.genres` if those are set, and each uri is the absolute location of
       a non-empty file inside the folder. Genres, track ids and artist ids hold no control
       characters; paths may hold any character but NUL.
@@ -89,16 +95,16 @@ def read_tracks(settings: DatasetSettings, data_dir: str) -> Iterator[Track | Re
     files = open_files(data_dir)
     files.check()
     reader = importlib.import_module(READERS[settings.kind].module)
-    items: Iterator[Track | Reject] = reader.read(settings, files)
+    items: Iterator[Track | Reject | Note] = reader.read(settings, files)
     return _at_least_one(admit(items, settings, files), settings, files)
 
 
 def _at_least_one(
-    items: Iterator[Track | Reject], settings: DatasetSettings, files: DataFiles
-) -> Iterator[Track | Reject]:
+    items: Iterator[Track | Reject | Note], settings: DatasetSettings, files: DataFiles
+) -> Iterator[Track | Reject | Note]:
     count = 0
     for item in items:
-        count += 1
+        count += not isinstance(item, Note)
         yield item
     if count == 0:
         raise DatasetError(
@@ -114,10 +120,19 @@ def list_tracks(dataset: DatasetSettings) -> Listing:
     """
     tracks: list[Track] = []
     rejects: list[Reject] = []
+    notes: list[str] = []
     for item in read_tracks(dataset, dataset.data_dir):
-        (tracks if isinstance(item, Track) else rejects).append(item)  # type: ignore[arg-type]
+        if isinstance(item, Track):
+            tracks.append(item)
+        elif isinstance(item, Reject):
+            rejects.append(item)
+        else:
+            notes.append(item.text)
     tracks = sorted(limit_tracks(tracks, dataset.max_tracks))
-    return Listing(tuple(tracks), resolve_genres(dataset, tracks), tuple(sorted(rejects)))
+    rejects.sort()
+    genres = resolve_genres(dataset, tracks)
+    warnings = (*notes, *genre_warnings(genres, rejects))
+    return Listing(tuple(tracks), genres, tuple(rejects), warnings)
 
 
 def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:
@@ -136,7 +151,17 @@ def split_listing(listing: Listing, dataset: DatasetSettings, split: SplitSettin
     Raises:
       SplitError: a genre or a split cannot be filled.
     """
-    result = splits.assign_splits(listing.tracks, split, listing.genres)
+    try:
+        hints = [track.split_hint for track in listing.tracks]
+        hints += [reject.split_hint for reject in listing.rejects]
+        result = splits.assign_splits(
+            listing.tracks,
+            split,
+            listing.genres,
+            listed_splits={hint for hint in hints if hint},
+        )
+    except SplitError as error:
+        raise SplitError("\n".join([str(error), *listing.warnings])) from error
     left_out = {reject.track_id for reject in result.rejects}
     used = [track for track in listing.tracks if track.track_id not in left_out]
     return Corpus(
@@ -151,4 +176,5 @@ def split_listing(listing: Listing, dataset: DatasetSettings, split: SplitSettin
             genres=listing.genres,
             strict=dataset.strict,
         ),
+        warnings=(*listing.warnings, *result.warnings),
     )

@@ -43,15 +43,16 @@ def manifest_digest(
     digest = hashlib.sha256(json.dumps(["genres", *genres]).encode())
     files = open_files(data_dir)
     ordered = sorted(tracks)
-    for track, state in zip(ordered, _states(ordered, strict), strict=True):
-        line = [
+    states = _states([file for track in ordered for file in track.files], strict)
+    for track in ordered:
+        line: list[int | str | None] = [
             track.track_id,
             track.artist_id,
             track.genre,
             split_of.get(track.track_id),
-            files.relative(track.uri),
-            *state,
         ]
+        for file in track.files:
+            line += [files.relative(file.uri), *next(states)]
         digest.update(b"\n" + json.dumps(line).encode())
     return digest.hexdigest()
 

@@ -11,7 +11,7 @@ class Reader:
 
     Attributes:
       module: module that defines `read(settings: DatasetSettings, files: DataFiles)`, a
-        generator of Track and Reject records. It is imported when a dataset of the kind is
+        generator of Track, Reject and Note records. It is imported when a dataset of the kind is
         read. It opens files through `files` only, so that it works on local folders and on
         object stores. It yields records in the dataset's own order, with paths relative to
         the data folder or absolute ones; ids, genres and files are checked afterwards
@@ -29,6 +29,7 @@ READERS: dict[str, Reader] = {
     "fma": Reader("components.datasets.readers.fma", official_split=True),
     "gtzan": Reader("components.datasets.readers.gtzan"),
     "folder": Reader("components.datasets.readers.folder"),
+    "split_folders": Reader("components.datasets.readers.split_folders", official_split=True),
     "manifest": Reader("components.datasets.readers.manifest", official_split=True),
     # A synthetic corpus has FMA's layout.
     "synthetic": Reader("components.datasets.readers.fma", official_split=True),

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 from typing import Literal
 
 from components.storage.objects import ObjectState
 
 SplitName = Literal["train", "validation", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
+# What people call them, in lower case.
+SPLIT_SPELLINGS: dict[str, SplitName] = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "development": "validation",
+    "test": "test",
+    "testing": "test",
+}
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -23,6 +36,7 @@ class Track:
       artist_id: None if unknown.
       split_hint: the dataset's own split, if it has one.
       state: state of an object when it was listed; None for a local file.
+      copies: the same song in other formats, to be read if this file cannot be used.
     """
 
     track_id: str
@@ -31,17 +45,40 @@ class Track:
     artist_id: str | None = None
     split_hint: SplitName | None = None
     state: ObjectState | None = None
+    copies: tuple[Track, ...] = ()
+
+    @property
+    def files(self) -> tuple[Track, ...]:
+        """The track once for each of its files, in the order in which they are tried."""
+        return dataclasses.replace(self, copies=()), *self.copies
 
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Reject:
-    """Track that is left out. `reason` is a key of REJECT_REASONS."""
+    """Track that is left out.
+
+    Attributes:
+      track_id: its id, as a track's; "" if unknown.
+      uri: its path or URI; "" if unknown.
+      genre: its genre; "" if unknown.
+      reason: key of REJECT_REASONS.
+      detail: what was found, and what to do.
+      split_hint: the dataset's own split, if it has one.
+    """
 
     track_id: str
     uri: str
     genre: str
     reason: str
     detail: str = ""
+    split_hint: SplitName | None = dataclasses.field(default=None, compare=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Note:
+    """Sentence about a dataset as a whole that its user should know, shown as a warning."""
+
+    text: str
 
 
 # The closed list of reasons. A text completes the sentence "left out because ...".
@@ -61,6 +98,7 @@ REJECT_REASONS: dict[str, str] = {
     "near_silent": "its clips are silent or nearly so (each below -60 dBFS)",
     "channels_cancel": "its channels cancel each other in the mono mix (one may be inverted)",
     "duplicate": "it has the same audio as another track, which is kept",
+    "other_format": "the same song is read from a file of another format",
     "too_short": "it is shorter than one clip",
     "too_long": "it is longer than an hour",
     "not_finite": "its samples are not finite numbers",
@@ -70,6 +108,11 @@ REJECT_REASONS: dict[str, str] = {
     "bad_metadata": "its name, its path or its metadata row cannot be used",
     "no_split": "the official split does not include it",
 }
+
+
+def file_id(track: Track | Reject) -> str:
+    """Return the id under which a file is listed if another file of its song has the id."""
+    return track.track_id + os.path.splitext(track.uri)[1]
 
 
 def rank(*key: object) -> bytes:

@@ -32,6 +32,7 @@ _NAMES = {
     "fma": "Free Music Archive (FMA)",
     "gtzan": "GTZAN",
     "folder": "Your own folders, one per genre",
+    "split_folders": "Your own folders, one per split and genre",
     "manifest": "Your own manifest",
     "synthetic": "Synthetic corpus",
 }

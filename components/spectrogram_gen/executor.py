@@ -68,9 +68,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
             yield ShardResult.failed(shard, problem)
             return
         count = beam.metrics.Metrics.counter
-        count("genreflow/spectrogram_gen", "tracks_read").inc(
-            len(shard.tracks) - len(result.rejects)
-        )
+        count("genreflow/spectrogram_gen", "tracks_read").inc(len(result.written))
         count("genreflow/spectrogram_gen", "tracks_decoded").inc(result.tracks_decoded)
         count("genreflow/spectrogram_gen", "tracks_from_store").inc(
             len(result.written) - result.tracks_decoded

@@ -13,11 +13,12 @@ from components.artifacts import files
 from components.artifacts.names import REJECT_SUMMARY_JSON, REJECTS_CSV
 from components.common.errors import DataError
 from components.common.escape import printable_cell
-from components.datasets.track import Reject, Track
+from components.datasets.track import Reject, Track, file_id
 from components.spectrogram_gen.summary import DataSummary
 
-# Excluded by the configuration or for lack of a label, which is no sign of bad input.
-EXCLUDED_ON_PURPOSE = frozenset({"no_genre", "unknown_genre", "no_split"})
+# Excluded by the configuration, for lack of a label, or because the song is there already,
+# which is no sign of bad input.
+EXCLUDED_ON_PURPOSE = frozenset({"no_genre", "unknown_genre", "no_split", "other_format"})
 COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 
 
@@ -55,7 +56,7 @@ def write_csv(path: str, rejects: Iterable[Reject]) -> None:
 
 
 def duplicate_rejects(tracks: Iterable[Track], duplicates: Mapping[str, str]) -> Iterator[Reject]:
-    """Yield a reject for each track that repeats another one's audio.
+    """Yield a reject for each file of the tracks that repeat another one's audio.
 
     Args:
       tracks: all tracks.
@@ -65,6 +66,8 @@ def duplicate_rejects(tracks: Iterable[Track], duplicates: Mapping[str, str]) ->
         if track.track_id in duplicates:
             detail = f"same audio as {duplicates[track.track_id]}"
             yield Reject(track.track_id, track.uri, track.genre, "duplicate", detail)
+            for copy in track.copies:
+                yield Reject(file_id(copy), copy.uri, copy.genre, "duplicate", detail)
 
 
 def check_fraction(rejects: Iterable[Reject], listed: int, max_fraction: float) -> None:

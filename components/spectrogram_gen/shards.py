@@ -9,13 +9,13 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 
 from components.artifacts import files
 from components.audio import levels
-from components.audio.decoding.decode import DecodeError
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
@@ -24,6 +24,7 @@ from components.datasets.files.fetching import fetching
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
 from components.spectrogram_gen import extract, wav_export
+from components.spectrogram_gen.first_usable import first_usable
 from components.spectrogram_gen.store import ClipStore
 
 # Folder within the clip store. A run empties it first, because a killed run leaves files in it.
@@ -57,7 +58,7 @@ class ShardResult:
       clips: number of clips by split.
       tracks_read: number of tracks by split.
       tracks_decoded: number of tracks that were decoded; the others came from the store.
-      rejects: the tracks that could not be used.
+      rejects: the tracks and the copies of tracks that were not used.
       written: (id, uri, fingerprint of the audio) of each track that was written.
       clips_left_out: number of clips of these tracks that are left out, by reason.
       problem: why the shard could not be written, or "".
@@ -189,11 +190,11 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         strict=options.strict,
         code=options.code,
     )
-    keys = {track.track_id: store.key(track) for track, _ in shard.tracks}
+    keys = {file.uri: store.key(file) for track, _ in shard.tracks for file in track.files}
     to_decode = [
         track
         for track, _ in shard.tracks
-        if options.export_wav != "none" or not store.has(keys[track.track_id])
+        if options.export_wav != "none" or not store.has(keys[track.uri])
     ]
     written: list[tuple[str, str, str]] = []
     tracks_decoded = 0
@@ -218,16 +219,21 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         )
         for track, clip_splits in shard.tracks:
             progress.report("progress", stage="audio", add=1)
-            try:
-                made, decoded = _write_track(
-                    track, clip_splits, options, store, keys[track.track_id], reader, writers
-                )
-            except DecodeError as error:
-                rejects.append(
-                    Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
-                )
+            write = functools.partial(
+                _write_track,
+                clip_splits=clip_splits,
+                options=options,
+                store=store,
+                keys=keys,
+                decoder=reader,
+                writers=writers,
+            )
+            found, unused = first_usable(track, write)
+            rejects += unused
+            if found is None:
                 continue
-            written.append((track.track_id, track.uri, made.fingerprint))
+            made, decoded = found.result
+            written.append((track.track_id, found.file.uri, made.fingerprint))
             tracks_decoded += decoded
             left_out.update(reason for reason in made.left_out if reason != levels.HEARD)
             used = [clip_splits[index] for index in made.indices]
@@ -252,12 +258,12 @@ def _write_track(
     clip_splits: Sequence[SplitName],
     options: WriteOptions,
     store: ClipStore,
-    key: str | None,
+    keys: Mapping[str, str | None],
     decoder: Decoder,
     writers: Mapping[SplitName, object],
 ) -> tuple[extract.TrackMels, bool]:
     """Write a track's examples; return its clips and whether they were decoded."""
-    params = options.params
+    params, key = options.params, keys[track.uri]
     label = options.genres.index(track.genre)
     made = store.get(key) if options.export_wav == "none" else None
     decoded = made is None

@@ -73,12 +73,13 @@ def check_data(
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
     bad = {reject.track_id for reject in found.rejects}
+    usable = sum(track.track_id not in bad for track in tracks)
     rejects = sorted([*(corpus or listing).rejects, *found.rejects])
     out.print(_genre_table(listing, corpus, bad))
-    for warning in corpus.splits.warnings if corpus else ():
+    for warning in corpus.warnings if corpus else ():  # without one, the error has them
         out.say(("warning:", "yellow"), f" {warning}")
     _print_rejects(out, rejects, full=full)
-    _print_cost(out, config, found, total - len(bad), total)
+    _print_cost(out, config, found, usable, total)
     if rejects_csv:
         write_csv(rejects_csv, rejects)
         out.say(f"the list of tracks left out is in {rejects_csv}")
@@ -86,7 +87,7 @@ def check_data(
         preflight.check_weights(config)
         if problem:
             raise problem
-        check_fraction(rejects, len(rejects) + total - len(bad), config.dataset.max_reject_fraction)
+        check_fraction(rejects, len(rejects) + usable, config.dataset.max_reject_fraction)
         _check_left(corpus, listing.genres, bad)
         if corpus:
             preflight.check_batches(config, corpus, bad)
@@ -154,11 +155,17 @@ def _print_rejects(out: PlainConsole, rejects: Sequence[Reject], *, full: bool) 
         if not found:
             continue
         out.say(f"{len(found)} left out, {reason}: {meaning}")
-        for reject in found[:SHOWN_REJECTS]:
+        alike: dict[str, list[Reject]] = collections.defaultdict(list)
+        for reject in found:
+            alike[reject.detail].append(reject)
+        # Some of each kind, so that many of one kind do not hide another.
+        each = max(1, SHOWN_REJECTS // len(alike))
+        shown = [reject for group in alike.values() for reject in group[:each]][:SHOWN_REJECTS]
+        for reject in shown:
             detail = f" ({reject.detail})" if reject.detail else ""
             out.say(f"    {reject.track_id}  {reject.uri}{detail}")
-        if len(found) > SHOWN_REJECTS:
-            out.say(f"    ... and {len(found) - SHOWN_REJECTS} more")
+        if len(found) > len(shown):
+            out.say(f"    ... and {len(found) - len(shown)} more")
     if not full:
         out.say(
             "only headers were read; --full decodes every file, and so finds damage inside "

@@ -155,7 +155,7 @@ def _announce(
         )
         + f" to {work.root}"
     )
-    for warning in corpus.splits.warnings:
+    for warning in corpus.warnings:
         console.say(("warning:", "yellow"), f" {warning}")
 
 

@@ -17,8 +17,8 @@ from components.datasets.track import Reject, Track
 from components.spectrogram_gen.rejects import duplicate_rejects
 
 if TYPE_CHECKING:
-    from components.audio.decoding.decode import DecodeError
     from components.audio.decoding.decoder import Decoder
+    from components.spectrogram_gen.first_usable import Used
 
 
 TIMED_TRACKS = 8
@@ -29,7 +29,7 @@ class Survey:
     """Result of a survey.
 
     Attributes:
-      rejects: tracks that a run would leave out.
+      rejects: tracks, and copies of tracks, that a run would leave out.
       seconds_per_track: measured on a few tracks, on one core; None without tracks.
     """
 
@@ -63,6 +63,7 @@ def survey_files(
     from components.audio.decoding.isolation import make_decoder
     from components.audio.duplicates import find_duplicates
     from components.datasets.files.fetching import Fetcher, FetchingDecoder
+    from components.spectrogram_gen.first_usable import first_usable
     from components.storage.client import CONNECTIONS
 
     threads = workers or usable_cores()
@@ -75,59 +76,62 @@ def survey_files(
             decoder = stack.enter_context(make_decoder(limits))
             decoders.put(FetchingDecoder(decoder, fetcher))
 
-        def check(track: Track) -> Reject | str | None:
-            """Return a reject, else the audio's fingerprint if the file was decoded, else None."""
+        def check(track: Track) -> tuple[Used[str | None] | None, list[Reject]]:
+            """Check a track's files; the result is the audio's fingerprint if it was decoded."""
             decoder = decoders.get()
-            try:
+
+            def attempt(file: Track) -> str | None:
                 if full:
-                    return _decode_whole(track, params, clip_seed, decoder)
-                return _header_reject(track, params, decoder)
+                    return _fingerprint(file, params, clip_seed, decoder)
+                _check_header(file, params, decoder)
+                return None
+
+            try:
+                return first_usable(track, attempt)
             finally:
                 decoders.put(decoder)
                 advance()
 
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
-            outcomes = list(zip(tracks, pool.map(check, tracks), strict=True))
+            outcomes = list(pool.map(check, tracks))
         decoder = decoders.get()
+        used = [one for one, _ in outcomes if one]
         duplicates = find_duplicates(
-            ((track.track_id, track.uri, end) for track, end in outcomes if isinstance(end, str)),
+            (
+                (one.file.track_id, one.file.uri, one.result)
+                for one in used
+                if one.result is not None
+            ),
             decoder,
         )
-        rejects = [end for _, end in outcomes if isinstance(end, Reject)]
+        rejects = [
+            reject
+            for track, (_, left_out) in zip(tracks, outcomes, strict=True)
+            if track.track_id not in duplicates
+            for reject in left_out
+        ]
         rejects += duplicate_rejects(tracks, duplicates)
-        bad = {reject.track_id for reject in rejects}
-        good = [track for track in tracks if track.track_id not in bad]
+        good = [one.file for one in used if one.file.track_id not in duplicates]
         return Survey(tuple(rejects), _time_tracks(good, params, decoder))
 
 
-def _header_reject(track: Track, params: AudioParams, decoder: Decoder) -> Reject | None:
-    """Return the reject that a track's header shows, or None. Decodes only short files."""
-    from components.audio.decoding.decode import DecodeError
-
-    try:
-        frames, rate_hz = decoder.header(track.uri)
-    except DecodeError as error:
-        return _reject(track, error)
+def _check_header(track: Track, params: AudioParams, decoder: Decoder) -> None:
+    """Raise DecodeError if a track's header shows that it cannot be used."""
+    frames, rate_hz = decoder.header(track.uri)
     # A header may be wrong: decode before rejecting a short file.
-    if frames >= params.clip_seconds * rate_hz:
-        return None
-    outcome = _decode_whole(track, params, 0, decoder)
-    return outcome if isinstance(outcome, Reject) else None
+    if frames < params.clip_seconds * rate_hz:
+        _fingerprint(track, params, 0, decoder)
 
 
-def _decode_whole(track: Track, params: AudioParams, seed: int, decoder: Decoder) -> Reject | str:
-    """Decode a whole track; return its audio's fingerprint, or its reject."""
-    from components.audio.decoding.decode import DecodeError
+def _fingerprint(track: Track, params: AudioParams, seed: int, decoder: Decoder) -> str:
+    """Decode a whole track and return its audio's fingerprint.
+
+    Raises:
+      DecodeError: the track cannot be used.
+    """
     from components.spectrogram_gen import extract
 
-    try:
-        return extract.read_track(track, params, seed, strict=True, decoder=decoder).fingerprint
-    except DecodeError as error:
-        return _reject(track, error)
-
-
-def _reject(track: Track, error: DecodeError) -> Reject:
-    return Reject(track.track_id, track.uri, track.genre, error.reason, error.detail)
+    return extract.read_track(track, params, seed, strict=True, decoder=decoder).fingerprint
 
 
 def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:

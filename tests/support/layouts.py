@@ -33,7 +33,7 @@ def lay_out(
       kind: of DatasetSettings.
       rows: tracks with whole numbers as `track_id`. `uri` is the file's path in a manifest; if it
         is "", the path is made of the id. The kinds gtzan and folder have no metadata and lose
-        artists and splits.
+        artists and splits; split_folders loses artists.
       root: the data folder, which must not exist.
       content: returns the content of a row's file.
       order: shuffles the rows of the metadata and the order in which files are written.
@@ -69,12 +69,14 @@ def path_of(kind: str, row: Track) -> str:
         return f"{row.genre}/{number}.wav"
     if kind == "folder":
         return f"{row.genre}/{row.artist_id or 'various'}/{number}.mp3"
+    if kind == "split_folders":
+        return f"{row.split_hint or 'unsplit'}/{row.genre}/{number}.ogg"
     return row.uri or f"audio/{number}.wav"
 
 
 def id_of(kind: str, row: Track) -> str:
     """Return the track id that the data set's reader gives to a row."""
-    if kind in ("gtzan", "folder"):
+    if kind in ("gtzan", "folder", "split_folders"):
         return os.path.splitext(path_of(kind, row))[0]
     return row.track_id
 

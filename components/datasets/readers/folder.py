@@ -7,24 +7,39 @@ from collections.abc import Iterator
 from components.audio.decoding.formats import readable_extensions
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
-from components.datasets.readers.tree import genre_folders, walk_genre
+from components.datasets.readers.layout import genre_level, refuse_splits, too_high
+from components.datasets.readers.tree import refused, sub_folders, walk
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import Reject, Track
+from components.datasets.track import Note, Reject, Track
 
 
-def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject | Note]:
     """Yield the tracks sorted by genre and path; ids are relative paths without extension.
 
     Raises:
-      DatasetError: no sub-folder has an audio file.
+      DatasetError: no sub-folder has an audio file, only one has, or they are splits.
     """
-    found = False
-    for genre in genre_folders(files):
-        for item in walk_genre(files, genre, recursive=True):
+    folders = sub_folders(files)
+    refuse_splits(files, folders, settings.genres)
+    yield from refused(walk(files, "", "", recursive=False), "no_genre", "it is in no genre folder")
+    genres = []
+    for folder in folders:
+        found = False
+        for item in walk(files, folder, folder):
             found = True
             yield item
-    if not found:
+        if found:
+            genres.append(folder)
+        else:
+            yield Note(f"{files.uri(folder)} is no genre, as there is no audio in it or below it")
+    if not genres:
         raise DatasetError(
             f"{files.root}: no audio file ({', '.join(readable_extensions())}) in any sub-folder; "
             "expected one sub-folder per genre, such as Rock/song.mp3"
+        )
+    level = genre_level(files, genres[0]) if len(genres) == 1 else None
+    if level:
+        raise DatasetError(
+            f"{files.root}: {genres[0]!r} is its only folder with audio, so there is only one "
+            f"genre; {too_high(files, level)}"
         )

@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
-from components.datasets.readers.tree import genre_folders, walk_genre
+from components.datasets.readers.layout import genre_level, refuse_splits, too_high
+from components.datasets.readers.tree import has_audio, refused, sub_folders, walk
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import Reject, Track
+from components.datasets.track import Note, Reject, Track
+
+_DEEPER = 'GTZAN has no folders in its genre folders; dataset.kind = "folder" reads them'
 
 
-def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject | Note]:
     """Yield the tracks sorted by genre and name; ids are such as "blues/blues.00000".
 
     Raises:
-      DatasetError: no genre folder has an audio file.
+      DatasetError: no genre folder has an audio file, or the folders are splits.
     """
+    folders = sub_folders(files)
+    refuse_splits(files, folders, settings.genres)
+    yield from refused(walk(files, "", "", recursive=False), "no_genre", "it is in no genre folder")
     found = False
-    for genre in genre_folders(files):
-        for item in walk_genre(files, genre, recursive=False):
+    for genre in folders:
+        for item in walk(files, genre, genre, recursive=False):
             found = True
             yield item
+        for name in sub_folders(files, genre):
+            inside = walk(files, os.path.join(genre, name), genre)
+            yield from refused(inside, "bad_metadata", _DEEPER)
     if not found:
+        deeper = [genre for genre in folders if has_audio(files, genre)]
+        level = genre_level(files, deeper[0]) if len(deeper) == 1 else None
         raise DatasetError(
             f"{files.root}: no audio file in any of its folders; the data folder must hold "
-            "GTZAN's genre folders (blues, classical, ...); it is often named genres or "
-            "genres_original"
+            "GTZAN's genre folders (blues, classical, ...); "
+            + (too_high(files, level) if level else "it is often named genres or genres_original")
         )

@@ -9,18 +9,10 @@ from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 from components.datasets.readers import csvfile
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import Reject, SplitName, Track
+from components.datasets.track import SPLIT_SPELLINGS, Reject, Track
 
 REQUIRED = ("uri", "genre")
 OPTIONAL = ("track_id", "artist_id", "split")
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "test": "test",
-}
 
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
@@ -93,9 +85,9 @@ def _track(
     default_id = os.path.splitext(files.relative(uri))[0]
     track_id = values.get("track_id") or default_id
     split = values.get("split", "").lower()
-    if split and split not in SPLIT_NAMES:
+    if split and split not in SPLIT_SPELLINGS:
         detail = (
-            f"manifest line {line}: split {split[:40]!r} is not one of {', '.join(SPLIT_NAMES)}"
+            f"manifest line {line}: split {split[:40]!r} is not one of {', '.join(SPLIT_SPELLINGS)}"
         )
         return Reject(track_id, uri, genre, "bad_metadata", detail)
     return Track(
@@ -103,5 +95,5 @@ def _track(
         uri=uri,
         genre=genre,
         artist_id=values.get("artist_id") or None,
-        split_hint=SPLIT_NAMES.get(split),
+        split_hint=SPLIT_SPELLINGS.get(split),
     )

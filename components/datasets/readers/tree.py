@@ -1,4 +1,4 @@
-"""Walk of genre folders in sorted order, safe against links and loops."""
+"""Walk of folders of audio in sorted order, safe against links and loops."""
 
 from __future__ import annotations
 
@@ -10,40 +10,50 @@ from components.datasets.files.base import DataFiles
 from components.datasets.track import Reject, Track
 
 
-def genre_folders(files: DataFiles) -> list[str]:
-    """Return the sorted names of top-level folders (and links to folders), hidden ones excluded."""
-    return [e.name for e in files.entries("") if e.is_folder and e.name and not _hidden(e.name)]
+def sub_folders(files: DataFiles, folder: str = "") -> list[str]:
+    """Return the sorted names of the folders (and links to folders) in a folder, less hidden ones.
+
+    There are none in a linked folder, nor in one that cannot be read; `walk` says so.
+    """
+    try:
+        entries = [] if files.is_link(folder) else files.entries(folder)
+    except OSError:
+        return []
+    return [e.name for e in entries if e.is_folder and e.name and not _hidden(e.name)]
 
 
-def walk_genre(files: DataFiles, genre: str, *, recursive: bool) -> Iterator[Track | Reject]:
-    """Yield the audio files below a genre folder; ids are their paths without extension.
+def walk(
+    files: DataFiles, folder: str, genre: str, *, recursive: bool = True
+) -> Iterator[Track | Reject]:
+    """Yield the audio files of a folder and below it; ids are their paths without extension.
 
     A folder's own files come first, then its sub-folders, both sorted by name. Hidden entries,
-    and files that are no audio by their names (covers, texts) are skipped. Audio that cannot be
-    decoded is a reject. A linked folder is one reject, as its files would come twice or from
+    and files that are no audio by their names (covers, texts), are skipped. Audio that cannot
+    be decoded is a reject. A linked folder is one reject, as its files would come twice or from
     outside the data folder. A linked file counts as a file.
 
     Args:
       files: the data folder.
-      genre: name of the genre folder.
+      folder: the folder, relative to the data folder.
+      genre: genre of the tracks.
       recursive: whether to enter sub-folders.
     """
-    stack = [genre]
+    stack = [folder]
     while stack:
-        folder = stack.pop()
-        if files.is_link(folder):
-            yield _linked_folder(files, folder, genre)
+        current = stack.pop()
+        if files.is_link(current):
+            yield _linked_folder(files, current, genre)
             continue
         try:
-            entries = [entry for entry in files.entries(folder) if not _hidden(entry.name)]
+            entries = [entry for entry in files.entries(current) if not _hidden(entry.name)]
         except OSError as error:
             detail = f"the folder cannot be read: {error.strerror}"
-            yield Reject(folder, files.uri(folder), genre, "missing_file", detail)
+            yield Reject(current, files.uri(current), genre, "missing_file", detail)
             continue
         for entry in entries:
             if entry.is_folder:
                 continue
-            uri = os.path.join(folder, entry.name)
+            uri = os.path.join(current, entry.name)
             stem = os.path.splitext(uri)[0]
             if is_readable(entry.name):
                 yield Track(track_id=stem, uri=uri, genre=genre)
@@ -54,8 +64,21 @@ def walk_genre(files: DataFiles, genre: str, *, recursive: bool) -> Iterator[Tra
         names = [entry.name for entry in entries if entry.is_folder]
         if "" in names:  # objects only: a key with two consecutive slashes
             detail = "a folder without a name, whose files no path can reach"
-            yield Reject(f"{folder}/", f"{files.uri(folder)}//", genre, "bad_metadata", detail)
-        stack.extend(os.path.join(folder, name) for name in reversed(names) if name)
+            yield Reject(f"{current}/", f"{files.uri(current)}//", genre, "bad_metadata", detail)
+        stack.extend(os.path.join(current, name) for name in reversed(names) if name)
+
+
+def refused(items: Iterator[Track | Reject], reason: str, detail: str) -> Iterator[Reject]:
+    """Yield a reject with the reason for each track of `items`, and its rejects as they are."""
+    for item in items:
+        if isinstance(item, Track):
+            item = Reject(item.track_id, item.uri, item.genre, reason, detail)
+        yield item
+
+
+def has_audio(files: DataFiles, folder: str) -> bool:
+    """Return whether there is audio in a folder or below it, readable or not."""
+    return any(True for _ in walk(files, folder, ""))
 
 
 def _linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:

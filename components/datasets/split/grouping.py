@@ -70,6 +70,17 @@ def assign_groups(
     return _cover(groups) or assigned
 
 
+def take_groups(groups: Sequence[Group], targets: Mapping[str, int]) -> list[Group]:
+    """Return the groups to take for a split, by first fit, if the others remain in train.
+
+    Args:
+      groups: the groups, in the order in which they are tried.
+      targets: number of tracks by genre (split_targets).
+    """
+    taken = _fill(groups, range(len(groups)), targets, reserve=1)
+    return [groups[index] for index in sorted(taken)]
+
+
 def _fill(
     groups: Sequence[Group], order: Sequence[int], targets: Mapping[str, int], *, reserve: int
 ) -> set[int]:

@@ -7,11 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from components.common.errors import SplitError
 from components.datasets.settings import SplitSettings
-from components.datasets.split.grouping import Group, assign_groups, split_targets
+from components.datasets.split.grouping import (
+    Group,
+    assign_groups,
+    split_targets,
+    take_groups,
+)
 from components.datasets.text import artist_key
 from components.datasets.track import SPLITS, Reject, SplitName, Track, rank, unit_fraction
 
@@ -74,11 +79,16 @@ class SplitResult:
 
 
 def assign_splits(
-    tracks: Sequence[Track], settings: SplitSettings, genres: Sequence[str]
+    tracks: Sequence[Track],
+    settings: SplitSettings,
+    genres: Sequence[str],
+    *,
+    listed_splits: Collection[SplitName] = SPLITS,
 ) -> SplitResult:
     """Split tracks by the policy of `settings`.
 
-    - official: by `split_hint`; tracks without one become rejects (no_split).
+    - official: by `split_hint`; tracks without one become rejects (no_split). If the dataset
+      lists no validation, training tracks are used for it, as by_artist chooses them.
     - by_track: each genre is split in the configured fractions, rounded, with at least one
       track in each split. Adding k tracks to a genre moves at most 2k of its other tracks.
     - by_artist: as by_track, with all tracks of an artist in one split. Spellings of an artist
@@ -100,6 +110,7 @@ def assign_splits(
       tracks: the tracks, with unique ids and genres that are in `genres`.
       settings: policy, fractions and seed.
       genres: the genres in label order.
+      listed_splits: the official splits that the metadata has, if only of unusable tracks.
 
     Raises:
       SplitError: a genre or a split cannot be filled.
@@ -109,7 +120,7 @@ def assign_splits(
     ordered = sorted(tracks)
     _check_counts(ordered, settings, genres)
     if settings.policy == "official":
-        return _official(ordered, settings, genres)
+        return _official(ordered, settings, genres, listed_splits)
     if settings.policy == "by_clip":
         return SplitResult(settings, {}, leaky=True, warnings=(LEAKY_WARNING,))
     return _grouped(ordered, settings, genres)
@@ -147,7 +158,10 @@ def _check_counts(tracks: Sequence[Track], settings: SplitSettings, genres: Sequ
 
 
 def _official(
-    tracks: Sequence[Track], settings: SplitSettings, genres: Sequence[str]
+    tracks: Sequence[Track],
+    settings: SplitSettings,
+    genres: Sequence[str],
+    listed_splits: Collection[SplitName],
 ) -> SplitResult:
     remedy = 'set split.policy to "by_artist" or "by_track"'
     split_of = {t.track_id: t.split_hint for t in tracks if t.split_hint is not None}
@@ -155,7 +169,11 @@ def _official(
         raise SplitError(f"the dataset has no official split; {remedy}")
     sizes = Counter(split_of.values())
     empty = [split for split in SPLITS if not sizes[split]]
-    if empty:
+    taken = []
+    if empty == ["validation"] and "validation" not in listed_splits:
+        taken = _validation(tracks, split_of, settings)
+        split_of.update(dict.fromkeys(taken, "validation"))
+    elif empty:
         found = ", ".join(f"{split} {sizes[split]}" for split in SPLITS)
         raise SplitError(
             f"the official split has no usable track in {_listed(empty)} (tracks: {found}); "
@@ -168,7 +186,13 @@ def _official(
             f"the official split has no training track of {_quoted(untrained)}; {remedy}, "
             "or exclude the genre by listing the others in dataset.genres"
         )
-    warnings = [
+    warnings = []
+    if taken:
+        warnings.append(
+            f"the official split has no validation, so {len(taken)} of its "
+            f"{sizes['train']} training tracks are used for it (split.validation_fraction)"
+        )
+    warnings += [
         f"the official split has no {split} track of {_quoted(missing)}"
         for split in ("validation", "test")
         if (missing := [genre for genre in genres if not table[genre][split]])
@@ -182,6 +206,16 @@ def _official(
         rejects=rejects,
         warnings=(*warnings, *_shared_artists(tracks, split_of)),
     )
+
+
+def _validation(
+    tracks: Sequence[Track], split_of: Mapping[str, SplitName], settings: SplitSettings
+) -> list[str]:
+    """Return the ids of the training tracks, of whole artists, to use for validation."""
+    train = [track for track in tracks if split_of.get(track.track_id) == "train"]
+    groups = _groups(train, by_artist=True, seed=settings.seed)
+    targets = split_targets(Counter(t.genre for t in train), settings.validation_fraction)
+    return [track_id for group in take_groups(groups, targets) for track_id in group.track_ids]
 
 
 def _grouped(

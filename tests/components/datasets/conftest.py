@@ -10,7 +10,7 @@ import pytest
 
 from components.datasets.corpus import read_tracks
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import Reject, Track
+from components.datasets.track import Note, Reject, Track
 
 FMA_COLUMNS = (
     ("album", "title"),
@@ -48,6 +48,17 @@ def read(
             [item for item in items if isinstance(item, Track)],
             [item for item in items if isinstance(item, Reject)],
         )
+
+    return run
+
+
+@pytest.fixture
+def notes(tmp_path: pathlib.Path) -> Callable[..., list[str]]:
+    """Return a function that reads tmp_path with given settings, and returns the notes."""
+
+    def run(**settings: object) -> list[str]:
+        items = read_tracks(DatasetSettings(**settings), str(tmp_path))
+        return [item.text for item in items if isinstance(item, Note)]
 
     return run
 

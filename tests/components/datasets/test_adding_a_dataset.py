@@ -117,5 +117,7 @@ def test_the_schema_of_the_results_allows_it(playlists: None) -> None:
 
 
 def test_without_its_line_the_kind_is_unknown(configure: Callable[..., object]) -> None:
-    with pytest.raises(ConfigError, match='must be one of "fma", "gtzan", "folder", "manifest"'):
+    with pytest.raises(
+        ConfigError, match='must be one of "fma", "gtzan", "folder", "split_folders"'
+    ):
         configure("playlist")

@@ -72,7 +72,10 @@ def test_what_only_looks_like_a_whole_number_is_refused(value: str, complaints: 
         ("[dataset]\nmanifest = 2024-01-01", 'manifest = "2024-01-01": must be a string'),
         ("[dataset]\ngenres = 'Rock'", "must be a list, each item a string"),
         ("[dataset]\ngenres = ['Rock', 3]", "dataset.genres[1] = 3: must be a string"),
-        ("[dataset]\nkind = 'fmaa'", 'must be one of "fma", "gtzan", "folder", "manifest", "synth'),
+        (
+            "[dataset]\nkind = 'fmaa'",
+            'must be one of "fma", "gtzan", "folder", "split_folders", "manifest"',
+        ),
         ("[audio]\nhop_samples = 4096", "[audio] hop_samples = 4096 skips audio"),
         ("[beam]\noptions = ['x']", '[beam] options holds "x"'),
         ("[split]\npolicy = 'official'\n[dataset]\nkind = 'gtzan'", "split.policy = "),

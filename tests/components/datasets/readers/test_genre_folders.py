@@ -25,19 +25,33 @@ class TestGtzan:
         assert {track.split_hint for track in tracks} == {None}
         assert rejects == []
 
-    def test_files_at_the_top_and_deeper_folders_are_passed_over(self, touch, read):
+    def test_files_at_the_top_and_in_deeper_folders_are_rejects(self, touch, read):
         touch("manifest.csv")
         touch("stray.wav")
         touch("blues/more/blues.00002.wav")
         touch("blues/blues.00001.wav")
         tracks, rejects = read(kind="gtzan")
         assert ids(tracks) == ["blues/blues.00001"]
-        assert rejects == []
+        assert [(r.track_id, r.genre, r.reason) for r in rejects] == [
+            ("stray", "", "no_genre"),
+            ("blues/more/blues.00002", "blues", "bad_metadata"),
+        ]
+        assert 'dataset.kind = "folder" reads them' in rejects[1].detail
 
-    def test_one_folder_too_high_is_an_error_that_says_which_folder_is_meant(self, touch, read):
-        touch("genres_original/blues/blues.00000.wav")
+    def test_one_folder_too_high_is_an_error_that_says_which_folder_is_meant(
+        self, touch, read, tmp_path
+    ):
+        touch("Data/genres_original/blues/blues.00000.wav")
         with pytest.raises(DatasetError, match="the data folder must hold"):
             read(kind="gtzan")
+        touch("Data/genres_original/rock/rock.00000.wav")
+        touch("Data/images_original/rock/rock.00000.png")
+        with pytest.raises(DatasetError) as caught:
+            read(kind="gtzan")
+        meant = tmp_path / "Data" / "genres_original"
+        assert str(caught.value).endswith(
+            f"if 'blues' and 'rock' are genres, use --data-dir {meant}"
+        )
 
     def test_other_audio_is_a_reject_not_silence(self, touch, read):
         touch("blues/blues.00000.wav")
@@ -81,13 +95,43 @@ class TestFolder:
         assert ids(tracks) == ["Rock/a"]
         assert rejects == []
 
-    def test_two_formats_of_one_song_give_one_track_and_one_reject(self, touch, read):
-        touch("Rock/a.mp3")
-        touch("Rock/a.wav")
+    def test_a_song_in_several_formats_is_one_track_with_copies(self, touch, read, tmp_path):
+        for name in ("Rock/a.wav", "Rock/a.mp3", "Rock/a.OGG", "Rock/b.mp3", "Jazz/a.mp3"):
+            touch(name)
         tracks, rejects = read(kind="folder")
-        assert ids(tracks) == ["Rock/a"]
-        assert [(r.track_id, r.reason) for r in rejects] == [("Rock/a", "bad_metadata")]
-        assert tracks[0].uri in rejects[0].detail
+        assert ids(tracks) == ["Jazz/a", "Rock/a", "Rock/b"]
+        assert [os.path.relpath(file.uri, tmp_path) for file in tracks[1].files] == [
+            "Rock/a.OGG",
+            "Rock/a.mp3",
+            "Rock/a.wav",
+        ]
+        assert {file.track_id for file in tracks[1].files} == {"Rock/a"}
+        assert tracks[0].copies == tracks[2].copies == ()
+        assert rejects == []
+
+    def test_an_unusable_file_holds_no_id(self, touch, read):
+        touch("Rock/a.flac", b"")
+        touch("Rock/a.m4p")
+        touch("Rock/a.mp3")
+        tracks, rejects = read(kind="folder")
+        assert [(track.track_id, track.copies) for track in tracks] == [("Rock/a", ())]
+        assert sorted((r.track_id, r.reason) for r in rejects) == [
+            ("Rock/a.flac", "empty_file"),
+            ("Rock/a.m4p", "undecodable"),
+        ]
+
+    def test_a_copy_that_is_the_same_file_is_a_reject(self, touch, read, tmp_path):
+        touch("Rock/a.flac")
+        os.symlink("a.flac", tmp_path / "Rock" / "a.wav")
+        os.symlink("a.flac", tmp_path / "Rock" / "b.flac")
+        touch("Rock/b.mp3")
+        tracks, rejects = read(kind="folder")
+        assert [(track.track_id, track.copies) for track in tracks] == [("Rock/a", ())]
+        assert [(r.track_id, r.detail) for r in rejects] == [
+            ("Rock/a", "same file as track Rock/a"),
+            ("Rock/b", "same file as track Rock/a"),
+            ("Rock/b", "the same song in another format is the same file as track Rock/a"),
+        ]
 
     def test_a_folder_named_like_audio_is_a_folder(self, touch, read):
         touch("Rock/album.mp3/a.mp3")
@@ -161,6 +205,37 @@ class TestFolder:
         touch("Rock/notes.txt")
         with pytest.raises(DatasetError, match=r"no audio file .*Rock/song\.mp3"):
             read(kind="folder")
+
+    def test_audio_of_no_genre_is_a_reject(self, touch, read):
+        for name in ("a.mp3", "b.m4p", "cover.jpg", "Rock/a.mp3", "Jazz/a.mp3"):
+            touch(name)
+        tracks, rejects = read(kind="folder")
+        assert ids(tracks) == ["Jazz/a", "Rock/a"]
+        assert [(r.track_id, r.reason) for r in rejects] == [
+            ("a", "no_genre"),
+            ("b", "undecodable"),
+        ]
+
+    def test_a_folder_without_audio_is_no_genre_and_noted(self, touch, notes, tmp_path):
+        for name in ("Rock/a.mp3", "Jazz/a.mp3", "covers/a.jpg"):
+            touch(name)
+        assert notes(kind="folder") == [
+            f"{tmp_path}/covers is no genre, as there is no audio in it or below it"
+        ]
+
+    def test_one_folder_too_high_is_an_error_that_says_which_folder_is_meant(
+        self, touch, read, tmp_path
+    ):
+        for name in ("music/Rock/x/a.mp3", "music/Jazz/a.m4p", "covers/a.jpg"):
+            touch(name)
+        with pytest.raises(DatasetError) as caught:
+            read(kind="folder")
+        assert "'music' is its only folder with audio, so there is only one genre" in str(
+            caught.value
+        )
+        assert f"if 'Jazz' and 'Rock' are genres, use --data-dir {tmp_path}/music" in str(
+            caught.value
+        )
 
     def test_audio_at_the_top_only_is_an_error(self, touch, read):
         touch("a.mp3")

@@ -53,11 +53,11 @@ def test_the_usual_names_of_splits_are_understood(manifest, read, given, expecte
 
 
 def test_an_unknown_split_is_a_reject(manifest, read):
-    manifest("uri,genre,split\nx.wav,Rock,dev\ny.wav,Rock,train\n", "x.wav", "y.wav")
+    manifest("uri,genre,split\nx.wav,Rock,devel\ny.wav,Rock,train\n", "x.wav", "y.wav")
     tracks, rejects = read(kind="manifest")
     assert len(tracks) == 1
     assert [(r.track_id, r.reason) for r in rejects] == [("x", "bad_metadata")]
-    assert "line 2: split 'dev' is not one of train, training" in rejects[0].detail
+    assert "line 2: split 'devel' is not one of train, training" in rejects[0].detail
 
 
 @pytest.mark.parametrize("rows", ["x.wav,Rock,t\ny.wav,Pop,t\n", "y.wav,Pop,t\nx.wav,Rock,t\n"])
