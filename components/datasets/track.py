@@ -94,7 +94,8 @@ REJECT_REASONS: dict[str, str] = {
         "(dataset.decode_memory_mib)"
     ),
     "bad_sample_rate": "its header names an impossible sample rate",
-    "truncated": "it is shorter than its header says",
+    "truncated": "it is shorter than its header says, or its end is missing",
+    "unread_audio": "it holds more audio than can be read, such as a second song or another rate",
     "near_silent": "its clips are silent or nearly so (each below -60 dBFS)",
     "channels_cancel": "its channels cancel each other in the mono mix (one may be inverted)",
     "duplicate": "it has the same audio as another track, which is kept",

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import tenacity
 
-from components.audio.decoding.decode import Fault
 from components.audio.decoding.decoder import Decoder
+from components.audio.decoding.faults import Fault
 from components.common.model_contract import DESCRIBE, MODEL_NAME, WAVEFORM
 from serving.client.address import Address, parse_address
 from serving.client.errors import (

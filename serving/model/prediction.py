@@ -16,13 +16,13 @@ from components.audio import levels
 from components.audio.clips import cut, too_short
 from components.audio.decoding.decode import (
     DecodeError,
-    Fault,
     check_finite,
     refuse,
     resample,
     to_mono,
 )
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.faults import Fault
 
 # Windows in one call of the model, so that a long file needs no more memory than a short one.
 # Very long clips make it fewer, so that a message stays below 16 MiB.

@@ -26,13 +26,13 @@ from components.audio.decoding.decode import (
     DecodeError,
     audio_digest,
     check_finite,
-    length_faults,
     opened,
     read_all,
     refuse,
     resample,
     to_mono,
 )
+from components.audio.decoding.faults import length_faults
 from components.audio.params import AudioParams
 
 # Samples to decode ahead of a piece, by format. Formats not listed here store or predict
@@ -137,6 +137,8 @@ class _Plan:
         self._params = params
         self._choose_starts = choose_starts
         self._rate_hz = int(audio.samplerate)
+        # 0 if unknown; then the file is not seekable, and is read as a whole.
+        self._frames = audio.frames or 0
         self._to_hz = params.sample_rate_hz
         divisor = math.gcd(self._rate_hz, self._to_hz)
         # `_in_step` samples of the file are exactly `_out_step` samples at the model's rate. A
@@ -148,7 +150,7 @@ class _Plan:
 
     def read_whole(self) -> _Read:
         """Decode the whole file; the decoded length counts, not the header's."""
-        claimed = self._audio.frames
+        claimed = self._frames
         if self._audio.seekable():
             self._audio.seek(0)
         samples = read_all(self._audio)
@@ -165,7 +167,7 @@ class _Plan:
 
     def read_pieces(self) -> _Read | None:
         """Seek to the clips and decode them; None if the whole file has to be decoded instead."""
-        frames = self._audio.frames
+        frames = self._frames
         warm_up = WARM_UP_SAMPLES.get(self._audio.format, 0)
         total = resampled_length(frames, self._rate_hz, self._to_hz)
         if total < self._params.clip_samples or not self._audio.seekable():
@@ -200,7 +202,7 @@ class _Plan:
         It is taken before anything else is decoded, because an mp3 decoder's output may differ
         in the last bit by what it decoded before.
         """
-        frames, rate_hz = self._audio.frames, self._rate_hz
+        frames, rate_hz = self._frames, self._rate_hz
         first = frames // 4
         last = min(frames, first + rate_hz // 4)
         warm_up = min(first, WARM_UP_SAMPLES.get(self._audio.format, 0))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import errno
 import hashlib
 import io
 import os
 import pathlib
-import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -17,21 +15,20 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
-from components.audio.decoding.mpeg import with_length
+from components.audio.decoding.extent import Extent, Window
+from components.audio.decoding.faults import Fault
+from components.audio.decoding.measuring import measure
 from components.audio.params import MAX_SAMPLE
 
 # The longest recording that is decoded: 1 hour. A header that claims more is not trusted.
 MAX_SECONDS = 3600.0
 # From telephone speech to the fastest converters. A header beyond them is wrong.
 MIN_RATE_HZ, MAX_RATE_HZ = 4000, 384000
-# A file that misses more than both of these of its header's length is truncated. Less is
-# normal: the length of an mp3 without a Xing frame is only an estimate.
-MAX_MISSING_SECONDS, MAX_MISSING_FRACTION = 1.0, 0.02
-# libsndfile corrects the length of a truncated WAV or AU file silently. Only its log shows the
-# bytes by the header and the bytes that are there.
-_TRUNCATED = re.compile(r"^ *(?:data|Data Size) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
-# Programs that do not know the length yet write all bits set, or nearly so.
-UNKNOWN_LENGTH_BYTES = 0x7FFF0000
+# Samples per channel to decode at once, where a file is read in blocks.
+BLOCK_SAMPLES = 1 << 16
+_CUT_BLOCK_SAMPLES = 1 << 12
+# libsndfile's SF_COUNT_MAX stands for a length that the file does not tell.
+_UNKNOWN_FRAMES = (1 << 63) - 1
 # Samples to hash at once, as a copy of an hour's audio is large.
 _HASHED_SAMPLES = 1 << 20
 
@@ -55,6 +52,7 @@ DECODE_REASONS = frozenset(
         "too_large",
         "bad_sample_rate",
         "truncated",
+        "unread_audio",
         "near_silent",
         "channels_cancel",
         "too_short",
@@ -71,33 +69,6 @@ class DecodeError(ValueError):
         super().__init__(detail)
         self.reason = reason
         self.detail = detail
-
-
-@dataclasses.dataclass(frozen=True)
-class Fault:
-    """Part of a file that is missing or cannot be read.
-
-    Training refuses such a file. Prediction answers from the rest, with a warning.
-
-    Attributes:
-      reason: one of FAULT_ADVICE, which are reject reasons.
-      detail: what was read of what the file claims.
-    """
-
-    reason: str
-    detail: str
-
-    def warning(self) -> str:
-        """Return the sentence for a person whose file was predicted all the same."""
-        return f"{self.detail}; {FAULT_ADVICE[self.reason]}"
-
-
-# What to do about a file that was read in part, by reject reason.
-FAULT_ADVICE = {
-    "truncated": (
-        "the file is cut, and the genres are those of the part that is there. Get a complete copy"
-    ),
-}
 
 
 def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
@@ -117,11 +88,50 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
         return mono, int(audio.samplerate)
 
 
-def read_all(audio: AudioFile) -> npt.NDArray[np.float32]:
-    """Read a file that was just opened from start to end: float32 `[samples, channels]`."""
+def read_all(audio: AudioFile, max_seconds: float | None = None) -> npt.NDArray[np.float32]:
+    """Read a file that was just opened from start to end: float32 `[samples, channels]`.
+
+    Raises:
+      DecodeError: too_long, if a file that does not tell its length is longer than `max_seconds`
+        (None is MAX_SECONDS).
+    """
+    if audio.frames is None:
+        return np.concatenate([block for block, _ in blocks(audio, max_seconds)])
     # Some codecs (GSM 06.10, G.72x) cannot seek, and soundfile then wants a number.
     samples = audio.read(-1 if audio.seekable() else audio.frames, dtype="float32", always_2d=True)
     return np.asarray(samples)
+
+
+def blocks(
+    audio: AudioFile, max_seconds: float | None = None
+) -> Iterator[tuple[npt.NDArray[np.float32], bool]]:
+    """Read a file from start to end in blocks.
+
+    Yields:
+      (samples, is_last): float32 `[samples, channels]`, of which the last may be empty.
+
+    Raises:
+      DecodeError: too_long, if the file goes on after `max_seconds` (None is MAX_SECONDS).
+    """
+    limit_seconds = MAX_SECONDS if max_seconds is None else max_seconds
+    read, frames = 0, audio.frames
+    # If a decoder fails, as some do where a file is cut, the block is lost.
+    size = _CUT_BLOCK_SAMPLES if audio.faults else BLOCK_SAMPLES
+    while True:
+        wanted = size if frames is None else min(size, frames - read)
+        try:
+            block = audio.read(wanted, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError:
+            if not audio.faults:
+                raise
+            block = np.empty((0, audio.channels), np.float32)
+        read += len(block)
+        if read > limit_seconds * audio.samplerate:
+            raise DecodeError("too_long", f"the limit is {limit_seconds:.0f} s")
+        is_last = len(block) < wanted or read == frames
+        yield block, is_last
+        if is_last:
+            return
 
 
 class AudioFile(soundfile.SoundFile):  # type: ignore[misc]
@@ -132,26 +142,35 @@ class AudioFile(soundfile.SoundFile):  # type: ignore[misc]
     Attributes:
       samplerate: samples per second and channel.
       channels: number of channels.
-      frames: samples per channel by the header.
+      frames: samples per channel that can be read; None if that is not known before the end.
       format: name of the container, such as "FLAC" (clip_reader.WARM_UP_SAMPLES).
-      faults: what was found missing when the file was opened.
+      faults: what cannot be read of the file, as far as opening it shows.
       read: `read(frames, dtype="float32", always_2d=True)` returns `[frames, channels]`, fewer
-        at the end; without `frames`, all of the rest.
-      seek: `seek(frame)` moves to a sample.
-      seekable: whether `seek` works.
+        at the end. If the file is seekable, -1 stands for all of the rest.
+      seek: `seek(frame)` moves to a sample, if the file is seekable.
+      seekable: whether `seek` works; never if `frames` is None.
     """
 
     faults: tuple[Fault, ...] = ()
+    # Set by `opened`; soundfile asks `seekable` only later.
+    measured_frames: int | None = None
+    sequential = False
 
-
-class _SequentialFile(AudioFile):
-    """Audio file that is read from start to end without seeking.
-
-    soundfile seeks after every read of a seekable file, and seeks in mp3 are not exact.
-    """
+    @property
+    def frames(self) -> int | None:
+        """Return the samples per channel, or None if that is unknown."""
+        if self.measured_frames is not None:
+            return self.measured_frames
+        told = int(self._info.frames)
+        return None if told == _UNKNOWN_FRAMES else told
 
     def seekable(self) -> bool:
-        return False
+        """Return whether `seek` works.
+
+        soundfile seeks after every read of a seekable file, and seeks in mp3 are not exact. So
+        a file that is read in blocks from start to end must not be seekable.
+        """
+        return not self.sequential and self.frames is not None and bool(super().seekable())
 
 
 @contextlib.contextmanager
@@ -171,8 +190,8 @@ def opened(
       partial: accept a file of which only a part can be read, with `faults` that say so.
 
     Raises:
-      DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_long or
-        truncated; when opening, or when reading inside the context.
+      DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_long, truncated or
+        unread_audio; when opening, or when reading inside the context.
     """
     path = pathlib.Path(path)
     limit_seconds = MAX_SECONDS if max_seconds is None else max_seconds
@@ -182,15 +201,9 @@ def opened(
         with path.open("rb") as file:  # libsndfile would not say why it failed
             if not file.read(1):
                 raise DecodeError("empty_file", "0 bytes")
-        measured = with_length(path)
-        source: io.BytesIO | bytes | int
-        if measured:
-            source = io.BytesIO(measured)
-        elif path.suffix.lower() == ".raw":  # soundfile would not look at the content
-            source = os.open(path, os.O_RDONLY)
-        else:  # As bytes, so that names that are not UTF-8 open too.
-            source = os.fsencode(path)
-        with (_SequentialFile if sequential else AudioFile)(source) as audio:
+        extent = measure(path)
+        with _open_source(path, extent) as source, AudioFile(source) as audio:
+            audio.sequential, audio.measured_frames = sequential, extent.frames
             # libsndfile reads any file named .au without a known header as raw u-law.
             if audio.format == "RAW":
                 raise DecodeError("undecodable", "Format not recognised.")
@@ -200,12 +213,13 @@ def opened(
                     f"its header says {audio.samplerate} Hz; "
                     f"supported are {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
                 )
-            if audio.frames > limit_seconds * audio.samplerate:
+            frames = audio.frames
+            if frames is not None and frames > limit_seconds * audio.samplerate:
                 raise DecodeError(
                     "too_long",
-                    f"{audio.frames / audio.samplerate:.0f} s; the limit is {limit_seconds:.0f} s",
+                    f"{frames / audio.samplerate:.0f} s; the limit is {limit_seconds:.0f} s",
                 )
-            audio.faults = _faults(audio)
+            audio.faults = extent.faults(frames, audio.samplerate)
             if not partial:
                 refuse(audio.faults)
             yield audio
@@ -224,6 +238,18 @@ def opened(
         raise too_large() from error
 
 
+@contextlib.contextmanager
+def _open_source(path: pathlib.Path, extent: Extent) -> Iterator[Window | io.BytesIO | bytes | int]:
+    """Yield what soundfile opens, and close it if soundfile does not."""
+    if extent.source:
+        with extent.source as source:
+            yield source
+    elif path.suffix.lower() == ".raw":  # soundfile would not look at the content
+        yield os.open(path, os.O_RDONLY)
+    else:  # As bytes, so that names that are not UTF-8 open too.
+        yield os.fsencode(path)
+
+
 def too_large() -> DecodeError:
     """Return the error for a file that needs more memory than is available or allowed."""
     return DecodeError("too_large", "decoding it needs more memory than is available")
@@ -233,27 +259,6 @@ def refuse(faults: tuple[Fault, ...]) -> None:
     """Raise DecodeError for the first fault, if there is one."""
     for fault in faults:
         raise DecodeError(fault.reason, fault.detail)
-
-
-def length_faults(samples: int, claimed: int, rate_hz: int) -> tuple[Fault, ...]:
-    """Return the fault "truncated" if there are far fewer samples than claimed, else none."""
-    if claimed - samples <= max(MAX_MISSING_SECONDS * rate_hz, MAX_MISSING_FRACTION * claimed):
-        return ()
-    detail = f"{samples / rate_hz:.1f} s of audio, but its header says {claimed / rate_hz:.1f} s"
-    return (Fault("truncated", detail),)
-
-
-def _faults(audio: AudioFile) -> tuple[Fault, ...]:
-    found = _TRUNCATED.search(audio.extra_info)
-    if not found:
-        return ()
-    claimed_bytes, bytes_there = int(found[1]), int(found[2])
-    if claimed_bytes >= UNKNOWN_LENGTH_BYTES:
-        return ()
-    if not bytes_there:
-        return (Fault("truncated", f"no audio, but its header says {claimed_bytes} bytes"),)
-    claimed = audio.frames * claimed_bytes // bytes_there
-    return length_faults(audio.frames, claimed, audio.samplerate)
 
 
 def _non_file(path: pathlib.Path) -> str:

@@ -17,7 +17,7 @@ import soundfile
 
 from components.audio.clips import clip_starts
 from components.audio.decoding import clip_reader
-from components.audio.decoding.decode import audio_digest, opened, read_all, resample
+from components.audio.decoding.decode import audio_digest, blocks, opened, read_all, resample
 from components.audio.decoding.decode import decode as decode_file
 from components.audio.decoding.streaming import Part, parts
 from components.audio.params import AudioParams
@@ -118,9 +118,15 @@ _stream: _Stream | None = None
 
 
 def header(path: str) -> DecodeResult:
-    """Return the header's `frames` (samples per channel) and `rate_hz`. Decode no audio."""
+    """Return the file's `frames` (samples per channel) and `rate_hz`.
+
+    No audio is decoded, unless the file does not tell its length.
+    """
     with opened(path) as audio:
-        return DecodeResult({"frames": int(audio.frames), "rate_hz": int(audio.samplerate)})
+        frames = audio.frames
+        if frames is None:
+            frames = sum(len(block) for block, _ in blocks(audio))
+        return DecodeResult({"frames": frames, "rate_hz": int(audio.samplerate)})
 
 
 def digest(path: str) -> DecodeResult:

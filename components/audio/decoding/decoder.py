@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from components.audio import levels
 from components.audio.decoding.clip_reader import TrackClips
-from components.audio.decoding.decode import FAULT_ADVICE, MAX_SECONDS, Fault
+from components.audio.decoding.decode import MAX_SECONDS
 from components.audio.decoding.decode_tasks import TASKS, DecodeResult
+from components.audio.decoding.faults import FAULT_ADVICE, Fault
 from components.audio.decoding.streaming import MAX_STREAMED_SECONDS, Part, parts
 from components.audio.params import AudioParams
 

@@ -14,14 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import soxr
 
-from components.audio.decoding.decode import Fault, check_finite, length_faults, opened, to_mono
+from components.audio.decoding.decode import AudioFile, blocks, check_finite, opened, to_mono
+from components.audio.decoding.faults import Fault, length_faults
 from components.audio.levels import ChannelMeter
 
-# The longest recording that is streamed: a day. It only bounds what a header may claim, as
-# memory does not grow with the length.
+# The longest recording that is streamed: a day. Memory does not grow with the length.
 MAX_STREAMED_SECONDS = 24 * 3600.0
-# Samples per channel to decode at once.
-BLOCK_SAMPLES = 1 << 16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -60,23 +58,22 @@ def parts(
     """
     part_samples = window_samples * windows
     with opened(path, max_seconds=MAX_STREAMED_SECONDS, sequential=True, partial=True) as audio:
-        file_rate_hz, frames = int(audio.samplerate), int(audio.frames)
+        file_rate_hz, frames = int(audio.samplerate), audio.frames
         same = file_rate_hz == rate_hz
         resampler = None if same else soxr.ResampleStream(file_rate_hz, rate_hz, 1, quality="HQ")
         meter = ChannelMeter(window_samples, file_rate_hz, rate_hz)
         read, ended = 0, False
         pending = np.empty(0, np.float32)
+        coming = blocks(audio, MAX_STREAMED_SECONDS)
         while True:
             held = [pending]
             count = len(pending)
             while count < part_samples and not ended:
-                wanted = min(BLOCK_SAMPLES, frames - read)
-                channels = audio.read(wanted, dtype="float32", always_2d=True)
+                channels, ended = next(coming)
                 block = to_mono(channels)
                 check_finite(block)
                 meter.add(channels, block)
                 read += len(block)
-                ended = len(block) < wanted or read == frames
                 if resampler:
                     block = resampler.resample_chunk(block, last=ended)
                 held.append(block)
@@ -85,8 +82,15 @@ def parts(
             samples, pending = samples[:part_samples], samples[part_samples:]
             cancelled = meter.take(len(samples) // window_samples)
             last = count < part_samples
-            faults = audio.faults or length_faults(read, frames, file_rate_hz) if last else ()
-            seconds, claimed_seconds = read / file_rate_hz, frames / file_rate_hz
+            faults = _faults(audio, read) if last else ()
+            seconds = read / file_rate_hz
+            claimed_seconds = None if frames is None else frames / file_rate_hz
             yield Part(samples, seconds, claimed_seconds, cancelled, faults)
             if last:
                 return
+
+
+def _faults(audio: AudioFile, read: int) -> tuple[Fault, ...]:
+    if audio.faults or audio.frames is None:
+        return audio.faults
+    return length_faults(read, audio.frames, audio.samplerate)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from components.audio.decoding import streaming
+from components.audio.decoding import decode, streaming
 from components.audio.decoding.decode import MAX_SECONDS, DecodeError
 from components.audio.decoding.decode_tasks import TASKS, DecodeResult
 from components.audio.decoding.decoder import (
@@ -78,7 +78,7 @@ def test_windows_whose_channels_cancel_are_marked(
 def test_more_blocks_than_one_and_every_channel_count(
     decoder: Decoder, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(streaming, "BLOCK_SAMPLES", 1000)  # in this process
+    monkeypatch.setattr(decode, "BLOCK_SAMPLES", 1000)  # in this process
     for channels, samples in itertools.product((1, 2, 3), (999, 1000, 1001, 200_001)):
         soundfile.write(tmp_path / "a.wav", noise(samples, channels), 48000)
         whole = decoder.decode(tmp_path / "a.wav", 22050).samples
@@ -102,7 +102,7 @@ def test_progress_is_told_in_seconds_of_the_file(decoder: Decoder, tmp_path: pat
     # Reading a part takes its own length of the file, plus at most a block and a filter.
     for index, part in enumerate(found):
         assert 2 * (index + 1) <= part.seconds + 1e-9 or part.seconds == 10.0
-        assert part.seconds <= 2 * (index + 1) + 2 * streaming.BLOCK_SAMPLES / 44100
+        assert part.seconds <= 2 * (index + 1) + 2 * decode.BLOCK_SAMPLES / 44100
     assert seconds[-1] == 10.0
 
 

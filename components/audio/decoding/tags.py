@@ -1,0 +1,42 @@
+"""Tags around the audio of a file, which are no part of any stream (ID3, APE, Lyrics3)."""
+
+from __future__ import annotations
+
+ID3V1_BYTES = 128
+_APE_BYTES = 32
+_APE_HAS_HEADER = 1 << 31
+
+
+def id3v2_bytes(start: bytes) -> int:
+    """Return the length of an ID3v2 tag at the start of `start`, else 0 (ID3v2.4, section 3.1)."""
+    if len(start) < 10 or start[:3] != b"ID3":
+        return 0
+    size = 0
+    for byte in start[6:10]:
+        size = size << 7 | byte & 0x7F
+    return 10 + size + (10 if start[5] & 0x10 else 0)
+
+
+def tag_bytes(data: bytes, at: int) -> int:
+    """Return the length of the tag or the padding of zeros that begins at `at`, else 0.
+
+    A tag may be longer than the data, if that was cut.
+    """
+    head = data[at : at + _APE_BYTES]
+    if head.startswith(b"ID3"):
+        return id3v2_bytes(head)
+    if head.startswith(b"TAG"):
+        return ID3V1_BYTES
+    if head.startswith(b"APETAGEX") and len(head) == _APE_BYTES:
+        # The size counts the items and the footer, and not the header (APEv2).
+        items = int.from_bytes(head[12:16], "little")
+        return items + _APE_BYTES
+    if head.startswith(b"LYRICSBEGIN"):
+        ends = [
+            found for mark in (b"LYRICS200", b"LYRICSEND") if (found := data.find(mark, at)) > 0
+        ]
+        return min(ends) + 9 - at if ends else len(data) - at
+    if head.startswith(b"\0"):
+        rest = data[at:]
+        return len(rest) - len(rest.lstrip(b"\0"))
+    return 0
