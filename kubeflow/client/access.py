@@ -129,10 +129,8 @@ def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str
     interface = environ.get(INTERFACE_VARIABLE, "").strip()
     named_namespace = "--namespace" if namespace else NAMESPACE_VARIABLE
     namespace = namespace or environ.get(NAMESPACE_VARIABLE, "").strip()
-    if namespace and not _NAMESPACE.fullmatch(namespace):
-        raise UsageError(
-            f"{named_namespace} {namespace}: not a valid name of a Kubernetes namespace"
-        )
+    if namespace:
+        check_namespace(named_namespace, namespace)
     if ca_cert and not host.startswith("https://"):
         raise UsageError(f"--ca-cert is for https:// only, and {named} is {host}")
     if ca_cert:
@@ -146,6 +144,20 @@ def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str
     return Access(
         host, _url(interface, INTERFACE_VARIABLE) if interface else host, namespace, token, ca_cert
     )
+
+
+def check_namespace(named: str, text: str) -> None:
+    """Check the name of a namespace.
+
+    Args:
+      named: the option or variable, for the message.
+      text: the name.
+
+    Raises:
+      UsageError: Kubernetes would refuse it.
+    """
+    if not _NAMESPACE.fullmatch(text):
+        raise UsageError(f"{named} {text}: not a valid name of a Kubernetes namespace")
 
 
 def _check_certificates(path: str) -> None:

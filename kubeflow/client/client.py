@@ -8,12 +8,12 @@ methods are not used, because they print links and accept no time limits.
 from __future__ import annotations
 
 import json
-import re
 import warnings
 from typing import Any
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
+from kubeflow.client import versions
 from kubeflow.client.access import NAMESPACE_VARIABLE, Access
 from kubeflow.client.errors import (
     NotFoundError,
@@ -32,8 +32,6 @@ TIMEOUT_SECONDS = (5, 30)
 _NO_NAMESPACE = "kubeflow"
 _MAX_PAGE_RUNS = 200
 _EQUALS = "EQUALS"
-# Older releases refuse an exit handler that is given the state of the run.
-MIN_VERSION = "2.14.0"
 
 
 def connect(access: Access) -> KubeflowClient:
@@ -262,13 +260,12 @@ class KubeflowClient:
         return run_of(self._with_id(response, "run_id"))
 
     def _check_version(self) -> None:
-        """Raise GenreflowError if Kubeflow Pipelines says that it is older than MIN_VERSION."""
-        found = re.match(r"v?(\d+)\.(\d+)(?!\d)", self.version, re.ASCII)
-        least = tuple(int(part) for part in MIN_VERSION.split(".")[:2])
-        if found and (int(found[1]), int(found[2])) < least:
+        """Raise GenreflowError if Kubeflow Pipelines says that it is too old."""
+        if versions.is_too_old(self.version):
             raise GenreflowError(
                 f"{printable(self.access.host)}: Kubeflow Pipelines {printable(self.version)} "
-                f"cannot run this pipeline, which needs {MIN_VERSION} or newer; have it upgraded"
+                f"cannot run this pipeline, which needs {versions.MIN_VERSION} or newer; have it "
+                "upgraded"
             )
 
     def _experiment(self, name: str, *, create: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from genreflow.cli.kubeflow.compile import compile_pipeline
+from genreflow.cli.kubeflow.doctor import doctor
 from genreflow.cli.kubeflow.runs import runs
 from genreflow.cli.kubeflow.schedule import schedule
 from genreflow.cli.kubeflow.submit import submit
@@ -18,3 +19,4 @@ app.command()(submit)
 app.command()(schedule)
 app.command()(runs)
 app.command()(watch)
+app.command()(doctor)

@@ -1,0 +1,79 @@
+"""`genreflow kubeflow doctor`: check a Kubeflow installation before the first run."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genreflow.cli.exit import EXIT_FAILED, command
+from genreflow.cli.kubeflow.common import ConnectionOptions, print_json
+from genreflow.cli.kubeflow.options import CaCertOption, HostOption, JsonOption, NamespaceOption
+
+if TYPE_CHECKING:
+    from kubeflow.client.doctor import Finding
+
+_STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "not checked": "dim"}
+
+
+@command
+def doctor(
+    json_output: JsonOption = False,
+    host: HostOption = "",
+    namespace: NamespaceOption = "",
+    ca_cert: CaCertOption = "",
+    kubeflow_namespace: Annotated[
+        str,
+        typer.Option(
+            "--kubeflow-namespace", metavar="NAME", help="Namespace of Kubeflow Pipelines itself."
+        ),
+    ] = "kubeflow",
+    context: Annotated[
+        str,
+        typer.Option(
+            "--context",
+            metavar="NAME",
+            help="Context of the kubeconfig [default: its current one].",
+        ),
+    ] = "",
+) -> int:
+    """Check a Kubeflow installation before the first run. Changes nothing.
+
+    Checks the API's version and your namespace, and what the workflow controller does with failed
+    and finished steps. The latter is read from Kubernetes with the access that kubectl has; without
+    it, the command to ask an administrator for is printed. Exits with 1 if the pipeline cannot run.
+    """
+    from genreflow.cli.quiet import quiet_stderr
+    from kubeflow.client.access import check_namespace
+
+    check_namespace("--kubeflow-namespace", kubeflow_namespace)
+    access = ConnectionOptions(host, namespace, ca_cert).access()
+    with quiet_stderr() as console, console.status("checking (kfp takes some seconds to start)"):
+        from kubeflow.client import client, cluster, controller_config
+        from kubeflow.client import doctor as checks
+
+        findings = [
+            *checks.check_api(lambda: client.connect(access)),
+            *checks.check_controller(
+                lambda: cluster.config_map(controller_config.NAME, kubeflow_namespace, context),
+                kubeflow_namespace,
+            ),
+        ]
+    if json_output:
+        print_json([dataclasses.asdict(finding) for finding in findings])
+    else:
+        _print(findings)
+    return EXIT_FAILED if any(one.outcome == checks.PROBLEM for one in findings) else 0
+
+
+def _print(findings: list[Finding]) -> None:
+    from pipeline.display.console import PlainConsole
+
+    console = PlainConsole()
+    for finding in findings:
+        console.say(
+            f"{finding.name:<10} ", (finding.outcome, _STYLES[finding.outcome]), f": {finding.text}"
+        )
+        if finding.command:
+            print(f"           {finding.command}", flush=True)
