@@ -265,6 +265,8 @@ def _non_file(path: pathlib.Path) -> str:
     """Describe what is at a path that is not a file."""
     if path.is_dir():
         return "it is a folder"
+    if path.is_fifo():
+        return "it is a pipe; save what comes from it as a file first"
     if path.is_symlink():
         return "a broken link"
     return "neither a file nor a link to one" if path.exists() else "there is no such file"

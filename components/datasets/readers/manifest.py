@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 
 from components.common.errors import DatasetError
+from components.common.spelling import find_spelling
 from components.datasets.files.base import DataFiles
 from components.datasets.readers import csvfile
 from components.datasets.settings import DatasetSettings
-from components.datasets.track import SPLIT_SPELLINGS, Reject, Track
+from components.datasets.track import SPLIT_SPELLINGS, Note, Reject, Track
 
 REQUIRED = ("uri", "genre")
 OPTIONAL = ("track_id", "artist_id", "split")
+# Of paths with accents or backslashes, which are looked for in several spellings.
+_MAX_CACHED_PATHS = 1 << 16
 
 
-def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject]:
+def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject | Note]:
     """Yield the tracks in the order of the file `settings.manifest`.
 
     Uris are paths, or s3:// URIs if the data folder is in an object store. A relative path
-    starts at the manifest's folder, or at the data folder if the manifest is outside it. The
-    files must be in the data folder. The default track_id is the path relative to the data
-    folder, without extension. Column names and splits are case-insensitive; other columns
-    are ignored.
+    starts at the manifest's folder, or at the data folder if the manifest is outside it. A path
+    that does not exist is tried with / for backslashes, and with its accents composed and
+    decomposed. The files must be in the data folder. The default track_id is the path relative
+    to the data folder, without extension. Column names and splits are case-insensitive; other
+    columns are ignored.
 
     Raises:
       DatasetError: the file or its header does not exist, a required column is missing, a
@@ -40,12 +45,48 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
         raise DatasetError(f"{path}: the file is empty; its first line must name the columns")
     columns = _columns(header[1], path)
     base = "" if files.leads_outside(path) else os.path.dirname(files.relative(path))
+    finder = _Finder(files, base)
     empty = True
     for line, cells in rows:
         empty = False
-        yield _track(line, cells, columns, len(header[1]), base, files)
+        yield _track(line, cells, columns, len(header[1]), finder)
     if empty:
         raise DatasetError(f"{path}: no tracks; add a row for each")
+    if finder.with_backslashes:
+        number = finder.with_backslashes
+        yield Note(f"{path}: the backslashes of {number} path{'s' * (number > 1)} are read as /")
+
+
+class _Finder:
+    """Finder of the files that a manifest's paths mean.
+
+    Attributes:
+      with_backslashes: number of paths found with / for their backslashes.
+    """
+
+    def __init__(self, files: DataFiles, base: str) -> None:
+        self.files = files
+        self.with_backslashes = 0
+        self._base = base
+        self._exists = functools.lru_cache(_MAX_CACHED_PATHS)(
+            lambda path: files.is_file(path) or files.is_folder(path)
+        )
+
+    def find(self, given: str) -> str:
+        """Return the uri of the file that a path means; of the path itself if there is none."""
+        uri = self.files.uri(given, self._base)
+        if (given.isascii() and "\\" not in given) or self.files.is_file(uri):
+            return uri
+        slashed = given.replace("\\", "/")
+        for path in dict.fromkeys([given, slashed]):
+            meant = self.files.uri(path, self._base)
+            if self.files.leads_outside(meant):
+                continue
+            found = find_spelling(self.files.relative(meant), self._exists)
+            if found and self.files.is_file(found):
+                self.with_backslashes += path != given
+                return self.files.uri(found)
+        return uri
 
 
 def _columns(header: list[str], path: str) -> dict[str, int]:
@@ -71,17 +112,21 @@ def _shown(header: list[str], max_cells: int = 20, max_characters: int = 40) -> 
 
 
 def _track(
-    line: int, cells: list[str], columns: dict[str, int], width: int, base: str, files: DataFiles
+    line: int, cells: list[str], columns: dict[str, int], width: int, finder: _Finder
 ) -> Track | Reject:
+    files = finder.files
     values = {column: cells[i].strip() for column, i in columns.items() if i < len(cells)}
     uri, genre = values.get("uri", ""), values.get("genre", "")
     readable = "://" not in uri or (files.scheme and uri.startswith(files.scheme))
-    uri = files.uri(uri, base) if uri and readable else uri
+    uri = finder.find(uri) if uri and readable else uri
     if len(cells) != width:
         detail = f"manifest line {line} has {len(cells)} cells, its header {width}"
         return Reject(values.get("track_id", ""), uri, genre, "bad_metadata", detail)
     if not uri:
         return Reject("", "", genre, "bad_metadata", f"manifest line {line}: no uri")
+    if "\\" in uri and not files.is_file(uri):
+        detail = f"manifest line {line}: no such file; write paths with / and without a drive"
+        return Reject(values.get("track_id", ""), uri, genre, "missing_file", detail)
     default_id = os.path.splitext(files.relative(uri))[0]
     track_id = values.get("track_id") or default_id
     split = values.get("split", "").lower()

@@ -14,7 +14,7 @@ def predict(
     files: Annotated[
         list[str],
         typer.Argument(
-            help="Audio files (paths or s3:// URIs), and folders of audio files.",
+            help="Audio files (paths or s3:// URIs), folders of them, or - for standard input.",
             metavar="FILE|FOLDER...",
         ),
     ],

@@ -5,17 +5,20 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import contextlib
+import dataclasses
 import json
+import pathlib
 import queue
 import sys
+import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
 from components.storage.uri import is_remote
-from genreflow.cli.predict.inputs import audio_files
+from genreflow.cli.predict.inputs import collect, skipped_lines
 from genreflow.cli.predict.model import ConnectionOptions, open_client, open_local_model
 from genreflow.cli.predict.output import as_json, show
 from genreflow.cli.quiet import quiet_stderr
@@ -39,12 +42,14 @@ def predict(
     timeline: bool,
     jobs: int,
 ) -> int:
-    """Print the genres of each file, and return the exit status: 1 if a file failed, else 0.
+    """Print the genres of each file, and return the exit status.
 
-    Exactly one of `model_dir` and `connection.server` must be set.
+    It is 1 if a file failed, a folder could not be read, or audio in a folder was skipped because
+    its format is not read; else 0. Exactly one of `model_dir` and `connection.server` must be set.
 
     Args:
-      inputs: audio files, local or in an object store, and local folders.
+      inputs: audio files, local or in an object store, local folders, pipes, and "-" for
+        standard input.
       model_dir: one version or a folder of versions, local or in an object store.
       connection: options of the connection to a server.
       top: number of genres to show; 0 for all.
@@ -66,16 +71,35 @@ def predict(
         )
     if model_dir and connection != ConnectionOptions(""):
         raise UsageError("options of a server (--rest, --tls, --timeout, ...) need --server")
-    files = audio_files(inputs)
-    jobs = min(len(files), jobs or (LOCAL_JOBS if model_dir else SERVER_JOBS))
-    with (
-        _decoders(files, jobs) as decoders,
-        open_local_model(model_dir) if model_dir else open_client(connection) as model,
-        _Workers(model, decoders, ProgressBars(len(files))) as workers,
-    ):
-        return _print_all(
-            workers, model, files, top=top, json_output=json_output, timeline=timeline
-        )
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="genreflow-predict-"))
+        found = collect(inputs, pathlib.Path(scratch))
+        for path, problem in found.problems:
+            _complain(f"{path}: {problem}")
+        status = 1 if found.problems or found.skipped else 0
+        files = found.files
+        if files:
+            jobs = min(len(files), jobs or (LOCAL_JOBS if model_dir else SERVER_JOBS))
+            decoders = stack.enter_context(_decoders(files, jobs))
+            model = stack.enter_context(
+                open_local_model(model_dir) if model_dir else open_client(connection)
+            )
+            workers = stack.enter_context(
+                _Workers(model, decoders, ProgressBars(len(files)), found.copies)
+            )
+            failed = _print_all(
+                workers, model, files, top=top, json_output=json_output, timeline=timeline
+            )
+            status = max(status, failed)
+        elif json_output:
+            print("[]")
+        for line in skipped_lines(found.skipped):
+            _complain(line)
+    return status
+
+
+def _complain(text: str) -> None:
+    print(f"genreflow: {printable(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -104,8 +128,14 @@ def _decoders(files: Sequence[str], count: int) -> Iterator[list[Decoder]]:
 class _Workers:
     """Threads that predict files, each with a decoder of its own meanwhile."""
 
-    def __init__(self, model: GenreModel, decoders: Sequence[Decoder], bars: ProgressBars) -> None:
-        self._model, self._bars = model, bars
+    def __init__(
+        self,
+        model: GenreModel,
+        decoders: Sequence[Decoder],
+        bars: ProgressBars,
+        copies: Mapping[str, str],
+    ) -> None:
+        self._model, self._bars, self._copies = model, bars, copies
         self._free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
         for decoder in decoders:
             self._free.put(decoder)
@@ -144,7 +174,10 @@ class _Workers:
                         raise concurrent.futures.CancelledError
                     move(done_s, total_s)
 
-                return self._model.predict_file(path, decoder=decoder, on_progress=on_progress)
+                prediction = self._model.predict_file(
+                    self._copies.get(path, path), decoder=decoder, on_progress=on_progress
+                )
+                return dataclasses.replace(prediction, path=path)
         except DecodeError as error:
             return f"{error.detail} ({error.reason})"
         except RequestError as error:
@@ -174,7 +207,7 @@ def _print_all(
             synthetic = bool(model.model_card.get("synthetic"))
             if isinstance(result, str):
                 failed += 1
-                print(f"genreflow: {printable(path)}: {printable(result)}", file=sys.stderr)
+                _complain(f"{path}: {result}")
                 continue
             done += 1
             for warning in result.warnings:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import threading
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,7 +23,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from genreflow.cli.app import app
-from genreflow.cli.predict.inputs import audio_files
+from genreflow.cli.predict import pipes
+from genreflow.cli.predict.inputs import collect
 from genreflow.cli.predict.output import clock
 from serving.client import client as client_module
 from tests.support import ROOT
@@ -110,7 +112,7 @@ def test_a_folder_is_walked_in_order(tmp_path: pathlib.Path) -> None:
                  "notes.txt", "c/e.jpg"):  # fmt: skip
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    got = audio_files([str(tmp_path), "gone.mp3", "s3://bucket/a.mp3"])
+    got = collect([str(tmp_path), "gone.mp3", "s3://bucket/a.mp3"], tmp_path).files
     names = [os.path.relpath(path, tmp_path) for path in got[:-2]]
     assert names == ["B/x.ogg", "a.WAV", "b.mp3", "c/d.flac", "c.au"]
     assert got[-2:] == ["gone.mp3", "s3://bucket/a.mp3"]
@@ -126,17 +128,177 @@ def test_links_do_not_lead_out_of_a_folder(tmp_path: pathlib.Path) -> None:
     (inside / "folder").symlink_to(outside)
     (inside / "round").symlink_to(inside)
     (inside / "nowhere.wav").symlink_to("gone.wav")
-    got = [os.path.basename(path) for path in audio_files([str(inside)])]
+    got = [os.path.basename(path) for path in collect([str(inside)], tmp_path).files]
     assert got == ["a.wav", "linked.wav", "nowhere.wav"]
     (tmp_path / "way").symlink_to(inside)  # a link that is given itself is followed
-    assert len(audio_files([str(tmp_path / "way")])) == 3
+    assert len(collect([str(tmp_path / "way")], tmp_path).files) == 3
 
 
 def test_a_folder_without_audio_says_what_audio_is(tmp_path: pathlib.Path, server: str) -> None:
     (tmp_path / "a.txt").touch()
     result = typed(tmp_path, "-s", server)
     assert result.exit_code == 2
-    assert f"{tmp_path}: no audio files in this folder (.au, .flac, .mp3" in result.stderr
+    assert f"{tmp_path}: no audio files in this folder (.16sv, .8svx, .afc" in result.stderr
+
+
+def test_audio_of_a_folder_that_is_not_read_is_named(server: str, tmp_path: pathlib.Path) -> None:
+    good = song(tmp_path / "a.wav")
+    for index in range(7):
+        (tmp_path / f"{index}.M4P").write_bytes(b"x")
+    (tmp_path / "b.mid").write_bytes(b"x")
+    (tmp_path / "cover.jpg").write_bytes(b"x")
+    result = typed(tmp_path, "-s", server, "--json")
+    assert result.exit_code == 1
+    assert [answer["file"] for answer in json.loads(result.stdout)] == [good]
+    lines = result.stderr.splitlines()
+    assert lines[0] == (
+        "genreflow: 7 files were skipped: .m4p (iTunes purchase with DRM) is not read; it is "
+        "encrypted for its seller's players; use a copy without DRM"
+    )
+    assert lines[1:] == [
+        *(f"genreflow:   {tmp_path}/{index}.M4P" for index in range(5)),
+        "genreflow:   ... and 2 more",
+        "genreflow: 1 file was skipped: .mid (MIDI) is not read; it holds notes, not sound; render "
+        "it to WAV with a synthesizer or a player",
+        f"genreflow:   {tmp_path}/b.mid",
+    ]
+
+
+def test_a_folder_of_such_audio_alone_needs_no_model(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.aax").write_bytes(b"x")
+    result = typed(tmp_path, "-m", "/nowhere", "--json")
+    assert (result.exit_code, result.stdout) == (1, "[]\n")
+    assert "1 file was skipped: .aax" in result.stderr
+
+
+@pytest.mark.parametrize("extension", [".oga", ".OPUS", ".aiff", ".w64", ".wave", ".caf", ".mp2"])
+def test_every_spelling_of_a_format_that_is_read_is_found(
+    tmp_path: pathlib.Path, extension: str
+) -> None:
+    (tmp_path / f"a{extension}").touch()
+    found = collect([str(tmp_path)], tmp_path)
+    assert (found.files, found.skipped) == ([str(tmp_path / f"a{extension}")], [])
+
+
+def test_an_unreadable_folder_costs_itself_alone(
+    server: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = [song(tmp_path / name) for name in ("a/a.wav", "c/c.wav")]
+    (tmp_path / "b").mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> Any:
+        if str(path) == str(tmp_path / "b"):  # root may read everything
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    result = typed(tmp_path, "-s", server, "--json")
+    assert result.exit_code == 1
+    assert [answer["file"] for answer in json.loads(result.stdout)] == good
+    assert result.stderr == (
+        f"genreflow: {tmp_path}/b: the folder cannot be read: Permission denied\n"
+    )
+    alone = typed(tmp_path / "b", "-m", "/nowhere")
+    assert (alone.exit_code, alone.stderr) == (1, result.stderr)
+
+
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_may_be_composed_or_not(
+    server: str, tmp_path: pathlib.Path, forms: tuple[str, str]
+) -> None:
+    """Give a path in other forms than the folder and the file have."""
+    folder, name = (unicodedata.normalize(form, "Björk é") for form in forms)
+    path = song(tmp_path / folder / f"{name}.wav")
+    for form in forms:
+        asked = unicodedata.normalize(form, path)
+        (answer,) = json.loads(typed(asked, "-s", server, "--json").stdout)
+        assert answer["file"] == path
+    result = typed(tmp_path / "Björk e.wav", "-s", server)
+    assert "there is no such file (missing_file)" in result.stderr
+
+
+# Pipes
+
+
+def in_a_process(server: str, *arguments: str, **popen: Any) -> tuple[int, list[Any], str]:
+    """Return the exit status, JSON and messages of `genreflow predict` in a new process."""
+    program = "from genreflow.cli.app import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "predict", *arguments, "-s", server, "--json"],
+        cwd=ROOT, capture_output=True, check=False, **popen,
+    )  # fmt: skip
+    return done.returncode, json.loads(done.stdout), done.stderr.decode()
+
+
+@pytest.mark.parametrize("name", ["-", "/dev/stdin", "/dev/fd/0"])
+@pytest.mark.parametrize("piped", [True, False])
+def test_standard_input_is_read(
+    server: str, tmp_path: pathlib.Path, name: str, piped: bool
+) -> None:
+    path = song(tmp_path / "a.wav", 20)
+    expected = FormulaModel().predict_file(path).probabilities
+    with open(path, "rb") as file:
+        source = {"input": file.read()} if piped else {"stdin": file}
+        status, (answer,), messages = in_a_process(server, name, **source)
+    assert (status, messages) == (0, "")
+    assert answer["file"] == name
+    assert answer["probabilities"] == pytest.approx(expected, abs=2e-6)
+
+
+def test_descriptors_and_named_pipes_are_read_beside_files(
+    server: str, tmp_path: pathlib.Path
+) -> None:
+    path = song(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "pipe")
+    reader, writer = os.pipe()  # as a shell makes of <(...)
+    content = pathlib.Path(path).read_bytes()
+    os.write(writer, content)
+    os.close(writer)
+
+    def write() -> None:
+        (tmp_path / "pipe").write_bytes(content)
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    names = [f"/dev/fd/{reader}", path, str(tmp_path / "pipe"), f"/dev/fd/{reader}"]
+    status, answers, messages = in_a_process(server, *names, pass_fds=[reader])
+    thread.join()
+    os.close(reader)
+    assert (status, messages) == (0, "")
+    assert [answer["file"] for answer in answers] == names
+    assert len({json.dumps(answer["probabilities"]) for answer in answers}) == 1
+
+
+def test_pipes_without_an_end_or_without_audio_fail_alone(
+    tmp_path: pathlib.Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good = song(tmp_path / "a.wav")
+    os.mkfifo(tmp_path / "idle")
+    monkeypatch.setattr(pipes, "MAX_IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(pipes, "MAX_BYTES", 1000)
+    reader, writer = os.pipe()
+    os.write(writer, b"x" * 2000)
+    result = typed(tmp_path / "idle", f"/dev/fd/{reader}", "/dev/fd/999", good, "-s", server,
+                   "--json")  # fmt: skip
+    os.close(reader)
+    os.close(writer)
+    assert result.exit_code == 1
+    assert [answer["file"] for answer in json.loads(result.stdout)] == [good]
+    assert result.stderr.splitlines() == [
+        f"genreflow: {tmp_path}/idle: nothing came for 0 s",
+        f"genreflow: /dev/fd/{reader}: it has more than 0 MiB; name a file",
+        "genreflow: /dev/fd/999: Bad file descriptor",
+    ]
+
+
+def test_a_terminal_is_not_waited_for(tmp_path: pathlib.Path) -> None:
+    controller, terminal = os.openpty()
+    result = typed(f"/dev/fd/{terminal}", "-m", "/nowhere")
+    os.close(controller)
+    os.close(terminal)
+    assert result.exit_code == 1
+    assert "it is a terminal; name a file, or pipe one into it" in result.stderr
 
 
 # Output

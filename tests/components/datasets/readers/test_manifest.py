@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 import pytest
 
@@ -192,3 +193,47 @@ def test_a_manifest_in_another_encoding_is_an_error(touch, read):
     touch("manifest.csv", "uri,genre\nx.wav,Électro\n".encode("latin-1"))
     with pytest.raises(DatasetError, match="not UTF-8"):
         read(kind="manifest")
+
+
+def test_backslashes_are_read_as_slashes_and_noted(manifest, read, notes, tmp_path):
+    manifest(
+        "uri,genre\nRock\\a.mp3,Rock\n.\\Pop\\b c.mp3,Pop\nPop/d.mp3,Pop\n",
+        "Rock/a.mp3", "Pop/b c.mp3", "Pop/d.mp3",
+    )  # fmt: skip
+    tracks, rejects = read(kind="manifest")
+    assert [track.track_id for track in tracks] == ["Rock/a", "Pop/b c", "Pop/d"]
+    assert tracks[0].uri == str(tmp_path / "Rock" / "a.mp3")
+    assert rejects == []
+    assert notes(kind="manifest") == [
+        f"{tmp_path}/manifest.csv: the backslashes of 2 paths are read as /"
+    ]
+
+
+def test_a_name_with_a_backslash_is_itself(manifest, read, notes):
+    manifest("uri,genre\na\\b.mp3,Rock\n", "a\\b.mp3", "a/b.mp3")
+    tracks, _ = read(kind="manifest")
+    assert [track.track_id for track in tracks] == ["a\\b"]
+    assert notes(kind="manifest") == []
+
+
+@pytest.mark.parametrize("path", ["C:\\Music\\a.mp3", "Rock\\gone.mp3", "..\\a.mp3"])
+def test_backslashes_that_lead_nowhere_are_named(manifest, read, path):
+    manifest(f"uri,genre\n{path},Rock\nb.mp3,Rock\n", "b.mp3")
+    tracks, rejects = read(kind="manifest")
+    assert len(tracks) == 1
+    assert [r.reason for r in rejects] == ["missing_file"]
+    assert "line 2: no such file; write paths with / and without a drive" in rejects[0].detail
+
+
+@pytest.mark.parametrize("given", ["NFC", "NFD"])
+@pytest.mark.parametrize("there", [("NFC", "NFD"), ("NFD", "NFC"), ("NFD", "NFD")])
+def test_accents_may_be_composed_or_decomposed(manifest, read, given, there):
+    folder, name = (
+        unicodedata.normalize(form, text)
+        for form, text in zip(there, ("Électro", "Björk"), strict=True)
+    )
+    asked = unicodedata.normalize(given, "Électro\\Björk.mp3")
+    manifest(f"uri,genre\n{asked},Rock\n", f"{folder}/{name}.mp3")
+    tracks, rejects = read(kind="manifest")
+    assert [track.track_id for track in tracks] == [f"{folder}/{name}"]
+    assert rejects == []
