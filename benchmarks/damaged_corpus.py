@@ -174,6 +174,12 @@ def damages(songs: list[Song], outside: pathlib.Path) -> list[Damage]:
             audio((sound / 10000).astype(np.int16)),
         ),
         Damage("silence.wav", "30 s of zeros", "near_silent", audio(np.zeros_like(sound))),
+        Damage(
+            "inverted.wav",
+            "stereo, one channel inverted",
+            "channels_cancel",
+            audio(np.stack([sound // 2, -(sound // 2)], axis=1)),
+        ),
         Damage("short.wav", "1.99 s", "too_short", audio(sound[: int(1.99 * rate_hz)])),
         Damage("text.mp3", "text", "undecodable", content(b"these are words, not music\n" * 1000)),
         Damage("copy.wav", "an exact copy", "duplicate", content(wav_bytes)),

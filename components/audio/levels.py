@@ -21,9 +21,11 @@ SILENCE_DBFS = -60.0
 SILENCE_POWER = 10 ** (SILENCE_DBFS / 10)
 # The mix of unrelated channels has 1/channels of their mean power. Channels cancel if their mix has
 # less than a quarter of that. With two channels it then loses over 9 dB of their mean power, and
-# their correlation is below -0.75. Windows of real stereo music lose 0 to 2.4 dB, and those of
-# music with one channel inverted 10 dB or more, even after lossy coding of 44.1 kHz at the lowest
-# quality (benchmarks/cancelling.py).
+# their correlation is below -0.75. By benchmarks/cancelling.py, windows of real stereo music lose
+# up to 2.4 dB. Those of mono music with one channel inverted lose over 20 dB as mp3 or Opus, and
+# as Ogg Vorbis at 44.1 kHz 14 dB or more, at its lowest quality 10 dB. At 22.05 kHz Vorbis makes
+# much of such channels equal, and of wide stereo music the mix keeps the sides. Such windows may
+# lose less and then count.
 CANCELLING_FACTOR = 4.0
 
 # Why a window is left out: reject reasons. "" is for a window that counts.
@@ -83,7 +85,7 @@ def refusal(left_out: Sequence[str], power: npt.NDArray[np.float64]) -> tuple[st
         return NEAR_SILENT, "digital silence"
     return NEAR_SILENT, (
         f"its loudest clip is at {10 * math.log10(loudest):.0f} dBFS, and below {SILENCE_DBFS:g} "
-        "dBFS counts as silence; if it is music, normalize it: sox IN OUT norm -1"
+        "dBFS counts as silence; if it is music, normalise it: sox IN OUT norm -1"
     )
 
 

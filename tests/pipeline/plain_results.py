@@ -49,6 +49,7 @@ def plain_results(**changes: Any) -> dict[str, Any]:
             "tracks": per_split,
             "clips": per_split,
             "rejects": {"too_short": 1},
+            "clips_left_out": {"near_silent": 3},
         },
         "models": {
             "ffnn": model,

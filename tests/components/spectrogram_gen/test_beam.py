@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from components.audio.clips import clip_starts
 from components.audio.params import AudioParams
 from components.datasets.track import Track
 from components.spectrogram_gen.shards import Shard, WriteOptions
@@ -25,6 +26,9 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
 
     for index in range(3):
         samples = np.random.default_rng(index).normal(0, 0.1, 8000)
+        if index == 2:
+            starts = clip_starts(8000, PARAMS.clip_samples, 4, track_id="2", seed=0)
+            samples[max(starts) :] = 0
         soundfile.write(tmp_path / f"{index}.wav", samples, 8000)
     (tmp_path / "3.wav").write_text("words")
     splits = ("train",) * PARAMS.clips_per_track
@@ -47,7 +51,8 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
         "tracks_read": 3,
         "tracks_decoded": 3,
         "tracks_from_store": 0,
-        "clips_written": 12,
+        "clips_written": 11,
+        "clips_left_out_near_silent": 1,
         "rejected_undecodable": 1,
         "rejected_missing_file": 1,
     }

@@ -149,7 +149,7 @@ def test_recordings_without_a_window_that_counts_are_refused_and_not_sent(
     loud = sound(5 * CLIP)[:, np.newaxis]
     for samples, reason, words in (
         (loud * [0.0] * channels, "near_silent", "digital silence"),
-        (loud * [10**-3.3] * channels, "near_silent", "normalize"),
+        (loud * [10**-3.3] * channels, "near_silent", "normalise"),
         (loud * [1.0, -1.0], "channels_cancel", "keep one"),
         (loud * [1.0, -0.9, 0.0, 0.0], "channels_cancel", "keep one"),
     ):
