@@ -171,7 +171,8 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         results = sorted(_read_results(results_path), key=lambda res: (res.splits, res.index))
         for result in results:
             if result.problem:
-                raise DataError(result.problem)
+                # Its type is lost: it may also be a store's that does not respond.
+                raise GenreflowError(result.problem)
         return results
 
     @staticmethod

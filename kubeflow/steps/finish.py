@@ -6,7 +6,8 @@
 Kubeflow runs it as the exit handler. It reads ML Metadata and writes the files that a local run has
 in its work folder to ROOT/runs/ID/: results.json, report/, rejects.csv, predictions.parquet,
 curves/, tuning/. For a failed run it writes `failed.json` there: Kubeflow's status, and the state
-of every node (of none if the first step failed).
+of every node (of none if the first step failed), with the words of those that failed for a mistake
+of the user's.
 
 The states of the nodes in ML Metadata decide whether the run succeeded. Kubeflow's word for it is
 only shown, because its releases use different words.
@@ -29,7 +30,7 @@ from components.artifacts import files as artifact_files
 from components.common.errors import GenreflowError, UsageError
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.steps import metadata_url, own_environment, pages, prepared
+from kubeflow.steps import final_failure, metadata_url, own_environment, pages, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import EXIT_FAILED, EXIT_USAGE, say
@@ -201,12 +202,16 @@ def _record_failure(
       status: Kubeflow's PipelineTaskFinalStatus.
     """
     lines = [f"Kubeflow says of the run: {status.get('state', 'nothing')}"]
+    folder = prepared.run_folder(root, run_id)
+    mistakes = final_failure.take_all(folder)
     error = status.get("error")
     if isinstance(error, dict) and error.get("message"):
         lines.append(str(error["message"]))
     if run.nodes:
         lines += [
-            f"{name}: {node.outcome}; see the log of its step"
+            f"{name}: {mistakes[name].text}"
+            if name in mistakes
+            else f"{name}: {node.outcome}; see the log of its step"
             for name, node in run.nodes.items()
             if not node.ok and node.outcome != NOT_STARTED
         ]
@@ -216,9 +221,15 @@ def _record_failure(
         step = "step Prepare" if run.pipeline is None else "step after Prepare"
         lines.append(f"no node has started; see the log of the {step}")
     if is_remote(root) or os.path.isdir(root):
-        states = {name: dataclasses.asdict(node) for name, node in run.nodes.items()}
+        states = {
+            name: {
+                **dataclasses.asdict(node),
+                **({"mistake": mistakes[name].text} if name in mistakes else {}),
+            }
+            for name, node in run.nodes.items()
+        }
         text = json.dumps({"status": dict(status), "nodes": states}, indent=2)
-        artifact_files.write_text(join(prepared.run_folder(root, run_id), FAILED_FILE), text)
+        artifact_files.write_text(join(folder, FAILED_FILE), text)
     return lines
 
 

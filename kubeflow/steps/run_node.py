@@ -6,8 +6,9 @@
 
 Kubeflow Pipelines schedules and retries. TFX manages inputs, caching and lineage with ML Metadata.
 A retry takes over the execution of the failed attempt, with its number and its folders, so these
-are emptied first. Exit status: 0 the node is complete or cached; 1 it failed; 2 it could not
-start, and a retry would not help.
+are emptied first. A failure that another attempt would not mend is recorded, and the next attempt
+ends at once with its words (kubeflow.steps.final_failure). Exit status: 0 the node is complete or
+cached; 1 it failed; 2 it could not start, and a retry would not help.
 """
 
 from __future__ import annotations
@@ -28,12 +29,16 @@ from components.common.errors import UsageError
 from components.spectrogram_gen.summary import DataSummary
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.steps import metadata_url, own_environment, prepared
+from kubeflow.steps import final_failure, metadata_url, own_environment, prepared
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from pipeline.graph.nodes import SPECTROGRAM_GEN
 from pipeline.process.libraries import configure_tensorflow, defer, exit_at_once, quick_imports
+
+_NOT_AGAIN = (
+    "an earlier attempt of this run failed so, and another would too; mend it and start a new run"
+)
 
 
 def run(node_id: str, pipeline: PreparedRun, url: MetadataUrl, *, page: str = "") -> str:
@@ -85,7 +90,8 @@ def run(node_id: str, pipeline: PreparedRun, url: MetadataUrl, *, page: str = ""
     name = ir.pipeline_info.id
     empty_earlier_attempt(connection, name, pipeline, node_id)
     deployment = runner_utils.extract_local_deployment_config(ir)
-    with progress_lines(node_id):
+    folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
+    with progress_lines(node_id), final_failure.recorded(folder, node_id):
         outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
     record = collect.RunRecord(connection, name, pipeline.run_id)
     if node_id == SPECTROGRAM_GEN:
@@ -162,6 +168,10 @@ def main(arguments: Sequence[str]) -> int:
                 f"{given.pipeline_root}: this run was prepared for the pipeline root "
                 f"{pipeline.pipeline_root}; start a new run"
             )
+        folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
+        if earlier := final_failure.read(folder, given.node_id):
+            say(f"{earlier.text}\n{_NOT_AGAIN}", node_id=given.node_id, file=sys.stderr)
+            return earlier.status
         say("starting (importing TFX takes some 15 s)", node_id=given.node_id)
         outcome = run(given.node_id, pipeline, url, page=given.page)
     except Exception as error:  # a node may raise anything, and users look into its step's log

@@ -51,6 +51,11 @@ def report_error(error: Exception, *, node_id: str = "") -> int:
     if cause is None:
         traceback.print_exc()
     say(str(cause) if cause else failures.one_line(error), node_id=node_id, file=sys.stderr)
+    return exit_status(error)
+
+
+def exit_status(error: Exception) -> int:
+    """Return the exit status of a step that an error ended."""
     return EXIT_USAGE if isinstance(error, UsageError) else EXIT_FAILED
 
 
