@@ -82,7 +82,7 @@ setup(
     install_requires=CORE,
     extras_require={
         "kubeflow": ["tfx[kfp]==1.16.*", "kfp==2.5.0"],
-        "av": ["av>=17,<18"],  # FFmpeg's libraries: m4a, wma, webm ...
+        "av": ["av>=17,<18"],  # m4a, wma, webm ...; components.audio.decoding.formats.PYAV
         "gpu": ["tensorflow[and-cuda]==2.16.*"],
         "dev": [
             "pytest>=8",

@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
+from components.audio.decoding.formats import refusal
 from components.datasets.files.open import open_files
 from components.datasets.track import Track
 from components.storage import objects
@@ -28,8 +29,9 @@ def manifest_digest(
     """Return 64 hex digits that change with anything that the examples are made from.
 
     The digest covers the genres and, for each track: id, artist, genre, split, path relative
-    to the data folder, size, and modification time (ETag of an object). It does not depend on
-    the order of `tracks` or on the location of the data folder.
+    to the data folder, size, modification time (ETag of an object), and whether its format is
+    read here. It does not depend on the order of `tracks` or on the location of the data
+    folder.
 
     Args:
       tracks: the tracks.
@@ -53,6 +55,8 @@ def manifest_digest(
         ]
         for file in track.files:
             line += [files.relative(file.uri), *next(states)]
+            if refusal(file.uri):  # read as soon as PyAV is installed
+                line.append("not read")
         digest.update(b"\n" + json.dumps(line).encode())
     return digest.hexdigest()
 

@@ -176,7 +176,7 @@ class GenreModel(abc.ABC):
         decoder: Decoder | None = None,
         on_progress: Progress | None = None,
     ) -> Prediction:
-        """Predict the genres of an audio file (mp3, wav, au, flac, ogg).
+        """Predict the genres of an audio file of any format that is read here.
 
         The file is read part by part, so that memory does not grow with its length, except for
         the probabilities of each window. A file of which only a part can be read, such as a

@@ -33,6 +33,7 @@ from components.audio.decoding.decode import (
     to_mono,
 )
 from components.audio.decoding.faults import length_faults
+from components.audio.decoding.ffmpeg import FFmpegFile
 from components.audio.params import AudioParams
 
 # Samples to decode ahead of a piece, by format. Formats not listed here store or predict
@@ -129,7 +130,7 @@ class _Plan:
 
     def __init__(
         self,
-        audio: AudioFile,
+        audio: AudioFile | FFmpegFile,
         params: AudioParams,
         choose_starts: Callable[[int], list[int]],
     ) -> None:
@@ -160,6 +161,9 @@ class _Plan:
         cancelled = [self._cancels(start, 0, samples, mono) for start in starts]
         del samples  # before more memory is needed
         check_finite(mono)
+        if not self._audio.seekable():
+            first = len(mono) // 4
+            self.fingerprint = self._digest(mono[first : first + self._rate_hz // 4])
         resampled = resample(mono, self._rate_hz, self._to_hz)
         length = self._params.clip_samples
         waveforms = np.stack([resampled[start : start + length] for start in starts])
@@ -200,7 +204,7 @@ class _Plan:
         """Return a digest of a quarter of a second, a quarter into the file.
 
         It is taken before anything else is decoded, because an mp3 decoder's output may differ
-        in the last bit by what it decoded before.
+        in the last bit by what it decoded before. Of a file that cannot seek it is taken later.
         """
         frames, rate_hz = self._frames, self._rate_hz
         first = frames // 4
@@ -208,7 +212,10 @@ class _Plan:
         warm_up = min(first, WARM_UP_SAMPLES.get(self._audio.format, 0))
         samples = self._read(first - warm_up, last) if self._audio.seekable() else None
         # Files without a fingerprint are compared with each other as a whole.
-        return "" if samples is None else audio_digest(to_mono(samples[warm_up:]), rate_hz)[:16]
+        return "" if samples is None else self._digest(to_mono(samples[warm_up:]))
+
+    def _digest(self, mono: npt.NDArray[np.float32]) -> str:
+        return audio_digest(mono, self._rate_hz)[:16]
 
     def _starts(self, track_samples: int) -> list[int]:
         if track_samples < self._params.clip_samples:

@@ -7,8 +7,12 @@ no subtitles, no formats that open other files.
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
-from typing import BinaryIO, Literal
+from collections.abc import Iterator
+from typing import BinaryIO, Literal, NamedTuple
+
+from components.audio.decoding.tags import id3v2_bytes
 
 HEAD_BYTES = 64
 
@@ -22,7 +26,7 @@ class Container:
       demuxer: FFmpeg's demuxer.
       told: where its length is told: for the "stream", for the whole "file", in the "asf"
         header, or nowhere (""; what FFmpeg then says is an estimate).
-      exact: a few samples after the told length are the encoder's padding.
+      exact: the length is told to the sample. A few more are the encoder's padding.
     """
 
     name: str
@@ -43,17 +47,18 @@ _SIGNATURES: tuple[tuple[int, bytes, Container], ...] = (
     *((4, kind, MP4) for kind in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),
     (0, b"\x1a\x45\xdf\xa3", Container("Matroska or WebM", "matroska", "file")),
     (0, _ASF_GUID, ASF),
-    (0, b"MAC ", Container("Monkey's Audio", "ape")),
-    (0, b"wvpk", Container("WavPack", "wv")),
-    (0, b"TTA1", Container("True Audio", "tta")),
-    (0, b"tBaK", Container("TAK", "tak")),
-    (0, b"MP+", Container("Musepack", "mpc")),
+    (0, b"MAC ", Container("Monkey's Audio", "ape", exact=True)),
+    (0, b"wvpk", Container("WavPack", "wv", exact=True)),
+    (0, b"TTA1", Container("True Audio", "tta", exact=True)),
+    (0, b"tBaK", Container("TAK", "tak", exact=True)),
+    (0, b"MP+", Container("Musepack", "mpc", exact=True)),
     (0, b"MPCK", Container("Musepack", "mpc8")),
-    (0, b"DSD ", Container("DSD", "dsf")),
-    (0, b"FRM8", Container("DSD", "iff")),
+    (0, b"DSD ", Container("DSD", "dsf", exact=True)),
+    (0, b"FRM8", Container("DSD", "iff", exact=True)),
     (0, b"#!AMR\n", Container("AMR", "amr", "")),
     (0, b"#!AMR-WB\n", Container("AMR", "amr", "")),
     (28, b"Speex   ", Container("Speex", "ogg")),
+    (28, b"\x7fFLAC", Container("Ogg FLAC", "ogg")),
 )  # fmt: skip
 
 # ISO 14496-12: stsd, its version and flags, one entry, its length, its kind.
@@ -101,6 +106,15 @@ def find_fault(file: BinaryIO, container: Container) -> str | None:
     return None
 
 
+def mp4_end(file: BinaryIO) -> Literal["whole", "cut", "joined"]:
+    """Return how an MP4 file ends: inside its sound or an index of it, or with another file."""
+    size = file.seek(0, os.SEEK_END)
+    boxes = list(_mp4_boxes(file))
+    if any(box.end > size for box in boxes if box.kind in (b"mdat", b"moof")):
+        return "cut"
+    return "joined" if sum(box.kind == b"moov" for box in boxes) > 1 else "whole"
+
+
 def asf_seconds(file: BinaryIO) -> float | None:
     """Return the length that an ASF file's header tells; None if it tells none.
 
@@ -122,13 +136,10 @@ def _read_at(file: BinaryIO, position: int, size: int) -> bytes:
 
 
 def _skip_id3(file: BinaryIO) -> int:
-    """Return the length of ID3v2 tags at the start of the file (ID3v2.4, section 3.1)."""
+    """Return the length of ID3v2 tags at the start of the file."""
     begin = 0
-    while (start := _read_at(file, begin, 10))[:3] == b"ID3" and len(start) == 10:
-        size = 0
-        for byte in start[6:10]:
-            size = size << 7 | byte & 0x7F
-        begin += 10 + size + (10 if start[5] & 0x10 else 0)
+    while size := id3v2_bytes(_read_at(file, begin, 10)):
+        begin += size
     return begin
 
 
@@ -140,19 +151,36 @@ def _adts_frame_bytes(head: bytes) -> int:
     return size if size > 7 else 0
 
 
-def _mp4_index(file: BinaryIO) -> bytes | None:
-    """Return the moov box, or None if there is none."""
+class _Box(NamedTuple):
+    """Box of an MP4 file, from `begin` to `end` by its own length."""
+
+    kind: bytes
+    begin: int
+    end: int
+
+
+def _mp4_boxes(file: BinaryIO) -> Iterator[_Box]:
+    """Read the heads of the boxes on top (ISO 14496-12, 4.2)."""
+    size = file.seek(0, os.SEEK_END)
     position = 0
     for _ in range(_MAX_BOXES):
         start = _read_at(file, position, 16)
-        size, kind = int.from_bytes(start[:4], "big"), start[4:8]
-        if size == 1:
-            size = int.from_bytes(start[8:16], "big")
-        if kind == b"moov":
-            return _read_at(file, position, min(size, _MAX_INDEX_BYTES) if size else -1)
-        if size < 8 or len(start) < 8:
-            return None
-        position += size
+        length, shortest = int.from_bytes(start[:4], "big"), 8
+        if length == 1:
+            length, shortest = int.from_bytes(start[8:16], "big"), 16
+        elif length == 0:  # up to the end of the file
+            length = size - position
+        if len(start) < shortest or length < shortest:
+            return
+        yield _Box(start[4:8], position, position + length)
+        position += length
+
+
+def _mp4_index(file: BinaryIO) -> bytes | None:
+    """Return the moov box, or None if there is none."""
+    for box in _mp4_boxes(file):
+        if box.kind == b"moov":
+            return _read_at(file, box.begin, min(box.end - box.begin, _MAX_INDEX_BYTES))
     return None
 
 

@@ -15,8 +15,11 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from components.audio.decoding.containers import find_container
 from components.audio.decoding.extent import Extent, Window
 from components.audio.decoding.faults import Fault
+from components.audio.decoding.ffmpeg import FFmpegFile
+from components.audio.decoding.formats import extension_of, has_pyav, needs_pyav
 from components.audio.decoding.measuring import measure
 from components.audio.params import MAX_SAMPLE
 
@@ -88,7 +91,9 @@ def decode(path: str | pathlib.Path) -> tuple[npt.NDArray[np.float32], int]:
         return mono, int(audio.samplerate)
 
 
-def read_all(audio: AudioFile, max_seconds: float | None = None) -> npt.NDArray[np.float32]:
+def read_all(
+    audio: AudioFile | FFmpegFile, max_seconds: float | None = None
+) -> npt.NDArray[np.float32]:
     """Read a file that was just opened from start to end: float32 `[samples, channels]`.
 
     Raises:
@@ -103,7 +108,7 @@ def read_all(audio: AudioFile, max_seconds: float | None = None) -> npt.NDArray[
 
 
 def blocks(
-    audio: AudioFile, max_seconds: float | None = None
+    audio: AudioFile | FFmpegFile, max_seconds: float | None = None
 ) -> Iterator[tuple[npt.NDArray[np.float32], bool]]:
     """Read a file from start to end in blocks.
 
@@ -180,7 +185,7 @@ def opened(
     max_seconds: float | None = None,
     sequential: bool = False,
     partial: bool = False,
-) -> Iterator[AudioFile]:
+) -> Iterator[AudioFile | FFmpegFile]:
     """Open an audio file, check its header, and turn libsndfile's errors into DecodeError.
 
     Args:
@@ -198,31 +203,24 @@ def opened(
     try:
         if not path.is_file():
             raise DecodeError("missing_file", _non_file(path))
-        with path.open("rb") as file:  # libsndfile would not say why it failed
-            if not file.read(1):
-                raise DecodeError("empty_file", "0 bytes")
-        extent = measure(path)
-        with _open_source(path, extent) as source, AudioFile(source) as audio:
-            audio.sequential, audio.measured_frames = sequential, extent.frames
-            # libsndfile reads any file named .au without a known header as raw u-law.
-            if audio.format == "RAW":
-                raise DecodeError("undecodable", "Format not recognised.")
+        with _open_content(path, sequential) as audio:
             if not MIN_RATE_HZ <= audio.samplerate <= MAX_RATE_HZ:
                 raise DecodeError(
                     "bad_sample_rate",
                     f"its header says {audio.samplerate} Hz; "
                     f"supported are {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz",
                 )
-            frames = audio.frames
+            frames = audio.measured_frames if audio.frames is None else audio.frames
             if frames is not None and frames > limit_seconds * audio.samplerate:
                 raise DecodeError(
                     "too_long",
                     f"{frames / audio.samplerate:.0f} s; the limit is {limit_seconds:.0f} s",
                 )
-            audio.faults = extent.faults(frames, audio.samplerate)
             if not partial:
                 refuse(audio.faults)
             yield audio
+            if not partial:
+                refuse(audio.faults)  # reading may have found more
     except OSError as error:
         if error.errno == errno.ENOMEM:
             raise too_large() from error
@@ -236,6 +234,29 @@ def opened(
         raise DecodeError("undecodable", str(error)) from error
     except MemoryError as error:
         raise too_large() from error
+
+
+@contextlib.contextmanager
+def _open_content(path: pathlib.Path, sequential: bool) -> Iterator[AudioFile | FFmpegFile]:
+    """Open a file with the library that its content asks for."""
+    with path.open("rb") as file:
+        if not file.read(1):
+            raise DecodeError("empty_file", "0 bytes")
+        if container := find_container(file):
+            if not has_pyav():
+                sentence = needs_pyav(container.name, extension_of(str(path)))
+                raise DecodeError("undecodable", f"the format {sentence}")
+            with FFmpegFile(file, container) as audio:
+                yield audio
+            return
+    extent = measure(path)
+    with _open_source(path, extent) as source, AudioFile(source) as audio:
+        audio.sequential, audio.measured_frames = sequential, extent.frames
+        # libsndfile reads any file named .au without a known header as raw u-law.
+        if audio.format == "RAW":
+            raise DecodeError("undecodable", "Format not recognised.")
+        audio.faults = extent.faults(audio.frames, audio.samplerate)
+        yield audio
 
 
 @contextlib.contextmanager

@@ -123,7 +123,7 @@ def header(path: str) -> DecodeResult:
     No audio is decoded, unless the file does not tell its length.
     """
     with opened(path) as audio:
-        frames = audio.frames
+        frames = audio.measured_frames if audio.frames is None else audio.frames
         if frames is None:
             frames = sum(len(block) for block, _ in blocks(audio))
         return DecodeResult({"frames": frames, "rate_hz": int(audio.samplerate)})

@@ -11,7 +11,6 @@ threads.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
@@ -19,7 +18,19 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.decoding.containers import Container, asf_seconds, find_fault
+from components.audio.decoding.containers import (
+    MP4,
+    Container,
+    asf_seconds,
+    find_fault,
+    mp4_end,
+)
+from components.audio.decoding.faults import (
+    MAX_MISSING_FRACTION,
+    Fault,
+    length_faults,
+)
+from components.audio.decoding.formats import has_pyav
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -43,19 +54,11 @@ DECODERS = frozenset(
 # Longer than two AAC frames at half the rate. Fewer samples after the told end are the encoder's
 # padding; more are audio, and the told length is wrong.
 MAX_PADDING_SAMPLES = 4096
-# Packets that cannot be decoded are left out. If a file tells no length, only the share of their
-# bytes tells how much is missing.
-MAX_DAMAGED_FRACTION = 0.02
 # numpy's types of FFmpeg's sample formats, with full scale. Samples of 24 bits come as 32.
 _SAMPLES = {
     "u8": ("u1", 1 << 7), "s16": ("i2", 1 << 15), "s32": ("i4", 1 << 31),
     "flt": ("f4", 1), "dbl": ("f8", 1),
 }  # fmt: skip
-
-
-def is_installed() -> bool:
-    """Return whether PyAV is installed. It is not imported."""
-    return importlib.util.find_spec("av") is not None
 
 
 class UndecodableError(RuntimeError):
@@ -70,12 +73,13 @@ class FFmpegFile:
     Attributes:
       samplerate: samples per second and channel.
       channels: number of channels.
-      frames: samples per channel that the container tells; None if it does not.
+      frames: samples per channel, if the container tells them exactly; else None.
+      measured_frames: samples per channel, about, whether the container tells them or not.
       format: the container's usual name.
     """
 
     def __init__(self, file: BinaryIO, container: Container) -> None:
-        """Open the container and decode its first packet.
+        """Open the container, measure its audio, and decode its first packet.
 
         Args:
           file: the file, opened for reading; the caller closes it.
@@ -86,30 +90,50 @@ class FFmpegFile:
           MemoryError: there is not enough memory.
           OSError: the file cannot be read.
         """
-        # Before FFmpeg reads the file, as both move its position.
         if fault := find_fault(file, container):
             raise UndecodableError(fault)
-        seconds = asf_seconds(file) if container.told == "asf" else None
         self.format = container.name
         self.samplerate = self.channels = 0  # until a packet is decoded
-        self.frames: int | None = None
         self._bytes = self._damaged_bytes = 0
-        self._decoded_samples = self._position = 0
+        self._decoded_samples = 0
+        self._faults: tuple[Fault, ...] = ()
+        end = mp4_end(file) if container is MP4 else "whole"
+        told_seconds = asf_seconds(file) if container.told == "asf" else None
         with _own_errors(self.format):
+            with _open(file, container) as measured:
+                stream = _audio_stream(measured)
+                told_seconds = told_seconds or _told_seconds(measured, stream, container)
+                there_seconds = _measured_seconds(measured, stream)
             self._input = _open(file, container)
             self._stream = _audio_stream(self._input)
-            seconds = seconds or _told_seconds(self._input, self._stream, container)
-            self._tells_length = seconds is not None
             blocks = self._decoded()
             first = next(blocks, None)
         if first is None:
-            first = self._empty(seconds)
-        if seconds is not None:
-            self.frames = round(seconds * self.samplerate)
+            though = f", though its header says {told_seconds:.1f} s" if told_seconds else ""
+            raise UndecodableError(f"{self.format}: no audio in it can be decoded{though}")
+        told = round((told_seconds or 0.0) * self.samplerate)
+        there = round(there_seconds * self.samplerate)
+        self._faults = length_faults(there, told, self.samplerate) if there else ()
+        if end == "cut" and not self._faults:
+            self._faults = (Fault("truncated", f"{there_seconds:.1f} s of audio, and no end"),)
+        elif end == "joined":
+            detail = f"{there_seconds:.1f} s of audio, and another MPEG-4 file behind them"
+            self._faults = (Fault("unread_audio", detail),)
+        is_as_told = container.exact and told and there - told < MAX_PADDING_SAMPLES
+        self.frames = told if is_as_told and not self._faults else None
+        self.measured_frames = max(told, there)
         self._rest: Iterator[Block] = itertools.chain([first], blocks)
-        if container.exact and self.frames is not None:
+        if self.frames is not None:
             self._rest = without_padding(self._rest, self.frames)
         self._pending = first[:, :0]
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Return what cannot be read of the file; complete when all has been read."""
+        damaged = self._damaged_bytes / max(1, self._bytes)
+        if damaged > MAX_MISSING_FRACTION and not self._faults:
+            return (Fault("unread_audio", f"{damaged:.0%} of it are damaged and were left out"),)
+        return self._faults
 
     def __enter__(self) -> FFmpegFile:
         return self
@@ -122,51 +146,38 @@ class FFmpegFile:
         return False
 
     def seek(self, frame: int) -> int:
-        """Return `frame`, which must be the next one to be read.
-
-        Raises:
-          ValueError: it is another one.
-        """
-        if frame != self._position:
-            raise ValueError(f"cannot seek from {self._position} to {frame}")
-        return frame
+        """Raise ValueError, as `seekable` says."""
+        raise ValueError(f"cannot seek to {frame}")
 
     def read(
-        self, frames: int = -1, dtype: str = "float32", always_2d: bool = True
+        self, frames: int, dtype: str = "float32", always_2d: bool = True
     ) -> npt.NDArray[np.float32]:
-        """Return float32 `[frames, channels]`; fewer at the end, and without `frames` the rest.
+        """Return the next float32 `[frames, channels]`; fewer at the end.
 
         Raises:
           UndecodableError, MemoryError, OSError: as when it was opened.
         """
-        if dtype != "float32" or not always_2d:
-            raise ValueError("only float32 in two dimensions is read")
-        held, count = [self._pending], self._pending.shape[1]
+        assert dtype == "float32"
+        assert always_2d
+        samples = np.empty((self.channels, frames), np.float32)
+        count = 0
         with _own_errors(self.format):
-            while frames < 0 or count < frames:
-                block = next(self._rest, None)
-                if block is None:
-                    break
-                held.append(block)
-                count += block.shape[1]
-        joined = np.concatenate(held, axis=1)
-        samples = joined[:, : count if frames < 0 else frames].T
-        self._pending = joined[:, len(samples) :].copy()  # a view would keep all of it
-        self._position += len(samples)
-        return samples
-
-    def _empty(self, seconds: float | None) -> Block:
-        """Return no samples, for a file that tells a length and has nothing."""
-        context = self._stream.codec_context
-        if seconds is None or context.sample_rate < 1 or context.channels < 1:
-            raise UndecodableError(f"{self.format}: no audio in it can be decoded")
-        self.samplerate, self.channels = int(context.sample_rate), int(context.channels)
-        return np.empty((self.channels, 0), np.float32)
+            while count < frames:
+                if not self._pending.shape[1]:
+                    block = next(self._rest, None)
+                    if block is None:
+                        break
+                    self._pending = block
+                taken = self._pending[:, : frames - count]
+                samples[:, count : count + taken.shape[1]] = taken
+                count += taken.shape[1]
+                self._pending = self._pending[:, taken.shape[1] :]
+        return samples[:, :count].T
 
     def _decoded(self) -> Iterator[Block]:
         """Decode the stream to blocks `[channels, n]`, without its damaged packets."""
         context = self._stream.codec_context
-        for packet in self._packets():
+        for packet in _packets(self._input, self._stream):
             self._bytes += packet.size
             try:
                 frames = context.decode(packet)
@@ -176,37 +187,54 @@ class FFmpegFile:
                 self._damaged_bytes += packet.size
                 continue
             for frame in frames:
-                self._check_unchanged(frame)
+                if self._changes(frame):
+                    return
                 self._decoded_samples += int(frame.samples)
                 yield _as_float32(frame)
-        damaged = self._damaged_bytes / max(1, self._bytes)
-        if not self._tells_length and damaged > MAX_DAMAGED_FRACTION:
-            raise UndecodableError(f"{self.format}: {damaged:.0%} of it are damaged")
 
-    def _packets(self) -> Iterator[Packet[AudioStream]]:
-        """Read the stream's packets up to the end, or up to where the container is damaged."""
-        packets = self._input.demux(self._stream)
-        while True:
-            try:
-                packet = next(packets, None)
-            except _ffmpeg_error() as error:
-                if isinstance(error, MemoryError):
-                    raise
-                return
-            if packet is None:
-                return
-            yield packet
-
-    def _check_unchanged(self, frame: AudioFrame) -> None:
+    def _changes(self, frame: AudioFrame) -> bool:
+        """Return whether the stream changes its rate or channels here, where reading ends."""
         rate_hz, channels = int(frame.sample_rate), int(frame.layout.nb_channels)
         if not self.samplerate:
             self.samplerate, self.channels = rate_hz, channels
-        if (rate_hz, channels) != (self.samplerate, self.channels):
-            raise UndecodableError(
-                f"{self.format}: after {self._decoded_samples / self.samplerate:.1f} s it changes "
-                f"from {self.samplerate} Hz and {self.channels} channels "
-                f"to {rate_hz} Hz and {channels} channels"
-            )
+        if (rate_hz, channels) == (self.samplerate, self.channels):
+            return False
+        detail = (
+            f"{self._decoded_samples / self.samplerate:.1f} s of audio, then it changes "
+            f"from {self.samplerate} Hz and {self.channels} channels "
+            f"to {rate_hz} Hz and {channels} channels"
+        )
+        self._faults = (Fault("unread_audio", detail),)
+        return True
+
+
+def _packets(opened: InputContainer, stream: AudioStream) -> Iterator[Packet[AudioStream]]:
+    """Read a stream's packets up to the end, or up to where the container is damaged."""
+    packets = opened.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except _ffmpeg_error() as error:
+            if isinstance(error, MemoryError):
+                raise
+            return
+        if packet is None:
+            return
+        yield packet
+
+
+def _measured_seconds(opened: InputContainer, stream: AudioStream) -> float:
+    """Return the length of the stream's packets, by their durations or else their times."""
+    durations, times = 0, []
+    for packet in _packets(opened, stream):
+        durations += packet.duration or 0
+        if packet.pts is not None:
+            times.append(packet.pts)
+    ticks = float(durations)
+    if not durations and len(times) > 1:
+        # WMA Pro and ALAC in Matroska have no durations. The last packet is as long as the others.
+        ticks = (max(times) - min(times)) * len(times) / (len(times) - 1)
+    return ticks * float(stream.time_base or 0)
 
 
 def without_padding(blocks: Iterable[Block], end: int) -> Iterator[Block]:
@@ -256,7 +284,7 @@ def _open(file: BinaryIO, container: Container) -> InputContainer:
     try:
         import av
     except ImportError as error:
-        if is_installed():
+        if has_pyav():
             # Its libraries need 100 MiB of address space.
             raise MemoryError("importing PyAV") from error
         raise

@@ -8,11 +8,15 @@ table, made by benchmarks/formats.py.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib.util
 import os
 from typing import Literal
 
-# What reads a format: libsndfile, or nothing here.
-Reader = Literal["libsndfile", "none"]
+# What reads a format: libsndfile, FFmpeg's libraries in PyAV, or nothing here.
+Reader = Literal["libsndfile", "FFmpeg", "none"]
+# The versions that are tested; setup.py has the same.
+PYAV = "av>=17,<18"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,30 +68,34 @@ FORMATS: tuple[Format, ...] = (
     Format("Portable Voice Format", (".pvf",), "libsndfile"),
     Format("Psion WVE", (".wve",), "libsndfile"),
     Format("Audio Visual Research", (".avr",), "libsndfile"),
-    Format("MPEG-4 audio", (".m4a", ".m4b", ".m4r", ".mp4", ".mp4a", ".alac")),
-    Format("AAC stream", (".aac", ".adts", ".loas", ".latm")),
-    Format("3GPP", (".3gp", ".3g2", ".3ga")),
-    Format("Windows Media Audio", (".wma", ".asf", ".xwma")),
-    Format("WebM", (".webm", ".weba")),
-    Format("Matroska audio", (".mka",)),
-    Format("Monkey's Audio", (".ape",)),
-    Format("WavPack", (".wv",)),
-    Format("True Audio", (".tta",)),
-    Format("TAK", (".tak",)),
+    Format("MPEG-4 audio", (".m4a", ".m4b", ".m4r", ".mp4", ".mp4a", ".alac"), "FFmpeg"),
+    Format("AAC stream", (".aac", ".adts"), "FFmpeg"),
+    Format("3GPP", (".3gp", ".3g2", ".3ga"), "FFmpeg"),
+    Format("Windows Media Audio", (".wma", ".asf"), "FFmpeg"),
+    Format("WebM", (".webm", ".weba"), "FFmpeg"),
+    Format("Matroska audio", (".mka",), "FFmpeg"),
+    Format("Video in MPEG-4, Matroska or Windows Media", (".m4v", ".mov", ".mkv", ".wmv"),
+           "FFmpeg", _EXTRACT),
+    Format("Monkey's Audio", (".ape",), "FFmpeg"),
+    Format("WavPack", (".wv",), "FFmpeg"),
+    Format("True Audio", (".tta",), "FFmpeg"),
+    Format("TAK", (".tak",), "FFmpeg"),
+    Format("Musepack", (".mpc", ".mp+", ".mpp"), "FFmpeg"),
+    Format("Speex", (".spx",), "FFmpeg"),
+    Format("Dolby AC-3", (".ac3", ".eac3", ".ec3"), "FFmpeg"),
+    Format("DSD", (".dsf", ".dff"), "FFmpeg"),
+    Format("AMR", (".amr", ".awb"), "FFmpeg"),
+    Format("AAC in LOAS", (".loas", ".latm")),
+    Format("xWMA", (".xwma",)),
     Format("Shorten", (".shn",)),
-    Format("Musepack", (".mpc", ".mp+", ".mpp")),
-    Format("Speex", (".spx",)),
-    Format("Dolby AC-3", (".ac3", ".eac3", ".ec3")),
     Format("Dolby TrueHD", (".thd", ".mlp")),
     Format("DTS", (".dts", ".dtshd")),
-    Format("DSD", (".dsf", ".dff")),
-    Format("AMR", (".amr", ".awb")),
     Format("RealAudio", (".ra", ".rm")),
     Format("ATRAC", (".oma", ".aa3", ".at3")),
     Format("QCELP", (".qcp",)),
     Format("GSM 06.10 without header", (".gsm",)),
-    Format("Video", (".mkv", ".mov", ".avi", ".wmv", ".flv", ".m4v", ".mpg", ".mpeg", ".ogv",
-                     ".ogx", ".m2ts", ".mts", ".vob"), advice=_EXTRACT),
+    Format("Video", (".avi", ".flv", ".mpg", ".mpeg", ".ogv", ".ogx", ".m2ts", ".mts", ".vob"),
+           advice=_EXTRACT),
     Format("Raw samples", (".raw", ".pcm"), advice=_HEADERLESS),
     Format("OptimFROG", (".ofr", ".ofs"), advice=_EXPORT),
     Format("Sound Designer II", (".sd2",), advice=_EXPORT),
@@ -114,15 +122,25 @@ def find_format(path: str) -> Format | None:
     return _BY_EXTENSION.get(extension_of(path))
 
 
+@functools.cache  # it looks at many folders
+def has_pyav() -> bool:
+    """Return whether PyAV is installed. It is not imported."""
+    return importlib.util.find_spec("av") is not None
+
+
 def is_readable(path: str) -> bool:
     """Return whether a path's extension names a format that is read here."""
     found = find_format(path)
-    return found is not None and found.reader != "none"
+    return found is not None and _is_read(found)
+
+
+def _is_read(found: Format) -> bool:
+    return found.reader == "libsndfile" or (found.reader == "FFmpeg" and has_pyav())
 
 
 def readable_extensions() -> list[str]:
     """Return the sorted extensions of all formats that are read here."""
-    return sorted(extension for extension in _BY_EXTENSION if is_readable(f"song{extension}"))
+    return sorted(extension for one in FORMATS if _is_read(one) for extension in one.extensions)
 
 
 def refusal(path: str) -> str | None:
@@ -132,10 +150,22 @@ def refusal(path: str) -> str | None:
       path: path or name of a file; only its extension counts.
     """
     found = find_format(path)
-    if found is None or found.reader != "none":
+    if found is None or _is_read(found):
         return None
     extension = extension_of(path)
+    if found.reader == "FFmpeg":
+        return f"{extension} {needs_pyav(found.name, extension)}"
     return f"{extension} ({found.name}) is not read; {advice(extension)}"
+
+
+def needs_pyav(name: str, extension: str) -> str:
+    """Return that a format is not read without PyAV, and what to do about it.
+
+    Args:
+      name: the format's name.
+      extension: the file's extension, for the command that converts it.
+    """
+    return f'({name}) is read if PyAV is installed: pip install "{PYAV}"; or {advice(extension)}'
 
 
 def advice(extension: str) -> str:

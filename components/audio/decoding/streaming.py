@@ -16,6 +16,7 @@ import soxr
 
 from components.audio.decoding.decode import AudioFile, blocks, check_finite, opened, to_mono
 from components.audio.decoding.faults import Fault, length_faults
+from components.audio.decoding.ffmpeg import FFmpegFile
 from components.audio.levels import ChannelMeter
 
 # The longest recording that is streamed: a day. Memory does not grow with the length.
@@ -90,7 +91,7 @@ def parts(
                 return
 
 
-def _faults(audio: AudioFile, read: int) -> tuple[Fault, ...]:
+def _faults(audio: AudioFile | FFmpegFile, read: int) -> tuple[Fault, ...]:
     if audio.faults or audio.frames is None:
         return audio.faults
     return length_faults(read, audio.frames, audio.samplerate)

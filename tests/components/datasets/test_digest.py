@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from components.audio.decoding import formats
 from components.datasets.digest import manifest_digest
 from components.datasets.track import Track
 
@@ -123,3 +124,18 @@ def test_strict_reads_files_of_several_blocks(dataset):
             out.write(b"x" * (1 << 20) * 2 + last)
         seen.add(digest(dataset, strict=True))
     assert len(seen) == 2
+
+
+def test_installing_pyav_changes_the_digest_of_the_files_that_it_reads(
+    dataset, tmp_path, monkeypatch
+):
+    tracks, split_of, root = dataset
+    song = tmp_path / "data" / "a.m4a"
+    song.write_bytes(b"x")
+    with_song = ([dataclasses.replace(tracks[0], uri=str(song)), tracks[1]], split_of, root)
+    digests = []
+    for installed in (False, True):
+        monkeypatch.setattr(formats, "has_pyav", lambda installed=installed: installed)
+        digests.append((digest(dataset), digest(with_song)))
+    assert digests[0][0] == digests[1][0]
+    assert digests[0][1] != digests[1][1]

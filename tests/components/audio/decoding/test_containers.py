@@ -47,6 +47,7 @@ def id3(payload_bytes: int) -> bytes:
         (b"#!AMR\n<", "amr"),
         (b"#!AMR-WB\n<", "amr"),
         (b"OggS\0\2" + bytes(22) + b"Speex   1.2", "ogg"),
+        (b"OggS\0\2" + bytes(22) + b"\x7fFLAC\1", "ogg"),
         (b"\x0b\x77\0\0\x14\x40", "ac3"),
         (b"\x0b\x77\0\0\x14\x80", "eac3"),
         (adts(100) + adts(60), "aac"),

@@ -13,6 +13,7 @@ import soundfile
 from components.audio.decoding import decode, formats
 from components.audio.decoding.decoder import InProcessDecoder
 from components.audio.params import AudioParams
+from tests.support import ROOT
 
 RATE_HZ = 8000  # WVE knows no other
 # soundfile's format by an extension of each format that libsndfile reads, and its codec.
@@ -116,7 +117,7 @@ def test_what_is_no_audio_is_neither_read_nor_refused(name: str) -> None:
         ("b.aax", "use a copy without DRM"),
         ("c.mid", "holds notes, not sound"),
         ("d.xm", "holds notes, not sound"),
-        ("e.mkv", "a video, whose sound ffmpeg extracts: ffmpeg -i song.mkv -vn song.flac"),
+        ("e.avi", "a video, whose sound ffmpeg extracts: ffmpeg -i song.avi -vn song.flac"),
         ("f.sd2", "export it as WAV or FLAC"),
     ],
 )
@@ -127,3 +128,32 @@ def test_audio_that_is_never_read_says_why(name: str, words: str) -> None:
 def test_the_advice_is_a_command_for_any_extension() -> None:
     command = formats.advice(".ABC").removeprefix("convert it: ")
     assert shlex.split(command) == ["ffmpeg", "-i", "song.abc", "-vn", "song.flac"]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("a.m4a", "convert it: ffmpeg -i song.m4a -vn song.flac"),
+        ("b.WMA", "convert it: ffmpeg -i song.wma -vn song.flac"),
+        ("c.mkv", "a video, whose sound ffmpeg extracts: ffmpeg -i song.mkv -vn song.flac"),
+    ],
+)
+def test_without_pyav_its_formats_are_refused_with_both_ways_out(
+    name: str, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extension = formats.extension_of(name)
+    monkeypatch.setattr(formats, "has_pyav", lambda: True)
+    assert formats.is_readable(name)
+    assert formats.refusal(name) is None
+    assert extension in formats.readable_extensions()
+    monkeypatch.setattr(formats, "has_pyav", lambda: False)
+    assert not formats.is_readable(name)
+    refusal = formats.refusal(name)
+    assert refusal is not None
+    assert refusal.startswith(f"{extension} (")
+    assert refusal.endswith(f'is read if PyAV is installed: pip install "av>=17,<18"; or {advice}')
+    assert extension not in formats.readable_extensions()
+
+
+def test_the_sentence_names_the_versions_of_the_extra() -> None:
+    assert f'"av": ["{formats.PYAV}"]' in (ROOT / "setup.py").read_text(encoding="utf-8")
