@@ -33,6 +33,7 @@ from components.audio.params import DYNAMIC_RANGE_DB, MAX_SAMPLE, AudioParams
 from components.audio.spectrogram import mel_graph
 from components.common import model_contract as contract
 from components.examples import parser, schema
+from components.export import wav_graph
 
 # Clips that go through the network at once, so that an hour-long waveform needs no
 # more memory than half a minute does.
@@ -119,16 +120,9 @@ class ServingModule(tf.Module):  # type: ignore[misc]
         rate = self._params.sample_rate_hz
 
         def one(wav_bytes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # All channels, then their mean: desired_channels=1 would keep only the left.
-            channels, wav_rate = tf.audio.decode_wav(wav_bytes)
-            checks = [
-                tf.debugging.Assert(
-                    tf.equal(wav_rate, rate),
-                    [f"audio: the model takes WAV files at {rate} Hz; this one has", wav_rate],
-                ),
-                self._assert_one_clip(tf.shape(channels)[0], f"audio at {rate} Hz"),
-            ]
-            with tf.control_dependencies(checks):
+            channels = wav_graph.decode(wav_bytes, rate)
+            check = self._assert_one_clip(tf.shape(channels)[0], f"audio at {rate} Hz")
+            with tf.control_dependencies([check]):
                 channels = tf.identity(channels)
             probabilities, audible = self._track_probabilities(channels[tf.newaxis])
             return probabilities[0], audible[0]

@@ -37,7 +37,7 @@ MAX_ASSET_BYTES = 1 << 20
 # Operations of the front end, the networks and Keras's common layers (forward passes only).
 # None of these reads a file, opens a connection, runs Python or loads code.
 _COMPUTING = """
-    Abs AddN AddV2 All Any ArgMax Assert AssignVariableOp AvgPool AvgPool3D BatchMatMulV2
+    Abs AddN AddV2 All Any ArgMax AsString Assert AssignVariableOp AvgPool AvgPool3D BatchMatMulV2
     BatchToSpaceND BiasAdd BroadcastArgs BroadcastTo Cast Ceil ClipByValue ComplexAbs ConcatV2 Const
     Conv2D Conv2DBackpropInput Cumsum DecodeRaw DecodeWav DepthwiseConv2dNative DisableCopyOnRead
     Einsum Elu EnsureShape Equal Erf Exp ExpandDims Expm1 Fill Floor FloorDiv FloorMod
@@ -49,10 +49,10 @@ _COMPUTING = """
     ReverseV2 Round Rsqrt ScaleAndTranslate ScatterNd Select SelectV2 Selu Shape Sigmoid Sign Size
     Slice Softmax Softplus Softsign SpaceToBatchND Split SplitV Sqrt Square SquaredDifference
     Squeeze StatefulPartitionedCall StatelessIf StatelessWhile StaticRegexFullMatch StopGradient
-    StridedSlice StringJoin StringLength Sub Sum Tanh TensorListConcatV2 TensorListElementShape
-    TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve TensorListSetItem
-    TensorListStack Tile TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp Where While Xlogy
-    ZerosLike
+    StridedSlice StringJoin StringLength Sub Substr Sum Tanh TensorListConcatV2
+    TensorListElementShape TensorListFromTensor TensorListGetItem TensorListLength TensorListReserve
+    TensorListSetItem TensorListStack Tile TopKV2 Transpose Unpack VarHandleOp VarIsInitializedOp
+    Where While Xlogy ZerosLike
 """
 COMPUTING_OPERATIONS = frozenset(_COMPUTING.split())
 # Operations that write and read checkpoints. Every SavedModel has them, in two functions that

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import struct
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -208,6 +209,13 @@ def test_metadata_is_the_signatures_as_json(ask: Ask, path: str, version: str) -
 
 ONE = {"instances": SOUND[:1]}
 WAV = "serving_wav"
+# As FFmpeg writes it: an extensible header, with 40 bytes of format.
+PACKED_24 = b64(
+    b"RIFF\x3c\0\0\0WAVEfmt "
+    + struct.pack("<IHHIIHHHHI", 40, 0xFFFE, 1, PARAMS.sample_rate_hz, 0, 3, 24, 22, 24, 4)
+    + bytes.fromhex("0100000000001000800000aa00389b71")
+    + b"data\0\0\0\0"
+)
 
 REFUSED: list[tuple[str, str, Any, int, str]] = [
     ("unknown model", "/v1/models/nobody:predict", ONE, 404,
@@ -249,6 +257,8 @@ REFUSED: list[tuple[str, str, Any, int, str]] = [
      "Missing named input: waveform in 'inputs' object"),
     ("no base64", PREDICT_PATH, {"signature_name": WAV, "instances": [{"b64": "%"}]}, 400,
      "Unable to base64 decode"),
+    ("a WAV file of 24 bits", PREDICT_PATH, {"signature_name": WAV, "instances": [PACKED_24]}, 400,
+     f"audio: the model takes 16-bit PCM WAV files at {PARAMS.sample_rate_hz} Hz; this one has 24"),
     ("a number for bytes", PREDICT_PATH, {"signature_name": WAV, "instances": [1]}, 400,
      "is not of expected type: string"),
     ("one dimension", PREDICT_PATH, {"inputs": SOUND[0]}, 400, ""),

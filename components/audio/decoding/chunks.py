@@ -18,7 +18,7 @@ from components.audio.decoding.extent import Extent, Window
 from components.audio.decoding.tags import tag_bytes
 
 # Programs that do not know the length yet write all bits set, or nearly so.
-_UNKNOWN_32, _UNKNOWN_64 = 0x7FFF0000, 1 << 62
+UNKNOWN_LENGTH_32, _UNKNOWN_64 = 0x7FFF0000, 1 << 62
 _ALL_32 = 0xFFFFFFFF
 _WAVE64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _MAX_CHUNKS = 1000
@@ -110,7 +110,7 @@ def measure(path: pathlib.Path) -> Extent:
         told = (count + audio.more).to_bytes(audio.field_bytes, sizes.order)
         return Window(path, audio.at + count, {audio.field: told})
 
-    unknown = audio.told >= (_UNKNOWN_32 if audio.field_bytes == 4 else _UNKNOWN_64)
+    unknown = audio.told >= (UNKNOWN_LENGTH_32 if audio.field_bytes == 4 else _UNKNOWN_64)
     if audio.told <= 0 or unknown:
         return Extent(source=shown(there))
     if there <= 0:

@@ -225,17 +225,19 @@ def wav(rate_hz: int, samples: int) -> bytes:
         (
             "serving_wav",
             {"audio": np.array([wav(44100, 2 * CLIP)], object)},
-            "audio: the model takes WAV files at 8000 Hz; this one has 44100",
+            "audio: the model takes 16-bit PCM WAV files at 8000 Hz; this one has 44100 Hz",
         ),
         (
             "serving_wav",
             {"audio": np.array([b"junk of some length, but no WAV"], object)},
-            "Header mismatch: Expected RIFF but found junk",
+            "audio: the model takes 16-bit PCM WAV files at 8000 Hz; this is no WAV file, as it "
+            "does not begin with RIFF and WAVE",
         ),
         (
             "serving_wav",
             {"audio": np.array([b""], object)},
-            "Data too short when trying to read string",
+            "audio: the model takes 16-bit PCM WAV files at 8000 Hz; this is no WAV file, as it "
+            "does not begin with RIFF and WAVE",
         ),
         (
             "serving_examples",
