@@ -104,6 +104,10 @@ class Access:
         """Return the URL of a schedule's page in the web interface."""
         return f"{self.interface}/#/recurringrun/details/{schedule_id}"
 
+    def pipeline_page(self, pipeline_id: str, version_id: str) -> str:
+        """Return the URL of the page of a pipeline's version in the web interface."""
+        return f"{self.interface}/#/pipelines/details/{pipeline_id}/version/{version_id}"
+
 
 def access_of(host: str, namespace: str, ca_cert: str, environ: Mapping[str, str]) -> Access:
     """Return the address and credentials that options and environment give; options win.

@@ -31,7 +31,6 @@ TIMEOUT_SECONDS = (5, 30)
 # kfp's client takes this for "no namespace given"; a Kubeflow with a single user runs there.
 _NO_NAMESPACE = "kubeflow"
 _MAX_PAGE_RUNS = 200
-_EQUALS = "EQUALS"
 
 
 def connect(access: Access) -> KubeflowClient:
@@ -146,6 +145,7 @@ class KubeflowClient:
 
     Attributes:
       access: address and credentials.
+      kfp: kfp's client; its methods are for `call`.
       version: version of Kubeflow Pipelines; "" or another word if it tells none.
       namespace: namespace that requests name; "" if Kubeflow has a single user.
       pods_namespace: namespace in which the steps run, as far as is known.
@@ -156,7 +156,7 @@ class KubeflowClient:
         self.version = version
         self.namespace = namespace
         self.pods_namespace = namespace or access.namespace or _NO_NAMESPACE
-        self._client = client
+        self.kfp = client
 
     def submit(self, request: RunRequest) -> Run:
         """Start a run.
@@ -166,7 +166,7 @@ class KubeflowClient:
         """
         import kfp_server_api as api
 
-        self._check_version()
+        self.check_version()
         experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1Run(
             experiment_id=experiment_id,
@@ -176,10 +176,10 @@ class KubeflowClient:
             service_account=request.service_account or None,
         )
         try:
-            response = self._call("experiment", self._client.runs.create_run, body=body)
+            response = self.call("experiment", self.kfp.runs.create_run, body=body)
         except UnavailableError as error:
             raise _maybe_started(error) from error
-        return run_of(self._with_id(response, "run_id"))
+        return run_of(self.with_id(response, "run_id"))
 
     def schedule(self, request: RunRequest, cron: str) -> str:
         """Create a schedule and return its id.
@@ -195,7 +195,7 @@ class KubeflowClient:
         """
         import kfp_server_api as api
 
-        self._check_version()
+        self.check_version()
         experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1RecurringRun(
             experiment_id=experiment_id,
@@ -208,12 +208,12 @@ class KubeflowClient:
             no_catchup=True,
             service_account=request.service_account or None,
         )
-        method = self._client.recurring_runs.create_recurring_run
+        method = self.kfp.recurring_runs.create_recurring_run
         try:
-            response = self._call("experiment", method, body=body)
+            response = self.call("experiment", method, body=body)
         except UnavailableError as error:
             raise _maybe_started(error) from error
-        return str(self._with_id(response, "recurring_run_id").recurring_run_id)
+        return str(self.with_id(response, "recurring_run_id").recurring_run_id)
 
     def runs(self, limit: int, experiment: str = "") -> list[Run]:
         """Return the latest runs, newest first, without their steps.
@@ -233,9 +233,9 @@ class KubeflowClient:
         found: list[Run] = []
         page = ""
         while len(found) < limit:
-            response = self._call(
+            response = self.call(
                 "namespace",
-                self._client.runs.list_runs,
+                self.kfp.runs.list_runs,
                 page_size=min(limit - len(found), _MAX_PAGE_RUNS),
                 page_token=page,
                 sort_by="created_at desc",
@@ -256,10 +256,10 @@ class KubeflowClient:
           UnavailableError: Kubeflow does not respond; a retry may succeed.
           GenreflowError: Kubeflow refuses the request.
         """
-        response = self._call(f"run {run_id}", self._client.runs.get_run, run_id=run_id)
-        return run_of(self._with_id(response, "run_id"))
+        response = self.call(f"run {run_id}", self.kfp.runs.get_run, run_id=run_id)
+        return run_of(self.with_id(response, "run_id"))
 
-    def _check_version(self) -> None:
+    def check_version(self) -> None:
         """Raise GenreflowError if Kubeflow Pipelines says that it is too old."""
         if versions.is_too_old(self.version):
             raise GenreflowError(
@@ -272,12 +272,11 @@ class KubeflowClient:
         """Return the id of an experiment; create it if wanted."""
         import kfp_server_api as api
 
-        predicate = {"operation": _EQUALS, "key": "display_name", "stringValue": name}
-        experiments = self._client.experiments
-        response = self._call(
+        experiments = self.kfp.experiments
+        response = self.call(
             "namespace",
             experiments.list_experiments,
-            filter=json.dumps({"predicates": [predicate]}),
+            filter=named(name),
             **({"namespace": self.namespace} if self.namespace else {}),
         )
         # Names are unique within a namespace.
@@ -286,20 +285,36 @@ class KubeflowClient:
             raise NotFoundError(f"--experiment {name}: there is no experiment of this name")
         if not found:
             body = api.V2beta1Experiment(display_name=name, namespace=self.namespace or None)
-            found = [self._call("namespace", experiments.create_experiment, body=body)]
-        return str(self._with_id(found[0], "experiment_id").experiment_id)
+            found = [self.call("namespace", experiments.create_experiment, body=body)]
+        return str(self.with_id(found[0], "experiment_id").experiment_id)
 
-    def _call(self, what: str, method: Any, **arguments: Any) -> Any:
+    def call(self, what: str, method: Any, **arguments: Any) -> Any:
+        """Return the response to a request.
+
+        Args:
+          what: the requested thing, for the message of a failure.
+          method: a method of kfp's generated client.
+          **arguments: its arguments.
+
+        Raises:
+          GenreflowError: Kubeflow refuses the request, or cannot be reached.
+        """
         try:
             return method(**arguments, _request_timeout=TIMEOUT_SECONDS)
         except client_exceptions() as error:
             raise to_genreflow_error(error, self.access, what) from None
 
-    def _with_id(self, response: Any, name: str) -> Any:
+    def with_id(self, response: Any, name: str) -> Any:
         """Return a response after checking its id: if it was not JSON, all fields are empty."""
         if not isinstance(getattr(response, name, None), str):
             raise not_the_api(self.access)
         return response
+
+
+def named(name: str) -> str:
+    """Return the filter of a list request for the things of a name."""
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    return json.dumps({"predicates": [predicate]})
 
 
 def _maybe_started(error: GenreflowError) -> GenreflowError:

@@ -137,6 +137,7 @@ def _reason(body: Any, access: Access) -> str:
             (first.get("error_message") if isinstance(first, dict) else "")
             or content.get("message")
             or content.get("error")
+            or content.get("error_message")  # of uploads (pipeline_upload_server.go)
         )
     else:
         text = body if isinstance(body, str) and "<" not in body else ""

@@ -12,7 +12,7 @@ from kubeflow.client.package import Package
 
 EXPERIMENT = "genreflow"
 # The narrowest name columns of Kubeflow's database, over its versions.
-_MAX_NAME_CHARS = 128
+MAX_NAME_CHARS = 128
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", re.ASCII)
 # Names of service accounts are RFC 1123 subdomains.
 _SERVICE_ACCOUNT = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
@@ -43,15 +43,24 @@ def check_names(name: str, experiment: str, service_account: str) -> None:
     Raises:
       UsageError: a name is invalid.
     """
-    for option, text in (("--run-name", name), ("--experiment", experiment)):
-        if not text.strip() or len(text) > _MAX_NAME_CHARS or not text.isprintable():
-            raise UsageError(
-                f"{option} {printable(text[:_MAX_NAME_CHARS])}: 1 to {_MAX_NAME_CHARS} characters "
-                "on one line are needed"
-            )
+    check_name("--run-name", name)
+    check_name("--experiment", experiment)
     if service_account and not _SERVICE_ACCOUNT.fullmatch(service_account):
         raise UsageError(
             f"--service-account {service_account}: not a valid name of a Kubernetes account"
+        )
+
+
+def check_name(option: str, text: str, max_chars: int = MAX_NAME_CHARS) -> None:
+    """Check the name of a thing in Kubeflow's database.
+
+    Raises:
+      UsageError: it is empty, too long or has unprintable characters.
+    """
+    if not text.strip() or len(text) > max_chars or not text.isprintable():
+        raise UsageError(
+            f"{option} {printable(text[:max_chars])}: 1 to {max_chars} characters on one line are "
+            "needed"
         )
 
 

@@ -8,6 +8,7 @@ kubeflow/pipelines. It is independent of the client under test.
 from __future__ import annotations
 
 import dataclasses
+import email
 import http.server
 import json
 import re
@@ -25,9 +26,10 @@ from tests.support.tls_files import TlsFiles
 
 BASE = "/apis/v2beta1"
 # google.rpc.Code, and the HTTP status that grpc-gateway makes of it.
-INVALID_ARGUMENT, NOT_FOUND, PERMISSION_DENIED, UNAUTHENTICATED = (
+INVALID_ARGUMENT, NOT_FOUND, ALREADY_EXISTS, PERMISSION_DENIED, UNAUTHENTICATED = (
     (3, 400),
     (5, 404),
+    (6, 409),
     (7, 403),
     (16, 401),
 )
@@ -88,6 +90,8 @@ class KubeflowApi:
         self.requests: list[Request] = []
         self.experiments: list[dict[str, Any]] = []
         self.schedules: list[dict[str, Any]] = []
+        self.pipelines: list[dict[str, Any]] = []
+        self.versions: list[dict[str, Any]] = []
         self.runs: dict[str, list[dict[str, Any]]] = {}
         self.in_the_way: dict[str, list[ApiResponse]] = {}
         self.url = ""
@@ -138,6 +142,16 @@ class KubeflowApi:
             return self._list_runs(request)
         if path == "/recurringruns" and request.method == "POST":
             return self._create_schedule(request.body)
+        if path == "/pipelines":
+            return self._pipelines(request)
+        if path == "/pipelines/upload_version":
+            return self._upload_version(request)
+        if match := re.fullmatch(r"/pipelines/([^/:]+)/versions", path):
+            return _listed(
+                "pipeline_versions",
+                [one for one in self.versions if one["pipeline_id"] == match[1]],
+                request,
+            )
         if match := re.fullmatch(r"/runs/([^/:]+)", path):
             states = self.runs.get(match[1])
             if not states:
@@ -184,6 +198,41 @@ class KubeflowApi:
             and one.get("namespace", "") == request.query.get("namespace", "")
         ]
         return ApiResponse({"experiments": found, "total_size": len(found)} if found else {})
+
+    def _pipelines(self, request: Request) -> ApiResponse:
+        if request.method == "GET":
+            namespace = request.query.get("namespace", "")
+            found = [one for one in self.pipelines if one.get("namespace", "") == namespace]
+            return _listed("pipelines", found, request)
+        if any(one["display_name"] == request.body["display_name"] for one in self.pipelines):
+            return failure(ALREADY_EXISTS, "Already exist error: Failed to create a new pipeline.")
+        made = {
+            "pipeline_id": str(uuid.uuid5(uuid.NAMESPACE_URL, request.body["display_name"])),
+            "created_at": at(0),
+            **request.body,
+        }
+        self.pipelines.append(made)
+        return ApiResponse(made)
+
+    def _upload_version(self, request: Request) -> ApiResponse:
+        """Answer as backend/src/apiserver/server/pipeline_upload_server.go does."""
+        query, (file_name, content) = request.query, request.body
+        known = [one["pipeline_id"] for one in self.pipelines]
+        if query["pipelineid"] not in known or not re.search(r"\.(ya?ml|json)$", file_name):
+            return _upload_failure(400)
+        name = query.get("name") or file_name
+        if any((one["pipeline_id"], one["display_name"]) == (query["pipelineid"], name)
+               for one in self.versions):  # fmt: skip
+            return _upload_failure(409)
+        made = {
+            "pipeline_id": query["pipelineid"],
+            "pipeline_version_id": f"0a0a0a0a-1111-4222-8333-{len(self.versions):012d}",
+            "display_name": name,
+            "description": query.get("description", ""),
+            "created_at": at(0),
+        }
+        self.versions.append({**made, "content": content})
+        return ApiResponse(made)
 
     def _checked(self, body: Any) -> ApiResponse | None:
         known = [one["experiment_id"] for one in self.experiments]
@@ -238,6 +287,31 @@ class KubeflowApi:
         return ApiResponse(made)
 
 
+def _listed(key: str, among: list[dict[str, Any]], request: Request) -> ApiResponse:
+    """Return those of some objects that the request's filter leaves."""
+    [predicate] = json.loads(request.query["filter"])["predicates"]
+    assert predicate["operation"] == "EQUALS"
+    found = [
+        {name: value for name, value in one.items() if name != "content"}
+        for one in among
+        if one[predicate["key"]] == predicate["stringValue"]
+    ]
+    return ApiResponse({key: found, "total_size": len(found)} if found else {})
+
+
+def _upload_failure(status: int) -> ApiResponse:
+    text = "Failed to create a pipeline version"
+    return ApiResponse({"error_message": text, "error_details": text}, status)
+
+
+def _uploaded_file(content: bytes, content_type: str) -> tuple[str, bytes]:
+    """Return the name and the content of the file in a form."""
+    head = f"Content-Type: {content_type}\r\n\r\n".encode()
+    [part] = email.message_from_bytes(head + content).get_payload()
+    assert part.get_param("name", header="content-disposition") == "uploadfile"
+    return part.get_filename(), part.get_payload(decode=True)
+
+
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     api: KubeflowApi
@@ -254,13 +328,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         length = int(self.headers.get("content-length") or 0)
         content = self.rfile.read(length)
+        form = (self.headers.get("content-type") or "").startswith("multipart/form-data")
         answer = self.server.api.answer(
             Request(
                 self.command,
                 unquote(parts.path),
                 {key: values[-1] for key, values in parse_qs(parts.query).items()},
                 {key.lower(): value for key, value in self.headers.items()},
-                json.loads(content) if content else None,
+                _uploaded_file(content, self.headers["content-type"])
+                if form
+                else json.loads(content)
+                if content
+                else None,
             )
         )
         if answer.content is None:

@@ -9,6 +9,7 @@ from genreflow.cli.kubeflow.doctor import doctor
 from genreflow.cli.kubeflow.runs import runs
 from genreflow.cli.kubeflow.schedule import schedule
 from genreflow.cli.kubeflow.submit import submit
+from genreflow.cli.kubeflow.upload import upload
 from genreflow.cli.kubeflow.watch import watch
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
 app.command("compile")(compile_pipeline)
 app.command()(submit)
 app.command()(schedule)
+app.command()(upload)
 app.command()(runs)
 app.command()(watch)
 app.command()(doctor)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kubeflow.client.access import Access
     from kubeflow.client.client import KubeflowClient
+    from kubeflow.client.package import Package
     from kubeflow.client.run_request import RunRequest
 
 
@@ -79,16 +80,27 @@ def read_request(
     Raises:
       UsageError: the file, a parameter or a name is invalid.
     """
-    from genreflow.cli.quiet import quiet_stderr
     from kubeflow.client import package, run_checks
     from kubeflow.client.run_request import RunRequest, check_names
 
     check_names(name, experiment, service_account)
-    with quiet_stderr() as console, console.status(f"reading {file}"):
-        pipeline = package.read(file)
+    pipeline = read_package(file)
     values = package.parameters(pipeline, params)
     run_checks.check(pipeline, values)
     return RunRequest(pipeline, values, name, experiment, service_account)
+
+
+def read_package(file: str) -> Package:
+    """Read a compiled pipeline.
+
+    Raises:
+      UsageError: the file cannot be read, or is not a compiled pipeline.
+    """
+    from genreflow.cli.quiet import quiet_stderr
+    from kubeflow.client import package
+
+    with quiet_stderr() as console, console.status(f"reading {file}"):
+        return package.read(file)
 
 
 def print_json(content: Any) -> None:
