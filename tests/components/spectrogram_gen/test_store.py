@@ -111,13 +111,16 @@ def test_no_store_and_no_file_keep_nothing(tmp_path: pathlib.Path, track: Track)
 
 
 @pytest.mark.parametrize(
-    "damage", ["cut", "empty", "words", "other shape", "a clip too few", "reason"]
+    "damage",
+    ["cut", "empty", "words", "other shape", "a clip too few", "a start too few", "reason"],
 )
 def test_a_damaged_entry_is_as_good_as_none(tmp_path: pathlib.Path, damage: str) -> None:
     store = _store(tmp_path)
     made = TrackMels(np.zeros(3, np.int64), np.zeros(SHAPE, np.uint16), ALL_HEARD, "f" * 16)
     if damage == "other shape":
         made = dataclasses.replace(made, mels=np.zeros((3, 2, 2), np.uint16))
+    if damage == "a start too few":
+        made = dataclasses.replace(made, starts=made.starts[1:])
     if damage == "a clip too few":
         made = dataclasses.replace(made, left_out=("", "", "near_silent"))
     if damage == "reason":
