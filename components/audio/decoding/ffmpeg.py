@@ -318,7 +318,6 @@ def _audio_stream(container: InputContainer) -> AudioStream:
         if other is not stream:
             other.discard = Discard.all
     context.thread_count = 1
-    context.thread_type = "NONE"
     context.options = {"codec_whitelist": ",".join(sorted(DECODERS)), "flags": "+bitexact"}
     return cast("AudioStream", stream)
 

@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("songs")
     for name in NAMES:
         make(folder, name, music(5.0, RATE_HZ), RATE_HZ)
+    soundfile.write(folder / "song.flac", music(5.0, RATE_HZ), RATE_HZ)
     return folder
 
 
@@ -180,10 +181,13 @@ def test_a_web_page_is_no_song(decoder: Decoder, tmp_path: pathlib.Path) -> None
 
 
 def test_without_pyav_the_sentence_names_both_ways_out(
-    folder: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoding, "has_pyav", lambda: False)
-    reason, detail = reject(InProcessDecoder(), folder / "song.m4a")
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['av'] = None\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with IsolatedDecoder(DecodeLimits()) as decoder:
+        reason, detail = reject(decoder, folder / "song.m4a")
+        assert decoder.header(folder / "song.flac")[1] == RATE_HZ  # the others are read
     assert reason == "undecodable"
     assert "(MPEG-4) is read if PyAV is installed: pip install" in detail
     assert detail.endswith("convert it: ffmpeg -i song.m4a -vn song.flac")
