@@ -15,6 +15,7 @@ import numpy.typing as npt
 import soundfile
 import soxr
 
+from components.audio.decoding import contents
 from components.audio.decoding.containers import find_container
 from components.audio.decoding.extent import Extent, Window
 from components.audio.decoding.faults import Fault
@@ -35,9 +36,9 @@ _UNKNOWN_FRAMES = (1 << 63) - 1
 # Samples to hash at once, as a copy of an hour's audio is large.
 _HASHED_SAMPLES = 1 << 20
 
-# libsndfile 1.2 returns this code if it finds no mp3 frame. Its text says, wrongly, that the
-# file does not exist.
-NOT_A_REGULAR_FILE = 7
+# Codes of libsndfile for unknown content: SF_ERR_UNRECOGNISED_FORMAT, and what libsndfile 1.2
+# returns if it finds no mp3 frame, with the text that the file does not exist.
+UNRECOGNISED = (1, 7)
 # SFE_MALLOC_FAILED of libsndfile's common.h.
 MALLOC_FAILED = 17
 
@@ -228,8 +229,7 @@ def opened(
     except soundfile.LibsndfileError as error:
         if error.code == MALLOC_FAILED:
             raise too_large() from error
-        text = "Format not recognised." if error.code == NOT_A_REGULAR_FILE else error.error_string
-        raise DecodeError("undecodable", text) from error
+        raise DecodeError("undecodable", _why_undecodable(path, error)) from error
     except RuntimeError as error:
         raise DecodeError("undecodable", str(error)) from error
     except MemoryError as error:
@@ -254,7 +254,7 @@ def _open_content(path: pathlib.Path, sequential: bool) -> Iterator[AudioFile | 
         audio.sequential, audio.measured_frames = sequential, extent.frames
         # libsndfile reads any file named .au without a known header as raw u-law.
         if audio.format == "RAW":
-            raise DecodeError("undecodable", "Format not recognised.")
+            raise DecodeError("undecodable", contents.unrecognised(path))
         audio.faults = extent.faults(audio.frames, audio.samplerate)
         yield audio
 
@@ -269,6 +269,15 @@ def _open_source(path: pathlib.Path, extent: Extent) -> Iterator[Window | io.Byt
         yield os.open(path, os.O_RDONLY)
     else:  # As bytes, so that names that are not UTF-8 open too.
         yield os.fsencode(path)
+
+
+def _why_undecodable(path: pathlib.Path, error: soundfile.LibsndfileError) -> str:
+    with contextlib.suppress(OSError):
+        if error.code in UNRECOGNISED:
+            return contents.unrecognised(path)
+        if described := contents.describe(path):
+            return described
+    return str(error.error_string)
 
 
 def too_large() -> DecodeError:

@@ -6,7 +6,7 @@ import pathlib
 
 from components.audio.decoding import chunks, flac, mpeg, ogg
 from components.audio.decoding.extent import Extent
-from components.audio.decoding.tags import id3v2_bytes
+from components.audio.decoding.tags import skip_id3v2
 
 # Zeros may follow the tags of an mp3.
 _MAX_PADDING_BYTES = 64 << 10
@@ -19,11 +19,7 @@ def measure(path: pathlib.Path) -> Extent:
       OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        begin = 0
-        while size := id3v2_bytes(file.read(10)):
-            begin += size
-            file.seek(begin)
-        file.seek(begin)
+        begin = skip_id3v2(file)
         head = file.read(_MAX_PADDING_BYTES)
     if head.startswith(b"fLaC"):
         return flac.measure(path, begin)

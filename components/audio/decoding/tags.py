@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import BinaryIO
+
 ID3V1_BYTES = 128
 _APE_BYTES = 32
 _APE_HAS_HEADER = 1 << 31
@@ -15,6 +17,17 @@ def id3v2_bytes(start: bytes) -> int:
     for byte in start[6:10]:
         size = size << 7 | byte & 0x7F
     return 10 + size + (10 if start[5] & 0x10 else 0)
+
+
+def skip_id3v2(file: BinaryIO) -> int:
+    """Move an open file behind the ID3v2 tags at its start, and return that offset."""
+    begin = 0
+    file.seek(0)
+    while size := id3v2_bytes(file.read(10)):
+        begin += size
+        file.seek(begin)
+    file.seek(begin)
+    return begin
 
 
 def tag_bytes(data: bytes, at: int) -> int:

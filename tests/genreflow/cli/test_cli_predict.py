@@ -486,7 +486,8 @@ def test_a_bad_file_costs_itself_alone(server: str, tmp_path: pathlib.Path) -> N
     assert result.exit_code == 1
     assert [answer["file"] for answer in json.loads(result.stdout)] == good
     assert result.stderr.splitlines() == [
-        f"genreflow: {tmp_path / 'text.mp3'}: Format not recognised. (undecodable)",
+        f"genreflow: {tmp_path / 'text.mp3'}: it is text and no audio; if it is a server's error "
+        "message, download the song again (undecodable)",
         "genreflow: gone.wav: there is no such file (missing_file)",
         f"genreflow: {short}: 0.25 s of audio: the model needs at least 0.25 s "
         f"({CLIP} samples at 8000 Hz) (too_short)",
