@@ -32,6 +32,12 @@ def probability_columns(genres: Sequence[str]) -> list[str]:
     return [f"{_PREFIX}{genre}" for genre in genres]
 
 
+def genres_of(table: pd.DataFrame) -> list[str]:
+    """Return the genres of a table's probability columns, in label order."""
+    names = map(str, table.columns)
+    return [name.removeprefix(_PREFIX) for name in names if name.startswith(_PREFIX)]
+
+
 def make_table(
     model: str,
     split: str,
@@ -80,12 +86,11 @@ def check_probabilities(table: pd.DataFrame, genres: Sequence[str]) -> None:
       DataError: a genre is missing, additional or in another place, or a row's numbers are
         not probabilities.
     """
-    columns = probability_columns(genres)
-    found = [str(column) for column in table.columns if str(column).startswith(_PREFIX)]
-    if found != columns:
+    columns, found = probability_columns(genres), genres_of(table)
+    if found != list(genres):
         raise DataError(
             f"the predictions are for the genres {_listed(found)}, but this run's genres are "
-            f"{_listed(columns)}: the predictions are from another run; rerun the pipeline"
+            f"{_listed(genres)}: the predictions are from another run; rerun the pipeline"
         )
     sound = are_probabilities(table[columns].to_numpy(dtype=float))
     if not sound.all():
@@ -129,5 +134,5 @@ def by_track(table: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:
     return tracks.reset_index()
 
 
-def _listed(columns: Iterable[str]) -> str:
-    return ", ".join(printable(column.removeprefix(_PREFIX)) for column in columns)
+def _listed(genres: Iterable[str]) -> str:
+    return ", ".join(map(printable, genres))

@@ -7,6 +7,7 @@ results. The same configuration always gives the same file.
 """
 
 # No `from __future__ import annotations`: kfp needs the components' annotations as objects.
+import inspect
 import json
 import pathlib
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from typing import Any
 from components.common.errors import UsageError
 from kubeflow.compile import checks, pods
 from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep, step_names
-from kubeflow.steps import pages
+from kubeflow.steps import outputs
+from kubeflow.steps.executor_output import EXECUTOR_INPUT
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.schema import Config
 from pipeline.places import PIPELINE_NAME
@@ -157,25 +159,43 @@ def _prepare_component(settings: KubeflowSettings) -> Any:
 def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
     from kfp import dsl
 
-    def arguments(run_id: str, pipeline_root: str) -> list[str]:
-        return [
-            "--node-id", step.node_id,
-            "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
-            "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
-        ]  # fmt: skip
+    names = outputs.declared(step.node_id)
 
-    command = ["python", "-m", "kubeflow.steps.run_node"]
-
-    def plain(run_id: str, pipeline_root: str) -> dsl.ContainerSpec:
+    def container(run_id: str, pipeline_root: str, *values: Any) -> dsl.ContainerSpec:
+        given = dict(zip(names, values, strict=True))
+        volume = ["--volume-claim", settings.volume_claim, "--volume", settings.volume_path]
         return dsl.ContainerSpec(
-            image=settings.image, command=command, args=arguments(run_id, pipeline_root)
-        )
+            image=settings.image,
+            command=["python", "-m", "kubeflow.steps.run_node"],
+            args=[
+                "--node-id", step.node_id,
+                "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
+                "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
+                *(volume if settings.volume_claim else []),
+                *(["--executor-input", EXECUTOR_INPUT] if names else []),
+                *(word for name in outputs.FILES if name in given
+                  for word in (f"--{name}", given[name].path)),
+            ],
+        )  # fmt: skip
 
-    def with_page(run_id: str, pipeline_root: str, page: dsl.Output[dsl.HTML]) -> dsl.ContainerSpec:
-        args = [*arguments(run_id, pipeline_root), "--page", page.path]
-        return dsl.ContainerSpec(image=settings.image, command=command, args=args)
+    kinds = {"run_id": str, "pipeline_root": str} | {name: _output_kind(name) for name in names}
+    container.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
+            for name, kind in kinds.items()
+        ]
+    )
+    return _component(step.name, container)
 
-    return _component(step.name, with_page if pages.has_page(step.node_id) else plain)
+
+def _output_kind(name: str) -> Any:
+    """Return the annotation by which kfp knows an output of kubeflow.steps.outputs."""
+    from kfp import dsl
+
+    kind = outputs.KINDS[name]
+    if kind in ("bool", "str"):
+        return dsl.OutputPath({"bool": bool, "str": str}[kind])
+    return dsl.Output[getattr(dsl, kind)]
 
 
 def _finish_component(settings: KubeflowSettings) -> Any:

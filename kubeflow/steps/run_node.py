@@ -2,7 +2,8 @@
 
     python -m kubeflow.steps.run_node --node-id Trainer.vgg16 \
         --pipeline-ir ROOT/runs/ID/pipeline.json \
-        --pipeline-root ROOT --metadata mysql://genreflow@mysql:3306/genreflow --page PATH
+        --pipeline-root ROOT --metadata mysql://genreflow@mysql:3306/genreflow --page PATH \
+        --executor-input JSON
 
 Kubeflow Pipelines schedules and retries. TFX manages inputs, caching and lineage with ML Metadata.
 A retry takes over the execution of the failed attempt, with its number and its folders, so these
@@ -20,8 +21,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from components.artifacts import typed_json
 from components.artifacts.names import REJECT_SUMMARY_JSON
@@ -29,26 +30,42 @@ from components.common.errors import UsageError
 from components.spectrogram_gen.summary import DataSummary
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.steps import final_failure, metadata_url, own_environment, prepared
+from kubeflow.steps import (
+    executor_output,
+    final_failure,
+    metadata_url,
+    outputs,
+    own_environment,
+    prepared,
+)
+from kubeflow.steps.executor_output import ExecutorOutput
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from pipeline.graph.nodes import SPECTROGRAM_GEN
 from pipeline.process.libraries import configure_tensorflow, defer, exit_at_once, quick_imports
 
+if TYPE_CHECKING:
+    from pipeline.results.collect import RunRecord
+
 _NOT_AGAIN = (
     "an earlier attempt of this run failed so, and another would too; mend it and start a new run"
 )
 
 
-def run(node_id: str, pipeline: PreparedRun, url: MetadataUrl, *, page: str = "") -> str:
+def run(
+    node_id: str,
+    pipeline: PreparedRun,
+    url: MetadataUrl,
+    write_outputs: Callable[[RunRecord], None] | None = None,
+) -> str:
     """Run a node of a prepared pipeline in this process.
 
     Args:
       node_id: the node's id.
       pipeline: the run, as the first step wrote it.
       url: URL of ML Metadata.
-      page: local path for the node's HTML page; "" for none.
+      write_outputs: writes what Kubeflow shows of the completed node; None for nothing.
 
     Returns:
       "done" or "cached".
@@ -74,7 +91,6 @@ def run(node_id: str, pipeline: PreparedRun, url: MetadataUrl, *, page: str = ""
         from tfx.proto.orchestration import pipeline_pb2
 
         from components.artifacts import tensorflow_s3 as tensorflow_files
-        from kubeflow.steps import pages
         from pipeline.process import node_runner
         from pipeline.results import collect
     # TFX's warnings concern its own internals; nodes report their problems in other ways.
@@ -96,8 +112,8 @@ def run(node_id: str, pipeline: PreparedRun, url: MetadataUrl, *, page: str = ""
     record = collect.RunRecord(connection, name, pipeline.run_id)
     if node_id == SPECTROGRAM_GEN:
         _say_counts(record.outputs(node_id)["rejects"].uri)
-    if page:
-        pages.write(node_id, record.outputs(node_id), page)
+    if write_outputs:
+        write_outputs(record)
     return outcome
 
 
@@ -144,6 +160,23 @@ def _delete_outputs(node_folder: str, execution_id: str) -> None:
             shutil.rmtree(os.path.join(node_folder, key, execution_id), ignore_errors=True)
 
 
+def _write_outputs(
+    given: argparse.Namespace, pipeline: PreparedRun, record: RunRecord, path: str
+) -> None:
+    """Write the node's outputs for Kubeflow, and the launcher's file unless its path is ""."""
+    files = {outputs.PAGE: given.page, outputs.MODEL: given.model}
+    output = ExecutorOutput()
+    outputs.write(
+        given.node_id,
+        record,
+        {name: file for name, file in files.items() if file},
+        output,
+        outputs.cluster_uri(pipeline.models, given.volume_claim, given.volume),
+    )
+    if path:
+        output.write(path)
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="kubeflow.steps.run_node", description="Runs one node.")
     parser.add_argument("--node-id", required=True, help="id of the node, such as Trainer.vgg16")
@@ -151,6 +184,10 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
     parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
     parser.add_argument("--page", default="", help="where to write the node's HTML page")
+    parser.add_argument("--model", default="", help="where to describe the pushed model")
+    parser.add_argument("--executor-input", default="", help="the launcher's ExecutorInput as JSON")
+    parser.add_argument("--volume-claim", default="", help="the volume's PersistentVolumeClaim")
+    parser.add_argument("--volume", default="", help="mount point of the volume")
     return parser.parse_args(arguments)
 
 
@@ -172,8 +209,14 @@ def main(arguments: Sequence[str]) -> int:
         if earlier := final_failure.read(folder, given.node_id):
             say(f"{earlier.text}\n{_NOT_AGAIN}", node_id=given.node_id, file=sys.stderr)
             return earlier.status
+        path = given.executor_input and executor_output.output_file(given.executor_input)
         say("starting (importing TFX takes some 15 s)", node_id=given.node_id)
-        outcome = run(given.node_id, pipeline, url, page=given.page)
+        outcome = run(
+            given.node_id,
+            pipeline,
+            url,
+            lambda record: _write_outputs(given, pipeline, record, path),
+        )
     except Exception as error:  # a node may raise anything, and users look into its step's log
         return report_error(error, node_id=given.node_id)
     say(f"{outcome}, {time.monotonic() - begun:.1f} s", node_id=given.node_id)

@@ -13,7 +13,6 @@ import dataclasses
 import json
 import os
 import pathlib
-import re
 import subprocess
 import sys
 import threading
@@ -22,10 +21,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.support import ROOT
+from tests.support.kubeflow_launcher import Launcher, Recorded
 
-_PLACEHOLDER = re.compile(r"\{\{\$\.([^}]*)\}\}")
-_PARAMETER = re.compile(r"inputs\.parameters\['([^']+)'\]")
-_OUTPUT_PATH = re.compile(r"outputs\.artifacts\['([^']+)'\]\.path")
 STEP_SECONDS = 900
 
 
@@ -74,12 +71,23 @@ class Run:
     Attributes:
       attempts: in order of their ends.
       succeeded: whether all steps succeeded.
-      pages: HTML that steps wrote, by task.
+      artifacts: output artifacts by task and name.
+      parameters: output parameters by task and name.
     """
 
     attempts: list[Attempt]
     succeeded: bool
-    pages: dict[str, str]
+    artifacts: dict[str, dict[str, Recorded]]
+    parameters: dict[str, dict[str, str | bool]]
+
+    @property
+    def pages(self) -> dict[str, str]:
+        """Return the HTML that steps wrote, by task."""
+        return {
+            task: found["page"].content
+            for task, found in self.artifacts.items()
+            if "page" in found and found["page"].content is not None
+        }
 
     def of(self, task: str) -> list[Attempt]:
         return [attempt for attempt in self.attempts if attempt.task == task]
@@ -101,7 +109,7 @@ class Backend:
 
         Args:
           compiled: KFP's YAML: the pipeline, and its Kubernetes settings.
-          scratch: folder for the steps' pages.
+          scratch: folder for the steps' outputs.
           environment: variables of all steps, in place of Secrets.
           parallel: maximum number of steps at once.
           on_start: called with (task, attempt, process) at each start, to disturb it.
@@ -127,7 +135,7 @@ class Backend:
         """
         root = self.spec.root
         given = self._pipeline_inputs(root.input_definitions.parameters, parameters)
-        outcome = Run([], True, {})
+        outcome = Run([], True, {}, {})
         handlers = []
         for name, task in root.dag.tasks.items():
             if task.trigger_policy.strategy == task.trigger_policy.ALL_UPSTREAM_TASKS_COMPLETED:
@@ -138,11 +146,11 @@ class Backend:
         states = self._run_dag(inner, given, run_id, outcome)
         outcome.succeeded = all(states.values())
         for name, task in handlers:
-            values = self._task_inputs(task, given, run_id, states)
+            values = self._task_inputs(task, given, run_id, states, outcome)
             outcome.succeeded &= self._run_task(name, task, values, run_id, outcome)
         return outcome
 
-    def _pipeline_inputs(self, known: Any, given: Mapping[str, str]) -> dict[str, str]:
+    def _pipeline_inputs(self, known: Any, given: Mapping[str, str]) -> dict[str, str | bool]:
         unknown = given.keys() - set(known)
         assert not unknown, f"the pipeline has no parameters {unknown}"
         values = {name: str(spec.default_value.string_value) for name, spec in known.items()}
@@ -151,7 +159,7 @@ class Backend:
         return {**values, **given}
 
     def _run_dag(
-        self, tasks: Mapping[str, Any], given: dict[str, str], run_id: str, outcome: Run
+        self, tasks: Mapping[str, Any], given: Mapping[str, str | bool], run_id: str, outcome: Run
     ) -> dict[str, bool]:
         """Run each task after its dependencies, and nothing that depends on a failed one."""
         states: dict[str, bool] = {}
@@ -166,7 +174,7 @@ class Backend:
                 ]
                 for name in sorted(ready):
                     task = waiting.pop(name)
-                    values = self._task_inputs(task, given, run_id, states)
+                    values = self._task_inputs(task, given, run_id, states, outcome)
                     future = pool.submit(self._run_task, name, task, values, run_id, outcome)
                     running[future] = name
                 if not running:  # the others depend on failed ones
@@ -178,9 +186,14 @@ class Backend:
         return states
 
     def _task_inputs(
-        self, task: Any, given: Mapping[str, str], run_id: str, states: Mapping[str, bool]
-    ) -> dict[str, str]:
-        values = {}
+        self,
+        task: Any,
+        given: Mapping[str, str | bool],
+        run_id: str,
+        states: Mapping[str, bool],
+        outcome: Run,
+    ) -> dict[str, str | bool]:
+        values: dict[str, str | bool] = {}
         for name, source in task.inputs.parameters.items():
             kind = source.WhichOneof("kind")
             if kind == "component_input_parameter":
@@ -188,6 +201,9 @@ class Backend:
             elif kind == "runtime_value":
                 constant = source.runtime_value.constant.string_value
                 values[name] = constant.replace("{{$.pipeline_job_uuid}}", run_id)
+            elif kind == "task_output_parameter":
+                output = source.task_output_parameter
+                values[name] = outcome.parameters[output.producer_task][output.output_parameter_key]
             elif kind == "task_final_status":
                 producer = source.task_final_status.producer_task
                 values[name] = json.dumps(
@@ -198,37 +214,26 @@ class Backend:
         return values
 
     def _run_task(
-        self, name: str, task: Any, values: dict[str, str], run_id: str, outcome: Run
+        self, name: str, task: Any, values: dict[str, str | bool], run_id: str, outcome: Run
     ) -> bool:
         component = self.spec.components[task.component_ref.name]
         if component.WhichOneof("implementation") == "dag":
             states = self._run_dag(component.dag.tasks, values, run_id, outcome)
             return all(states.values())
         executor = self._executors[component.executor_label]["container"]
-        page = self._scratch / run_id / f"{name}.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
-
-        def resolve(text: str) -> str:
-            def one(match: re.Match[str]) -> str:
-                if parameter := _PARAMETER.fullmatch(match[1]):
-                    return values[parameter[1]]
-                if _OUTPUT_PATH.fullmatch(match[1]):
-                    return str(page)
-                raise AssertionError(f"{name}: an unknown placeholder {match[0]}")
-
-            return _PLACEHOLDER.sub(one, text)
-
-        command = [resolve(word) for word in [*executor["command"], *executor.get("args", [])]]
-        assert command[0] == "python", command
-        variables = {item["name"]: item["value"] for item in executor.get("env", [])}
+        disk = self._scratch / run_id / name
         tries = 1 + task.retry_policy.max_retry_count
+        variables = {item["name"]: item["value"] for item in executor.get("env", [])}
         for number in range(tries):
+            launcher = Launcher(component, values, run_id, name, str(disk))
+            words = [*executor["command"], *executor.get("args", [])]
+            command = [launcher.resolve(word) for word in words]
+            assert command[0] == "python", command
             attempt = self._try(name, number, command, variables)
             with self._lock:
                 outcome.attempts.append(attempt)
             if attempt.status == 0:
-                if page.exists():
-                    outcome.pages[name] = page.read_text(encoding="utf-8")
+                outcome.artifacts[name], outcome.parameters[name] = launcher.collect()
                 return True
         return False
 

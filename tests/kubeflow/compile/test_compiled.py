@@ -71,13 +71,16 @@ class Compiled:
     steps: dict[str, Any]
     executors: dict[str, Any]
 
+    def component(self, step: str) -> Any:
+        return self.spec.components[self.steps[step].component_ref.name]
+
     def container(self, step: str) -> dict[str, Any]:
-        label = self.spec.components[self.steps[step].component_ref.name].executor_label
+        label = self.component(step).executor_label
         container: dict[str, Any] = self.executors[label]["container"]
         return container
 
     def kubernetes(self, step: str) -> dict[str, Any]:
-        label = self.spec.components[self.steps[step].component_ref.name].executor_label
+        label = self.component(step).executor_label
         config: dict[str, Any] = self.platform["deploymentSpec"]["executors"][label]
         return config
 
@@ -286,6 +289,38 @@ def test_the_configuration_travels_with_the_first_step(compiled: Compiled) -> No
 
 def without_data(config: dict[str, Any]) -> dict[str, Any]:
     return {**config, "dataset": {**config["dataset"], "data_dir": ""}}
+
+
+def test_steps_have_outputs_of_kubeflows_own_types(compiled: Compiled) -> None:
+    from kfp.pipeline_spec.pipeline_spec_pb2 import ParameterType
+
+    found: dict[str, dict[str, str]] = {}
+    for step in compiled.steps:
+        outputs = compiled.component(step).output_definitions
+        kinds = outputs.parameters.values()
+        names = {name: kind.artifact_type.schema_title for name, kind in outputs.artifacts.items()}
+        for name, kind in zip(outputs.parameters, kinds, strict=True):
+            names[name] = ParameterType.ParameterTypeEnum.Name(kind.parameter_type)
+        if names:
+            found[step] = names
+            args = compiled.container(step)["args"]
+            assert step == "finish" or args[args.index("--executor-input") + 1] == "{{$}}"
+            assert ("--page" in args) == ("page" in names)
+    page, metrics = {"page": "system.HTML"}, {"metrics": "system.Metrics"}
+    matrix = {"confusion": "system.ClassificationMetrics"}
+    assert found == {
+        **dict.fromkeys(("trainer-ffnn", "trainer-cnn-small", "trainer-vgg16"), metrics),
+        "baselinetrainer": metrics,
+        "ensembler": page | metrics | matrix,
+        "evaluator": metrics | matrix,
+        "genregate": page | metrics | {"blessed": "BOOLEAN"},
+        "servingcheck": page,
+        "pusher": {
+            "model": "system.Model", "pushed_version": "STRING", "model_uri": "STRING",
+        },
+        "report": page,
+        "finish": page,
+    }  # fmt: skip
 
 
 def test_names_are_such_as_kubernetes_takes(compiled: Compiled) -> None:

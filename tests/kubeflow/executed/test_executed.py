@@ -5,6 +5,7 @@ The backend knows only KFP's intermediate representation.
 
 from __future__ import annotations
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -81,6 +82,41 @@ def test_people_see_the_decision_and_the_report(smallest: Run) -> None:
     assert smallest.pages.keys() == {"ensembler", "genregate", "report", "finish"}
     assert "blessed" in smallest.pages["genregate"]
     assert "ffnn" in smallest.pages["ensembler"]
+
+
+def test_kubeflows_own_pages_have_the_numbers_of_the_results(
+    smallest: Run, volume: pathlib.Path
+) -> None:
+    results = results_of(volume / "root", "run-1")
+    model = results["models"][results["candidate"]]
+    for task, split in (("ensembler", "validation"), ("evaluator", "test")):
+        found = smallest.artifacts[task]
+        assert found["metrics"].schema == "system.Metrics"
+        accuracy = model[split]["track_accuracy"]
+        numbers = found["metrics"].metadata
+        assert numbers[f"{split}_track_accuracy"] == accuracy["value"]
+        assert numbers[f"{split}_track_accuracy.low"] == accuracy["low"]
+        assert numbers[f"{split}_macro_f1"] == model[split]["macro_f1"]["value"]
+        matrix = found["confusion"].metadata["confusionMatrix"]
+        assert found["confusion"].schema == "system.ClassificationMetrics"
+        assert [spec["displayName"] for spec in matrix["annotationSpecs"]] == results["genres"]
+        assert [row["row"] for row in matrix["rows"]] == model[split]["confusion"]
+    training = smallest.artifacts["trainer-ffnn"]["metrics"].metadata
+    assert training["parameters"] == model["parameters"]
+    assert smallest.artifacts["genregate"]["metrics"].metadata["blessed"] == 1
+
+
+def test_steps_after_ours_get_the_decision_and_the_pushed_model(
+    smallest: Run, volume: pathlib.Path
+) -> None:
+    version = results_of(volume / "root", "run-1")["pushed_version"]
+    uri = f"pvc://genreflow/root/serving_models/genreflow/{version}"
+    assert smallest.parameters["genregate"] == {"blessed": True}
+    assert smallest.parameters["pusher"] == {"pushed_version": version, "model_uri": uri}
+    model = smallest.artifacts["pusher"]["model"]
+    assert (model.schema, model.uri) == ("system.Model", uri)
+    assert model.metadata["version"] == version
+    assert json.loads(model.content or "") == model.metadata
 
 
 def test_a_finished_training_leaves_no_checkpoint(smallest: Run, volume: pathlib.Path) -> None:

@@ -135,6 +135,16 @@ def test_a_second_run_is_taken_from_the_cache(second: Run, volume: pathlib.Path)
     assert results[1]["pushed_version"] is None
 
 
+def test_cached_steps_tell_kubeflow_the_same_numbers(first: Run, second: Run) -> None:
+    for task in ("trainer-vgg16", "baselinetrainer", "ensembler", "evaluator"):
+        assert first.artifacts[task]["metrics"].metadata
+        for name in first.artifacts[task].keys() - {"page"}:
+            assert first.artifacts[task][name].metadata == second.artifacts[task][name].metadata
+    assert first.parameters["genregate"]["blessed"] is True
+    assert first.parameters["pusher"]["pushed_version"]
+    assert second.parameters["pusher"] == {"pushed_version": "", "model_uri": ""}
+
+
 def test_the_metadata_is_whole_after_both_runs(second: Run, mariadb: MariaDb) -> None:
     url = metadata_url.parse(mariadb.url)
     check_metadata(metadata_url.connection_config(url, SECRET), ["first", "second"])

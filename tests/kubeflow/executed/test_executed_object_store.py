@@ -104,6 +104,11 @@ def test_a_bucket_and_a_database_are_enough(
     assert set(outcomes(results).values()) == {"done"}
     version = results["pushed_version"]
     assert read(f"root/serving_models/genreflow/{version}/saved_model.pb")
+    # Kubeflow's launcher would upload to this URI, so its artifact keeps Kubeflow's own.
+    model = run.artifacts["pusher"]["model"]
+    uri = f"s3://{bucket}/root/serving_models/genreflow/{version}"
+    assert run.parameters["pusher"]["model_uri"] == model.metadata["model_uri"] == uri
+    assert model.uri.startswith("minio://")
     assert b"<html" in read("root/runs/run-1/report/index.html")
     # The killed attempt's outputs were deleted before the next one wrote.
     assert killer.left
