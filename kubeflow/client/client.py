@@ -166,7 +166,7 @@ class KubeflowClient:
         """
         import kfp_server_api as api
 
-        self.check_version()
+        self.check_version(request.package.min_version)
         experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1Run(
             experiment_id=experiment_id,
@@ -195,7 +195,7 @@ class KubeflowClient:
         """
         import kfp_server_api as api
 
-        self.check_version()
+        self.check_version(request.package.min_version)
         experiment_id = self._experiment(request.experiment, create=True)
         body = api.V2beta1RecurringRun(
             experiment_id=experiment_id,
@@ -259,13 +259,12 @@ class KubeflowClient:
         response = self.call(f"run {run_id}", self.kfp.runs.get_run, run_id=run_id)
         return run_of(self.with_id(response, "run_id"))
 
-    def check_version(self) -> None:
-        """Raise GenreflowError if Kubeflow Pipelines says that it is too old."""
-        if versions.is_too_old(self.version):
+    def check_version(self, least: str) -> None:
+        """Raise GenreflowError if Kubeflow Pipelines says that it is older than `least`."""
+        if versions.is_too_old(self.version, least):
             raise GenreflowError(
                 f"{printable(self.access.host)}: Kubeflow Pipelines {printable(self.version)} "
-                f"cannot run this pipeline, which needs {versions.MIN_VERSION} or newer; have it "
-                "upgraded"
+                f"cannot run this pipeline, which needs {least} or newer; have it upgraded"
             )
 
     def _experiment(self, name: str, *, create: bool) -> str:

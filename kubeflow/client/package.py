@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.common.errors import UsageError
+from kubeflow.client.versions import MIN_VERSION, SECURITY_CONTEXT_VERSION
 from kubeflow.compile.node_steps import PREPARE
 from pipeline.places import PIPELINE_NAME
 
@@ -26,6 +27,7 @@ class Package:
       parameters: names of a run's parameters; true for those that must be given.
       defaults: default values of the parameters.
       config: the configuration that the first step gets, as JSON; "" if there is none.
+      min_version: least version of Kubeflow Pipelines that can run it.
     """
 
     path: str
@@ -33,6 +35,7 @@ class Package:
     parameters: Mapping[str, bool]
     defaults: Mapping[str, str] = dataclasses.field(default_factory=dict)
     config: str = ""
+    min_version: str = MIN_VERSION
 
 
 def read(path: str) -> Package:
@@ -72,7 +75,17 @@ def read(path: str) -> Package:
         },
         {key: inputs[key].default_value.string_value for key in sorted(inputs)},
         _config(pipeline),
+        _min_version(spec.get("platform_spec", {})),
     )
+
+
+def _min_version(platform: Mapping[str, Any]) -> str:
+    """Return the least version that knows all of the pods' settings."""
+    kubernetes = platform.get("platforms", {}).get("kubernetes", {})
+    executors = kubernetes.get("deploymentSpec", {}).get("executors", {})
+    if any("securityContext" in executor for executor in executors.values()):
+        return SECURITY_CONTEXT_VERSION
+    return MIN_VERSION
 
 
 def _documents(path: str) -> list[dict[str, Any]]:

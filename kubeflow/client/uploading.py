@@ -10,6 +10,7 @@ from typing import Any
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
 from kubeflow.client.client import KubeflowClient, named
+from kubeflow.client.package import Package
 from kubeflow.client.run_request import MAX_NAME_CHARS, check_name
 from kubeflow.compile.checks import SUFFIXES
 from pipeline.places import PIPELINE_NAME
@@ -20,13 +21,13 @@ class Upload:
     """Request to add a version to a pipeline.
 
     Attributes:
-      path: the compiled file.
+      package: the compiled pipeline.
       pipeline: name of the pipeline, which is created if it does not exist.
       version: name of the version; "" for one that is made of the file's content.
       description: of the version, and of a new pipeline; "" for none.
     """
 
-    path: str
+    package: Package
     pipeline: str = PIPELINE_NAME
     version: str = ""
     description: str = ""
@@ -36,7 +37,7 @@ class Upload:
         """Return the version's name; the same content always gives the same one."""
         if self.version:
             return self.version
-        digest = hashlib.sha256(pathlib.Path(self.path).read_bytes()).hexdigest()
+        digest = hashlib.sha256(pathlib.Path(self.package.path).read_bytes()).hexdigest()
         return f"{PIPELINE_NAME}-{digest[:12]}"
 
 
@@ -66,9 +67,10 @@ def check(upload: Upload) -> None:
     check_name("--pipeline-name", upload.pipeline)
     if upload.version:  # the column is one character narrower than that of pipelines
         check_name("--version-name", upload.version, MAX_NAME_CHARS - 1)
-    if not upload.path.endswith(SUFFIXES):
+    if not upload.package.path.endswith(SUFFIXES):
         raise UsageError(
-            f"{upload.path}: Kubeflow takes only files whose name ends in {' or '.join(SUFFIXES)}"
+            f"{upload.package.path}: Kubeflow takes only files whose name ends in "
+            f"{' or '.join(SUFFIXES)}"
         )
 
 
@@ -81,7 +83,7 @@ def upload(client: KubeflowClient, request: Upload) -> Uploaded:
       GenreflowError: Kubeflow is too old or refuses the version, cannot be reached, or has another
         version of this name.
     """
-    client.check_version()
+    client.check_version(request.package.min_version)
     name = request.version_name
     pipeline_id = _pipeline(client, request)
     pipelines = client.kfp.pipelines
@@ -103,7 +105,7 @@ def upload(client: KubeflowClient, request: Upload) -> Uploaded:
     response = client.call(
         "pipeline",
         client.kfp.pipeline_uploads.upload_pipeline_version,
-        uploadfile=request.path,
+        uploadfile=request.package.path,
         name=name,
         pipelineid=pipeline_id,
         description=request.description,

@@ -6,6 +6,9 @@ import re
 
 # Older releases refuse an exit handler that is given the state of the run.
 MIN_VERSION = "2.14.0"
+# Older releases refuse a file with an unknown field (kubernetes_executor_config.proto has
+# security_context since 2.16.0).
+SECURITY_CONTEXT_VERSION = "2.16.0"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?!\d)", re.ASCII)
 
 
@@ -14,8 +17,9 @@ def is_version(text: str) -> bool:
     return _VERSION.match(text) is not None
 
 
-def is_too_old(version: str) -> bool:
-    """Return whether a version is older than MIN_VERSION; False if it is no version."""
-    found = _VERSION.match(version)
-    least = tuple(int(part) for part in MIN_VERSION.split(".")[:2])
-    return found is not None and (int(found[1]), int(found[2])) < least
+def is_too_old(version: str, least: str = MIN_VERSION) -> bool:
+    """Return whether a version is older than another; False if it is no version."""
+    found, wanted = _VERSION.match(version), _VERSION.match(least)
+    if found is None or wanted is None:
+        return False
+    return (int(found[1]), int(found[2])) < (int(wanted[1]), int(wanted[2]))

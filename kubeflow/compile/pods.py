@@ -53,7 +53,7 @@ def environment_of(settings: KubeflowSettings) -> dict[str, str]:
 
 
 def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:
-    """Return KFP's KubernetesExecutorConfig message as JSON: volume, secrets, nodes, time limit.
+    """Return KFP's KubernetesExecutorConfig message as JSON: volume, secrets, user, nodes.
 
     kfp-kubernetes could write it, but its versions that know time limits need a newer protobuf
     than TFX 1.16 allows.
@@ -83,6 +83,8 @@ def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> M
         ]
     if settings.image_pull_secret:
         config["imagePullSecret"] = [{"secretName": settings.image_pull_secret}]
+    if security := _security_context(settings):
+        config["securityContext"] = security
     if resources.gpus:
         # Clouds and NVIDIA's operator taint nodes with GPUs like this.
         config["tolerations"] = [
@@ -91,3 +93,19 @@ def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> M
     if resources.node_selector:
         config["nodeSelector"] = {"labels": dict(sorted(resources.node_selector.items()))}
     return config
+
+
+def _security_context(settings: KubeflowSettings) -> dict[str, Any]:
+    """Return KFP's SecurityContext message as JSON; {} if nothing is set.
+
+    It has no more fields. Since 2.16 the backend itself drops all capabilities, refuses to gain
+    privileges, and sets the runtime's seccomp profile
+    (backend/src/v2/compiler/argocompiler/security_context.go).
+    """
+    given = settings.security_context
+    found: dict[str, Any] = {"runAsNonRoot": True} if given.run_as_non_root else {}
+    if given.run_as_user:
+        found["runAsUser"] = str(given.run_as_user)  # int64 is text in a proto's JSON
+    if given.run_as_group:
+        found["runAsGroup"] = str(given.run_as_group)
+    return found

@@ -66,6 +66,21 @@ class StepResources:
 
 
 @dataclasses.dataclass(frozen=True)
+class SecurityContext:
+    """User of all steps' containers. The defaults leave it to the image, and to the cluster.
+
+    Attributes:
+      run_as_non_root: whether Kubernetes refuses to start a container as root.
+      run_as_user: the user's number; 0 for the image's.
+      run_as_group: the group's number; 0 for the image's.
+    """
+
+    run_as_non_root: bool = False
+    run_as_user: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    run_as_group: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class KubeflowSettings:
     """Settings of the [kubeflow] table.
 
@@ -85,6 +100,7 @@ class KubeflowSettings:
       retries: number of retries of a failed step.
       retry_seconds: wait before the first retry; it doubles with each one.
       timeout_hours: time limit of a step.
+      security_context: user of the steps' containers; needs Kubeflow Pipelines 2.16.
       resources: by "default", a node's id ("Trainer.vgg16"), or the id's part before the dot
         ("Trainer").
     """
@@ -101,6 +117,7 @@ class KubeflowSettings:
     retries: Annotated[int, Ge(0), Le(10)] = 2
     retry_seconds: Annotated[int, Ge(0), Le(3600)] = 60
     timeout_hours: Annotated[float, Gt(0), Le(720)] = 24.0
+    security_context: SecurityContext = SecurityContext()
     resources: dict[str, StepResources] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -47,17 +47,17 @@ def upload(
     namespace: NamespaceOption = "",
     ca_cert: CaCertOption = "",
 ) -> int:
-    """Add a compiled pipeline to Kubeflow's list, as a new version of a pipeline.
+    """Add a compiled pipeline to Kubeflow's list of pipelines.
 
-    Runs of it can then be started, cloned and scheduled from Kubeflow's page. The pipeline is
-    created if there is none of this name. The same file is not added twice unless you name the
-    versions; a name that exists is refused. The token is read as for submit.
+    It becomes a version of a pipeline, which is created if there is none of this name. Runs can
+    then be started, cloned and scheduled from Kubeflow's page. The same file is not added twice
+    unless you name the versions; a name that exists is refused. The token is read as for submit.
     """
     access = ConnectionOptions(host, namespace, ca_cert).access()
-    read_package(file)
+    pipeline = read_package(file)
     from kubeflow.client import uploading
 
-    request = uploading.Upload(file, pipeline_name, version_name, description)
+    request = uploading.Upload(pipeline, pipeline_name, version_name, description)
     uploading.check(request)
     with connected(access) as client:
         done = uploading.upload(client, request)

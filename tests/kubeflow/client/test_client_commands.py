@@ -10,6 +10,7 @@ import pathlib
 import re
 
 import pytest
+import yaml
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -69,6 +70,27 @@ def test_a_server_that_is_new_enough_or_tells_no_version_gets_the_run(
     result = typed("submit", compiled_pipeline, "--host", kubeflow_api.url)
     assert result.exit_code == 0, result.output
     assert kubeflow_api.of("POST", "/runs")
+
+
+@pytest.mark.parametrize(("version", "status"), [("2.15.2", 1), ("2.16.0", 0)])
+@pytest.mark.parametrize("command", [["submit"], ["schedule", "--cron", "@daily"], ["upload"]])
+def test_a_file_with_a_security_context_needs_a_server_that_knows_it(
+    command: list[str],
+    version: str,
+    status: int,
+    kubeflow_api: KubeflowApi,
+    compiled_pipeline: pathlib.Path,
+    tmp_path: pathlib.Path,
+) -> None:
+    pipeline, platform = yaml.safe_load_all(compiled_pipeline.read_text(encoding="utf-8"))
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    next(iter(executors.values()))["securityContext"] = {"runAsNonRoot": True}
+    file = tmp_path / "secure.yaml"
+    file.write_text(yaml.safe_dump_all([pipeline, platform]), encoding="utf-8")
+    kubeflow_api.version = version
+    result = typed(command[0], file, *command[1:], "--host", kubeflow_api.url)
+    assert result.exit_code == status, result.output
+    assert ("needs 2.16.0 or newer" in result.stderr) == bool(status)
 
 
 def test_a_run_is_what_was_typed(

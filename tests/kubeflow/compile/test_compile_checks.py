@@ -229,7 +229,9 @@ def test_an_image_that_moves_is_warned_of_and_compiled(monkeypatch: pytest.Monke
 def test_what_each_command_does_is_told_on_a_line() -> None:
     result = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["kubeflow", "--help"])
     lines = result.stdout.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in lines] == ["compile", "submit", "schedule", "runs", "watch"]
+    assert [line.split()[0] for line in lines] == [
+        "compile", "submit", "schedule", "upload", "runs", "watch", "doctor",
+    ]  # fmt: skip
     assert all(line.endswith(".") and not line.endswith("...") for line in lines)
 
 

@@ -42,6 +42,9 @@ environment = {{ AWS_ENDPOINT_URL_S3 = "https://s3.example.org" }}
 retries = 3
 retry_seconds = 30
 timeout_hours = 5.0
+[kubeflow.security_context]
+run_as_non_root = true
+run_as_group = 2000
 [kubeflow.resources.default]
 cpu = "2"
 memory = "4Gi"
@@ -250,6 +253,7 @@ def test_every_step_gets_volume_secrets_and_variables(compiled: Compiled) -> Non
         given = compiled.kubernetes(step)
         assert given["pvcMount"] == [{"constant": "genreflow", "mountPath": "/volume"}]
         assert given["imagePullSecret"] == [{"secretName": "registry"}]
+        assert given["securityContext"] == {"runAsNonRoot": True, "runAsGroup": "2000"}
         taken = {
             (secret["secretName"], key["secretKey"], key["envVar"])
             for secret in given["secretAsEnv"]
