@@ -17,14 +17,16 @@ import pathlib
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 import soundfile
 
-from benchmarks.shared import command
+from benchmarks.shared import av_files, command
 from components.audio.clips import clip_starts
 from components.audio.decoding.clip_reader import read_clips
 from components.audio.decoding.decode import DecodeError
+from components.audio.decoding.formats import has_pyav
 from components.audio.params import AudioParams
 
 PARAMS = AudioParams(clip_seconds=0.5, clips_per_track=2)
@@ -36,6 +38,22 @@ FORMATS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("ogg", "OGG", {}),
     ("mp3", "MP3", {"bitrate_mode": "VARIABLE"}),
     ("mp3", "MP3", {"bitrate_mode": "CONSTANT"}),
+)
+# What PyAV writes: extension, codec, container, sample rate and more for av_files.write.
+FFMPEG_FORMATS: tuple[tuple[str, str, str, int, dict[str, Any]], ...] = (
+    ("m4a", "aac", "ipod", 22050, {}),
+    ("m4a", "aac", "ipod", 22050, {"options": {"movflags": "faststart"}}),
+    ("m4a", "aac", "mp4", 22050, {"options": {"movflags": "empty_moov+frag_keyframe"}}),
+    ("m4a", "alac", "ipod", 22050, {"sample_format": "s16p"}),
+    ("mov", "aac", "mov", 22050, {"pictures": 10}),
+    ("aac", "aac", "adts", 22050, {}),
+    ("webm", "libopus", "webm", 24000, {}),
+    ("mka", "flac", "matroska", 22050, {}),
+    ("wma", "wmav1", "asf", 22050, {}),
+    ("wma", "wmav2", "asf", 22050, {}),
+    ("wv", "wavpack", "wv", 22050, {"sample_format": "s16p"}),
+    ("oga", "flac", "ogg", 22050, {}),
+    ("ac3", "ac3", "ac3", 32000, {}),
 )
 HEADER_BYTES = 64
 
@@ -53,6 +71,22 @@ def seeds() -> list[tuple[str, bytes]]:
             if extension == "mp3":  # also without the frame that holds its length
                 content = buffer.getvalue()
                 files.append((extension, content[content.index(content[:2], 150) :]))
+    return files
+
+
+def ffmpeg_seeds() -> list[tuple[str, bytes]]:
+    """Return the same of the formats that FFmpeg's libraries read; none without PyAV."""
+    if not has_pyav():
+        return []
+    files = []
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        for channels in (1, 2):
+            for extension, codec, container, rate_hz, more in FFMPEG_FORMATS:
+                path = pathlib.Path(folder) / f"song.{extension}"
+                samples = rng.normal(0, 0.1, (2 * rate_hz, channels)).astype(np.float32)
+                av_files.write(path, samples, rate_hz, codec=codec, container=container, **more)
+                files.append((extension, path.read_bytes()))
     return files
 
 
@@ -102,7 +136,7 @@ def run_case(path: pathlib.Path) -> str:
 
 def campaign(cases: int, seed: int, folder: pathlib.Path) -> tuple[collections.Counter[str], float]:
     """Run cases. Return the number of each outcome, and the seconds of the slowest case."""
-    intact = seeds()
+    intact = seeds() + ffmpeg_seeds()
     rng = np.random.default_rng(seed)
     ends: collections.Counter[str] = collections.Counter()
     slowest = 0.0

@@ -11,7 +11,9 @@ threads.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -277,7 +279,15 @@ class _Reader:
     """The part of an open file that FFmpeg may use: no name, no writing, no closing."""
 
     def __init__(self, file: BinaryIO) -> None:
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+        self._file = file
+        self.read, self.tell = file.read, file.tell
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move as io.IOBase does. To nowhere, as damaged offsets lead, is FFmpeg's error."""
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError):
+            return -errno.EINVAL
 
 
 def _open(file: BinaryIO, container: Container) -> InputContainer:

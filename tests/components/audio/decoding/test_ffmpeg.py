@@ -402,6 +402,24 @@ def test_an_error_of_reading_stays_one_of_reading(tmp_path: pathlib.Path) -> Non
         a.read(1 << 20)
 
 
+def test_damaged_offsets_are_damage_and_no_error_of_the_file(tmp_path: pathlib.Path) -> None:
+    """A block's offset lies behind what a file may be asked for."""
+    path = tmp_path / "song.m4a"
+    options = {"movflags": "faststart"}
+    av_files.write(path, music(1.0), 44100, codec="aac", container="mp4", options=options)
+    content = path.read_bytes()
+    at = content.index(b"stco")
+    count = int.from_bytes(content[at + 8 : at + 12], "big")
+    far = (b"\xff" * 8) * (count // 2) + b"\xff" * 4 * (count % 2)
+    path.write_bytes(content[: at + 12] + far + content[at + 12 + 4 * count :])
+    with pytest.raises(UndecodableError):
+        read(path)
+    with path.open("rb") as file:
+        reader = ffmpeg._Reader(file)
+        assert reader.seek(7) == reader.tell() == 7
+        assert [reader.seek(-1), reader.seek(1 << 80), reader.seek(0, 99)] == [-22, -22, -22]
+
+
 @pytest.mark.parametrize("excess", [0, 1, 4096, 4097, 9000])
 def test_only_a_few_samples_after_the_end_are_padding(excess: int) -> None:
     whole = np.arange(10000, dtype=np.float32).reshape(1, -1)
