@@ -21,15 +21,10 @@ def find_spelling(path: str, exists: Callable[[str], bool]) -> str | None:
         return path
     if path.isascii():
         return None
-    found = ""
+    found = [""]  # all spellings of the path so far that exist
     for index, part in enumerate(path.split("/")):
-        forms = [part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))]
-        starts = [f"{found}/{form}" if index else form for form in dict.fromkeys(forms)]
-        if not part:  # the start of an absolute path, or two slashes
-            found = starts[0]
-            continue
-        there = next((start for start in starts if exists(start)), None)
-        if there is None:
-            return None
-        found = there
-    return found
+        forms = dict.fromkeys([part, *(unicodedata.normalize(f, part) for f in ("NFC", "NFD"))])
+        found = [f"{start}/{form}" if index else form for start in found for form in forms]
+        if part:  # not the start of an absolute path, nor between two slashes
+            found = [start for start in found if exists(start)]
+    return found[0] if found else None

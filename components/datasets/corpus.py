@@ -128,11 +128,10 @@ def list_tracks(dataset: DatasetSettings) -> Listing:
             rejects.append(item)
         else:
             notes.append(item.text)
-    tracks = sorted(limit_tracks(tracks, dataset.max_tracks))
     rejects.sort()
-    genres = resolve_genres(dataset, tracks)
-    warnings = (*notes, *genre_warnings(genres, rejects))
-    return Listing(tuple(tracks), genres, tuple(rejects), warnings)
+    warnings = (*notes, *genre_warnings({track.genre for track in tracks}, rejects))
+    tracks = sorted(limit_tracks(tracks, dataset.max_tracks))
+    return Listing(tuple(tracks), resolve_genres(dataset, tracks), tuple(rejects), warnings)
 
 
 def load_corpus(dataset: DatasetSettings, split: SplitSettings) -> Corpus:

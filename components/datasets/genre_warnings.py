@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from components.datasets.track import REJECT_REASONS, Reject
 
@@ -13,11 +13,11 @@ _ON_PURPOSE = "unknown_genre"
 _MAX_DETAILS = 3
 
 
-def genre_warnings(genres: Sequence[str], rejects: Sequence[Reject]) -> Iterator[str]:
+def genre_warnings(genres: Collection[str], rejects: Sequence[Reject]) -> Iterator[str]:
     """Yield a sentence for each genre without a usable track, and for genres of similar names.
 
     Args:
-      genres: the genres that have tracks, or that the user has listed.
+      genres: the genres that have usable tracks.
       rejects: the tracks that are left out.
     """
     lost: dict[str, list[Reject]] = collections.defaultdict(list)
@@ -28,7 +28,7 @@ def genre_warnings(genres: Sequence[str], rejects: Sequence[Reject]) -> Iterator
         files = f"{len(found)} file{'s' if len(found) > 1 else ''}"
         yield f"genre {genre!r} is missing: {files}, none can be used: {_reasons(found)}"
     alike: dict[str, list[str]] = collections.defaultdict(list)
-    for genre in genres:
+    for genre in sorted(genres):
         alike[_key(genre)].append(genre)
     for names in alike.values():
         if len(names) > 1:

@@ -161,9 +161,11 @@ def _print_rejects(out: PlainConsole, rejects: Sequence[Reject], *, full: bool) 
         # Some of each kind, so that many of one kind do not hide another.
         each = max(1, SHOWN_REJECTS // len(alike))
         shown = [reject for group in alike.values() for reject in group[:each]][:SHOWN_REJECTS]
+        before = ""
         for reject in shown:
-            detail = f" ({reject.detail})" if reject.detail else ""
-            out.say(f"    {reject.track_id}  {reject.uri}{detail}")
+            detail = "likewise" if reject.detail == before else reject.detail
+            out.say(f"    {reject.track_id}  {reject.uri}" + (f" ({detail})" if detail else ""))
+            before = reject.detail
         if len(found) > len(shown):
             out.say(f"    ... and {len(found) - len(shown)} more")
     if not full:

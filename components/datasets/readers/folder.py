@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from components.audio.decoding.formats import readable_extensions
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
-from components.datasets.readers.layout import genre_level, refuse_splits, too_high
+from components.datasets.readers.layout import genre_level, refuse_splits, shown, split_of, too_high
 from components.datasets.readers.tree import refused, sub_folders, walk
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Note, Reject, Track
@@ -30,6 +30,12 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
             yield item
         if found:
             genres.append(folder)
+            inside = [name for name in sub_folders(files, folder) if split_of(name)]
+            if len({split_of(name) for name in inside}) > 1:
+                yield Note(
+                    f"{files.uri(folder)}: its folders {shown(inside)} are read as one, not as "
+                    'splits; to keep them, list the files in a CSV (dataset.kind = "manifest")'
+                )
         else:
             yield Note(f"{files.uri(folder)} is no genre, as there is no audio in it or below it")
     if not genres:

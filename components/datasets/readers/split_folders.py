@@ -43,7 +43,13 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
                     item = dataclasses.replace(item, split_hint=split)
                 yield item
     if not found:
+        deeper = [name for name in folders if any(map(split_of, sub_folders(files, name)))]
         raise DatasetError(
             f"{files.root}: no audio in genre folders of splits, such as train/Rock/song.mp3; "
-            f"splits are {known}; the folders are {shown(folders) if folders else 'none'}"
+            f"splits are {known}; "
+            + (
+                f"use --data-dir {files.uri(deeper[0])}"
+                if deeper
+                else f"the folders are {shown(folders) if folders else 'none'}"
+            )
         )

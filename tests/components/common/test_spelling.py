@@ -26,6 +26,11 @@ def test_each_part_is_found_in_its_own_form(given: object, start: str) -> None:
     assert find_spelling(asked, paths.__contains__) == start + "/".join(parts)
 
 
+def test_a_folder_in_both_forms_hides_nothing() -> None:
+    paths = {nfc("é"), nfd("é"), nfc("é") + "/a"}
+    assert find_spelling(nfd("é") + "/a", paths.__contains__) == nfc("é") + "/a"
+
+
 def test_a_path_that_exists_is_itself() -> None:
     both = {nfc("é"), nfd("é")}
     assert [find_spelling(path, both.__contains__) for path in sorted(both)] == sorted(both)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import unicodedata
 
@@ -30,7 +31,7 @@ def folder(root: pathlib.Path, *names: str) -> DatasetSettings:
 )  # fmt: skip
 def test_names_that_differ_in_spelling_alone_are_a_warning(names: tuple[str, str]) -> None:
     (warning,) = genre_warnings(["Jazz", *names], [])
-    assert f"{names[0]!r} and {names[1]!r} differ only in case" in warning
+    assert "{!r} and {!r} differ only in case".format(*sorted(names)) in warning
 
 
 def test_other_names_are_none() -> None:
@@ -53,6 +54,15 @@ def test_without_another_genre_the_error_names_the_missing_one(tmp_path: pathlib
         load_corpus(folder(tmp_path, "Jazz/a.mp3", "Rock/a.m4p"), BY_TRACK)
     assert "only one genre, 'Jazz'" in str(caught.value)
     assert "genre 'Rock' is missing: 1 file, none can be used: .m4p" in str(caught.value)
+
+
+def test_a_listed_genre_without_a_usable_file_is_named_in_the_error(tmp_path: pathlib.Path) -> None:
+    files = [f"{genre}/{index}.mp3" for genre in ("Jazz", "Pop") for index in range(3)]
+    dataset = dataclasses.replace(
+        folder(tmp_path, *files, "Rock/a.m4p"), genres=("Jazz", "Pop", "Rock"), max_tracks=4
+    )
+    with pytest.raises(SplitError, match="genre 'Rock' is missing: 1 file"):
+        load_corpus(dataset, BY_TRACK)
 
 
 def test_genres_that_the_user_leaves_out_are_no_warning() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -210,3 +211,40 @@ def test_strict_reads_contents_where_an_etag_says_too_much(put: Put, bucket: str
     )
     assert _digest(bucket) != loose
     assert _digest(bucket, strict=True) == strict
+
+
+def test_layouts_are_recognised_in_a_store_too(put: Put, read_s3: Read, bucket: str) -> None:
+    put("data/Train/Rock/a.mp3", "data/test/Rock/b.mp3", "data/extra/c.mp3")
+    with pytest.raises(DatasetError, match=r"dataset\.kind=split_folders"):
+        read_s3(kind="folder")
+    tracks, rejects = read_s3(kind="split_folders")
+    assert [(t.track_id, t.genre, t.split_hint) for t in tracks] == [
+        ("Train/Rock/a", "Rock", "train"),
+        ("test/Rock/b", "Rock", "test"),
+    ]
+    assert [(r.track_id, r.reason) for r in rejects] == [("extra/c", "no_split")]
+    put("more/music/Rock/a.mp3", "more/music/Jazz/b.mp3")
+    with pytest.raises(DatasetError, match=f"use --data-dir s3://{bucket}/more/music"):
+        read_s3(root="more", kind="folder")
+
+
+def test_copies_of_a_song_keep_their_states(put: Put, read_s3: Read, bucket: str) -> None:
+    put("data/Rock/a.mp3", "data/Rock/a.flac")
+    (track,), rejects = read_s3(kind="folder")
+    assert [file.uri for file in track.files] == [
+        f"s3://{bucket}/data/Rock/a.flac",
+        f"s3://{bucket}/data/Rock/a.mp3",
+    ]
+    assert all(file.state is not None for file in track.files)
+    assert rejects == []
+
+
+def test_a_manifest_finds_objects_by_other_spellings(put: Put, read_s3: Read) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "Björk é") for form in ("NFC", "NFD"))
+    put(f"data/{composed}/a.mp3", f"data/{decomposed}/{composed}.mp3", "data/c/d.mp3")
+    rows = [f"{decomposed}/a.mp3", f"{composed}/{decomposed}.mp3", "c\\d.mp3", f"{composed}.mp3"]
+    text = "uri,genre\n" + "".join(f"{row},Rock\n" for row in rows)
+    put("data/manifest.csv", content=text.encode())
+    tracks, rejects = read_s3(kind="manifest")
+    assert _ids(tracks) == [f"{composed}/a", f"{decomposed}/{composed}", "c/d"]
+    assert [r.reason for r in rejects] == ["missing_file"]

@@ -57,6 +57,12 @@ class TestRecognition:
         tracks, _ = read(kind="folder", genres=("train", "test"))
         assert [track.genre for track in tracks] == ["test", "train"]
 
+    def test_splits_inside_of_genres_are_noted(self, touch, notes, tmp_path):
+        for name in ("Rock/train/a.mp3", "Rock/test/b.mp3", "Jazz/live/c.mp3"):
+            touch(name)
+        (note,) = notes(kind="folder")
+        assert note.startswith(f"{tmp_path}/Rock: its folders 'test' and 'train' are read as one")
+
 
 class TestSplitFolders:
     def test_the_top_folder_is_the_split_and_the_next_one_the_genre(self, touch, read):
@@ -88,6 +94,13 @@ class TestSplitFolders:
     def test_without_splits_the_layout_is_shown(self, touch, read):
         touch("Rock/a.mp3")
         assert "such as train/Rock/song.mp3" in refusal(read, "split_folders")
+
+    def test_one_folder_too_high_is_an_error_that_says_which_folder_is_meant(
+        self, touch, read, tmp_path
+    ):
+        touch("music/train/Rock/a.mp3")
+        text = refusal(read, "split_folders")
+        assert text.endswith(f"use --data-dir {tmp_path}/music")
 
     def corpus(self, tmp_path, split=OFFICIAL):
         dataset = DatasetSettings(kind="split_folders", data_dir=str(tmp_path))
