@@ -15,9 +15,10 @@ import numpy.typing as npt
 import pytest
 
 from benchmarks.shared import av_files
-from components.audio.decoding import ffmpeg
+from components.audio.decoding import pyav
 from components.audio.decoding.containers import Container, find_container
-from components.audio.decoding.ffmpeg import FFmpegFile, UndecodableError, without_padding
+from components.audio.decoding.ffmpeg import FFmpegFile, without_padding
+from components.audio.decoding.pyav import Reader, UndecodableError
 from tests.support import ROOT
 
 pytestmark = pytest.mark.usefixtures("pyav")
@@ -343,7 +344,7 @@ def test_a_codec_that_is_not_listed_is_not_opened(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make(tmp_path, "song.m4a", music(0.5))
-    monkeypatch.setattr(ffmpeg, "DECODERS", ffmpeg.DECODERS - {"aac"})
+    monkeypatch.setattr(pyav, "DECODERS", pyav.DECODERS - {"aac"})
     with pytest.raises(UndecodableError, match="codec is not read: aac"):
         read(path)
 
@@ -415,7 +416,7 @@ def test_damaged_offsets_are_damage_and_no_error_of_the_file(tmp_path: pathlib.P
     with pytest.raises(UndecodableError):
         read(path)
     with path.open("rb") as file:
-        reader = ffmpeg._Reader(file)
+        reader = Reader(file)
         assert reader.seek(7) == reader.tell() == 7
         assert [reader.seek(-1), reader.seek(1 << 80), reader.seek(0, 99)] == [-22, -22, -22]
 
