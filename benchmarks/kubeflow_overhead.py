@@ -1,6 +1,6 @@
 """Overhead of running each node as a Kubeflow step, compared with the local runner.
 
-    python -m benchmarks.kubeflow_overhead [--config FILE_OR_NAME] [--data-dir DIR]
+    python -m benchmarks.kubeflow_overhead [--config FILE_OR_NAME] [--data-dir DIR] [--merged]
 
 The program runs a configuration (the demonstration by default) with `genreflow run`, and then
 compiled for Kubeflow as the tests execute it: each step's command line in a separate process, one
@@ -38,11 +38,14 @@ def _local(config: str, data_dir: str, folder: pathlib.Path) -> tuple[dict[str, 
     return {name: node["seconds"] for name, node in nodes.items()}, seconds
 
 
-def _steps(config: str, data_dir: str, folder: pathlib.Path) -> tuple[Run, float, float]:
+def _steps(
+    config: str, data_dir: str, folder: pathlib.Path, merged: bool
+) -> tuple[Run, float, float]:
     """Compile and run as steps. Return the run, its seconds, and those of the compilation."""
     begun = time.monotonic()
     known = config if pathlib.Path(config).is_file() else shipped_config(config)
-    compiled = compile_for(folder, pathlib.Path(known))
+    overrides = ["kubeflow.merge_small_steps=true"] if merged else []
+    compiled = compile_for(folder, pathlib.Path(known), *overrides)
     compile_seconds = time.monotonic() - begun
     parameters = {"data_dir": data_dir} if data_dir else {}
     begun = time.monotonic()
@@ -57,12 +60,15 @@ def main() -> None:
     parser = command.parser(__file__, __doc__)
     parser.add_argument("--config", default="demo", help="file, or name of a shipped configuration")
     parser.add_argument("--data-dir", default="", help="folder of the data set")
+    parser.add_argument("--merged", action="store_true", help="merge small nodes into one step")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         volume = pathlib.Path(scratch, "volume")
         volume.mkdir()
         local, local_seconds = _local(given.config, given.data_dir, pathlib.Path(scratch, "local"))
-        run, steps_seconds, compile_seconds = _steps(given.config, given.data_dir, volume)
+        run, steps_seconds, compile_seconds = _steps(
+            given.config, given.data_dir, volume, given.merged
+        )
     names = {step: node for node, step in step_names(local).items()}
     print("| node | local runner, s | step, s | of which imports, s |")
     print("|---|---|---|---|")

@@ -164,12 +164,23 @@ def resource_problems(settings: KubeflowSettings, node_ids: Iterable[str]) -> li
 
 
 def check_resources(settings: KubeflowSettings, steps: Iterable[NodeStep]) -> None:
-    """Check that resources name nodes of the graph.
+    """Check that resources name nodes of the graph, and that the nodes of a step agree.
 
     Raises:
-      UsageError: one line for each unknown key.
+      UsageError: one line for each problem.
     """
-    problems = resource_problems(settings, [step.node_id for step in steps])
+    steps = list(steps)
+    problems = resource_problems(settings, [node for step in steps for node in step.node_ids])
+    for step in steps:
+        machines = [
+            (one.node_selector, one.gpus and one.gpu_resource)
+            for one in map(settings.resources_of, step.node_ids)
+        ]
+        if any(one != machines[0] for one in machines):
+            problems.append(
+                f"kubeflow.merge_small_steps: {', '.join(step.node_ids)} are one step, but their "
+                "resources ask for different machines; give them the same node_selector and GPUs"
+            )
     if problems:
         raise UsageError("\n".join(problems))
 

@@ -1,4 +1,4 @@
-"""Compiler from the graph to a pipeline of Kubeflow Pipelines: one container step for each node.
+"""Compiler from the graph to a pipeline of Kubeflow Pipelines: a container step for each node.
 
 Kubeflow knows the steps, their order, resources and pages. TFX manages artifacts, caching and
 lineage with ML Metadata (kubeflow.steps.run_node), so Kubeflow's own cache is off. The first step,
@@ -15,7 +15,7 @@ from typing import Any
 
 from components.common.errors import UsageError
 from kubeflow.compile import checks, pods
-from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep, step_names
+from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep, merge_small, step_names
 from kubeflow.steps import outputs
 from kubeflow.steps.executor_output import EXECUTOR_INPUT
 from pipeline.config.kubeflow import KubeflowSettings
@@ -27,7 +27,7 @@ _PLACEHOLDER_GENRES = ("a", "b")
 
 
 def steps_of(config: Config) -> list[NodeStep]:
-    """Return the steps of the graph's nodes, in an order in which they can run. Imports TFX.
+    """Return one step for each node of the graph, in an order in which they can run. Imports TFX.
 
     Raises:
       UsageError: Kubernetes would refuse a step's name.
@@ -48,7 +48,7 @@ def steps_of(config: Config) -> list[NodeStep]:
     nodes = [node.pipeline_node for node in ir.nodes]
     names = step_names([PREPARE, FINISH, *(node.node_info.id for node in nodes)])
     return [
-        NodeStep(node.node_info.id, names[node.node_info.id], tuple(sorted(node.upstream_nodes)))
+        NodeStep((node.node_info.id,), names[node.node_info.id], tuple(sorted(node.upstream_nodes)))
         for node in nodes
     ]
 
@@ -69,6 +69,8 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     """
     checks.check(config, settings, output)
     steps = steps_of(config)
+    if settings.merge_small_steps:
+        steps = merge_small(steps)
     checks.check_resources(settings, steps)
     import kfp
 
@@ -90,7 +92,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
 
     config_json = json.dumps(pods.with_workers(config, settings).to_json(), sort_keys=True)
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    components = {step.node_id: _node_component(step, settings) for step in steps}
+    components = {step.name: _node_component(step, settings) for step in steps}
     prepare, finish = _prepare_component(settings), _finish_component(settings)
 
     def genreflow(
@@ -113,10 +115,11 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
             _configure(first, PREPARE, "Prepare", settings)
             tasks: dict[str, Any] = {}
             for step in steps:
-                task = components[step.node_id](run_id=run_id, pipeline_root=pipeline_root)
-                task.after(first, *(tasks[node] for node in step.upstream))
-                _configure(task, step.node_id, step.node_id, settings)
-                tasks[step.node_id] = task
+                task = components[step.name](run_id=run_id, pipeline_root=pipeline_root)
+                before = {tasks[node].name: tasks[node] for node in step.upstream}
+                task.after(first, *before.values())
+                _configure(task, step.node_ids[0], step.display_name, settings, step.node_ids[1:])
+                tasks |= dict.fromkeys(step.node_ids, task)
 
     description = "From audio to an evaluated and pushed model of music genres."
     return dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
@@ -159,26 +162,28 @@ def _prepare_component(settings: KubeflowSettings) -> Any:
 def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
     from kfp import dsl
 
-    names = outputs.declared(step.node_id)
+    declared = outputs.of_step(step.node_ids)
 
     def container(run_id: str, pipeline_root: str, *values: Any) -> dsl.ContainerSpec:
-        given = dict(zip(names, values, strict=True))
+        given = dict(zip(declared, values, strict=True))
         volume = ["--volume-claim", settings.volume_claim, "--volume", settings.volume_path]
         return dsl.ContainerSpec(
             image=settings.image,
             command=["python", "-m", "kubeflow.steps.run_node"],
             args=[
-                "--node-id", step.node_id,
+                *(word for node in step.node_ids for word in ("--node-id", node)),
                 "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
                 "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
                 *(volume if settings.volume_claim else []),
-                *(["--executor-input", EXECUTOR_INPUT] if names else []),
-                *(word for name in outputs.FILES if name in given
-                  for word in (f"--{name}", given[name].path)),
+                *(["--executor-input", EXECUTOR_INPUT] if declared else []),
+                *(word for name, (_, kind) in declared.items() if kind in outputs.FILES
+                  for word in ("--file", name, given[name].path)),
             ],
         )  # fmt: skip
 
-    kinds = {"run_id": str, "pipeline_root": str} | {name: _output_kind(name) for name in names}
+    kinds = {"run_id": str, "pipeline_root": str} | {
+        name: _output_kind(kind) for name, (_, kind) in declared.items()
+    }
     container.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
@@ -188,11 +193,11 @@ def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
     return _component(step.name, container)
 
 
-def _output_kind(name: str) -> Any:
+def _output_kind(output: str) -> Any:
     """Return the annotation by which kfp knows an output of kubeflow.steps.outputs."""
     from kfp import dsl
 
-    kind = outputs.KINDS[name]
+    kind = outputs.KINDS[output]
     if kind in ("bool", "str"):
         return dsl.OutputPath({"bool": bool, "str": str}[kind])
     return dsl.Output[getattr(dsl, kind)]
@@ -219,7 +224,13 @@ def _finish_component(settings: KubeflowSettings) -> Any:
     return _component(FINISH, finish)
 
 
-def _configure(task: Any, key: str, display_name: str, settings: KubeflowSettings) -> None:
+def _configure(
+    task: Any,
+    key: str,
+    display_name: str,
+    settings: KubeflowSettings,
+    others: tuple[str, ...] = (),
+) -> None:
     """Set a step's resources, retries, environment variables and pod settings.
 
     Args:
@@ -227,8 +238,9 @@ def _configure(task: Any, key: str, display_name: str, settings: KubeflowSetting
       key: node id or step name, by which the settings give resources.
       display_name: the step's name in Kubeflow's interface.
       settings: the [kubeflow] table.
+      others: further nodes that the step runs.
     """
-    resources = settings.resources_of(key)
+    resources = settings.resources_of(key, *others)
     task.set_display_name(display_name)
     task.set_caching_options(False)
     # The first step mostly fails for a mistake in the configuration or the data.

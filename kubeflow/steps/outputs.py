@@ -6,9 +6,10 @@ a page, metrics, a confusion matrix, the pushed model, and parameters for steps 
 
 from __future__ import annotations
 
+import collections
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from components.artifacts import files as artifact_files
 from components.common.escape import printable
@@ -49,6 +50,21 @@ def declared(node_id: str) -> tuple[str, ...]:
     """Return the names of a node's outputs, which are keys of KINDS."""
     own = _OUTPUTS.get(node_id) or _OUTPUTS.get(node_id.split(".", 1)[0], ())
     return ((PAGE,) if pages.has_page(node_id) else ()) + own
+
+
+def of_step(node_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+    """Return the outputs of a step by their names in Kubeflow: node id and key of KINDS.
+
+    An output that several nodes of the step have is named after its node, such as
+    "page_genregate". Only outputs of files may be such ones.
+    """
+    found = [(node, output) for node in node_ids for output in declared(node)]
+    counts = collections.Counter(output for _, output in found)
+    assert all(counts[output] == 1 or output in FILES for output in counts)
+    return {
+        output if counts[output] == 1 else f"{output}_{node.lower()}": (node, output)
+        for node, output in found
+    }
 
 
 def write(

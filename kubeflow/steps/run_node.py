@@ -1,15 +1,16 @@
-"""Entry point of the step that runs one node, with the same launcher as the local runner.
+"""Entry point of the step that runs nodes, with the same launcher as the local runner.
 
     python -m kubeflow.steps.run_node --node-id Trainer.vgg16 \
         --pipeline-ir ROOT/runs/ID/pipeline.json \
-        --pipeline-root ROOT --metadata mysql://genreflow@mysql:3306/genreflow --page PATH \
-        --executor-input JSON
+        --pipeline-root ROOT --metadata mysql://genreflow@mysql:3306/genreflow \
+        --file page PATH --executor-input JSON
 
-Kubeflow Pipelines schedules and retries. TFX manages inputs, caching and lineage with ML Metadata.
-A retry takes over the execution of the failed attempt, with its number and its folders, so these
-are emptied first. A failure that another attempt would not mend is recorded, and the next attempt
-ends at once with its words (kubeflow.steps.final_failure). Exit status: 0 the node is complete or
-cached; 1 it failed; 2 it could not start, and a retry would not help.
+A step runs one node, or several small ones in the order in which they are given. Kubeflow Pipelines
+schedules and retries. TFX manages inputs, caching and lineage with ML Metadata. A retry takes over
+the execution of the failed attempt, with its number and its folders, so these are emptied first;
+nodes that are complete are skipped. A failure that another attempt would not mend is recorded, and
+the next attempt ends at once with its words (kubeflow.steps.final_failure). Exit status: 0 every
+node is complete or cached; 1 one failed; 2 one could not start, and a retry would not help.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ from pipeline.process.libraries import configure_tensorflow, defer, exit_at_once
 if TYPE_CHECKING:
     from pipeline.results.collect import RunRecord
 
+_TFX = "tfx.orchestration.portable.launcher"
+_COMPLETE_BEFORE = "complete since an earlier attempt"
 _NOT_AGAIN = (
     "an earlier attempt of this run failed so, and another would too; mend it and start a new run"
 )
@@ -59,16 +62,16 @@ def run(
     url: MetadataUrl,
     write_outputs: Callable[[RunRecord], None] | None = None,
 ) -> str:
-    """Run a node of a prepared pipeline in this process.
+    """Run a node of a prepared pipeline in this process, unless an earlier attempt completed it.
 
     Args:
       node_id: the node's id.
       pipeline: the run, as the first step wrote it.
       url: URL of ML Metadata.
-      write_outputs: writes what Kubeflow shows of the completed node; None for nothing.
+      write_outputs: writes what Kubeflow shows of the step; None before its last node.
 
     Returns:
-      "done" or "cached".
+      "done" or "cached"; "complete since an earlier attempt" for a node that did not run again.
 
     Raises:
       UsageError: there is no such node, or the password is not set.
@@ -81,7 +84,7 @@ def run(
         )
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
-    begun = time.monotonic()
+    begun, is_first = time.monotonic(), _TFX not in sys.modules
     configure_tensorflow()
     defer("tfx.components")
     with quick_imports():
@@ -95,7 +98,8 @@ def run(
         from pipeline.results import collect
     # TFX's warnings concern its own internals; nodes report their problems in other ways.
     logging.getLogger("absl").setLevel(logging.ERROR)
-    say(f"imported in {time.monotonic() - begun:.1f} s", node_id=node_id)
+    if is_first:
+        say(f"imported in {time.monotonic() - begun:.1f} s", node_id=node_id)
 
     tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
     ir = pipeline_pb2.Pipeline.FromString(base64.b64decode(pipeline.ir))
@@ -104,11 +108,13 @@ def run(
         ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: pipeline.run_id}
     )
     name = ir.pipeline_info.id
-    empty_earlier_attempt(connection, name, pipeline, node_id)
-    deployment = runner_utils.extract_local_deployment_config(ir)
-    folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
-    with progress_lines(node_id), final_failure.recorded(folder, node_id):
-        outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
+    if empty_earlier_attempt(connection, name, pipeline, node_id):
+        outcome = _COMPLETE_BEFORE
+    else:
+        deployment = runner_utils.extract_local_deployment_config(ir)
+        folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
+        with progress_lines(node_id), final_failure.recorded(folder, node_id):
+            outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
     record = collect.RunRecord(connection, name, pipeline.run_id)
     if node_id == SPECTROGRAM_GEN:
         _say_counts(record.outputs(node_id)["rejects"].uri)
@@ -128,11 +134,14 @@ def _say_counts(rejects: str) -> None:
 
 def empty_earlier_attempt(
     connection: Any, pipeline_name: str, run: PreparedRun, node_id: str
-) -> None:
+) -> bool:
     """Delete the outputs of an earlier attempt of this node that did not complete.
 
     TFX gives a retried execution the folders of the failed one, and its own executors add to the
     files that they find there.
+
+    Returns:
+      Whether an earlier attempt completed the node; then nothing is deleted.
     """
     from ml_metadata.proto import metadata_store_pb2
 
@@ -141,10 +150,14 @@ def empty_earlier_attempt(
     try:
         execution = RunRecord(connection, pipeline_name, run.run_id).executions.get(node_id)
     except LookupError:  # the first node of the run
-        return
+        return False
     states = metadata_store_pb2.Execution
-    if execution and execution.last_known_state not in (states.COMPLETE, states.CACHED):
-        _delete_outputs(join(run.pipeline_root, node_id), str(execution.id))
+    if execution is None:
+        return False
+    if execution.last_known_state in (states.COMPLETE, states.CACHED):
+        return True
+    _delete_outputs(join(run.pipeline_root, node_id), str(execution.id))
+    return False
 
 
 def _delete_outputs(node_folder: str, execution_id: str) -> None:
@@ -163,63 +176,90 @@ def _delete_outputs(node_folder: str, execution_id: str) -> None:
 def _write_outputs(
     given: argparse.Namespace, pipeline: PreparedRun, record: RunRecord, path: str
 ) -> None:
-    """Write the node's outputs for Kubeflow, and the launcher's file unless its path is ""."""
-    files = {outputs.PAGE: given.page, outputs.MODEL: given.model}
+    """Write the nodes' outputs for Kubeflow, and the launcher's file unless its path is ""."""
+    names = {owner: name for name, owner in outputs.of_step(given.node_ids).items()}
+    paths = dict(given.files)
     output = ExecutorOutput()
-    outputs.write(
-        given.node_id,
-        record,
-        {name: file for name, file in files.items() if file},
-        output,
-        outputs.cluster_uri(pipeline.models, given.volume_claim, given.volume),
-    )
+    for node_id in given.node_ids:
+        outputs.write(
+            node_id,
+            record,
+            {
+                kind: paths[name]
+                for (owner, kind), name in names.items()
+                if owner == node_id and name in paths
+            },
+            output,
+            outputs.cluster_uri(pipeline.models, given.volume_claim, given.volume),
+        )
     if path:
         output.write(path)
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="kubeflow.steps.run_node", description="Runs one node.")
-    parser.add_argument("--node-id", required=True, help="id of the node, such as Trainer.vgg16")
+    parser = argparse.ArgumentParser(prog="kubeflow.steps.run_node", description="Runs nodes.")
+    parser.add_argument(
+        "--node-id", required=True, action="append", dest="node_ids",
+        help="id of a node, such as Trainer.vgg16; several are run in this order",
+    )  # fmt: skip
     parser.add_argument("--pipeline-ir", required=True, help="path of the run's pipeline.json")
     parser.add_argument("--pipeline-root", required=True, help=prepared.ROOT_HELP)
     parser.add_argument("--metadata", required=True, help=metadata_url.HELP)
-    parser.add_argument("--page", default="", help="where to write the node's HTML page")
-    parser.add_argument("--model", default="", help="where to describe the pushed model")
+    parser.add_argument(
+        "--file", nargs=2, action="append", default=[], dest="files", metavar=("OUTPUT", "PATH"),
+        help="where to write an output that is a file, such as the page",
+    )  # fmt: skip
     parser.add_argument("--executor-input", default="", help="the launcher's ExecutorInput as JSON")
     parser.add_argument("--volume-claim", default="", help="the volume's PersistentVolumeClaim")
     parser.add_argument("--volume", default="", help="mount point of the volume")
     return parser.parse_args(arguments)
 
 
+def _read_run(given: argparse.Namespace) -> PreparedRun:
+    """Return the run that the step belongs to.
+
+    Raises:
+      GenreflowError: its file is missing or damaged, or belongs to another root or version.
+    """
+    prepared.check_shared_root(given.pipeline_root)
+    pipeline = prepared.read(given.pipeline_ir)
+    if pipeline.pipeline_root != given.pipeline_root:
+        raise UsageError(
+            f"{given.pipeline_root}: this run was prepared for the pipeline root "
+            f"{pipeline.pipeline_root}; start a new run"
+        )
+    return pipeline
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a step and return its exit status. All messages go to the step's log."""
     own_environment.take_over()
     given = parse_arguments(arguments)
-    begun = time.monotonic()
+    node_id = given.node_ids[0]
     try:
         url = metadata_url.parse(given.metadata)
-        prepared.check_shared_root(given.pipeline_root)
-        pipeline = prepared.read(given.pipeline_ir)
-        if pipeline.pipeline_root != given.pipeline_root:
-            raise UsageError(
-                f"{given.pipeline_root}: this run was prepared for the pipeline root "
-                f"{pipeline.pipeline_root}; start a new run"
-            )
+        pipeline = _read_run(given)
         folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
-        if earlier := final_failure.read(folder, given.node_id):
-            say(f"{earlier.text}\n{_NOT_AGAIN}", node_id=given.node_id, file=sys.stderr)
-            return earlier.status
+        for node_id in given.node_ids:
+            if earlier := final_failure.read(folder, node_id):
+                say(f"{earlier.text}\n{_NOT_AGAIN}", node_id=node_id, file=sys.stderr)
+                return earlier.status
         path = given.executor_input and executor_output.output_file(given.executor_input)
-        say("starting (importing TFX takes some 15 s)", node_id=given.node_id)
-        outcome = run(
-            given.node_id,
-            pipeline,
-            url,
-            lambda record: _write_outputs(given, pipeline, record, path),
-        )
+        for node_id in given.node_ids:
+            begun = time.monotonic()
+            importing = "" if _TFX in sys.modules else " (importing TFX takes some 15 s)"
+            say(f"starting{importing}", node_id=node_id)
+            outcome = run(
+                node_id,
+                pipeline,
+                url,
+                (lambda record: _write_outputs(given, pipeline, record, path))
+                if node_id == given.node_ids[-1]
+                else None,
+            )
+            say(f"{outcome}, {time.monotonic() - begun:.1f} s", node_id=node_id)
     except Exception as error:  # a node may raise anything, and users look into its step's log
-        return report_error(error, node_id=given.node_id)
-    say(f"{outcome}, {time.monotonic() - begun:.1f} s", node_id=given.node_id)
+        return report_error(error, node_id=node_id)
     return 0
 
 

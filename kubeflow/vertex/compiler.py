@@ -83,9 +83,9 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     check_resources(settings, steps)
     _adapt_nodes(pipeline, steps, settings)
     _adapt_validator(pipeline, config)
-    never_cached = [step.name for step in steps if step.node_id in nodes.NEVER_CACHED]
+    never_cached = [step.name for step in steps if step.node_ids[0] in nodes.NEVER_CACHED]
     job = _run_compiler(pipeline, settings.image)
-    names = {step.node_id: step.name for step in steps}
+    names = {step.node_ids[0]: step.name for step in steps}
     _complete_spec(
         job["pipelineSpec"], settings, never_cached, names[nodes.IMPORT_SCHEMA_GEN], schema
     )
@@ -118,7 +118,9 @@ def _steps(pipeline: Any) -> list[NodeStep]:
     components = pipeline.components
     names = step_names(node.id for node in components)
     return [
-        NodeStep(node.id, names[node.id], tuple(sorted(other.id for other in node.upstream_nodes)))
+        NodeStep(
+            (node.id,), names[node.id], tuple(sorted(other.id for other in node.upstream_nodes))
+        )
         for node in components
     ]
 
@@ -127,7 +129,7 @@ def _adapt_nodes(pipeline: Any, steps: list[NodeStep], settings: KubeflowSetting
     """Set each node's name, resources and artifact types to those that Vertex AI accepts."""
     for node, step in zip(pipeline.components, steps, strict=True):
         node.with_id(step.name)
-        resources = _resources(settings.resources_of(step.node_id))
+        resources = _resources(settings.resources_of(*step.node_ids))
         if resources.ListFields():
             node.with_platform_config(resources)
         for channel in node.outputs.values():

@@ -28,6 +28,11 @@ def amount(quantity: str) -> float:
     return float(digits) * _FACTORS[quantity[len(digits) :]]
 
 
+def _larger(one: str, other: str) -> str:
+    """Return the larger of two quantities; "", which is no limit, is the largest."""
+    return max(one, other, key=amount) if one and other else ""
+
+
 @dataclasses.dataclass(frozen=True)
 class StepResources:
     """Resources of one step.
@@ -101,6 +106,7 @@ class KubeflowSettings:
       retry_seconds: wait before the first retry; it doubles with each one.
       timeout_hours: time limit of a step.
       security_context: user of the steps' containers; needs Kubeflow Pipelines 2.16.
+      merge_small_steps: whether small nodes share a step, which runs one after the other.
       resources: by "default", a node's id ("Trainer.vgg16"), or the id's part before the dot
         ("Trainer").
     """
@@ -118,6 +124,7 @@ class KubeflowSettings:
     retry_seconds: Annotated[int, Ge(0), Le(3600)] = 60
     timeout_hours: Annotated[float, Gt(0), Le(720)] = 24.0
     security_context: SecurityContext = SecurityContext()
+    merge_small_steps: bool = False
     resources: dict[str, StepResources] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,8 +145,28 @@ class KubeflowSettings:
                     "readable for all; put it into the Secret that storage_secret names"
                 )
 
-    def resources_of(self, node_id: str) -> StepResources:
-        """Return a node's own resources, else those of its kind, else the default."""
+    def resources_of(self, node_id: str, *others: str) -> StepResources:
+        """Return a node's own resources, else those of its kind, else the default.
+
+        Args:
+          node_id: the node's id.
+          *others: ids of further nodes that the same step runs: then the largest amounts.
+        """
+        found = self._resources_of(node_id)
+        for other in map(self._resources_of, others):
+            found = dataclasses.replace(
+                found,
+                cpu=_larger(found.cpu, other.cpu),
+                memory=_larger(found.memory, other.memory),
+                gpus=max(found.gpus, other.gpus),
+                timeout_hours=max(
+                    found.timeout_hours or self.timeout_hours,
+                    other.timeout_hours or self.timeout_hours,
+                ),
+            )
+        return found
+
+    def _resources_of(self, node_id: str) -> StepResources:
         for key in (node_id, node_id.split(".", 1)[0], DEFAULT):
             if key in self.resources:
                 return self.resources[key]

@@ -8,6 +8,7 @@ import enum
 import json
 import os
 import shlex
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +18,7 @@ from genreflow.cli.kubeflow.common import print_fields
 from genreflow.cli.options import ConfigOption, SetOption
 
 if TYPE_CHECKING:
+    from kubeflow.compile.node_steps import NodeStep
     from pipeline.config.kubeflow import KubeflowSettings
     from pipeline.config.schema import Config
 
@@ -99,7 +101,7 @@ def _compile_for_kubeflow(config: Config, settings: KubeflowSettings, output: st
         submit += " -p data_dir=s3://BUCKET/FOLDER"
     print_fields(
         {
-            "compiled": f"{os.path.abspath(output)}: {len(steps)} nodes, and the steps that "
+            "compiled": f"{os.path.abspath(output)}: {_counted(steps)}, and the steps that "
             "prepare and finish a run",
             "image": settings.image,
             "root": settings.pipeline_root,
@@ -108,6 +110,12 @@ def _compile_for_kubeflow(config: Config, settings: KubeflowSettings, output: st
         }
     )
     return 0
+
+
+def _counted(steps: Sequence[NodeStep]) -> str:
+    """Return the number of nodes, and that of steps if it is another."""
+    nodes = sum(len(step.node_ids) for step in steps)
+    return f"{nodes} nodes" + (f" in {len(steps)} steps" if nodes > len(steps) else "")
 
 
 def _compile_for_vertex(config: Config, settings: KubeflowSettings, output: str) -> int:

@@ -95,7 +95,7 @@ def test_synthetic_songs_need_a_volume() -> None:
 
 def test_resources_of_what_is_no_node_are_refused() -> None:
     config = load(shipped_config("fma_small"))
-    steps = [NodeStep("Trainer.ffnn", "trainer-ffnn", ())]
+    steps = [NodeStep(("Trainer.ffnn",), "trainer-ffnn", ())]
     for key in ("Trainer", "Trainer.ffnn", "default", "prepare"):
         compile_checks.check_resources(_with(config, key), steps)
     with pytest.raises(UsageError, match=r"kubeflow\.resources\.Traner: no such node"):

@@ -134,11 +134,15 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
 
 @pytest.fixture(scope="module")
 def compiled(files: list[pathlib.Path]) -> Compiled:
+    return _read(files[0])
+
+
+def _read(path: pathlib.Path) -> Compiled:
     import yaml
     from google.protobuf import json_format
     from kfp.pipeline_spec import pipeline_spec_pb2
 
-    first, second = yaml.safe_load_all(files[0].read_text(encoding="utf-8"))
+    first, second = yaml.safe_load_all(path.read_text(encoding="utf-8"))
     spec = json_format.ParseDict(first, pipeline_spec_pb2.PipelineSpec())
     tasks = dict(spec.root.dag.tasks)
     for component in spec.components.values():
@@ -149,7 +153,7 @@ def compiled(files: list[pathlib.Path]) -> Compiled:
         if spec.components[task.component_ref.name].WhichOneof("implementation") != "dag"
     }
     executors = json_format.MessageToDict(spec.deployment_spec)["executors"]
-    return Compiled(files[0], spec, second["platforms"]["kubernetes"], steps, executors)
+    return Compiled(path, spec, second["platforms"]["kubernetes"], steps, executors)
 
 
 def test_the_same_configuration_gives_the_same_bytes(files: list[pathlib.Path]) -> None:
@@ -186,6 +190,35 @@ def test_each_node_is_a_step_with_the_graphs_dependencies(compiled: Compiled) ->
         assert "datacheck" in compiled.before(trainer)
     assert compiled.before("ensembler") >= {*trainers, "baselinetrainer"}
     assert compiled.before("pusher") >= {"evaluator", "genregate", "servingcheck", "servingmodel"}
+
+
+def test_small_nodes_can_share_a_step(tmp_path: pathlib.Path) -> None:
+    """Steps of the demonstration's graph: 18 become 13, and with them 10 of 36 pods go."""
+    from kubeflow.client import run_state
+
+    config, path = tmp_path / "config.toml", tmp_path / "merged.yaml"
+    text = shipped_config("demo").read_text().replace('kind = "synthetic"', 'kind = "fma"', 1)
+    config.write_text(text + TABLE)
+    done = subprocess.run(
+        [GENREFLOW, "kubeflow", "compile", "-c", config, "-o", path,
+         "--set", "kubeflow.merge_small_steps=true"],
+        capture_output=True, text=True, check=True, timeout=600,
+    )  # fmt: skip
+    assert "16 nodes in 11 steps, and the steps that prepare and finish" in done.stdout
+    merged = _read(path)
+    steps = run_state.tasks_of(package.read(str(path)).spec)
+    assert len(steps) == len(merged.steps) == 13
+    assert steps["importschemagen-to-datacheck"] == "ImportSchemaGen to DataCheck"
+    assert steps["genregate-to-pusher"] == "GenreGate to Pusher"
+    assert merged.before("importschemagen-to-datacheck") == {"prepare", "spectrogramgen"}
+    assert "importschemagen-to-datacheck" in merged.before("trainer-ffnn")
+    assert merged.before("genregate-to-pusher") >= {"servingmodel", "evaluator"}
+    assert "genregate-to-pusher" in merged.before("report")
+    args = merged.container("genregate-to-pusher")["args"]
+    ran = [args[at + 1] for at, word in enumerate(args) if word == "--node-id"]
+    assert ran == ["GenreGate", "ServingCheck", "Pusher"]
+    files = {args[at + 1] for at, word in enumerate(args) if word == "--file"}
+    assert files == {"page_genregate", "page_servingcheck", "model"}
 
 
 def test_trainers_may_run_at_once(compiled: Compiled) -> None:
@@ -309,7 +342,9 @@ def test_steps_have_outputs_of_kubeflows_own_types(compiled: Compiled) -> None:
             found[step] = names
             args = compiled.container(step)["args"]
             assert step == "finish" or args[args.index("--executor-input") + 1] == "{{$}}"
-            assert ("--page" in args) == ("page" in names)
+            if step != "finish":
+                files = {args[at + 1] for at, word in enumerate(args) if word == "--file"}
+                assert files == names.keys() & {"page", "model"}
     page, metrics = {"page": "system.HTML"}, {"metrics": "system.Metrics"}
     matrix = {"confusion": "system.ClassificationMetrics"}
     assert found == {

@@ -39,7 +39,8 @@ def test_the_folders_of_its_execution_are_deleted(
             path = root / node / name.format(id=execution)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("x")
-    run_node.empty_earlier_attempt(connection, "genreflow", of("run-1", str(root)), NODE)
+    run = of("run-1", str(root))
+    assert not run_node.empty_earlier_attempt(connection, "genreflow", run, NODE)
     left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     assert left == {
         f"{node}/{name.format(id=execution)}"
@@ -55,7 +56,7 @@ def test_what_is_complete_stays(connection: Any, tmp_path: pathlib.Path, state: 
     path.parent.mkdir(parents=True)
     path.write_text("x")
     run = of("run-1", str(tmp_path / "root"))
-    run_node.empty_earlier_attempt(connection, "genreflow", run, NODE)
+    assert run_node.empty_earlier_attempt(connection, "genreflow", run, NODE), "is not run again"
     assert path.read_text() == "x"
 
 
@@ -63,7 +64,7 @@ def test_the_first_node_of_a_run_finds_nothing_to_delete(
     connection: Any, tmp_path: pathlib.Path
 ) -> None:
     run = of("never-begun", str(tmp_path))
-    run_node.empty_earlier_attempt(connection, "genreflow", run, NODE)
+    assert not run_node.empty_earlier_attempt(connection, "genreflow", run, NODE)
 
 
 def test_objects_are_deleted_alike(connection: Any, s3: Any, bucket: str) -> None:
