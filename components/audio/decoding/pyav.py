@@ -19,7 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.decoding.containers import Container
-from components.audio.decoding.formats import has_pyav
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -56,8 +55,8 @@ def own_errors(name: str) -> Iterator[None]:
     """Turn FFmpeg's errors into UndecodableError. Errors of reading the file stay what they are."""
     try:
         yield
-    except MemoryError:
-        raise  # FFmpeg's is one, too
+    except (MemoryError, UndecodableError):
+        raise  # a MemoryError may be FFmpeg's
     except ffmpeg_error() as error:
         raise UndecodableError(f"{name}: {error.strerror}") from error
 
@@ -87,10 +86,9 @@ def open_container(file: BinaryIO, container: Container) -> InputContainer:
     try:
         import av
     except ImportError as error:
-        if has_pyav():
-            # Its libraries need 100 MiB of address space.
+        if "failed to map" in str(error):  # its libraries need 100 MiB of address space
             raise MemoryError("importing PyAV") from error
-        raise
+        raise UndecodableError(f"PyAV cannot be imported: {error}") from error
     file.seek(0)
     return av.open(
         Reader(file),

@@ -193,6 +193,17 @@ def test_without_pyav_the_sentence_names_both_ways_out(
     assert detail.endswith("convert it: ffmpeg -i song.m4a -vn song.flac")
 
 
+def test_a_broken_installation_of_pyav_is_told(
+    folder: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "av").mkdir()
+    (tmp_path / "av" / "__init__.py").write_text("raise ImportError('version GLIBC_2.99 missing')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with IsolatedDecoder(DecodeLimits()) as decoder:
+        told = reject(decoder, folder / "song.m4a")
+    assert told == ("undecodable", "PyAV cannot be imported: version GLIBC_2.99 missing")
+
+
 def test_too_little_memory_for_the_libraries_is_the_file_s_reason(folder: pathlib.Path) -> None:
     with IsolatedDecoder(DecodeLimits(memory_mib=64)) as decoder:
         assert reject(decoder, folder / "song.m4a")[0] == "too_large"
