@@ -9,12 +9,13 @@ import os
 import pathlib
 import re
 import tempfile
+import urllib.parse
 from collections.abc import Iterable, Sequence
 
 from components.common.errors import UsageError
 from components.storage.uri import checked_place, is_remote
 from kubeflow.compile import pods
-from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep
+from kubeflow.compile.node_steps import DEPLOY, FINISH, PREPARE, NodeStep
 from kubeflow.steps import metadata_url
 from pipeline.config.kubeflow import DEFAULT, KubeflowSettings
 from pipeline.config.schema import Config
@@ -49,6 +50,7 @@ def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
     problems.extend(image_problems(settings))
     problems.extend(place_problems("kubeflow.pipeline_root", settings.pipeline_root, settings))
     problems.extend(_metadata_problems(settings))
+    problems.extend(_registry_problems(settings))
     data = config.dataset.data_dir
     require(
         config.dataset.kind != "synthetic"
@@ -142,6 +144,22 @@ def _metadata_problems(settings: KubeflowSettings) -> list[str]:
     return []
 
 
+def _registry_problems(settings: KubeflowSettings) -> list[str]:
+    """Return the problems of the Model Registry: none or one."""
+    if not settings.model_registry_secret:
+        return []
+    if not settings.model_registry:
+        return ["kubeflow.model_registry_secret: set, but kubeflow.model_registry is not"]
+    url = urllib.parse.urlsplit(settings.model_registry)
+    # Inside the cluster, encryption is up to the cluster.
+    if url.scheme != "https" and not (url.hostname or "").endswith((".svc", ".svc.cluster.local")):
+        return [
+            f"kubeflow.model_registry = {settings.model_registry!r}: its token would be sent "
+            "unencrypted; use https://, or a Service of the cluster (NAME.NAMESPACE.svc)"
+        ]
+    return []
+
+
 def _volume(settings: KubeflowSettings) -> str:
     return settings.volume_path.rstrip("/")
 
@@ -154,7 +172,7 @@ def _on_volume(path: str, settings: KubeflowSettings) -> bool:
 
 def resource_problems(settings: KubeflowSettings, node_ids: Iterable[str]) -> list[str]:
     """Return the problems of resources that name no node; a typo could cost a night."""
-    known = {DEFAULT, PREPARE, FINISH}
+    known = {DEFAULT, PREPARE, FINISH} | ({DEPLOY} if settings.deploys else set())
     for node in node_ids:
         known |= {node, node.split(".", 1)[0]}
     return [

@@ -15,11 +15,19 @@ from typing import Any
 
 from components.common.errors import UsageError
 from kubeflow.compile import checks, pods
-from kubeflow.compile.node_steps import FINISH, PREPARE, NodeStep, merge_small, step_names
+from kubeflow.compile.node_steps import (
+    DEPLOY,
+    FINISH,
+    PREPARE,
+    NodeStep,
+    merge_small,
+    step_names,
+)
 from kubeflow.steps import outputs
 from kubeflow.steps.executor_output import EXECUTOR_INPUT
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.schema import Config
+from pipeline.graph import nodes
 from pipeline.places import PIPELINE_NAME
 
 # Placeholders for the genres, which only the data can tell; no step depends on them.
@@ -45,11 +53,11 @@ def steps_of(config: Config) -> list[NodeStep]:
             inputs.GraphPlaces("/root", "/models", "", "/schema.pbtxt"),
         )
     )
-    nodes = [node.pipeline_node for node in ir.nodes]
-    names = step_names([PREPARE, FINISH, *(node.node_info.id for node in nodes)])
+    found = [node.pipeline_node for node in ir.nodes]
+    names = step_names([PREPARE, DEPLOY, FINISH, *(node.node_info.id for node in found)])
     return [
         NodeStep((node.node_info.id,), names[node.node_info.id], tuple(sorted(node.upstream_nodes)))
-        for node in nodes
+        for node in found
     ]
 
 
@@ -94,6 +102,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
     components = {step.name: _node_component(step, settings) for step in steps}
     prepare, finish = _prepare_component(settings), _finish_component(settings)
+    deploy = _deploy_component(settings)
 
     def genreflow(
         data_dir: str = config.dataset.data_dir,
@@ -120,6 +129,15 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
                 task.after(first, *before.values())
                 _configure(task, step.node_ids[0], step.display_name, settings, step.node_ids[1:])
                 tasks |= dict.fromkeys(step.node_ids, task)
+            if settings.deploys:
+                pushed = tasks[nodes.PUSHER].outputs
+                last_but_one = deploy(
+                    run_id=run_id,
+                    pipeline_root=pipeline_root,
+                    version=pushed[outputs.PUSHED_VERSION],
+                    model_uri=pushed[outputs.MODEL_URI],
+                )
+                _configure(last_but_one, DEPLOY, "Deploy", settings)
 
     description = "From audio to an evaluated and pushed model of music genres."
     return dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
@@ -166,7 +184,6 @@ def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
 
     def container(run_id: str, pipeline_root: str, *values: Any) -> dsl.ContainerSpec:
         given = dict(zip(declared, values, strict=True))
-        volume = ["--volume-claim", settings.volume_claim, "--volume", settings.volume_path]
         return dsl.ContainerSpec(
             image=settings.image,
             command=["python", "-m", "kubeflow.steps.run_node"],
@@ -174,7 +191,7 @@ def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
                 *(word for node in step.node_ids for word in ("--node-id", node)),
                 "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
                 "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
-                *(volume if settings.volume_claim else []),
+                *_volume_arguments(settings),
                 *(["--executor-input", EXECUTOR_INPUT] if declared else []),
                 *(word for name, (_, kind) in declared.items() if kind in outputs.FILES
                   for word in ("--file", name, given[name].path)),
@@ -201,6 +218,35 @@ def _output_kind(output: str) -> Any:
     if kind in ("bool", "str"):
         return dsl.OutputPath({"bool": bool, "str": str}[kind])
     return dsl.Output[getattr(dsl, kind)]
+
+
+def _volume_arguments(settings: KubeflowSettings) -> list[str]:
+    if not settings.volume_claim:
+        return []
+    return ["--volume-claim", settings.volume_claim, "--volume", settings.volume_path]
+
+
+def _deploy_component(settings: KubeflowSettings) -> Any:
+    from kfp import dsl
+
+    serving = ["--inference-service", settings.inference_service,
+               "--ready-minutes", f"{settings.ready_minutes:g}"]  # fmt: skip
+    registry = ["--model-registry", settings.model_registry]
+
+    def deploy(run_id: str, pipeline_root: str, version: str, model_uri: str) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=settings.image,
+            command=["python", "-m", "kubeflow.steps.deploy"],
+            args=[
+                "--run-id", run_id, "--pipeline-root", pipeline_root,
+                "--metadata", settings.metadata, "--version", version, "--model-uri", model_uri,
+                *(serving if settings.inference_service else []),
+                *(registry if settings.model_registry else []),
+                *_volume_arguments(settings),
+            ],
+        )  # fmt: skip
+
+    return _component(DEPLOY, deploy)
 
 
 def _finish_component(settings: KubeflowSettings) -> Any:
@@ -257,4 +303,6 @@ def _configure(
         task.set_accelerator_limit(resources.gpus)
     for name, value in sorted(pods.environment_of(settings).items()):
         task.set_env_variable(name, value)
-    task.platform_config["kubernetes"] = pods.kubernetes_config(settings, resources)
+    task.platform_config["kubernetes"] = pods.kubernetes_config(
+        settings, resources, registry=key == DEPLOY
+    )

@@ -1,4 +1,4 @@
-"""Steps of a compiled pipeline: one for each node of the graph, and two around them.
+"""Steps of a compiled pipeline: one for each node of the graph, and those around them.
 
 Small nodes can share a step: each step is two pods, and the start of a process that imports TFX.
 """
@@ -13,8 +13,8 @@ from collections.abc import Iterable, Sequence
 from components.common.errors import UsageError
 from pipeline.graph import nodes
 
-# The first and the last step, which run no node.
-PREPARE, FINISH = "prepare", "finish"
+# Steps that run no node: the first, one after the Pusher if a setting asks for it, and the last.
+PREPARE, DEPLOY, FINISH = "prepare", "deploy", "finish"
 # A pod's name has at most 63 characters, and Kubeflow adds a prefix and a suffix.
 MAX_NAME_CHARS = 40
 # Small nodes that one step can run. Nothing else runs between the nodes of a group.

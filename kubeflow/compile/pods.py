@@ -9,6 +9,7 @@ from typing import Any
 
 from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
 from components.trainer.history import CURVES_VARIABLE
+from kubeflow.steps.deploy import TOKEN_VARIABLE as REGISTRY_TOKEN_VARIABLE
 from kubeflow.steps.metadata_url import PASSWORD_VARIABLE
 from kubeflow.steps.own_environment import compiled_name
 from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
@@ -17,6 +18,7 @@ from pipeline.graph import nodes
 
 STORAGE_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 PASSWORD_KEY = "password"
+TOKEN_KEY = "token"
 # Cores of a step without a CPU limit. Vertex AI's default machine, e2-standard-4, has 4
 # (https://cloud.google.com/vertex-ai/docs/pipelines/machine-types); elsewhere this is a guess.
 _DEFAULT_CORES = 4
@@ -52,8 +54,12 @@ def environment_of(settings: KubeflowSettings) -> dict[str, str]:
     return {**kept, **given}
 
 
-def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> Mapping[str, Any]:
+def kubernetes_config(
+    settings: KubeflowSettings, resources: StepResources, *, registry: bool = False
+) -> Mapping[str, Any]:
     """Return KFP's KubernetesExecutorConfig message as JSON: volume, secrets, user, nodes.
+
+    With `registry` the step also gets the Model Registry's token.
 
     kfp-kubernetes could write it, but its versions that know time limits need a newer protobuf
     than TFX 1.16 allows.
@@ -71,6 +77,8 @@ def kubernetes_config(settings: KubeflowSettings, resources: StepResources) -> M
         )
     if settings.metadata_secret:
         secrets.append((settings.metadata_secret, {PASSWORD_KEY: PASSWORD_VARIABLE}))
+    if settings.model_registry_secret and registry:
+        secrets.append((settings.model_registry_secret, {TOKEN_KEY: REGISTRY_TOKEN_VARIABLE}))
     if secrets:
         config["secretAsEnv"] = [
             {

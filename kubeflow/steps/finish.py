@@ -30,7 +30,14 @@ from components.artifacts import files as artifact_files
 from components.common.errors import GenreflowError, UsageError
 from components.storage import objects
 from components.storage.uri import is_remote, join
-from kubeflow.steps import final_failure, metadata_url, own_environment, pages, prepared
+from kubeflow.steps import (
+    deployment,
+    final_failure,
+    metadata_url,
+    own_environment,
+    pages,
+    prepared,
+)
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import EXIT_FAILED, EXIT_USAGE, say
@@ -272,7 +279,12 @@ def main(arguments: Sequence[str]) -> int:
         f"{results.candidate}: {verdict}; "
         + (f"pushed as {join(run.pipeline.models, version)}" if version else "nothing pushed")
     )
-    say(f"results are in {prepared.run_folder(given.pipeline_root, given.run_id)}")
+    folder = prepared.run_folder(given.pipeline_root, given.run_id)
+    if status.get("state") not in _SUCCESS_WORDS:
+        say(f"Kubeflow says of the run: {status.get('state', 'nothing')}; all nodes are complete")
+    for line in deployment.lines(folder):
+        say(line)
+    say(f"results are in {folder}")
     return 0
 
 

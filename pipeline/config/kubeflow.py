@@ -15,6 +15,7 @@ _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _LABEL_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,315}[A-Za-z0-9])?", re.ASCII)
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*", re.ASCII)
+_URL = re.compile(r"https?://[A-Za-z0-9.\[\]:-]+(/[A-Za-z0-9._~/-]*)?", re.ASCII)
 _SECRET_WORDS = ("SECRET", "PASSWORD", "TOKEN", "ACCESS_KEY", "API_KEY")
 DEFAULT = "default"
 _FACTORS = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
@@ -107,6 +108,11 @@ class KubeflowSettings:
       timeout_hours: time limit of a step.
       security_context: user of the steps' containers; needs Kubeflow Pipelines 2.16.
       merge_small_steps: whether small nodes share a step, which runs one after the other.
+      inference_service: KServe's InferenceService in the run's namespace that gets each pushed
+        version; "" for none.
+      ready_minutes: how long to wait until it serves the version.
+      model_registry: URL of Kubeflow's Model Registry, which gets each pushed version; "" for none.
+      model_registry_secret: a Secret whose key `token` holds its bearer token, if it wants one.
       resources: by "default", a node's id ("Trainer.vgg16"), or the id's part before the dot
         ("Trainer").
     """
@@ -125,10 +131,17 @@ class KubeflowSettings:
     timeout_hours: Annotated[float, Gt(0), Le(720)] = 24.0
     security_context: SecurityContext = SecurityContext()
     merge_small_steps: bool = False
+    inference_service: str = ""
+    ready_minutes: Annotated[float, Gt(0), Le(1440)] = 15.0
+    model_registry: str = ""
+    model_registry_secret: str = ""
     resources: dict[str, StepResources] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("image_pull_secret", "volume_claim", "storage_secret", "metadata_secret"):
+        for name in (
+            "image_pull_secret", "volume_claim", "storage_secret", "metadata_secret",
+            "inference_service", "model_registry_secret",
+        ):  # fmt: skip
             value = getattr(self, name)
             if value and not _NAME.fullmatch(value):
                 raise ValueError(
@@ -136,6 +149,11 @@ class KubeflowSettings:
                 )
         if not self.volume_path.startswith("/") or self.volume_path == "/":
             raise ValueError(f'volume_path = "{self.volume_path}": must be an absolute path')
+        if self.model_registry and not _URL.fullmatch(self.model_registry):
+            raise ValueError(
+                "model_registry: must be a URL without a password, such as "
+                "http://model-registry-service.kubeflow.svc.cluster.local:8080"
+            )
         for key in self.environment:
             if not _VARIABLE.fullmatch(key):
                 raise ValueError(f'environment: "{key}" is not a valid variable name')
@@ -144,6 +162,11 @@ class KubeflowSettings:
                     f'environment: "{key}" looks like a secret, which the pipeline would store '
                     "readable for all; put it into the Secret that storage_secret names"
                 )
+
+    @property
+    def deploys(self) -> bool:
+        """Return whether pushed versions go anywhere else."""
+        return bool(self.inference_service or self.model_registry)
 
     def resources_of(self, node_id: str, *others: str) -> StepResources:
         """Return a node's own resources, else those of its kind, else the default.

@@ -195,6 +195,15 @@ def test_kserve_gets_what_it_knows() -> None:
         jsonschema.validate(broken, INFERENCE_SERVICE)
 
 
+def test_runs_on_kubeflow_may_set_its_version() -> None:
+    from kubeflow.deploy.inference_service import LABEL, LABEL_VALUE
+
+    found = kserve()
+    assert found["metadata"]["labels"][LABEL] == LABEL_VALUE
+    assert found["spec"]["predictor"]["model"]["modelFormat"]["name"] == "tensorflow"
+    assert found["metadata"]["name"] == "genreflow"  # as components/kserve has it
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_what_kserve_hands_to_a_pod_is_a_pods(version: str) -> None:
     predictor = kserve()["spec"]["predictor"]

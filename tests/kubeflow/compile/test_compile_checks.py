@@ -47,6 +47,9 @@ def test_what_is_right_passes() -> None:
     assert complaints("demo", **VOLUME) == []
     assert complaints(**VOLUME, metadata="sqlite:///genreflow/metadata.sqlite") == []
     assert complaints(image="genreflow@sha256:" + "0" * 64) == []
+    assert complaints(model_registry="http://registry:8080", inference_service="genreflow") == []
+    for registry in ("https://registry.example.org", "http://registry.kubeflow.svc:8080"):
+        assert complaints(model_registry=registry, model_registry_secret="token") == []
     for folder in ("/genreflow", "/genreflow/fma", "s3://bucket/fma"):
         assert complaints(**VOLUME, **{"dataset.data_dir": folder}) == []
     assert complaints(**VOLUME, **{"storage.push_destination": "/genreflow/models"}) == []
@@ -75,6 +78,9 @@ def test_what_is_right_passes() -> None:
         ({"metadata": ""}, "kubeflow.metadata: "),
         ({"metadata_secret": ""}, "kubeflow.metadata_secret: not set"),
         ({"metadata": "sqlite:///tmp/x.sqlite"}, "must be on the volume"),
+        ({"model_registry_secret": "a"}, "kubeflow.model_registry is not"),
+        ({"model_registry_secret": "a", "model_registry": "http://registry:8080"},
+         "its token would be sent unencrypted"),
     ],
 )  # fmt: skip
 def test_what_cannot_run_is_refused_by_its_key(changes: dict[str, str], words: str) -> None:

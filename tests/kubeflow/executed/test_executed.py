@@ -9,11 +9,13 @@ import json
 import pathlib
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from components.synthesis import write_corpus
 from kubeflow.steps import metadata_url
+from tests.support.fake_model_registry import FakeModelRegistry
 from tests.support.kubeflow_backend import Backend, Run
 from tests.support.kubeflow_volume import (
     SMALLEST,
@@ -37,9 +39,17 @@ def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="module")
-def smallest(volume: pathlib.Path) -> Run:
+def registry() -> Iterator[FakeModelRegistry]:
+    server = FakeModelRegistry()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def smallest(volume: pathlib.Path, registry: FakeModelRegistry) -> Run:
     """Run the smallest graph once, two steps at a time where the graph allows it."""
-    backend = Backend(compile_for(volume, SMALLEST), volume / "pages", parallel=2)
+    compiled = compile_for(volume, SMALLEST, f"kubeflow.model_registry={registry.url}")
+    backend = Backend(compiled, volume / "pages", parallel=2)
     run = backend.run("run-1", data_dir=str(volume / "data"))
     show(run)
     return run
@@ -51,7 +61,7 @@ def test_every_step_succeeds_at_once(smallest: Run) -> None:
     tasks = [attempt.task for attempt in smallest.attempts]
     assert tasks[0] == "prepare"
     assert tasks[-1] == "finish"
-    assert len(tasks) == len(set(tasks)) == 14
+    assert len(tasks) == len(set(tasks)) == 15
 
 
 def test_the_run_leaves_what_a_local_run_leaves(smallest: Run, volume: pathlib.Path) -> None:
@@ -117,6 +127,21 @@ def test_steps_after_ours_get_the_decision_and_the_pushed_model(
     assert (model.schema, model.uri) == ("system.Model", uri)
     assert model.metadata["version"] == version
     assert json.loads(model.content or "") == model.metadata
+
+
+def test_the_pushed_version_is_registered(
+    smallest: Run, registry: FakeModelRegistry, volume: pathlib.Path
+) -> None:
+    results = results_of(volume / "root", "run-1")
+    (version,), (artifact,) = registry.of("model_version"), registry.of("model_artifact")
+    assert version["name"] == results["pushed_version"]
+    assert artifact["uri"] == smallest.parameters["pusher"]["model_uri"]
+    accuracy = results["models"][results["candidate"]]["test"]["track_accuracy"]["value"]
+    properties = version["customProperties"]
+    assert properties["test_track_accuracy"]["double_value"] == accuracy
+    assert properties["run_id"]["string_value"] == "run-1"
+    (finish,) = smallest.of("finish")
+    assert f"genreflow: registered as genreflow {version['name']} (id" in finish.output
 
 
 def test_a_finished_training_leaves_no_checkpoint(smallest: Run, volume: pathlib.Path) -> None:

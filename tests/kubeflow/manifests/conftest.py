@@ -49,8 +49,8 @@ class Manifests:
     def variant(self, name: str) -> list[dict[str, Any]]:
         """Return the objects of an overlay, changed as users do: "s3", "s3+schedule", ...
 
-        The schedule is a line that is commented out. `standalone` comes last, with Kubeflow's
-        namespace.
+        The schedule and KServe are lines that are commented out. `standalone` comes last, with
+        Kubeflow's namespace.
         """
         if name not in self.built:
             self.built[name] = self._build_variant(name)
@@ -61,11 +61,11 @@ class Manifests:
         made = self.folder / "overlays" / name.replace("+", "-")
         if added and not made.exists():
             text = (self.folder / "overlays" / overlay / "kustomization.yaml").read_text()
-            if "schedule" in added:
-                assert text.count("  # - ../../components/schedule\n") == 1
-                text = text.replace(
-                    "  # - ../../components/schedule", "  - ../../components/schedule"
-                )
+            for component in ("schedule", "kserve"):
+                line = f"- ../../components/{component}\n"
+                assert text.count(f"  # {line}") == 1
+                if component in added:
+                    text = text.replace(f"  # {line}", f"  {line}")
             if "standalone" in added:
                 assert text.count("\nnamespace: genreflow\n") == 1
                 text = text.replace("\nnamespace: genreflow\n", "\nnamespace: kubeflow\n")

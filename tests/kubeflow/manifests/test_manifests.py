@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kubeflow.compile import pods
-from tests.support import ROOT
+from tests.support import ROOT, fake_kubernetes
 
 Objects = list[dict[str, Any]]
 
@@ -25,7 +25,7 @@ MANIFESTS = ROOT / "kubeflow" / "manifests"
 VERSIONS = ("1.27", "1.31", "1.34", "1.37")
 VARIANTS = (
     "kind", "s3", "gke", "kind+schedule", "s3+schedule", "gke+schedule", "s3+standalone",
-    "gke+schedule+standalone",
+    "gke+schedule+standalone", "s3+kserve", "kind+kserve",
 )  # fmt: skip
 # Secrets that the README creates before anything is applied, with their keys.
 SECRETS = {
@@ -155,11 +155,14 @@ def test_services_find_their_pods_and_ports(objects: Objects) -> None:
 
 def test_roles_are_bound_to_the_account_of_their_name(objects: Objects) -> None:
     roles, bindings = of("Role", objects), of("RoleBinding", objects)
-    assert set(roles) == set(bindings) <= set(of("ServiceAccount", objects))
+    assert set(roles) == set(bindings)
     for name, binding in bindings.items():
         assert binding["roleRef"]["kind"] == "Role"
         assert binding["roleRef"]["name"] == name
-        assert [(s["kind"], s["name"]) for s in binding["subjects"]] == [("ServiceAccount", name)]
+        account = name.removesuffix("-kserve")
+        assert account in of("ServiceAccount", objects)
+        subjects = [(subject["kind"], subject["name"]) for subject in binding["subjects"]]
+        assert subjects == [("ServiceAccount", account)]
 
 
 def test_accounts_may_do_this_and_nothing_else(objects: Objects) -> None:
@@ -185,8 +188,21 @@ def test_accounts_may_do_this_and_nothing_else(objects: Objects) -> None:
         ("genreflow-scheduler", "pipelines.kubeflow.org", "experiments", "any", "create"),
         ("genreflow-scheduler", "pipelines.kubeflow.org", "experiments", "any", "list"),
     }
+    group, named, name = "serving.kserve.io", fake_kubernetes.NAME, "genreflow-runner-kserve"
+    deployer = {
+        (name, group, "inferenceservices", named, "get"),
+        (name, group, "inferenceservices", named, "patch"),
+        (name, "apps", "deployments", f"{named}-predictor", "get"),
+    }
     scheduled = "genreflow-scheduler" in of("ServiceAccount", objects)
-    assert may == (runner | scheduler if scheduled else runner)
+    deployed = "genreflow-runner-kserve" in of("Role", objects)
+    assert may == runner | (scheduler if scheduled else set()) | (deployer if deployed else set())
+
+
+def test_the_deployment_to_kserve_is_off_unless_its_line_is_taken_in(manifests: Any) -> None:
+    for variant in VARIANTS:
+        found = "genreflow-runner-kserve" in of("RoleBinding", manifests.variant(variant))
+        assert found == variant.endswith("+kserve"), variant
 
 
 def test_the_schedule_asks_with_a_token_for_kubeflow_alone(manifests: Any) -> None:
