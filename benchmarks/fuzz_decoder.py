@@ -2,10 +2,11 @@
 
     python -m benchmarks.fuzz_decoder [--cases 20000] [--seed 0]
 
-Small files of every format are cut, spliced, and get flipped bits, absurd header values and each
-other's headers. The program prints the outcomes, the slowest case and the peak memory. An
-exception ends it with the case's number. A crash in native code ends it with the signal; the case
-is then the file that is left in the temporary folder.
+Small files of every format, and files whose header tells no length or a wrong one, are cut,
+joined, spliced, and get flipped bits, absurd header values and each other's headers. Each is read
+as training and as prediction read it. The program prints the outcomes, the slowest case and the
+peak memory. An exception ends it with the case's number. A crash in native code ends it with the
+signal; the case is then the file that is left in the temporary folder.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ import soundfile
 
 from benchmarks.shared import av_files, command
 from components.audio.clips import clip_starts
+from components.audio.decoding import streaming
 from components.audio.decoding.clip_reader import read_clips
 from components.audio.decoding.decode import DecodeError
+from components.audio.decoding.faults import Fault
 from components.audio.decoding.formats import has_pyav
 from components.audio.params import AudioParams
 
@@ -35,7 +38,12 @@ FORMATS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("wav", "WAV", {"subtype": "FLOAT"}),
     ("au", "AU", {"subtype": "PCM_16"}),
     ("flac", "FLAC", {}),
-    ("ogg", "OGG", {}),
+    ("ogg", "OGG", {"subtype": "VORBIS"}),
+    ("opus", "OGG", {"subtype": "OPUS"}),
+    ("aiff", "AIFF", {"subtype": "PCM_16"}),
+    ("caf", "CAF", {"subtype": "PCM_16"}),
+    ("w64", "W64", {"subtype": "PCM_16"}),
+    ("rf64", "RF64", {"subtype": "PCM_16"}),
     ("mp3", "MP3", {"bitrate_mode": "VARIABLE"}),
     ("mp3", "MP3", {"bitrate_mode": "CONSTANT"}),
 )
@@ -55,7 +63,21 @@ FFMPEG_FORMATS: tuple[tuple[str, str, str, int, dict[str, Any]], ...] = (
     ("oga", "flac", "ogg", 22050, {}),
     ("ac3", "ac3", "ac3", 32000, {}),
 )
+RATE_HZ = 24000
 HEADER_BYTES = 64
+MAX_HEADER_BYTES = 5000
+ID3 = b"ID3\3\0\0\0\0\1\x48" + bytes(200)
+# Where headers have the length: a mark, the length's offset from it, and its number of bytes.
+LENGTHS = (
+    (b"data\xf3\xac", 16, 8),  # Wave64
+    (b"data", 4, 4),  # WAV, and the upper half in CAF
+    (b"ds64", 16, 8),  # RF64
+    (b"SSND", 4, 4),  # AIFF
+    (b".snd", 8, 4),  # AU
+    (b"fLaC", 22, 4),
+    (b"Xing", 8, 4),
+    (b"Info", 8, 4),
+)
 
 
 def seeds() -> list[tuple[str, bytes]]:
@@ -63,14 +85,22 @@ def seeds() -> list[tuple[str, bytes]]:
     files = []
     rng = np.random.default_rng(0)
     for channels in (1, 2):
-        samples = rng.normal(0, 0.1, (2 * 22050, channels)).astype(np.float32)
+        samples = rng.normal(0, 0.1, (2 * RATE_HZ, channels)).astype(np.float32)
         for extension, kind, options in FORMATS:
             buffer = io.BytesIO()
-            soundfile.write(buffer, samples, 22050, format=kind, **options)
-            files.append((extension, buffer.getvalue()))
+            soundfile.write(buffer, samples, RATE_HZ, format=kind, **options)
+            content = buffer.getvalue()
+            files.append((extension, content))
             if extension == "mp3":  # also without the frame that holds its length
-                content = buffer.getvalue()
                 files.append((extension, content[content.index(content[:2], 150) :]))
+            told_none = set_length(content, b"\0")
+            if told_none != content:
+                files.append((extension, told_none))
+            files.append((extension, content + content))
+            files.append((extension, content + ID3 + told_none))
+    for first, second in ((0, 1), (-1, 0)):  # mono and stereo, one behind the other
+        songs = [content for extension, content in files if extension == "mp3"]
+        files.append(("mp3", songs[first] + songs[len(songs) // 2 + second]))
     return files
 
 
@@ -90,12 +120,21 @@ def ffmpeg_seeds() -> list[tuple[str, bytes]]:
     return files
 
 
+def set_length(content: bytes, byte: bytes) -> bytes:
+    """Return the content with all bytes of its header's length replaced, if it has one."""
+    for mark, offset, count in LENGTHS:
+        at = content.find(mark, 0, MAX_HEADER_BYTES)
+        if at >= 0:
+            return content[: at + offset] + count * byte + content[at + offset + count :]
+    return content
+
+
 def damage(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
     """Return the content after one to three random mutations."""
     data = bytearray(content)
     for _ in range(rng.integers(1, 4)):
         at = int(rng.integers(0, max(1, len(data))))
-        match rng.integers(0, 7):
+        match rng.integers(0, 10):
             case 0:  # truncated
                 del data[at:]
             case 1:  # bits flipped anywhere
@@ -113,6 +152,13 @@ def damage(content: bytes, other: bytes, rng: np.random.Generator) -> bytes:
                 del data[at : at + int(rng.integers(1, 4096))]
             case 5:  # noise inside
                 data[at : at + 512] = rng.bytes(512)
+            case 6:  # a length that is not known, or any
+                byte = rng.choice([b"\0", b"\xff", rng.bytes(1)])
+                data = bytearray(set_length(bytes(data), bytes(byte)))
+            case 7:  # joined
+                data += other
+            case 8:  # joined, with a tag between
+                data += ID3 + other
             case _:  # bytes in front, as tags are
                 data[:0] = rng.bytes(int(rng.integers(1, 2048)))
     return bytes(data)
@@ -134,6 +180,19 @@ def run_case(path: pathlib.Path) -> str:
     return "clips"
 
 
+def stream_case(path: pathlib.Path) -> str:
+    """Read a file as prediction does. Return "streamed" with the fault or the reject reason."""
+    faults: tuple[Fault, ...] = ()
+    try:
+        for part in streaming.parts(path, PARAMS.sample_rate_hz, PARAMS.clip_samples):
+            assert np.isfinite(part.samples).all()
+            assert part.claimed_seconds is None or part.seconds <= part.claimed_seconds
+            faults = part.faults
+    except DecodeError as error:
+        return f"streamed: {error.reason}"
+    return f"streamed, with {faults[0].reason}" if faults else "streamed"
+
+
 def campaign(cases: int, seed: int, folder: pathlib.Path) -> tuple[collections.Counter[str], float]:
     """Run cases. Return the number of each outcome, and the seconds of the slowest case."""
     intact = seeds() + ffmpeg_seeds()
@@ -148,6 +207,7 @@ def campaign(cases: int, seed: int, folder: pathlib.Path) -> tuple[collections.C
         begun = time.perf_counter()
         try:
             ends[run_case(path)] += 1
+            ends[stream_case(path)] += 1
         except BaseException:
             print(f"case {case} of seed {seed} in {path}", file=sys.stderr)
             raise

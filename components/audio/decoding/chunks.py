@@ -161,6 +161,8 @@ def _find(file: BinaryIO, sizes: _Sizes, at: int) -> _Audio | None:
             first = payload + sizes.before
             return _Audio(first, told - sizes.before, field, field_bytes, sizes.before + (
                 sizes.name_bytes + sizes.size_bytes if sizes.own else 0))  # fmt: skip
+        if told < 0:
+            return None
         if name == b"ds64":  # of RF64: the size of the file, then that of the data
             large = payload + 8
         at = payload + told
@@ -170,6 +172,8 @@ def _find(file: BinaryIO, sizes: _Sizes, at: int) -> _Audio | None:
 
 def _chunk(file: BinaryIO, sizes: _Sizes, at: int) -> tuple[bytes | None, int]:
     """Return a chunk's name and the size of its payload; no name at the end of the file."""
+    if at >= os.fstat(file.fileno()).st_size:
+        return None, 0
     file.seek(at)
     head = file.read(sizes.name_bytes + sizes.size_bytes)
     if len(head) < sizes.name_bytes + sizes.size_bytes:

@@ -108,7 +108,7 @@ def measure(path: pathlib.Path, begin: int) -> Extent:
     if not runs:
         return Extent()
     tag_frame_bytes, told, is_vbri = _length_tag(stream)
-    if tag_frame_bytes:
+    if tag_frame_bytes and not runs[0].begin:
         first = runs[0]
         runs[0] = first._replace(begin=tag_frame_bytes, frames=first.frames - 1)
     frames: collections.Counter[_Kind] = collections.Counter()
