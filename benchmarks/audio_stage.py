@@ -2,11 +2,15 @@
 
     GENREFLOW_DATA=... python -m benchmarks.audio_stage [--repeats 15] [FILE.mp3 ...]
 
-All methods process the same files and clips on one core, in turn. The table has medians.
+All methods process the same files and clips on one core, in turn, and none works ahead while others
+run. The table has medians of the wall time and of the processor time of all threads and processes,
+which other programs on the machine affect less; the ratios are of processor time.
 
 - usual script: librosa.load at the model's sample rate, then a mel spectrogram in dB of each clip
-- tf.data with tensorflow-io: its mp3 decoder and resampler and tf.signal in one tf.data pipeline.
-  Files are read from memory, without their first frame, on which that decoder fails.
+- tf.data with tensorflow-io: its mp3 decoder and resampler and tf.signal in one tf.data pipeline
+  on one thread, which prepares nothing ahead. Files are read from memory, without their first
+  frame, on which that decoder fails.
+- tensorflow-io, decoding whole: its mp3 decoder alone, in the same kind of pipeline
 - decode whole: soundfile reads the whole file
 - seek floor: soundfile reads the clips only. The result is neither sample-exact nor resampled.
 - genreflow: all that the pipeline does to a track: exact clips, checks, resampling, one batch of
@@ -19,9 +23,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pathlib
-import statistics
 import sys
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -33,7 +35,7 @@ import librosa
 import numpy as np
 import soundfile
 
-from benchmarks.shared import command
+from benchmarks.shared import clocks, command
 from components.audio.clips import clip_starts
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.isolation import IsolatedDecoder
@@ -78,10 +80,25 @@ def _genreflow(decoder: Decoder) -> Callable[[pathlib.Path], None]:
     return process
 
 
-def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
-    """Return a function that takes the next element of a tf.data pipeline over the files.
+def one_thread() -> Any:
+    """Return options of a tf.data pipeline that runs on one thread and prepares nothing ahead."""
+    import tensorflow as tf
 
-    The pipeline repeats, so calls must go through the files in their order.
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    # By default tf.data adds a prefetch, which would prepare the next element while other methods
+    # are timed.
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    options.experimental_optimization.inject_prefetch = False
+    return options
+
+
+def _tf_data(files: list[pathlib.Path]) -> dict[str, Callable[[pathlib.Path], None]]:
+    """Return functions that take the next element of tf.data pipelines over the files.
+
+    The pipelines repeat, so calls must go through the files in their order.
     """
     import tensorflow as tf
     import tensorflow_io as tfio
@@ -99,8 +116,11 @@ def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
             starts = _starts(path, samples - PARAMS.sample_rate_hz // 10)
             yield _without_info_frame(path.read_bytes()), info.samplerate, starts
 
+    def decode(content: Any, rate_hz: Any, starts: Any) -> Any:
+        return tf.reduce_mean(tfio.audio.decode_mp3(content), axis=1)
+
     def read(content: Any, rate_hz: Any, starts: Any) -> Any:
-        audio = tf.reduce_mean(tfio.audio.decode_mp3(content), axis=1)
+        audio = decode(content, rate_hz, starts)
         audio = tfio.audio.resample(audio[:, None], rate_hz, PARAMS.sample_rate_hz)[:, 0]
         clips = tf.stack(
             [audio[start : start + PARAMS.clip_samples] for start in tf.unstack(starts)]
@@ -108,17 +128,18 @@ def _tf_data(files: list[pathlib.Path]) -> Callable[[pathlib.Path], None]:
         return mel_graph.stored_rounding(mel_graph.log_mel(clips, PARAMS))
 
     contents, rates_hz, starts = zip(*listing(), strict=True)
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = 1
     dataset = tf.data.Dataset.from_tensor_slices(
         (list(contents), np.array(rates_hz, np.int64), np.array(starts, np.int64))
     )
-    elements = iter(dataset.repeat().map(read).with_options(options))
 
-    def process(path: pathlib.Path) -> None:
-        next(elements).numpy()
+    def process(step: Callable[..., Any]) -> Callable[[pathlib.Path], None]:
+        elements = iter(dataset.repeat().map(step).with_options(one_thread()))
+        return lambda path: next(elements).numpy()
 
-    return process
+    return {
+        "tf.data with tensorflow-io": process(read),
+        "tensorflow-io, decoding whole": process(decode),
+    }
 
 
 def main() -> None:
@@ -156,7 +177,7 @@ def methods(
     """Return the methods to compare, by name."""
     found: dict[str, Callable[[pathlib.Path], None]] = {"usual script": _usual_script}
     if importlib.util.find_spec("tensorflow_io"):
-        found["tf.data with tensorflow-io"] = _tf_data(files)
+        found.update(_tf_data(files))
     return {
         **found,
         "decode whole": _decode_whole,
@@ -170,24 +191,16 @@ def measure(
     compared: dict[str, Callable[[pathlib.Path], None]], files: list[pathlib.Path], repeats: int
 ) -> None:
     """Time all methods in turn and print the table."""
-    for path in files:  # the first use builds caches
-        for process in compared.values():
-            process(path)
-    seconds: dict[str, list[float]] = {name: [] for name in compared}
-    for _ in range(repeats):
-        for path in files:
-            for name, process in compared.items():
-                begun = time.perf_counter()
-                process(path)
-                seconds[name].append(time.perf_counter() - begun)
-    median = {name: statistics.median(values) for name, values in seconds.items()}
-    print(f"{len(files)} files, {repeats} repeats, one core, medians")
-    print("| method | ms/track | usual script / this | this / seek floor |")
-    print("|---|---|---|---|")
-    for name, value in median.items():
+    taken = clocks.compare(compared, files, repeats)
+    script, floor = taken["usual script"].cpu_ms, taken["seek floor"].cpu_ms
+    names = ", ".join(path.name for path in files)
+    print(f"{names}: {repeats} repeats, one core, medians; ratios of processor time")
+    print("| method | processor, ms/track | wall, ms/track | usual script / this | this / floor |")
+    print("|---|---|---|---|---|")
+    for name, time in taken.items():
         print(
-            f"| {name} | {1000 * value:.1f} | {median['usual script'] / value:.2f} "
-            f"| {value / median['seek floor']:.2f} |"
+            f"| {name} | {time.cpu_ms:.1f} | {time.wall_ms:.1f} | {script / time.cpu_ms:.2f} "
+            f"| {time.cpu_ms / floor:.2f} |"
         )
 
 

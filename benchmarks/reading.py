@@ -101,10 +101,15 @@ def methods(folder: pathlib.Path) -> dict[str, Callable[[], Iterable[object]]]:
         return (batches[index] for index in range(len(batches)))
 
     def streamed(shuffle: tuple[int, int] | None = None) -> Iterable[object]:
+        # Made by the call, which is before the clock: the generator begins to read inside it.
         stream = kept("stream", lambda: data.stream(patterns, PARAMS))
         assert isinstance(stream, data.Stream)
-        with stream.readable():
-            yield from stream.batches(BATCH, shuffle=shuffle)
+
+        def batches() -> Iterable[object]:
+            with stream.readable():
+                yield from stream.batches(BATCH, shuffle=shuffle)
+
+        return batches()
 
     def load() -> Clips:
         return data.load(patterns, PARAMS)

@@ -4,8 +4,9 @@
         [--songs 30] [--seconds 10] [--clients 1 8 32]
 
 The first table has the p50 of one 30-second song (15 windows in one request), for the same
-SavedModel in this process and behind `genreflow serve` over gRPC. Both are called in turn, so that
-other work on the machine affects both. "ratio" is through the server over in process.
+SavedModel in this process and behind `genreflow serve` over gRPC, from the samples to the
+probabilities. Both are called in turn, each first in every other turn, so that other work on the
+machine affects both. "ratio" is through the server over in process.
 
 The second table has requests a second, p50 and p99 with several clients at once, with and without
 batching. Each client sends one clip a request, and the next one after the response. The clients are
@@ -29,6 +30,7 @@ from typing import Any
 
 import grpc
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.shared import command
 from benchmarks.shared.serving import (
@@ -40,6 +42,8 @@ from benchmarks.shared.serving import (
     server,
     song,
 )
+from serving.protocol.protos import predict_pb2
+from serving.protocol.tensors import to_array
 
 ROUNDS = 3
 OPTIONS = [
@@ -61,22 +65,29 @@ def one_song(models: pathlib.Path, songs: int) -> tuple[list[float], list[float]
     loaded = tf.saved_model.load(str(models / "1"))
     signature = loaded.signatures["serving_default"]
     windows = song()
-    direct, through = [], []
     with server(models) as ready:
         channel, call = _raw_call(f"127.0.0.1:{ready['port']}")
+
+        def in_process() -> npt.NDArray[np.float32]:
+            return signature(waveform=tf.constant(windows))["probabilities"].numpy()
+
+        def through_server() -> npt.NDArray[np.float32]:
+            request = predict_request("serving_default", waveform=windows)
+            response = call(request.SerializeToString(), timeout=120)
+            outputs = predict_pb2.PredictResponse.FromString(response).outputs
+            return to_array(outputs["probabilities"])
+
+        ways = (in_process, through_server)
+        seconds: tuple[list[float], list[float]] = ([], [])
         with channel:
             for turn in range(songs + 2):
-                begun = time.perf_counter()
-                result = signature(waveform=tf.constant(windows))["probabilities"].numpy()
-                between = time.perf_counter()
-                request = predict_request("serving_default", waveform=windows)
-                call(request.SerializeToString(), timeout=120)
-                ended = time.perf_counter()
-                if turn >= 2:  # after two warm-up calls of each
-                    direct.append(between - begun)
-                    through.append(ended - between)
-    assert result.shape[0] == len(windows)
-    return direct, through
+                for way in (turn % 2, 1 - turn % 2):
+                    begun = time.perf_counter()
+                    result = ways[way]()
+                    if turn >= 2:  # after two warm-up calls of each
+                        seconds[way].append(time.perf_counter() - begun)
+                    assert result.shape[0] == len(windows)
+    return seconds
 
 
 def load(address: str, clients: int, seconds: float) -> dict[str, Any]:

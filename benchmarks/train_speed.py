@@ -7,7 +7,8 @@ does not matter). The program measures
 
 - the gain from cached features: VGG16's first phase on features computed once, and the same phase
   with the frozen base run in every epoch, in one process on the same data. Figures are median
-  seconds of the epochs after the first, which also builds the graph.
+  seconds of the epochs after the first, which also builds the graph. "once" are the seconds before
+  the first epoch, in which the features are computed; the gain of a whole phase counts them.
 - each network as a whole: clips a second of such an epoch including validation, and the share of
   time that making batches from memory takes.
 
@@ -60,8 +61,8 @@ def random_clips(count: int, seed: int) -> Clips:
 
 def epoch_seconds(
     name: str, options: argparse.Namespace, epochs: int, **changes: Any
-) -> list[float]:
-    """Train a network, and return the seconds of each epoch after the first.
+) -> tuple[list[float], float]:
+    """Train a network. Return the seconds of each epoch after the first, and those of no epoch.
 
     Args:
       name: of the network.
@@ -98,23 +99,24 @@ def epoch_seconds(
             settings,
             placement=placement,
         )
-    return [epoch.seconds for epoch in history.epochs][1:]
+    seconds = [epoch.seconds for epoch in history.epochs]
+    return seconds[1:], history.train_seconds - sum(seconds)
 
 
 def measure_cache(options: argparse.Namespace) -> dict[str, float]:
-    """Measure seconds an epoch of VGG16's first phase, with cached features and without."""
+    """Measure VGG16's first phase: seconds an epoch with and without cached features, and once."""
     from components.common import resources
     from components.trainer import features
 
-    kept = epoch_seconds("vgg16", options, 9, two_phase=True)
+    kept, once = epoch_seconds("vgg16", options, 9, two_phase=True)
     in_memory, on_disk = resources.cache_bytes, features.MAX_DISK_BYTES
     resources.cache_bytes = lambda root="/": 0
     features.MAX_DISK_BYTES = 0
     try:
-        anew = epoch_seconds("vgg16", options, 4, two_phase=True)
+        anew, _ = epoch_seconds("vgg16", options, 4, two_phase=True)
     finally:
         resources.cache_bytes, features.MAX_DISK_BYTES = in_memory, on_disk
-    return {"kept": statistics.median(kept), "anew": statistics.median(anew)}
+    return {"kept": statistics.median(kept), "anew": statistics.median(anew), "once": once}
 
 
 def measure_network(name: str, options: argparse.Namespace) -> dict[str, float]:
@@ -127,7 +129,7 @@ def measure_network(name: str, options: argparse.Namespace) -> dict[str, float]:
         for index in range(len(batches)):
             batches[index]
         rounds.append(time.perf_counter() - begun)
-    seconds = statistics.median(epoch_seconds(name, options, 3))
+    seconds = statistics.median(epoch_seconds(name, options, 3)[0])
     return {
         "epoch_ms": 1000 * seconds / (options.clips + options.validation_clips),
         "input_ms": 1000 * statistics.median(rounds) / options.clips,
@@ -178,12 +180,20 @@ def print_tables(options: argparse.Namespace, cpu: dict[str, Any], gpu: dict[str
         f"batches of {options.batch}, pictures of {options.side} pixels a side, "
         f"{len(os.sched_getaffinity(0))} cores\n"
     )
-    print("| VGG16, first phase | cached features, s an epoch | without, s an epoch | gain |")
-    print("|---|---|---|---|")
+    epochs = TrainingSettings().epochs
+    print(
+        "| VGG16, first phase | cached features, s an epoch | once, s | without, s an epoch "
+        f"| gain of an epoch | of {epochs} epochs |"
+    )
+    print("|---|---|---|---|---|---|")
     for found in filter(None, (cpu, gpu)):
-        kept, anew = found["cache"]["kept"], found["cache"]["anew"]
+        kept, anew, once = (found["cache"][key] for key in ("kept", "anew", "once"))
         verdict = "" if anew / kept >= TARGET_CACHE_GAIN else f" (below {TARGET_CACHE_GAIN:.0f})"
-        print(f"| {found['device']} | {kept:.3f} | {anew:.3f} | {anew / kept:.1f}{verdict} |")
+        whole = epochs * anew / (once + epochs * kept)
+        print(
+            f"| {found['device']} | {kept:.3f} | {once:.2f} | {anew:.3f} "
+            f"| {anew / kept:.1f}{verdict} | {whole:.1f} |"
+        )
     print("\n| network | CPU, clips/s | input's share | GPU, clips/s | GPU time / CPU time |")
     print("|---|---|---|---|---|")
     for name in options.networks:

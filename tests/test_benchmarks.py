@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable
 
+import pytest
+
+from benchmarks.shared import clocks
 from tests.support import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
@@ -27,3 +33,83 @@ def test_every_benchmark_prints_its_help_without_loading_anything_heavy() -> Non
         [sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+# The clocks
+
+
+def _spin(_: object = None) -> None:
+    end = time.thread_time() + 0.05
+    while time.thread_time() < end:
+        pass
+
+
+def _in_a_thread(_: object) -> None:
+    thread = threading.Thread(target=_spin)
+    thread.start()
+    thread.join()
+
+
+def _in_a_process(child: subprocess.Popen[str]) -> None:
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write("\n")
+    child.stdin.flush()
+    child.stdout.readline()
+
+
+CHILD = """
+import sys, time
+for line in sys.stdin:
+    end = time.process_time() + 0.05
+    while time.process_time() < end:
+        pass
+    print(flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", [_spin, _in_a_thread, _in_a_process])
+def test_processor_time_counts_all_threads_and_processes(way: Callable[[object], None]) -> None:
+    words = [sys.executable, "-c", CHILD]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
+        found = clocks.compare({"busy": way, "idle": lambda _: time.sleep(0.05)}, [child], 3)
+        child.kill()
+    assert 50 <= found["busy"].cpu_ms < 75
+    assert found["busy"].wall_ms >= 50
+    assert found["idle"].cpu_ms < 10
+    assert found["idle"].wall_ms >= 50
+
+
+def test_each_way_begins_as_often_as_the_others_and_gets_the_items_in_order() -> None:
+    calls: list[tuple[str, int]] = []
+    ways = {name: lambda item, name=name: calls.append((name, item)) for name in "abc"}
+    clocks.compare(ways, [1, 2], repeats=2)
+    assert [name for name, _ in calls[::3]] == ["a", "b", "c"] * 2
+    for name in "abc":
+        assert [item for one, item in calls if one == name] == [1, 2] * 3
+
+
+def test_the_pipeline_of_tf_data_prepares_nothing_ahead() -> None:
+    program = """
+import sys, time
+from benchmarks.audio_stage import one_thread
+import tensorflow as tf
+made = []
+def read(number):
+    made.append(int(number))
+    return number
+def elements(options):
+    dataset = tf.data.Dataset.range(9).map(lambda n: tf.py_function(read, [n], tf.int64))
+    return iter(dataset.with_options(options))
+for options, ahead in ((one_thread(), False), (tf.data.Options(), True)):
+    made.clear()
+    taken = elements(options)
+    next(taken)
+    time.sleep(0.5)
+    assert (len(made) > 1) == ahead, made
+print("right")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "right", done.stderr[-2000:]
