@@ -7,14 +7,12 @@ results. The same configuration always gives the same file.
 """
 
 # No `from __future__ import annotations`: kfp needs the components' annotations as objects.
-import inspect
 import json
 import pathlib
-from collections.abc import Callable
 from typing import Any
 
 from components.common.errors import UsageError
-from kubeflow.compile import checks, pods
+from kubeflow.compile import checks, pods, step_components
 from kubeflow.compile.node_steps import (
     DEPLOY,
     FINISH,
@@ -24,7 +22,6 @@ from kubeflow.compile.node_steps import (
     step_names,
 )
 from kubeflow.steps import outputs
-from kubeflow.steps.executor_output import EXECUTOR_INPUT
 from pipeline.config.kubeflow import KubeflowSettings
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
@@ -100,9 +97,12 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
 
     config_json = json.dumps(pods.with_workers(config, settings).to_json(), sort_keys=True)
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    components = {step.name: _node_component(step, settings) for step in steps}
-    prepare, finish = _prepare_component(settings), _finish_component(settings)
-    deploy = _deploy_component(settings)
+    made = {step.name: step_components.node_component(step, settings) for step in steps}
+    prepare, finish = (
+        step_components.prepare_component(settings),
+        step_components.finish_component(settings),
+    )
+    deploy = step_components.deploy_component(settings)
 
     def genreflow(
         data_dir: str = config.dataset.data_dir,
@@ -124,7 +124,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
             _configure(first, PREPARE, "Prepare", settings)
             tasks: dict[str, Any] = {}
             for step in steps:
-                task = components[step.name](run_id=run_id, pipeline_root=pipeline_root)
+                task = made[step.name](run_id=run_id, pipeline_root=pipeline_root)
                 before = {tasks[node].name: tasks[node] for node in step.upstream}
                 task.after(first, *before.values())
                 _configure(task, step.node_ids[0], step.display_name, settings, step.node_ids[1:])
@@ -141,133 +141,6 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
 
     description = "From audio to an evaluated and pushed model of music genres."
     return dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
-
-
-def _component(name: str, function: Callable[..., Any]) -> Any:
-    """Return a function that makes a ContainerSpec as a component of a name."""
-    from kfp import dsl
-
-    function.__name__ = name
-    function.__doc__ = None
-    return dsl.container_component(function)
-
-
-def _prepare_component(settings: KubeflowSettings) -> Any:
-    from kfp import dsl
-
-    def prepare(
-        config: str,
-        run_id: str,
-        pipeline_root: str,
-        data_dir: str,
-        overrides: str,
-        push_destination: str,
-    ) -> dsl.ContainerSpec:
-        return dsl.ContainerSpec(
-            image=settings.image,
-            command=["python", "-m", "kubeflow.steps.prepare"],
-            args=[
-                "--config", config, "--run-id", run_id, "--pipeline-root", pipeline_root,
-                "--metadata", settings.metadata, "--data-dir", data_dir,
-                "--overrides", overrides, "--push-destination", push_destination,
-                *(["--volume", settings.volume_path] if settings.volume_claim else []),
-            ],
-        )  # fmt: skip
-
-    return _component(PREPARE, prepare)
-
-
-def _node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
-    from kfp import dsl
-
-    declared = outputs.of_step(step.node_ids)
-
-    def container(run_id: str, pipeline_root: str, *values: Any) -> dsl.ContainerSpec:
-        given = dict(zip(declared, values, strict=True))
-        return dsl.ContainerSpec(
-            image=settings.image,
-            command=["python", "-m", "kubeflow.steps.run_node"],
-            args=[
-                *(word for node in step.node_ids for word in ("--node-id", node)),
-                "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
-                "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
-                *_volume_arguments(settings),
-                *(["--executor-input", EXECUTOR_INPUT] if declared else []),
-                *(word for name, (_, kind) in declared.items() if kind in outputs.FILES
-                  for word in ("--file", name, given[name].path)),
-            ],
-        )  # fmt: skip
-
-    kinds = {"run_id": str, "pipeline_root": str} | {
-        name: _output_kind(kind) for name, (_, kind) in declared.items()
-    }
-    container.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [
-            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
-            for name, kind in kinds.items()
-        ]
-    )
-    return _component(step.name, container)
-
-
-def _output_kind(output: str) -> Any:
-    """Return the annotation by which kfp knows an output of kubeflow.steps.outputs."""
-    from kfp import dsl
-
-    kind = outputs.KINDS[output]
-    if kind in ("bool", "str"):
-        return dsl.OutputPath({"bool": bool, "str": str}[kind])
-    return dsl.Output[getattr(dsl, kind)]
-
-
-def _volume_arguments(settings: KubeflowSettings) -> list[str]:
-    if not settings.volume_claim:
-        return []
-    return ["--volume-claim", settings.volume_claim, "--volume", settings.volume_path]
-
-
-def _deploy_component(settings: KubeflowSettings) -> Any:
-    from kfp import dsl
-
-    serving = ["--inference-service", settings.inference_service,
-               "--ready-minutes", f"{settings.ready_minutes:g}"]  # fmt: skip
-    registry = ["--model-registry", settings.model_registry]
-
-    def deploy(run_id: str, pipeline_root: str, version: str, model_uri: str) -> dsl.ContainerSpec:
-        return dsl.ContainerSpec(
-            image=settings.image,
-            command=["python", "-m", "kubeflow.steps.deploy"],
-            args=[
-                "--run-id", run_id, "--pipeline-root", pipeline_root,
-                "--metadata", settings.metadata, "--version", version, "--model-uri", model_uri,
-                *(serving if settings.inference_service else []),
-                *(registry if settings.model_registry else []),
-                *_volume_arguments(settings),
-            ],
-        )  # fmt: skip
-
-    return _component(DEPLOY, deploy)
-
-
-def _finish_component(settings: KubeflowSettings) -> Any:
-    from kfp import dsl
-
-    def finish(
-        run_id: str,
-        pipeline_root: str,
-        status: dsl.PipelineTaskFinalStatus,
-        page: dsl.Output[dsl.HTML],
-    ) -> dsl.ContainerSpec:
-        return dsl.ContainerSpec(
-            image=settings.image,
-            command=["python", "-m", "kubeflow.steps.finish"],
-            args=[
-                "--run-id", run_id, "--pipeline-root", pipeline_root,
-                "--metadata", settings.metadata, "--status", status, "--page", page.path,
-            ],
-        )  # fmt: skip
-
-    return _component(FINISH, finish)
 
 
 def _configure(
