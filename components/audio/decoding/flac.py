@@ -1,6 +1,7 @@
 """The length of FLAC files, by the numbers of their frames.
 
-STREAMINFO tells the number of samples, or 0 if the encoder wrote to a pipe. Each frame has its own
+STREAMINFO tells the number of samples. If the encoder wrote to a pipe, it is 0 (or, wrongly, the
+largest number). Each frame has its own
 number and a checksum over its header (RFC 9639, sections 8.2 and 9.1), so the last frame says
 where the stream ends: 64 KiB from the end of the file, 0.1 ms. Where streams were joined, numbers
 begin anew, which frames at seven places between show (0.3 ms). The whole file is searched only
@@ -74,6 +75,8 @@ def measure(path: pathlib.Path, begin: int) -> Extent:
             return Extent()
         info = int.from_bytes(head[_TOTAL_AT - 3 : _TOTAL_AT + 5], "big")
         rate_hz, told = info >> 44, info & _MAX_TOTAL
+        if told == _MAX_TOTAL:
+            told = 0
         stream = _stream(file, audio_at)
         if stream is None or not rate_hz:
             return Extent(no_audio=told > 0 and audio_at >= size)

@@ -62,7 +62,7 @@ def fault_of(path: pathlib.Path) -> tuple[str, str]:
 
 @pytest.mark.parametrize(("seconds", "channels"), [(0.01, 1), (1, 1), (12, 2), (30.3, 6)])
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
-@pytest.mark.parametrize("total", [0, 1, 4096])
+@pytest.mark.parametrize("total", [0, 1, 4096, (1 << 36) - 1])
 def test_a_length_that_is_not_told_or_too_low_is_found(
     tmp_path: pathlib.Path, seconds: float, channels: int, subtype: str, total: int
 ) -> None:
