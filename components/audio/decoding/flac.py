@@ -22,6 +22,7 @@ from components.audio.decoding.faults import MAX_MISSING_SECONDS
 _MARKER = b"fLaC"
 _STREAM_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _STREAMINFO_AT, _STREAMINFO_BYTES = 8, 34
+_BLOCK_SIZES_AT = (_STREAMINFO_AT, _STREAMINFO_AT + 2)
 _TOTAL_AT = _STREAMINFO_AT + 13
 _MAX_TOTAL = (1 << 36) - 1
 # At most this much is searched for one frame; frames of music have 1 to 30 KB.
@@ -78,6 +79,9 @@ def measure(path: pathlib.Path, begin: int) -> Extent:
         if told == _MAX_TOTAL:
             told = 0
         stream = _stream(file, audio_at)
+        smallest, largest = (int.from_bytes(head[at : at + 2], "big") for at in _BLOCK_SIZES_AT)
+        if stream and stream.block_samples and smallest != largest:
+            return Extent()  # before FLAC 1.2, blocks of all sizes had consecutive numbers
         if stream is None or not rate_hz:
             return Extent(no_audio=told > 0 and audio_at >= size)
         last = _last_frame(file, stream, audio_at, size)

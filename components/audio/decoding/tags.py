@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import BinaryIO
 
 ID3V1_BYTES = 128
+_MAX_ID3_VERSION = 9
 _APE_BYTES = 32
-_APE_HAS_HEADER = 1 << 31
 
 
 def id3v2_bytes(start: bytes) -> int:
     """Return the length of an ID3v2 tag at the start of `start`, else 0 (ID3v2.4, section 3.1)."""
-    if len(start) < 10 or start[:3] != b"ID3":
+    # A version beyond is none: AIFF and WAV have chunks of the name "ID3 ".
+    if len(start) < 10 or start[:3] != b"ID3" or start[3] > _MAX_ID3_VERSION:
         return 0
     size = 0
     for byte in start[6:10]:
@@ -36,8 +37,8 @@ def tag_bytes(data: bytes, at: int) -> int:
     A tag may be longer than the data, if that was cut.
     """
     head = data[at : at + _APE_BYTES]
-    if head.startswith(b"ID3"):
-        return id3v2_bytes(head)
+    if size := id3v2_bytes(head):
+        return size
     if head.startswith(b"TAG"):
         return ID3V1_BYTES
     if head.startswith(b"APETAGEX") and len(head) == _APE_BYTES:

@@ -80,10 +80,12 @@ def test_a_size_that_is_right_is_left_alone(tmp_path: pathlib.Path, kind: str) -
         "AU": b"",
     }.get(kind, b"LIST" + struct.pack("<I", 3000))
     chunk = head + b"\x07" * 3000 if head else b""
-    for rest in (bytes(5000), b"TAG" + bytes(range(125)), chunk):
+    id3 = chunk.replace(b"LIST", b"ID3 ", 1)
+    for rest in (bytes(5000), b"TAG" + bytes(range(125)), chunk, id3, id3 + chunk):
         path = written(tmp_path / "a", content + rest)
         samples, _ = decode.decode(path)
         np.testing.assert_allclose(samples, MONO, atol=1e-6)
+        assert measure(path).faults(len(samples), RATE_HZ) == ()
 
 
 @EXACT

@@ -176,6 +176,14 @@ def test_a_file_that_is_right_is_left_alone(tmp_path: pathlib.Path) -> None:
         assert measure(path) == Extent()
 
 
+def test_numbers_of_blocks_of_all_sizes_say_nothing(tmp_path: pathlib.Path) -> None:
+    """FLAC before 1.2 numbered frames in turn, whatever their size; STREAMINFO tells both sizes."""
+    content = bytearray(told(encoded(sound(3)), 99 * RATE_HZ))
+    assert measure(written(tmp_path / "a.flac", bytes(content))).told > 1
+    content[8:10] = (1024).to_bytes(2, "big")
+    assert measure(written(tmp_path / "a.flac", bytes(content))) == Extent()
+
+
 def test_the_numbers_of_frames_may_have_all_lengths() -> None:
     """Build headers by the rules of RFC 9639, section 9.1, with the number coded as characters."""
     stream = flac._Stream(b"\xff\xf8", (0x9, 0x8), 4096)
