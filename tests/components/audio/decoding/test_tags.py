@@ -17,7 +17,7 @@ ID3 = b"ID3\4\0\0\0\0\1\x48" + bytes(200)
         (ID3 + b"\xff\xfb", 210),
         (ID3[:5] + b"\x10" + ID3[6:], 220),  # with a footer
         (b"TAG" + bytes(125) + b"\xff", 128),
-        (b"APETAGEX\xd0\x07\0\0\x58\0\0\0" + bytes(16) + b"x" * 56, 88),
+        (b"APETAGEX\xd0\x07\0\0\x38\0\0\0" + bytes(16) + b"x" * 56, 88),
         (b"LYRICSBEGINla la000018LYRICS200\xff", 31),
         (b"LYRICSBEGINla laLYRICSEND\xff", 25),
         (bytes(77) + b"\xff", 77),
