@@ -63,12 +63,13 @@ def register(api: JsonApi, pushed: PushedVersion) -> str:
         "uri": pushed.uri,
         "modelFormatName": "tensorflow",
         "modelFormatVersion": "2",
+        "state": "LIVE",  # an update without it makes the state UNKNOWN
     }
     _find_or_create(
         api,
         "model_artifact",
         {"name": f"{pushed.model}-{pushed.version}", "parentResourceId": version},
-        {**artifact, "state": "LIVE"},
+        artifact,
         update=artifact,
         create_path=f"/model_versions/{version}/artifacts",
     )

@@ -111,7 +111,9 @@ class FakeModelRegistry(JsonServer):
             return _error(404, f"no {kind} found")
         if problem := _problem(body, _UPDATED[kind], set()):
             return _error(400, problem)
-        self.stored[kind][identifier].update(body)
+        # As 0.3.8 does, whose artifacts have this default.
+        default = {"state": "UNKNOWN"} if kind == "model_artifact" else {}
+        self.stored[kind][identifier].update({**default, **body})
         return 200, _shown(self.stored[kind][identifier])
 
 

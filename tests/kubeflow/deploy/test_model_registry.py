@@ -51,7 +51,7 @@ def test_a_retry_updates_and_adds_nothing(registry: FakeModelRegistry) -> None:
     assert register(registry, changed) == first
     (version,), (artifact,) = registry.of("model_version"), registry.of("model_artifact")
     assert version["customProperties"]["accuracy"]["double_value"] == 0.75
-    assert artifact["uri"] == "s3://other/17"
+    assert (artifact["uri"], artifact["state"]) == ("s3://other/17", "LIVE")
     register(registry, dataclasses.replace(PUSHED, version="18"))
     assert len(registry.of("registered_model")) == 1
     assert [one["name"] for one in registry.of("model_version")] == ["17", "18"]
