@@ -28,7 +28,7 @@ _NAME_BYTES = frozenset((string.ascii_letters + string.digits + " _-.()[]©").en
 
 
 class _Sizes(NamedTuple):
-    """Where a container has the sizes of its chunks.
+    """Places where a container has the sizes of its chunks.
 
     Attributes:
       order: order of the bytes.

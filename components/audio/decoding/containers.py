@@ -98,7 +98,10 @@ def find_fault(file: BinaryIO, container: Container) -> str | None:
     if container is MP4:
         index = _mp4_index(file)
         if index is None:
-            return "its index (moov) is missing: the file was cut off, or its recording did not end"
+            return (
+                "its index (moov) is missing: the file was cut off, or its recording did not end; "
+                "get a complete copy"
+            )
         if found := _PROTECTED_ENTRY.search(index):
             return f"it is encrypted ({found[1].decode()}); use a copy without DRM"
     if container is ASF and any(mark in _asf_header(file) for mark in _ASF_ENCRYPTION):

@@ -1,4 +1,4 @@
-"""What a file is that no decoder takes for audio, by its first bytes, and what to do about it.
+"""Files that no decoder takes for audio: what they are by their bytes, and what to do about them.
 
 Downloads fail in a way that nobody sees: an error page or a pointer has the song's name.
 """

@@ -1,4 +1,4 @@
-"""How much audio a file holds, and what a decoder must be shown to read all of it.
+"""The amount of audio in a file, and what a decoder must be shown to read all of it.
 
 A header may tell too much (the file is cut), too little (files were joined, a recorder stopped
 early) or nothing (a program wrote to a pipe). Decoders believe it. So each format's module

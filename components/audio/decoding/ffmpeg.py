@@ -86,7 +86,9 @@ class FFmpegFile:
             first = next(blocks, None)
         if first is None:
             though = f", though its header says {told_s:.1f} s" if told_s else ""
-            raise UndecodableError(f"{self.format}: no audio in it can be decoded{though}")
+            raise UndecodableError(
+                f"{self.format}: no audio in it can be decoded{though}; get another copy"
+            )
         told = round((told_s or 0.0) * self.samplerate)
         there = round(there_s * self.samplerate)
         self._faults = length_faults(there, told, self.samplerate) if there else ()

@@ -111,10 +111,11 @@ def audio_stream(container: InputContainer) -> AudioStream:
 
     stream: Any = container.streams.best("audio")
     if stream is None:
-        raise UndecodableError("it has no sound")
+        raise UndecodableError("it has no sound, only pictures or data")
     context = stream.codec_context  # None for a codec that FFmpeg does not know
     if context is None or context.name not in DECODERS:
-        raise UndecodableError(f"its codec is not read: {context.name if context else 'unknown'}")
+        name = context.name if context else "unknown"
+        raise UndecodableError(f"its codec is not read: {name}; convert the file with ffmpeg")
     for other in container.streams:
         if other is not stream:
             other.discard = Discard.all
