@@ -44,7 +44,7 @@ def test_a_prediction_shows_its_file_and_genres_as_they_are() -> None:
     rows = np.asarray([[0.75, 0.25], [0.25, 0.75]], np.float32)
     shares = {NASTY: 0.5, "[b]": 0.5}
     console = kept_console()
-    found = Prediction(NASTY + ACTIVE, 6.0, 2, 3.0, (NASTY, "[b]"), shares, rows)
+    found = Prediction(NASTY + ACTIVE, 6.0, 2, 3.0, (NASTY, "[b]"), shares, rows, ("", ""))
     output.show(console, found, 0, timeline=True, synthetic=False)
     text = printed(console)
     assert text.startswith(f"{NASTY}\\x1b[31mred\\x07  6.0 s, 2 windows\n")
