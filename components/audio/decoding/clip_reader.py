@@ -181,23 +181,25 @@ class _Plan:
         spans = _merged([(max(0, first - warm_up), last) for first, last in pieces])
         if sum(last - first for first, last in spans) > MAX_PIECES_SHARE * frames:
             return None
-        decoded = {}
-        for first, last in spans:
-            samples = self._read(first, last)
+        mono, cancelled = {}, [False] * len(starts)
+        # All channels of one span at a time: fresh memory for each would cost a tenth of the time.
+        for begin, end in spans:
+            samples = self._read(begin, end)
             if samples is None:
                 return None
-            decoded[first] = samples
+            mono[begin] = to_mono(samples)
+            for index, (first, _) in enumerate(pieces):
+                if begin <= first < end:
+                    cancelled[index] = self._cancels(starts[index], begin, samples, mono[begin])
+            del samples
         if spans[-1][1] < frames and not self._reaches(frames):
             return None
-        mono = {first: to_mono(samples) for first, samples in decoded.items()}
         waveforms = np.empty((len(starts), self._params.clip_samples), np.float32)
-        cancelled = []
         for row, start, (first, last) in zip(waveforms, starts, pieces, strict=True):
-            begin = max(span for span in decoded if span <= first)
+            begin = max(span for span in mono if span <= first)
             piece = mono[begin][first - begin : last - begin]
             offset = start - first // self._in_step * self._out_step
             row[:] = resample(piece, self._rate_hz, self._to_hz)[offset : offset + len(row)]
-            cancelled.append(self._cancels(start, begin, decoded[begin], mono[begin]))
         return _Read(starts, waveforms, cancelled, total)
 
     def _take_fingerprint(self) -> str:
