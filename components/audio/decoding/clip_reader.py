@@ -256,7 +256,8 @@ class _Plan:
     def _read(self, first: int, last: int) -> npt.NDArray[np.float32] | None:
         """Return samples of the file, `[samples, channels]`, or None if they cannot be read."""
         try:
-            self._audio.seek(first)
+            if self._audio.seek(first) != first:
+                return None  # in a damaged mp3, libmpg123 may come out elsewhere
             samples = self._audio.read(last - first, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError:
             return None  # sequential decoding may still get further

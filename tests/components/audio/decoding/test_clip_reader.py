@@ -184,6 +184,23 @@ def test_a_header_that_is_a_little_off_costs_a_whole_decode_and_nothing_else(
     )
 
 
+def test_a_seek_that_comes_out_elsewhere_costs_a_whole_decode(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, _music(20, 44100), 44100)
+    right = read_clips(path, PARAMS, _at(0, 50_000), strict=True)
+    seek = soundfile.SoundFile.seek
+
+    def stray(self: soundfile.SoundFile, frames: int, *rest: int) -> int:
+        off = 4410 if 0 < frames < self.frames - 50_000 else 0
+        return int(seek(self, frames + off, *rest))
+
+    monkeypatch.setattr(soundfile.SoundFile, "seek", stray)
+    clips = read_clips(path, PARAMS, _at(0, 50_000))
+    np.testing.assert_allclose(clips.waveforms, right.waveforms, rtol=0, atol=TOLERANCE)
+
+
 @pytest.mark.parametrize(("level_db", "silent"), [(-61.0, True), (-59.0, False)])
 def test_a_track_is_near_silent_if_each_clip_is(
     tmp_path: pathlib.Path, level_db: float, silent: bool
