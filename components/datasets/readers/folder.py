@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from components.audio.decoding.formats import readable_extensions
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
 from components.datasets.readers.layout import genre_level, refuse_splits, shown, split_of, too_high
@@ -40,7 +39,7 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
             yield Note(f"{files.uri(folder)} is no genre, as there is no audio in it or below it")
     if not genres:
         raise DatasetError(
-            f"{files.root}: no audio file ({', '.join(readable_extensions())}) in any sub-folder; "
+            f"{files.root}: no audio file in any sub-folder; "
             "expected one sub-folder per genre, such as Rock/song.mp3"
         )
     level = genre_level(files, genres[0]) if len(genres) == 1 else None

@@ -8,7 +8,7 @@ import os
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from components.audio.decoding.formats import is_readable, readable_extensions, refusal
+from components.audio.decoding.formats import is_readable, refusal
 from components.common.errors import UsageError
 from components.common.spelling import find_spelling
 from components.storage.uri import is_remote
@@ -96,8 +96,8 @@ def _add_folder(inputs: Inputs, folder: str) -> None:
     found = sorted(_inside(folder, unreadable), key=lambda name: pathlib.PurePath(name).parts)
     if not found and not problems:
         raise UsageError(
-            f"{folder}: no audio files in this folder ({', '.join(readable_extensions())}); give "
-            "another folder, or files"
+            f"{folder}: no audio files in this folder (such as .mp3, .flac or .wav); give another "
+            "folder, or files"
         )
     inputs.problems += sorted(problems)
     for path in found:

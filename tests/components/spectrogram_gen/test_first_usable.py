@@ -121,7 +121,7 @@ def test_shards_and_check_data_agree_on_an_album_in_two_formats(
         assert sum(result.tracks_decoded for result in results) == (6 if attempt == 0 else 0)
         assert len(written) + len(rejects) == corpus.tracks_listed
         assert [(r.track_id, r.reason) for r in rejects if r.reason != "other_format"] == [
-            ("Rock/1.flac", "undecodable")
+            ("Rock/1.flac", "truncated")
         ]
     for full in (True, False):
         found = survey_files(

@@ -138,7 +138,7 @@ def test_a_folder_without_audio_says_what_audio_is(tmp_path: pathlib.Path, serve
     (tmp_path / "a.txt").touch()
     result = typed(tmp_path, "-s", server)
     assert result.exit_code == 2
-    assert f"{tmp_path}: no audio files in this folder (.16sv, .8svx, .afc" in result.stderr
+    assert f"{tmp_path}: no audio files in this folder (such as .mp3, .flac or" in result.stderr
 
 
 def test_audio_of_a_folder_that_is_not_read_is_named(server: str, tmp_path: pathlib.Path) -> None:
