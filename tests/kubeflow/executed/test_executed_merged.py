@@ -135,3 +135,14 @@ def test_each_node_has_its_own_cache_entry(second: Run, volume: pathlib.Path) ->
     # A model is served since the first run, so the gate decides anew.
     assert (found["GenreGate"], found["Pusher"]) == ("done", "done")
     assert len(second.of(DATA)) == 1
+
+
+def test_cached_steps_tell_kubeflow_the_same_numbers(
+    first: Run, second: Run, volume: pathlib.Path
+) -> None:
+    for task in ("trainer-ffnn", "ensembler", "evaluator"):
+        assert first.artifacts[task]["metrics"].metadata
+        for name in first.artifacts[task].keys() - {"page"}:
+            assert first.artifacts[task][name].metadata == second.artifacts[task][name].metadata
+    version = results_of(volume / "root", "second")["pushed_version"]
+    assert second.parameters[RELEASE]["pushed_version"] == (version or "")
