@@ -111,10 +111,10 @@ def measure(path: pathlib.Path) -> Extent:
         return Window(path, audio.at + count, {audio.field: told})
 
     unknown = audio.told >= (UNKNOWN_LENGTH_32 if audio.field_bytes == 4 else _UNKNOWN_64)
+    if there <= 0:
+        return Extent(no_audio=there < 0 or not unknown)
     if audio.told <= 0 or unknown:
         return Extent(source=shown(there))
-    if there <= 0:
-        return Extent(no_audio=True)
     if audio.told > there:
         return Extent(source=shown(there), told=audio.told / there)
     return Extent(

@@ -153,6 +153,17 @@ def test_a_header_alone_has_no_audio(tmp_path: pathlib.Path, kind: str) -> None:
     assert caught.value.detail
 
 
+@pytest.mark.parametrize("told_bytes", [b"\0\0\0\0", b"\0\1\0\0", b"\xff\xff\xff\xff"])
+def test_samples_that_begin_behind_the_end_are_none(
+    tmp_path: pathlib.Path, told_bytes: bytes
+) -> None:
+    content = bytearray(encoded("AU"))
+    content[4:12] = b"\x7f\xff\xff\xff" + told_bytes
+    with pytest.raises(DecodeError) as caught:
+        decode.decode(written(tmp_path / "a.au", bytes(content)))
+    assert caught.value.reason in ("truncated", "undecodable")
+
+
 def test_no_samples_and_other_chunks_are_an_empty_file(tmp_path: pathlib.Path) -> None:
     buffer = io.BytesIO()
     soundfile.write(buffer, SAMPLES[:0], RATE_HZ, format="WAV", subtype="PCM_16")
