@@ -119,7 +119,7 @@ def test_options_and_files_that_it_names_exist() -> None:
         for option in command.params
         for name in (*option.opts, *option.secondary_opts)
     }
-    theirs = {"wait", "descriptor_set_in", "help"}
+    theirs = {"wait", "descriptor_set_in", "help", "data-binary"}
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z_-]+)", TEXT))
     assert {"allow-reload", "timeline"} < named
     assert named - theirs == named & ours

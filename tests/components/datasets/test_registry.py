@@ -128,7 +128,7 @@ def test_letters_of_any_script_and_emoji_are_fine(touch, read):
 
 def test_every_reject_has_a_reason_from_the_closed_list(touch, read):
     touch("Rock/a.mp3", b"")
-    touch("Rock/b.m4a")
+    touch("Rock/b.m4p")
     touch("Rock/c\n.mp3")
     touch("Pop/d.mp3")
     _, rejects = read(kind="folder", genres=("Rock", "Jazz"))
@@ -168,11 +168,11 @@ def test_many_nested_folders_are_not_walked_again_for_each_file(tmp_path, monkey
 
 
 def test_every_reject_names_its_file_by_the_whole_path(touch, read, tmp_path):
-    for name in ("Rock/c\n.mp3", "Rock/b.m4a", "Jazz/d.mp3", "Rock/e.mp3"):
+    for name in ("Rock/c\n.mp3", "Rock/b.m4p", "Jazz/d.mp3", "Rock/e.mp3"):
         touch(name, b"" if "e." in name else b"x")
     _, rejects = read(kind="folder", genres=("Rock", "Pop"))
     assert sorted(reject.uri for reject in rejects) == sorted(
-        str(tmp_path / name) for name in ("Rock/c\n.mp3", "Rock/b.m4a", "Jazz/d.mp3", "Rock/e.mp3")
+        str(tmp_path / name) for name in ("Rock/c\n.mp3", "Rock/b.m4p", "Jazz/d.mp3", "Rock/e.mp3")
     )
 
 
