@@ -1,7 +1,10 @@
-"""CPU cores and memory that this process may use."""
+"""CPU cores and memory that this process may use, and the return of memory to the system."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import os
 import pathlib
 
@@ -11,6 +14,26 @@ MAX_CACHE_BYTES = 1024**3
 
 # Smaller machines give a cache one part in four. The network and TensorFlow need the rest.
 MIN_MEMORY_PER_CACHE = 4
+
+
+def resident_bytes() -> int:
+    """Return the memory that this process occupies, in bytes; 0 where Linux's /proc is missing."""
+    try:
+        pages = pathlib.Path("/proc/self/statm").read_text("ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def release_memory() -> None:
+    """Free unreachable objects, and return free heap memory to the system.
+
+    Networks are in reference cycles, and glibc keeps free memory between blocks in use. In a
+    process that has imported TFX this takes half a second.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def usable_cores() -> int:

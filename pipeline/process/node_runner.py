@@ -16,10 +16,14 @@ from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
+from components.common import resources
 from components.storage import objects
 from components.storage.uri import is_remote, join
 
 Outcome = Literal["done", "cached"]
+
+# Growth of the process by one node, after which memory is released.
+MIN_RELEASED_BYTES = 64 << 20
 
 # Called as on_event("node_started", node="Trainer.vgg16", index=5, total=12) and
 # on_event("node_finished", node=..., outcome="done" or "cached", seconds=...).
@@ -53,13 +57,16 @@ def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
     for index, node in enumerate(ir.nodes):
         node_id = node.pipeline_node.node_info.id
         on_event("node_started", node=node_id, index=index, total=len(ir.nodes))
-        begun = time.monotonic()
+        begun, resident = time.monotonic(), resources.resident_bytes()
         try:
             outcome = run_node(ir, deployment, node.pipeline_node, connection)
         except Exception as error:
             on_event("node_failed", node=node_id, seconds=time.monotonic() - begun)
             raise NodeFailed(node_id) from error
         on_event("node_finished", node=node_id, outcome=outcome, seconds=time.monotonic() - begun)
+        # Otherwise every network that was trained would stay, with its gradients and moments.
+        if resources.resident_bytes() > resident + MIN_RELEASED_BYTES:
+            resources.release_memory()
 
 
 def keep_empty_outputs(outputs: Mapping[str, Iterable[Any]]) -> None:

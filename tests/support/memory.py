@@ -7,8 +7,6 @@ files that need or leave most can be found.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import json
 import os
 import pathlib
@@ -17,6 +15,8 @@ from collections.abc import Generator, MutableMapping
 from typing import Any
 
 import pytest
+
+from components.common import resources
 
 REPORT_VARIABLE = "GENREFLOW_TEST_MEMORY"
 # Growth during a file, and by a file, after which memory is freed. That takes a second in a process
@@ -88,12 +88,8 @@ class MemoryMonitor:
 
 
 def free() -> int:
-    """Free unreachable objects, return free heap memory to the system, and return what remains.
-
-    glibc keeps free memory between blocks in use. After tests of large networks that is 1 GB.
-    """
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
+    """Release memory as a run does between its nodes, and return what remains resident."""
+    resources.release_memory()
     resident, _ = memory_bytes()
     return resident
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import pathlib
 import subprocess
 import sys
+import weakref
 
 import pytest
 
@@ -97,3 +99,27 @@ def test_a_process_that_is_kept_to_some_cores_counts_those(allowed: int) -> None
         timeout=120,
     )
     assert int(done.stdout) == len(cores)
+
+
+def test_released_memory_is_that_of_unreachable_objects() -> None:
+    class Node:
+        pass
+
+    gc.disable()
+    try:
+        first, second = Node(), Node()
+        first.other, second.other = second, first  # type: ignore[attr-defined]
+        gone = weakref.ref(first)
+        del first, second
+        assert gone() is not None
+        resources.release_memory()
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_resident_memory_is_what_is_written_to() -> None:
+    before = resources.resident_bytes()
+    block = bytearray(b"\1") * (100 << 20)
+    assert 90 << 20 < resources.resident_bytes() - before < 150 << 20
+    del block
