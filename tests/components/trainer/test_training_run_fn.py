@@ -28,6 +28,8 @@ from components.trainer.resolved import resolve
 from components.trainer.settings import TrainingSettings
 from components.trainer.task import TrainingTask
 
+pytestmark = pytest.mark.memory
+
 PARAMS = AudioParams(
     sample_rate_hz=4000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
 )

@@ -19,6 +19,8 @@ from components.datasets.readers.csvfile import MAX_ROW_CHARACTERS
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Track
 
+pytestmark = pytest.mark.memory
+
 
 @pytest.fixture
 def open_folder() -> Iterator[pathlib.Path]:
