@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components.common.errors import GenreflowError, UsageError
+from components.common.errors import GenreflowError
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import join
 from kubeflow.deploy import kubernetes_api, model_registry, version_folder
@@ -27,7 +27,7 @@ from kubeflow.deploy.json_api import JsonApi
 from kubeflow.deploy.model_registry import PushedVersion
 from kubeflow.steps import deployment, metadata_url, outputs, own_environment, prepared, scores
 from kubeflow.steps.prepared import PreparedRun
-from kubeflow.steps.step_log import EXIT_FAILED, EXIT_USAGE, report_error, say
+from kubeflow.steps.step_log import EXIT_FAILED, report_error, say
 from pipeline.graph import nodes
 from pipeline.places import PIPELINE_NAME
 from pipeline.process.libraries import exit_at_once
@@ -131,12 +131,8 @@ def main(arguments: Sequence[str]) -> int:
         prepared.check_shared_root(given.pipeline_root)
         folder = prepared.run_folder(given.pipeline_root, given.run_id)
         return deploy(given, prepared.read(join(folder, prepared.FILE)))
-    except UsageError as error:
-        say(str(error), file=sys.stderr)
-        return EXIT_USAGE
     except GenreflowError as error:
-        say(str(error), file=sys.stderr)
-        return EXIT_FAILED
+        return report_error(error)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.synthesis import write_corpus
 from kubeflow.steps import metadata_url
 from tests.support.fake_model_registry import FakeModelRegistry
 from tests.support.kubeflow_backend import Backend, Run
@@ -28,14 +27,6 @@ from tests.support.kubeflow_volume import (
 
 # Each step is a process that imports TFX.
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
-
-
-@pytest.fixture(scope="module")
-def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Return the folder that all steps mount, with a corpus of 16 tracks."""
-    folder = tmp_path_factory.mktemp("volume")
-    write_corpus(str(folder / "data"), tracks=16, track_seconds=3.0, workers=1)
-    return folder
 
 
 @pytest.fixture(scope="module")

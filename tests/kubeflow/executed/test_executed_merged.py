@@ -16,7 +16,6 @@ import time
 
 import pytest
 
-from components.synthesis import write_corpus
 from kubeflow.steps import metadata_url
 from tests.support.kubeflow_backend import Backend, Run
 from tests.support.kubeflow_volume import (
@@ -52,13 +51,6 @@ class Killer:
                     os.killpg(process.pid, signal.SIGKILL)
                 return
             time.sleep(0.01)
-
-
-@pytest.fixture(scope="module")
-def volume(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    folder = tmp_path_factory.mktemp("volume")
-    write_corpus(str(folder / "data"), tracks=16, track_seconds=3.0, workers=1)
-    return folder
 
 
 @pytest.fixture(scope="module")
