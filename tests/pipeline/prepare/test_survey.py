@@ -9,6 +9,8 @@ from components.models import architectures, registry
 from components.models.settings import ModelSettings
 from pipeline.prepare import disk_space
 
+pytestmark = pytest.mark.memory
+
 PARAMS = AudioParams()
 
 

@@ -25,6 +25,8 @@ from tests.support.scripted_serving import Arrays, FormulaModel, Scripted, serve
 from tests.support.serving_server import RunningServer
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
+pytestmark = pytest.mark.memory
+
 RATE = PARAMS.sample_rate_hz
 
 

@@ -27,6 +27,8 @@ from tests.support.scripted_serving import Arrays, Scripted, serve_grpc, serve_r
 from tests.support.serving_toys import CLIP, GENRES, clips
 from tests.support.tls_files import TlsFiles, write_tls_files
 
+pytestmark = pytest.mark.memory
+
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 
 

@@ -33,6 +33,8 @@ from tests.support import ROOT
 from tests.support.serving_server import DEADLINE_S, RunningServer
 from tests.support.tls_files import TlsFiles
 
+pytestmark = pytest.mark.memory
+
 KEY = "a-key-for-the-tests-0123456789"
 STATUS = "/v1/models/genreflow"
 # TensorFlow's import on a busy machine.

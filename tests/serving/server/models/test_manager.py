@@ -29,6 +29,8 @@ from serving.server.models.model_state import VersionState, VersionStatus
 from serving.server.models.servable import Servable
 from tests.support.serving_toys import clips
 
+pytestmark = pytest.mark.memory
+
 C = grpc.StatusCode
 SOON_S = 120.0  # far longer than any test takes; only a hang reaches it
 SOUND = clips(1)
