@@ -20,6 +20,12 @@ LABEL, LABEL_VALUE = "app.kubernetes.io/part-of", "genreflow"
 _POLL_SECONDS = 5.0
 _FORBIDDEN, _NOT_FOUND, _CONFLICT, _THROTTLED = 403, 404, 409, 429
 _FAILED_TRANSITIONS = ("BlockedByFailedLoad", "InvalidSpec")
+# Our note on the InferenceService: what KServe had seen when `storageUri` was set. With it a later
+# attempt of the step tells KServe's old state from the new one.
+OBSERVED_BEFORE = "genreflow/observed-generation-before"
+# KServe's note on the pods of a Deployment: the model's folder (pkg/constants/constants.go,
+# StorageInitializerSourceUriInternalAnnotationKey, 0.13 to 0.20).
+SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 
 
 class InferenceService:
@@ -31,6 +37,7 @@ class InferenceService:
         self._path = f"{group}/namespaces/{namespace}/inferenceservices/{name}"
         apps = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         self._deployment_path = f"{apps}/{name}-predictor"
+        self._uri = ""
         self._changed_from: int | None = None
 
     def __str__(self) -> str:
@@ -55,7 +62,10 @@ class InferenceService:
           ApiError: the API does not respond, or refuses the change.
         """
         found = self.check()
+        self._uri = uri
         if _model(found).get("storageUri") == uri:
+            before = (found["metadata"].get("annotations") or {}).get(OBSERVED_BEFORE, "")
+            self._changed_from = int(before) if before.isdecimal() else None
             return False
         self._changed_from = _observed(found)
         wanted = {
@@ -63,7 +73,11 @@ class InferenceService:
             "kind": "InferenceService",
             # With the uid an object that was deleted or replaced meanwhile is a conflict; without
             # it, the server would create a new one.
-            "metadata": {"name": self.name, "uid": found["metadata"]["uid"]},
+            "metadata": {
+                "name": self.name,
+                "uid": found["metadata"]["uid"],
+                "annotations": {OBSERVED_BEFORE: str(self._changed_from)},
+            },
             "spec": {"predictor": {"model": {"storageUri": uri}}},
         }
         try:
@@ -84,7 +98,7 @@ class InferenceService:
         return True
 
     def wait(self, seconds: float, say: Callable[[str], None]) -> None:
-        """Wait until the new version serves.
+        """Wait until the version that was set serves; call set_storage_uri first.
 
         Args:
           seconds: how long at most.
@@ -140,6 +154,9 @@ class InferenceService:
 
         KServe's own condition stays true while old pods still serve. Without a Deployment (Knative)
         or without the right to read it, KServe's word suffices.
+
+        Raises:
+          GenreflowError: the rollout has failed.
         """
         try:
             found = self._api.request("GET", self._deployment_path)
@@ -147,9 +164,19 @@ class InferenceService:
             if error.status in (_FORBIDDEN, _NOT_FOUND):
                 return ""
             raise
-        status, wanted = found.get("status") or {}, (found.get("spec") or {}).get("replicas", 1)
-        if status.get("observedGeneration", 0) < (found.get("metadata") or {}).get("generation", 0):
+        status, spec = found.get("status") or {}, found.get("spec") or {}
+        wanted = spec.get("replicas", 1)
+        pods = (spec.get("template") or {}).get("metadata") or {}
+        generation = (found.get("metadata") or {}).get("generation", 0)
+        if (pods.get("annotations") or {}).get(SOURCE_URI) != self._uri or (
+            status.get("observedGeneration", 0) < generation
+        ):
             return "its Deployment has not taken up the change yet"
+        progress = _condition(status, "Progressing")
+        if progress.get("reason") == "ProgressDeadlineExceeded":
+            raise GenreflowError(
+                f"{self}: its new pods do not start: {printable(str(progress.get('message')))}"
+            )
         updated = status.get("updatedReplicas", 0)
         if updated < wanted or status.get("availableReplicas", 0) < updated:
             return f"{min(updated, status.get('availableReplicas', 0))} of {wanted} pods are new"

@@ -18,6 +18,8 @@ from tests.support.tls_files import TlsFiles
 NAMESPACE, NAME, TOKEN = "team-a", "genreflow", "token-of-the-account"
 SERVICE = f"/apis/serving.kserve.io/v1beta1/namespaces/{NAMESPACE}/inferenceservices/{NAME}"
 DEPLOYMENT = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}-predictor"
+# KServe's note on the pods of a Deployment (pkg/constants/constants.go).
+SOURCE_URI = "internal.serving.kserve.io/storage-initializer-sourceuri"
 Objects = dict[str, dict[str, Any]]
 
 
@@ -76,7 +78,9 @@ class FakeKubernetes(JsonServer):
         if not query.get("fieldManager"):
             text = "fieldManager: Required value: is required for apply patch"
             return status(422, "Invalid", text)
-        if body["metadata"].keys() != {"name", "uid"} or body["metadata"]["name"] != NAME:
+        if body["metadata"].keys() != {"name", "uid", "annotations"}:
+            return status(400, "BadRequest", "only the annotations are expected here")
+        if body["metadata"]["name"] != NAME:
             return status(400, "BadRequest", "metadata.name does not match the URL")
         uid = body["metadata"]["uid"]
         if found is None or found["metadata"]["uid"] != uid:
@@ -88,6 +92,7 @@ class FakeKubernetes(JsonServer):
             text = f'Apply failed with 1 conflict: conflict with "{min(others)}"'
             return status(409, "Conflict", text)
         self.owners = {manager}
+        found["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
         if model["storageUri"] != uri:
             model["storageUri"] = uri
             found["metadata"]["generation"] += 1
@@ -133,7 +138,8 @@ def _service() -> dict[str, Any]:
 def _deployment() -> dict[str, Any]:
     return {
         "metadata": {"name": f"{NAME}-predictor", "generation": 5},
-        "spec": {"replicas": 2},
+        "spec": {"replicas": 2, "template": {"metadata": {"annotations": {
+            SOURCE_URI: "s3://bucket/serving/genreflow"}}}},
         "status": {
             "observedGeneration": 5, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2,
         },
@@ -143,6 +149,8 @@ def _deployment() -> dict[str, Any]:
 def seen(objects: Objects) -> None:
     """Have KServe change the Deployment; old pods still serve, so the condition stays true."""
     objects[DEPLOYMENT]["metadata"]["generation"] = 6
+    uri = objects[SERVICE]["spec"]["predictor"]["model"]["storageUri"]
+    objects[DEPLOYMENT]["spec"]["template"]["metadata"]["annotations"][SOURCE_URI] = uri
     objects[DEPLOYMENT]["status"] = {
         "observedGeneration": 6, "replicas": 3, "updatedReplicas": 1, "availableReplicas": 2,
     }  # fmt: skip
@@ -163,8 +171,16 @@ def serving(objects: Objects) -> None:
 
 
 def load_failed(objects: Objects) -> None:
-    """Have the new pod fail to load the model."""
+    """Have the new pod fail to load the model, as 0.15 and newer tell beside ready old pods."""
     objects[SERVICE]["status"]["modelStatus"] = {
         "transitionStatus": "BlockedByFailedLoad",
         "lastFailureInfo": {"reason": "ModelLoadFailed", "message": "No model found in s3://x"},
     }
+
+
+def stuck(objects: Objects) -> None:
+    """Have the Deployment give up its rollout, as Kubernetes' controller tells it."""
+    objects[DEPLOYMENT]["status"]["conditions"] = [
+        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded",
+         "message": 'ReplicaSet "genreflow-predictor-1" has timed out progressing.'}
+    ]  # fmt: skip

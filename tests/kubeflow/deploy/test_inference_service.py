@@ -59,9 +59,51 @@ def test_a_version_that_is_set_already_is_only_awaited(
     cluster: FakeKubernetes, service: InferenceService
 ) -> None:
     model_of(cluster)["storageUri"] = URI
+    fake.seen(cluster.objects)
+    fake.serving(cluster.objects)
     assert not service.set_storage_uri(URI)
     service.wait(30, print)
     assert {method for method, _, _ in cluster.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("knative", [False, True])
+def test_another_attempt_does_not_take_the_old_state_for_the_new_one(
+    knative: bool, cluster: FakeKubernetes, service: InferenceService
+) -> None:
+    """KServe's controller is down during the first attempt, and later comes back."""
+    if knative:
+        del cluster.objects[DEPLOYMENT]
+    cluster.steps = []
+    assert service.set_storage_uri(URI)
+    for attempt in (service, InferenceService(service._api, NAMESPACE, NAME)):
+        attempt.set_storage_uri(URI)
+        with pytest.raises(GenreflowError, match="has not taken up the change yet"):
+            attempt.wait(0.06, print)
+    assert [method for method, _, _ in cluster.requests].count("PATCH") == 1
+    if not knative:
+        cluster.steps = [fake.seen, fake.serving]
+        assert not attempt.set_storage_uri(URI)
+        attempt.wait(30, print)
+
+
+def test_a_deployment_that_changed_for_another_reason_does_not_serve_the_version(
+    cluster: FakeKubernetes, service: InferenceService
+) -> None:
+    """An autoscaler changes its generation too."""
+    cluster.steps = []
+    service.set_storage_uri(URI)
+    cluster.objects[SERVICE]["status"]["observedGeneration"] = 6
+    with pytest.raises(GenreflowError, match="its Deployment has not taken up the change yet"):
+        service.wait(0.06, print)
+
+
+def test_a_rollout_that_kubernetes_gave_up_is_a_failure_at_once(
+    cluster: FakeKubernetes, service: InferenceService
+) -> None:
+    cluster.steps = [fake.seen, fake.stuck]
+    service.set_storage_uri(URI)
+    with pytest.raises(GenreflowError, match=r"its new pods do not start: ReplicaSet .* timed out"):
+        service.wait(30, print)
 
 
 def test_what_kserve_has_not_seen_is_not_ready(
