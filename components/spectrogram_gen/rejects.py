@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from components.artifacts import files
 from components.artifacts.names import REJECT_SUMMARY_JSON, REJECTS_CSV
-from components.common.errors import DataError
+from components.common.errors import DataError, GenreflowError
 from components.common.escape import printable_cell
 from components.datasets.track import Reject, Track, file_id
 from components.spectrogram_gen.summary import DataSummary
@@ -19,6 +19,8 @@ from components.spectrogram_gen.summary import DataSummary
 # Excluded by the configuration, for lack of a label, or because the song is there already,
 # which is no sign of bad input.
 EXCLUDED_ON_PURPOSE = frozenset({"no_genre", "unknown_genre", "no_split", "other_format"})
+# Reasons that a busy machine or a slow disk can give; another try may succeed.
+PASSING = ("timed_out", "too_large")
 COLUMNS = ("track_id", "genre", "reason", "detail", "uri")
 
 
@@ -82,13 +84,16 @@ def check_fraction(rejects: Iterable[Reject], listed: int, max_fraction: float) 
 
     Raises:
       DataError: too many tracks are rejected; the message has the counts by reason.
+      GenreflowError: the same, but only because the machine was busy (PASSING).
     """
     reasons = collections.Counter(reject.reason for reject in rejects)
     excluded = sum(reasons.pop(reason, 0) for reason in EXCLUDED_ON_PURPOSE)
     bad, wanted = sum(reasons.values()), listed - excluded
     if bad > max_fraction * wanted:
         counts = ", ".join(f"{number} {reason}" for reason, number in reasons.most_common())
-        raise DataError(
+        lasting = bad - sum(reasons[reason] for reason in PASSING)
+        kind = DataError if lasting > max_fraction * wanted else GenreflowError
+        raise kind(
             f"{bad} of {wanted} tracks cannot be used ({counts}); at most {max_fraction:.0%} may "
             "be rejected (dataset.max_reject_fraction). List each with its reason: "
             "`genreflow check-data --full --rejects FILE.csv`"

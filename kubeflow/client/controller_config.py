@@ -36,6 +36,7 @@ class ControllerConfig:
       retry_policy: policy of all steps' retries; "" for none.
       retry_expression: condition of all steps' retries; "" for none.
       kept_seconds: time from a workflow's end until it is deleted with its pods; None for no limit.
+      pod_gc: when pods are deleted before their workflow, such as OnPodCompletion; "" for never.
       data: the ConfigMap's data.
       key: the key of `data` that has the defaults; "" for none.
       values: the YAML value of that key.
@@ -44,6 +45,7 @@ class ControllerConfig:
     retry_policy: str = ""
     retry_expression: str = ""
     kept_seconds: int | None = None
+    pod_gc: str = ""
     data: Mapping[str, str] = dataclasses.field(default_factory=dict)
     key: str = ""
     values: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -70,11 +72,13 @@ def parse(data: Mapping[str, str] | None) -> ControllerConfig:
     template = _mapping(spec.get("templateDefaults"), "templateDefaults")
     retry = _mapping(template.get("retryStrategy"), "retryStrategy")
     ttl = _mapping(spec.get("ttlStrategy"), "ttlStrategy")
+    pod_gc = _mapping(spec.get("podGC"), "podGC")
     seconds = [ttl[name] for name in _TTL_KEYS if isinstance(ttl.get(name), int)]
     return ControllerConfig(
         str(retry.get("retryPolicy") or ""),
         str(retry.get("expression") or ""),
         min(seconds, default=None),
+        str(pod_gc.get("strategy") or ""),
         data,
         key,
         values,

@@ -126,8 +126,20 @@ def _retries(config: controller_config.ControllerConfig, namespace: str) -> Find
 
 
 def _lifetime(config: controller_config.ControllerConfig) -> Finding:
+    if config.pod_gc:
+        return Finding(
+            "lifetime",
+            WARNING,
+            f"pods and their logs are deleted early (podGC: {printable(config.pod_gc)}), so "
+            "kubectl logs may not find a failed step's; the results in the pipeline root stay",
+        )
     if config.kept_seconds is None:
-        return Finding("lifetime", OK, "pods and their logs stay after the end of a run")
+        return Finding(
+            "lifetime",
+            OK,
+            "the workflow controller deletes no pods; Kubeflow's persistence agent does, with "
+            "their logs, by default a day after the end of a run",
+        )
     return Finding(
         "lifetime",
         WARNING,

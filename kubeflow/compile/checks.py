@@ -72,6 +72,12 @@ def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
             f"{_volume(settings)}",
         )
     problems.extend(resource_problems(settings, nodes.node_ids(config)))
+    hours = settings.resources_of(DEPLOY).timeout_hours or settings.timeout_hours
+    require(
+        not settings.inference_service or settings.ready_minutes < hours * 60,
+        f"kubeflow.ready_minutes = {settings.ready_minutes:g}: the step Deploy ends after "
+        f"{hours:g} hours (timeout_hours), before it could say that KServe is not ready",
+    )
     if output:
         problems.extend(output_problems(output, SUFFIXES))
     if problems:

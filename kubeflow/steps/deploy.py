@@ -18,7 +18,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from components.common.errors import GenreflowError
+from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import join
 from kubeflow.deploy import kubernetes_api, model_registry, version_folder
@@ -46,6 +46,11 @@ def _register(given: argparse.Namespace, run: PreparedRun) -> str:
     record = RunRecord(connection, PIPELINE_NAME, run.run_id)
     decision = scores.read_decision(record)
     token = os.environ.get(TOKEN_VARIABLE, "").strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise UsageError(
+            "the Model Registry's token, in the Secret that kubeflow.model_registry_secret names, "
+            "is not one word of ASCII characters; create the Secret again"
+        )
     api = JsonApi(
         "the Model Registry",
         given.model_registry.rstrip("/"),
@@ -86,10 +91,12 @@ def deploy(given: argparse.Namespace, run: PreparedRun) -> int:
         "serving": (given.inference_service, _serve),
     }
     outcome: dict[str, Any] = {"version": given.version, "model_uri": given.model_uri}
-    status = 0
-    for name, (wanted, function) in tasks.items():
-        if not wanted:
-            continue
+    folder, status = prepared.run_folder(run.pipeline_root, run.run_id), 0
+    asked = {name: function for name, (wanted, function) in tasks.items() if wanted}
+    # A step that is killed leaves these words.
+    outcome |= {name: {"ok": False, "text": "the step Deploy did not end"} for name in asked}
+    for name, function in asked.items():
+        deployment.write(folder, outcome)
         try:
             text = function(given, run)
             say(text)
@@ -99,7 +106,7 @@ def deploy(given: argparse.Namespace, run: PreparedRun) -> int:
             outcome[name] = {"ok": False, "text": deployment.one_line(error)}
             # A failure that a retry may mend decides.
             status = EXIT_FAILED if EXIT_FAILED in (status, failed) else failed
-    deployment.write(prepared.run_folder(run.pipeline_root, run.run_id), outcome)
+    deployment.write(folder, outcome)
     if status:
         say(f"version {given.version} stays pushed at {given.model_uri}")
     return status

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.artifacts import files as artifact_files
+from components.common.errors import GenreflowError
 from components.storage.uri import join
 from pipeline.process import failures
 
@@ -26,9 +27,16 @@ def write(folder: str, outcome: Mapping[str, Any]) -> None:
 
 def lines(folder: str) -> list[str]:
     """Return what the last step says of the deployment; [] if there was none."""
-    if not artifact_files.matching(folder, FILE):
-        return []
-    outcome = json.loads(artifact_files.read_text(join(folder, FILE)))
+    try:
+        if not artifact_files.matching(folder, FILE):
+            return []
+        return _lines(json.loads(artifact_files.read_text(join(folder, FILE))))
+    except (GenreflowError, OSError, ValueError, LookupError, TypeError) as error:
+        # The results are published, so this ends no step.
+        return [f"{join(folder, FILE)} cannot be read: {one_line(error)}"]
+
+
+def _lines(outcome: Mapping[str, Any]) -> list[str]:
     found = []
     for part, name in _PARTS.items():
         if part in outcome:

@@ -4,7 +4,9 @@ Kubeflow retries a failed step whatever the reason: a retry policy in its interm
 representation has a number and waits, no condition (api/v2alpha1/pipeline_spec.proto, 2.17.0). So
 a node that fails for a mistake of the user's leaves a record, and its next attempt ends at once
 with the same words. The waits between the attempts remain. The last step removes the records, so
-that a run that is retried from Kubeflow's page tries again.
+that a run that is retried from Kubeflow's page tries again, once: on such a retry Argo keeps the
+last step, which had succeeded, and does not run it again (`GenerateRetryExecution` in
+backend/src/common/util/workflow.go, 2.14.0 to 2.17.0).
 """
 
 from __future__ import annotations
@@ -80,16 +82,20 @@ def read(run_folder: str, node_id: str) -> FinalFailure | None:
         return None
 
 
-def take_all(run_folder: str) -> dict[str, FinalFailure]:
-    """Return all recorded failures of a run by node, and remove the records."""
-    folder = join(run_folder, FOLDER)
+def read_all(run_folder: str) -> dict[str, FinalFailure]:
+    """Return all recorded failures of a run by node."""
     found = {}
-    for path in artifact_files.matching(folder, "*.json"):
+    for path in artifact_files.matching(join(run_folder, FOLDER), "*.json"):
         node_id = path.rpartition("/")[2].removesuffix(".json")
         if failure := read(run_folder, node_id):
             found[node_id] = failure
-        artifact_files.remove(path)
     return found
+
+
+def remove_all(run_folder: str) -> None:
+    """Remove the records of a run."""
+    for path in artifact_files.matching(join(run_folder, FOLDER), "*.json"):
+        artifact_files.remove(path)
 
 
 def _path(run_folder: str, node_id: str) -> str:

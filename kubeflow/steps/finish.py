@@ -210,7 +210,7 @@ def _record_failure(
     """
     lines = [f"Kubeflow says of the run: {status.get('state', 'nothing')}"]
     folder = prepared.run_folder(root, run_id)
-    mistakes = final_failure.take_all(folder)
+    mistakes = final_failure.read_all(folder)
     error = status.get("error")
     if isinstance(error, dict) and error.get("message"):
         lines.append(str(error["message"]))
@@ -237,6 +237,7 @@ def _record_failure(
         }
         text = json.dumps({"status": dict(status), "nodes": states}, indent=2)
         artifact_files.write_text(join(folder, FAILED_FILE), text)
+        final_failure.remove_all(folder)
     return lines
 
 
@@ -266,6 +267,9 @@ def main(arguments: Sequence[str]) -> int:
             # Kubeflow's run must not end as a success.
             return EXIT_FAILED if status.get("state") in _SUCCESS_WORDS else 0
         results = publish_results(run, page=given.page)
+        folder = prepared.run_folder(given.pipeline_root, given.run_id)
+        for path in artifact_files.matching(folder, FAILED_FILE):  # of an earlier attempt
+            artifact_files.remove(path)
     except UsageError as error:
         say(str(error))
         return EXIT_USAGE
@@ -279,7 +283,6 @@ def main(arguments: Sequence[str]) -> int:
         f"{results.candidate}: {verdict}; "
         + (f"pushed as {join(run.pipeline.models, version)}" if version else "nothing pushed")
     )
-    folder = prepared.run_folder(given.pipeline_root, given.run_id)
     if status.get("state") not in _SUCCESS_WORDS:
         say(f"Kubeflow says of the run: {status.get('state', 'nothing')}; all nodes are complete")
     for line in deployment.lines(folder):

@@ -7,7 +7,7 @@ import pathlib
 
 import pytest
 
-from components.common.errors import DataError
+from components.common.errors import DataError, GenreflowError
 from components.datasets.track import Reject
 from components.spectrogram_gen.rejects import check_fraction, write_csv
 
@@ -48,3 +48,20 @@ def test_names_in_the_list_cannot_act_in_a_terminal_or_a_spreadsheet(
     assert row["genre"] == 'R"o,ck'
     assert row["detail"] == "'@x"
     assert [p.name for p in tmp_path.iterdir()] == ["rejects.csv"]
+
+
+@pytest.mark.parametrize(
+    ("reasons", "lasting"),
+    [
+        ({"timed_out": 6}, False),
+        ({"timed_out": 3, "too_large": 3}, False),
+        ({"timed_out": 3, "undecodable": 5}, False),
+        ({"timed_out": 1, "undecodable": 6}, True),
+    ],
+)
+def test_only_what_another_try_would_not_mend_is_an_error_of_the_data(
+    reasons: dict[str, int], lasting: bool
+) -> None:
+    with pytest.raises(GenreflowError, match="of 10 tracks cannot be used") as caught:
+        check_fraction(_rejects(**reasons), 10, 0.5)
+    assert isinstance(caught.value, DataError) is lasting

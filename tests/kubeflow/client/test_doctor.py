@@ -226,3 +226,15 @@ def test_the_patch_in_the_manifests_turns_the_retries_on() -> None:
     assert config.retries_failures
     assert not config.retry_expression
     assert config.kept_seconds == 3600
+
+
+@pytest.mark.usefixtures("alone")
+def test_pods_that_are_deleted_early_or_after_a_day_are_told_of(
+    kubeflow_api: KubeflowApi, kubernetes_api: KubernetesApi
+) -> None:
+    kubernetes_api.config_maps[MAP] = data(defaults(None))
+    assert "persistence agent does" in found(kubeflow_api)["lifetime"]["text"]
+    kubernetes_api.config_maps[MAP] = data({"spec": {"podGC": {"strategy": "OnPodCompletion"}}})
+    told = found(kubeflow_api)["lifetime"]
+    assert told["outcome"] == "warning"
+    assert "podGC: OnPodCompletion" in told["text"]

@@ -94,6 +94,18 @@ def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
     assert "hush" not in line
 
 
+def test_the_wait_for_kserve_ends_before_its_step_does() -> None:
+    config = load(shipped_config("fma_small"), [f'kubeflow.{key}="{RIGHT[key]}"' for key in RIGHT])
+    settings = dataclasses.replace(config.kubeflow, inference_service="genreflow")
+    for hours, ready_minutes, fits in ((0.1, 15.0, False), (0.25, 15.0, False), (0.5, 15.0, True)):
+        changed = dataclasses.replace(settings, timeout_hours=hours, ready_minutes=ready_minutes)
+        if fits:
+            compile_checks.check(config, changed)
+            continue
+        with pytest.raises(UsageError, match=r"kubeflow\.ready_minutes = 15: the step Deploy ends"):
+            compile_checks.check(config, changed)
+
+
 def test_synthetic_songs_need_a_volume() -> None:
     (line,) = complaints("demo")
     assert "made on the volume" in line

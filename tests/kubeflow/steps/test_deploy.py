@@ -175,3 +175,42 @@ def test_without_the_runs_file_nothing_is_deployed(
 ) -> None:
     assert run(tmp_path, "--model-registry", registry.url) == 2
     assert "shared by all steps" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("token", ["secret-one\nsecret-two", "secret one", "secret-ä"])
+def test_a_token_of_several_words_is_refused_and_never_shown(
+    token: str,
+    root: pathlib.Path,
+    registry: FakeModelRegistry,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(deploy.TOKEN_VARIABLE, token)
+    assert run(root, "--model-registry", registry.url) == 2
+    told = capsys.readouterr()
+    assert "is not one word of ASCII characters" in told.err
+    assert "secret-" not in told.out + told.err + json.dumps(outcome(root))
+    assert not registry.requests
+
+
+def test_a_step_that_is_killed_leaves_that_it_did_not_end(
+    root: pathlib.Path, registry: FakeModelRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise SystemExit(137)
+
+    monkeypatch.setattr(deploy, "_serve", killed)
+    with pytest.raises(SystemExit):
+        run(root, "--model-registry", registry.url, "--inference-service", NAME)
+    first, second, last = deployment.lines(str(root / "runs" / "run-1"))
+    assert first.startswith("registered as genreflow 17")
+    assert second == "not deployed to KServe: the step Deploy did not end"
+    assert "stays pushed" in last
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"serving": {}}', '{"serving": 5}', "null"])
+def test_a_damaged_outcome_ends_no_step(content: str, root: pathlib.Path) -> None:
+    folder = root / "runs" / "run-1"
+    (folder / "deployment.json").write_text(content)
+    lines = deployment.lines(str(folder))
+    assert all("deployment.json cannot be read" in line for line in lines)
