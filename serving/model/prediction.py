@@ -179,7 +179,8 @@ class GenreModel(abc.ABC):
         """Predict the genres of an audio file of any format that is read here.
 
         The file is read part by part, so that memory does not grow with its length, except for
-        the probabilities of each window. A file of which only a part can be read, such as a
+        the probabilities of each window, and for an mp3 without the right number of frames (twice
+        its size). A file of which only a part can be read, such as a
         truncated one, is predicted from that part, and `warnings` say so.
 
         Args:
@@ -231,7 +232,8 @@ class GenreModel(abc.ABC):
             )
         if sample_rate_hz <= 0:
             raise ValueError(f"the sample rate is {sample_rate_hz} Hz; it must be positive")
-        channels = np.ascontiguousarray(given.reshape(len(given), -1), np.float32)
+        columns = given[:, np.newaxis] if given.ndim == 1 else given
+        channels = np.ascontiguousarray(columns, np.float32)
         mono = to_mono(channels)
         check_finite(mono)
         at_rate = resample(mono, sample_rate_hz, self.sample_rate_hz)

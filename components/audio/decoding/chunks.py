@@ -114,6 +114,14 @@ def measure(path: pathlib.Path) -> Extent:
     if there <= 0:
         return Extent(no_audio=there < 0 or not unknown)
     if audio.told <= 0 or unknown:
+        # A recorder's file of some hours may hold more than its header can tell.
+        most = (1 << 8 * audio.field_bytes) - 1 - audio.more
+        if there > most:
+            return Extent(
+                source=shown(most),
+                unread=f"{there - most} bytes follow that its header cannot describe",
+                unread_share=(there - most) / most,
+            )
         return Extent(source=shown(there))
     if audio.told > there:
         return Extent(source=shown(there), told=audio.told / there)

@@ -167,6 +167,8 @@ def _mp4_boxes(file: BinaryIO) -> Iterator[_Box]:
     size = file.seek(0, os.SEEK_END)
     position = 0
     for _ in range(_MAX_BOXES):
+        if position >= size:
+            return
         start = _read_at(file, position, 16)
         length, shortest = int.from_bytes(start[:4], "big"), 8
         if length == 1:

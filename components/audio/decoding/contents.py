@@ -18,7 +18,7 @@ _AGAIN = "download the song again"
 _TEXTS: tuple[tuple[str, str, str], ...] = (
     (r"version https://git-lfs\.github\.com/", "a Git LFS pointer", "run git lfs pull to fetch it"),
     (r"(\.\./)*(\.git|/)/?annex/objects/", "a git-annex pointer", "run git annex get to fetch it"),
-    (r"(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", "an HTML page", _AGAIN),
+    (r"(<!--(?:(?!-->).)*-->\s*)*<(!doctype html|html|head|body)\b", "an HTML page", _AGAIN),
     (r"<\?xml|<[a-z][\w:.-]*[\s>]", "XML text", f"if it is a server's error message, {_AGAIN}"),
     (r"[\[{]\s*(\"|[\[{\]}]|-?\d)", "JSON text", f"if it is a server's error message, {_AGAIN}"),
     (r"#EXTM3U|\[playlist\]", "a playlist", "use the files that it names"),

@@ -1,11 +1,10 @@
 """The length of FLAC files, by the numbers of their frames.
 
 STREAMINFO tells the number of samples. If the encoder wrote to a pipe, it is 0 (or, wrongly, the
-largest number). Each frame has its own
-number and a checksum over its header (RFC 9639, sections 8.2 and 9.1), so the last frame says
-where the stream ends: 64 KiB from the end of the file, 0.1 ms. Where streams were joined, numbers
-begin anew, which frames at seven places between show (0.3 ms). The whole file is searched only
-if they do.
+largest number). Each frame has its own number and a checksum over its header (RFC 9639, sections
+8.2 and 9.1), so the last frame says where the stream ends: 64 KiB from the end of the file, 0.1 ms.
+Where streams were joined, numbers begin anew, which frames at seven places between show (0.3 ms).
+The whole file is searched only if they do.
 """
 
 from __future__ import annotations
@@ -22,6 +21,8 @@ from components.audio.decoding.faults import MAX_MISSING_SECONDS
 _MARKER = b"fLaC"
 _STREAM_START = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")
 _STREAMINFO_AT, _STREAMINFO_BYTES = 8, 34
+# Blocks before the audio; tags, pictures and cue sheets are fewer than ten.
+_MAX_METADATA_BLOCKS = 1000
 _BLOCK_SIZES_AT = (_STREAMINFO_AT, _STREAMINFO_AT + 2)
 _TOTAL_AT = _STREAMINFO_AT + 13
 _MAX_TOTAL = (1 << 36) - 1
@@ -93,7 +94,7 @@ def measure(path: pathlib.Path, begin: int) -> Extent:
             if joined_at is not None:
                 last = _last_frame(file, stream, audio_at, joined_at) or last
 
-        is_complete = last.last == told or _is_complete(file, last.at)
+        is_complete = last.last == told or (joined_at is None and _is_complete(file, last.at))
 
     def window(end: int, samples: int) -> Window:
         total = info & ~_MAX_TOTAL | samples
@@ -121,7 +122,7 @@ def measure(path: pathlib.Path, begin: int) -> Extent:
 def _audio_at(file: BinaryIO, begin: int) -> int | None:
     """Return the offset of the first frame, or None if the blocks before it are damaged."""
     at = begin + len(_MARKER)
-    while True:
+    for _ in range(_MAX_METADATA_BLOCKS):
         file.seek(at)
         head = file.read(4)
         if len(head) < 4:
@@ -129,6 +130,7 @@ def _audio_at(file: BinaryIO, begin: int) -> int | None:
         at += 4 + int.from_bytes(head[1:], "big")
         if head[0] & 0x80:  # the last block
             return at
+    return None
 
 
 def _stream(file: BinaryIO, audio_at: int) -> _Stream | None:

@@ -7,7 +7,8 @@ tag is large. VBRI it ignores. Songs that were joined have the number of the fir
 file has the number of the complete one.
 
 So this module walks from frame to frame. If the number is right, libsndfile gets the file itself;
-else the same frames without anything between them, behind an Info frame that tells their number.
+else, and always for VBRI, the same frames without anything between them, behind an Info frame that
+tells their number. These are kept in memory.
 
 The walk takes 0.3 ms for 30 s of music and 3 ms for five minutes, reading the file included. That
 is 2 % of the time of a song's clips, for which libmpg123 reads the whole file anyway.

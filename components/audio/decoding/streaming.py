@@ -1,5 +1,8 @@
 """Decoding part by part, so that hours of audio need no more memory than a minute.
 
+An mp3 without the right number of frames is the exception: it takes twice its size, at most
+512 MiB (components.audio.decoding.mpeg).
+
 The samples are bit-identical to those of the whole recording decoded and resampled at once:
 the file is read sequentially, and the resampler keeps its state.
 """
@@ -19,7 +22,7 @@ from components.audio.decoding.faults import Fault, length_faults
 from components.audio.decoding.ffmpeg import FFmpegFile
 from components.audio.levels import ChannelMeter
 
-# The longest recording that is streamed: a day. Memory does not grow with the length.
+# The longest recording that is streamed: a day.
 MAX_STREAMED_SECONDS = 24 * 3600.0
 
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from typing import BinaryIO
 
 ID3V1_BYTES = 128
 _MAX_ID3_VERSION = 9
 _APE_BYTES = 32
+# Lyrics3 1 has up to 5,100 bytes. The size of Lyrics3 2 has six digits.
+_MAX_LYRICS_BYTES = 1_000_100
+_LYRICS_END = re.compile(rb"LYRICS(?:200|END)")
+_ZEROS = re.compile(rb"\0+")
 
 
 def id3v2_bytes(start: bytes) -> int:
@@ -46,11 +51,8 @@ def tag_bytes(data: bytes, at: int) -> int:
         items = int.from_bytes(head[12:16], "little")
         return items + _APE_BYTES
     if head.startswith(b"LYRICSBEGIN"):
-        ends = [
-            found for mark in (b"LYRICS200", b"LYRICSEND") if (found := data.find(mark, at)) > 0
-        ]
-        return min(ends) + 9 - at if ends else len(data) - at
-    if head.startswith(b"\0"):
-        rest = data[at:]
-        return len(rest) - len(rest.lstrip(b"\0"))
-    return 0
+        last = min(len(data), at + _MAX_LYRICS_BYTES)
+        found = _LYRICS_END.search(data, at, last)
+        return (found.end() if found else last) - at
+    found = _ZEROS.match(data, at)
+    return found.end() - at if found else 0

@@ -222,7 +222,13 @@ def test_what_is_not_samples_is_refused(
 def test_bad_sound_is_never_sent(client: GenreClient, told: Scripted) -> None:
     bad = sound(2 * CLIP)
     bad[7] = np.nan
-    for samples, reason in ((bad, "not_finite"), (sound(CLIP - 1), "too_short")):
+    empty = np.zeros(0, np.float32)
+    for samples, reason in (
+        (bad, "not_finite"),
+        (sound(CLIP - 1), "too_short"),
+        (empty, "too_short"),
+        (empty.reshape(0, 2), "too_short"),
+    ):
         with pytest.raises(DecodeError) as caught:
             client.predict_waveform(samples, RATE)
         assert caught.value.reason == reason

@@ -170,3 +170,23 @@ def test_no_samples_and_other_chunks_are_an_empty_file(tmp_path: pathlib.Path) -
     for rest in (b"", b"LIST\x04\0\0\0INFO"):
         path = written(tmp_path / "a.wav", buffer.getvalue() + rest)
         assert len(decode.decode(path)[0]) == 0
+
+
+@pytest.mark.parametrize("size", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("kind", ["WAV", "AIFF", "AU"])
+def test_more_than_a_header_can_tell_is_read_up_to_that(
+    tmp_path: pathlib.Path, kind: str, size: int
+) -> None:
+    """A recorder's file of 5 GiB, which takes no space here."""
+    path = written(tmp_path / "a", told(kind, size))
+    with path.open("r+b") as file:
+        file.truncate(5 << 30)
+    with decode.opened(path, max_seconds=1e6, partial=True) as audio:
+        (fault,) = audio.faults
+        assert fault.reason == "unread_audio"
+        assert "bytes follow that its header cannot describe" in fault.detail
+        assert audio.frames is not None
+        assert audio.frames > (1 << 32) // 4 - 1000
+    with pytest.raises(DecodeError) as caught:
+        decode.decode(path)
+    assert caught.value.reason == "too_long"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import pathlib
 
 import pytest
 
 from components.audio.decoding import containers
 from components.audio.decoding.containers import MP4, asf_seconds, find_container, find_fault
+from components.audio.decoding.decode import DecodeError, decode
 
 
 def box(kind: bytes, *content: bytes) -> bytes:
@@ -137,3 +139,15 @@ def test_encrypted_wma_files_are_told_as_such(guid: str) -> None:
     assert container is not None
     assert "encrypted (Windows Media DRM)" in str(find_fault(file, container))
     assert find_fault(io.BytesIO(asf()), container) is None
+
+
+@pytest.mark.parametrize("length", [2**64 - 32, 2**63, 1 << 40])
+def test_a_box_that_is_longer_than_any_file_ends_the_walk(
+    length: int, tmp_path: pathlib.Path
+) -> None:
+    path = tmp_path / "song.m4a"
+    large = b"\0\0\0\1free" + length.to_bytes(8, "big")
+    path.write_bytes(box(b"ftyp", b"M4A \0\0\0\0") + large + bytes(100))
+    with pytest.raises(DecodeError) as caught:
+        decode(path)
+    assert caught.value.reason in ("undecodable", "truncated")

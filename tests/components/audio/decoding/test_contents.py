@@ -95,3 +95,14 @@ def test_audio_is_never_taken_for_something_else(tmp_path: pathlib.Path, kind: s
         path = tmp_path / str(index)
         soundfile.write(path, samples, 8000, format=kind, subtype=subtype)
         assert contents.describe(path) is None
+
+
+@pytest.mark.timeout(20)
+def test_many_comments_before_the_page_take_no_time(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_text("<!-- x -->\n" * 300 + "<p>404")
+    with pytest.raises(DecodeError, match="no audio"):
+        decode.decode(path)
+    path.write_text("<!-- x -->\n" * 300 + "<html>404")
+    with pytest.raises(DecodeError, match="it is an HTML page"):
+        decode.decode(path)

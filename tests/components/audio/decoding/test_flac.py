@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import pathlib
+import types
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -195,3 +197,25 @@ def test_the_numbers_of_frames_may_have_all_lengths() -> None:
         frame = flac._frame(head + bytes([crc]) + bytes(9), 0, 0, stream)
         assert frame == (0, 4096 * number, 4096 * (number + 1))
         assert flac._frame(head + bytes([crc ^ 1]) + bytes(9), 0, 0, stream) is None
+
+
+def test_a_preallocated_download_is_not_walked_block_by_block(tmp_path: pathlib.Path) -> None:
+    path = written(tmp_path / "a.flac", encoded(sound(1.0))[:42].replace(b"\x80", b"\0", 1))
+    with path.open("r+b") as file:
+        file.truncate(20 << 20)
+    reads: list[Any] = []
+    with path.open("rb") as file:
+        seek = file.seek
+        spy = types.SimpleNamespace(read=file.read, seek=lambda *at: reads.append(at) or seek(*at))
+        assert flac._audio_at(spy, 0) is None  # type: ignore[arg-type]
+    assert len(reads) <= 1000
+
+
+def test_of_joined_streams_the_rest_is_not_checked(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have hundreds of MB."""
+    piped = told(encoded(sound(3.0)), 0)
+    path = written(tmp_path / "a.flac", piped + piped)
+    monkeypatch.setattr(flac, "_crc16", lambda data: pytest.fail("it was checked"))
+    assert "another FLAC stream" in measure(path).unread

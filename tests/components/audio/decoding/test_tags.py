@@ -35,3 +35,21 @@ def test_tags_in_a_row_are_skipped() -> None:
     file = io.BytesIO(ID3 + ID3 + b"fLaC")
     assert (skip_id3v2(file), file.read()) == (420, b"fLaC")
     assert id3v2_bytes(b"ID3\4\0") == 0
+
+
+def test_lyrics_end_at_the_first_mark_or_the_largest_length() -> None:
+    for mark in (b"LYRICS200", b"LYRICSEND"):
+        assert tag_bytes(b"LYRICSBEGIN la la " + mark + b"LYRICSEND", 0) == 18 + 9
+    assert tag_bytes(b"LYRICSBEGIN" + b"x" * 100, 0) == 111
+    assert tag_bytes(b"LYRICSBEGIN" + b"x" * 2_000_000, 0) == 1_000_100
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("piece", [b"LYRICSBEGINLYRICSEND", b"LYRICSBEGIN", b"\xff\0"])
+def test_many_small_tags_take_linear_time(piece: bytes) -> None:
+    """They took half an hour, as each one was searched for up to the end of the data."""
+    data = piece * (4_000_000 // len(piece))
+    at = 0
+    while at < len(data):
+        at += tag_bytes(data, at) or 1
+    assert at >= len(data)
