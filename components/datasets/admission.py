@@ -76,7 +76,7 @@ class _Admission:
     def check(self, item: Track | Reject) -> _Usable | Reject:
         """Check one item by itself."""
         if isinstance(item, Reject):
-            return self._encodable(item)
+            return self._encodable(self._in_genre(item))
         problem = _text_problem(item, self._files.scheme)
         if problem:
             return self._refuse(item, "bad_metadata", problem)
@@ -86,12 +86,24 @@ class _Admission:
             return self._refuse(track, "no_genre", "")
         if self._genres:
             if genre not in self._genres:
-                return self._refuse(track, "unknown_genre", f"{genre!r} is not in dataset.genres")
+                return self._refuse(track, "unknown_genre", _unknown(genre))
             track = dataclasses.replace(track, genre=self._genres[genre])
         status = self._files.status(track.uri)
         if status.problem:
             return self._refuse(track, *status.problem)
         return _Usable(dataclasses.replace(track, state=status.state), status.identity)
+
+    def _in_genre(self, reject: Reject) -> Reject:
+        """Return a reader's reject with its genre's spelling, or as one of an excluded genre."""
+        genre = text.normalise(reject.genre)
+        if genre and self._genres:
+            if genre not in self._genres and reject.reason != "bad_metadata":
+                detail = _unknown(genre)
+                return dataclasses.replace(
+                    reject, genre=genre, reason="unknown_genre", detail=detail
+                )
+            genre = self._genres.get(genre, genre)
+        return dataclasses.replace(reject, genre=genre)
 
     def reject_duplicates(
         self, items: Sequence[_Usable | Reject | Note]
@@ -139,13 +151,20 @@ class _Admission:
         return [self._refuse(item.track, "bad_metadata", detail)]
 
     def _without_id_of(self, reject: Reject, songs: Mapping[str, Sequence[_Usable]]) -> Reject:
-        """Return the reject of a file under another id if a usable file has its id by default."""
+        """Return the reject of a file under another id if a usable file has its id by default.
+
+        If the file's format is not read, the usable one is the same song in another format.
+        """
         song = songs.get(reject.track_id)
         if song is None or reject.uri in ("", song[0].track.uri):
             return reject
         if os.path.splitext(self._files.relative(reject.uri))[0] != reject.track_id:
             return reject
-        return dataclasses.replace(reject, track_id=file_id(reject))
+        reject = dataclasses.replace(reject, track_id=file_id(reject))
+        if reject.reason != "undecodable":
+            return reject
+        detail = f"{os.path.basename(song[0].track.uri)} is read; {reject.detail}"
+        return dataclasses.replace(reject, reason="other_format", detail=detail)
 
     def _refuse(self, track: Track, reason: str, detail: str) -> Reject:
         return self._encodable(
@@ -165,6 +184,10 @@ class _Admission:
             detail=text.encodable(reject.detail),
             split_hint=reject.split_hint,
         )
+
+
+def _unknown(genre: str) -> str:
+    return f"{genre!r} is not in dataset.genres"
 
 
 def _text_problem(track: Track, scheme: str) -> str | None:

@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from components.audio.decoding.formats import refusal
+from components.audio.decoding import formats
 from components.datasets.files.open import open_files
 from components.datasets.track import Track
 from components.storage import objects
@@ -28,10 +28,10 @@ def manifest_digest(
 ) -> str:
     """Return 64 hex digits that change with anything that the examples are made from.
 
-    The digest covers the genres and, for each track: id, artist, genre, split, path relative
-    to the data folder, size, modification time (ETag of an object), and whether its format is
-    read here. It does not depend on the order of `tracks` or on the location of the data
-    folder.
+    The digest covers the genres, whether PyAV is installed, which decides what is read, and for
+    each track: id, artist, genre, split, path relative to the data folder, size, and modification
+    time (ETag of an object). It does not depend on the order of `tracks` or on the location of the
+    data folder.
 
     Args:
       tracks: the tracks.
@@ -42,7 +42,7 @@ def manifest_digest(
       strict: use the SHA-256 of the contents instead of the modification time. This reads
         every file; copied and touched files keep their digest.
     """
-    digest = hashlib.sha256(json.dumps(["genres", *genres]).encode())
+    digest = hashlib.sha256(json.dumps([formats.has_pyav(), "genres", *genres]).encode())
     files = open_files(data_dir)
     ordered = sorted(tracks)
     states = _states([file for track in ordered for file in track.files], strict)
@@ -55,8 +55,6 @@ def manifest_digest(
         ]
         for file in track.files:
             line += [files.relative(file.uri), *next(states)]
-            if refusal(file.uri):  # read as soon as PyAV is installed
-                line.append("not read")
         digest.update(b"\n" + json.dumps(line).encode())
     return digest.hexdigest()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,7 +72,7 @@ def check_data(
             limits=config.dataset.decode_limits,
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
-    bad = {reject.track_id for reject in found.rejects}
+    bad = found.unusable
     usable = sum(track.track_id not in bad for track in tracks)
     rejects = sorted([*(corpus or listing).rejects, *found.rejects])
     out.print(_genre_table(listing, corpus, bad))
@@ -96,7 +96,7 @@ def check_data(
     return 0
 
 
-def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: set[str]) -> None:
+def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: Collection[str]) -> None:
     """Raise UsageError unless each split has a track, and train one of each genre."""
     from components.datasets.track import SPLITS
 
@@ -114,7 +114,7 @@ def _check_left(corpus: Corpus | None, genres: Sequence[str], bad: set[str]) -> 
         raise UsageError(f"no usable track is left in train of {', '.join(missing)}")
 
 
-def _genre_table(listing: Listing, corpus: Corpus | None, bad: set[str]) -> Table:
+def _genre_table(listing: Listing, corpus: Corpus | None, bad: Collection[str]) -> Table:
     """Return the table of usable tracks by genre, and by split if tracks can be split."""
     from rich.table import Table
 

@@ -30,10 +30,12 @@ class Survey:
 
     Attributes:
       rejects: tracks, and copies of tracks, that a run would leave out.
+      unusable: ids of the tracks of which no file is left.
       seconds_per_track: measured on a few tracks, on one core; None without tracks.
     """
 
     rejects: tuple[Reject, ...]
+    unusable: frozenset[str]
     seconds_per_track: float | None
 
 
@@ -112,7 +114,8 @@ def survey_files(
         ]
         rejects += duplicate_rejects(tracks, duplicates)
         good = [one.file for one in used if one.file.track_id not in duplicates]
-        return Survey(tuple(rejects), _time_tracks(good, params, decoder))
+        unusable = {track.track_id for track in tracks} - {track.track_id for track in good}
+        return Survey(tuple(rejects), frozenset(unusable), _time_tracks(good, params, decoder))
 
 
 def _check_header(track: Track, params: AudioParams, decoder: Decoder) -> None:

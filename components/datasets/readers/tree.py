@@ -69,9 +69,9 @@ def walk(
 
 
 def refused(items: Iterator[Track | Reject], reason: str, detail: str) -> Iterator[Reject]:
-    """Yield a reject with the reason for each track of `items`, and its rejects as they are."""
+    """Yield a reject with the reason for each audio file of `items`, and others as they are."""
     for item in items:
-        if isinstance(item, Track):
+        if isinstance(item, Track) or item.reason == "undecodable":
             item = Reject(item.track_id, item.uri, item.genre, reason, detail)
         yield item
 

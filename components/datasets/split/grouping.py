@@ -131,7 +131,7 @@ def _fill(
 def _cover(groups: Sequence[Group]) -> list[SplitName] | None:
     """Search depth-first for an assignment in which every split has every genre.
 
-    Smaller groups are on_trial first, and groups that are not needed are train, so that most
+    Smaller groups are tried first, and groups that are not needed are train, so that most
     tracks are.
 
     Returns:

@@ -126,16 +126,10 @@ def test_strict_reads_files_of_several_blocks(dataset):
     assert len(seen) == 2
 
 
-def test_installing_pyav_changes_the_digest_of_the_files_that_it_reads(
-    dataset, tmp_path, monkeypatch
-):
-    tracks, split_of, root = dataset
-    song = tmp_path / "data" / "a.m4a"
-    song.write_bytes(b"x")
-    with_song = ([dataclasses.replace(tracks[0], uri=str(song)), tracks[1]], split_of, root)
+def test_installing_pyav_changes_the_digest(dataset, monkeypatch):
+    """A file of any name may hold what it reads."""
     digests = []
     for installed in (False, True):
         monkeypatch.setattr(formats, "has_pyav", lambda installed=installed: installed)
-        digests.append((digest(dataset), digest(with_song)))
-    assert digests[0][0] == digests[1][0]
-    assert digests[0][1] != digests[1][1]
+        digests.append(digest(dataset))
+    assert digests[0] != digests[1]

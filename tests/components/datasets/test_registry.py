@@ -5,15 +5,18 @@ import os
 import subprocess
 import sys
 import typing
+import unicodedata
 
 import pytest
 
 from components.common.errors import DatasetError
 from components.datasets.corpus import read_tracks
+from components.datasets.genre_warnings import genre_warnings
 from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings
 from components.datasets.text import encodable, printable, problem
 from components.datasets.track import REJECT_REASONS, Track
+from components.spectrogram_gen.rejects import check_fraction
 
 
 def test_every_kind_that_can_be_configured_has_a_reader_and_no_other():
@@ -199,3 +202,41 @@ def test_encodable_leaves_good_text_alone_and_escapes_the_rest():
 def test_problem_counts_characters_to_the_last():
     assert problem("x" * 10, 10) is None
     assert problem("x" * 11, 10) == "is longer than 10 characters"
+
+
+def test_files_of_an_excluded_genre_are_excluded_whatever_their_format(touch, read):
+    for name in ("Rock/a.mp3", "Jazz/a.mp3", "spoken/a.mp3", "spoken/b.m4p", "Rock/b.m4p"):
+        touch(name)
+    _, rejects = read(kind="folder", genres=("Jazz", "Rock"))
+    assert {(reject.track_id, reject.reason) for reject in rejects} == {
+        ("spoken/a", "unknown_genre"),
+        ("spoken/b", "unknown_genre"),
+        ("Rock/b", "undecodable"),
+    }
+
+
+def test_a_rejects_genre_has_the_spelling_of_its_tracks(touch, read):
+    """File systems of macOS decompose names."""
+    decomposed = unicodedata.normalize("NFD", "Café")
+    for name in ("a.mp3", "b.m4p"):
+        touch(f"{decomposed}/{name}")
+    (track,), (reject,) = read(kind="folder")
+    assert track.genre == reject.genre == "Café"
+    assert not list(genre_warnings(["Café"], [reject]))
+
+
+def test_unread_audio_of_a_folder_that_is_no_split_is_of_no_split(touch, read):
+    for name in ("train/Rock/a.mp3", "test/Rock/b.mp3", "extra/Rock/c.m4p", "extra/Rock/d.mp3"):
+        touch(name)
+    _, rejects = read(kind="split_folders")
+    assert {reject.reason for reject in rejects} == {"no_split"}
+
+
+def test_originals_beside_converted_files_are_no_fault(touch, read):
+    for number in range(10):
+        touch(f"Rock/{number}.flac")
+        touch(f"Rock/{number}.shn")
+    tracks, rejects = read(kind="folder")
+    assert (len(tracks), len(rejects)) == (10, 10)
+    assert rejects[0].detail.startswith("0.flac is read; .shn (Shorten) is not read")
+    check_fraction(rejects, 20, max_fraction=0.0)

@@ -132,6 +132,25 @@ def test_shards_and_check_data_agree_on_an_album_in_two_formats(
         assert len(found.rejects) == 6
 
 
+def test_a_file_that_is_listed_under_another_tracks_id_costs_that_track_nothing(
+    tmp_path: pathlib.Path,
+) -> None:
+    """The copy a.ogg of the track a is listed as a.ogg, which is the id of a.ogg.wav."""
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 44100).astype(np.float32)
+    tracks = []
+    for name in ("a.flac", "a.ogg", "a.ogg.wav"):
+        soundfile.write(tmp_path / name, np.roll(sound, 7 * len(name)), 22050)
+        path = tmp_path / name
+        tracks.append(Track(str(pathlib.Path(name).with_suffix("")), str(path), "Rock"))
+    first, copy, other = tracks
+    found = survey_files(
+        [dataclasses.replace(first, copies=(copy,)), other],
+        PARAMS, full=True, clip_seed=0, limits=None, advance=lambda: None,
+    )  # fmt: skip
+    assert [(one.track_id, one.reason) for one in found.rejects] == [("a.ogg", "other_format")]
+    assert found.unusable == frozenset()
+
+
 def test_the_digest_sees_the_copies(album: DatasetSettings) -> None:
     split = SplitSettings(policy="by_track")
     before = load_corpus(album, split)

@@ -117,7 +117,7 @@ class TestFolder:
         assert [(track.track_id, track.copies) for track in tracks] == [("Rock/a", ())]
         assert sorted((r.track_id, r.reason) for r in rejects) == [
             ("Rock/a.flac", "empty_file"),
-            ("Rock/a.m4p", "undecodable"),
+            ("Rock/a.m4p", "other_format"),
         ]
 
     def test_a_copy_that_is_the_same_file_is_a_reject(self, touch, read, tmp_path):
@@ -213,7 +213,7 @@ class TestFolder:
         assert ids(tracks) == ["Jazz/a", "Rock/a"]
         assert [(r.track_id, r.reason) for r in rejects] == [
             ("a", "no_genre"),
-            ("b", "undecodable"),
+            ("b", "no_genre"),
         ]
 
     def test_a_folder_without_audio_is_no_genre_and_noted(self, touch, notes, tmp_path):
