@@ -48,11 +48,9 @@ def halves() -> tuple[gtzan.Tracks, list[npt.NDArray[np.bool_]]]:
 
 def measure(width: int, file: pathlib.Path, side: int, fine_tune_epochs: int) -> str:
     """Train with a width, and return its row of the table."""
-    from components.models import vgg16
     from components.models.settings import ModelSettings
     from components.trainer.settings import TrainingSettings
 
-    vgg16.HEAD_UNITS = width
     tracks, parts = halves()
     training = TrainingSettings(
         epochs=HEAD_EPOCHS, patience=HEAD_PATIENCE, fine_tune_epochs=fine_tune_epochs
@@ -68,7 +66,7 @@ def measure(width: int, file: pathlib.Path, side: int, fine_tune_epochs: int) ->
                 "validation": gtzan.clips_of(tracks, validation),
             },
             genres=len(tracks.genres),
-            model=ModelSettings(image_size=side, weights=str(file)),
+            model=ModelSettings(image_size=side, weights=str(file), head_units=width),
             training=training,
         )
         labels = tracks.labels[validation]

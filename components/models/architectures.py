@@ -10,6 +10,28 @@ import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
+class Head:
+    """Size of the part of a network that follows its base.
+
+    Attributes:
+      features: number of the base's features.
+      per_cell: whether there are so many features for each cell of the picture.
+      hidden_layers: number of hidden dense layers, if their width is not 0.
+      units: their width unless `head_units` sets another; 0 for no hidden layers.
+    """
+
+    features: int
+    per_cell: bool = False
+    hidden_layers: int = 1
+    units: int = 0
+
+    def estimated_parameters(self, cells: int, units: int) -> float:
+        """Return about how many weights the hidden layers have for a picture of `cells`."""
+        features = self.features * (cells if self.per_cell else 1)
+        return units * features + (self.hidden_layers - 1) * units**2
+
+
+@dataclasses.dataclass(frozen=True)
 class Architecture:
     """Facts about a network that are needed before it is built.
 
@@ -17,43 +39,59 @@ class Architecture:
 
     Attributes:
       module: dotted name of the module that builds the network.
-      parameters: number of weights that do not depend on the size of the picture.
+      parameters: number of weights that depend neither on the size of the picture nor on the
+        width of a head.
       parameters_per_cell: number of weights for each cell of the picture. A cell is a square
         of `min_side_pixels`, or one pixel where that is None.
       min_side_pixels: shortest side of a coloured picture that the network's base can take,
-        as it halves the picture several times. None for networks without a base, which take
-        the spectrogram itself.
+        as it halves the picture several times. None for networks that take the spectrogram
+        itself.
+      head: the part that follows the network's base. None for networks without a base.
     """
 
     module: str
     parameters: float
     parameters_per_cell: float = 0.0
     min_side_pixels: int | None = None
+    head: Head | None = None
 
     @property
     def has_base(self) -> bool:
         """Return whether the network has a base, which may start from trained weights."""
-        return self.min_side_pixels is not None
+        return self.head is not None
 
-    def estimated_parameters(self, height: int, width: int) -> float:
-        """Return about how many weights the network has for a picture of this size in pixels."""
+    def estimated_parameters(self, height: int, width: int, head_units: int | None = None) -> float:
+        """Return about how many weights the network has.
+
+        Args:
+          height, width: size of the picture in pixels.
+          head_units: width of the head's hidden layers; None for the network's own.
+        """
         side = self.min_side_pixels or 1
-        return self.parameters + self.parameters_per_cell * (height // side) * (width // side)
+        cells = (height // side) * (width // side)
+        found = self.parameters + self.parameters_per_cell * cells
+        if self.head is not None:
+            units = self.head.units if head_units is None else head_units
+            found += self.head.estimated_parameters(cells, units)
+        return found
 
+
+# VGG16's original head is 4,096 wide, for 1,000 classes. At 128 x 87 pixels this would give a head
+# for ten genres 34 million weights, and updating these would take most of an epoch on cached
+# features (docs/networks.md compares widths).
+VGG16_HEAD = Head(512, per_cell=True, hidden_layers=2, units=512)
 
 NETWORKS: dict[str, Architecture] = {
     "ffnn": Architecture("components.models.ffnn", 0.13e6, parameters_per_cell=512),
     "cnn_small": Architecture("components.models.cnn_small", 0.1e6),
     "crnn": Architecture("components.models.crnn", 0.25e6),
-    # 512: the width of the base's features and of the head's layers.
-    "vgg16": Architecture(
-        "components.models.vgg16",
-        14.7e6 + 512 * 512,
-        parameters_per_cell=512 * 512,
-        min_side_pixels=32,
+    "vgg16": Architecture("components.models.vgg16", 14.7e6, min_side_pixels=32, head=VGG16_HEAD),
+    "resnet34": Architecture(
+        "components.models.resnet34", 21.3e6, min_side_pixels=32, head=Head(512)
     ),
-    "resnet34": Architecture("components.models.resnet34", 21.3e6, min_side_pixels=32),
-    "resnet50": Architecture("components.models.resnet50", 23.6e6, min_side_pixels=32),
+    "resnet50": Architecture(
+        "components.models.resnet50", 23.6e6, min_side_pixels=32, head=Head(2048)
+    ),
 }
 
 

@@ -63,10 +63,39 @@ def classifier(x: Any, genres: int, *, l2: float, seed: int) -> Any:
 
 
 def dense_head(
-    base: keras.Model, defaults: Defaults, settings: ModelSettings, *, genres: int, seed: int
+    base: keras.Model,
+    defaults: Defaults,
+    settings: ModelSettings,
+    *,
+    genres: int,
+    seed: int,
+    hidden_layers: int = 1,
 ) -> keras.Model:
-    """Return a residual network's head: dropout and one dense layer on averaged features."""
-    features = keras.Input(base.output_shape[1:], name="features")
-    x = layers.Dropout(defaults.dropout_of(settings), seed=seed, name="dropout")(features)
-    probabilities = classifier(x, genres, l2=defaults.l2_of(settings), seed=seed)
-    return keras.Model(features, probabilities, name="head")
+    """Return a head on a base's features: hidden dense layers, if any, and the classifier.
+
+    Dropout follows each hidden layer. Without hidden layers it drops features.
+
+    Args:
+      base: maps spectrograms to features `[batch, features]`.
+      defaults, settings: give `head_units`, the width of the hidden layers, `dropout` and `l2`.
+        A width of 0 leaves the hidden layers out.
+      genres: number of classes.
+      seed: decides the starting weights.
+      hidden_layers: number of hidden layers.
+    """
+    units, l2 = defaults.head_units_of(settings), defaults.l2_of(settings)
+    dropout = defaults.dropout_of(settings)
+    x = features = keras.Input(base.output_shape[1:], name="features")
+    if not units:
+        hidden_layers = 0
+        x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    for index in range(1, hidden_layers + 1):
+        x = layers.Dense(
+            units,
+            activation="relu",
+            kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
+            kernel_regularizer=keras.regularizers.L2(l2),
+            name=f"fc{index}",
+        )(x)
+        x = layers.Dropout(dropout, seed=seed + index, name=f"dropout_{index}")(x)
+    return keras.Model(features, classifier(x, genres, l2=l2, seed=seed), name="head")

@@ -49,6 +49,7 @@ class Defaults:
     Attributes:
       dropout: share of units dropped in training, in [0, 1).
       l2: weight of the squared-weights penalty of each regularised layer.
+      head_units: width of the hidden layers of a head; 0 for none.
       learning_rate: rate of a new head on a trained base.
       scratch_learning_rate: rate of a whole network that starts from random weights.
       fine_tune_learning_rate: rate of a trained base in the second phase.
@@ -56,6 +57,7 @@ class Defaults:
 
     dropout: float
     l2: float = 0.0
+    head_units: int = 0
     learning_rate: float = 1e-3
     scratch_learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 1e-5
@@ -66,6 +68,7 @@ class Defaults:
         return {
             "dropout": self.dropout,
             "l2": self.l2,
+            "head_units": self.head_units,
             "learning_rate": self.scratch_learning_rate if scratch else self.learning_rate,
             "fine_tune_learning_rate": self.fine_tune_learning_rate,
         }
@@ -77,6 +80,10 @@ class Defaults:
     def l2_of(self, settings: ModelSettings) -> float:
         """Return the weight of the squared-weights penalty of each regularised layer."""
         return self.l2 if settings.l2 is None else settings.l2
+
+    def head_units_of(self, settings: ModelSettings) -> int:
+        """Return the width of the hidden layers of a head; 0 for none."""
+        return self.head_units if settings.head_units is None else settings.head_units
 
 
 def single_phase(model: keras.Model) -> Network:

@@ -16,6 +16,8 @@ class ModelSettings:
       weights: "imagenet", "none", or the path of a weights file for the base.
       image_size: side in pixels of the square picture that the base sees; 0 keeps the
         spectrogram's own size.
+      head_units: width of the hidden dense layers between a base's features and the
+        probabilities; 0 for none.
       dropout: share of units dropped in training.
       l2: weight of the squared-weights penalty.
       max_train_clips: clips of the train split to use at most, 0 for all.
@@ -28,6 +30,7 @@ class ModelSettings:
 
     weights: str = "none"
     image_size: Annotated[int, Ge(0), Le(1024)] = 0
+    head_units: Annotated[int, Ge(0), Le(4096)] | None = None
     dropout: Annotated[float, Ge(0), Lt(1)] | None = None
     l2: Annotated[float, Ge(0), Le(1)] | None = None
     max_train_clips: Annotated[int, Ge(0)] = 0

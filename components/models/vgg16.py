@@ -7,13 +7,19 @@ import math
 import keras
 from keras import layers
 
-from components.models import weights
-from components.models.blocks import classifier
+from components.models import architectures, weights
+from components.models.blocks import dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
 
-DEFAULTS = Defaults(dropout=0.5, l2=0.0, scratch_learning_rate=1e-4, fine_tune_learning_rate=1e-5)
+DEFAULTS = Defaults(
+    dropout=0.5,
+    l2=0.0,
+    head_units=architectures.VGG16_HEAD.units,
+    scratch_learning_rate=1e-4,
+    fine_tune_learning_rate=1e-5,
+)
 
 # Keras's published convolutions, trained on ImageNet, with the digest that Keras checks.
 PRETRAINED = weights.Pretrained(
@@ -24,11 +30,6 @@ PRETRAINED = weights.Pretrained(
     ),
     digest="6d6bbae143d832006294945121d1f1fc",
 )
-
-# Width of the first two dense layers. The original's 4,096 are for 1,000 classes. At 128 x 87
-# pixels they would give a head for ten genres 34 million weights, and updating these would take
-# most of an epoch on cached features (docs/networks.md compares widths).
-HEAD_UNITS = 512
 
 # Deviation of centred pixels. Without pre-trained weights the first kernel is divided by it, so
 # that signals keep a deviation of about 1 throughout.
@@ -55,25 +56,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     base = keras.Model(
         mel_db, layers.Flatten(dtype="float32", name="flatten")(features), name="base"
     )
-    head = _head(base.output_shape[-1], settings, genres, seed)
+    hidden = architectures.VGG16_HEAD.hidden_layers
+    head = dense_head(base, DEFAULTS, settings, genres=genres, seed=seed, hidden_layers=hidden)
     return with_base(base, head, pretrained=settings.weights != "none")
-
-
-def _head(features: int, settings: ModelSettings, genres: int, seed: int) -> keras.Model:
-    dropout, l2 = DEFAULTS.dropout_of(settings), DEFAULTS.l2_of(settings)
-    inputs = keras.Input((features,), name="features")
-    x = inputs
-    for index, name in enumerate(("fc1", "fc2"), start=1):
-        x = layers.Dense(
-            HEAD_UNITS,
-            activation="relu",
-            kernel_initializer=keras.initializers.HeNormal(seed=seed + index),
-            kernel_regularizer=keras.regularizers.L2(l2),
-            name=name,
-        )(x)
-        x = layers.Dropout(dropout, seed=seed + index, name=f"dropout_{index}")(x)
-    probabilities = classifier(x, genres, l2=l2, seed=seed)
-    return keras.Model(inputs, probabilities, name="head")
 
 
 def _draw(convolutions: keras.Model, seed: int) -> None:

@@ -25,6 +25,7 @@ class ResolvedSettings(TrainingSettings, ModelSettings):
 
     learning_rate: float
     fine_tune_learning_rate: float
+    head_units: int
     dropout: float
     l2: float
     precision: str  # type: ignore[assignment]

@@ -202,7 +202,7 @@ def _model_problems(table: str, model: ModelSettings, min_side_pixels: int | Non
     """
     if min_side_pixels is None:
         with_base = sorted(name for name, made in NETWORKS.items() if made.has_base)
-        for key in ("weights", "image_size", *_SECOND_PHASE):
+        for key in ("weights", "image_size", "head_units", *_SECOND_PHASE):
             value = getattr(model, key)
             if value not in ("none", 0, None):
                 yield (

@@ -51,4 +51,4 @@ def parameters(name: str, settings: ModelSettings, params: AudioParams) -> float
     """Estimate the number of a network's weights."""
     side = settings.image_size
     height, width = (side, side) if side else (params.n_mels, params.frames)
-    return NETWORKS[name].estimated_parameters(height, width)
+    return NETWORKS[name].estimated_parameters(height, width, settings.head_units)

@@ -139,6 +139,27 @@ def test_vgg16_from_scratch_tells_clips_apart_before_it_is_trained() -> None:
     assert correlation.max() < 0.9
 
 
+def _head(name: str, **settings: object) -> list[tuple[type, float]]:
+    """Return the kind of each of a head's layers, with its width or its share of dropout."""
+    head = _build(name, **settings).head
+    return [
+        (type(layer), layer.units if isinstance(layer, layers.Dense) else layer.rate)
+        for layer in head.layers
+        if isinstance(layer, layers.Dense | layers.Dropout)
+    ]
+
+
+@pytest.mark.parametrize("name", WITH_BASE)
+def test_a_head_has_hidden_layers_of_the_width_that_is_set(name: str) -> None:
+    dense, dropout = layers.Dense, layers.Dropout
+    hidden = 2 if name == "vgg16" else 1
+    assert _head(name, head_units=7, dropout=0.25) == [
+        *([(dense, 7), (dropout, 0.25)] * hidden),
+        (dense, 3),
+    ]
+    assert _head(name, head_units=0, dropout=0.25) == [(dropout, 0.25), (dense, 3)]
+
+
 @pytest.mark.parametrize("image_size", [0, 31])
 @pytest.mark.parametrize("name", WITH_BASE)
 def test_too_small_a_picture_is_told_with_what_to_set(name: str, image_size: int) -> None:

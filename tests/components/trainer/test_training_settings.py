@@ -9,7 +9,7 @@ from components.models.settings import ModelSettings
 from components.trainer.resolved import ResolvedSettings, resolve
 from components.trainer.settings import TrainingSettings
 
-DEFAULTS = Defaults(dropout=0.4, l2=0.003)
+DEFAULTS = Defaults(dropout=0.4, l2=0.003, head_units=9)
 
 
 def test_an_open_setting_comes_from_training_or_the_architecture() -> None:
@@ -19,7 +19,7 @@ def test_an_open_setting_comes_from_training_or_the_architecture() -> None:
         if field.name.endswith("learning_rate") or field.name == "precision":
             continue
         assert getattr(resolved, field.name) == getattr(shared, field.name)
-    assert (resolved.dropout, resolved.l2) == (0.4, 0.003)
+    assert (resolved.dropout, resolved.l2, resolved.head_units) == (0.4, 0.003, 9)
 
 
 def test_rates_are_the_networks_own_unless_a_table_names_them() -> None:
@@ -43,6 +43,7 @@ def test_the_networks_own_table_wins_even_with_zeros() -> None:
     own = ModelSettings(
         weights="w.h5",
         image_size=64,
+        head_units=0,
         dropout=0.0,
         l2=0.0,
         max_train_clips=150,

@@ -64,6 +64,7 @@ def test_pictures_have_a_smallest_side(size: int, fits: bool) -> None:
     [
         ("weights", "imagenet"),
         ("image_size", 64),
+        ("head_units", 64),
         ("fine_tune_epochs", 1),
         ("fine_tune_learning_rate", 1e-4),
     ],

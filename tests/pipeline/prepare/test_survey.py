@@ -14,15 +14,21 @@ pytestmark = pytest.mark.memory
 PARAMS = AudioParams()
 
 
+def _sized(name: str, head_units: int | None = None) -> ModelSettings:
+    side = architectures.NETWORKS[name].min_side_pixels
+    return ModelSettings(image_size=side or 0, head_units=head_units)
+
+
 @pytest.mark.parametrize(
-    ("name", "image_size"),
+    ("name", "settings"),
     [
-        *((name, 32 if made.has_base else 0) for name, made in architectures.NETWORKS.items()),
-        ("vgg16", 64),
+        *((name, _sized(name)) for name in architectures.NETWORKS),
+        ("vgg16", ModelSettings(image_size=64)),
+        ("vgg16", ModelSettings(image_size=64, head_units=100)),
+        ("resnet34", _sized("resnet34", head_units=4096)),
     ],
 )
-def test_the_expected_weights_are_those_of_the_network(name: str, image_size: int) -> None:
-    settings = ModelSettings(image_size=image_size)
+def test_the_expected_weights_are_those_of_the_network(name: str, settings: ModelSettings) -> None:
     network = registry.build(
         name, settings, n_mels=PARAMS.n_mels, frames=PARAMS.frames, genres=8, seed=0
     )
