@@ -15,6 +15,7 @@ import dataclasses
 import math
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,6 @@ from components.audio.decoding.decode import (
 )
 from components.audio.decoding.faults import length_faults
 from components.audio.decoding.ffmpeg import FFmpegFile
-from components.audio.params import AudioParams
 
 # Samples to decode ahead of a piece, by format. Formats not listed here store or predict
 # sample by sample and seek exactly.
@@ -47,6 +47,31 @@ FILTER_SAMPLES = 512
 
 # If the pieces cover a larger share of the file, the whole file is read at once.
 MAX_PIECES_SHARE = 0.7
+
+
+class ClipShape(Protocol):
+    """Length of clips and their sample rate: AudioParams, or WindowShape."""
+
+    @property
+    def sample_rate_hz(self) -> int: ...
+
+    @property
+    def clip_samples(self) -> int: ...
+
+    @property
+    def clip_seconds(self) -> float: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowShape:
+    """Clips of a model of which nothing else is known; see ClipShape."""
+
+    sample_rate_hz: int
+    clip_samples: int
+
+    @property
+    def clip_seconds(self) -> float:
+        return self.clip_samples / self.sample_rate_hz
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -72,7 +97,7 @@ class TrackClips:
 
 def read_clips(
     path: str | pathlib.Path,
-    params: AudioParams,
+    params: ClipShape,
     choose_starts: Callable[[int], list[int]],
     *,
     strict: bool = False,
@@ -81,7 +106,7 @@ def read_clips(
 
     Args:
       path: the audio file.
-      params: the audio parameters.
+      params: the sample rate and the length of the clips.
       choose_starts: maps the track's length in samples, at least `params.clip_samples`, to
         the first sample of each clip, both at the model's rate.
       strict: decode the whole file, so that damage between the clips is found.
@@ -131,7 +156,7 @@ class _Plan:
     def __init__(
         self,
         audio: AudioFile | FFmpegFile,
-        params: AudioParams,
+        params: ClipShape,
         choose_starts: Callable[[int], list[int]],
     ) -> None:
         self._audio = audio

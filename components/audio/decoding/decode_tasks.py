@@ -17,10 +17,12 @@ import soundfile
 
 from components.audio.clips import clip_starts
 from components.audio.decoding import clip_reader
+from components.audio.decoding.clip_reader import WindowShape
 from components.audio.decoding.decode import audio_digest, blocks, opened, read_all, resample
 from components.audio.decoding.decode import decode as decode_file
 from components.audio.decoding.streaming import Part, parts
 from components.audio.params import AudioParams
+from components.audio.stretches import Stretch, covering_starts
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +64,18 @@ def read_clips(
         "fingerprint": clips.fingerprint,
     }
     return DecodeResult(values, clips.waveforms.reshape(-1))
+
+
+def read_windows(
+    path: str, rate_hz: int, window_samples: int, stretches: list[Stretch]
+) -> DecodeResult:
+    """Return the windows that cover some stretches and count, one after the other in `samples`."""
+    windows = clip_reader.read_clips(
+        path,
+        WindowShape(rate_hz, window_samples),
+        lambda samples: covering_starts(stretches, samples, window_samples, rate_hz),
+    )
+    return DecodeResult({"windows": len(windows.waveforms)}, windows.waveforms.reshape(-1))
 
 
 def decode(path: str, rate_hz: int) -> DecodeResult:
@@ -152,6 +166,7 @@ def write_wav(path: str, destination: str) -> DecodeResult:
 
 TASKS: dict[str, Callable[..., DecodeResult]] = {
     "read_clips": read_clips,
+    "read_windows": read_windows,
     "decode": decode,
     "part": part,
     "header": header,

@@ -12,7 +12,7 @@ import math
 import os
 import pathlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,6 +25,7 @@ from components.audio.decoding.decode_tasks import TASKS, DecodeResult
 from components.audio.decoding.faults import FAULT_ADVICE, Fault
 from components.audio.decoding.streaming import MAX_STREAMED_SECONDS, Part, parts
 from components.audio.params import AudioParams
+from components.audio.stretches import Stretch
 
 MAX_DETAIL_CHARACTERS = 500
 
@@ -80,6 +81,35 @@ class Decoder(abc.ABC):
         samples = params.clips_per_track * params.clip_samples
         return self._run(
             "read_clips", path, arguments, samples, lambda result: _clips(result, params)
+        )
+
+    def read_windows(
+        self,
+        path: str | pathlib.Path,
+        stretches: Sequence[Stretch],
+        *,
+        rate_hz: int,
+        window_samples: int,
+    ) -> npt.NDArray[np.float32]:
+        """Read the windows that cover stretches of a recording, without those that do not count.
+
+        Args:
+          path: the audio file.
+          stretches: what to hear (components.audio.stretches).
+          rate_hz: rate to resample to.
+          window_samples: length of a window at that rate.
+
+        Returns:
+          Mono windows in order of time, float32 `[windows, window_samples]`, at least one.
+        """
+        arguments = {
+            "rate_hz": rate_hz,
+            "window_samples": window_samples,
+            "stretches": [list(stretch) for stretch in stretches],
+        }
+        max_samples = math.ceil(2 * (MAX_SECONDS + 1) * rate_hz)
+        return self._run(
+            "read_windows", path, arguments, max_samples, lambda res: _windows(res, window_samples)
         )
 
     def decode(self, path: str | pathlib.Path, rate_hz: int) -> Recording:
@@ -207,6 +237,13 @@ def _clips(result: DecodeResult, params: AudioParams) -> TrackClips:
         raise ValueError("not a fingerprint")
     waveforms = result.samples.reshape(len(starts), params.clip_samples)
     return TrackClips(starts, waveforms, left_out, total, fingerprint)
+
+
+def _windows(result: DecodeResult, window_samples: int) -> npt.NDArray[np.float32]:
+    count = _count(result.values["windows"])
+    if not count:
+        raise ValueError("no windows")
+    return result.samples.reshape(count, window_samples)
 
 
 def _recording(result: DecodeResult) -> Recording:

@@ -16,6 +16,7 @@ from components.audio.clips import clip_starts
 from components.audio.decoding import clip_reader
 from components.audio.decoding.clip_reader import read_clips, resampled_length
 from components.audio.decoding.decode import DecodeError, decode, resample
+from components.audio.decoding.decoder import InProcessDecoder
 from components.audio.params import AudioParams
 
 PARAMS = AudioParams(clip_seconds=1.0)
@@ -299,3 +300,35 @@ def test_an_impossible_sample_rate_in_the_header_is_named(
     content[24:28] = struct.pack("<I", rate_hz)
     path.write_bytes(bytes(content))
     assert _reason(path) == "bad_sample_rate"
+
+
+def test_windows_of_another_model_are_cut_from_the_whole_track_at_its_rate(
+    tmp_path: pathlib.Path,
+) -> None:
+    """Read windows of 0.75 s at 16 kHz over clips of 1 s and of 0.5 s."""
+    path = tmp_path / "a.mp3"
+    soundfile.write(path, _music(20, 44100, channels=2), 44100)
+    found = InProcessDecoder().read_windows(
+        path, [(12.0, 12.5), (3.0, 4.0)], rate_hz=16000, window_samples=12000
+    )
+    whole = resample(*decode(path), 16000)
+    starts = (3 * 16000, 3 * 16000 + 4000, 12 * 16000 - 2000)
+    expected = np.stack([whole[start : start + 12000] for start in starts])
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE)
+
+
+def test_silent_windows_are_left_out_and_a_short_track_has_none(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.wav"
+    sound = _tones(4, 8000)
+    sound[8000:16000] = 0
+    soundfile.write(path, sound, 8000)
+    decoder = InProcessDecoder()
+    found = decoder.read_windows(path, [(0.0, 3.0)], rate_hz=8000, window_samples=8000)
+    assert len(found) == 2
+    for stretch, window_samples, reason in (
+        ((1.0, 2.0), 8000, "near_silent"),
+        ((0.0, 1.0), 32001, "too_short"),
+    ):
+        with pytest.raises(DecodeError) as caught:
+            decoder.read_windows(path, [stretch], rate_hz=8000, window_samples=window_samples)
+        assert caught.value.reason == reason

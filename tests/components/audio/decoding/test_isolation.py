@@ -78,6 +78,15 @@ def _clips(decoder: Decoder, path: pathlib.Path, *, strict: bool = False) -> tup
     return found.starts, found.track_samples, found.fingerprint, found.waveforms.tobytes()
 
 
+def _windows(decoder: Decoder, path: pathlib.Path) -> tuple[object, ...]:
+    try:
+        windows = decoder.read_windows(path, [(0.1, 0.6)], rate_hz=6000, window_samples=1200)
+    except DecodeError as error:
+        return error.reason, error.detail
+    assert windows.dtype == np.float32
+    return windows.shape, windows.tobytes()
+
+
 def _whole(decoder: Decoder, path: pathlib.Path) -> tuple[object, ...]:
     try:
         recording = decoder.decode(path, 8000)
@@ -132,6 +141,7 @@ def test_both_decoders_give_the_same_bytes_and_the_same_rejects(
     path.write_bytes(content)
     here = InProcessDecoder()
     assert _clips(shared, path, strict=strict) == _clips(here, path, strict=strict)
+    assert _windows(shared, path) == _windows(here, path)
     assert _whole(shared, path) == _whole(here, path)
     assert _header(shared, path) == _header(here, path)
     copies = []
