@@ -8,6 +8,8 @@ from __future__ import annotations
 # Rejects, of SpectrogramGen.
 REJECTS_CSV = "rejects.csv"
 REJECT_SUMMARY_JSON = "summary.json"
+# Examples, of SpectrogramGen; its content: components/examples/sources.py.
+TEST_SOURCES_JSON = "test_sources.json"
 # DataCheckResult.
 DATA_CHECK_JSON = "check.json"
 # BaselineModels, of BaselineTrainer; its content: components/baselines/store.py.

@@ -57,8 +57,8 @@ def covering_starts(
         first = min(max(0, first - missing // 2), recording_samples - window_samples)
         spans.append((float(first), float(max(last, first + window_samples))))
     starts = []
-    for first, last in merged(spans):
-        room = int(last - first) - window_samples
+    for begin, stop in merged(spans):
+        room = round(stop - begin) - window_samples
         more = max(0, math.ceil(room / window_samples - _SLACK))
-        starts += [int(first) + index * room // max(1, more) for index in range(more + 1)]
+        starts += [round(begin) + index * room // max(1, more) for index in range(more + 1)]
     return starts

@@ -27,6 +27,7 @@ from components.datasets.corpus import Corpus, load_corpus
 from components.datasets.files.fetching import fetching
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
+from components.examples.sources import Source, write_sources
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
@@ -154,6 +155,8 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         check_fraction(all_rejects, corpus.tracks_listed, dataset.max_reject_fraction)
         summary = _summarize(results, all_rejects, corpus, tracks_decoded)
         write_rejects(rejects_uri, all_rejects, summary)
+        sources = (source for res in results for source in res.test_sources)
+        write_sources(examples.uri, sources, strict=dataset.strict)
         self._finish_examples(examples, summary, params)
 
     def _write(
@@ -222,6 +225,7 @@ def _read_results(prefix: str) -> Iterator[ShardResult]:
                     "splits": tuple(values["splits"]),
                     "rejects": tuple(Reject(**reject) for reject in values["rejects"]),
                     "written": tuple(tuple(entry) for entry in values["written"]),
+                    "test_sources": tuple(Source(**one) for one in values["test_sources"]),
                 }
             )
         files.remove(path)

@@ -23,6 +23,7 @@ from components.common import progress
 from components.datasets.files.fetching import fetching
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
+from components.examples.sources import Source, source_of
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.first_usable import first_usable
 from components.spectrogram_gen.store import ClipStore
@@ -61,6 +62,7 @@ class ShardResult:
       rejects: the tracks and the copies of tracks that were not used.
       written: (id, uri, fingerprint of the audio) of each track that was written.
       clips_left_out: number of clips of these tracks that are left out, by reason.
+      test_sources: the files of the tracks with test clips.
       problem: why the shard could not be written, or "".
     """
 
@@ -72,13 +74,14 @@ class ShardResult:
     rejects: tuple[Reject, ...]
     written: tuple[tuple[str, str, str], ...]
     clips_left_out: dict[str, int]
+    test_sources: tuple[Source, ...] = ()
     problem: str = ""
 
     @classmethod
     def failed(cls, shard: Shard, problem: str) -> ShardResult:
         """Return the result for a shard that could not be written; it aborts the run."""
         zeros: dict[str, int] = dict.fromkeys(SPLITS, 0)
-        return cls(shard.index, shard.splits, zeros, zeros, 0, (), (), {}, problem)
+        return cls(shard.index, shard.splits, zeros, zeros, 0, (), (), {}, problem=problem)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -202,6 +205,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
     clips: dict[str, int] = dict.fromkeys(SPLITS, 0)
     tracks_read: dict[str, int] = dict.fromkeys(SPLITS, 0)
     rejects: list[Reject] = []
+    test_sources: list[Source | None] = []
     with contextlib.ExitStack() as stack:
         writers = {}
         for split in shard.splits:
@@ -228,6 +232,9 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
                 decoder=reader,
                 writers=writers,
             )
+            tested = track.files if "test" in shard.splits else ()
+            # As they are before they are decoded.
+            sources = {file.uri: source_of(file, strict=options.strict) for file in tested}
             found, unused = first_usable(track, write)
             rejects += unused
             if found is None:
@@ -241,6 +248,8 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
                 clips[split] += 1
             for split in set(used):
                 tracks_read[split] += 1
+            if "test" in used:
+                test_sources.append(sources[found.file.uri])
     return ShardResult(
         shard.index,
         shard.splits,
@@ -250,6 +259,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         tuple(rejects),
         tuple(written),
         dict(left_out),
+        tuple(filter(None, test_sources)),
     )
 
 

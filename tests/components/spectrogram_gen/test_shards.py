@@ -261,3 +261,29 @@ def test_what_was_exported_of_a_track_can_be_removed_and_nothing_else(
     wav_export.remove(options.wav_directory, _track("a", ""), kind)
     assert before - {path.name for path in folder.iterdir()} == gone
     wav_export.remove(str(tmp_path / "nowhere"), _track("a", ""), kind)
+
+
+def test_only_the_files_of_test_clips_are_recorded_with_the_state_they_had(
+    tmp_path: pathlib.Path,
+) -> None:
+    good = _track("a", _wav(tmp_path / "a.wav", 2.0))
+    # Of a song in two formats, the one that was read.
+    (tmp_path / "b.mp3").write_text("words")
+    copy = _track("b", _wav(tmp_path / "b.wav", 2.0, seed=1))
+    two = dataclasses.replace(copy, uri=str(tmp_path / "b.mp3"), copies=(copy,))
+    short = _track("c", _wav(tmp_path / "c.wav", 0.3))
+    options = WriteOptions(PARAMS, GENRES, clip_seed=7, directory=str(tmp_path / "out"))
+
+    tested = tuple((track, ("test",) * 3) for track in (good, two, short))
+    found = write_shard(Shard(0, 1, ("test",), tested), options).test_sources
+    assert [(source.track_id, source.uri) for source in found] == [
+        ("a", good.uri),
+        ("b", copy.uri),
+    ]
+    status = pathlib.Path(good.uri).stat()
+    assert (found[0].size_bytes, found[0].version) == (status.st_size, status.st_mtime_ns)
+
+    assert write_shard(Shard(0, 1, ("train",), _all_train([good])), options).test_sources == ()
+    scattered = ((good, ("train", "test", "train")), (copy, ("train",) * 3))
+    (source,) = write_shard(Shard(0, 1, SPLITS, scattered), options).test_sources
+    assert source == found[0]
