@@ -35,7 +35,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from benchmarks.shared import command
-from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import to_stored
 
 PARAMS = AudioParams()

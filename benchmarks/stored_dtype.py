@@ -35,7 +35,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.shared import command
-from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import to_stored
 from components.examples import schema
 from components.models.settings import ModelSettings

@@ -9,27 +9,34 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-# Part of the hash. Increase it with every change to the computation of the spectrogram, so that
-# artifacts of different versions never mix.
-FRONT_END_VERSION = 2
+from components.audio.front_ends import registry
+from components.audio.front_ends.front_end import FrontEnd
+from components.audio.front_ends.mel_db import MelDb
 
-# Power mel spectrogram as librosa's defaults make it, in dB relative to the clip's
-# peak; librosa.power_to_db's amin and top_db.
-POWER_FLOOR = 1e-10
-DYNAMIC_RANGE_DB = 80.0
-
-# Full scale is 1. Far above it the power overflows float32, and the spectrogram would still look
-# normal. 16-bit integers sent as floats are below this limit and give the right spectrogram.
-MAX_SAMPLE = 1e6
+# Fields that models exported by earlier versions lack. Their defaults are what those models had.
+_ADDED = ("front_end",)
 
 
 @dataclasses.dataclass(frozen=True)
 class AudioParams:
     """Parameters of the log-mel spectrogram. Derived numbers are properties.
 
-    Fixed parts, covered by FRONT_END_VERSION: Slaney mel scale and norm, Hann window,
-    centred frames with zero padding, 0 Hz to half the sample rate, dB relative to the
-    clip's peak with a floor 80 dB below it, soxr HQ resampling, channels averaged.
+    Fixed parts, covered by the front end's version: Slaney mel scale and norm, Hann window,
+    centred frames with zero padding, 0 Hz to half the sample rate, soxr HQ resampling, channels
+    averaged.
+
+    Attributes:
+      front_end: name of the rule for levels (components.audio.front_ends). One that fixes other
+        parameters accepts no other values of them; `of_front_end` fills them in.
+      sample_rate_hz: rate of the mono mix.
+      fft_samples: length of the Fourier transform and its window.
+      hop_samples: distance between frames.
+      n_mels: number of mel bands.
+      clip_seconds: length of a clip.
+      clips_per_track: number of clips that are cut from a track.
+
+    Raises:
+      ValueError: the parameters contradict each other, or the front end.
     """
 
     sample_rate_hz: Annotated[int, Ge(4000), Le(192000)] = 22050
@@ -38,8 +45,16 @@ class AudioParams:
     n_mels: Annotated[int, Ge(8), Le(512)] = 128
     clip_seconds: Annotated[float, Gt(0), Le(120)] = 2.0
     clips_per_track: Annotated[int, Ge(1), Le(100)] = 4
+    front_end: str = MelDb.name
 
     def __post_init__(self) -> None:
+        others = [
+            f"{name} = {given}: the front end {self.front_end!r} fixes it at {fixed}; remove it"
+            for name, fixed in self.front.fixed.items()
+            if (given := getattr(self, name)) != fixed
+        ]
+        if others:
+            raise ValueError("\n".join(others))
         if self.fft_samples % 2:
             raise ValueError(
                 f"fft_samples = {self.fft_samples} is odd; centred frames need an even number"
@@ -55,6 +70,20 @@ class AudioParams:
                 f"{self.fft_samples} samples at {self.sample_rate_hz} Hz"
             )
 
+    @classmethod
+    def of_front_end(cls, name: str, **others: Any) -> AudioParams:
+        """Return the parameters that a front end fixes, with others by name or by default.
+
+        Raises:
+          ValueError: the front end is unknown, or fixes one of the others at another value.
+        """
+        return cls(**{**registry.of_name(name).fixed, **others, "front_end": name})
+
+    @property
+    def front(self) -> FrontEnd:
+        """The front end itself."""
+        return registry.of_name(self.front_end)
+
     @property
     def clip_samples(self) -> int:
         """The samples in one clip."""
@@ -62,8 +91,8 @@ class AudioParams:
 
     @property
     def frames(self) -> int:
-        """The spectrogram frames in one clip: centred, so one more than whole hops."""
-        return 1 + self.clip_samples // self.hop_samples
+        """The spectrogram frames in one clip."""
+        return self.front.frames(self.clip_samples, self.fft_samples, self.hop_samples)
 
     @property
     def mel_bytes(self) -> int:
@@ -76,17 +105,17 @@ class AudioParams:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> AudioParams:
-        """Return the parameters from `to_json`'s values.
+        """Return the parameters from `to_json`'s values, or from those of an earlier version.
 
         Raises:
-          ValueError: a key is unknown or missing.
+          ValueError: a key is unknown or missing, or the values contradict each other.
         """
         names = {field.name for field in dataclasses.fields(cls)}
-        if set(values) != names:
+        if set(values) | set(_ADDED) != names:
             raise ValueError(f"audio parameters need exactly {sorted(names)}, got {sorted(values)}")
         return cls(**values)
 
     def digest(self) -> str:
-        """Return 16 hex digits that identify the parameters and FRONT_END_VERSION."""
-        text = json.dumps({"front_end": FRONT_END_VERSION, **self.to_json()}, sort_keys=True)
+        """Return 16 hex digits that identify the parameters and the front end's version."""
+        text = json.dumps({**self.to_json(), "front_end": self.front.version}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import STORED_STEPS_PER_DB
 from components.examples import schema
 

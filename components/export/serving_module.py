@@ -29,7 +29,8 @@ from typing import Any
 import tensorflow as tf
 
 from components.audio import levels
-from components.audio.params import DYNAMIC_RANGE_DB, MAX_SAMPLE, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.audio.spectrogram import mel_graph
 from components.common import model_contract as contract
 from components.examples import parser, schema
@@ -100,7 +101,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]
           waveform: float32 `[batch, samples]`; full scale is 1.
         """
         rate = self._params.sample_rate_hz
-        sound = tf.reduce_all(tf.abs(waveform) <= MAX_SAMPLE)  # false for NaN too
+        max_sample = self._params.front.max_sample
+        sound = tf.reduce_all(tf.abs(waveform) <= max_sample)  # false for NaN too
         checks = [
             tf.debugging.Assert(
                 sound, ["waveform: samples are not finite, or far beyond full scale (1.0)"]

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import ops
 
-from components.audio.params import DYNAMIC_RANGE_DB
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
 from components.audio.spectrogram.colours import STEPS, STEPS_PER_DB, VIRIDIS
 
 # Blue, green and red means of ImageNet's training pictures in 0..255. The original VGG networks

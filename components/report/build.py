@@ -73,7 +73,7 @@ def build(
     pictures = [
         plots.accuracies(tested, sources.candidate, 1 / len(sources.genres)),
         plots.counts(classes),
-        spectrograms.scale(),
+        spectrograms.scale(params),
         *_matrices(tested, sources),
         *_calibrations(calibrations, sources.candidate),
         *(plots.learning_curves(name, run) for name, run in sources.histories.items()),

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.audio.spectrogram import colours
 from components.report.drawing import Picture, draw
 
@@ -63,19 +64,19 @@ def band_positions(frequencies_hz: tuple[int, ...], params: AudioParams) -> list
     return [float(place) for place in mels / top * (params.n_mels + 1) - 0.5]
 
 
-def scale() -> Picture:
+def scale(params: AudioParams) -> Picture:
     """Draw the scale of colours that all spectrograms share."""
+    zero = params.front.zero_db
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.06, 0.55, 0.88, 0.35))
         axes.imshow(colours.VIRIDIS[np.newaxis], extent=(-DYNAMIC_RANGE_DB, 0, 0, 1), aspect="auto")
         axes.set_yticks([])
         axes.tick_params(axis="x", labelsize=7.5)
-        axes.set_xlabel("dB below the loudest point of the clip", fontsize=7.5, labelpad=1)
+        axes.set_xlabel(f"dB below {zero}", fontsize=7.5, labelpad=1)
 
     return Picture(
         "spectrogram_colours",
         draw(paint, width=3.2, height=0.6, layout=None),
-        "Colours of the spectrograms: dark violet is 80 dB below the loudest point, yellow the "
-        "loudest point",
+        f"Colours of the spectrograms: dark violet is 80 dB below {zero}, yellow is that",
     )

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from components.audio.params import DYNAMIC_RANGE_DB, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.common.probabilities import are_probabilities
 from components.export.saved_model import write_saved_model
 from components.export.serving_module import pictures

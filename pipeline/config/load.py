@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from components.audio.front_ends.registry import FRONT_ENDS
 from components.common.escape import printable
 from components.storage.uri import checked_place, is_remote
 from pipeline.config.messages import ConfigError, allowed, show_key, show_value, unknown_key
@@ -80,6 +81,7 @@ def from_values(
     if problems:
         raise ConfigError("\n".join(problems))
     merged = copy.deepcopy(values)
+    _leave_front_end(merged, changes)
     apply_overrides(merged, parsed)
     return _validate(merged, "the configuration", parsed)
 
@@ -105,10 +107,27 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
         raise ConfigError(f"{source}: not valid TOML: {error}") from None
 
 
+def _leave_front_end(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Remove what the front end of complete values decides, if the changes name another one."""
+    audio = values["audio"]
+    if changes.get("audio.front_end", audio["front_end"]) != audio["front_end"]:
+        for name in {name for front_end in FRONT_ENDS.values() for name in front_end.fixed}:
+            del audio[name]
+
+
+def _fill_front_end(values: dict[str, Any]) -> None:
+    """Fill in the audio parameters that the front end fixes and nothing sets."""
+    audio = values.get("audio")
+    name = audio.get("front_end") if isinstance(audio, dict) else None
+    if isinstance(audio, dict) and isinstance(name, str) and name in FRONT_ENDS:
+        values["audio"] = {**FRONT_ENDS[name].fixed, **audio}
+
+
 def _validate(values: dict[str, Any], source: str, overrides: list[Override]) -> Config:
     import pydantic
 
     values.setdefault("models", {})
+    _fill_front_end(values)
     # From JSON, a strict check accepts a list for a tuple and a table for a dataclass, but no
     # "3" for a number.
     text = json.dumps(values, default=_not_json)

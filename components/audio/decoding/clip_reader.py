@@ -120,7 +120,7 @@ def read_clips(
         read = None if strict else plan.read_pieces()
         if read is None:
             read = plan.read_whole()
-    check_finite(read.waveforms)
+    check_finite(read.waveforms, params.front.max_sample)
     power = levels.power(read.waveforms)
     left_out = levels.reasons(power, read.cancelled)
     heard = [index for index, reason in enumerate(left_out) if reason == levels.HEARD]

@@ -22,7 +22,7 @@ from components.audio.decoding.faults import Fault
 from components.audio.decoding.ffmpeg import FFmpegFile
 from components.audio.decoding.formats import extension_of, has_pyav, needs_pyav
 from components.audio.decoding.measuring import measure
-from components.audio.params import MAX_SAMPLE
+from components.audio.front_ends.front_end import MAX_SAMPLE
 
 # The longest recording that is decoded: 1 hour. A header that claims more is not trusted.
 MAX_SECONDS = 3600.0
@@ -302,10 +302,16 @@ def _non_file(path: pathlib.Path) -> str:
     return "neither a file nor a link to one" if path.exists() else "there is no such file"
 
 
-def check_finite(mono: npt.NDArray[np.float32]) -> None:
-    """Raise DecodeError (not_finite) for samples that are NaN, infinite or absurdly large."""
+def check_finite(samples: npt.NDArray[np.float32], max_sample: float = MAX_SAMPLE) -> None:
+    """Raise DecodeError (not_finite) for samples that are NaN, infinite or above `max_sample`."""
     # Negated, so that NaN fails too.
-    if not (np.abs(mono) <= MAX_SAMPLE).all():
+    if not (np.abs(samples) <= max_sample).all():
+        peak = np.abs(samples).max()
+        if peak <= MAX_SAMPLE:
+            raise DecodeError(
+                "not_finite",
+                f"samples up to {peak:.0f}, full scale is 1; normalise it: sox IN OUT norm -1",
+            )
         raise DecodeError("not_finite", "NaN, infinite or extremely large samples")
 
 

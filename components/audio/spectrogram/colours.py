@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.audio.params import DYNAMIC_RANGE_DB
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
 
 STEPS = 256
 

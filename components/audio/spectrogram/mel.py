@@ -1,4 +1,4 @@
-"""The reference front end: log-mel spectrograms as librosa computes them, for the examples."""
+"""The reference of all front ends: mel spectrograms as librosa computes them, for the examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
-from components.audio.params import DYNAMIC_RANGE_DB, POWER_FLOOR, AudioParams
+from components.audio.params import AudioParams
 
 
 @functools.lru_cache(maxsize=8)
@@ -32,8 +32,7 @@ def log_mel(clips: npt.NDArray[np.float32], params: AudioParams) -> npt.NDArray[
       clips: float32 `[clips, clip_samples]`, mono at `params.sample_rate_hz`.
 
     Returns:
-      float32 `[clips, n_mels, frames]` in [-80, 0]: 10 log10 of the power relative to the
-      clip's own peak. A digitally silent clip is 0 everywhere, as in librosa.
+      float32 `[clips, n_mels, frames]` in [-80, 0], the levels of the front end.
 
     Raises:
       ValueError: the clips have another length.
@@ -47,21 +46,11 @@ def log_mel(clips: npt.NDArray[np.float32], params: AudioParams) -> npt.NDArray[
     edge = params.fft_samples // 2
     padded = np.zeros(params.clip_samples + 2 * edge)
     frames = np.lib.stride_tricks.sliding_window_view(padded, params.fft_samples)
-    frames = frames[:: params.hop_samples]
+    frames = frames[:: params.hop_samples][: params.frames]
     mel_power = np.empty((len(clips), params.frames, params.n_mels), np.float32)
     for clip, bands in zip(clips, mel_power, strict=True):
         padded[edge:-edge] = clip
         spectrum = scipy.fft.rfft(frames * window, overwrite_x=True).astype(np.complex64)
         squares = np.square(spectrum.view(np.float32))
         np.matmul(squares[:, ::2] + squares[:, 1::2], filters, out=bands)
-    return power_to_db(np.ascontiguousarray(np.swapaxes(mel_power, -1, -2)))
-
-
-def power_to_db(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Convert power `[clips, n_mels, frames]` to dB below each clip's own peak, floor -80 dB.
-
-    As librosa.power_to_db(ref=np.max, amin=1e-10, top_db=80) for each clip of a batch.
-    """
-    peak = np.maximum(power.max(axis=(-2, -1), keepdims=True), POWER_FLOOR)
-    level = 10.0 * (np.log10(np.maximum(power, POWER_FLOOR)) - np.log10(peak))
-    return np.clip(level, -DYNAMIC_RANGE_DB, 0.0).astype(np.float32)
+    return params.front.levels(np.ascontiguousarray(np.swapaxes(mel_power, -1, -2)))

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from components.audio.params import DYNAMIC_RANGE_DB, POWER_FLOOR, AudioParams
+from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
+from components.audio.params import AudioParams
 from components.audio.spectrogram.mel import mel_filterbank
 from components.audio.spectrogram.stored import STORED_STEPS_PER_DB
 
@@ -26,9 +27,9 @@ def log_mel(waveform: tf.Tensor, params: AudioParams) -> tf.Tensor:
       waveform: float32 `[batch, clip_samples]`, mono at `params.sample_rate_hz`.
 
     Returns:
-      float32 `[batch, n_mels, frames]` in [-80, 0], relative to each clip's own peak;
-      within 1e-3 dB of `components.audio.spectrogram.mel.log_mel` down to 60 dB below the peak,
-      and within 5e-3 dB down to 80.
+      float32 `[batch, n_mels, frames]` in [-80, 0], the levels of the front end. Those of
+      "mel_db" are within 1e-3 dB of `components.audio.spectrogram.mel.log_mel` down to 60 dB
+      below the peak, and within 5e-3 dB down to 80; those of "musicnn" within 1e-4 dB.
 
     Raises:
       InvalidArgumentError: at run time, if the clips have another length; ValueError if the
@@ -37,26 +38,13 @@ def log_mel(waveform: tf.Tensor, params: AudioParams) -> tf.Tensor:
     waveform = tf.ensure_shape(waveform, [None, params.clip_samples])
     edge = params.fft_samples // 2
     padded = tf.pad(tf.cast(waveform, tf.float64), [[0, 0], [edge, edge]])
-    frames = tf.signal.frame(padded, params.fft_samples, params.hop_samples)
+    frames = tf.signal.frame(padded, params.fft_samples, params.hop_samples)[:, : params.frames]
     spectrum = tf.signal.rfft(frames * tf.constant(_periodic_hann(params.fft_samples)))
     spectrum = tf.cast(spectrum, tf.complex64)
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     # [batch, frames, bins] x [bins, n_mels], as one matrix product.
     mel_power = tf.tensordot(power, tf.constant(mel_filterbank(params).T), axes=1)
-    return tf.transpose(power_to_db(mel_power), [0, 2, 1])
-
-
-def power_to_db(power: tf.Tensor) -> tf.Tensor:
-    """Convert power, float32 `[clips, a, b]`, to dB below each clip's own peak, floor -80 dB.
-
-    The twin of `components.audio.spectrogram.mel.power_to_db`; the order of the last two axes
-    does not matter. It takes the logarithm of the quotient instead of librosa's difference of
-    logarithms. So the peak is exactly 0 dB, whether TensorFlow's scalar or its vectorized
-    logarithm runs.
-    """
-    peak = tf.maximum(tf.reduce_max(power, axis=[1, 2], keepdims=True), POWER_FLOOR)
-    nepers = tf.math.log(tf.maximum(power, POWER_FLOOR) / peak)
-    return tf.maximum(nepers * (10.0 / np.log(10.0)), -DYNAMIC_RANGE_DB)
+    return tf.transpose(params.front.graph_levels(tf, mel_power), [0, 2, 1])
 
 
 def stored_rounding(mel_db: tf.Tensor) -> tf.Tensor:

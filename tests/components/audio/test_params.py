@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.audio import params as params_module
+from components.audio.front_ends.mel_db import MelDb
 from components.audio.params import AudioParams
 
 
@@ -73,18 +73,55 @@ def test_every_field_and_the_front_end_version_change_the_digest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     params = AudioParams()
-    digests = {params.digest()}
-    for field in dataclasses.fields(params):
+    digests = {params.digest(), AudioParams.of_front_end("musicnn").digest()}
+    numbers = [field for field in dataclasses.fields(params) if field.name != "front_end"]
+    for field in numbers:
         changed = getattr(params, field.name) * 2
         if field.name == "hop_samples":
             changed = 256
         digests.add(dataclasses.replace(params, **{field.name: changed}).digest())
-    monkeypatch.setattr(params_module, "FRONT_END_VERSION", 1000)
+    monkeypatch.setattr(MelDb, "version", 1000)
     digests.add(params.digest())
-    assert len(digests) == len(dataclasses.fields(params)) + 2
+    assert len(digests) == len(numbers) + 3
     assert all(len(digest) == 16 and int(digest, 16) >= 0 for digest in digests)
 
 
 def test_the_digest_of_the_default_is_the_one_that_models_already_carry() -> None:
-    # Changes only with FRONT_END_VERSION or a default: both make old artifacts unusable.
+    # Changes only with a front end's version or a default: both make old artifacts unusable.
     assert AudioParams().digest() == "7b605615b4a6665f"
+
+
+def test_the_parameters_of_models_from_before_there_were_front_ends_can_be_read() -> None:
+    values = AudioParams(n_mels=64).to_json()
+    del values["front_end"]
+    assert AudioParams.from_json(values) == AudioParams(n_mels=64)
+
+
+def test_a_front_end_fills_in_what_it_fixes() -> None:
+    params = AudioParams.of_front_end("musicnn", clips_per_track=7)
+    assert (params.sample_rate_hz, params.clip_samples, params.clips_per_track) == (16000, 48000, 7)
+    assert (params.n_mels, params.frames) == (96, 187)
+    assert AudioParams.from_json(json.loads(json.dumps(params.to_json()))) == params
+    assert AudioParams.of_front_end("mel_db") == AudioParams()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fixed"),
+    [
+        ("sample_rate_hz", 22050, 16000),
+        ("fft_samples", 1024, 512),
+        ("hop_samples", 128, 256),
+        ("n_mels", 128, 96),
+        ("clip_seconds", 2.0, 3.0),
+    ],
+)
+def test_what_a_front_end_fixes_cannot_be_set(name: str, value: float, fixed: float) -> None:
+    message = f"{name} = {value}: the front end 'musicnn' fixes it at {fixed}; remove it"
+    with pytest.raises(ValueError, match=message):
+        AudioParams.of_front_end("musicnn", **{name: value})
+
+
+@pytest.mark.parametrize("name", ["mel", "", "Musicnn"])
+def test_an_unknown_front_end_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="unknown; there are: mel_db, musicnn"):
+        AudioParams(front_end=name)

@@ -65,7 +65,7 @@ def test_no_plot_warns_of_letters_that_it_cannot_draw(caplog: pytest.LogCaptureF
 
 
 def test_a_picture_knows_its_size_on_the_page_and_holds_no_time_and_no_program() -> None:
-    made = spectrograms.scale()
+    made = spectrograms.scale(AudioParams())
     width, height = struct.unpack(">II", made.png[16:24])
     assert (made.width, made.height) == (width // 2, height // 2)
     assert b"Software" not in made.png

@@ -22,7 +22,7 @@ from components.audio.params import AudioParams
 from components.audio.spectrogram import mel
 from components.audio.spectrogram.stored import from_stored, to_stored
 from components.examples.writer import Clip, serialize
-from components.export.serving_module import CLIPS_AT_ONCE
+from components.export.serving_module import CLIPS_AT_ONCE, ServingModule, pictures
 from components.models import registry
 from components.models.settings import ModelSettings
 from components.trainer import export
@@ -494,21 +494,26 @@ def test_on_a_store_without_renames_the_graph_comes_last(
 
 
 REAL_PARAMS = AudioParams()
+MUSICNN_PARAMS = AudioParams.of_front_end("musicnn")
 
 
-@pytest.mark.parametrize("architecture", ["cnn_small", "toy"])
+@pytest.mark.parametrize(
+    ("architecture", "params"),
+    [("cnn_small", REAL_PARAMS), ("toy", REAL_PARAMS), ("toy", MUSICNN_PARAMS)],
+    ids=["cnn_small", "toy", "toy-musicnn"],
+)
 def test_on_real_audio_waveform_wav_and_example_agree(
-    real_data: pathlib.Path, tmp_path: pathlib.Path, architecture: str
+    real_data: pathlib.Path, tmp_path: pathlib.Path, architecture: str, params: AudioParams
 ) -> None:
     paths = [
         *sorted(real_data.glob("gtzan/*/*.wav"))[::11],
         *sorted(real_data.glob("fma/fma_small/*/*.mp3")),
     ]
-    clips = np.concatenate([sixteen_bit_clips(path)[:3] for path in paths])
-    pictures = to_stored(mel.log_mel(clips, REAL_PARAMS))
+    clips = np.concatenate([sixteen_bit_clips(path, params)[:3] for path in paths])
+    pictures = to_stored(mel.log_mel(clips, params))
     genres = tuple("abcd")
     if architecture == "toy":
-        model = small_network(REAL_PARAMS, len(genres))
+        model = small_network(params, len(genres))
     else:
         model = registry.build(
             architecture, ModelSettings(), n_mels=128, frames=87, genres=len(genres), seed=0
@@ -518,16 +523,14 @@ def test_on_real_audio_waveform_wav_and_example_agree(
     labels = np.arange(len(clips)) // 3 % len(genres)
     model.fit(from_stored(pictures), labels, epochs=3, batch_size=8, verbose=0)
     folder = tmp_path / "model"
-    export.export_saved_model(model, str(folder), params=REAL_PARAMS, genres=genres, model_card={})
+    export.export_saved_model(model, str(folder), params=params, genres=genres, model_card={})
     loaded = tf.saved_model.load(str(folder))
     signatures = dict(loaded.signatures)
-    examples = [
-        serialize(Clip("t", "", "a", 0, 0, 0.0, picture), REAL_PARAMS) for picture in pictures
-    ]
+    examples = [serialize(Clip("t", "", "a", 0, 0, 0.0, picture), params) for picture in pictures]
     answer = signatures["serving_examples"](examples=tf.constant(examples))
     from_examples = answer["probabilities"].numpy()
     waveforms = from_waveform(signatures, clips)
-    wavs = from_wav(signatures, [wav_bytes(clip, REAL_PARAMS.sample_rate_hz) for clip in clips])
+    wavs = from_wav(signatures, [wav_bytes(clip, params.sample_rate_hz) for clip in clips])
     assert np.ptp(from_examples, axis=0).max() > 0.01
     worst = np.abs(waveforms - from_examples).max()
     print(f"{architecture}: {len(clips)} clips, waveform against example {worst:.1e}")
@@ -535,8 +538,33 @@ def test_on_real_audio_waveform_wav_and_example_agree(
     assert np.abs(wavs - from_examples).max() <= 1e-4
 
 
-def sixteen_bit_clips(path: pathlib.Path) -> npt.NDArray[np.float32]:
+def sixteen_bit_clips(path: pathlib.Path, params: AudioParams) -> npt.NDArray[np.float32]:
     samples, rate_hz = decode.decode(path)
-    at_rate = decode.resample(samples, rate_hz, REAL_PARAMS.sample_rate_hz)
+    at_rate = decode.resample(samples, rate_hz, params.sample_rate_hz)
     pcm = np.clip(np.round(at_rate * 32768), -32768, 32767) / 32768
-    return cut(pcm.astype(np.float32), REAL_PARAMS.clip_samples)
+    return cut(pcm.astype(np.float32), params.clip_samples)
+
+
+@pytest.mark.parametrize(("loudest", "accepted"), [(10.0, True), (10.1, False), (32768.0, False)])
+def test_a_front_end_of_absolute_levels_refuses_samples_far_beyond_full_scale(
+    loudest: float, accepted: bool
+) -> None:
+    module = ServingModule(
+        tf.function(
+            lambda mel_db: tf.fill([tf.shape(mel_db)[0], 2], 0.5),
+            input_signature=[pictures(MUSICNN_PARAMS)],
+        ),
+        [],
+        MUSICNN_PARAMS,
+        ("a", "b"),
+        "{}",
+    )
+    waveform = np.zeros((1, MUSICNN_PARAMS.clip_samples), np.float32)
+    waveform[0, ::2] = loudest
+    if accepted:
+        assert module.waveform(tf.constant(waveform))["probabilities"].numpy().tolist() == [
+            [0.5, 0.5]
+        ]
+        return
+    with pytest.raises(tf.errors.InvalidArgumentError, match="far beyond full scale"):
+        module.waveform(tf.constant(waveform))
