@@ -85,6 +85,11 @@ class AudioParams:
         return registry.of_name(self.front_end)
 
     @property
+    def max_sample(self) -> float:
+        """The largest absolute value of a sample; full scale is 1."""
+        return self.front.max_sample
+
+    @property
     def clip_samples(self) -> int:
         """The samples in one clip."""
         return round(self.clip_seconds * self.sample_rate_hz)

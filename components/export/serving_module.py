@@ -101,7 +101,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]
           waveform: float32 `[batch, samples]`; full scale is 1.
         """
         rate = self._params.sample_rate_hz
-        max_sample = self._params.front.max_sample
+        max_sample = self._params.max_sample
         sound = tf.reduce_all(tf.abs(waveform) <= max_sample)  # false for NaN too
         checks = [
             tf.debugging.Assert(

@@ -35,6 +35,7 @@ from components.audio.decoding.decode import (
 )
 from components.audio.decoding.faults import length_faults
 from components.audio.decoding.ffmpeg import FFmpegFile
+from components.audio.front_ends.front_end import MAX_SAMPLE
 
 # Samples to decode ahead of a piece, by format. Formats not listed here store or predict
 # sample by sample and seek exactly.
@@ -61,6 +62,9 @@ class ClipShape(Protocol):
     @property
     def clip_seconds(self) -> float: ...
 
+    @property
+    def max_sample(self) -> float: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class WindowShape:
@@ -68,6 +72,7 @@ class WindowShape:
 
     sample_rate_hz: int
     clip_samples: int
+    max_sample: float = MAX_SAMPLE
 
     @property
     def clip_seconds(self) -> float:
@@ -120,7 +125,7 @@ def read_clips(
         read = None if strict else plan.read_pieces()
         if read is None:
             read = plan.read_whole()
-    check_finite(read.waveforms, params.front.max_sample)
+    check_finite(read.waveforms, params.max_sample)
     power = levels.power(read.waveforms)
     left_out = levels.reasons(power, read.cancelled)
     heard = [index for index, reason in enumerate(left_out) if reason == levels.HEARD]
