@@ -86,6 +86,9 @@ NETWORKS: dict[str, Architecture] = {
     "cnn_small": Architecture("components.models.cnn_small", 0.1e6),
     "crnn": Architecture("components.models.crnn", 0.25e6),
     "vgg16": Architecture("components.models.vgg16", 14.7e6, min_side_pixels=32, head=VGG16_HEAD),
+    "efficientnet_lite0": Architecture(
+        "components.models.efficientnet_lite0", 3.4e6, min_side_pixels=32, head=Head(1280)
+    ),
     "resnet34": Architecture(
         "components.models.resnet34", 21.3e6, min_side_pixels=32, head=Head(512)
     ),

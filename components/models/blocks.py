@@ -15,6 +15,19 @@ from components.models.settings import ModelSettings
 NORM_MOMENTUM = 0.9
 
 
+class Draw:
+    """Factory of He initialisers by fan out (arXiv:1502.01852), each with its own seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+
+    def __call__(self) -> keras.initializers.Initializer:
+        self._seed += 1
+        return keras.initializers.VarianceScaling(
+            2.0, mode="fan_out", distribution="truncated_normal", seed=self._seed
+        )
+
+
 def convolution_block(
     x: Any, index: int, filters: int, pool: tuple[int, int], *, l2: float, seed: int
 ) -> Any:

@@ -1,7 +1,7 @@
 """ResNet34: residual blocks of two 3 x 3 convolutions (He et al., arXiv:1512.03385).
 
-Keras has no ResNet34. Weights of PyTorch and timm fit this graph: padding is symmetric, strides
-are in a block's first convolution, and normalisation has epsilon 1e-5.
+Keras has no ResNet34. Layers have timm's names, and weights of PyTorch and timm fit: padding is
+symmetric, strides are in a block's first convolution, and normalisation has epsilon 1e-5.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.models import timm_weights, weights
-from components.models.blocks import NORM_MOMENTUM, dense_head
+from components.models import timm_weights
+from components.models.blocks import NORM_MOMENTUM, Draw, dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetStandard, picture, picture_shape
 from components.models.settings import ModelSettings
+from components.models.weights import Pretrained
 
 DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
 
 # timm's own training on ImageNet (arXiv:2110.00476), Apache-2.0.
-PRETRAINED = weights.Pretrained(
+PRETRAINED = Pretrained(
     file_name="resnet34.a1_in1k.safetensors",
     url="https://huggingface.co/timm/resnet34.a1_in1k/resolve/main/model.safetensors",
 )
@@ -39,7 +40,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     shape = picture_shape(n_mels, frames, settings.image_size)
     convolutions = _convolutions(shape, seed)
     if settings.weights != "none":
-        _load(convolutions, settings.weights)
+        timm_weights.obtain_and_load(
+            convolutions, settings.weights, PRETRAINED, architecture="resnet34"
+        )
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     x = ImageNetStandard(name="standardise")(picture(mel_db, settings.image_size))
     features = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(convolutions(x))
@@ -48,18 +51,9 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     return with_base(base, head, pretrained=settings.weights != "none")
 
 
-def _load(convolutions: keras.Model, chosen: str) -> None:
-    suffixes = (*weights.KERAS_SUFFIXES, timm_weights.SUFFIX)
-    path = weights.obtain(chosen, PRETRAINED, architecture="resnet34", suffixes=suffixes)
-    if path.suffix == timm_weights.SUFFIX:
-        timm_weights.load(convolutions, path, architecture="resnet34")
-    else:
-        weights.load(convolutions, path, architecture="resnet34")
-
-
 def _convolutions(shape: tuple[int, int, int], seed: int) -> keras.Model:
     pictures = keras.Input(shape, name="pictures")
-    draw = _Draw(seed)
+    draw = Draw(seed)
     x = _convolution(pictures, 64, 7, 2, "conv1", draw)
     x = layers.ReLU(name="relu1")(_norm("bn1")(x))
     # Zeros do as well as minus infinity after a ReLU.
@@ -67,39 +61,26 @@ def _convolutions(shape: tuple[int, int, int], seed: int) -> keras.Model:
     for stage, (filters, blocks) in enumerate(STAGES, start=1):
         for block in range(blocks):
             stride = 2 if stage > 1 and block == 0 else 1
-            x = _block(x, filters, stride, f"layer{stage}_{block}", draw)
+            x = _block(x, filters, stride, f"layer{stage}.{block}", draw)
     return keras.Model(pictures, x, name="convolutions")
 
 
-def _block(x: Any, filters: int, stride: int, name: str, draw: _Draw) -> Any:
+def _block(x: Any, filters: int, stride: int, name: str, draw: Draw) -> Any:
     shortcut = x
-    x = _convolution(x, filters, 3, stride, f"{name}_conv1", draw)
-    x = layers.ReLU(name=f"{name}_relu1")(_norm(f"{name}_bn1")(x))
-    x = _convolution(x, filters, 3, 1, f"{name}_conv2", draw)
+    x = _convolution(x, filters, 3, stride, f"{name}.conv1", draw)
+    x = layers.ReLU(name=f"{name}.relu1")(_norm(f"{name}.bn1")(x))
+    x = _convolution(x, filters, 3, 1, f"{name}.conv2", draw)
     # Each block begins as its shortcut (arXiv:1706.02677, section 5.1).
-    x = _norm(f"{name}_bn2", gamma="zeros")(x)
+    x = _norm(f"{name}.bn2", gamma="zeros")(x)
     if stride > 1 or shortcut.shape[-1] != filters:
-        shortcut = _convolution(shortcut, filters, 1, stride, f"{name}_downsample_0", draw)
-        shortcut = _norm(f"{name}_downsample_1")(shortcut)
-    return layers.ReLU(name=f"{name}_relu2")(layers.Add(name=f"{name}_add")([x, shortcut]))
+        shortcut = _convolution(shortcut, filters, 1, stride, f"{name}.downsample.0", draw)
+        shortcut = _norm(f"{name}.downsample.1")(shortcut)
+    return layers.ReLU(name=f"{name}.relu2")(layers.Add(name=f"{name}.add")([x, shortcut]))
 
 
-class _Draw:
-    """Factory of He initialisers by fan out (arXiv:1502.01852), each with its own seed."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def __call__(self) -> keras.initializers.Initializer:
-        self._seed += 1
-        return keras.initializers.VarianceScaling(
-            2.0, mode="fan_out", distribution="truncated_normal", seed=self._seed
-        )
-
-
-def _convolution(x: Any, filters: int, size: int, stride: int, name: str, draw: _Draw) -> Any:
+def _convolution(x: Any, filters: int, size: int, stride: int, name: str, draw: Draw) -> Any:
     if size > 1:
-        x = layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+        x = layers.ZeroPadding2D(size // 2, name=f"{name}.pad")(x)
     return layers.Conv2D(
         filters, size, stride, use_bias=False, kernel_initializer=draw(), name=name
     )(x)

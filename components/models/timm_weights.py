@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import pathlib
 import re
-from typing import Any
 
 import keras
 import numpy as np
 import safetensors
 
-from components.models.weights import WeightsError, first_line, mismatch
+from components.models import weights
+from components.models.weights import Pretrained, WeightsError, first_line, mismatch
 
 SUFFIX = ".safetensors"
 
 # Keys outside the base: the classifier of ImageNet's 1,000 classes, and PyTorch's counters.
-_LEFT_OUT = re.compile(r"fc\.(weight|bias)|.*\.num_batches_tracked")
+_LEFT_OUT = re.compile(r"(fc|classifier)\.(weight|bias)|.*\.num_batches_tracked")
 
 # timm's names of a normalisation's weights, by Keras's.
 _NORM = {
@@ -30,12 +30,31 @@ _NORM = {
 }
 
 
+def obtain_and_load(
+    model: keras.Model, chosen: str, pretrained: Pretrained, *, architecture: str
+) -> None:
+    """Load a network's `weights` setting: timm's file, or one that Keras wrote, such as our own.
+
+    Args:
+      model: see `load`.
+      chosen: a path, or the name of published weights.
+      pretrained: the file that the name means.
+      architecture: for messages.
+
+    Raises:
+      WeightsError: the file cannot be found, downloaded or loaded.
+    """
+    suffixes = (*weights.KERAS_SUFFIXES, SUFFIX)
+    path = weights.obtain(chosen, pretrained, architecture=architecture, suffixes=suffixes)
+    loader = load if path.suffix == SUFFIX else weights.load
+    loader(model, path, architecture=architecture)
+
+
 def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
     """Load a file's weights into `model`. If the file does not fit, nothing changes.
 
     Args:
-      model: convolutions and batch normalisations with timm's names, in which "_" stands for
-        "." (`layer1_0_conv1` is `layer1.0.conv1`).
+      model: convolutions and batch normalisations with timm's names (`layer1.0.conv1`).
       path: the safetensors file.
       architecture: for messages.
 
@@ -43,10 +62,11 @@ def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
       WeightsError: a key is missing, unknown or of another shape, a value is not finite,
         or the file is cut short.
     """
-    wanted = {}
-    for layer in model.layers:
-        for variable in layer.weights:
-            wanted[_timm_key(layer.name, variable.name)] = variable
+    wanted = {
+        f"{layer.name}.{_NORM.get(variable.name, 'weight')}": (layer, variable)
+        for layer in model.layers
+        for variable in layer.weights
+    }
     try:
         with safetensors.safe_open(path, framework="numpy") as file:  # type: ignore[no-untyped-call]
             names = set(file.keys())
@@ -54,34 +74,31 @@ def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
             unknown = sorted(n for n in names - wanted.keys() if not _LEFT_OUT.fullmatch(n))
             if missing or unknown:
                 raise WeightsError(mismatch(path, architecture, _difference(missing, unknown)))
-            values = {key: _to_keras(file.get_tensor(key)) for key in wanted}
+            values = {key: file.get_tensor(key) for key in wanted}
     except (safetensors.SafetensorError, OSError, TypeError) as error:
         raise WeightsError(
             f"{path}: not a complete safetensors file ({first_line(error)}); it may be truncated. "
             "Download it again"
         ) from error
-    for key, variable in wanted.items():
-        if values[key].shape != tuple(variable.shape):
-            why = f"{key} has shape {_timm_shape(values[key])}, not {_timm_shape(variable)}"
+    for key, (layer, variable) in wanted.items():
+        expected = [variable.shape[axis] for axis in _timm_axes(layer, variable)]
+        if list(values[key].shape) != expected:
+            why = f"{key} has shape {list(values[key].shape)}, not {expected}"
             raise WeightsError(mismatch(path, architecture, why))
         if not np.isfinite(values[key]).all():
             raise WeightsError(f"{path}: {key} holds values that are not finite")
-    for key, variable in wanted.items():
-        variable.assign(values[key])
+    for key, (layer, variable) in wanted.items():
+        variable.assign(values[key].transpose(np.argsort(_timm_axes(layer, variable))))
 
 
-def _timm_key(layer: str, weight: str) -> str:
-    return f"{layer.replace('_', '.')}.{_NORM.get(weight, 'weight')}"
-
-
-def _to_keras(values: Any) -> Any:
-    # timm's kernels are [filters, channels, height, width].
-    return values.transpose(2, 3, 1, 0) if values.ndim == 4 else values
-
-
-def _timm_shape(values: Any) -> list[int]:
-    shape = list(values.shape)
-    return [shape[3], shape[2], shape[0], shape[1]] if len(shape) == 4 else shape
+def _timm_axes(layer: keras.layers.Layer, variable: keras.Variable) -> tuple[int, ...]:
+    """Return the axes of Keras's variable in timm's order."""
+    if len(variable.shape) != 4:
+        return tuple(range(len(variable.shape)))
+    # Keras has [height, width, channels, filters], and timm [filters, channels, height, width]. A
+    # depthwise kernel has one filter for each channel: [channels, 1, height, width] in timm.
+    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+    return (2, 3, 0, 1) if depthwise else (3, 2, 0, 1)
 
 
 def _difference(missing: list[str], unknown: list[str]) -> str:

@@ -198,7 +198,7 @@ def test_resnet34_is_as_small_as_pytorchs_at_every_stage() -> None:
     network = _build("resnet34", image_size=224)
     assert network.base is not None
     base = network.base.get_layer("convolutions")
-    sides = [base.get_layer(f"layer{stage}_0_add").output.shape[1] for stage in (1, 2, 3, 4)]
+    sides = [base.get_layer(f"layer{stage}.0.add").output.shape[1] for stage in (1, 2, 3, 4)]
     assert sides == [56, 28, 14, 7]
 
 
