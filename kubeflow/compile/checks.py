@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from components.common.errors import UsageError
 from components.storage.uri import checked_place, is_remote
 from kubeflow.compile import pods
-from kubeflow.compile.node_steps import DEPLOY, FINISH, PREPARE, NodeStep
+from kubeflow.compile.node_steps import DEPLOY, FINISH, LOOKUP, PREPARE, NodeStep
 from kubeflow.steps import metadata_url
 from pipeline.config.kubeflow import DEFAULT, KubeflowSettings
 from pipeline.config.schema import Config
@@ -178,7 +178,9 @@ def _on_volume(path: str, settings: KubeflowSettings) -> bool:
 
 def resource_problems(settings: KubeflowSettings, node_ids: Iterable[str]) -> list[str]:
     """Return the problems of resources that name no node; a typo could cost a night."""
-    known = {DEFAULT, PREPARE, FINISH} | ({DEPLOY} if settings.deploys else set())
+    known = {DEFAULT, PREPARE, FINISH}
+    known |= {DEPLOY} if settings.deploys else set()
+    known |= {LOOKUP} if settings.gpu_cache_lookup else set()
     for node in node_ids:
         known |= {node, node.split(".", 1)[0]}
     return [

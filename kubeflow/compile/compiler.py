@@ -12,17 +12,19 @@ import pathlib
 from typing import Any
 
 from components.common.errors import UsageError
-from kubeflow.compile import checks, pods, step_components
+from kubeflow.compile import checks, lookups, pods, step_components
+from kubeflow.compile.lookups import Lookup
 from kubeflow.compile.node_steps import (
     DEPLOY,
     FINISH,
+    LOOKUP,
     PREPARE,
     NodeStep,
     merge_small,
     step_names,
 )
 from kubeflow.steps import outputs
-from pipeline.config.kubeflow import KubeflowSettings
+from pipeline.config.kubeflow import KubeflowSettings, StepResources
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.places import PIPELINE_NAME
@@ -97,7 +99,18 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
 
     config_json = json.dumps(pods.with_workers(config, settings).to_json(), sort_keys=True)
     run_id = dsl.PIPELINE_JOB_ID_PLACEHOLDER
-    made = {step.name: step_components.node_component(step, settings) for step in steps}
+    looking = {
+        step: lookup for lookup in lookups.lookups_of(steps, settings) for step in lookup.steps
+    }
+    made = {
+        step: step_components.node_component(
+            step, settings, lookups.input_names(step, settings) if step in looking else ()
+        )
+        for step in steps
+    }
+    look_up = {
+        lookup: step_components.lookup_component(lookup, settings) for lookup in looking.values()
+    }
     prepare, finish = (
         step_components.prepare_component(settings),
         step_components.finish_component(settings),
@@ -111,7 +124,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
         pipeline_root: str = settings.pipeline_root,
     ) -> None:
         last = finish(run_id=run_id, pipeline_root=pipeline_root)
-        _configure(last, FINISH, "Finish", settings)
+        _configure(last, FINISH, "Finish", settings.resources_of(FINISH), settings)
         with dsl.ExitHandler(last, name="run"):
             first = prepare(
                 config=config_json,
@@ -121,13 +134,31 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
                 overrides=overrides,
                 push_destination=push_destination,
             )
-            _configure(first, PREPARE, "Prepare", settings)
+            _configure(first, PREPARE, "Prepare", settings.resources_of(PREPARE), settings)
             tasks: dict[str, Any] = {}
+            lookup_tasks: dict[Lookup, Any] = {}
             for step in steps:
-                task = made[step.name](run_id=run_id, pipeline_root=pipeline_root)
-                before = {tasks[node].name: tasks[node] for node in step.upstream}
-                task.after(first, *before.values())
-                _configure(task, step.node_ids[0], step.display_name, settings, step.node_ids[1:])
+                before = [
+                    first,
+                    *{tasks[node].name: tasks[node] for node in step.upstream}.values(),
+                ]
+                lookup = looking.get(step)
+                if lookup and lookup not in lookup_tasks:
+                    task = look_up[lookup](run_id=run_id, pipeline_root=pipeline_root)
+                    lookup_tasks[lookup] = task.after(*before)
+                    resources = lookups.without_gpus(settings.resources_of(LOOKUP), settings)
+                    _configure(task, LOOKUP, lookup.display_name, resources, settings)
+                decided = (
+                    lookups.task_inputs(step, lookup_tasks[lookup], settings) if lookup else {}
+                )
+                task = made[step](run_id=run_id, pipeline_root=pipeline_root, **decided)
+                task.after(*before)
+                resources = settings.resources_of(*step.node_ids)
+                _configure(task, step.node_ids[0], step.display_name, resources, settings)
+                if lookup and (
+                    selector := lookups.node_selector(step, lookup_tasks[lookup], settings)
+                ):
+                    task.platform_config["kubernetes"]["nodeSelector"] = selector
                 tasks |= dict.fromkeys(step.node_ids, task)
             if settings.deploys:
                 pushed = tasks[nodes.PUSHER].outputs
@@ -137,29 +168,28 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
                     version=pushed[outputs.PUSHED_VERSION],
                     model_uri=pushed[outputs.MODEL_URI],
                 )
-                _configure(last_but_one, DEPLOY, "Deploy", settings)
+                resources = settings.resources_of(DEPLOY)
+                _configure(last_but_one, DEPLOY, "Deploy", resources, settings)
 
     description = "From audio to an evaluated and pushed model of music genres."
-    return dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
+    made_pipeline = dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
+    for step in looking:
+        lookups.read_resources_at_run_time(made_pipeline.pipeline_spec, step, settings)
+    return made_pipeline
 
 
 def _configure(
-    task: Any,
-    key: str,
-    display_name: str,
-    settings: KubeflowSettings,
-    others: tuple[str, ...] = (),
+    task: Any, key: str, display_name: str, resources: StepResources, settings: KubeflowSettings
 ) -> None:
     """Set a step's resources, retries, environment variables and pod settings.
 
     Args:
       task: the step, changed in place.
-      key: node id or step name, by which the settings give resources.
+      key: node id or step name.
       display_name: the step's name in Kubeflow's interface.
+      resources: the step's resources.
       settings: the [kubeflow] table.
-      others: further nodes that the step runs.
     """
-    resources = settings.resources_of(key, *others)
     task.set_display_name(display_name)
     task.set_caching_options(False)
     # The first step mostly fails for a mistake in the configuration or the data.

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from components.common.errors import UsageError
 from pipeline.graph import nodes
 
-# Steps that run no node: the first, one after the Pusher if a setting asks for it, and the last.
-PREPARE, DEPLOY, FINISH = "prepare", "deploy", "finish"
+# Steps that run no node of their own: the first and the last, and by setting those before steps
+# with GPUs and one after the Pusher.
+PREPARE, LOOKUP, DEPLOY, FINISH = "prepare", "lookup", "deploy", "finish"
 # A pod's name has at most 63 characters, and Kubeflow adds a prefix and a suffix.
 MAX_NAME_CHARS = 40
 # Small nodes that one step can run. Nothing else runs between the nodes of a group.

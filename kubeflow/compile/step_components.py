@@ -5,13 +5,18 @@ kfp reads a component's inputs and outputs from its function's signature.
 
 # No `from __future__ import annotations`: kfp needs the components' annotations as objects.
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from kubeflow.compile import lookups
+from kubeflow.compile.lookups import Lookup
 from kubeflow.compile.node_steps import DEPLOY, FINISH, PREPARE, NodeStep
+from kubeflow.steps import lookup as lookup_step
 from kubeflow.steps import outputs
 from kubeflow.steps.executor_output import EXECUTOR_INPUT
 from pipeline.config.kubeflow import KubeflowSettings
+
+_PARAMETERS = {"bool": bool, "str": str, "dict": dict}
 
 
 def _component(name: str, function: Callable[..., Any]) -> Any:
@@ -49,14 +54,20 @@ def prepare_component(settings: KubeflowSettings) -> Any:
     return _component(PREPARE, prepare)
 
 
-def node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
-    """Return the component of a step of the graph's nodes."""
+def node_component(step: NodeStep, settings: KubeflowSettings, inputs: Sequence[str] = ()) -> Any:
+    """Return the component of a step of the graph's nodes.
+
+    Args:
+      step: the step.
+      settings: the [kubeflow] table.
+      inputs: further parameters, which only Kubeflow reads.
+    """
     from kfp import dsl
 
     declared = outputs.of_step(step.node_ids)
 
     def container(run_id: str, pipeline_root: str, *values: Any) -> dsl.ContainerSpec:
-        given = dict(zip(declared, values, strict=True))
+        given = dict(zip([*inputs, *declared], values, strict=True))
         return dsl.ContainerSpec(
             image=settings.image,
             command=["python", "-m", "kubeflow.steps.run_node"],
@@ -71,25 +82,59 @@ def node_component(step: NodeStep, settings: KubeflowSettings) -> Any:
             ],
         )  # fmt: skip
 
-    kinds = {"run_id": str, "pipeline_root": str} | {
-        name: _output_kind(kind) for name, (_, kind) in declared.items()
+    kinds = dict.fromkeys(("run_id", "pipeline_root", *inputs), str) | {
+        name: _output_kind(outputs.KINDS[kind]) for name, (_, kind) in declared.items()
     }
-    container.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    container.__signature__ = _signature(kinds)  # type: ignore[attr-defined]
+    return _component(step.name, container)
+
+
+def lookup_component(lookup: Lookup, settings: KubeflowSettings) -> Any:
+    """Return the component of a step that looks into the cache before steps with GPUs."""
+    from kfp import dsl
+
+    steps = [lookups.looked_up(step, settings) for step in lookup.steps]
+
+    def container(run_id: str, pipeline_root: str, *_: Any) -> dsl.ContainerSpec:
+        return dsl.ContainerSpec(
+            image=settings.image,
+            command=["python", "-m", "kubeflow.steps.lookup"],
+            args=[
+                "--pipeline-ir", f"{pipeline_root}/runs/{run_id}/pipeline.json",
+                "--pipeline-root", pipeline_root, "--metadata", settings.metadata,
+                "--executor-input", EXECUTOR_INPUT, "--steps", lookup_step.to_json(steps),
+            ],
+        )  # fmt: skip
+
+    kinds = dict.fromkeys(("run_id", "pipeline_root"), str) | {
+        name: _output_kind("str" if isinstance(value, str) else "dict")
+        for step in steps
+        for name, value in step.usual.items()
+    }
+    container.__signature__ = _signature(kinds)  # type: ignore[attr-defined]
+    return _component(lookup.name, container)
+
+
+def _signature(kinds: Mapping[str, Any]) -> inspect.Signature:
+    """Return the signature of a component's function: its parameters and their annotations."""
+    return inspect.Signature(
         [
             inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
             for name, kind in kinds.items()
         ]
     )
-    return _component(step.name, container)
 
 
-def _output_kind(output: str) -> Any:
-    """Return the annotation by which kfp knows an output of kubeflow.steps.outputs."""
+def _output_kind(kind: str) -> Any:
+    """Return the annotation by which kfp knows an output.
+
+    Args:
+      kind: a value of kubeflow.steps.outputs.KINDS, or "dict".
+    """
     from kfp import dsl
 
-    kind = outputs.KINDS[output]
-    if kind in ("bool", "str"):
-        return dsl.OutputPath({"bool": bool, "str": str}[kind])
+    if kind in _PARAMETERS:
+        return dsl.OutputPath(_PARAMETERS[kind])
     return dsl.Output[getattr(dsl, kind)]
 
 

@@ -40,7 +40,7 @@ class ExecutorOutput:
         kept = {key: value for key, value in metadata.items() if _is_taken(value)}
         self._artifacts[name] = {"metadata": kept, **({"uri": uri} if uri else {})}
 
-    def set_parameter(self, name: str, value: str | bool) -> None:
+    def set_parameter(self, name: str, value: str | bool | dict[str, str]) -> None:
         """Set an output parameter, of the type that the component declares."""
         self._parameters[name] = value
 

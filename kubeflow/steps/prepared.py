@@ -94,6 +94,26 @@ def read(path: str) -> PreparedRun:
     return PreparedRun(**content)
 
 
+def read_for_step(path: str, root: str) -> PreparedRun:
+    """Read pipeline.json in a step of the run.
+
+    Args:
+      path: path of pipeline.json.
+      root: the step's pipeline root.
+
+    Raises:
+      GenreflowError: the file is missing or damaged, or belongs to another root or version.
+    """
+    check_shared_root(root)
+    run = read(path)
+    if run.pipeline_root != root:
+        raise UsageError(
+            f"{root}: this run was prepared for the pipeline root {run.pipeline_root}; start a new "
+            "run"
+        )
+    return run
+
+
 @functools.cache
 def project_digest() -> str:
     """Return 16 hex digits over the sources of all code that a step may execute."""

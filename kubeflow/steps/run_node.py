@@ -16,8 +16,6 @@ node is complete or cached; 1 one failed; 2 one could not start, and a retry wou
 from __future__ import annotations
 
 import argparse
-import base64
-import logging
 import os
 import shutil
 import sys
@@ -27,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts import typed_json
 from components.artifacts.names import REJECT_SUMMARY_JSON
-from components.common.errors import UsageError
 from components.spectrogram_gen.summary import DataSummary
 from components.storage import objects
 from components.storage.uri import is_remote, join
@@ -35,6 +32,7 @@ from kubeflow.steps import (
     executor_output,
     final_failure,
     metadata_url,
+    opened_graph,
     outputs,
     own_environment,
     prepared,
@@ -44,13 +42,12 @@ from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from pipeline.graph.nodes import SPECTROGRAM_GEN
-from pipeline.process.libraries import configure_tensorflow, defer, exit_at_once, quick_imports
+from pipeline.process.libraries import exit_at_once
 
 if TYPE_CHECKING:
     from pipeline.results.collect import RunRecord
 
-_TFX = "tfx.orchestration.portable.launcher"
-_COMPLETE_BEFORE = "complete since an earlier attempt"
+_COMPLETE_BEFORE = "complete since an earlier attempt or lookup"
 _NOT_AGAIN = (
     "an earlier attempt of this run failed so, and another would too; mend it and start a new run"
 )
@@ -71,51 +68,23 @@ def run(
       write_outputs: writes what Kubeflow shows of the step; None before its last node.
 
     Returns:
-      "done" or "cached"; "complete since an earlier attempt" for a node that did not run again.
+      "done" or "cached"; "complete since ..." for a node that did not run again.
 
     Raises:
       UsageError: there is no such node, or the password is not set.
       MetadataUnreachable: the metadata store does not respond.
       Exception: any error of the node.
     """
-    if node_id not in pipeline.nodes:  # checked before the seconds that TFX takes
-        raise UsageError(
-            f"no node {node_id!r} in this pipeline; there are: {', '.join(pipeline.nodes)}"
-        )
-    connection = metadata_url.connection_config(url, os.environ)
-    metadata_url.check_reachable(url, connection)
-    begun, is_first = time.monotonic(), _TFX not in sys.modules
-    configure_tensorflow()
-    defer("tfx.components")
-    with quick_imports():
-        from tfx.dsl.compiler import constants
-        from tfx.orchestration.local import runner_utils
-        from tfx.orchestration.portable import runtime_parameter_utils
-        from tfx.proto.orchestration import pipeline_pb2
+    graph = opened_graph.open_graph(pipeline, url, node_id)
+    from pipeline.results import collect
 
-        from components.artifacts import tensorflow_s3 as tensorflow_files
-        from pipeline.process import node_runner
-        from pipeline.results import collect
-    # TFX's warnings concern its own internals; nodes report their problems in other ways.
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    if is_first:
-        say(f"imported in {time.monotonic() - begun:.1f} s", node_id=node_id)
-
-    tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
-    ir = pipeline_pb2.Pipeline.FromString(base64.b64decode(pipeline.ir))
-    nodes = {node.pipeline_node.node_info.id: node.pipeline_node for node in ir.nodes}
-    runtime_parameter_utils.substitute_runtime_parameter(
-        ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: pipeline.run_id}
-    )
-    name = ir.pipeline_info.id
-    if empty_earlier_attempt(connection, name, pipeline, node_id):
+    if empty_earlier_attempt(graph.connection, graph.name, pipeline, node_id):
         outcome = _COMPLETE_BEFORE
     else:
-        deployment = runner_utils.extract_local_deployment_config(ir)
         folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
         with progress_lines(node_id), final_failure.recorded(folder, node_id):
-            outcome = node_runner.run_node(ir, deployment, nodes[node_id], connection)
-    record = collect.RunRecord(connection, name, pipeline.run_id)
+            outcome = graph.run(node_id)
+    record = collect.RunRecord(graph.connection, graph.name, pipeline.run_id)
     if node_id == SPECTROGRAM_GEN:
         _say_counts(record.outputs(node_id)["rejects"].uri)
     if write_outputs:
@@ -215,22 +184,6 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _read_run(given: argparse.Namespace) -> PreparedRun:
-    """Return the run that the step belongs to.
-
-    Raises:
-      GenreflowError: its file is missing or damaged, or belongs to another root or version.
-    """
-    prepared.check_shared_root(given.pipeline_root)
-    pipeline = prepared.read(given.pipeline_ir)
-    if pipeline.pipeline_root != given.pipeline_root:
-        raise UsageError(
-            f"{given.pipeline_root}: this run was prepared for the pipeline root "
-            f"{pipeline.pipeline_root}; start a new run"
-        )
-    return pipeline
-
-
 def main(arguments: Sequence[str]) -> int:
     """Run a step and return its exit status. All messages go to the step's log."""
     own_environment.take_over()
@@ -238,7 +191,7 @@ def main(arguments: Sequence[str]) -> int:
     node_id = given.node_ids[0]
     try:
         url = metadata_url.parse(given.metadata)
-        pipeline = _read_run(given)
+        pipeline = prepared.read_for_step(given.pipeline_ir, given.pipeline_root)
         folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
         for node_id in given.node_ids:
             if earlier := final_failure.read(folder, node_id):
@@ -247,7 +200,7 @@ def main(arguments: Sequence[str]) -> int:
         path = given.executor_input and executor_output.output_file(given.executor_input)
         for node_id in given.node_ids:
             begun = time.monotonic()
-            importing = "" if _TFX in sys.modules else " (importing TFX takes some 15 s)"
+            importing = "" if opened_graph.is_imported() else " (importing TFX takes some 15 s)"
             say(f"starting{importing}", node_id=node_id)
             outcome = run(
                 node_id,

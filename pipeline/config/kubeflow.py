@@ -34,6 +34,11 @@ def _larger(one: str, other: str) -> str:
     return max(one, other, key=amount) if one and other else ""
 
 
+def smaller(one: str, other: str) -> str:
+    """Return the smaller of two quantities; "" is no limit, and then the first stays."""
+    return min(one, other, key=amount) if one and other else one
+
+
 @dataclasses.dataclass(frozen=True)
 class StepResources:
     """Resources of one step.
@@ -108,6 +113,8 @@ class KubeflowSettings:
       timeout_hours: time limit of a step.
       security_context: user of the steps' containers; needs Kubeflow Pipelines 2.16.
       merge_small_steps: whether small nodes share a step, which runs one after the other.
+      gpu_cache_lookup: whether a step before those with GPUs looks into the cache, so that the ones
+        whose nodes are all in it ask for no GPU.
       inference_service: KServe's InferenceService in the run's namespace that gets each pushed
         version; "" for none.
       ready_minutes: how long to wait until it serves the version.
@@ -131,6 +138,7 @@ class KubeflowSettings:
     timeout_hours: Annotated[float, Gt(0), Le(720)] = 24.0
     security_context: SecurityContext = SecurityContext()
     merge_small_steps: bool = False
+    gpu_cache_lookup: bool = False
     inference_service: str = ""
     ready_minutes: Annotated[float, Gt(0), Le(1440)] = 15.0
     model_registry: str = ""

@@ -2,8 +2,9 @@
 
 It knows KFP's intermediate representation (kfp-pipeline-spec's proto) and nothing of the compiler
 under test. It orders the tasks, resolves their placeholders, sets their variables, retries failed
-ones, and always runs the exit handler. Things that a cluster adds (pods, volumes, resources,
-secrets) are only checked for presence.
+ones, and always runs the exit handler. The resources and the node selector of each step's pod are
+worked out and kept, not enforced. Other things that a cluster adds (volumes, secrets) are only
+checked for presence.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.support import ROOT
-from tests.support.kubeflow_launcher import Launcher, Recorded
+from tests.support.kubeflow_launcher import Launcher, Recorded, Value
 
 STEP_SECONDS = 900
 
@@ -64,6 +65,19 @@ class Attempt:
     ended: float
 
 
+@dataclasses.dataclass(frozen=True)
+class Pod:
+    """Pod of a step, as the driver wants it.
+
+    Attributes:
+      limits: limits of its container by resource, such as "nvidia.com/gpu".
+      node_selector: labels of the machines it may run on.
+    """
+
+    limits: dict[str, str]
+    node_selector: dict[str, str]
+
+
 @dataclasses.dataclass
 class Run:
     """Result of a run.
@@ -73,12 +87,14 @@ class Run:
       succeeded: whether all steps succeeded.
       artifacts: output artifacts by task and name.
       parameters: output parameters by task and name.
+      pods: by task.
     """
 
     attempts: list[Attempt]
     succeeded: bool
     artifacts: dict[str, dict[str, Recorded]]
-    parameters: dict[str, dict[str, str | bool]]
+    parameters: dict[str, dict[str, Value]]
+    pods: dict[str, Pod] = dataclasses.field(default_factory=dict)
 
     @property
     def pages(self) -> dict[str, str]:
@@ -150,7 +166,7 @@ class Backend:
             outcome.succeeded &= self._run_task(name, task, values, run_id, outcome)
         return outcome
 
-    def _pipeline_inputs(self, known: Any, given: Mapping[str, str]) -> dict[str, str | bool]:
+    def _pipeline_inputs(self, known: Any, given: Mapping[str, str]) -> dict[str, Value]:
         unknown = given.keys() - set(known)
         assert not unknown, f"the pipeline has no parameters {unknown}"
         values = {name: str(spec.default_value.string_value) for name, spec in known.items()}
@@ -159,7 +175,7 @@ class Backend:
         return {**values, **given}
 
     def _run_dag(
-        self, tasks: Mapping[str, Any], given: Mapping[str, str | bool], run_id: str, outcome: Run
+        self, tasks: Mapping[str, Any], given: Mapping[str, Value], run_id: str, outcome: Run
     ) -> dict[str, bool]:
         """Run each task after its dependencies, and nothing that depends on a failed one."""
         states: dict[str, bool] = {}
@@ -188,12 +204,12 @@ class Backend:
     def _task_inputs(
         self,
         task: Any,
-        given: Mapping[str, str | bool],
+        given: Mapping[str, Value],
         run_id: str,
         states: Mapping[str, bool],
         outcome: Run,
-    ) -> dict[str, str | bool]:
-        values: dict[str, str | bool] = {}
+    ) -> dict[str, Value]:
+        values: dict[str, Value] = {}
         for name, source in task.inputs.parameters.items():
             kind = source.WhichOneof("kind")
             if kind == "component_input_parameter":
@@ -214,18 +230,22 @@ class Backend:
         return values
 
     def _run_task(
-        self, name: str, task: Any, values: dict[str, str | bool], run_id: str, outcome: Run
+        self, name: str, task: Any, values: dict[str, Value], run_id: str, outcome: Run
     ) -> bool:
         component = self.spec.components[task.component_ref.name]
         if component.WhichOneof("implementation") == "dag":
             states = self._run_dag(component.dag.tasks, values, run_id, outcome)
             return all(states.values())
         executor = self._executors[component.executor_label]["container"]
+        platform = self._platform_of(component.executor_label)
         disk = self._scratch / run_id / name
         tries = 1 + task.retry_policy.max_retry_count
         variables = {item["name"]: item["value"] for item in executor.get("env", [])}
         for number in range(tries):
             launcher = Launcher(component, values, run_id, name, str(disk))
+            outcome.pods[name] = Pod(
+                launcher.resources(executor), _node_selector(platform, outcome.parameters)
+            )
             words = [*executor["command"], *executor.get("args", [])]
             command = [launcher.resolve(word) for word in words]
             assert command[0] == "python", command
@@ -236,6 +256,13 @@ class Backend:
                 outcome.artifacts[name], outcome.parameters[name] = launcher.collect()
                 return True
         return False
+
+    def _platform_of(self, label: str) -> dict[str, Any]:
+        """Return the KubernetesExecutorConfig of an executor, as JSON."""
+        kubernetes = self.platform.get("platforms", {}).get("kubernetes", {})
+        found: dict[str, Any] = kubernetes.get("deploymentSpec", {}).get("executors", {})
+        config: dict[str, Any] = found.get(label, {})
+        return config
 
     def _try(
         self, name: str, number: int, command: list[str], variables: Mapping[str, str]
@@ -253,3 +280,21 @@ class Backend:
             self._on_start(name, number, process)
         output, _ = process.communicate(timeout=STEP_SECONDS)
         return Attempt(name, process.returncode, output, begun, time.monotonic())
+
+
+def _node_selector(
+    platform: Mapping[str, Any], outputs: Mapping[str, Mapping[str, Value]]
+) -> dict[str, str]:
+    """Return a pod's node selector, as extendPodSpecPatch in backend/src/v2/driver/k8s.go finds it.
+
+    Args:
+      platform: the step's KubernetesExecutorConfig.
+      outputs: output parameters of the tasks that have ended.
+    """
+    selector = platform.get("nodeSelector", {})
+    if source := selector.get("nodeSelectorJson"):
+        source = source["taskOutputParameter"]
+        value = outputs[source["producerTask"]][source["outputParameterKey"]]
+        assert isinstance(value, dict), "the driver reads a parameter of type STRUCT"
+        return value
+    return dict(selector.get("labels", {}))

@@ -16,10 +16,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+Value = str | bool | dict[str, Any]
+
 # Kubeflow's own store; the launcher's local path of an artifact begins with the scheme.
 STORE = "minio://mlpipeline/v2/artifacts"
 _SCHEMES = ("gs://", "minio://", "s3://", "oci://")
 _LEFT = re.compile(r"\{\{\$")
+_INPUT = re.compile(r"\$.inputs.parameters\['(.+?)'\]")
+_QUANTITY = re.compile(r"[0-9.]+(e[0-9]+)?[A-Za-z]*")
+_FIELDS = {"BOOLEAN": "bool_value", "STRING": "string_value", "STRUCT": "struct_value"}
 
 
 @dataclasses.dataclass
@@ -43,7 +48,7 @@ class Launcher:
     """Launcher of one attempt of a step."""
 
     def __init__(
-        self, component: Any, inputs: Mapping[str, str | bool], run_id: str, task: str, disk: str
+        self, component: Any, inputs: Mapping[str, Value], run_id: str, task: str, disk: str
     ) -> None:
         """Provide the places of the outputs, as the driver does.
 
@@ -63,6 +68,7 @@ class Launcher:
             if isinstance(value, bool):
                 self.input.inputs.parameter_values[name].bool_value = value
             else:
+                assert isinstance(value, str), f"{name}: no step of ours takes a {type(value)}"
                 self.input.inputs.parameter_values[name].string_value = value
         outputs = component.output_definitions
         for name, artifact in outputs.artifacts.items():
@@ -107,7 +113,35 @@ class Launcher:
         assert not _LEFT.search(text), f"the launcher would pass {text} as it is"
         return text
 
-    def collect(self) -> tuple[dict[str, Recorded], dict[str, str | bool]]:
+    def resources(self, container: Mapping[str, Any]) -> dict[str, str]:
+        """Return the limits of the step's container, by resource.
+
+        As the driver finds them: fields that take placeholders come before the older ones, and a
+        placeholder stands for an input parameter of type STRING (getPodResource, initPodSpecPatch
+        and resolvePodSpecInputRuntimeParameter in backend/src/v2/driver, 2.14.0 to 2.17.0).
+        """
+        given = container.get("resources", {})
+        accelerator = given.get("accelerator", {})
+        kind = accelerator.get("resourceType") or accelerator.get("type", "")
+        found = {
+            "cpu": (given.get("resourceCpuLimit"), given.get("cpuLimit"), ""),
+            "memory": (given.get("resourceMemoryLimit"), given.get("memoryLimit"), "G"),
+            kind: (accelerator.get("resourceCount"), accelerator.get("count"), ""),
+        }
+        limits = {
+            name: self._input(new) if new else f"{old}{unit}"
+            for name, (new, old, unit) in found.items()
+            if name and (new or old)
+        }
+        assert all(_QUANTITY.fullmatch(limit) for limit in limits.values()), limits
+        return limits
+
+    def _input(self, text: str) -> str:
+        if found := _INPUT.search(text):
+            return str(self.input.inputs.parameter_values[found[1]].string_value)
+        return text
+
+    def collect(self) -> tuple[dict[str, Recorded], dict[str, Value]]:
         """Return the artifacts and the parameters of a step that succeeded.
 
         Raises:
@@ -128,14 +162,13 @@ class Launcher:
             name: self._record(one.artifacts[0], output.artifacts.get(name))
             for name, one in self.input.outputs.artifacts.items()
         }
-        parameters = {}
+        parameters: dict[str, Value] = {}
         for name, spec in declared.parameters.items():
             kind = pipeline_spec_pb2.ParameterType.ParameterTypeEnum.Name(spec.parameter_type)
             if name in output.parameter_values:
                 value = output.parameter_values[name]
-                wanted = {"BOOLEAN": "bool_value", "STRING": "string_value"}[kind]
-                assert value.WhichOneof("kind") == wanted, f"{name}: {value} is no {kind}"
-                parameters[name] = getattr(value, wanted)
+                assert value.WhichOneof("kind") == _FIELDS[kind], f"{name}: {value} is no {kind}"
+                parameters[name] = json.loads(json_format.MessageToJson(value))
             else:
                 text = pathlib.Path(self.input.outputs.parameters[name].output_file).read_text()
                 parameters[name] = (

@@ -59,9 +59,9 @@ def connected(access: Access) -> Iterator[KubeflowClient]:
 
     with quiet_stderr() as console:
         with console.status("connecting to Kubeflow (its client takes some seconds to start)"):
-            from kubeflow.client import client
+            from kubeflow.client import connecting
 
-            found = client.connect(access)
+            found = connecting.connect(access)
         yield found
 
 

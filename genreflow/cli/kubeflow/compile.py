@@ -85,7 +85,7 @@ def compile_pipeline(
 
 def _compile_for_kubeflow(config: Config, settings: KubeflowSettings, output: str) -> int:
     from genreflow.cli.quiet import quiet_stderr
-    from kubeflow.compile import checks, compiler
+    from kubeflow.compile import checks, compiler, lookups
     from pipeline.config.load import with_data_dir
 
     checks.check(config, settings, output)  # before the seconds that TFX takes
@@ -99,10 +99,13 @@ def _compile_for_kubeflow(config: Config, settings: KubeflowSettings, output: st
         data = data or "songs that the first step generates"
     elif not data:
         submit += " -p data_dir=s3://BUCKET/FOLDER"
+    looked_up = sum(len(lookup.steps) for lookup in lookups.lookups_of(steps, settings))
+    cache = {"cache": f"looked up before {looked_up} steps with GPUs"} if looked_up else {}
     print_fields(
         {
             "compiled": f"{os.path.abspath(output)}: {_counted(steps)}, and the steps that "
             "prepare and finish a run",
+            **cache,
             "image": settings.image,
             "root": settings.pipeline_root,
             "data": data or "none yet; give it with submit -p data_dir=...",

@@ -50,11 +50,11 @@ def doctor(
     check_namespace("--kubeflow-namespace", kubeflow_namespace)
     access = ConnectionOptions(host, namespace, ca_cert).access()
     with quiet_stderr() as console, console.status("checking (kfp takes some seconds to start)"):
-        from kubeflow.client import client, cluster, controller_config
+        from kubeflow.client import cluster, connecting, controller_config
         from kubeflow.client import doctor as checks
 
         findings = [
-            *checks.check_api(lambda: client.connect(access)),
+            *checks.check_api(lambda: connecting.connect(access)),
             *checks.check_controller(
                 lambda: cluster.config_map(controller_config.NAME, kubeflow_namespace, context),
                 kubeflow_namespace,

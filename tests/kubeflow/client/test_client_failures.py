@@ -11,7 +11,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from genreflow.cli.app import app
-from kubeflow.client import client
+from kubeflow.client import connecting
+from kubeflow.client.client import KubeflowClient
 from tests.support.kubeflow_api import (
     LOGIN_PAGE,
     PERMISSION_DENIED,
@@ -77,7 +78,7 @@ def test_no_machine_has_that_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_answers_in_time(listening: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "TIMEOUT_SECONDS", (0.2, 0.2))
+    monkeypatch.setattr(connecting, "TIMEOUT_SECONDS", (0.2, 0.2))
     result = typed("runs", "--host", f"http://127.0.0.1:{listening}")
     assert result.exit_code == 1
     assert f"http://127.0.0.1:{listening}: the request timed out" in result.stderr
@@ -332,14 +333,14 @@ def test_a_tokens_file_that_vanishes(
     path = tmp_path / "token"
     path.write_text(TOKEN)
     monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(path))
-    connect: Callable[..., client.KubeflowClient] = client.connect
+    connect: Callable[..., KubeflowClient] = connecting.connect
 
-    def connect_and_lose(*args: object) -> client.KubeflowClient:
+    def connect_and_lose(*args: object) -> KubeflowClient:
         found = connect(*args)
         path.unlink()
         return found
 
-    monkeypatch.setattr(client, "connect", connect_and_lose)
+    monkeypatch.setattr(connecting, "connect", connect_and_lose)
     result = typed("runs", "--host", kubeflow_api.url)
     assert result.exit_code == 1
     assert f"KF_PIPELINES_SA_TOKEN_PATH: {path}: No such file or directory" in result.stderr

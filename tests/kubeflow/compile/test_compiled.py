@@ -201,14 +201,20 @@ def test_small_nodes_can_share_a_step(tmp_path: pathlib.Path) -> None:
     config.write_text(text + TABLE)
     done = subprocess.run(
         [GENREFLOW, "kubeflow", "compile", "-c", config, "-o", path,
-         "--set", "kubeflow.merge_small_steps=true", "--set", "kubeflow.inference_service=genres"],
+         "--set", "kubeflow.merge_small_steps=true", "--set", "kubeflow.inference_service=genres",
+         "--set", "kubeflow.gpu_cache_lookup=true"],
         capture_output=True, text=True, check=True, timeout=600,
     )  # fmt: skip
     assert "16 nodes in 11 steps, and the steps that prepare and finish" in done.stdout
+    assert "cache      looked up before 2 steps with GPUs\n" in done.stdout
     merged = _read(path)
     steps = run_state.tasks_of(package.read(str(path)).spec)
     assert steps.keys() == merged.steps.keys()
-    assert len(steps.keys() - {"deploy"}) == 13
+    assert len(steps.keys() - {"deploy", "lookup-trainer-cnn-small"}) == 13
+    assert steps["lookup-trainer-cnn-small"] == "Lookup of Trainer.cnn_small, Trainer.vgg16"
+    for trainer in ("trainer-cnn-small", "trainer-vgg16"):
+        assert "lookup-trainer-cnn-small" in merged.before(trainer)
+    assert "lookup-trainer-cnn-small" not in merged.before("trainer-ffnn")
     assert "genregate-to-pusher" in merged.before("deploy")
     assert steps["importschemagen-to-datacheck"] == "ImportSchemaGen to DataCheck"
     assert steps["genregate-to-pusher"] == "GenreGate to Pusher"

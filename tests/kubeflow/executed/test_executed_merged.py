@@ -1,7 +1,7 @@
-"""The smallest pipeline with small nodes merged into steps, executed.
+"""The smallest pipeline with small nodes merged into steps and the training on a GPU, executed.
 
-The first attempt of a merged step is killed between two of its nodes, and a second run comes from
-the cache.
+The first attempt of a merged step is killed between two of its nodes. A second run comes from the
+cache, and asks for no GPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 import pytest
 
 from kubeflow.steps import metadata_url
-from tests.support.kubeflow_backend import Backend, Run
+from tests.support.kubeflow_backend import Backend, Pod, Run
 from tests.support.kubeflow_volume import (
     SMALLEST,
     check_metadata,
@@ -31,6 +31,7 @@ from tests.support.kubeflow_volume import (
 pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.timeout(900)]
 
 DATA, RELEASE = "importschemagen-to-datacheck", "genregate-to-pusher"
+LOOKUP, TRAINER, GPU = "lookup-trainer-ffnn", "trainer-ffnn", "nvidia.com/gpu"
 FINISHED, KILLED, LAST = ("ImportSchemaGen", "StatisticsGen"), "ExampleValidator", "DataCheck"
 
 
@@ -55,7 +56,13 @@ class Killer:
 
 @pytest.fixture(scope="module")
 def backend(volume: pathlib.Path) -> Backend:
-    compiled = compile_for(volume, SMALLEST, "kubeflow.merge_small_steps=true")
+    compiled = compile_for(
+        volume,
+        SMALLEST,
+        "kubeflow.merge_small_steps=true",
+        "kubeflow.gpu_cache_lookup=true",
+        'kubeflow.resources.Trainer={gpus = 1, node_selector = {pool = "gpu"}}',
+    )
     killer = Killer(volume / "root" / KILLED)
     return Backend(compiled, volume / "pages", parallel=2, on_start=killer)
 
@@ -79,7 +86,7 @@ def test_there_are_fewer_steps_and_the_same_nodes_and_results(
 ) -> None:
     assert first.succeeded
     assert {attempt.task for attempt in first.attempts} == {
-        "prepare", "spectrogramgen", DATA, "trainer-ffnn", "ensembler", "evaluator",
+        "prepare", "spectrogramgen", DATA, LOOKUP, TRAINER, "ensembler", "evaluator",
         "servingmodel", RELEASE, "report", "finish",
     }  # fmt: skip
     results = results_of(volume / "root", "first")
@@ -112,7 +119,7 @@ def test_a_retry_skips_the_nodes_that_are_complete(first: Run, volume: pathlib.P
     assert (dead.status, retried.status) == (-signal.SIGKILL, 0)
     for node in FINISHED:
         assert f"genreflow: {node}: done, " in dead.output
-        assert f"genreflow: {node}: complete since an earlier attempt, " in retried.output
+        assert f"genreflow: {node}: complete since an earlier attempt or lookup, " in retried.output
     for node in (KILLED, LAST):
         assert f"genreflow: {node}: done, " not in dead.output
         assert f"genreflow: {node}: done, " in retried.output
@@ -127,6 +134,18 @@ def test_each_node_has_its_own_cache_entry(second: Run, volume: pathlib.Path) ->
     # A model is served since the first run, so the gate decides anew.
     assert (found["GenreGate"], found["Pusher"]) == ("done", "done")
     assert len(second.of(DATA)) == 1
+
+
+def test_only_a_training_that_is_not_cached_asks_for_a_gpu(first: Run, second: Run) -> None:
+    assert first.pods[TRAINER] == Pod({GPU: "1"}, {"pool": "gpu"})
+    assert second.pods[TRAINER] == Pod({GPU: "0"}, {})
+    for run in (first, second):
+        order = [attempt.task for attempt in run.attempts]
+        assert order.index(DATA) < order.index(LOOKUP) < order.index(TRAINER)
+        assert {task for task, pod in run.pods.items() if GPU in pod.limits} == {TRAINER}
+    (looked_up,), (shown,) = second.of(LOOKUP), second.of(TRAINER)
+    assert "genreflow: Trainer.ffnn: taken from the cache" in looked_up.output
+    assert "genreflow: Trainer.ffnn: complete since an earlier attempt or lookup" in shown.output
 
 
 def test_cached_steps_tell_kubeflow_the_same_numbers(

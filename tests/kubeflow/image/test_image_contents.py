@@ -43,7 +43,7 @@ def test_all_steps_are_told_of_the_same_project_as_the_checkout_is(project: path
     assert digest == prepared.project_digest()
 
 
-@pytest.mark.parametrize("step", ["run_node", "prepare", "finish", "deploy"])
+@pytest.mark.parametrize("step", ["run_node", "prepare", "lookup", "finish", "deploy"])
 def test_a_steps_entry_point_starts(project: pathlib.Path, step: str) -> None:
     assert f"usage: kubeflow.steps.{step}" in python(
         project, "-m", f"kubeflow.steps.{step}", "--help"

@@ -104,6 +104,7 @@ def test_the_dockerfiles_lines_install_what_a_step_needs(
     assert run(image, "genreflow", "--version") == f"genreflow {version}\n"
     code = (
         "import importlib.util as u, sys, tensorflow_io, soundfile, xgboost\n"
+        "import librosa, numba, numpy.testing, pandas.testing, scipy.stats, sklearn.ensemble\n"
         "import kubeflow.steps.run_node\n"
         "import tfx.orchestration.portable.launcher, components.spectrogram_gen.executor\n"
         "print(kubeflow.__path__[0], u.find_spec('pip'), u.find_spec('uv'))\n"
@@ -115,6 +116,10 @@ def test_the_dockerfiles_lines_install_what_a_step_needs(
 def test_the_installation_is_lean_and_compiled(image: pathlib.Path) -> None:
     packages = image / ".venv" / "lib" / "python3.10" / "site-packages"
     assert not (packages / "tensorflow" / "include").exists()
+    assert not (packages / "clang").exists()
+    for package in ("numba", "numpy", "pandas", "scipy", "sklearn"):
+        assert (packages / package / "__init__.py").is_file()
+        assert not list((packages / package).rglob("tests"))
     for folder in (packages / "tensorflow", packages / "tfx", image / "kubeflow"):
         for source in folder.glob("*.py"):
             (compiled,) = (folder / "__pycache__").glob(f"{source.stem}.cpython-310.pyc")

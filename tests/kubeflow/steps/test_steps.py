@@ -12,6 +12,7 @@ import pytest
 from components.common.errors import DataError
 from kubeflow.steps import finish, prepare, prepared, run_node
 from kubeflow.steps.prepared import PreparedRun
+from kubeflow.steps.recorded_run import RecordedRun
 
 METADATA = "sqlite:///nowhere/metadata.sqlite"
 NODES = ("SpectrogramGen", "Trainer.ffnn", "Ensembler", "Pusher")
@@ -145,7 +146,7 @@ class _PublishedError(Exception):
 def test_a_run_whose_nodes_completed_is_a_success_whatever_kubeflow_calls_it(
     state: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def publish(run: finish.RecordedRun, *, page: str) -> None:
+    def publish(run: RecordedRun, *, page: str) -> None:
         assert list(run.nodes) == list(NODES)
         raise _PublishedError
 
@@ -206,7 +207,7 @@ def test_what_can_be_known_is_told_before_the_imports(
     def never() -> None:
         raise AssertionError("TFX would be imported now")
 
-    monkeypatch.setattr("kubeflow.steps.run_node.configure_tensorflow", never)
+    monkeypatch.setattr("kubeflow.steps.opened_graph.configure_tensorflow", never)
     monkeypatch.delenv("GENREFLOW_METADATA_PASSWORD", raising=False)
     options = {
         "--node-id": "Nope", "--pipeline-ir": written(tmp_path), "--metadata": "mysql://u@db/g",
