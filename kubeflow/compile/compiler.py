@@ -39,9 +39,9 @@ def steps_of(config: Config) -> list[NodeStep]:
     Raises:
       UsageError: Kubernetes would refuse a step's name.
     """
-    from pipeline.process.libraries import quick_imports
+    from pipeline.process.libraries import tfx_imports
 
-    with quick_imports():
+    with tfx_imports():
         from pipeline.graph import build as graph
         from pipeline.graph import inputs
 

@@ -15,7 +15,7 @@ from kubeflow.steps import metadata_url
 from kubeflow.steps.metadata_url import MetadataUrl
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import say
-from pipeline.process.libraries import configure_tensorflow, defer, quick_imports
+from pipeline.process.libraries import configure_tensorflow, tfx_imports
 
 if TYPE_CHECKING:
     from pipeline.process.node_runner import Outcome
@@ -88,8 +88,7 @@ def open_graph(pipeline: PreparedRun, url: MetadataUrl, node_id: str) -> OpenedG
     metadata_url.check_reachable(url, connection)
     begun, is_first = time.monotonic(), not is_imported()
     configure_tensorflow()
-    defer("tfx.components")
-    with quick_imports():
+    with tfx_imports():
         from tfx.dsl.compiler import constants
         from tfx.orchestration.local import runner_utils
         from tfx.orchestration.portable import runtime_parameter_utils

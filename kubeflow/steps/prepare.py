@@ -90,10 +90,10 @@ def prepare(
 
 def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) -> Any:
     """Return TFX's intermediate representation of the run."""
-    from pipeline.process.libraries import configure_tensorflow, quick_imports
+    from pipeline.process.libraries import configure_tensorflow, tfx_imports
 
     configure_tensorflow()
-    with quick_imports():
+    with tfx_imports():
         from components.artifacts import tensorflow_s3 as tensorflow_files
         from pipeline.graph import build as graph
         from pipeline.graph import inputs

@@ -26,7 +26,7 @@ from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.inputs import DataFacts
-from pipeline.process.libraries import quick_imports
+from pipeline.process.libraries import tfx_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex.step")
 
@@ -61,7 +61,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     mount = storage.mount_root(os.environ)
     checks.check(config, settings, mount, output)
     facts = _read_data(config)
-    with quick_imports():
+    with tfx_imports():
         from pipeline.graph import build as graph
         from pipeline.graph import inputs
 
@@ -142,7 +142,7 @@ def _adapt_validator(pipeline: Any, config: Config) -> None:
     TFX wraps a message parameter in a placeholder, which its Vertex AI runner refuses. The bare
     message becomes text when it is compiled, and kubeflow.vertex.validator parses that.
     """
-    from tfx.components import ExampleValidator
+    from tfx.components.example_validator.component import ExampleValidator
     from tfx.dsl.components.base import executor_spec
     from tfx.types.standard_component_specs import CUSTOM_VALIDATION_CONFIG_KEY
 

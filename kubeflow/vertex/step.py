@@ -26,7 +26,7 @@ from components.common.errors import UsageError
 from kubeflow.steps.step_log import progress_lines, report_error, say
 from kubeflow.vertex import artifact_types
 from kubeflow.vertex.storage import mount_root, path_of, uri_of
-from pipeline.process.libraries import defer, exit_at_once, quick_imports
+from pipeline.process.libraries import exit_at_once, tfx_imports
 
 SCHEMA_FILE = "schema_file"
 
@@ -48,8 +48,7 @@ def run(given: argparse.Namespace, beam_args: Sequence[str], mount: str) -> None
             f"{mount}: no such folder; steps read Cloud Storage where Vertex AI mounts it "
             f"(on other machines run: gcsfuse --implicit-dirs {mount})"
         )
-    defer("tfx.components")
-    with quick_imports():
+    with tfx_imports():
         from google.protobuf import json_format
         from kfp.pipeline_spec import pipeline_spec_pb2
         from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor

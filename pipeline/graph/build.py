@@ -10,14 +10,12 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from tfx.components import (
-    Evaluator,
-    ExampleValidator,
-    Pusher,
-    StatisticsGen,
-    Trainer,
-)
+from tfx.components.evaluator.component import Evaluator
+from tfx.components.example_validator.component import ExampleValidator
+from tfx.components.pusher.component import Pusher
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.components.statistics_gen.component import StatisticsGen
+from tfx.components.trainer.component import Trainer
 from tfx.dsl.compiler import compiler
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import pipeline as tfx_pipeline

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from components.common import progress
 from components.common.parent import exit_at_end_of_input
 from pipeline.process import failures
-from pipeline.process.libraries import exit_at_once, quick_imports
+from pipeline.process.libraries import exit_at_once, tfx_imports
 
 if TYPE_CHECKING:
     from pipeline.results.schema import Results
@@ -72,7 +72,7 @@ def run(request: Request) -> Results:
     config = pydantic.TypeAdapter(Config).validate_json(json.dumps(request.config))
     given = Places.of(config.storage, work_dir)
     progress.report("importing")
-    with quick_imports():
+    with tfx_imports():
         from tfx.orchestration import metadata
 
         from components.artifacts import tensorflow_s3

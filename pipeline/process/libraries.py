@@ -39,12 +39,22 @@ def quick_imports() -> Iterator[None]:
             gc.enable()
 
 
+@contextlib.contextmanager
+def tfx_imports() -> Iterator[None]:
+    """Import parts of TFX, and our modules that need it, as quickly as possible in a block.
+
+    They must be imported from their own submodules. The `__init__` of `tfx.components` would import
+    all components and their libraries (Kubernetes' client, TensorFlow Transform, ...).
+    """
+    defer("tfx.components")
+    with quick_imports():
+        yield
+
+
 def defer(package: str) -> None:
     """Defer a package's `__init__` until a name is needed that is not a submodule.
 
-    Its submodules import as usual. Used for `tfx.components`: TFX's launcher imports one constant
-    below it, and the `__init__` would import all components and their libraries (TFMA, Kubernetes'
-    client, ...), which takes a quarter of the time.
+    Its submodules import as usual.
 
     Raises:
       ModuleNotFoundError: there is no such package.

@@ -134,6 +134,7 @@ def test_every_setting_is_either_used_or_told() -> None:
         "metadata", "volume_claim", "volume_path", "storage_secret", "metadata_secret",
         "timeout_hours", "image_pull_secret", "security_context", "inference_service",
         "ready_minutes", "model_registry", "model_registry_secret", "merge_small_steps",
+            "gpu_cache_lookup",
     }  # fmt: skip
     used = {"image", "pipeline_root", "environment", "retries", "retry_seconds", "resources"}
     assert fields == told | used

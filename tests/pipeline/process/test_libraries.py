@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -65,6 +66,20 @@ def test_a_deferred_package_runs_when_it_is_asked_for_a_name(
 def test_a_package_that_is_missing_is_told() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"json\.nowhere"):
         libraries.defer("json.nowhere")
+
+
+def test_parts_of_tfx_do_not_import_all_of_its_components() -> None:
+    code = (
+        "import sys; from pipeline.process import libraries\n"
+        "with libraries.tfx_imports(): import tfx.components\n"
+        "assert 'tfx.components.trainer' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, check=True)
+    asked = re.compile(r"^\s*from tfx\.components import", re.MULTILINE)
+    sources = [*(ROOT / "components").rglob("*.py"), *(ROOT / "pipeline").rglob("*.py"),
+               *(ROOT / "kubeflow").rglob("*.py")]  # fmt: skip
+    assert sources
+    assert not [path for path in sources if asked.search(path.read_text(encoding="utf-8"))]
 
 
 def test_garbage_is_collected_again_after_the_imports() -> None:
