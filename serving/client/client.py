@@ -6,38 +6,41 @@ server can batch all requests.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
+import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tenacity
 
 from components.audio.decoding.decoder import Decoder
 from components.audio.decoding.faults import Fault
 from components.common.model_contract import DESCRIBE, MODEL_NAME, WAVEFORM
-from serving.client.address import Address, parse_address
+from serving.client.address import parse_address
+from serving.client.connection import Connection
 from serving.client.errors import (
     BadResponseError,
-    CallFailed,
     ClientError,
     ModelChangedError,
     NotAGenreModelError,
-    SettingsError,
+    RefusedError,
 )
-from serving.client.explain import explain
-from serving.client.transport import ModelSpec, Response, Tls, Transport
+from serving.client.transport import ModelSpec, Tls
 from serving.model import description
 from serving.model.description import ModelDescription
-from serving.model.prediction import GenreModel, Prediction, WindowResults
+from serving.model.prediction import (
+    GenreModel,
+    Prediction,
+    Progress,
+    WindowResults,
+    windows_per_call,
+)
 
 # A large network on two cores takes some seconds for 16 windows.
 TIMEOUT_S = 60.0
-# Only UNAVAILABLE is retried, after random waits of up to 0.2, 0.4, 0.8 and 1.6 s.
-MAX_ATTEMPTS = 5
-BACKOFF_S, MAX_BACKOFF_S = 0.2, 5.0
-_MIN_TIMEOUT_S = 0.001
+# Kinds of models, by their audio parameters, that one recording may meet. Servers that do not
+# agree on the version could make it start again for ever.
+MAX_KINDS = 3
 
 
 class GenreClient(GenreModel):
@@ -47,8 +50,9 @@ class GenreClient(GenreModel):
             print(client.predict_file("song.mp3").probabilities)
 
     If the server switches to a new version while a recording is being predicted, the windows of
-    one prediction come from both versions. A new version with other genres or audio parameters
-    is an error.
+    one prediction come from both versions. If the new version has other audio parameters, such as
+    another sample rate, the recording is predicted again in windows of the new kind, and the
+    client's attributes change. A new version with other genres is an error.
 
     Attributes:
       description: the model's last description of itself.
@@ -89,22 +93,18 @@ class GenreClient(GenreModel):
           DeadlineError: the server does not respond in time.
         """
         super().__init__(decoder)
-        if not timeout_s > 0:
-            raise SettingsError(f"the timeout is {timeout_s:g} s; it must be more than 0")
-        self._tls = tls if isinstance(tls, Tls) else Tls() if tls else None
-        self._spec = ModelSpec(model_name, model_version, version_label)
-        self._timeout_s = timeout_s
-        self.address = parse_address(server, rest=rest, tls=self._tls is not None)
-        self._transport = _make_transport(self.address, self._tls, checked_key(api_key))
+        tls_files = tls if isinstance(tls, Tls) else Tls() if tls else None
+        spec = ModelSpec(model_name, model_version, version_label)
+        self._shown = spec.shown
+        self.address = parse_address(server, rest=rest, tls=tls_files is not None)
+        self._connection = Connection(
+            self.address, spec, tls=tls_files, api_key=api_key, timeout_s=timeout_s
+        )
         try:
-            self.description = self.describe()
+            self._adopt(self.describe())
         except BaseException:
             self.close()
             raise
-        self.genres = self.description.genres
-        self.sample_rate_hz = self.description.sample_rate_hz
-        self.clip_samples = self.description.clip_samples
-        self.model_card = self.description.model_card
 
     def describe(self) -> ModelDescription:
         """Request the model's description.
@@ -114,39 +114,81 @@ class GenreClient(GenreModel):
           ClientError: the request failed.
         """
         names = ("genres", "sample_rate_hz", "clip_samples", "audio_params", "model_card")
-        response = self._request(DESCRIBE, description.REQUEST, names)
+        response = self._connection.request(DESCRIBE, description.REQUEST, names)
         try:
             return description.parse_description(response.outputs, response.version)
         except ValueError as error:
             raise NotAGenreModelError(
-                f"{self.address.shown}: {self._spec.shown} is not a genreflow model: its signature "
-                f"{DESCRIBE} is invalid ({error}); correct --model-name, or export "
-                "the model again"
+                f"{self.address.shown}: {self._shown} is not a genreflow model: its signature "
+                f"{DESCRIBE} is invalid ({error}); correct --model-name, or export the model again"
             ) from error
 
-    def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def predict_file(
+        self,
+        path: str | pathlib.Path,
+        *,
+        decoder: Decoder | None = None,
+        on_progress: Progress | None = None,
+    ) -> Prediction:
+        """Predict the genres of an audio file; see GenreModel.
+
+        If a version with other audio parameters takes over, the file is read again, and the
+        progress starts again.
+        """
+        return self._with_one_kind(
+            lambda model: model.predict_file(
+                path, decoder=decoder or self._decoder, on_progress=on_progress
+            )
+        )
+
+    def predict_waveform(
+        self, samples: npt.NDArray[np.floating[Any]], sample_rate_hz: int
+    ) -> Prediction:
+        """Predict the genres of audio in memory; see GenreModel."""
+        return self._with_one_kind(lambda model: model.predict_waveform(samples, sample_rate_hz))
+
+    def predict_windows(
+        self, windows: npt.NDArray[np.float32], *, cut_for: ModelDescription | None = None
+    ) -> npt.NDArray[np.float32]:
         """Predict the genres of windows; see GenreModel.
+
+        Over REST, responses do not tell the version. To learn whether another kind of model has
+        taken over meanwhile, call `describe` afterwards.
+
+        Args:
+          windows: see GenreModel.
+          cut_for: the description of the model that the windows are cut for; None for the last
+            one. Give it if other calls of this client may meet a new version meanwhile.
 
         Raises:
           ValueError: the array has another shape or type.
+          ModelChangedError: the server's model is of another kind than `cut_for`. The client has
+            its description now, unless the genres differ.
           ServerError: the server cannot be reached, or no longer has the model.
           RequestError: the request timed out, was too large or rejected, or the response is
             invalid.
         """
-        if windows.dtype != np.float32 or windows.shape[1:] != (self.clip_samples,):
+        kind = cut_for or self.description
+        if windows.dtype != np.float32 or windows.shape[1:] != (kind.clip_samples,):
             raise ValueError(
                 f"windows are {windows.dtype} {list(windows.shape)}; they must be float32 "
-                f"[windows, {self.clip_samples}]"
+                f"[windows, {kind.clip_samples}]"
             )
-        parts = [np.zeros((0, len(self.genres)), np.float32)]
-        for start in range(0, len(windows), self.windows_per_call):
-            batch = windows[start : start + self.windows_per_call]
-            response = self._request("", {WAVEFORM: batch}, ())
-            if response.version != self.description.version:
-                self._check_new_version()
+        at_once = windows_per_call(kind.clip_samples)
+        parts = [np.zeros((0, len(kind.genres)), np.float32)]
+        for start in range(0, len(windows), at_once):
+            batch = windows[start : start + at_once]
+            try:
+                response = self._connection.request("", {WAVEFORM: batch}, ())
+            except RefusedError:
+                # Perhaps by a version for which the windows are too short.
+                self._check_kind(kind, or_ignore=True)
+                raise
+            if response.version not in (None, kind.version):
+                self._check_kind(kind, response.version)
             try:
                 parts.append(
-                    description.check_probabilities(response.outputs, len(batch), self.genres)
+                    description.check_probabilities(response.outputs, len(batch), kind.genres)
                 )
             except ValueError as error:
                 raise BadResponseError(
@@ -156,13 +198,78 @@ class GenreClient(GenreModel):
 
     def close(self) -> None:
         """Close the connection; requests in progress fail."""
-        self._transport.close()
+        self._connection.close()
 
     def __enter__(self) -> GenreClient:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _with_one_kind(self, predict: Callable[[GenreModel], Prediction]) -> Prediction:
+        """Predict a recording, and once more whenever another kind of model has taken over."""
+        for left in reversed(range(MAX_KINDS)):
+            try:
+                return predict(_OneKind(self, self.description))
+            except ModelChangedError as error:
+                if not left or not error.is_adopted:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _check_kind(
+        self, kind: ModelDescription, version: int | None = None, *, or_ignore: bool = False
+    ) -> None:
+        """Request the description anew, and check that the model is still of a kind.
+
+        Args:
+          kind: the description of a model of that kind.
+          version: the version that responded to another request; None if unknown.
+          or_ignore: do nothing if the request fails.
+
+        Raises:
+          ModelChangedError: it is not, or the description is of yet another version.
+        """
+        try:
+            new = self.describe()
+        except ClientError:
+            if or_ignore:
+                return
+            raise
+        same_genres = new.genres == self.genres
+        if same_genres:
+            self._adopt(new)
+        if not new.is_compatible_with(kind):
+            what = "audio parameters" if same_genres else "genres"
+            raise ModelChangedError(
+                f"{self.address.shown}: an incompatible version of {self._shown} (other {what}) "
+                "replaced the first meanwhile; rerun the command",
+                is_adopted=same_genres,
+            )
+        if version not in (None, new.version):  # servers behind one address disagree
+            raise ModelChangedError(
+                f"{self.address.shown}: versions {version} and {new.version} of {self._shown} "
+                "respond in turn; rerun the command when the servers agree",
+                is_adopted=True,
+            )
+
+    def _adopt(self, new: ModelDescription) -> None:
+        self.description, self.model_card = new, new.model_card
+        self.genres = new.genres
+        self.sample_rate_hz, self.clip_samples = new.sample_rate_hz, new.clip_samples
+
+
+class _OneKind(GenreModel):
+    """The model at a server as one description has it, and no model of another kind."""
+
+    def __init__(self, client: GenreClient, kind: ModelDescription) -> None:
+        super().__init__()
+        self._client, self._kind = client, kind
+        self.genres, self.model_card = kind.genres, kind.model_card
+        self.sample_rate_hz, self.clip_samples = kind.sample_rate_hz, kind.clip_samples
+
+    def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """See GenreClient.predict_windows."""
+        return self._client.predict_windows(windows, cut_for=self._kind)
 
     def _prediction(
         self,
@@ -172,83 +279,6 @@ class GenreClient(GenreModel):
         results: list[WindowResults],
         faults: tuple[Fault, ...] = (),
     ) -> Prediction:
-        if self.address.rest:
-            self._check_new_version()  # REST responses do not tell the version
+        if self._client.address.rest:
+            self._client._check_kind(self._kind)  # REST responses do not tell the version
         return super()._prediction(path, seconds, samples, results, faults)
-
-    def _check_new_version(self) -> None:
-        """Request the description anew, and check that the model is still compatible."""
-        new = self.describe()
-        if not new.is_compatible_with(self.description):
-            raise ModelChangedError(
-                f"{self.address.shown}: an incompatible version of {self._spec.shown} (other "
-                "genres or audio parameters) replaced the first meanwhile; rerun the command"
-            )
-        self.description, self.model_card = new, new.model_card
-
-    def _request(
-        self,
-        signature: str,
-        inputs: Mapping[str, npt.NDArray[Any]],
-        outputs: Sequence[str],
-    ) -> Response:
-        """Send a request, with retries if the server is unavailable."""
-        deadline = time.monotonic() + self._timeout_s
-        attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_unavailable),
-            stop=tenacity.stop_after_attempt(MAX_ATTEMPTS)
-            | tenacity.stop_before_delay(self._timeout_s),
-            wait=tenacity.wait_random_exponential(multiplier=BACKOFF_S, max=MAX_BACKOFF_S),
-            reraise=True,
-        )
-
-        def once() -> Response:
-            left_s = max(_MIN_TIMEOUT_S, deadline - time.monotonic())
-            return self._transport.predict(self._spec, signature, inputs, outputs, left_s)
-
-        try:
-            return attempts(once)
-        except CallFailed as failure:
-            raise self._explain(failure, signature) from failure
-
-    def _explain(self, failure: CallFailed, signature: str) -> ClientError:
-        return explain(
-            failure,
-            address=self.address,
-            tls=self._tls,
-            spec=self._spec,
-            signature=signature,
-            timeout_s=self._timeout_s,
-            get_states=lambda: self._transport.states(self._spec.name, self._timeout_s),
-        )
-
-
-def checked_key(api_key: str | None) -> str | None:
-    """Return an API key without surrounding white space.
-
-    Raises:
-      SettingsError: the key is empty, or has characters that a header cannot carry. The message
-        does not quote the key.
-    """
-    if api_key is None:
-        return None
-    key = api_key.strip()
-    if not key or not all("!" <= character <= "~" for character in key):
-        raise SettingsError(
-            "the API key is empty, or has characters other than ASCII letters, digits and signs"
-        )
-    return key
-
-
-def _is_unavailable(error: BaseException) -> bool:
-    return isinstance(error, CallFailed) and error.code == "UNAVAILABLE"
-
-
-def _make_transport(address: Address, tls: Tls | None, api_key: str | None) -> Transport:
-    if address.rest:
-        from serving.client.rest_transport import RestTransport  # imports requests: 0.2 s
-
-        return RestTransport(address, tls=tls, api_key=api_key)
-    from serving.client.grpc_transport import GrpcTransport
-
-    return GrpcTransport(address, tls=tls, api_key=api_key)

@@ -70,7 +70,16 @@ class BadResponseError(RequestError):
 
 
 class ModelChangedError(RequestError):
-    """An incompatible model replaced the first while a recording was being predicted."""
+    """An incompatible model replaced the first while a recording was being predicted.
+
+    Attributes:
+      is_adopted: whether the client has taken up the new model's description, so that another
+        attempt may succeed.
+    """
+
+    def __init__(self, message: str, *, is_adopted: bool = False) -> None:
+        super().__init__(message)
+        self.is_adopted = is_adopted
 
 
 class CallFailed(Exception):  # noqa: N818  an outcome, which becomes a ClientError

@@ -34,6 +34,11 @@ MAX_SAMPLES_PER_CALL = 4 << 20
 Progress = Callable[[float, float | None], None]
 
 
+def windows_per_call(clip_samples: int) -> int:
+    """Return the number of windows in one call of a model that takes windows of this length."""
+    return max(1, min(MAX_WINDOWS_PER_CALL, MAX_SAMPLES_PER_CALL // clip_samples))
+
+
 @dataclasses.dataclass(frozen=True)
 class TimelineSegment:
     """Consecutive windows with the same most probable genre, or left out for the same reason.
@@ -167,7 +172,7 @@ class GenreModel(abc.ABC):
     @property
     def windows_per_call(self) -> int:
         """Return the number of windows in one call of the model."""
-        return max(1, min(MAX_WINDOWS_PER_CALL, MAX_SAMPLES_PER_CALL // self.clip_samples))
+        return windows_per_call(self.clip_samples)
 
     def predict_file(
         self,

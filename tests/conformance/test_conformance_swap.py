@@ -12,6 +12,10 @@ import grpc
 import numpy as np
 import pytest
 
+from components.audio.params import AudioParams
+from serving.client.client import GenreClient
+from serving.model.local import LocalModel
+from serving.model.prediction import Prediction
 from serving.protocol import protos
 from tests.conformance.conftest import Direct
 from tests.conformance.hostile import assert_clear
@@ -23,7 +27,7 @@ from tests.conformance.served import (
     configuration,
     predict_request,
 )
-from tests.support.serving_toys import clips
+from tests.support.serving_toys import clips, write_toy_model
 
 CLIENTS = 4
 # Requests that each client still sends after it has seen the new version.
@@ -111,6 +115,77 @@ def restored(served: Served) -> Iterator[Served]:
     """Return the server, and restore its models afterwards."""
     yield served
     served.reload(configuration(served.root, LABELS))
+
+
+# Another sample rate, window and picture than the toys'.
+OTHER_KIND = AudioParams(
+    sample_rate_hz=16000, fft_samples=512, hop_samples=256, n_mels=24, clip_seconds=0.4
+)
+
+
+class Listener(threading.Thread):
+    """Client that predicts a recording again and again until stopped."""
+
+    def __init__(self, address: str, sound: np.ndarray) -> None:
+        super().__init__(daemon=True)
+        self.address, self.sound = address, sound
+        self.done = threading.Event()
+        self.found: list[Prediction] = []
+        self.failures: list[str] = []
+
+    def run(self) -> None:
+        with GenreClient(self.address, model_name="kinds") as client:
+            while not self.done.is_set():
+                try:
+                    self.found.append(client.predict_waveform(self.sound, 8000))
+                except Exception as error:
+                    self.failures.append(f"{type(error).__name__}: {error}")
+
+    def heard(self, clip_seconds: float) -> int:
+        return sum(1 for one in list(self.found) if one.clip_seconds == clip_seconds)
+
+
+def test_clients_follow_a_version_that_hears_in_another_form(
+    restored: Served, toy_models: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    """Swap a model of 0.25 s at 8 kHz for one of 0.4 s at 16 kHz while clients predict songs."""
+    write_toy_model(tmp_path / "2", seed=2, params=OTHER_KIND)
+    folder = restored.root / "kinds"
+    folder.mkdir()
+    appear(toy_models / "1", folder / "1")
+    restored.reload(configuration(restored.root, LABELS, [("kinds", folder)]))
+    # 40 windows of the first kind, 25 of the second: several requests each.
+    sound = clips(40, seed=5).reshape(-1)
+    addresses = [f"127.0.0.1:{restored.port}", f"http://127.0.0.1:{restored.rest_port}"] * 2
+    clients = [Listener(where, sound) for where in addresses]
+    for client in clients:
+        client.start()
+    try:
+        wait_for(lambda: all(client.heard(0.25) for client in clients), "answers of version 1")
+        appear(tmp_path / "2", folder / "2")
+        wait_for(lambda: all(client.heard(0.4) >= 3 for client in clients), "answers of version 2")
+        wait_for(lambda: restored.states("kinds").get(1) == "END", "the end of version 1")
+    finally:
+        for client in clients:
+            client.done.set()
+        for client in clients:
+            client.join(60)
+    expected = {
+        model.clip_samples / model.sample_rate_hz: model.predict_waveform(sound, 8000)
+        for model in map(LocalModel, (toy_models / "1", tmp_path / "2"))
+    }
+    for client in clients:
+        assert client.failures == []
+        kinds = [one.clip_seconds for one in client.found]
+        assert kinds == sorted(kinds)
+        assert set(kinds) == {0.25, 0.4}
+        for one in client.found:
+            np.testing.assert_allclose(
+                one.window_probabilities,
+                expected[one.clip_seconds].window_probabilities,
+                rtol=1e-4,
+                atol=1e-6,
+            )
 
 
 def test_a_reload_adds_a_model_and_takes_it_away_again(

@@ -54,7 +54,8 @@ class Scripted:
 
     Attributes:
       script: one entry per Predict to come: None to respond, or a function of the call's context
-        that raises by context.abort (gRPC) or returns (status, body) (REST).
+        that raises by context.abort (gRPC) or returns (status, body) (REST); if it returns None,
+        the server responds.
       describe: outputs of the signature `describe`.
       states: the states of the versions.
       change: changes the outputs of serving_default.
@@ -178,8 +179,8 @@ class _Rest(http.server.BaseHTTPRequestHandler):
         told.requests.append((signature, inputs, ()))
         told.headers.append({key.lower(): value for key, value in self.headers.items()})
         step = told.next_step()
-        if step:
-            return self._send(*step(self))
+        if step and (answer := step(self)):
+            return self._send(*answer)
         paths = (f"/v1/models/{told.name}", f"/v1/models/{told.name}/versions/{told.version}")
         if self.path not in [f"{path}:predict" for path in paths]:
             return self._send(404, {"error": f"Servable not found for request: {self.path}"})

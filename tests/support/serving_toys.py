@@ -21,7 +21,7 @@ CLIP = PARAMS.clip_samples
 GENRES = ("Folk", "Rock", "Jazz")
 
 
-def write_toy_model(version: pathlib.Path, seed: int = 3) -> None:
+def write_toy_model(version: pathlib.Path, seed: int = 3, params: AudioParams = PARAMS) -> None:
     """Export a model into the folder `version`; the seed changes its probabilities."""
     import tensorflow as tf
 
@@ -29,10 +29,10 @@ def write_toy_model(version: pathlib.Path, seed: int = 3) -> None:
     from components.export.serving_module import pictures
 
     rng = np.random.default_rng(seed)
-    size = PARAMS.n_mels * PARAMS.frames
+    size = params.n_mels * params.frames
     kernel = tf.Variable(rng.normal(0, 0.2, (size, len(GENRES))).astype(np.float32))
 
-    @tf.function(input_signature=[pictures(PARAMS)])
+    @tf.function(input_signature=[pictures(params)])
     def network(mel_db: tf.Tensor) -> tf.Tensor:
         flat = tf.reshape(mel_db / 40 + 1, [-1, size])
         return tf.nn.softmax(tf.matmul(flat, kernel))
@@ -41,7 +41,7 @@ def write_toy_model(version: pathlib.Path, seed: int = 3) -> None:
         network,
         [kernel],
         str(version),
-        params=PARAMS,
+        params=params,
         genres=GENRES,
         model_card={"architecture": "toy", "synthetic": True, "model_digest": f"{seed:064x}"},
         seen={"train": [], "validation": []},

@@ -26,7 +26,7 @@ from genreflow.cli.app import app
 from genreflow.cli.predict import pipes
 from genreflow.cli.predict.inputs import collect
 from genreflow.cli.predict.output import clock
-from serving.client import client as client_module
+from serving.client import connection
 from tests.support import ROOT
 from tests.support.scripted_serving import FormulaModel, Scripted, serve_grpc
 from tests.support.serving_toys import CLIP, GENRES
@@ -35,7 +35,7 @@ from tests.support.tls_files import TlsFiles
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(connection, "BACKOFF_S", 0.001)
     monkeypatch.delenv("GENREFLOW_API_KEY", raising=False)
 
 

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tracemalloc
 from collections.abc import Callable, Iterator
+from typing import Any
 
+import grpc
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -285,24 +287,120 @@ def test_a_new_version_of_the_same_kind_is_taken_up(scripted: Scripted) -> None:
     assert names == ["describe", "", "", "describe", ""]
 
 
-@pytest.mark.parametrize(
-    ("output", "value"),
-    [
-        ("genres", np.array([[b"Rock", b"Folk", b"Jazz"]], object)),
-        ("sample_rate_hz", np.array([16000], np.int64)),
-        ("clip_samples", np.array([CLIP // 2], np.int64)),
-        ("audio_params", np.array([b"0" * 16], object)),
-    ],
-)
-def test_a_model_of_another_kind_is_not_mixed_in(
-    told: Scripted, tmp_path: pathlib.Path, output: str, value: npt.NDArray[np.generic]
+class NewModel(FormulaModel):
+    """Model of another kind, with windows of 0.5 s at 16 kHz; records the windows that it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sample_rate_hz, self.clip_samples = 16000, 8000
+        self.shapes: list[tuple[int, ...]] = []
+
+    def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self.shapes.append(windows.shape)
+        return super().predict_windows(windows)[:, ::-1]
+
+    def take_over(self, told: Scripted) -> None:
+        """Replace a scripted server's model as its version 8."""
+        told.model, told.version = self, 8
+        told.describe |= {
+            "sample_rate_hz": np.array([16000], np.int64),
+            "clip_samples": np.array([8000], np.int64),
+            "audio_params": np.array([b"0" * 16], object),
+        }
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_recording_is_predicted_again_if_a_model_of_another_kind_takes_over(
+    told: Scripted, tmp_path: pathlib.Path, refuses: bool
+) -> None:
+    path = write(tmp_path / "a.wav", sound(40 * CLIP))  # three requests of 16 windows or fewer
+    samples = soundfile.read(path, dtype="float32")[0]
+    new = NewModel()
+    message = "waveform at 16000 Hz: shorter than one clip"
+
+    def take_over(call: Any) -> tuple[int, object] | None:
+        new.take_over(told)
+        if not refuses:
+            return None
+        if "http" not in told.address:  # type: ignore[attr-defined]
+            call.abort(grpc.StatusCode.INVALID_ARGUMENT, message)
+        return 400, {"error": message}
+
+    told.script = [None, None, None, take_over]  # before the third request
+    progress: list[float] = []
+    with GenreClient(told.address) as client:  # type: ignore[attr-defined]
+        found = client.predict_file(path, on_progress=lambda done, _: progress.append(done))
+        again = client.predict_waveform(samples, RATE)
+        kind = (client.sample_rate_hz, client.clip_samples, client.description.audio_params)
+    assert kind == (16000, 8000, "0" * 16)
+    expected = NewModel().predict_file(path)
+    assert found.windows == again.windows == 20  # 10 s
+    np.testing.assert_allclose(found.window_probabilities, expected.window_probabilities, atol=1e-6)
+    assert found.clip_seconds == 0.5
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+    assert again.probabilities == pytest.approx(expected.probabilities, abs=1e-4)
+    # The windows of the first kind that reached the new model are not part of any prediction.
+    mixed = [] if refuses else [(8, CLIP)]
+    assert new.shapes == [*mixed, *[(16, 8000), (4, 8000)] * 2]
+    assert progress[-1] == 10.0
+
+
+def test_a_refusal_by_the_same_kind_of_model_stays_one(scripted: Scripted) -> None:
+    scripted.script = [
+        None, lambda call: call.abort(grpc.StatusCode.INVALID_ARGUMENT, "bad")
+    ]  # fmt: skip
+    with GenreClient(f"127.0.0.1:{scripted.port}") as client:
+        with pytest.raises(client_errors.RefusedError, match="bad"):
+            client.predict_windows(clips(1))
+        assert client.predict_windows(clips(1)).shape == (1, 3)
+
+
+def test_windows_cut_for_another_kind_of_model_are_never_answered(scripted: Scripted) -> None:
+    with GenreClient(f"127.0.0.1:{scripted.port}") as client:
+        old = client.description
+        NewModel().take_over(scripted)
+        for _ in range(2):
+            with pytest.raises(client_errors.ModelChangedError, match="other audio parameters"):
+                client.predict_windows(clips(1), cut_for=old)
+        assert client.description.version == 8
+        with pytest.raises(ValueError, match=r"\[windows, 8000\]"):
+            client.predict_windows(clips(1))
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_model_of_other_genres_is_an_error(
+    told: Scripted, tmp_path: pathlib.Path, together: bool
 ) -> None:
     path = write(tmp_path / "a.wav", sound(20 * CLIP))
     with GenreClient(told.address) as client:  # type: ignore[attr-defined]
+        if together:
+            NewModel().take_over(told)
         told.version = 8
-        told.describe[output] = value
-        with pytest.raises(client_errors.ModelChangedError, match="incompatible version"):
+        told.describe["genres"] = np.array([[b"Rock", b"Folk", b"Jazz"]], object)
+        for _ in range(2):
+            with pytest.raises(client_errors.ModelChangedError, match="other genres"):
+                client.predict_file(path)
+        assert client.genres == GENRES
+
+
+def test_servers_that_do_not_agree_on_the_version_are_not_asked_for_ever(
+    scripted: Scripted, tmp_path: pathlib.Path
+) -> None:
+    path = write(tmp_path / "a.wav", sound(4 * CLIP))
+
+    def other_server(outputs: Arrays) -> Arrays:
+        scripted.version = 8  # answers the windows
+        return outputs
+
+    def describe() -> None:
+        scripted.version = 7
+
+    with GenreClient(f"127.0.0.1:{scripted.port}") as client:
+        scripted.change = other_server
+        scripted.script = [None, lambda call: describe()] * 10
+        with pytest.raises(client_errors.ModelChangedError, match=r"versions 8 and 7 .* in turn"):
             client.predict_file(path)
+    assert scripted.sizes == [4] * 3
 
 
 def test_a_pinned_version_and_the_key_go_with_every_request(told: Scripted) -> None:

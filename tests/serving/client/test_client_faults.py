@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from serving.client import client as client_module
-from serving.client import diagnosis, errors
+from serving.client import connection, diagnosis, errors
 from serving.client.address import Address
 from serving.client.client import GenreClient
 from serving.client.transport import Tls
@@ -35,7 +34,7 @@ UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the waits between attempts, but not their number."""
-    monkeypatch.setattr(client_module, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(connection, "BACKOFF_S", 0.001)
     monkeypatch.setattr(diagnosis, "PROBE_SECONDS", 0.5)
 
 
@@ -94,7 +93,7 @@ def answering(answer: Callable[[socket.socket], None]) -> Iterator[int]:
 # Retries
 
 
-@pytest.mark.parametrize("failures", [1, 2, client_module.MAX_ATTEMPTS - 1])
+@pytest.mark.parametrize("failures", [1, 2, connection.MAX_ATTEMPTS - 1])
 def test_what_is_unavailable_is_asked_again(told: Scripted, failures: int) -> None:
     with GenreClient(where(told)) as client:
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * failures
@@ -107,15 +106,15 @@ def test_it_is_not_asked_for_ever(told: Scripted) -> None:
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * 100
         with pytest.raises(errors.UnreachableError, match=r"server is unavailable .*queue full"):
             client.predict_windows(clips(1))
-    assert len(told.sizes) == client_module.MAX_ATTEMPTS
+    assert len(told.sizes) == connection.MAX_ATTEMPTS
 
 
 def test_nor_past_the_time_that_a_request_may_take(
     told: Scripted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with GenreClient(where(told), timeout_s=1.0) as client:
-        monkeypatch.setattr(client_module, "BACKOFF_S", 1e6)
-        monkeypatch.setattr(client_module, "MAX_BACKOFF_S", 1e6)
+        monkeypatch.setattr(connection, "BACKOFF_S", 1e6)
+        monkeypatch.setattr(connection, "MAX_BACKOFF_S", 1e6)
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * 100
         with pytest.raises(errors.UnreachableError):
             client.predict_windows(clips(1))
@@ -162,8 +161,8 @@ def test_a_server_that_is_restarted_meanwhile_is_found_again() -> None:
             back.append(serve_grpc(told))
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(client_module, "MAX_ATTEMPTS", 1000)
-            patch.setattr(client_module, "BACKOFF_S", 0.1)
+            patch.setattr(connection, "MAX_ATTEMPTS", 1000)
+            patch.setattr(connection, "BACKOFF_S", 0.1)
             timer = threading.Timer(0.3, restart)
             timer.start()
             assert client.predict_windows(clips(1)).shape == (1, 3)
@@ -386,8 +385,8 @@ def test_large_answers_and_requests_pass(scripted: Scripted) -> None:
     with GenreClient(f"127.0.0.1:{scripted.port}") as client:
         assert len(client.model_card["x"]) == 900_000
         scripted.describe["junk"] = np.zeros(6 << 20, np.float32)
-        answer = client._transport.predict(
-            client._spec, "describe", {"waveform": clips(800)}, ("junk",), 60
+        answer = client._connection.transport.predict(
+            client._connection.spec, "describe", {"waveform": clips(800)}, ("junk",), 60
         )
         assert answer.outputs["junk"].nbytes == 24 << 20
 
