@@ -13,6 +13,7 @@ from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
 from components.artifacts.code_digest import code_digest
 from components.artifacts.types import BaselineModels, Predictions
+from components.audio.decoding.limits import DecodeLimits
 from components.gate.executor import SERVING_UNKNOWN, Executor
 from components.gate.settings import GateSettings
 
@@ -23,6 +24,8 @@ class GenreGateSpec(types.ComponentSpec):  # type: ignore[misc]
     PARAMETERS = {
         "gate": ExecutionParameter(type=str),
         "genres": ExecutionParameter(type=str),
+        "store": ExecutionParameter(type=str),
+        "decode_limits": ExecutionParameter(type=str),
         "code_digest": ExecutionParameter(type=str),
         "serving": ExecutionParameter(type=str, optional=True),
     }
@@ -53,6 +56,8 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
         serving_model: types.BaseChannel | None,
         settings: GateSettings,
         genres: Sequence[str],
+        store: str,
+        decode_limits: DecodeLimits | None,
         baselines: types.BaseChannel | None = None,
     ) -> None:
         """Initialize the component.
@@ -66,6 +71,9 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
             pipeline cannot look it up.
           settings: the [gate] table.
           genres: in label order.
+          store: folder of the clip store, beside which test songs are kept as a serving model with
+            other audio parameters hears them; "" for none.
+          decode_limits: limits of decoding these songs; None decodes in the executor's process.
           baselines: BaselineTrainer's models; None without baselines.
         """
         # Left out where the model can be looked up: another parameter changes the cache key.
@@ -74,6 +82,8 @@ class GenreGate(base_component.BaseComponent):  # type: ignore[misc]
             spec=GenreGateSpec(
                 gate=json.dumps(dataclasses.asdict(settings), sort_keys=True),
                 genres=json.dumps(list(genres)),
+                store=store,
+                decode_limits=json.dumps(decode_limits and dataclasses.asdict(decode_limits)),
                 code_digest=code_digest(Executor.__module__),
                 model=model,
                 predictions=predictions,

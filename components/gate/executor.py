@@ -11,14 +11,17 @@ from tfx.utils import path_utils
 from components.artifacts import files as artifact_files
 from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
 from components.artifacts.names import DECISION_JSON
+from components.audio.decoding.limits import DecodeLimits
 from components.common import progress
+from components.common.dataclass_json import from_json
 from components.common.errors import DataError
 from components.ensemble.members import ALL
-from components.export.assets import ModelIdentity, read_identity, read_model_digest
+from components.export.assets import read_assets, read_identity, read_model_digest
 from components.gate import rules, scores
 from components.gate.against_serving import compare_with_serving
 from components.gate.comparison import Comparison
 from components.gate.decide import decide
+from components.gate.hearing import Listening
 from components.gate.inputs import check_one_run, read_baselines_hash
 from components.gate.outcome import Decision
 from components.gate.settings import GateSettings
@@ -42,6 +45,8 @@ class Executor(ComponentExecutor):
         settings = parameters.parse("gate", GateSettings)
         genres = parameters.json("genres")
 
+        listening = Listening(parameters["store"], _limits(parameters.json("decode_limits")))
+
         candidate = read_identity(path_utils.serving_model_dir(model.uri))
         selection = read_selection(predictions_uri)
         name = model.get_string_custom_property("architecture")
@@ -61,7 +66,7 @@ class Executor(ComponentExecutor):
             best_baseline=selection.best_baseline,
             against_serving=rules.UNKNOWN
             if unknown
-            else _against_serving(serving, settings, found, name, candidate, examples.uri),
+            else _against_serving(serving, settings, found, name, model, examples.uri, listening),
             audio_hashes={
                 "candidate": candidate.audio_hash,
                 "examples": examples.get_string_custom_property("audio_hash"),
@@ -90,23 +95,31 @@ def _against_serving(
     settings: GateSettings,
     found: scores.Scores,
     name: str,
-    candidate: ModelIdentity,
+    model: Any,
     examples_uri: str,
+    listening: Listening,
 ) -> Comparison | str | None:
     if not serving:
         return None
     if not settings.holds_serving:
         return "not compared with the serving model"  # it would have to predict first
+    candidate = path_utils.serving_model_dir(model.uri)
     return compare_with_serving(
         found,
         name,
-        candidate,
+        read_identity(candidate),
         saved_model=serving.uri,
         version=_version(serving),
         examples_uri=examples_uri,
+        clip_seconds=read_assets(candidate).params.clip_seconds,
+        listening=listening,
         resamples=settings.resamples,
         advance=_advance,
     )
+
+
+def _limits(values: dict[str, Any] | None) -> DecodeLimits | None:
+    return None if values is None else from_json(DecodeLimits, values)
 
 
 def _version(serving: Any) -> str:

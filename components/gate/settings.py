@@ -26,7 +26,8 @@ class GateSettings:
       holds_ensemble: whether the candidate is compared with the average of all models.
       ensemble_tolerance: by how much the candidate may be worse than that average.
       holds_serving: whether the candidate is compared with the serving model, on test tracks
-        that the serving model has not seen.
+        that the serving model has not seen. One with other audio parameters hears the same
+        seconds of the songs in its own form.
       serving_tolerance: by how much the candidate may be worse than the serving model.
       recall_floor: lowest recall that passes, for every genre. 0 disables the rule.
       resamples: number of bootstrap resamples of an interval.

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,22 +30,26 @@ def find_split(examples_uri: str, split: str) -> reader.Files:
     return reader.find([os.path.join(glob.escape(examples_uri), f"Split-{split}", "*")])
 
 
-def read_clips(examples_uri: str, split: str) -> pd.DataFrame:
+def read_clips(examples_uri: str, split: str, columns: Sequence[str] = CLIP_KEYS) -> pd.DataFrame:
     """Return the clips of a split.
 
     Args:
       examples_uri: root of an Examples artifact.
       split: the split's name.
+      columns: the columns to return, features of components.examples.schema; by default
+        `track_id`, `artist_id`, `clip_index`, `label`.
 
     Returns:
-      `track_id`, `artist_id`, `clip_index`, `label`, one row per clip.
+      One row per clip.
 
     Raises:
       DataError: there are no clips, or a file cannot be read.
     """
     files = find_split(examples_uri, split)
     with reader.readable(files):
-        frames = [_keys(batch) for batch in reader.blocks(files).rebatch(BATCH).prefetch(2)]
+        frames = [
+            _keys(batch, columns) for batch in reader.blocks(files).rebatch(BATCH).prefetch(2)
+        ]
     if not frames:
         raise DataError(f"the {split} split has no clips: {files}")
     return pd.concat(frames, ignore_index=True)
@@ -66,13 +71,13 @@ def predict_split(
       `[clips, genres]`.
 
     Raises:
-      DataError: there are no clips, or a file cannot be read.
+      DataError: there are no clips, or the model or a file cannot be read.
     """
-    signature = tf.saved_model.load(saved_model).signatures[contract.SERVING_EXAMPLES]
+    signature = load(saved_model).signatures[contract.SERVING_EXAMPLES]
     files = find_split(examples_uri, split)
     keys: list[pd.DataFrame] = []
     probabilities: list[npt.NDArray[np.float32]] = []
-    with reader.readable(files), _whole_float32():
+    with reader.readable(files), whole_float32():
         for batch in reader.blocks(files).rebatch(BATCH).prefetch(2):
             outputs = signature(**{contract.EXAMPLES: batch})
             probabilities.append(outputs[contract.PROBABILITIES].numpy())
@@ -84,7 +89,7 @@ def predict_split(
 
 
 @contextlib.contextmanager
-def _whole_float32() -> Iterator[None]:
+def whole_float32() -> Iterator[None]:
     """Disable TensorFloat-32 within the block.
 
     With it, GPUs multiply with 10 bits of each number, and the predictions would differ from
@@ -99,9 +104,24 @@ def _whole_float32() -> Iterator[None]:
         experimental.enable_tensor_float_32_execution(before)
 
 
-def _keys(batch: tf.Tensor) -> pd.DataFrame:
+def load(saved_model: str) -> Any:
+    """Load a SavedModel.
+
+    Raises:
+      DataError: it is missing, damaged, or of another version of TensorFlow.
+    """
+    # The exception depends on where in the file the damage is.
+    damage = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError)
+    try:
+        return tf.saved_model.load(saved_model)
+    except (tf.errors.OpError, AssertionError, *damage) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataError(f"{saved_model}: cannot be loaded ({reason})") from error
+
+
+def _keys(batch: tf.Tensor, columns: Sequence[str] = CLIP_KEYS) -> pd.DataFrame:
     parsed = parser.parse_keys(batch)
-    frame = pd.DataFrame({name: parsed[name].numpy() for name in CLIP_KEYS})
-    for name in (schema.TRACK_ID, schema.ARTIST_ID):
+    frame = pd.DataFrame({name: parsed[name].numpy() for name in columns})
+    for name in {schema.TRACK_ID, schema.ARTIST_ID} & set(columns):
         frame[name] = frame[name].str.decode("utf-8")
     return frame

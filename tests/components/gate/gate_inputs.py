@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import soundfile
 import tensorflow as tf
 
 from components.audio.params import AudioParams
+from components.datasets.track import Track as DataTrack
+from components.examples.sources import source_of, write_sources
 from components.examples.writer import Clip, serialize
 from components.export.assets import track_digest
 from components.predictions import table
@@ -23,6 +26,10 @@ PARAMS = AudioParams(
 AUDIO = PARAMS.digest()
 GENRES = ("Folk", "Pop", "Rock")
 CLIPS = 2
+# Songs: each track has its own loudness, by which SoundOracle knows it.
+SONG_RATE_HZ, SONG_SECONDS = 16000, 2.0
+CLIP_STARTS_S = (0.5, 1.2)
+OTHER_AUDIO = "0123456789abcdef"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +78,52 @@ def write_examples(folder: pathlib.Path, some: Sequence[Track]) -> pathlib.Path:
                 genre=GENRES[int(row.label)],
                 label=int(row.label),
                 clip_index=int(row.clip_index),
-                clip_start_s=0.0,
+                clip_start_s=CLIP_STARTS_S[int(row.clip_index)],
                 mel_db=np.zeros((PARAMS.n_mels, PARAMS.frames), np.uint16),
             )
             writer.write(serialize(clip, PARAMS))
     return folder
+
+
+def _amplitude(index: int) -> float:
+    return 0.05 + 0.03 * index
+
+
+def write_songs(
+    examples: pathlib.Path,
+    some: Sequence[Track],
+    *,
+    seconds: Mapping[str, float] | None = None,
+    elsewhere: float | None = None,
+    too_loud: Sequence[str] = (),
+) -> dict[str, pathlib.Path]:
+    """Write the tracks' songs beside the examples, and where they are; return the files.
+
+    Args:
+      examples: the Examples artifact.
+      some: the tracks.
+      seconds: lengths of songs that are not SONG_SECONDS long, by track.
+      too_loud: tracks that SoundOracle does not know.
+      elsewhere: amplitude outside of the examples' clips; None for the song's own.
+    """
+    folder = examples.parent / "songs"
+    folder.mkdir(exist_ok=True)
+    found, sources = {}, []
+    for number, track in enumerate(some):
+        index = len(some) + 1 if track.track_id in too_loud else number
+        length_s = (seconds or {}).get(track.track_id, SONG_SECONDS)
+        times = np.arange(round(length_s * SONG_RATE_HZ)) / SONG_RATE_HZ
+        loud = np.full(len(times), _amplitude(index) if elsewhere is None else elsewhere)
+        for start in CLIP_STARTS_S:
+            loud[(times >= start) & (times < start + PARAMS.clip_seconds)] = _amplitude(index)
+        path = folder / f"{track.track_id}.wav"
+        soundfile.write(path, loud * np.sin(2 * np.pi * 440 * times), SONG_RATE_HZ)
+        found[track.track_id] = path
+        source = source_of(DataTrack(track.track_id, str(path), ""), strict=False)
+        assert source is not None
+        sources.append(source)
+    write_sources(str(examples), sources, strict=False)
+    return found
 
 
 def seen(train: Sequence[str], validation: Sequence[str]) -> dict[str, list[str]]:
@@ -136,6 +184,63 @@ def write_oracle(
     function = tf.function(module.examples, input_signature=[spec])
     tf.saved_model.save(module, str(folder), signatures={signature: function})
     write_assets(folder, **{"digest": "serving-digest", **assets})
+    return folder
+
+
+class SoundOracle(tf.Module):  # type: ignore[misc]
+    """Model that predicts a given genre for each song, which it knows by its loudness.
+
+    It hears clips of 0.05 s at 4 kHz. A window that is louder than all songs gets only zeros, as
+    the graph's silent windows do.
+    """
+
+    def __init__(
+        self, predicted: Sequence[int], rate_hz: int, clip_samples: int, digest: str
+    ) -> None:
+        super().__init__()
+        self.predicted = tf.constant(list(predicted) + [-1] * 8)
+        self.rate_hz, self.clip_samples, self.digest = rate_hz, clip_samples, digest
+
+    def waveform(self, waveform: tf.Tensor) -> dict[str, tf.Tensor]:
+        tf.debugging.assert_equal(tf.shape(waveform)[1], self.clip_samples)
+        peak = tf.sqrt(2 * tf.reduce_mean(tf.square(waveform), axis=1))
+        index = tf.cast(tf.round((peak - 0.05) / 0.03), tf.int32)
+        return {"probabilities": tf.one_hot(tf.gather(self.predicted, index), len(GENRES))}
+
+    def describe(self, query: tf.Tensor) -> dict[str, tf.Tensor]:
+        rows = tf.shape(query)
+        return {
+            "sample_rate_hz": tf.fill(rows, tf.constant(self.rate_hz, tf.int64)),
+            "clip_samples": tf.fill(rows, tf.constant(self.clip_samples, tf.int64)),
+            "audio_params": tf.fill(rows, self.digest),
+        }
+
+
+def write_sound_oracle(
+    folder: pathlib.Path,
+    some: Sequence[Track],
+    wrong: Sequence[str] = (),
+    *,
+    rate_hz: int = 4000,
+    clip_samples: int = 200,
+    describes: bool = True,
+    digest: str = OTHER_AUDIO,
+    **assets: Any,
+) -> pathlib.Path:
+    """Write a serving model with other audio parameters; it is wrong on the named tracks only.
+
+    Of its audio parameters nothing is recorded but their hash, as an older version might.
+    """
+    predicted = [(t.label + (t.track_id in wrong)) % len(GENRES) for t in some]
+    module = SoundOracle(predicted, rate_hz, clip_samples, digest)
+    sound = tf.TensorSpec([None, None], tf.float32, name="waveform")
+    signatures = {"serving_default": tf.function(module.waveform, input_signature=[sound])}
+    if describes:
+        query = tf.TensorSpec([None], tf.string, name="query")
+        signatures["describe"] = tf.function(module.describe, input_signature=[query])
+    tf.saved_model.save(module, str(folder), signatures=signatures)
+    audio = {"audio_params": {"digest": OTHER_AUDIO}}
+    write_assets(folder, **{"digest": "serving-digest", **audio, **assets})
     return folder
 
 

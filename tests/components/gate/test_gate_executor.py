@@ -78,6 +78,8 @@ class Inputs:
             {
                 "gate": json.dumps(dataclasses.asdict(gate)),
                 "genres": json.dumps(made.GENRES),
+                "store": str(self.folder / "cache"),
+                "decode_limits": "null",
                 **self.parameters,
             },
         )
@@ -265,7 +267,7 @@ EVERY_TRACK = made.seen([track.track_id for track in TRACKS], [])
         ({"seen_tracks": EVERY_TRACK}, "on all 30 test tracks"),
         ({"genres": None}, "genres.json"),
         ({"model_card": None}, "model_card.json"),
-        ({"audio_params": {"digest": "beef"}}, "other audio parameters (beef)"),
+        ({"audio_params": {"digest": "beef"}}, "no signature serving_default"),
         ({"genres": ["Pop", "Folk", "Rock"]}, "other genres (Pop, Folk, Rock)"),
         ({"genres": ["Folk", "Pop"]}, "other genres (Folk, Pop)"),
         ({"signature": "serving_default"}, "no signature serving_examples"),
