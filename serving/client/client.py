@@ -279,6 +279,6 @@ class _OneKind(GenreModel):
         results: list[WindowResults],
         faults: tuple[Fault, ...] = (),
     ) -> Prediction:
-        if self._client.address.rest:
-            self._client._check_kind(self._kind)  # REST responses do not tell the version
+        if self._kind.version is None:  # over REST, responses do not tell it
+            self._client._check_kind(self._kind)
         return super()._prediction(path, seconds, samples, results, faults)
