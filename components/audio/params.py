@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
@@ -14,7 +14,11 @@ from components.audio.front_ends.front_end import FrontEnd
 from components.audio.front_ends.mel_db import MelDb
 
 # Fields that models exported by earlier versions lack. Their defaults are what those models had.
-_ADDED = ("front_end",)
+_ADDED = ("front_end", "evaluation_clips")
+
+# The most windows of a track to evaluate: ten minutes at 2 s, so that an hour's mix takes no more
+# memory and disk than a long song (7 MB as stored).
+MAX_EVALUATION_CLIPS = 300
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +37,11 @@ class AudioParams:
       hop_samples: distance between frames.
       n_mels: number of mel bands.
       clip_seconds: length of a clip.
-      clips_per_track: number of clips that are cut from a track.
+      clips_per_track: number of random clips that are cut from a track.
+      evaluation_clips: clips of a validation or test track: at most so many of the consecutive
+        windows that prediction cuts, evenly spaced; "all" is MAX_EVALUATION_CLIPS. None for
+        random clips, as for training. It is no part of `digest`, because it changes what a model
+        is judged by and not what it hears.
 
     Raises:
       ValueError: the parameters contradict each other, or the front end.
@@ -46,6 +54,7 @@ class AudioParams:
     clip_seconds: Annotated[float, Gt(0), Le(120)] = 2.0
     clips_per_track: Annotated[int, Ge(1), Le(100)] = 4
     front_end: str = MelDb.name
+    evaluation_clips: Literal["all"] | Annotated[int, Ge(1), Le(MAX_EVALUATION_CLIPS)] | None = None
 
     def __post_init__(self) -> None:
         others = [
@@ -122,5 +131,7 @@ class AudioParams:
 
     def digest(self) -> str:
         """Return 16 hex digits that identify the parameters and the front end's version."""
-        text = json.dumps({**self.to_json(), "front_end": self.front.version}, sort_keys=True)
+        values = {**self.to_json(), "front_end": self.front.version}
+        del values["evaluation_clips"]
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -49,6 +49,13 @@ class Corpus:
         """True if clips of one track may be in different splits."""
         return self.splits.leaky
 
+    @property
+    def evaluation_tracks(self) -> tuple[Track, ...]:
+        """The tracks that lie in validation or test as a whole; none under by_clip."""
+        if self.leaky:
+            return ()
+        return tuple(one for one in self.tracks if self.split_of_clip(one.track_id, 0) != "train")
+
     def split_of_clip(self, track_id: str, clip_index: int) -> SplitName:
         """Return the split of a clip: except under by_clip, the split of its track."""
         return self.splits.split_of_clip(track_id, clip_index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from components.audio.clips import ClipChoice
 from components.audio.params import AudioParams
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
     label = add(LABEL, schema_pb2.INT)
     label.int_domain.min, label.int_domain.max = 0, len(genres) - 1
     index = add(CLIP_INDEX, schema_pb2.INT)
-    index.int_domain.min, index.int_domain.max = 0, params.clips_per_track - 1
+    choices = [ClipChoice.of(params, evaluates=evaluates) for evaluates in (False, True)]
+    index.int_domain.min, index.int_domain.max = 0, max(one.clips for one in choices) - 1
     add(CLIP_START_S, schema_pb2.FLOAT).float_domain.min = 0.0
     add(MEL_DB, schema_pb2.BYTES).image_domain.SetInParent()
     return str(text_format.MessageToString(schema))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from components.audio.clips import ClipChoice
 from components.audio.params import AudioParams
 from components.common.errors import DataError
 from components.common.escape import printable
@@ -64,6 +65,7 @@ def build(
         )
     test = sources.predictions[sources.predictions["split"] == "test"]
     hard = mistakes.hardest_tracks(test, sources.candidate, sources.genres)
+    evaluated = ClipChoice.of(params, evaluates=True)
     chosen = gallery.choose(tracks, len(sources.genres))
     classes = gallery.class_counts(tracks, sources.genres)
     calibrations = {
@@ -114,6 +116,7 @@ def build(
             leaky=sources.summary.leaky,
         ),
         audio=params,
+        windows=evaluated.clips if evaluated.windows else 0,
         pictures={picture.name: picture for picture in pictures},
     )
     return BuiltReport(render(page), {f"{picture.name}.png": picture.png for picture in pictures})

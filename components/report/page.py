@@ -88,6 +88,7 @@ class Page:
       calibration_errors: Expected calibration error, by model.
       card: Model card of the candidate.
       audio: Audio parameters of the examples.
+      windows: The most windows of a track to evaluate on; 0 if there are random clips too.
       pictures: Plots by name; the gallery's are `gallery_<label>_<n>`, the hardest tracks'
         `hard_<n>`, from 1.
     """
@@ -112,6 +113,7 @@ class Page:
     calibration_errors: Mapping[str, float]
     card: card.ModelCard
     audio: AudioParams
+    windows: int
     pictures: Mapping[str, Picture]
 
 

@@ -18,6 +18,7 @@ from tfx.types import artifact_utils
 from components.artifacts import files
 from components.artifacts.base_executor import Artifacts, ExecutorMixin, Parameters
 from components.artifacts.code_digest import code_digest
+from components.audio.clips import ClipChoice
 from components.audio.decoding.isolation import make_decoder
 from components.audio.duplicates import find_duplicates
 from components.audio.params import AudioParams
@@ -31,6 +32,7 @@ from components.examples.sources import Source, write_sources
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
+    WINDOWS_SHARD_DIVISOR,
     Shard,
     ShardResult,
     WriteOptions,
@@ -108,14 +110,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             code=code_digest(extract.__name__),
             limits=dataset.decode_limits,
         )
-        clip_splits = {
-            track.track_id: tuple(
-                corpus.split_of_clip(track.track_id, index)
-                for index in range(params.clips_per_track)
-            )
-            for track in corpus.tracks
-        }
-        shards = plan_shards(corpus.tracks, clip_splits, parameters["shard_tracks"])
+        shards = _plan(corpus, params, parameters["shard_tracks"])
         progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
         if options.scratch:
             shutil.rmtree(options.scratch, ignore_errors=True)
@@ -192,6 +187,24 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             os.rmdir(temporary)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("audio_hash", params.digest())
+
+
+def _plan(corpus: Corpus, params: AudioParams, shard_tracks: int) -> list[Shard]:
+    """Return the corpus's shards."""
+    windows = ClipChoice.of(params, evaluates=True)
+    clips = dict.fromkeys((track.track_id for track in corpus.tracks), params.clips_per_track)
+    clips.update((track.track_id, windows.clips) for track in corpus.evaluation_tracks)
+    clip_splits = {
+        track_id: tuple(corpus.split_of_clip(track_id, index) for index in range(count))
+        for track_id, count in clips.items()
+    }
+    divisor = WINDOWS_SHARD_DIVISOR if windows.windows else 1
+    return plan_shards(
+        corpus.tracks,
+        clip_splits,
+        shard_tracks,
+        evaluation_shard_tracks=max(1, shard_tracks // divisor),
+    )
 
 
 def _read_problem(options: WriteOptions) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio import levels
+from components.audio.clips import ClipChoice
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.params import AudioParams
@@ -23,6 +24,7 @@ def read_track(
     seed: int,
     *,
     strict: bool = False,
+    choice: ClipChoice | None = None,
     decoder: Decoder | None = None,
 ) -> TrackClips:
     """Read a track's clips at the model's rate.
@@ -32,13 +34,16 @@ def read_track(
       params: the audio parameters.
       seed: the run's clip seed.
       strict: decode the whole file (components.audio.decoding.clip_reader.read_clips).
+      choice: which clips; None for those of a training track.
       decoder: decoder to use; None decodes in this process.
 
     Raises:
       DecodeError: the file cannot be used; has a reject reason.
     """
     decoder = decoder or InProcessDecoder()
-    return decoder.read_clips(track.uri, params, track_id=track.track_id, seed=seed, strict=strict)
+    return decoder.read_clips(
+        track.uri, params, track_id=track.track_id, seed=seed, strict=strict, choice=choice
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

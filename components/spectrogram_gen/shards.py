@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from components.artifacts import files
 from components.audio import levels
+from components.audio.clips import ClipChoice
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
@@ -31,6 +32,10 @@ from components.spectrogram_gen.store import ClipStore
 # Folder within the clip store. A run empties it first, because a killed run leaves files in it.
 SCRATCH = "scratch"
 
+# Whole songs take longer and more space than a few clips of them. A shard of 8 songs in place of
+# 64 has at most 54 MB, and other workers can take the rest.
+WINDOWS_SHARD_DIVISOR = 8
+
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
@@ -40,13 +45,19 @@ class Shard:
       index: index among the shards of the same splits.
       total: number of those shards.
       splits: the splits that the shard has a file of.
-      tracks: each track with the split of each of its clips.
+      tracks: each track with the split of each of its clips, and of more if their number is not
+        known before it is decoded.
     """
 
     index: int
     total: int
     splits: tuple[SplitName, ...]
     tracks: tuple[tuple[Track, tuple[SplitName, ...]], ...]
+
+    @property
+    def evaluates(self) -> bool:
+        """Whether no clip of it is trained on."""
+        return "train" not in self.splits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +136,8 @@ def plan_shards(
     tracks: Sequence[Track],
     clip_splits: Mapping[str, tuple[SplitName, ...]],
     shard_tracks: int,
+    *,
+    evaluation_shard_tracks: int = 0,
 ) -> list[Shard]:
     """Group tracks into shards of at most `shard_tracks`.
 
@@ -136,6 +149,7 @@ def plan_shards(
       tracks: the tracks to write.
       clip_splits: the split of each clip, by track id.
       shard_tracks: number of tracks per shard, at least 1.
+      evaluation_shard_tracks: the same for shards of validation or test tracks; 0 if it is.
     """
     whole: dict[SplitName, list[Track]] = {split: [] for split in SPLITS}
     scattered: list[Track] = []
@@ -152,9 +166,10 @@ def plan_shards(
         groups.append((SPLITS, scattered))
     shards = []
     for splits, members in groups:
-        total = -(-len(members) // shard_tracks)
+        size = shard_tracks if "train" in splits else evaluation_shard_tracks or shard_tracks
+        total = -(-len(members) // size)
         for index in range(total):
-            part = members[index * shard_tracks : (index + 1) * shard_tracks]
+            part = members[index * size : (index + 1) * size]
             shards.append(
                 Shard(index, total, splits, tuple((t, clip_splits[t.track_id]) for t in part))
             )
@@ -186,12 +201,14 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
     """
     import tensorflow as tf
 
+    choice = ClipChoice.of(options.params, evaluates=shard.evaluates)
     store = ClipStore(
         options.store,
         options.params,
         clip_seed=options.clip_seed,
         strict=options.strict,
         code=options.code,
+        choice=choice,
     )
     keys = {file.uri: store.key(file) for track, _ in shard.tracks for file in track.files}
     to_decode = [
@@ -227,6 +244,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
                 _write_track,
                 clip_splits=clip_splits,
                 options=options,
+                choice=choice,
                 store=store,
                 keys=keys,
                 decoder=reader,
@@ -267,6 +285,7 @@ def _write_track(
     track: Track,
     clip_splits: Sequence[SplitName],
     options: WriteOptions,
+    choice: ClipChoice,
     store: ClipStore,
     keys: Mapping[str, str | None],
     decoder: Decoder,
@@ -279,7 +298,12 @@ def _write_track(
     decoded = made is None
     if made is None:
         read = extract.read_track(
-            track, params, options.clip_seed, strict=options.strict, decoder=decoder
+            track,
+            params,
+            options.clip_seed,
+            strict=options.strict,
+            choice=choice,
+            decoder=decoder,
         )
         made = extract.make_mels(read, params)
         store.put(key, made)

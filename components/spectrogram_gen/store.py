@@ -1,11 +1,13 @@
 """A content-addressed store of clips, so that a new run decodes only what has changed.
 
 It is outside TFX's metadata: `<directory>/<audio hash>/<2 hex digits>/<key>.npz`. The key
-covers everything that a track's clips depend on. Deleting any of the files is safe.
+covers everything that a track's clips depend on. Deleting any of the files is safe. A track that
+moves from one split to another may be decoded again, as `audio.evaluation_clips` says.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -15,6 +17,7 @@ import zipfile
 import numpy as np
 
 from components.audio import levels
+from components.audio.clips import ClipChoice
 from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import STORED_DTYPE
 from components.datasets.digest import file_state
@@ -27,7 +30,14 @@ class ClipStore:
     """Store of clips, keyed by the file, the parameters and the code that made them."""
 
     def __init__(
-        self, directory: str, params: AudioParams, *, clip_seed: int, strict: bool, code: str
+        self,
+        directory: str,
+        params: AudioParams,
+        *,
+        clip_seed: int,
+        strict: bool,
+        code: str,
+        choice: ClipChoice | None = None,
     ) -> None:
         """Initialize a store, which need not exist yet.
 
@@ -38,11 +48,19 @@ class ClipStore:
           strict: identify files by their contents instead of size and time (or ETag). Clips of
             strict decoding have keys of their own.
           code: digest of the code that makes the clips.
+          choice: which clips of a track; None for those of training tracks.
         """
+        self._choice = choice or ClipChoice.of(params)
         self._root = pathlib.Path(directory, params.digest()) if directory else None
         self._params = params
         self._strict = strict
-        self._common = [params.digest(), clip_seed, strict, code]
+        self._common = [
+            params.digest(),
+            clip_seed,
+            strict,
+            code,
+            dataclasses.asdict(self._choice),
+        ]
 
     def key(self, track: Track) -> str | None:
         """Return the track's key, or None if there is no store or no file."""
@@ -96,7 +114,7 @@ class ClipStore:
     def _is_intact(self, clips: TrackMels) -> bool:
         count = clips.left_out.count(levels.HEARD)
         return (
-            len(clips.left_out) == self._params.clips_per_track
+            self._choice.allows(len(clips.left_out))
             and set(clips.left_out) <= set(levels.REASONS)
             and clips.mels.shape == (count, self._params.n_mels, self._params.frames)
             and clips.mels.dtype == STORED_DTYPE

@@ -44,7 +44,7 @@ def check_data(
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
-    from pipeline.prepare import preflight, survey
+    from pipeline.prepare import clip_counts, preflight, survey
 
     config = with_data_dir(load_config(config_name, overrides or []), data_dir)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
@@ -70,6 +70,7 @@ def check_data(
             full=full,
             clip_seed=config.dataset.clip_seed,
             limits=config.dataset.decode_limits,
+            evaluated=corpus.evaluation_tracks if corpus else (),
             advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
         )
     bad = found.unusable
@@ -79,7 +80,11 @@ def check_data(
     for warning in corpus.warnings if corpus else ():  # without one, the error has them
         out.say(("warning:", "yellow"), f" {warning}")
     _print_rejects(out, rejects, full=full)
-    _print_cost(out, config, found, usable, total)
+    clips = usable * config.audio.clips_per_track
+    if corpus:
+        limits = config.dataset.decode_limits
+        clips = clip_counts.corpus_clips(corpus, config.audio, limits, bad)
+    _print_cost(out, config, found, usable, total, clips)
     if rejects_csv:
         write_csv(rejects_csv, rejects)
         out.say(f"the list of tracks left out is in {rejects_csv}")
@@ -176,18 +181,22 @@ def _print_rejects(out: PlainConsole, rejects: Sequence[Reject], *, full: bool) 
 
 
 def _print_cost(
-    out: PlainConsole, config: Config, found: survey.Survey, tracks: int, listed: int
+    out: PlainConsole,
+    config: Config,
+    found: survey.Survey,
+    tracks: int,
+    listed: int,
+    clips: int,
 ) -> None:
     from components.common.resources import usable_cores
     from pipeline.config.beam import pipeline_args
     from pipeline.prepare import disk_space
 
     params = config.audio
-    disk = disk_space.run_bytes(tracks, params, config.models)
+    disk = disk_space.run_bytes(clips, params, config.models)
     out.say(
         f"disk: about {disk / 1e9:.1f} GB, of which "
-        f"{disk_space.examples_bytes(tracks, params) / 1e6:.0f} MB are examples "
-        f"({tracks * params.clips_per_track} clips)"
+        f"{disk_space.examples_bytes(clips, params) / 1e6:.0f} MB are examples ({clips} clips)"
     )
     if found.seconds_per_track is None:
         return

@@ -73,7 +73,7 @@ def _run(
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
     from pipeline.local import runner
     from pipeline.places import Places, claim
-    from pipeline.prepare import disk_space, preflight
+    from pipeline.prepare import clip_counts, disk_space, preflight
     from pipeline.prepare.preflight import checked_facts, load_checked_corpus
     from pipeline.work_dir import WorkDir
 
@@ -94,7 +94,8 @@ def _run(
         if synthesize:
             from components.synthesis import TRACKS
 
-            work.check_space(disk_space.run_bytes(TRACKS, config.audio, config.models))
+            clips = TRACKS * config.audio.clips_per_track
+            work.check_space(disk_space.run_bytes(clips, config.audio, config.models))
             config = with_data_dir(config, str(work.corpus))
             _make_corpus(work, display)
         if corpus is None:
@@ -102,7 +103,8 @@ def _run(
         claim(places, work)
         _announce(console, name, corpus, work, places)
         facts = checked_facts(config, corpus)
-        work.check_space(disk_space.run_bytes(len(corpus.tracks), config.audio, config.models))
+        clips = clip_counts.corpus_clips(corpus, config.audio, config.dataset.decode_limits)
+        work.check_space(disk_space.run_bytes(clips, config.audio, config.models))
         results = runner.run(config, facts, work, display)
     for table in results_tables(results):
         out.print(table)

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 from components.audio.front_ends.registry import FRONT_ENDS
 from components.common.escape import printable
 from components.storage.uri import checked_place, is_remote
-from pipeline.config.messages import ConfigError, allowed, show_key, show_value, unknown_key
+from pipeline.config.messages import (
+    ConfigError,
+    allowed,
+    show_key,
+    show_value,
+    unknown_key,
+    without_alternatives,
+)
 from pipeline.config.overrides import Override, apply_overrides, parse_key, parse_override
 from pipeline.config.schema import Config, network_problems
 
@@ -159,7 +166,7 @@ def _problems(
     error: ErrorDetails, values: dict[str, Any], source: str, overrides: list[Override]
 ) -> Iterator[str]:
     """Yield one of pydantic's errors as lines for the user."""
-    path = error["loc"]
+    path = without_alternatives(error["loc"])
     kind = error["type"]
     where = _origin(path, source, overrides)
     key = show_key(path)

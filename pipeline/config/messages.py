@@ -20,6 +20,7 @@ from components.trainer.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATI
 from pipeline.config.schema import Config
 
 _KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "true or false"}
+_UNIONS = (typing.Union, types.UnionType)
 # Any name in a path of keys: a network's, or a Kubeflow step's.
 _ANY = "*"
 _FREE_NAMES = {"models": "<network>", "kubeflow": "<step>"}
@@ -80,6 +81,18 @@ def _pattern(path: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
+def without_alternatives(path: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """Return the path of a value without pydantic's names for the alternatives of its type.
+
+    For a value that may be "all" or a number, it reports one error for each.
+    """
+    for end in range(1, len(path)):
+        kind = _known_keys().get(_pattern(part for part in path[:end] if isinstance(part, str)))
+        if typing.get_origin(kind) in _UNIONS:
+            return (*path[:end], *(part for part in path[end:] if isinstance(part, int)))
+    return path
+
+
 def allowed(path: tuple[str | int, ...]) -> str:
     """Return the allowed values of a key, e.g. `a whole number from 1 to 10000`."""
     keys = _pattern(part for part in path if isinstance(part, str))
@@ -92,7 +105,7 @@ def allowed(path: tuple[str | int, ...]) -> str:
 def _describe(kind: Any) -> str:
     """Return a type annotation in words."""
     origin = typing.get_origin(kind)
-    if origin in (typing.Union, types.UnionType):
+    if origin in _UNIONS:
         inner = [arg for arg in typing.get_args(kind) if arg is not type(None)]
         return " or ".join(_describe(arg) for arg in inner)
     if origin is typing.Literal:
@@ -111,7 +124,8 @@ def _describe(kind: Any) -> str:
 
 
 def _choices(values: Iterable[Any]) -> str:
-    return "one of " + ", ".join(show_value(value) for value in values)
+    shown = [show_value(value) for value in values]
+    return ("one of " if len(shown) > 1 else "") + ", ".join(shown)
 
 
 def _describe_bounds(bounds: Iterable[Any]) -> str:

@@ -98,6 +98,12 @@ class Config:
                 f'split.policy = "official": dataset.kind = "{kind}" has no official split; '
                 'use "by_artist" or "by_track"'
             )
+        if self.split.policy == "by_clip" and self.audio.evaluation_clips is not None:
+            yield (
+                f"audio.evaluation_clips = {json.dumps(self.audio.evaluation_clips)}: "
+                'split.policy = "by_clip" splits the random clips of each track; remove one of '
+                "the two"
+            )
         if len(self.dataset.genres) == 1:
             yield "dataset.genres: a model needs at least two genres to tell apart; name more"
         for name, model in self.models.items():

@@ -19,12 +19,12 @@ STATE_COPIES = 8
 BASE_BYTES = 50e6
 
 
-def examples_bytes(tracks: int, params: AudioParams) -> int:
-    """Return the size on disk of the examples of some tracks."""
-    return tracks * params.clips_per_track * (params.mel_bytes + EXAMPLE_OVERHEAD_BYTES)
+def examples_bytes(clips: int, params: AudioParams) -> int:
+    """Return the size on disk of the examples of some clips (pipeline.prepare.clip_counts)."""
+    return clips * (params.mel_bytes + EXAMPLE_OVERHEAD_BYTES)
 
 
-def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]) -> int:
+def run_bytes(clips: int, params: AudioParams, models: dict[str, ModelSettings]) -> int:
     """Estimate the disk space of a first run, so that it can be refused before it starts."""
     weights = [
         WEIGHT_BYTES * parameters(name, settings, params) for name, settings in models.items()
@@ -44,7 +44,7 @@ def run_bytes(tracks: int, params: AudioParams, models: dict[str, ModelSettings]
         + max(CANDIDATE_COPIES * largest, STATE_COPIES * max(weights, default=0))
     )
     # Twice: as examples, and in the clip store.
-    return int(BASE_BYTES + 2 * examples_bytes(tracks, params) + kept)
+    return int(BASE_BYTES + 2 * examples_bytes(clips, params) + kept)
 
 
 def parameters(name: str, settings: ModelSettings, params: AudioParams) -> float:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import concurrent.futures
 import contextlib
 import dataclasses
 import queue
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from components.audio.clips import ClipChoice
 from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
 from components.common.resources import usable_cores
@@ -47,6 +49,7 @@ def survey_files(
     clip_seed: int,
     limits: DecodeLimits | None,
     advance: Callable[[], None],
+    evaluated: Collection[Track] = (),
     workers: int | None = None,
 ) -> Survey:
     """Check every file, in parallel.
@@ -60,6 +63,7 @@ def survey_files(
       limits: limits of decoding, which then runs in a process beside each thread; None decodes
         in this process.
       advance: called once per track.
+      evaluated: those of the tracks that are evaluated on (`audio.evaluation_clips`).
       workers: number of threads; None is one per core.
     """
     from components.audio.decoding.isolation import make_decoder
@@ -69,6 +73,11 @@ def survey_files(
     from components.storage.client import CONNECTIONS
 
     threads = workers or usable_cores()
+    evaluated_ids = {track.track_id for track in evaluated}
+
+    def choice_for(track: Track) -> ClipChoice:
+        return ClipChoice.of(params, evaluates=track.track_id in evaluated_ids)
+
     with contextlib.ExitStack() as stack:
         # Each thread takes a decoder for one file, and puts it back.
         decoders: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
@@ -84,8 +93,8 @@ def survey_files(
 
             def attempt(file: Track) -> str | None:
                 if full:
-                    return _fingerprint(file, params, clip_seed, decoder)
-                _check_header(file, params, decoder)
+                    return _fingerprint(file, params, clip_seed, choice_for(track), decoder)
+                _check_header(file, params, choice_for(track), decoder)
                 return None
 
             try:
@@ -115,18 +124,23 @@ def survey_files(
         rejects += duplicate_rejects(tracks, duplicates)
         good = [one.file for one in used if one.file.track_id not in duplicates]
         unusable = {track.track_id for track in tracks} - {track.track_id for track in good}
-        return Survey(tuple(rejects), frozenset(unusable), _time_tracks(good, params, decoder))
+        groups: dict[ClipChoice, list[Track]] = collections.defaultdict(list)
+        for file in good:
+            groups[choice_for(file)].append(file)
+        return Survey(tuple(rejects), frozenset(unusable), _time_groups(groups, params, decoder))
 
 
-def _check_header(track: Track, params: AudioParams, decoder: Decoder) -> None:
+def _check_header(track: Track, params: AudioParams, choice: ClipChoice, decoder: Decoder) -> None:
     """Raise DecodeError if a track's header shows that it cannot be used."""
     frames, rate_hz = decoder.header(track.uri)
     # A header may be wrong: decode before rejecting a short file.
     if frames < params.clip_seconds * rate_hz:
-        _fingerprint(track, params, 0, decoder)
+        _fingerprint(track, params, 0, choice, decoder)
 
 
-def _fingerprint(track: Track, params: AudioParams, seed: int, decoder: Decoder) -> str:
+def _fingerprint(
+    track: Track, params: AudioParams, seed: int, choice: ClipChoice, decoder: Decoder
+) -> str:
     """Decode a whole track and return its audio's fingerprint.
 
     Raises:
@@ -134,10 +148,27 @@ def _fingerprint(track: Track, params: AudioParams, seed: int, decoder: Decoder)
     """
     from components.spectrogram_gen import extract
 
-    return extract.read_track(track, params, seed, strict=True, decoder=decoder).fingerprint
+    return extract.read_track(
+        track, params, seed, strict=True, choice=choice, decoder=decoder
+    ).fingerprint
 
 
-def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder) -> float | None:
+def _time_groups(
+    groups: Mapping[ClipChoice, Sequence[Track]], params: AudioParams, decoder: Decoder
+) -> float | None:
+    """Return the mean seconds per track over all groups of which some tracks could be timed."""
+    timed = [
+        (len(tracks), seconds)
+        for choice, tracks in groups.items()
+        if (seconds := _time_tracks(tracks, params, choice, decoder)) is not None
+    ]
+    total = sum(count for count, _ in timed)
+    return sum(count * seconds for count, seconds in timed) / total if total else None
+
+
+def _time_tracks(
+    tracks: Sequence[Track], params: AudioParams, choice: ClipChoice, decoder: Decoder
+) -> float | None:
     """Measure the seconds per track of decoding and spectrograms on one core."""
     from components.audio.decoding.decode import DecodeError
     from components.spectrogram_gen import extract
@@ -148,7 +179,7 @@ def _time_tracks(tracks: Sequence[Track], params: AudioParams, decoder: Decoder)
     timed = 0
     for track in sample:
         try:
-            clips = extract.read_track(track, params, 0, decoder=decoder)
+            clips = extract.read_track(track, params, 0, choice=choice, decoder=decoder)
         except DecodeError:
             continue
         extract.make_mels(clips, params)

@@ -156,7 +156,8 @@ def test_what_the_disk_figures_say_is_what_check_data_says() -> None:
 
     for name, tracks in (("fma_small", 8000), ("fma_medium", 25000)):
         config = load_config(name, [])
-        needed = disk_space.run_bytes(tracks, config.audio, config.models) / 1e9
+        clips = tracks * config.audio.clips_per_track
+        needed = disk_space.run_bytes(clips, config.audio, config.models) / 1e9
         assert re.search(rf"`{name}` about {needed:.1f}(?!\d)", " ".join(TEXT.split())), needed
 
 

@@ -1,7 +1,8 @@
 """Clips of a track, read without decoding the rest of the file.
 
 The clips are exactly those of the whole track decoded, resampled and cut. If a file's header
-is wrong, or the clips cover most of the file, the whole file is decoded.
+is wrong, or the clips cover most of the file, the whole file is decoded: part by part for
+consecutive windows, as prediction does (components.audio.decoding.streaming).
 
 Decoding of a compressed stream starts ahead of the clip, and those first samples are
 discarded. In an mp3 a frame's bits may lie up to 511 bytes back (ISO 11172-3,
@@ -22,7 +23,9 @@ import numpy.typing as npt
 import soundfile
 
 from components.audio import levels
+from components.audio.clips import cut
 from components.audio.decoding.decode import (
+    MAX_SECONDS,
     AudioFile,
     DecodeError,
     audio_digest,
@@ -35,6 +38,7 @@ from components.audio.decoding.decode import (
 )
 from components.audio.decoding.faults import length_faults
 from components.audio.decoding.ffmpeg import FFmpegFile
+from components.audio.decoding.streaming import parts
 from components.audio.front_ends.front_end import MAX_SAMPLE
 
 # Samples to decode ahead of a piece, by format. Formats not listed here store or predict
@@ -48,6 +52,9 @@ FILTER_SAMPLES = 512
 
 # If the pieces cover a larger share of the file, the whole file is read at once.
 MAX_PIECES_SHARE = 0.7
+
+# Windows to decode at a time where a file is read part by part.
+_PART_WINDOWS = 16
 
 
 class ClipShape(Protocol):
@@ -106,6 +113,7 @@ def read_clips(
     choose_starts: Callable[[int], list[int]],
     *,
     strict: bool = False,
+    windows: bool = False,
 ) -> TrackClips:
     """Read the clips that `choose_starts` selects, and leave silent ones out.
 
@@ -115,6 +123,8 @@ def read_clips(
       choose_starts: maps the track's length in samples, at least `params.clip_samples`, to
         the first sample of each clip, both at the model's rate.
       strict: decode the whole file, so that damage between the clips is found.
+      windows: all starts are multiples of `params.clip_samples`. Less memory is then needed to
+        decode a whole file, and the samples are those that prediction gets.
 
     Raises:
       DecodeError: missing_file, empty_file, undecodable, bad_sample_rate, too_short,
@@ -123,8 +133,10 @@ def read_clips(
     with opened(path) as audio:
         plan = _Plan(audio, params, choose_starts)
         read = None if strict else plan.read_pieces()
-        if read is None:
+        if read is None and not (windows and audio.seekable()):
             read = plan.read_whole()
+    if read is None:
+        read = plan.read_parts(path)
     check_finite(read.waveforms, params.max_sample)
     power = levels.power(read.waveforms)
     left_out = levels.reasons(power, read.cancelled)
@@ -198,6 +210,24 @@ class _Plan:
         length = self._params.clip_samples
         waveforms = np.stack([resampled[start : start + length] for start in starts])
         return _Read(starts, waveforms, cancelled, len(resampled))
+
+    def read_parts(self, path: str | pathlib.Path) -> _Read:
+        """Decode the whole file part by part, and keep the chosen windows.
+
+        At most an hour at the model's rate is in memory. The file is opened again, because
+        reading it in one go needs another kind of access than seeking in it.
+        """
+        length = self._params.clip_samples
+        found, cancelled, samples = [], [], 0
+        for part in parts(path, self._to_hz, length, _PART_WINDOWS, max_seconds=MAX_SECONDS):
+            refuse(part.faults)
+            found.append(cut(part.samples, length))
+            cancelled += part.cancelled
+            samples += len(part.samples)
+        starts = self._starts(samples)
+        chosen = [start // length for start in starts]
+        waveforms = np.concatenate(found)[chosen]
+        return _Read(starts, waveforms, [cancelled[index] for index in chosen], samples)
 
     def read_pieces(self) -> _Read | None:
         """Seek to the clips and decode them; None if the whole file has to be decoded instead."""

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from components.audio.clips import clip_starts
+from components.audio.clips import ClipChoice
 from components.audio.decoding import clip_reader
 from components.audio.decoding.clip_reader import WindowShape
 from components.audio.decoding.decode import audio_digest, blocks, opened, read_all, resample
@@ -45,17 +45,21 @@ class OutputError(OSError):
 
 
 def read_clips(
-    path: str, params: dict[str, Any], track_id: str, seed: int, strict: bool
+    path: str,
+    params: dict[str, Any],
+    choice: dict[str, Any],
+    track_id: str,
+    seed: int,
+    strict: bool,
 ) -> DecodeResult:
     """Return a track's clips, one after the other in `samples` (clip_reader.read_clips)."""
-    audio = AudioParams.from_json(params)
+    audio, chosen = AudioParams.from_json(params), ClipChoice(**choice)
     clips = clip_reader.read_clips(
         path,
         audio,
-        lambda samples: clip_starts(
-            samples, audio.clip_samples, audio.clips_per_track, track_id=track_id, seed=seed
-        ),
+        lambda samples: chosen.starts(samples, audio.clip_samples, track_id=track_id, seed=seed),
         strict=strict,
+        windows=chosen.windows,
     )
     values = {
         "starts": clips.starts,

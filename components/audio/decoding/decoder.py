@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio import levels
+from components.audio.clips import ClipChoice
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decode import MAX_SECONDS
 from components.audio.decoding.decode_tasks import TASKS, DecodeResult
@@ -61,6 +62,7 @@ class Decoder(abc.ABC):
         track_id: str,
         seed: int,
         strict: bool = False,
+        choice: ClipChoice | None = None,
     ) -> TrackClips:
         """Read a track's clips at the model's rate (components.audio.decoding.clip_reader).
 
@@ -71,17 +73,22 @@ class Decoder(abc.ABC):
             (components.audio.clips).
           seed: the run's clip seed.
           strict: decode the whole file.
+          choice: which clips; None for those of a training track.
         """
+        choice = choice or ClipChoice.of(params)
         arguments = {
             "params": params.to_json(),
+            "choice": dataclasses.asdict(choice),
             "track_id": track_id,
             "seed": seed,
             "strict": strict,
         }
-        samples = params.clips_per_track * params.clip_samples
-        return self._run(
-            "read_clips", path, arguments, samples, lambda result: _clips(result, params)
-        )
+        max_samples = choice.clips * params.clip_samples
+
+        def parse(result: DecodeResult) -> TrackClips:
+            return _clips(result, params, choice)
+
+        return self._run("read_clips", path, arguments, max_samples, parse)
 
     def read_windows(
         self,
@@ -223,11 +230,11 @@ def _absolute(path: str | pathlib.Path) -> str:
     return os.fspath(path) if os.path.isabs(path) else os.path.join(os.getcwd(), path)
 
 
-def _clips(result: DecodeResult, params: AudioParams) -> TrackClips:
+def _clips(result: DecodeResult, params: AudioParams, choice: ClipChoice) -> TrackClips:
     starts, total = result.values["starts"], _count(result.values["track_samples"])
     fingerprint = result.values["fingerprint"]
     left_out = tuple(result.values["left_out"])
-    if len(left_out) != params.clips_per_track or not set(left_out) <= set(levels.REASONS):
+    if not choice.allows(len(left_out)) or not set(left_out) <= set(levels.REASONS):
         raise ValueError("not the reasons of clips")
     if not 0 < len(starts) == left_out.count(levels.HEARD) or not all(
         0 <= _count(start) <= total - params.clip_samples for start in starts

@@ -46,7 +46,12 @@ class Part:
 
 
 def parts(
-    path: str | pathlib.Path, rate_hz: int, window_samples: int, windows: int = 1
+    path: str | pathlib.Path,
+    rate_hz: int,
+    window_samples: int,
+    windows: int = 1,
+    *,
+    max_seconds: float = MAX_STREAMED_SECONDS,
 ) -> Iterator[Part]:
     """Decode a file part by part.
 
@@ -56,19 +61,20 @@ def parts(
       window_samples: length of a window at that rate.
       windows: number of windows in each part. Only the last part is shorter; it may be empty. It
         has the file's faults.
+      max_seconds: the longest recording to accept.
 
     Raises:
       DecodeError: as components.audio.decoding.decode.decode, except "truncated".
     """
     part_samples = window_samples * windows
-    with opened(path, max_seconds=MAX_STREAMED_SECONDS, sequential=True, partial=True) as audio:
+    with opened(path, max_seconds=max_seconds, sequential=True, partial=True) as audio:
         file_rate_hz, frames = int(audio.samplerate), audio.frames
         same = file_rate_hz == rate_hz
         resampler = None if same else soxr.ResampleStream(file_rate_hz, rate_hz, 1, quality="HQ")
         meter = ChannelMeter(window_samples, file_rate_hz, rate_hz)
         read, ended = 0, False
         pending = np.empty(0, np.float32)
-        coming = blocks(audio, MAX_STREAMED_SECONDS)
+        coming = blocks(audio, max_seconds)
         while True:
             held = [pending]
             count = len(pending)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.audio.clips import clip_starts, cut, too_short
-from components.audio.params import AudioParams
+from components.audio.clips import ClipChoice, clip_starts, cut, too_short, window_starts
+from components.audio.params import MAX_EVALUATION_CLIPS, AudioParams
 
 PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=64, hop_samples=32, n_mels=8, clip_seconds=0.0125
@@ -45,6 +45,8 @@ def test_a_track_of_exactly_one_clip_starts_at_zero() -> None:
 def test_one_sample_short_of_a_clip_is_an_error_that_says_both_lengths() -> None:
     with pytest.raises(ValueError, match=r"44099 samples is shorter than a clip \(44100\)"):
         clip_starts(44099, 44100, 1, track_id="t", seed=0)
+    with pytest.raises(ValueError, match=r"44099 samples is shorter than a clip \(44100\)"):
+        window_starts(44099, 44100, 1)
 
 
 def test_offsets_are_the_documented_hash_and_not_pythons() -> None:
@@ -75,6 +77,41 @@ def test_clips_follow_each_other_and_only_a_shorter_tail_is_dropped(samples: int
     assert clips.shape == (samples // 100, 100)
     np.testing.assert_array_equal(clips.ravel(), sound[: clips.size])
     assert samples - clips.size < 100
+
+
+@given(samples=st.integers(100, 100_000), max_windows=st.integers(1, 300))
+def test_windows_to_evaluate_are_those_of_prediction_evenly_spaced(
+    samples: int, max_windows: int
+) -> None:
+    starts = window_starts(samples, 100, max_windows)
+    windows = [start // 100 for start in starts]
+    whole = samples // 100
+    assert starts == [window * 100 for window in windows]
+    assert len(starts) == min(whole, max_windows)
+    if whole <= max_windows:
+        assert windows == list(range(whole))
+    # The k-th lies in the middle of the k-th of equal parts.
+    width = whole / len(windows)
+    for index, window in enumerate(windows):
+        assert index * width <= window + 0.5 <= (index + 1) * width
+        assert abs(window + 0.5 - (index + 0.5) * width) <= 0.5
+
+
+def test_the_setting_decides_about_evaluation_alone() -> None:
+    random, window = ClipChoice(4), AudioParams(evaluation_clips=7)
+    every = AudioParams(evaluation_clips="all")
+    assert ClipChoice.of(AudioParams(), evaluates=True) == random
+    assert ClipChoice.of(window) == ClipChoice.of(every) == random
+    assert ClipChoice.of(window, evaluates=True) == ClipChoice(7, windows=True)
+    assert ClipChoice.of(every, evaluates=True) == ClipChoice(MAX_EVALUATION_CLIPS, windows=True)
+
+
+def test_a_choice_allows_the_counts_that_it_can_give() -> None:
+    assert [n for n in range(9) if ClipChoice(3).allows(n)] == [3]
+    assert [n for n in range(9) if ClipChoice(3, windows=True).allows(n)] == [1, 2, 3]
+    for choice in (ClipChoice(3), ClipChoice(3, windows=True)):
+        for samples in range(100, 900):
+            assert choice.allows(len(choice.starts(samples, 100, track_id="t", seed=0)))
 
 
 def test_one_sample_short_of_a_clip_says_what_is_needed() -> None:

@@ -86,6 +86,19 @@ def test_every_track_is_in_one_shard_of_its_split_whatever_the_order(
     assert plan_shards(shuffled, clip_splits, shard_tracks) == shards
 
 
+def test_shards_of_evaluation_tracks_may_be_smaller() -> None:
+    tracks = [Track(f"t{i}", f"/x/{i}", "Folk") for i in range(30)]
+    clip_splits: dict[str, tuple[SplitName, ...]] = {
+        t.track_id: (SPLITS[i % 3],) for i, t in enumerate(tracks)
+    }
+    shards = plan_shards(tracks, clip_splits, 10, evaluation_shard_tracks=2)
+    assert [(s.splits[0], len(s.tracks), s.evaluates) for s in shards] == [
+        ("train", 10, False),
+        *[("validation", 2, True)] * 5,
+        *[("test", 2, True)] * 5,
+    ]
+
+
 def test_scattered_clips_share_shards_with_a_file_in_every_split() -> None:
     tracks = [Track("a", "/a", "Folk"), Track("b", "/b", "Folk")]
     clip_splits: dict[str, tuple[SplitName, ...]] = {
@@ -120,6 +133,49 @@ def test_a_shard_holds_each_clip_with_its_label_offset_and_spectrogram(
         expected = mel.log_mel(samples[None, start : start + 4000], PARAMS)[0]
         stored = np.frombuffer(_value(example, "mel_db"), "<u2").reshape(expected.shape) / 512 - 80
         np.testing.assert_allclose(stored, expected, atol=1 / 512)
+
+
+def test_a_shard_to_evaluate_on_holds_every_window_and_a_rerun_the_same_bytes(
+    tmp_path: pathlib.Path,
+) -> None:
+    params = dataclasses.replace(PARAMS, evaluation_clips="all")
+    uri = _wav(tmp_path / "a.wav", 2.7)
+    samples, _ = soundfile.read(uri, dtype="float32")
+    samples[4000:8000] = 0  # the second window
+    soundfile.write(uri, samples, 8000, subtype="FLOAT")
+    options = WriteOptions(params, GENRES, 0, str(tmp_path / "out"), store=str(tmp_path / "store"))
+    splits: tuple[SplitName, ...] = ("test",) * 300
+    contents = []
+    for decoded in (1, 0):
+        result = write_shard(Shard(0, 1, ("test",), ((_track("a", uri), splits),)), options)
+        assert result.clips == {"train": 0, "validation": 0, "test": 4}
+        assert result.clips_left_out == {"near_silent": 1}
+        assert result.tracks_decoded == decoded
+        path = shard_path(options.directory, "test", 0, 1)
+        contents.append(pathlib.Path(path).read_bytes())
+    assert contents[0] == contents[1]
+    examples = _examples(path)
+    assert [_value(e, "clip_index") for e in examples] == [0, 2, 3, 4]
+    assert [_value(e, "clip_start_s") for e in examples] == [0.0, 1.0, 1.5, 2.0]
+    for example in examples:
+        start = 4000 * _value(example, "clip_index")  # type: ignore[operator]
+        expected = to_stored(mel.log_mel(samples[None, start : start + 4000], params))[0]
+        assert _value(example, "mel_db") == expected.tobytes()
+
+
+def test_a_track_that_moves_to_another_split_is_decoded_for_it(tmp_path: pathlib.Path) -> None:
+    params = dataclasses.replace(PARAMS, evaluation_clips=5)
+    track = _track("a", _wav(tmp_path / "a.wav", 10.0))
+    options = WriteOptions(params, GENRES, 0, str(tmp_path / "out"), store=str(tmp_path / "store"))
+    for split, clips in (("train", 3), ("test", 5)):
+        for decoded in (1, 0):
+            result = write_shard(Shard(0, 1, (split,), ((track, (split,) * 5),)), options)
+            assert (result.tracks_decoded, result.clips[split]) == (decoded, clips)
+    # The training clips are those of a run that evaluates on random clips.
+    plain = dataclasses.replace(options, params=PARAMS)
+    for split, decoded in (("train", 0), ("test", 0)):
+        result = write_shard(Shard(0, 1, (split,), ((track, (split,) * 3),)), plain)
+        assert (result.tracks_decoded, result.clips[split]) == (decoded, 3)
 
 
 def test_bad_tracks_are_rejected_with_reasons_and_the_others_written(

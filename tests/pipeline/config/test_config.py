@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,15 @@ def test_a_dataset_without_a_split_has_no_official_one(kind: str) -> None:
     dataset = dataclasses.replace(DatasetSettings(), kind=kind)
     with pytest.raises(ValueError, match=r'split\.policy = "official": dataset\.kind'):
         Config(models=FFNN, dataset=dataset, split=SplitSettings(policy="official"))
+
+
+@pytest.mark.parametrize("clips", ["all", 4])
+def test_clips_that_are_split_one_by_one_are_the_same_in_every_split(clips: Any) -> None:
+    audio, split = AudioParams(evaluation_clips=clips), SplitSettings(policy="by_clip")
+    with pytest.raises(ValueError, match=r"audio\.evaluation_clips = .*by_clip"):
+        Config(models=FFNN, audio=audio, split=split)
+    Config(models=FFNN, audio=audio, split=SplitSettings(policy="by_track"))
+    Config(models=FFNN, audio=dataclasses.replace(audio, evaluation_clips=None), split=split)
 
 
 def test_one_genre_is_no_task() -> None:

@@ -77,6 +77,13 @@ def test_what_only_looks_like_a_whole_number_is_refused(value: str, complaints: 
             'must be one of "fma", "gtzan", "folder", "split_folders", "manifest"',
         ),
         ("[audio]\nhop_samples = 4096", "[audio] hop_samples = 4096 skips audio"),
+        *(
+            (
+                f"[audio]\nevaluation_clips = {value}",
+                f'audio.evaluation_clips = {shown}: must be "all" or a whole number from 1 to 300',
+            )
+            for value, shown in (("0", "0"), ("'al'", '"al"'), ("[1]", "[1]"), ("1.5", "1.5"))
+        ),
         ("[beam]\noptions = ['x']", '[beam] options holds "x"'),
         ("[split]\npolicy = 'official'\n[dataset]\nkind = 'gtzan'", "split.policy = "),
     ],
