@@ -45,8 +45,9 @@ class Lookup:
 
     @property
     def display_name(self) -> str:
-        """Return the name that people see."""
-        return f"Lookup of {', '.join(step.display_name for step in self.steps)}"
+        """Return the name that people see, such as "Lookup of Trainer.crnn and 2 more"."""
+        first, *others = self.steps
+        return f"Lookup of {first.display_name}" + (f" and {len(others)} more" if others else "")
 
 
 def lookups_of(steps: Iterable[NodeStep], settings: KubeflowSettings) -> list[Lookup]:

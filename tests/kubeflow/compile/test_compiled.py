@@ -211,7 +211,7 @@ def test_small_nodes_can_share_a_step(tmp_path: pathlib.Path) -> None:
     steps = run_state.tasks_of(package.read(str(path)).spec)
     assert steps.keys() == merged.steps.keys()
     assert len(steps.keys() - {"deploy", "lookup-trainer-cnn-small"}) == 13
-    assert steps["lookup-trainer-cnn-small"] == "Lookup of Trainer.cnn_small, Trainer.vgg16"
+    assert steps["lookup-trainer-cnn-small"] == "Lookup of Trainer.cnn_small and 1 more"
     for trainer in ("trainer-cnn-small", "trainer-vgg16"):
         assert "lookup-trainer-cnn-small" in merged.before(trainer)
     assert "lookup-trainer-cnn-small" not in merged.before("trainer-ffnn")

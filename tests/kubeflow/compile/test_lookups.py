@@ -57,6 +57,8 @@ def test_steps_with_gpus_that_wait_for_the_same_nodes_share_a_lookup() -> None:
         "lookup-tuner-crnn": ["Tuner.crnn", "Trainer.vgg16"],
         "lookup-trainer-crnn": ["Trainer.crnn"],
     }
+    names = [lookup.display_name for lookup in lookups.lookups_of(steps(), settings())]
+    assert names == ["Lookup of Tuner.crnn and 1 more", "Lookup of Trainer.crnn"]
 
 
 def test_there_are_none_unless_the_setting_asks_for_them() -> None:
