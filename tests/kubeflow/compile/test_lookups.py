@@ -131,7 +131,10 @@ Trainer = { cpu = "8", memory = "64Gi", gpus = 1, node_selector = { pool = "gpu"
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """Compile the small graph, without the seconds that TFX takes."""
-    folder = tmp_path_factory.mktemp("compiled")
+    return compile_in(tmp_path_factory.mktemp("compiled"))
+
+
+def compile_in(folder: pathlib.Path) -> pathlib.Path:
     (folder / "config.toml").write_text(CONFIG)
     config = load(folder / "config.toml", [])
     target = folder / "pipeline.yaml"
@@ -139,6 +142,12 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
         patch.setattr(compiler, "steps_of", lambda _: steps())
         compiler.compile_pipeline(config, config.kubeflow, str(target))
     return target
+
+
+def test_the_same_configuration_gives_the_same_bytes(
+    compiled: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    assert compile_in(tmp_path).read_bytes() == compiled.read_bytes()
 
 
 class Attempts:
