@@ -14,10 +14,15 @@ from serving.client.errors import CallFailed, ClientError, SettingsError
 from serving.client.explain import explain
 from serving.client.transport import ModelSpec, Response, Tls, Transport
 
-# Only UNAVAILABLE is retried, after random waits of up to 0.2, 0.4, 0.8 and 1.6 s.
+# Only UNAVAILABLE and mixed batches are retried, after random waits of up to 0.2, 0.4, 0.8 and
+# 1.6 s.
 MAX_ATTEMPTS = 5
 BACKOFF_S, MAX_BACKOFF_S = 0.2, 5.0
 _MIN_TIMEOUT_S = 0.001
+# What TensorFlow Serving says to all callers of a batch with waveforms of different lengths. While
+# clients change to a version with another clip length, anybody's batch may be one.
+# (tensorflow_serving/batching/batching_session.cc)
+_MIXED_BATCH = "from different tasks have different shapes"
 
 
 class Connection:
@@ -72,7 +77,7 @@ class Connection:
         """
         deadline = time.monotonic() + self._timeout_s
         attempts = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(_is_unavailable),
+            retry=tenacity.retry_if_exception(_is_passing),
             stop=tenacity.stop_after_attempt(MAX_ATTEMPTS)
             | tenacity.stop_before_delay(self._timeout_s),
             wait=tenacity.wait_random_exponential(multiplier=BACKOFF_S, max=MAX_BACKOFF_S),
@@ -121,8 +126,12 @@ def _checked_key(api_key: str | None) -> str | None:
     return key
 
 
-def _is_unavailable(error: BaseException) -> bool:
-    return isinstance(error, CallFailed) and error.code == "UNAVAILABLE"
+def _is_passing(error: BaseException) -> bool:
+    """Return whether the same request may succeed the next time."""
+    if not isinstance(error, CallFailed):
+        return False
+    mixed = error.code == "FAILED_PRECONDITION" and _MIXED_BATCH in error.detail
+    return error.code == "UNAVAILABLE" or mixed
 
 
 def _make_transport(address: Address, tls: Tls | None, api_key: str | None) -> Transport:

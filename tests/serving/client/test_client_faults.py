@@ -101,6 +101,18 @@ def test_what_is_unavailable_is_asked_again(told: Scripted, failures: int) -> No
     assert told.sizes == [2] * (failures + 1)
 
 
+def test_a_batch_that_others_spoiled_is_asked_again(told: Scripted) -> None:
+    """TensorFlow Serving fails all requests of a batch if their windows differ in length."""
+    words = (
+        "Tensors with name 'serving_default_waveform:0' from different tasks have different "
+        "shapes and padding is turned off."
+    )
+    with GenreClient(where(told)) as client:
+        told.script = [failing(told, grpc.StatusCode.FAILED_PRECONDITION, 412, words)] * 2
+        assert client.predict_windows(clips(2)).shape == (2, 3)
+    assert told.sizes == [2] * 3
+
+
 def test_it_is_not_asked_for_ever(told: Scripted) -> None:
     with GenreClient(where(told)) as client:
         told.script = [failing(told, UNAVAILABLE, 503, "queue full")] * 100
