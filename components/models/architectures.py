@@ -7,6 +7,18 @@ an entry in NETWORKS.
 from __future__ import annotations
 
 import dataclasses
+import pathlib
+from collections.abc import Mapping
+
+from components.models import published
+from components.models.published import (
+    CHECKPOINT_DATA,
+    CHECKPOINT_INDEX,
+    KERAS_SUFFIXES,
+    SAFETENSORS_SUFFIX,
+    Published,
+    checkpoint_files,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +59,10 @@ class Architecture:
         as it halves the picture several times. None for networks that take the spectrogram
         itself.
       head: the part that follows the network's base. None for networks without a base.
+      front_end: the only front end whose spectrograms the network takes; None for any.
+      published: starting weights for the base that are downloaded, by name.
+      weights_suffixes: ends of the names of other files that the base may start from.
+      checkpoint_folders: whether it may start from the folder of a TensorFlow 1 checkpoint too.
     """
 
     module: str
@@ -54,11 +70,62 @@ class Architecture:
     parameters_per_cell: float = 0.0
     min_side_pixels: int | None = None
     head: Head | None = None
+    front_end: str | None = None
+    published: Mapping[str, Published] = dataclasses.field(default_factory=dict)
+    weights_suffixes: tuple[str, ...] = KERAS_SUFFIXES
+    checkpoint_folders: bool = False
 
     @property
     def has_base(self) -> bool:
         """Return whether the network has a base, which may start from trained weights."""
         return self.head is not None
+
+    def is_path(self, weights: str) -> bool:
+        """Return whether a `weights` setting is a path, and no word."""
+        return weights != "none" and weights not in self.published
+
+    def is_folder(self, weights: str) -> bool:
+        """Return whether a `weights` setting is the path of a checkpoint's folder."""
+        found = self.checkpoint_folders and self.is_path(weights)
+        return found and "/" in weights and not weights.endswith(self.weights_suffixes)
+
+    def weights_problem(self, weights: str) -> str:
+        """Return what a `weights` setting must be, or "" if it is that; no file is looked at.
+
+        A name without a slash is no folder, so that misspelt words are found.
+        """
+        if not self.is_path(weights) or self.is_folder(weights):
+            return ""
+        if weights.endswith(self.weights_suffixes):
+            return ""
+        words = ", ".join(f'"{word}"' for word in (*self.published, "none"))
+        suffixes = ", ".join(self.weights_suffixes)
+        folder = (
+            ", or of a TensorFlow checkpoint's folder (./NAME for one in the current folder)"
+            if self.checkpoint_folders
+            else ""
+        )
+        return f"must be {words}, or the path of a weights file ({suffixes}){folder}"
+
+    def weights_files(self, weights: str) -> list[pathlib.Path]:
+        """Return the files that a `weights` setting names by a path; none for a word."""
+        if self.is_folder(weights):
+            return checkpoint_files(pathlib.Path(weights))
+        return [pathlib.Path(weights)] if self.is_path(weights) else []
+
+    def missing_weights(self, weights: str) -> str:
+        """Return what is wrong if a file of a `weights` setting does not exist, otherwise ""."""
+        missing = [file for file in self.weights_files(weights) if not file.is_file()]
+        if not missing:
+            return ""
+        if not self.is_folder(weights):
+            return "no such file; correct the path"
+        if not pathlib.Path(weights).is_dir():
+            return "no such folder; correct the path"
+        return (
+            f"no {missing[0].name} in this folder; a checkpoint's folder has "
+            f"{CHECKPOINT_DATA} and {CHECKPOINT_INDEX}"
+        )
 
     def estimated_parameters(self, height: int, width: int, head_units: int | None = None) -> float:
         """Return about how many weights the network has.
@@ -85,15 +152,51 @@ NETWORKS: dict[str, Architecture] = {
     "ffnn": Architecture("components.models.ffnn", 0.13e6, parameters_per_cell=512),
     "cnn_small": Architecture("components.models.cnn_small", 0.1e6),
     "crnn": Architecture("components.models.crnn", 0.25e6),
-    "vgg16": Architecture("components.models.vgg16", 14.7e6, min_side_pixels=32, head=VGG16_HEAD),
+    "vgg16": Architecture(
+        "components.models.vgg16",
+        14.7e6,
+        min_side_pixels=32,
+        head=VGG16_HEAD,
+        published=published.VGG16,
+    ),
     "efficientnet_lite0": Architecture(
-        "components.models.efficientnet_lite0", 3.4e6, min_side_pixels=32, head=Head(1280)
+        "components.models.efficientnet_lite0",
+        3.4e6,
+        min_side_pixels=32,
+        head=Head(1280),
+        published=published.EFFICIENTNET_LITE0,
+        weights_suffixes=(*KERAS_SUFFIXES, SAFETENSORS_SUFFIX),
     ),
     "resnet34": Architecture(
-        "components.models.resnet34", 21.3e6, min_side_pixels=32, head=Head(512)
+        "components.models.resnet34",
+        21.3e6,
+        min_side_pixels=32,
+        head=Head(512),
+        published=published.RESNET34,
+        weights_suffixes=(*KERAS_SUFFIXES, SAFETENSORS_SUFFIX),
     ),
     "resnet50": Architecture(
-        "components.models.resnet50", 23.6e6, min_side_pixels=32, head=Head(2048)
+        "components.models.resnet50",
+        23.6e6,
+        min_side_pixels=32,
+        head=Head(2048),
+        published=published.RESNET50,
+    ),
+    "musicnn": Architecture(
+        "components.models.musicnn",
+        0.8e6,
+        head=Head(200),
+        front_end="musicnn",
+        published=published.MUSICNN,
+        checkpoint_folders=True,
+    ),
+    "musicnn_vgg": Architecture(
+        "components.models.musicnn_vgg",
+        0.6e6,
+        head=Head(256),
+        front_end="musicnn",
+        published=published.MUSICNN_VGG,
+        checkpoint_folders=True,
     ),
 }
 

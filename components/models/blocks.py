@@ -112,3 +112,8 @@ def dense_head(
         )(x)
         x = layers.Dropout(dropout, seed=seed + index, name=f"dropout_{index}")(x)
     return keras.Model(features, classifier(x, genres, l2=l2, seed=seed), name="head")
+
+
+def numbered(name: str, index: int) -> str:
+    """Return a layer's name as TensorFlow 1 numbers layers of the same kind."""
+    return f"{name}_{index}" if index else name

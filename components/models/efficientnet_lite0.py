@@ -12,20 +12,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.models import timm_weights
+from components.models import starting_weights
 from components.models.blocks import NORM_MOMENTUM, Draw, dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import picture, picture_shape
 from components.models.settings import ModelSettings
-from components.models.weights import Pretrained
 
 DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
-
-# The weights of TensorFlow's authors under timm's names, Apache-2.0.
-PRETRAINED = Pretrained(
-    file_name="tf_efficientnet_lite0.in1k.safetensors",
-    url="https://huggingface.co/timm/tf_efficientnet_lite0.in1k/resolve/main/model.safetensors",
-)
 
 # Kernel, stride, expansion, filters and blocks of each stage; the stride is its first block's.
 STAGES = (
@@ -51,9 +44,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     shape = picture_shape(n_mels, frames, settings.image_size)
     convolutions = _convolutions(shape, seed)
     if settings.weights != "none":
-        timm_weights.obtain_and_load(
-            convolutions, settings.weights, PRETRAINED, architecture="efficientnet_lite0"
-        )
+        starting_weights.load(convolutions, settings.weights, architecture="efficientnet_lite0")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     # The pixels 0..255 as the weights expect them: (x - 127) / 128.
     scale = layers.Rescaling(1 / 128, -127 / 128, dtype="float32", name="scale")

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-from keras import ops
+from keras import layers, ops
 
 from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
 from components.audio.spectrogram.colours import STEPS, STEPS_PER_DB, VIRIDIS
@@ -133,6 +133,21 @@ def _resampling(length: int, wanted: int) -> npt.NDArray[np.float32]:
     distances = np.abs(centres[:, np.newaxis] - np.arange(length)) / max(scale, 1.0)
     weights = np.maximum(0.0, 1.0 - distances)
     return np.asarray(weights / weights.sum(axis=1, keepdims=True), np.float32)
+
+
+def musicnn_input(mel_db: Any) -> Any:
+    """Return levels of the front end "musicnn" as its networks were trained on them.
+
+    Args:
+      mel_db: float32 `[batch, n_mels, frames]`, 10 log10(10000 S + 1) - 80 of a mel power S.
+
+    Returns:
+      log10(10000 S + 1), float32 `[batch, frames, n_mels, 1]`.
+    """
+    _, n_mels, frames = mel_db.shape
+    x = layers.Rescaling(0.1, DYNAMIC_RANGE_DB / 10, dtype="float32", name="logarithm")(mel_db)
+    x = layers.Permute((2, 1), dtype="float32", name="time_first")(x)
+    return layers.Reshape((frames, n_mels, 1), dtype="float32", name="one_channel")(x)
 
 
 def picture_shape(n_mels: int, frames: int, image_size: int) -> tuple[int, int, int]:

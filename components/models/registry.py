@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from components.audio.params import AudioParams
 from components.models import architectures
+from components.models.network import NetworkError
 
 if TYPE_CHECKING:
     from components.models.network import Defaults, Network
@@ -38,12 +40,13 @@ def build(
 
     Raises:
       ValueError: the name is unknown.
-      components.models.network.NetworkError: the picture is too small for the network.
+      components.models.network.NetworkError: the picture is too small for the network, or the
+        spectrogram is not that of the network's front end.
       components.models.weights.WeightsError: `settings.weights` cannot be found, downloaded
         or loaded.
     """
     module = _module(name)
-    _check_picture(name, (n_mels, frames), settings.image_size)
+    _check_spectrogram(name, (n_mels, frames), settings.image_size)
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -80,13 +83,22 @@ def defaults(name: str) -> Defaults:
     return found
 
 
-def _check_picture(name: str, spectrogram: tuple[int, int], image_size: int) -> None:
-    """Raise NetworkError if the picture is smaller than the network's base can halve it."""
-    smallest = architectures.NETWORKS[name].min_side_pixels
+def _check_spectrogram(name: str, spectrogram: tuple[int, int], image_size: int) -> None:
+    """Raise NetworkError for a spectrogram or a picture that the network cannot take.
+
+    The picture must not be smaller than the network's base can halve it.
+    """
+    made = architectures.NETWORKS[name]
+    if made.front_end:
+        audio = AudioParams.of_front_end(made.front_end)
+        if spectrogram != (audio.n_mels, audio.frames):
+            raise NetworkError(
+                f"{name} takes spectrograms of {audio.n_mels} mel bands x {audio.frames} frames, "
+                f'not {spectrogram[0]} x {spectrogram[1]}: set audio.front_end = "{made.front_end}"'
+            )
+    smallest = made.min_side_pixels
     height, width = (image_size, image_size) if image_size else spectrogram
     if smallest and min(height, width) < smallest:
-        from components.models.network import NetworkError
-
         raise NetworkError(
             f"{name} needs pictures of at least {smallest} pixels a side, not {height} x {width}: "
             f"set models.{name}.image_size = {smallest} or more"

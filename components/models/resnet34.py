@@ -11,20 +11,13 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.models import timm_weights
+from components.models import starting_weights
 from components.models.blocks import NORM_MOMENTUM, Draw, dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetStandard, picture, picture_shape
 from components.models.settings import ModelSettings
-from components.models.weights import Pretrained
 
 DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
-
-# timm's own training on ImageNet (arXiv:2110.00476), Apache-2.0.
-PRETRAINED = Pretrained(
-    file_name="resnet34.a1_in1k.safetensors",
-    url="https://huggingface.co/timm/resnet34.a1_in1k/resolve/main/model.safetensors",
-)
 
 # Filters and blocks of each stage; every stage but the first halves the picture.
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -40,9 +33,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     shape = picture_shape(n_mels, frames, settings.image_size)
     convolutions = _convolutions(shape, seed)
     if settings.weights != "none":
-        timm_weights.obtain_and_load(
-            convolutions, settings.weights, PRETRAINED, architecture="resnet34"
-        )
+        starting_weights.load(convolutions, settings.weights, architecture="resnet34")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     x = ImageNetStandard(name="standardise")(picture(mel_db, settings.image_size))
     features = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(convolutions(x))

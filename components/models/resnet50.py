@@ -5,23 +5,13 @@ from __future__ import annotations
 import keras
 from keras import layers
 
-from components.models import weights
+from components.models import starting_weights
 from components.models.blocks import NORM_MOMENTUM, dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
 from components.models.settings import ModelSettings
 
 DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
-
-# Keras's published convolutions, trained on ImageNet, with the digest that Keras checks.
-PRETRAINED = weights.Pretrained(
-    file_name="resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    url=(
-        "https://storage.googleapis.com/tensorflow/keras-applications/resnet/"
-        "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    ),
-    digest="4d473c1dd8becc155b73f8504c6f6626",
-)
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
@@ -38,8 +28,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = NORM_MOMENTUM
     if settings.weights != "none":
-        path = weights.obtain(settings.weights, PRETRAINED, architecture="resnet50")
-        weights.load(convolutions, path, architecture="resnet50")
+        starting_weights.load(convolutions, settings.weights, architecture="resnet50")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     x = ImageNetCentre(name="centre")(picture(mel_db, settings.image_size))
     features = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(convolutions(x))

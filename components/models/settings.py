@@ -13,7 +13,8 @@ class ModelSettings:
     """Settings of one network. None means the value of [training], or the network's default.
 
     Attributes:
-      weights: "imagenet", "none", or the path of a weights file for the base.
+      weights: the name of published weights for the base, such as "imagenet", "none", or the
+        path of a weights file, which for some networks may be a checkpoint's folder.
       image_size: side in pixels of the square picture that the base sees; 0 keeps the
         spectrogram's own size.
       head_units: width of the hidden dense layers between a base's features and the

@@ -7,7 +7,7 @@ import math
 import keras
 from keras import layers
 
-from components.models import architectures, weights
+from components.models import architectures, starting_weights
 from components.models.blocks import dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetCentre, picture, picture_shape
@@ -19,16 +19,6 @@ DEFAULTS = Defaults(
     head_units=architectures.VGG16_HEAD.units,
     scratch_learning_rate=1e-4,
     fine_tune_learning_rate=1e-5,
-)
-
-# Keras's published convolutions, trained on ImageNet, with the digest that Keras checks.
-PRETRAINED = weights.Pretrained(
-    file_name="vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    url=(
-        "https://storage.googleapis.com/tensorflow/keras-applications/vgg16/"
-        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
-    ),
-    digest="6d6bbae143d832006294945121d1f1fc",
 )
 
 # Deviation of centred pixels. Without pre-trained weights the first kernel is divided by it, so
@@ -49,8 +39,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     if settings.weights == "none":
         _draw(convolutions, seed)
     else:
-        path = weights.obtain(settings.weights, PRETRAINED, architecture="vgg16")
-        weights.load(convolutions, path, architecture="vgg16")
+        starting_weights.load(convolutions, settings.weights, architecture="vgg16")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     features = convolutions(ImageNetCentre(name="centre")(picture(mel_db, settings.image_size)))
     base = keras.Model(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import hashlib
 import os
 import pathlib
 import re
@@ -11,18 +11,20 @@ import socket
 import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import h5py
 import keras
+import numpy as np
 
 from components.common.errors import GenreflowError
+from components.models import architectures
+from components.models.published import File, Published
 
 # Limit of a file's size, and of the size that it claims to unpack to. VGG16 with its original
 # head takes 0.55 GB, and with Adam's two moments of each weight 1.7 GB.
 MAX_WEIGHTS_BYTES = 2 * 1024**3
-KERAS_SUFFIXES = (".weights.h5", ".h5", ".keras")
 DOWNLOAD_TIMEOUT_SECONDS = 30.0
 
 _NOT_LOADED = re.compile(r"A total of (\d+) objects could not be loaded\..*<\w+ name=(\w+)")
@@ -30,22 +32,6 @@ _NOT_LOADED = re.compile(r"A total of (\d+) objects could not be loaded\..*<\w+ 
 
 class WeightsError(GenreflowError):
     """Error of starting weights that are missing, damaged or of another network."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Pretrained:
-    """A published weights file.
-
-    Attributes:
-      file_name: its name in Keras's cache.
-      url: its address.
-      digest: the MD5 by which Keras checks it, or "" if the host announces a SHA-256 (Hugging
-        Face's X-Linked-Etag).
-    """
-
-    file_name: str
-    url: str
-    digest: str = ""
 
 
 def reject_weights(architecture: str, weights: str) -> None:
@@ -57,26 +43,29 @@ def reject_weights(architecture: str, weights: str) -> None:
         )
 
 
-def obtain(
-    weights: str,
-    pretrained: Pretrained,
-    *,
-    architecture: str,
-    suffixes: Sequence[str] = KERAS_SUFFIXES,
-) -> pathlib.Path:
-    """Return the file of starting weights, after cheap checks that it is complete.
+def obtain(weights: str, *, architecture: str) -> pathlib.Path:
+    """Return the file or the checkpoint's folder of starting weights, after cheap checks.
 
     Args:
-      weights: a path, or "imagenet", which downloads `pretrained` once, into Keras's cache.
-      pretrained: the file that "imagenet" means.
-      architecture: for messages.
-      suffixes: allowed ends of a file's name.
+      weights: a path, or the name of published weights, which are downloaded once, into Keras's
+        cache.
+      architecture: the network's name.
 
     Raises:
-      WeightsError: the download failed, or the file is missing, truncated or too large.
+      WeightsError: the download failed, or a file is missing, truncated or too large.
     """
-    path = download(pretrained, architecture) if weights == "imagenet" else pathlib.Path(weights)
-    _check(path, architecture, suffixes)
+    made = architectures.of_name(architecture)
+    if not made.is_path(weights):
+        return download(made.published[weights], weights, architecture)
+    key = f"models.{architecture}.weights = {weights!r}"
+    problem = made.weights_problem(weights) or made.missing_weights(weights)
+    if problem:
+        raise WeightsError(f"{key}: {problem}")
+    if sum(file.stat().st_size for file in made.weights_files(weights)) > MAX_WEIGHTS_BYTES:
+        raise WeightsError(f"{key}: larger than {MAX_WEIGHTS_BYTES} bytes")
+    path = pathlib.Path(weights)
+    if path.is_file():
+        _check_unpacked(path, key)
     return path
 
 
@@ -89,13 +78,16 @@ def load(model: keras.Model, path: pathlib.Path, *, architecture: str) -> None:
       architecture: for messages.
 
     Raises:
-      WeightsError: the file is of another architecture.
+      WeightsError: the file is of another architecture, or holds values that are not finite.
     """
     try:
         # This reads only the weights of a .keras file. Its configuration could name code.
         model.load_weights(path)
     except (ValueError, OSError, KeyError, RuntimeError, zipfile.BadZipFile) as error:
         raise WeightsError(mismatch(path, architecture, _plain(error))) from error
+    check_finite(
+        path, {weight.path: keras.ops.convert_to_numpy(weight) for weight in model.weights}
+    )
 
 
 def _plain(error: BaseException) -> str:
@@ -109,42 +101,113 @@ def _plain(error: BaseException) -> str:
 
 def mismatch(path: pathlib.Path, architecture: str, why: str) -> str:
     """Return the message for a file that holds another network."""
+    words = [f'"{name}"' for name in architectures.of_name(architecture).published]
     return (
         f"{path} does not fit {architecture}: {why}. Its layers must be those of {architecture} "
         f"without its head, in the same order and shapes; set models.{architecture}.weights to "
-        'another file, to "imagenet" or to "none"'
+        f'{", ".join(["another path", *words])} or "none"'
     )
 
 
-def download(pretrained: Pretrained, architecture: str) -> pathlib.Path:
-    """Return Keras's cached copy of a published file, downloaded if absent.
+def check_shapes(
+    path: pathlib.Path,
+    architecture: str,
+    held: Mapping[str, Sequence[int]],
+    wanted: Mapping[str, Sequence[int]],
+    *,
+    left_out: re.Pattern[str],
+) -> None:
+    """Raise WeightsError unless a file's arrays are those of a network.
+
+    Args:
+      path: the file, for messages.
+      architecture: the network's name.
+      held: shapes of the file's arrays, by name.
+      wanted: shapes of the network's.
+      left_out: matches names of arrays that the network does not use.
+    """
+    missing = sorted(wanted.keys() - held.keys())
+    unknown = sorted(n for n in held.keys() - wanted.keys() if not left_out.fullmatch(n))
+    found = [
+        f"it {verb} {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        for verb, names in (("lacks", missing), ("holds", unknown))
+        if names
+    ]
+    if found:
+        raise WeightsError(mismatch(path, architecture, " and ".join(found)))
+    for name, shape in wanted.items():
+        if list(held[name]) != list(shape):
+            why = f"{name} has shape {list(held[name])}, not {list(shape)}"
+            raise WeightsError(mismatch(path, architecture, why))
+
+
+def check_finite(path: pathlib.Path, values: Mapping[str, Any]) -> None:
+    """Raise WeightsError if an array holds a value that is not finite."""
+    for name, array in values.items():
+        if not np.isfinite(array).all():
+            raise WeightsError(f"{path}: {name} holds values that are not finite; it is damaged")
+
+
+def download(published: Published, name: str, architecture: str) -> pathlib.Path:
+    """Return Keras's cached copy of published weights, downloaded if absent: a file or a folder.
+
+    Args:
+      published: the files.
+      name: the weights' name in the configuration.
+      architecture: for messages.
 
     Raises:
-      WeightsError: the file is not in the cache and cannot be downloaded.
+      WeightsError: a file is not in the cache and cannot be downloaded.
     """
     cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    folder = cache / "models" / published.folder
+    wrong = [file.name for file in published.files if _is_another(folder / file.name, file)]
     try:
         # Keras silently falls back to a folder in /tmp if its own is missing.
         cache.mkdir(parents=True, exist_ok=True)
         with _socket_timeout(DOWNLOAD_TIMEOUT_SECONDS):
-            return pathlib.Path(
+            for file in published.files:
                 keras.utils.get_file(
-                    pretrained.file_name,
-                    pretrained.url,
+                    file.name,
+                    file.url,
                     cache_dir=str(cache),
-                    cache_subdir="models",
-                    file_hash=pretrained.digest or announced_sha256(pretrained.url),
+                    cache_subdir=str(folder.relative_to(cache)),
+                    file_hash=file.digest or announced_sha256(file.url),
                 )
-            )
     except Exception as error:  # Keras raises plain Exception for a failed download.
-        host = urllib.parse.urlsplit(pretrained.url).netloc
-        known = f" (its MD5 is {pretrained.digest})" if pretrained.digest else ""
+        host = urllib.parse.urlsplit(published.files[0].url).netloc
+        replaced = f" (the {' and '.join(wrong)} in {folder} was another)" if wrong else ""
         raise WeightsError(
-            f'models.{architecture}.weights = "imagenet" needs {pretrained.file_name} from '
-            f"{host}, and the download failed: {first_line(error)}. Download {pretrained.url} on a "
-            f"connected machine{known}, copy it to {cache}/models/{pretrained.file_name}, or set "
-            f'models.{architecture}.weights to its path, or to "none" to start from scratch'
+            f'models.{architecture}.weights = "{name}" needs '
+            f"{' and '.join(file.name for file in published.files)} from {host}{replaced}, and the "
+            f"download failed: {first_line(error)}. {_by_hand(published, folder, architecture)}, "
+            'or to "none" to start from scratch'
         ) from error
+    return folder if published.folder else folder / published.files[0].name
+
+
+def _is_another(path: pathlib.Path, file: File) -> bool:
+    """Return whether a file in the cache is not the published one."""
+    if not file.digest or not path.is_file():
+        return False
+    found = hashlib.new(file.algorithm.replace("-", ""), path.read_bytes(), usedforsecurity=False)
+    return found.hexdigest() != file.digest
+
+
+def _by_hand(published: Published, folder: pathlib.Path, architecture: str) -> str:
+    """Return how to get published files without a download by Keras."""
+    named = [
+        f"{file.url}" + (f" (its {file.algorithm} is {file.digest})" if file.digest else "")
+        for file in published.files
+    ]
+    if published.folder:
+        copied, path = f"copy them into the folder {folder}", "the path of a folder with them"
+    else:
+        copied, path = f"copy it to {folder / published.files[0].name}", "its path"
+    return (
+        f"Download {' and '.join(named)} on a connected machine, {copied}, or set "
+        f"models.{architecture}.weights to {path}"
+    )
 
 
 def announced_sha256(url: str) -> str:
@@ -173,17 +236,8 @@ class _NoRedirect(urllib.request.HTTPErrorProcessor):
     https_response = http_response
 
 
-def _check(path: pathlib.Path, architecture: str, suffixes: Sequence[str]) -> None:
+def _check_unpacked(path: pathlib.Path, key: str) -> None:
     """Check a file cheaply, before Keras allocates memory for the arrays that it claims."""
-    key = f"models.{architecture}.weights = {str(path)!r}"
-    if not path.name.endswith(tuple(suffixes)):
-        raise WeightsError(
-            f'{key} is neither "imagenet" nor "none" nor a file ending in {", ".join(suffixes)}'
-        )
-    if not path.is_file():
-        raise WeightsError(f"{key}: there is no such file; correct the path")
-    if path.stat().st_size > MAX_WEIGHTS_BYTES:
-        raise WeightsError(f"{key}: the file is larger than {MAX_WEIGHTS_BYTES} bytes")
     try:
         claimed = _unpacked_bytes(path)
     except (OSError, KeyError, RuntimeError, ValueError, zipfile.BadZipFile) as error:

@@ -13,6 +13,7 @@ import urllib.parse
 from collections.abc import Iterable, Sequence
 
 from components.common.errors import UsageError
+from components.models import architectures
 from components.storage.uri import checked_place, is_remote
 from kubeflow.compile import pods
 from kubeflow.compile.node_steps import DEPLOY, FINISH, LOOKUP, PREPARE, NodeStep
@@ -65,9 +66,9 @@ def check(config: Config, settings: KubeflowSettings, output: str = "") -> None:
     if pushed:
         problems.extend(place_problems("storage.push_destination", pushed, settings))
     for name, model in config.models.items():
-        local = model.weights not in ("none", "imagenet")
         require(
-            not local or _on_volume(model.weights, settings),
+            not architectures.of_name(name).is_path(model.weights)
+            or _on_volume(model.weights, settings),
             f"models.{name}.weights = {model.weights!r}: must be on the volume, below "
             f"{_volume(settings)}",
         )

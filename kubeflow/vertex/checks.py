@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 
 from components.common.errors import UsageError
+from components.models import architectures
 from kubeflow.compile.checks import image_problems, output_problems, resource_problems
 from kubeflow.compile.node_steps import FINISH, PREPARE
 from kubeflow.vertex.storage import SCHEME, checked, in_bucket
@@ -106,7 +107,7 @@ def _places(config: Config) -> list[tuple[str, str]]:
     found = [
         (f"models.{name}.weights", path)
         for name, path in weights.items()
-        if path not in ("none", "imagenet")
+        if architectures.of_name(name).is_path(path)
     ]
     if config.storage.push_destination:
         found.append(("storage.push_destination", config.storage.push_destination))

@@ -19,7 +19,7 @@ from components.datasets.settings import DatasetSettings, SplitSettings
 from components.ensemble.members import ALL, members_of
 from components.ensemble.settings import EnsembleSettings
 from components.gate.settings import GateSettings
-from components.models.architectures import NETWORKS
+from components.models.architectures import NETWORKS, Architecture
 from components.models.settings import ModelSettings
 from components.serving_check.settings import ServingSettings
 from components.storage.uri import checked_place
@@ -30,8 +30,6 @@ from pipeline.config.beam import BeamSettings
 from pipeline.config.kubeflow import KubeflowSettings
 
 _SECOND_PHASE = ("fine_tune_epochs", "fine_tune_learning_rate")
-_WEIGHTS_WORDS = ("imagenet", "none")
-_WEIGHTS_SUFFIXES = (".h5", ".keras", ".safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,8 +106,15 @@ class Config:
             yield "dataset.genres: a model needs at least two genres to tell apart; name more"
         for name, model in self.models.items():
             if name in NETWORKS:
-                smallest = NETWORKS[name].min_side_pixels
-                yield from _model_problems(f"models.{name}", model, smallest)
+                made = NETWORKS[name]
+                yield from _model_problems(f"models.{name}", model, made)
+                if made.front_end not in (None, self.audio.front_end):
+                    yield (
+                        f"models.{name}: this network takes only the spectrograms of "
+                        f'audio.front_end = "{made.front_end}", not of "{self.audio.front_end}"; '
+                        f"set it, or remove the table [models.{name}]"
+                    )
+                smallest = made.min_side_pixels
                 picture = (self.audio.n_mels, self.audio.frames)
                 if smallest and not model.image_size and min(picture) < smallest:
                     yield (
@@ -198,39 +203,43 @@ def _tuning_problems(tuning: TuningSettings, models: Mapping[str, ModelSettings]
                 )
 
 
-def _model_problems(table: str, model: ModelSettings, min_side_pixels: int | None) -> Iterator[str]:
+def _model_problems(table: str, model: ModelSettings, made: Architecture) -> Iterator[str]:
     """Yield settings that do not fit a network.
 
     Args:
       table: the name of the network's table.
       model: the network's settings.
-      min_side_pixels: the smallest side of its picture; None for networks without a base.
+      made: the facts about the network.
     """
-    if min_side_pixels is None:
-        with_base = sorted(name for name, made in NETWORKS.items() if made.has_base)
-        for key in ("weights", "image_size", "head_units", *_SECOND_PHASE):
+
+    def without_effect(keys: Iterable[str], why: str) -> Iterator[str]:
+        for key in keys:
             value = getattr(model, key)
             if value not in ("none", 0, None):
-                yield (
-                    f"{table}.{key} = {json.dumps(value)}: has no effect, as this network has no "
-                    f"base; remove it (networks with a base: {', '.join(with_base)})"
-                )
-        return
-    for key in _SECOND_PHASE:
-        value = getattr(model, key)
-        if model.weights == "none" and value not in (0, None):
-            yield (
-                f"{table}.{key} = {json.dumps(value)}: has no effect with {table}.weights = "
-                '"none", as such a network is trained in one phase; remove it'
-            )
-    # Find a misspelt word now, not as a missing file when training starts.
-    if model.weights not in _WEIGHTS_WORDS and not model.weights.endswith(_WEIGHTS_SUFFIXES):
-        yield (
-            f'{table}.weights = {json.dumps(model.weights)}: must be "imagenet", "none", or the '
-            "path of a Keras weights file (.h5 or .keras)"
+                yield f"{table}.{key} = {json.dumps(value)}: has no effect, as {why}"
+
+    if not made.has_base:
+        others = sorted(name for name, other in NETWORKS.items() if other.has_base)
+        yield from without_effect(
+            ("weights", "image_size", "head_units", *_SECOND_PHASE),
+            f"this network has no base; remove it (networks with a base: {', '.join(others)})",
         )
-    if 0 < model.image_size < min_side_pixels:
+        return
+    if made.min_side_pixels is None:
+        yield from without_effect(
+            ("image_size",), "this network takes the spectrogram itself, not a picture; remove it"
+        )
+    elif 0 < model.image_size < made.min_side_pixels:
         yield (
             f"{table}.image_size = {model.image_size}: must be 0 (the spectrogram's own size) "
-            f"or at least {min_side_pixels}"
+            f"or at least {made.min_side_pixels}"
         )
+    if model.weights == "none":
+        yield from without_effect(
+            _SECOND_PHASE,
+            f'{table}.weights = "none": such a network is trained in one phase; remove it',
+        )
+    # Find a misspelt word now, not as a missing file when training starts.
+    problem = made.weights_problem(model.weights)
+    if problem:
+        yield f"{table}.weights = {json.dumps(model.weights)}: {problem}"

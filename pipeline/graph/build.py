@@ -193,7 +193,7 @@ def _training_task(config: Config, name: str, genres: Sequence[str]) -> Training
         audio=config.audio,
         genres=tuple(genres),
         code_digest=code_digest(TRAINER_MODULE, architectures.code_of(name)),
-        weights_digest=weights_digest(config.models[name].weights),
+        weights_digest=weights_digest(name, config.models[name].weights),
         synthetic=config.dataset.kind == "synthetic",
         data=_data_settings(config),
     )

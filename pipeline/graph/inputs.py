@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.artifacts.files import write_text
 from components.datasets.corpus import Corpus
 from components.examples import schema
+from components.models import architectures
 from components.storage.uri import join
 from pipeline.config.schema import Config
 
@@ -63,20 +63,25 @@ class GraphPlaces:
     schema_file: str
 
 
-def weights_digest(weights: str) -> str:
-    """Return the digest of a local weights file, so that the cache notices a changed file.
+def weights_digest(architecture: str, weights: str) -> str:
+    """Return the digest of local starting weights, so that the cache notices changed files.
+
+    Args:
+      architecture: the network's name.
+      weights: its `weights` setting.
 
     Returns:
-      16 hex digits; "" for "none", for "imagenet", whose digest Keras checks, and for a missing
-      file, which the Trainer reports.
+      16 hex digits; "" for "none", for published weights, whose digest is checked, and for a
+      missing file, which the Trainer reports.
     """
-    path = pathlib.Path(weights)
-    if weights in ("none", "imagenet") or not path.is_file():
+    files = architectures.of_name(architecture).weights_files(weights)
+    if not files or not all(path.is_file() for path in files):
         return ""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
     return digest.hexdigest()[:16]
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import pathlib
 import shutil
 from collections.abc import Collection
 
 from components.common.errors import UsageError
 from components.datasets.corpus import Corpus, load_corpus
+from components.models import architectures
 from components.spectrogram_gen.rejects import check_fraction
 from pipeline.config.schema import Config
 from pipeline.graph.inputs import DataFacts
@@ -18,10 +18,9 @@ TENSORFLOW_SERVING = "tensorflow_model_server"
 def check_weights(config: Config) -> None:
     """Raise UsageError if a file of starting weights does not exist."""
     for name, model in config.models.items():
-        if model.weights not in ("none", "imagenet") and not pathlib.Path(model.weights).is_file():
-            raise UsageError(
-                f"models.{name}.weights = {model.weights!r}: no such file; correct the path"
-            )
+        problem = architectures.of_name(name).missing_weights(model.weights)
+        if problem:
+            raise UsageError(f"models.{name}.weights = {model.weights!r}: {problem}")
 
 
 def check_engine(config: Config) -> None:

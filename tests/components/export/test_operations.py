@@ -28,6 +28,7 @@ from components.models import architectures, registry
 from components.models.settings import ModelSettings
 from components.trainer.export import export_saved_model
 from serving.model import model_files
+from tests.support import networks
 
 # The smallest audio that every network takes; the graph has the same operations.
 PARAMS = AudioParams(
@@ -129,19 +130,19 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
             members = {member: str(exported(member)) for member in MEMBERS}
             export_average(members, str(path), name=name, genres=GENRES, model_card={})
             return path
-        sees_picture = architectures.NETWORKS[name].has_base
+        params = networks.audio_of(name, PARAMS)
         network = registry.build(
             name,
-            ModelSettings(image_size=32 if sees_picture else 0),
-            n_mels=PARAMS.n_mels,
-            frames=PARAMS.frames,
+            ModelSettings(image_size=networks.image_size_of(name)),
+            n_mels=params.n_mels,
+            frames=params.frames,
             genres=len(GENRES),
             seed=1,
         )
         export_saved_model(
             network.model,
             str(path),
-            params=PARAMS,
+            params=params,
             genres=GENRES,
             model_card={"parameters": network.parameters},
             seen={"train": [], "validation": []},

@@ -81,7 +81,7 @@ def test_kernels_are_turned_as_they_are_applied(tmp_path: pathlib.Path) -> None:
     full = rng.normal(size=(4, 3, 3, 1)).astype(np.float32)
     path = tmp_path / "toy.safetensors"
     save_file({"deep.conv_dw.weight": deep, "conv.weight": full}, path)
-    timm_weights.load(model, path, architecture="toy")
+    timm_weights.load(model, path, architecture="efficientnet_lite0")
     picture = rng.normal(size=(5, 6, 3)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(picture, (2, 3), axis=(0, 1))
     middle = np.einsum("hwcij,cij->hwc", windows, deep[:, 0])
@@ -100,7 +100,9 @@ def test_a_depthwise_kernel_of_another_shape_is_told_in_timms_order(
     save_file({"conv_dw.weight": np.zeros((3, 1, 5, 5), np.float32)}, path)
     said = r"conv_dw\.weight has shape \[3, 1, 5, 5\], not \[3, 1, 3, 3\]"
     with pytest.raises(weights.WeightsError, match=said):
-        timm_weights.load(keras.Model(inputs, deep(inputs)), path, architecture="toy")
+        timm_weights.load(
+            keras.Model(inputs, deep(inputs)), path, architecture="efficientnet_lite0"
+        )
 
 
 def test_damaged_and_foreign_files_are_refused(

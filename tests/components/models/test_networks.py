@@ -13,19 +13,23 @@ from keras import layers
 from components.models import architectures, registry
 from components.models.network import Defaults, Network
 from components.models.settings import ModelSettings
+from tests.support import networks
 
 WITH_BASE = [name for name, found in architectures.NETWORKS.items() if found.has_base]
-SHAPE = {"n_mels": 16, "frames": 20, "genres": 3}
+SEES_PICTURES = [name for name, found in architectures.NETWORKS.items() if found.min_side_pixels]
 
 
 def _build(name: str, seed: int = 1, **settings: object) -> Network:
-    if architectures.NETWORKS[name].has_base:
-        settings.setdefault("image_size", 32)
-    return registry.build(name, ModelSettings(**settings), seed=seed, **SHAPE)  # type: ignore[arg-type]
-
-
-def _mel_db(clips: int = 4, shape: tuple[int, int] = (16, 20)) -> np.ndarray:
-    return np.random.default_rng(0).uniform(-80, 0, (clips, *shape)).astype(np.float32)
+    settings = {"image_size": networks.image_size_of(name), **settings}
+    n_mels, frames = networks.size_of(name)
+    return registry.build(
+        name,
+        ModelSettings(**settings),  # type: ignore[arg-type]
+        n_mels=n_mels,
+        frames=frames,
+        genres=3,
+        seed=seed,
+    )
 
 
 def _dense_and_conv(model: keras.Model) -> tuple[int, int]:
@@ -37,7 +41,8 @@ def _dense_and_conv(model: keras.Model) -> tuple[int, int]:
 @pytest.mark.parametrize("name", architectures.NETWORKS)
 def test_every_network_gives_probabilities_from_spectrograms(name: str) -> None:
     network = _build(name)
-    probabilities = keras.ops.convert_to_numpy(network.model(_mel_db()))
+    mel_db = networks.noise(4, networks.size_of(name))
+    probabilities = keras.ops.convert_to_numpy(network.model(mel_db))
     assert probabilities.shape == (4, 3)
     assert probabilities.dtype == np.float32
     assert (probabilities > 0).all()
@@ -50,7 +55,7 @@ def test_every_network_gives_probabilities_from_spectrograms(name: str) -> None:
 @pytest.mark.parametrize("name", architectures.NETWORKS)
 def test_the_model_is_the_head_on_the_base(name: str) -> None:
     network = _build(name)
-    mel_db = _mel_db()
+    mel_db = networks.noise(4, networks.size_of(name))
     features = mel_db if network.base is None else network.base(mel_db)
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(network.head(features)),
@@ -72,7 +77,8 @@ def test_the_seed_decides_the_starting_weights(name: str) -> None:
 
 @pytest.mark.parametrize("name", architectures.NETWORKS)
 def test_louder_by_nothing_a_silent_and_a_full_clip_stay_finite(name: str) -> None:
-    clips = np.stack([np.full((16, 20), -80.0), np.zeros((16, 20))]).astype(np.float32)
+    size = networks.size_of(name)
+    clips = np.stack([np.full(size, -80.0), np.zeros(size)]).astype(np.float32)
     assert np.isfinite(keras.ops.convert_to_numpy(_build(name).model(clips))).all()
 
 
@@ -123,7 +129,7 @@ def test_vgg16_from_scratch_starts_with_signals_of_about_unit_size() -> None:
         "vgg16", ModelSettings(image_size=64), n_mels=128, frames=87, genres=8, seed=0
     )
     assert network.base is not None
-    features = keras.ops.convert_to_numpy(network.base(_mel_db(4, (128, 87))))
+    features = keras.ops.convert_to_numpy(network.base(networks.noise(4, (128, 87))))
     assert 0.05 < features.std() < 5
 
 
@@ -161,7 +167,7 @@ def test_a_head_has_hidden_layers_of_the_width_that_is_set(name: str) -> None:
 
 
 @pytest.mark.parametrize("image_size", [0, 31])
-@pytest.mark.parametrize("name", WITH_BASE)
+@pytest.mark.parametrize("name", SEES_PICTURES)
 def test_too_small_a_picture_is_told_with_what_to_set(name: str, image_size: int) -> None:
     with pytest.raises(ValueError, match=rf"models\.{name}\.image_size = 32"):
         _build(name, image_size=image_size)
@@ -207,7 +213,7 @@ def test_crnn_looks_at_twenty_odd_steps_of_a_clip_both_ways() -> None:
     assert network.model.get_layer("sequence").output.shape == (None, 22, 96)
     assert network.model.get_layer("both_ways").output.shape == (None, 22, 128)
     # What comes first matters, unlike to a mean over frames.
-    clip = _mel_db(1, (128, 87))
+    clip = networks.noise(1, (128, 87))
     forwards, backwards = (
         keras.ops.convert_to_numpy(network.model(mel_db)) for mel_db in (clip, clip[:, :, ::-1])
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.server
 import pathlib
 import threading
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from components.models import registry, weights
+from components.models import published, registry, weights
 from components.models.network import Network
 from components.models.settings import ModelSettings
 
@@ -233,12 +234,11 @@ def host(checkpoint: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     _Host.digest = hashlib.sha256(_Host.content).hexdigest()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Host)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    from components.models import resnet34
-
-    published = weights.Pretrained(
+    file = published.File(
         "resnet34.safetensors", f"http://127.0.0.1:{server.server_port}/model.safetensors"
     )
-    monkeypatch.setattr(resnet34, "PRETRAINED", published)
+    known = dataclasses.replace(published.RESNET34["imagenet"], files=(file,))
+    monkeypatch.setitem(published.RESNET34, "imagenet", known)
     yield _Host
     server.shutdown()
     server.server_close()

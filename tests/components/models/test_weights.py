@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import importlib
 import inspect
@@ -16,7 +17,7 @@ import keras
 import numpy as np
 import pytest
 
-from components.models import registry, resnet50, vgg16, weights
+from components.models import published, registry, weights
 from components.models.network import Network
 from components.models.settings import ModelSettings
 
@@ -141,7 +142,7 @@ def test_a_missing_file_is_named(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("setting", ["Imagenet", "weights.pt", "notes.txt"])
 def test_what_is_neither_a_word_nor_a_weights_file_is_refused(setting: str) -> None:
-    with pytest.raises(weights.WeightsError, match=r"neither \"imagenet\" nor \"none\""):
+    with pytest.raises(weights.WeightsError, match=r"must be \"imagenet\", \"none\", or the path"):
         _vgg16(setting)
 
 
@@ -211,17 +212,18 @@ def test_imagenet_without_a_network_says_how_to_get_the_file(
 
 def test_the_published_file_is_the_one_that_keras_itself_would_fetch() -> None:
     source = importlib.import_module("keras.src.applications.vgg16")
-    assert vgg16.PRETRAINED.url == source.WEIGHTS_PATH_NO_TOP
+    (file,) = published.VGG16["imagenet"].files
+    assert file.url == source.WEIGHTS_PATH_NO_TOP
     text = inspect.getsource(source.VGG16)
-    assert f'"{vgg16.PRETRAINED.file_name}"' in text
-    assert f'file_hash="{vgg16.PRETRAINED.digest}"' in text
+    assert f'"{file.name}"' in text
+    assert f'file_hash="{file.digest}"' in text
 
 
 def test_resnet50_too_is_the_file_that_keras_itself_would_fetch() -> None:
     source = importlib.import_module("keras.src.applications.resnet")
-    name = f"resnet50{resnet50.PRETRAINED.file_name.removeprefix('resnet50')}"
-    assert resnet50.PRETRAINED.url == f"{source.BASE_WEIGHTS_PATH}{name}"
-    assert resnet50.PRETRAINED.digest == source.WEIGHTS_HASHES["resnet50"][1]
+    (file,) = published.RESNET50["imagenet"].files
+    assert file.url == f"{source.BASE_WEIGHTS_PATH}{file.name}"
+    assert file.digest == source.WEIGHTS_HASHES["resnet50"][1]
 
 
 def test_a_server_that_never_answers_does_not_hang_it(
@@ -231,8 +233,10 @@ def test_a_server_that_never_answers_does_not_hang_it(
     monkeypatch.setenv("no_proxy", "*")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/weights.h5"
+        file = published.File("weights.h5", url, "0" * 32)
+        known = dataclasses.replace(published.VGG16["imagenet"], files=(file,))
         with pytest.raises(weights.WeightsError, match="timed out"):
-            weights.download(weights.Pretrained("weights.h5", url, "0" * 32), "vgg16")
+            weights.download(known, "imagenet", "vgg16")
     assert socket.getdefaulttimeout() is None
     assert not (empty_cache / "weights.h5").exists()
 
@@ -241,10 +245,12 @@ def test_a_cached_file_with_the_right_digest_is_used_without_a_network(
     empty_cache: pathlib.Path, monkeypatch: pytest.MonkeyPatch, saved: dict[str, str]
 ) -> None:
     content = pathlib.Path(saved["published.h5"]).read_bytes()
+    imagenet = published.VGG16["imagenet"]
+    (file,) = imagenet.files
     empty_cache.mkdir()
-    (empty_cache / vgg16.PRETRAINED.file_name).write_bytes(content)
+    (empty_cache / file.name).write_bytes(content)
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    known = weights.Pretrained(vgg16.PRETRAINED.file_name, vgg16.PRETRAINED.url, digest)
-    monkeypatch.setattr(vgg16, "PRETRAINED", known)
+    known = dataclasses.replace(imagenet, files=(dataclasses.replace(file, digest=digest),))
+    monkeypatch.setitem(published.VGG16, "imagenet", known)
     monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", _no_network)
     assert _vgg16("imagenet").parameters > 0

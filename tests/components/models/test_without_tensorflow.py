@@ -29,13 +29,14 @@ from components.trainer import training
 from components.trainer.batches import Clips
 from components.trainer.resolved import resolve
 from components.trainer.settings import TrainingSettings
+from tests.support import networks
 
 found = {"backend": keras.backend.backend()}
-rng = np.random.default_rng(1)
-clips = Clips(rng.uniform(-80, 0, (6, 16, 20)).astype(np.float32), np.arange(6) % 3)
-for name, made in architectures.NETWORKS.items():
-    model = ModelSettings(image_size=32 if made.has_base else 0)
-    network = registry.build(name, model, n_mels=16, frames=20, genres=3, seed=1)
+for name in architectures.NETWORKS:
+    n_mels, frames = networks.size_of(name)
+    clips = Clips(networks.noise(6, (n_mels, frames)), np.arange(6) % 3)
+    model = ModelSettings(image_size=networks.image_size_of(name))
+    network = registry.build(name, model, n_mels=n_mels, frames=frames, genres=3, seed=1)
     answers = keras.ops.convert_to_numpy(network.model(clips.inputs))
     found[name] = float(np.abs(answers.sum(axis=1) - 1).max())
     if name == "cnn_small" and found["backend"] == "jax":

@@ -14,6 +14,7 @@ from components.models.network import Network
 from components.models.settings import ModelSettings
 from components.trainer import features, phases, training
 from tests.components.trainer import toys
+from tests.support import networks
 
 MIXED = ["mixed_bfloat16", "mixed_float16"]
 # bfloat16 has 8 binary digits, and a network's roundings add up.
@@ -21,12 +22,12 @@ TOLERANCE = {"mixed_bfloat16": 0.05, "mixed_float16": 0.01}
 
 
 def _build(name: str, dtype_policy: str) -> Network:
-    side = 32 if architectures.NETWORKS[name].has_base else 0
+    n_mels, frames = networks.size_of(name)
     return registry.build(
         name,
-        ModelSettings(image_size=side),
-        n_mels=toys.N_MELS,
-        frames=toys.FRAMES,
+        ModelSettings(image_size=networks.image_size_of(name)),
+        n_mels=n_mels,
+        frames=frames,
         genres=3,
         seed=1,
         dtype_policy=dtype_policy,
@@ -52,13 +53,16 @@ def test_it_computes_in_16_bits_between_float32_ends(name: str, dtype_policy: st
     work = [
         layer
         for layer in _layers(network.model)
-        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense | keras.layers.GRUCell)
+        if isinstance(
+            layer,
+            keras.layers.Conv1D | keras.layers.Conv2D | keras.layers.Dense | keras.layers.GRUCell,
+        )
         and layer.name != "probabilities"
     ]
     assert {layer.compute_dtype for layer in work} == {dtype_policy.removeprefix("mixed_")}
     if network.base is not None:
         assert network.base.output.dtype == "float32"
-    clips = toys.clips(6, 1).inputs.astype(np.float32)
+    clips = networks.noise(6, networks.size_of(name))
     found, expected = (keras.ops.convert_to_numpy(built.model(clips)) for built in (network, plain))
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, expected, atol=TOLERANCE[dtype_policy])

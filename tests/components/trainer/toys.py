@@ -35,6 +35,7 @@ def settings(**changes: Any) -> ResolvedSettings:
         "seed": 3,
         "precision": "float32",
         "augmentation": {},
+        "head_units": 0,
         "dropout": 0.0,
         "l2": 0.0,
         "weights": "none",

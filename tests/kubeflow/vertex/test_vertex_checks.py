@@ -81,6 +81,16 @@ def test_what_cannot_run_is_refused_by_its_key(
     assert words in line
 
 
+def test_published_weights_need_no_bucket_and_a_checkpoints_folder_does(
+    mount: pathlib.Path,
+) -> None:
+    front_end = "audio.front_end=musicnn"
+    assert complaints(mount, front_end, "models.musicnn.weights=msd") == []
+    (line,) = complaints(mount, front_end, "models.musicnn.weights=/MSD")
+    assert line.startswith("models.musicnn.weights = '/MSD': must be in a bucket")
+    assert complaints(mount, front_end, f"models.musicnn.weights={mount}/bucket/MSD") == []
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [

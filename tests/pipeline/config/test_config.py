@@ -55,8 +55,34 @@ def test_one_genre_is_no_task() -> None:
 def test_misspelt_weights_do_not_wait_until_training() -> None:
     with pytest.raises(ValueError, match=r'models\.vgg16\.weights = "imagnet"'):
         Config(models={"vgg16": ModelSettings(weights="imagnet")})
-    for weights in ("imagenet", "none", "/w/vgg16.weights.h5", "base.keras", "timm.safetensors"):
-        Config(models={"vgg16": ModelSettings(weights=weights)})
+    with pytest.raises(ValueError, match=r'must be "imagenet", "none", or the path .*\.h5'):
+        Config(models={"vgg16": ModelSettings(weights="msd")})
+    for weights in ("imagenet", "none", "/w/resnet34.weights.h5", "base.keras", "w.safetensors"):
+        Config(models={"resnet34": ModelSettings(weights=weights)})
+    with pytest.raises(ValueError, match=r"models\.vgg16\.weights = .*\.keras\)"):
+        Config(models={"vgg16": ModelSettings(weights="w.safetensors")})
+
+
+MUSICNN = AudioParams.of_front_end("musicnn")
+
+
+def test_the_musicnn_networks_take_published_words_files_and_folders() -> None:
+    for name in ("musicnn", "musicnn_vgg"):
+        for weights in ("msd", "mtt", "none", "b.weights.h5", "/w/MSD_vgg", "./MTT_vgg/"):
+            Config(models={name: ModelSettings(weights=weights)}, audio=MUSICNN)
+        for weights in ("imagenet", "MSD", "MSD_musicnn"):
+            with pytest.raises(ValueError, match=r'must be "msd", "mtt", "none", .*\./NAME'):
+                Config(models={name: ModelSettings(weights=weights)}, audio=MUSICNN)
+
+
+def test_a_network_of_another_front_end_is_told_with_what_to_set() -> None:
+    for name in ("musicnn", "musicnn_vgg"):
+        message = rf'models\.{name}: .* audio\.front_end = "musicnn", not of "mel_db"; set it'
+        with pytest.raises(ValueError, match=message):
+            Config(models={name: ModelSettings()})
+        with pytest.raises(ValueError, match=rf"models\.{name}\.image_size = 64: has no effect"):
+            Config(models={name: ModelSettings(image_size=64)}, audio=MUSICNN)
+        Config(models={name: ModelSettings(), "cnn_small": ModelSettings()}, audio=MUSICNN)
 
 
 @pytest.mark.parametrize(("size", "fits"), [(0, True), (31, False), (32, True)])

@@ -111,6 +111,29 @@ def test_weights_that_are_not_there_are_refused(tmp_path: pathlib.Path) -> None:
     preflight.check_weights(config)
 
 
+def test_a_checkpoints_folder_needs_both_of_its_files(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "MSD_musicnn"
+    config = Config(
+        models={"musicnn": ModelSettings(weights=str(folder))},
+        audio=AudioParams.of_front_end("musicnn"),
+    )
+    data, index = ".data-00000-of-00001", ".index"
+    for made, missing in (
+        (tmp_path, "no such folder"),
+        (folder, f"no {data} in this folder"),
+        (folder / data, f"no {index} in this folder"),
+    ):
+        made.touch() if made.name == data else made.mkdir(exist_ok=True)
+        with pytest.raises(UsageError, match=rf"models\.musicnn\.weights = .*{missing}"):
+            preflight.check_weights(config)
+    (folder / index).mkdir()
+    with pytest.raises(UsageError, match=f"no {index} in this folder"):
+        preflight.check_weights(config)
+    (folder / index).rmdir()
+    (folder / index).touch()
+    preflight.check_weights(config)
+
+
 def test_a_server_that_must_be_tried_and_is_not_there_ends_the_run_before_it_begins(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

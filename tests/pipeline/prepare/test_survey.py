@@ -8,6 +8,7 @@ from components.audio.params import AudioParams
 from components.models import architectures, registry
 from components.models.settings import ModelSettings
 from pipeline.prepare import disk_space
+from tests.support import networks
 
 pytestmark = pytest.mark.memory
 
@@ -15,8 +16,7 @@ PARAMS = AudioParams()
 
 
 def _sized(name: str, head_units: int | None = None) -> ModelSettings:
-    side = architectures.NETWORKS[name].min_side_pixels
-    return ModelSettings(image_size=side or 0, head_units=head_units)
+    return ModelSettings(image_size=networks.image_size_of(name), head_units=head_units)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +29,11 @@ def _sized(name: str, head_units: int | None = None) -> ModelSettings:
     ],
 )
 def test_the_expected_weights_are_those_of_the_network(name: str, settings: ModelSettings) -> None:
+    params = networks.audio_of(name)
     network = registry.build(
-        name, settings, n_mels=PARAMS.n_mels, frames=PARAMS.frames, genres=8, seed=0
+        name, settings, n_mels=params.n_mels, frames=params.frames, genres=8, seed=0
     )
-    expected = disk_space.parameters(name, settings, PARAMS)
+    expected = disk_space.parameters(name, settings, params)
     assert expected == pytest.approx(network.parameters, rel=0.02, abs=50_000)
 
 
