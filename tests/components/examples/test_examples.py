@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,3 +140,13 @@ def test_a_missing_feature_is_named(name: str) -> None:
     del example.features.feature[name]
     with pytest.raises(tf.errors.InvalidArgumentError, match=name):
         parser.parse(tf.constant([example.SerializeToString()]), PARAMS)
+
+
+@pytest.mark.parametrize(("evaluation_clips", "last"), [(None, 3), (2, 3), (9, 8), ("all", 299)])
+def test_the_schema_knows_the_indices_of_the_clips_of_all_splits(
+    evaluation_clips: Any, last: int
+) -> None:
+    params = AudioParams(evaluation_clips=evaluation_clips)
+    text = schema.tfmd_schema_text(("Folk", "Rock"), params)
+    (bounds,) = re.findall(r'name: "clip_index".*?int_domain \{(.*?)\}', text, re.DOTALL)
+    assert [int(bound) for bound in re.findall(r"max: (\d+)", bounds)] == [last]

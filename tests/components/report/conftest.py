@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 import pytest
@@ -52,6 +53,7 @@ def bare_report(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         baselines=(),
         ensembles=(),
         tracks={"train": 1, "validation": 1, "test": 1},
+        params=dataclasses.replace(plausible.PARAMS, evaluation_clips="all"),
     )
     return plausible.render(made)
 

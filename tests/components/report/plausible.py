@@ -60,6 +60,8 @@ ENSEMBLES = ("ensemble_all", "ensemble_networks", "ensemble_weighted")
 # How far each model's scores lie from noise.
 _SKILL = {"dummy": 0.0, "resnet50": 0.4, "knn": 1.2, "logistic": 1.0, "crnn": 3.0}
 
+PARAMS = AudioParams(clip_seconds=1.0, n_mels=64, clips_per_track=2)
+
 
 @dataclasses.dataclass(frozen=True)
 class Artifacts:
@@ -158,7 +160,7 @@ def write(
       leaky: whether the split leaks.
       params: audio parameters of the examples.
     """
-    params = params or AudioParams(clip_seconds=1.0, n_mels=64, clips_per_track=2)
+    params = params or PARAMS
     counts = dict(tracks or {"train": 5, "validation": 3, "test": 8})
     listed = _tracks(genres, counts, suffix)
     _examples(root / "examples", listed, genres, params)

@@ -208,6 +208,15 @@ def test_what_a_run_does_not_have_is_left_out_cleanly(bare_report: Rendered) -> 
     assert parsed.wrong == []
 
 
+def test_the_page_says_what_models_are_judged_by(
+    bare_report: Rendered, small_report: Rendered
+) -> None:
+    clips = "each with up to 2 clips of 1 seconds"
+    assert f"{clips}." in Parsed(small_report.html).by_id("data").text
+    windows = "and with up to 300 consecutive windows in validation and test"
+    assert f"{clips}, {windows}" in Parsed(bare_report.html).by_id("data").text
+
+
 def test_a_run_without_networks_histories_has_no_learning_curves(
     tmp_path: pathlib.Path,
 ) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +14,14 @@ import pytest
 import soundfile
 
 from components.audio.clips import ClipChoice
-from components.audio.decoding import clip_reader
+from components.audio.decoding import clip_reader, streaming
 from components.audio.decoding.clip_reader import TrackClips
 from components.audio.decoding.decode import DecodeError
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
+from components.audio.decoding.faults import Fault
 from components.audio.decoding.isolation import IsolatedDecoder
 from components.audio.decoding.limits import DecodeLimits
+from components.audio.decoding.streaming import Part
 from components.audio.params import MAX_EVALUATION_CLIPS, AudioParams
 from serving.model.prediction import GenreModel, Prediction
 
@@ -150,3 +154,16 @@ def test_a_truncated_file_is_rejected_although_prediction_takes_what_is_there(
     with pytest.raises(DecodeError) as caught:
         _read(decoder, path)
     assert caught.value.reason == "truncated"
+
+
+def test_so_is_a_file_whose_end_is_missing_only_when_it_is_reached(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*arguments: Any, **options: Any) -> Iterator[Part]:
+        *some, last = streaming.parts(*arguments, **options)
+        yield from some
+        yield dataclasses.replace(last, faults=(Fault("truncated", "4 of 12 s"),))
+
+    monkeypatch.setattr(clip_reader, "parts", faulty)
+    with pytest.raises(DecodeError, match="4 of 12 s"):
+        _read(InProcessDecoder(), _song(tmp_path / "a.wav", 12))
