@@ -185,7 +185,7 @@ NETWORKS: dict[str, Architecture] = {
     "musicnn": Architecture(
         "components.models.musicnn",
         0.8e6,
-        head=Head(200),
+        head=Head(200 + 2 * 753),
         front_end="musicnn",
         published=published.MUSICNN,
         checkpoint_folders=True,

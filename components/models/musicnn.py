@@ -1,7 +1,8 @@
 """musicnn: filters of the shapes of timbres and rhythms (Pons and Serra, arXiv:1909.06654).
 
 Layers have the names of the musicnn library's checkpoints, so that these fit. The features are the
-library's "penultimate" ones: its last dense layer, which gives tags, is left out.
+library's "penultimate" ones, followed by the pooled ones before them. The last dense layer, which
+gives tags, is left out.
 """
 
 from __future__ import annotations
@@ -15,13 +16,22 @@ from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import musicnn_input
 from components.models.settings import ModelSettings
 
-DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
+DEFAULTS = Defaults(
+    dropout=0.7,
+    l2=0.0,
+    learning_rate=3e-3,
+    scratch_learning_rate=1e-3,
+    fine_tune_learning_rate=1e-4,
+)
 
 # Filters, and their length in frames and height in bands: tall ones for timbre, long ones for
 # rhythm.
 FRONT_END = ((204, 7, 38), (204, 7, 67), (51, 128, 1), (51, 64, 1), (51, 32, 1))
 MID_END_LAYERS, MID_END_FILTERS, MID_END_FRAMES = 3, 64, 7
-FEATURES = 200
+DENSE_UNITS = 200
+# The pooled outputs are features too, because the dense layer kept only what its tags need. At this
+# scale a head still learns mostly from the dense layer (docs/networks.md compares scales).
+POOLED_SCALE = 0.1
 
 
 def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, seed: int) -> Network:
@@ -41,11 +51,11 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
 
 
 def _convolutions(n_mels: int, frames: int, seed: int) -> keras.Model:
-    """Return `[batch, frames, n_mels, 1]` to `[batch, FEATURES]`.
+    """Return `[batch, frames, n_mels, 1]` to `[batch, features]`.
 
     The front end's five convolutions keep only each filter's maximum over the bands. Three
     convolutions over time follow, the second and third with a residual sum. The outputs of all
-    four stages, pooled over the clip, are mapped to the features.
+    four stages are pooled over the clip. The features are a dense layer's of these, and these.
     """
     levels = keras.Input((frames, n_mels, 1), name="levels")
     x = _norm(0)(levels)
@@ -80,15 +90,17 @@ def _convolutions(n_mels: int, frames: int, seed: int) -> keras.Model:
     x = layers.Concatenate(name="stages")(stages)
     pools = (layers.GlobalMaxPooling1D(name="peak"), layers.GlobalAveragePooling1D(name="mean"))
     # A channel's maximum and mean are neighbours.
-    pooled = [layers.Reshape((-1, 1), name=f"{pool.name}_column")(pool(x)) for pool in pools]
-    x = layers.Flatten(name="pooled")(layers.Concatenate(name="peak_and_mean")(pooled))
+    columns = [layers.Reshape((-1, 1), name=f"{pool.name}_column")(pool(x)) for pool in pools]
+    x = layers.Flatten(name="pooled")(layers.Concatenate(name="peak_and_mean")(columns))
+    pooled = _norm(9)(x)
     x = layers.Dense(
-        FEATURES,
+        DENSE_UNITS,
         activation="relu",
         kernel_initializer=keras.initializers.HeNormal(seed=seed + 100),
         name="dense",
-    )(_norm(9)(x))
-    return keras.Model(levels, _norm(10)(x), name="convolutions")
+    )(pooled)
+    features = [_norm(10)(x), layers.Rescaling(POOLED_SCALE, name="scaled")(pooled)]
+    return keras.Model(levels, layers.Concatenate(name="features")(features), name="convolutions")
 
 
 def _norm(index: int) -> layers.BatchNormalization:

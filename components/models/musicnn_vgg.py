@@ -15,7 +15,13 @@ from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import musicnn_input
 from components.models.settings import ModelSettings
 
-DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
+DEFAULTS = Defaults(
+    dropout=0.7,
+    l2=0.0,
+    learning_rate=3e-3,
+    scratch_learning_rate=1e-3,
+    fine_tune_learning_rate=1e-4,
+)
 
 FILTERS = 128
 # Size and stride of the pooling after each convolution, in frames and bands.
