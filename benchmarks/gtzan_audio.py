@@ -117,20 +117,23 @@ def train_network(
     folds: Folds,
     number: int,
     config: Config,
-    image_size: int,
+    model: ModelSettings,
     save: pathlib.Path | None,
+    *,
+    label: str = "",
 ) -> ModelResult:
-    """Train a network on a split, or load the result of the same training from `save`."""
-    from components.models import architectures, registry
+    """Train a network on a split, or load the result of the same training from `save`.
+
+    `label` is the name under which `save` keeps it; by default the network's.
+    """
+    from components.models import registry
     from components.trainer.batches import Clips
     from components.trainer.resolved import resolve
     from components.trainer.training import train
 
     audio, training = config.audio, dataclasses.replace(config.training, seed=number)
-    sized = architectures.NETWORKS[name].has_base
-    model = ModelSettings(image_size=image_size if sized else 0)
-    settings = describe_training(folds.recordings, audio, image_size, config)
-    file = save and save / f"{name}-{number}.npz"
+    settings = describe_training(folds.recordings, audio, model, config)
+    file = save and save / f"{label or name}-{number}.npz"
     if file and (kept := ModelResult.load(file, settings)):
         return kept
     masks = folds.split(number)
@@ -173,14 +176,22 @@ def train_network(
     return found
 
 
+def sized(name: str, image_size: int) -> ModelSettings:
+    """Return a network's default settings, with the size of its picture if it has a base."""
+    from components.models import architectures
+
+    has_base = architectures.NETWORKS[name].has_base
+    return ModelSettings(image_size=image_size if has_base else 0)
+
+
 def describe_training(
-    recordings: Recordings, audio: AudioParams, image_size: int, config: Config
+    recordings: Recordings, audio: AudioParams, model: ModelSettings, config: Config
 ) -> str:
     """Return as JSON the inputs of a training other than network, split and code."""
     values = {
         "recordings": recordings.uris,
         "audio": dataclasses.asdict(audio),
-        "image_size": image_size,
+        "model": dataclasses.asdict(model),
         "training": dataclasses.asdict(config.training),
     }
     return json.dumps(values, sort_keys=True)
@@ -244,13 +255,18 @@ def run_gate(
 
 
 def row(
-    name: str, rights: dict[str, npt.NDArray[np.float64]], groups: Labels, notes: list[str]
+    name: str,
+    rights: dict[str, npt.NDArray[np.float64]],
+    groups: Labels,
+    notes: list[str],
+    *,
+    reference: str = FOREST,
 ) -> str:
     """Return a model's row of the table; `rights` holds 1 or 0 for each recording."""
     right = rights[name]
     cells = [name, f"{right.sum():.4g}", cell(resampling.share(right, groups)), ""]
-    if name != FOREST:
-        cells[3] = cell(resampling.paired_difference(right, rights[FOREST], groups))
+    if name != reference:
+        cells[3] = cell(resampling.paired_difference(right, rights[reference], groups))
     return f"| {' | '.join([*cells, *notes])} |"
 
 
@@ -275,7 +291,9 @@ def main() -> None:
     for number in range(FOLDS):
         classical = train_baselines(folds, number, config)
         networks = {
-            name: train_network(name, folds, number, config, arguments.image_size, arguments.save)
+            name: train_network(
+                name, folds, number, config, sized(name, arguments.image_size), arguments.save
+            )
             for name in arguments.networks
         }
         single = networks | classical

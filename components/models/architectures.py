@@ -63,6 +63,8 @@ class Architecture:
       published: starting weights for the base that are downloaded, by name.
       weights_suffixes: ends of the names of other files that the base may start from.
       checkpoint_folders: whether it may start from the folder of a TensorFlow 1 checkpoint too.
+      image_size: default side in pixels of the picture of a base with trained weights; 0 keeps the
+        spectrogram's own size.
     """
 
     module: str
@@ -74,6 +76,7 @@ class Architecture:
     published: Mapping[str, Published] = dataclasses.field(default_factory=dict)
     weights_suffixes: tuple[str, ...] = KERAS_SUFFIXES
     checkpoint_folders: bool = False
+    image_size: int = 0
 
     @property
     def has_base(self) -> bool:
@@ -148,6 +151,10 @@ class Architecture:
 # features (docs/networks.md compares widths).
 VGG16_HEAD = Head(512, per_cell=True, hidden_layers=2, units=512)
 
+# The pictures that published weights were trained on have this side. With spectrograms of their own
+# size, the weights recognise less (docs/networks.md, "Pictures for ImageNet's weights").
+IMAGENET_SIDE_PIXELS = 224
+
 NETWORKS: dict[str, Architecture] = {
     "ffnn": Architecture("components.models.ffnn", 0.13e6, parameters_per_cell=512),
     "cnn_small": Architecture("components.models.cnn_small", 0.1e6),
@@ -158,6 +165,7 @@ NETWORKS: dict[str, Architecture] = {
         min_side_pixels=32,
         head=VGG16_HEAD,
         published=published.VGG16,
+        image_size=IMAGENET_SIDE_PIXELS,
     ),
     "efficientnet_lite0": Architecture(
         "components.models.efficientnet_lite0",
@@ -166,6 +174,7 @@ NETWORKS: dict[str, Architecture] = {
         head=Head(1280),
         published=published.EFFICIENTNET_LITE0,
         weights_suffixes=(*KERAS_SUFFIXES, SAFETENSORS_SUFFIX),
+        image_size=IMAGENET_SIDE_PIXELS,
     ),
     "resnet34": Architecture(
         "components.models.resnet34",
@@ -174,6 +183,7 @@ NETWORKS: dict[str, Architecture] = {
         head=Head(512),
         published=published.RESNET34,
         weights_suffixes=(*KERAS_SUFFIXES, SAFETENSORS_SUFFIX),
+        image_size=IMAGENET_SIDE_PIXELS,
     ),
     "resnet50": Architecture(
         "components.models.resnet50",
@@ -181,6 +191,7 @@ NETWORKS: dict[str, Architecture] = {
         min_side_pixels=32,
         head=Head(2048),
         published=published.RESNET50,
+        image_size=IMAGENET_SIDE_PIXELS,
     ),
     "musicnn": Architecture(
         "components.models.musicnn",

@@ -12,13 +12,19 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.models import starting_weights
+from components.models import architectures, starting_weights
 from components.models.blocks import NORM_MOMENTUM, Draw, dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import picture, picture_shape
 from components.models.settings import ModelSettings
 
-DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
+DEFAULTS = Defaults(
+    dropout=0.3,
+    l2=0.0,
+    image_size=architectures.IMAGENET_SIDE_PIXELS,
+    scratch_learning_rate=1e-3,
+    fine_tune_learning_rate=1e-4,
+)
 
 # Kernel, stride, expansion, filters and blocks of each stage; the stride is its first block's.
 STAGES = (
@@ -41,14 +47,15 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     Raises:
       components.models.weights.WeightsError: the weights cannot be found, downloaded or loaded.
     """
-    shape = picture_shape(n_mels, frames, settings.image_size)
+    side = DEFAULTS.image_size_of(settings)
+    shape = picture_shape(n_mels, frames, side)
     convolutions = _convolutions(shape, seed)
     if settings.weights != "none":
         starting_weights.load(convolutions, settings.weights, architecture="efficientnet_lite0")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
     # The pixels 0..255 as the weights expect them: (x - 127) / 128.
     scale = layers.Rescaling(1 / 128, -127 / 128, dtype="float32", name="scale")
-    x = scale(picture(mel_db, settings.image_size))
+    x = scale(picture(mel_db, side))
     features = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(convolutions(x))
     base = keras.Model(mel_db, features, name="base")
     head = dense_head(base, DEFAULTS, settings, genres=genres, seed=seed)

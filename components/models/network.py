@@ -50,6 +50,8 @@ class Defaults:
       dropout: share of units dropped in training, in [0, 1).
       l2: weight of the squared-weights penalty of each regularised layer.
       head_units: width of the hidden layers of a head; 0 for none.
+      image_size: side in pixels of the picture that a trained base sees; 0 keeps the
+        spectrogram's own size, as networks without trained weights do.
       learning_rate: rate of a new head on a trained base.
       scratch_learning_rate: rate of a whole network that starts from random weights.
       fine_tune_learning_rate: rate of a trained base in the second phase.
@@ -58,6 +60,7 @@ class Defaults:
     dropout: float
     l2: float = 0.0
     head_units: int = 0
+    image_size: int = 0
     learning_rate: float = 1e-3
     scratch_learning_rate: float = 1e-3
     fine_tune_learning_rate: float = 1e-5
@@ -68,6 +71,7 @@ class Defaults:
         return {
             "dropout": self.dropout,
             "l2": self.l2,
+            "image_size": 0 if scratch else self.image_size,
             "head_units": self.head_units,
             "learning_rate": self.scratch_learning_rate if scratch else self.learning_rate,
             "fine_tune_learning_rate": self.fine_tune_learning_rate,
@@ -76,6 +80,10 @@ class Defaults:
     def dropout_of(self, settings: ModelSettings) -> float:
         """Return the share of units dropped in training, in [0, 1)."""
         return self.dropout if settings.dropout is None else settings.dropout
+
+    def image_size_of(self, settings: ModelSettings) -> int:
+        """Return the side of the picture in pixels, 0 for the spectrogram's own size."""
+        return settings.image_size_or(self.image_size)
 
     def l2_of(self, settings: ModelSettings) -> float:
         """Return the weight of the squared-weights penalty of each regularised layer."""

@@ -46,7 +46,7 @@ def build(
         or loaded.
     """
     module = _module(name)
-    _check_spectrogram(name, (n_mels, frames), settings.image_size)
+    _check_spectrogram(name, (n_mels, frames), settings)
     import keras
 
     keras.utils.set_random_seed(seed)
@@ -83,7 +83,7 @@ def defaults(name: str) -> Defaults:
     return found
 
 
-def _check_spectrogram(name: str, spectrogram: tuple[int, int], image_size: int) -> None:
+def _check_spectrogram(name: str, spectrogram: tuple[int, int], settings: ModelSettings) -> None:
     """Raise NetworkError for a spectrogram or a picture that the network cannot take.
 
     The picture must not be smaller than the network's base can halve it.
@@ -96,8 +96,8 @@ def _check_spectrogram(name: str, spectrogram: tuple[int, int], image_size: int)
                 f"{name} takes spectrograms of {audio.n_mels} mel bands x {audio.frames} frames, "
                 f'not {spectrogram[0]} x {spectrogram[1]}: set audio.front_end = "{made.front_end}"'
             )
-    smallest = made.min_side_pixels
-    height, width = (image_size, image_size) if image_size else spectrogram
+    smallest, side = made.min_side_pixels, settings.image_size_or(made.image_size)
+    height, width = (side, side) if side else spectrogram
     if smallest and min(height, width) < smallest:
         raise NetworkError(
             f"{name} needs pictures of at least {smallest} pixels a side, not {height} x {width}: "

@@ -11,13 +11,19 @@ from typing import Any
 import keras
 from keras import layers
 
-from components.models import starting_weights
+from components.models import architectures, starting_weights
 from components.models.blocks import NORM_MOMENTUM, Draw, dense_head
 from components.models.network import Defaults, Network, with_base
 from components.models.preprocessing import ImageNetStandard, picture, picture_shape
 from components.models.settings import ModelSettings
 
-DEFAULTS = Defaults(dropout=0.3, l2=0.0, scratch_learning_rate=1e-3, fine_tune_learning_rate=1e-4)
+DEFAULTS = Defaults(
+    dropout=0.3,
+    l2=0.0,
+    image_size=architectures.IMAGENET_SIDE_PIXELS,
+    scratch_learning_rate=1e-3,
+    fine_tune_learning_rate=1e-4,
+)
 
 # Filters and blocks of each stage; every stage but the first halves the picture.
 STAGES = ((64, 3), (128, 4), (256, 6), (512, 3))
@@ -30,12 +36,13 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     Raises:
       components.models.weights.WeightsError: the weights cannot be found, downloaded or loaded.
     """
-    shape = picture_shape(n_mels, frames, settings.image_size)
+    side = DEFAULTS.image_size_of(settings)
+    shape = picture_shape(n_mels, frames, side)
     convolutions = _convolutions(shape, seed)
     if settings.weights != "none":
         starting_weights.load(convolutions, settings.weights, architecture="resnet34")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
-    x = ImageNetStandard(name="standardise")(picture(mel_db, settings.image_size))
+    x = ImageNetStandard(name="standardise")(picture(mel_db, side))
     features = layers.GlobalAveragePooling2D(dtype="float32", name="mean")(convolutions(x))
     base = keras.Model(mel_db, features, name="base")
     head = dense_head(base, DEFAULTS, settings, genres=genres, seed=seed)

@@ -16,7 +16,7 @@ class ModelSettings:
       weights: the name of published weights for the base, such as "imagenet", "none", or the
         path of a weights file, which for some networks may be a checkpoint's folder.
       image_size: side in pixels of the square picture that the base sees; 0 keeps the
-        spectrogram's own size.
+        spectrogram's own size, which is the default without starting weights.
       head_units: width of the hidden dense layers between a base's features and the
         probabilities; 0 for none.
       dropout: share of units dropped in training.
@@ -30,7 +30,7 @@ class ModelSettings:
     """
 
     weights: str = "none"
-    image_size: Annotated[int, Ge(0), Le(1024)] = 0
+    image_size: Annotated[int, Ge(0), Le(1024)] | None = None
     head_units: Annotated[int, Ge(0), Le(4096)] | None = None
     dropout: Annotated[float, Ge(0), Lt(1)] | None = None
     l2: Annotated[float, Ge(0), Le(1)] | None = None
@@ -40,3 +40,13 @@ class ModelSettings:
     batch_size: Annotated[int, Ge(1), Le(4096)] | None = None
     learning_rate: Annotated[float, Gt(0), Le(1)] | None = None
     fine_tune_learning_rate: Annotated[float, Gt(0), Le(1)] | None = None
+
+    def image_size_or(self, of_trained_base: int) -> int:
+        """Return the side of the picture, 0 for the spectrogram's own size.
+
+        Args:
+          of_trained_base: the network's default if its base starts from trained weights.
+        """
+        if self.image_size is not None:
+            return self.image_size
+        return 0 if self.weights == "none" else of_trained_base

@@ -16,6 +16,7 @@ from components.models.settings import ModelSettings
 DEFAULTS = Defaults(
     dropout=0.5,
     l2=0.0,
+    image_size=architectures.IMAGENET_SIDE_PIXELS,
     head_units=architectures.VGG16_HEAD.units,
     scratch_learning_rate=1e-4,
     fine_tune_learning_rate=1e-5,
@@ -32,7 +33,8 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     Raises:
       components.models.weights.WeightsError: the weights cannot be found, downloaded or loaded.
     """
-    shape = picture_shape(n_mels, frames, settings.image_size)
+    side = DEFAULTS.image_size_of(settings)
+    shape = picture_shape(n_mels, frames, side)
     convolutions = keras.applications.VGG16(
         include_top=False, weights=None, input_shape=shape, name="convolutions"
     )
@@ -41,7 +43,7 @@ def build(settings: ModelSettings, *, n_mels: int, frames: int, genres: int, see
     else:
         starting_weights.load(convolutions, settings.weights, architecture="vgg16")
     mel_db = keras.Input((n_mels, frames), name="mel_db")
-    features = convolutions(ImageNetCentre(name="centre")(picture(mel_db, settings.image_size)))
+    features = convolutions(ImageNetCentre(name="centre")(picture(mel_db, side)))
     base = keras.Model(
         mel_db, layers.Flatten(dtype="float32", name="flatten")(features), name="base"
     )

@@ -26,6 +26,7 @@ class ResolvedSettings(TrainingSettings, ModelSettings):
     learning_rate: float
     fine_tune_learning_rate: float
     head_units: int
+    image_size: int
     dropout: float
     l2: float
     precision: str  # type: ignore[assignment]

@@ -115,8 +115,9 @@ class Config:
                         f"set it, or remove the table [models.{name}]"
                     )
                 smallest = made.min_side_pixels
+                side = model.image_size_or(made.image_size)
                 picture = (self.audio.n_mels, self.audio.frames)
-                if smallest and not model.image_size and min(picture) < smallest:
+                if smallest and not side and min(picture) < smallest:
                     yield (
                         f"models.{name}.image_size = 0: keeps the spectrogram's {picture[0]} x "
                         f"{picture[1]} pixels ([audio]: mel bands x frames), but this network "
@@ -229,7 +230,7 @@ def _model_problems(table: str, model: ModelSettings, made: Architecture) -> Ite
         yield from without_effect(
             ("image_size",), "this network takes the spectrogram itself, not a picture; remove it"
         )
-    elif 0 < model.image_size < made.min_side_pixels:
+    elif model.image_size and model.image_size < made.min_side_pixels:
         yield (
             f"{table}.image_size = {model.image_size}: must be 0 (the spectrogram's own size) "
             f"or at least {made.min_side_pixels}"

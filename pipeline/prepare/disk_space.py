@@ -49,6 +49,7 @@ def run_bytes(clips: int, params: AudioParams, models: dict[str, ModelSettings])
 
 def parameters(name: str, settings: ModelSettings, params: AudioParams) -> float:
     """Estimate the number of a network's weights."""
-    side = settings.image_size
+    made = NETWORKS[name]
+    side = settings.image_size_or(made.image_size)
     height, width = (side, side) if side else (params.n_mels, params.frames)
-    return NETWORKS[name].estimated_parameters(height, width, settings.head_units)
+    return made.estimated_parameters(height, width, settings.head_units)

@@ -43,6 +43,13 @@ def test_published_weights_give_the_published_activations(real_data: pathlib.Pat
         np.testing.assert_allclose(logits, expected["logits"], atol=1e-4)
 
 
+def test_trained_weights_see_pictures_of_their_own_size(real_data: pathlib.Path) -> None:
+    settings = ModelSettings(weights=str(real_data / WEIGHTS))
+    network = registry.build("efficientnet_lite0", settings, n_mels=16, frames=20, genres=3, seed=0)
+    assert network.base is not None
+    assert network.base.get_layer("convolutions").input_shape == (None, 224, 224, 3)
+
+
 def test_its_own_saved_base_is_loaded_again(tmp_path: pathlib.Path) -> None:
     first = _lite0()
     assert first.base is not None

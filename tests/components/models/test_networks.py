@@ -13,6 +13,8 @@ from keras import layers
 from components.models import architectures, registry
 from components.models.network import Defaults, Network
 from components.models.settings import ModelSettings
+from components.trainer.resolved import resolve
+from components.trainer.settings import TrainingSettings
 from tests.support import networks
 
 WITH_BASE = [name for name, found in architectures.NETWORKS.items() if found.has_base]
@@ -164,6 +166,25 @@ def test_a_head_has_hidden_layers_of_the_width_that_is_set(name: str) -> None:
         (dense, 3),
     ]
     assert _head(name, head_units=0, dropout=0.25) == [(dropout, 0.25), (dense, 3)]
+
+
+@pytest.mark.parametrize("name", architectures.NETWORKS)
+def test_pictures_are_as_large_as_imagenets_if_the_weights_are_trained(name: str) -> None:
+    side = 224 if architectures.NETWORKS[name].min_side_pixels else 0
+    defaults, made = registry.defaults(name), architectures.NETWORKS[name]
+    for settings, expected in [
+        (ModelSettings(), 0),
+        (ModelSettings(weights="imagenet"), side),
+        (ModelSettings(weights="base.weights.h5"), side),
+        (ModelSettings(weights="imagenet", image_size=0), 0),
+        (ModelSettings(weights="imagenet", image_size=64), 64),
+        (ModelSettings(image_size=64), 64),
+    ]:
+        assert defaults.image_size_of(settings) == expected
+        # What is checked before the network is built.
+        assert settings.image_size_or(made.image_size) == expected
+        resolved = resolve(TrainingSettings(), settings, defaults)
+        assert resolved.image_size == expected
 
 
 @pytest.mark.parametrize("image_size", [0, 31])
