@@ -75,7 +75,7 @@ def epoch_seconds(
     from components.trainer.resolved import resolve
     from components.trainer.training import train
 
-    model = ModelSettings(image_size=options.side if NETWORKS[name].has_base else 0)
+    model = ModelSettings(image_size=options.side if NETWORKS[name].min_side_pixels else 0)
     training = TrainingSettings(
         epochs=epochs, fine_tune_epochs=0, batch_size=options.batch, patience=epochs
     )
@@ -216,9 +216,10 @@ def main() -> None:
     options = command.parser(__file__, __doc__)
     options.add_argument("--clips", type=int, default=64, help="to train on")
     options.add_argument("--validation-clips", type=int, default=16)
-    options.add_argument("--side", type=int, default=64, help="pixels, for networks with a base")
+    options.add_argument("--side", type=int, default=64, help="pixels, for networks that see them")
     options.add_argument("--batch", type=int, default=TrainingSettings().batch_size)
-    options.add_argument("--networks", nargs="+", choices=sorted(NETWORKS), default=list(NETWORKS))
+    any_front_end = [name for name, made in NETWORKS.items() if made.front_end is None]
+    options.add_argument("--networks", nargs="+", choices=any_front_end, default=any_front_end)
     options.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     arguments = options.parse_args()
     if arguments.inside:

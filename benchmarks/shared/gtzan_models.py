@@ -163,7 +163,7 @@ def train_network(
     file = arguments.save and arguments.save / f"{name}-{split.number}.npz"
     if file and (kept := ModelResult.load(file, settings)):
         return kept
-    sized = architectures.NETWORKS[name].has_base
+    sized = architectures.NETWORKS[name].min_side_pixels is not None
     clips = {
         part: clips_of(tracks, chosen)
         for part, chosen in (
