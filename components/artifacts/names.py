@@ -32,3 +32,6 @@ SERVING_CHECK_JSON = "serving_check.json"
 # Report.
 REPORT_HTML = "index.html"
 REPORT_PLOTS_FOLDER = "plots"
+# Folder within the clip store for downloads and unfinished files. SpectrogramGen empties it first,
+# because a killed run leaves files in it.
+STORE_SCRATCH = "scratch"

@@ -12,6 +12,7 @@ import queue
 from collections.abc import Iterator, Mapping, Sequence
 
 from components.artifacts.code_digest import code_digest
+from components.artifacts.names import STORE_SCRATCH
 from components.audio.decoding import decode_tasks
 from components.audio.decoding.clip_reader import WindowShape
 from components.audio.decoding.decode import DecodeError
@@ -26,7 +27,6 @@ from components.datasets.files.fetching import fetching
 from components.datasets.track import Track
 from components.examples.sources import Source, Sources, find_now
 from components.gate.window_store import Windows, WindowStore
-from components.spectrogram_gen.shards import SCRATCH
 from components.storage.client import CONNECTIONS
 
 # A song that a model cannot answer for. Any other failure is not the model's.
@@ -50,7 +50,7 @@ class Listening:
     @property
     def scratch(self) -> str | None:
         """The local folder for downloads; None is the system's temporary folder."""
-        return os.path.join(self.store, SCRATCH) if self.store else None
+        return os.path.join(self.store, STORE_SCRATCH) if self.store else None
 
 
 def hear(

@@ -15,6 +15,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 
 from components.artifacts import files
+from components.artifacts.names import STORE_SCRATCH
 from components.audio import levels
 from components.audio.clips import ClipChoice
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
@@ -28,9 +29,6 @@ from components.examples.sources import Source, source_of
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.first_usable import first_usable
 from components.spectrogram_gen.store import ClipStore
-
-# Folder within the clip store. A run empties it first, because a killed run leaves files in it.
-SCRATCH = "scratch"
 
 # Whole songs take longer and more space than a few clips of them. A shard of 8 songs in place of
 # 64 has at most 54 MB, and other workers can take the rest.
@@ -129,7 +127,7 @@ class WriteOptions:
     @property
     def scratch(self) -> str | None:
         """The local folder for downloads and unfinished files; None without a clip store."""
-        return os.path.join(self.store, SCRATCH) if self.store else None
+        return os.path.join(self.store, STORE_SCRATCH) if self.store else None
 
 
 def plan_shards(
