@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from components.audio.clips import ClipChoice
 from components.audio.decoding.decoder import InProcessDecoder
 from components.audio.params import AudioParams
 from components.audio.spectrogram.mel import log_mel
@@ -50,6 +52,17 @@ def read_recordings(folder: pathlib.Path, audio: AudioParams, seed: int) -> Reco
         mels.append(to_stored(log_mel(clips.waveforms, audio)))
     labels = np.array([genres.index(row["genre"]) for row in rows])
     return Recordings([row["uri"] for row in rows], genres, np.stack(mels), labels)
+
+
+def read_windows(folder: pathlib.Path, uris: Sequence[str], audio: AudioParams) -> list[Mels]:
+    """Return all clips that a server cuts each recording into, `[clips, n_mels, frames]`."""
+    decoder = InProcessDecoder()
+    every = ClipChoice.of(dataclasses.replace(audio, evaluation_clips="all"), evaluates=True)
+    found = []
+    for uri in uris:
+        clips = decoder.read_clips(folder / uri, audio, track_id=uri, seed=0, choice=every)
+        found.append(to_stored(log_mel(clips.waveforms, audio)))
+    return found
 
 
 def assign_folds(labels: Labels, rng: np.random.Generator | None = None) -> Labels:
