@@ -158,4 +158,7 @@ def _select(
         weights=dict(ensembles.weights),
         genres=tuple(genres),
         audio_hash=audio_hash,
+        pretrained={
+            name: found for name in networks if (found := histories[name].get("pretrained"))
+        },
     )

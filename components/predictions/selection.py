@@ -32,6 +32,8 @@ class Selection:
       weights: shares of the members of ensemble_weighted; {} without it.
       genres: in label order.
       audio_hash: hash of the audio parameters.
+      pretrained: for each network that started from trained weights, what is known of them
+        (components.models.origins).
     """
 
     candidate: str
@@ -45,6 +47,7 @@ class Selection:
     weights: dict[str, float]
     genres: tuple[str, ...]
     audio_hash: str
+    pretrained: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
 
 
 def write_selection(selection: Selection, directory: str) -> None:

@@ -79,6 +79,16 @@ def licence(data: Mapping[str, Any]) -> str:
     return _LICENCES.get(str(data.get("dataset", {}).get("kind", "")), _OWN)
 
 
+def pretrained(origin: Mapping[str, str]) -> str:
+    """Return what is known of the weights that a network starts from, in words."""
+    if "trained_on" not in origin:
+        return f"{origin['weights']}, of unknown origin"
+    return (
+        f"{origin['weights']}, {origin['trained_on']} (licence {origin['licence']}, "
+        f"{origin['paper']})"
+    )
+
+
 def make(
     card: Mapping[str, Any],
     data: Mapping[str, Any],
@@ -106,6 +116,11 @@ def make(
         rows.append(("Average of", ", ".join(members)))
     if parameters is not None:
         rows.append(("Weights", f"{parameters:,}"))
+    cards: Mapping[str, Any] = card.get("members") or {"": card}
+    for member, one in sorted(cards.items()):
+        if one.get("pretrained"):
+            text = f"{member} starts from" if member else "Starts from"
+            rows.append((text, pretrained(one["pretrained"])))
     rows.append(("Data", dataset_name(data)))
     if split.get("policy"):
         rows.append(("Split", str(split["policy"])))
@@ -114,7 +129,6 @@ def make(
     ):  # fmt: skip
         if card.get(key):
             rows.append((name, str(card[key])))
-    cards: Mapping[str, Any] = card.get("members") or {"": card}
     versions = {
         (name, str(version))
         for one in cards.values()

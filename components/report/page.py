@@ -254,6 +254,7 @@ def _environment() -> Environment:
         interval=interval,
         amount=amount,
         duration=duration,
+        pretrained=card.pretrained,
         data_uri=data_uri,
         css=Markup,  # our own file; its line ends must stay
     )

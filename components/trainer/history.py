@@ -50,7 +50,7 @@ SCHEMA_VERSION = 1
 
 _ON_THE_CARD = (
     "architecture", "parameters", "settings", "tuned", "data", "clips", "versions",
-    "audio_hash", "code_digest", "weights_digest",
+    "audio_hash", "code_digest", "weights_digest", "pretrained",
 )  # fmt: skip
 
 
@@ -68,6 +68,7 @@ def record(
     audio_hash: str,
     code_digest: str,
     weights_digest: str,
+    pretrained: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Return the content of the history file, as JSON values."""
     return {
@@ -88,6 +89,7 @@ def record(
         "audio_hash": audio_hash,
         "code_digest": code_digest,
         "weights_digest": weights_digest,
+        "pretrained": pretrained and dict(pretrained),
     }
 
 

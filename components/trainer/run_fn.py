@@ -27,6 +27,7 @@ from components.examples import reader
 from components.export.assets import seen_tracks_of
 from components.models import registry
 from components.models.network import Network
+from components.models.origins import origin
 from components.models.settings import ModelSettings
 from components.trainer import data, history, splits, tensorflow_devices
 from components.trainer.callbacks import Reporter
@@ -234,6 +235,7 @@ def _history(
         audio_hash=task.audio.digest(),
         code_digest=task.code_digest,
         weights_digest=task.weights_digest,
+        pretrained=origin(task.architecture, task.model.weights),
     )
 
 

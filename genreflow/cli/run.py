@@ -69,7 +69,7 @@ def _run(
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
-    from pipeline.display.results import LEGEND, caveats, results_tables
+    from pipeline.display.results import LEGEND, PRETRAINED_LEGEND, caveats, results_tables
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
     from pipeline.local import runner
     from pipeline.places import Places, claim
@@ -109,6 +109,8 @@ def _run(
     for table in results_tables(results):
         out.print(table)
     out.print(LEGEND, style="dim")
+    if any(model.pretrained for model in results.models.values()):
+        out.print(PRETRAINED_LEGEND, style="dim")
     if config.tuned_networks:
         for table in tuning_tables(results, work):
             out.print(table)

@@ -18,6 +18,7 @@ LEGEND = (
     "it has to beat; valid., test: track accuracy on the split; 95 %: interval of test, by track; "
     "F1: mean over genres, on test tracks; size: number of weights; train: seconds of training"
 )
+PRETRAINED_LEGEND = "°: starts from weights that were trained on other data"
 
 # Marks of a rule of the gate, and of the test on a server, by outcome.
 _MARKS: dict[str, Piece] = {
@@ -120,8 +121,9 @@ def _models_table(results: Results) -> Table:
             if model.kind != kind:
                 continue
             accuracy, seconds = model.test.track_accuracy, model.train_seconds
+            pretrained = "°" if model.pretrained else ""
             table.add_row(
-                _shown_name(name) + marks.get(name, ""),
+                _shown_name(name) + pretrained + marks.get(name, ""),
                 f"{model.validation.track_accuracy.value:.1%}",
                 f"{accuracy.value:.1%}",
                 f"{100 * accuracy.low:.0f} to {100 * accuracy.high:.0f}",

@@ -160,6 +160,7 @@ def _models(
             parameters=selection.parameters[name],
             train_seconds=selection.train_seconds[name],
             tuning=_tuning(record, name),
+            pretrained=selection.pretrained.get(name, {}).get("weights"),
             **{
                 str(split): metrics.evaluate(part, genres).rounded()
                 for split, part in rows.groupby("split")

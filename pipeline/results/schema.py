@@ -79,6 +79,8 @@ class ModelResults:
       parameters: Number of weights; null for a model without weights to count.
       train_seconds: Duration of the training; null for a model that is not trained.
       tuning: The search for its settings; absent for a network that was not tuned.
+      pretrained: Name of the trained weights that a network started from, or of their file;
+        absent for a network that learned from this data alone.
       test: Metrics on the test split.
       validation: Metrics on the validation split.
     """
@@ -87,6 +89,7 @@ class ModelResults:
     parameters: Count | None
     train_seconds: NonNegative | None
     tuning: TuningSummary | None = None
+    pretrained: str | None = None
     test: SplitMetrics
     validation: SplitMetrics
 

@@ -45,6 +45,20 @@ def test_the_card_says_what_it_is_of_which_data_and_which_code() -> None:
     assert "Weights" not in dict(_card(values, parameters=None).rows)
 
 
+def test_weights_that_a_network_starts_from_are_named_with_data_licence_and_paper() -> None:
+    known = {
+        "weights": "msd", "trained_on": "a million songs", "licence": "ISC",
+        "paper": "https://example.org/paper",
+    }  # fmt: skip
+    rows = dict(_card({"pretrained": known}).rows)
+    assert rows["Starts from"] == "msd, a million songs (licence ISC, https://example.org/paper)"
+    assert "Starts from" not in dict(_card({"pretrained": None}).rows)
+    members = {"crnn": {"pretrained": None}, "vgg16": {"pretrained": {"weights": "b.h5"}}}
+    rows = dict(_card({"members": members}, members=["crnn", "vgg16"]).rows)
+    assert rows["vgg16 starts from"] == "b.h5, of unknown origin"
+    assert "crnn starts from" not in rows
+
+
 def test_settings_are_flat_and_those_of_an_average_are_its_members() -> None:
     one = {"settings": {"epochs": 3, "search": {"rate": 0.1}, "l2": None}}
     assert _card(one).settings == [("epochs", "3"), ("l2", ""), ("search.rate", "0.1")]

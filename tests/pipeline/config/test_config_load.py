@@ -13,7 +13,10 @@ from pipeline.config.load import load, shipped_config
 from pipeline.config.messages import ConfigError
 from pipeline.config.schema import Config
 
-SHIPPED = ["demo", "fma_medium", "fma_small", "folder", "gtzan", "study"]
+SHIPPED = [
+        "demo", "fma_medium", "fma_small", "fma_small_pretrained", "folder", "gtzan",
+        "gtzan_pretrained", "pretrained", "study",
+    ]  # fmt: skip
 Write = Callable[[str], pathlib.Path]
 Complain = Callable[..., list[str]]
 
