@@ -3,7 +3,7 @@
     python -m benchmarks.serving_latency [--architectures ffnn cnn_small vgg16]
         [--songs 30] [--seconds 10] [--clients 1 8 32]
 
-The first table has the p50 of one 30-second song (15 windows in one request), for the same
+The first table has the p50 of one 30-second song (its windows in one request), for the same
 SavedModel in this process and behind `genreflow serve` over gRPC, from the samples to the
 probabilities. Both are called in turn, each first in every other turn, so that other work on the
 machine affects both. "ratio" is through the server over in process.
@@ -37,6 +37,7 @@ from benchmarks.shared.serving import (
     MESSAGE_BYTES,
     PREDICT,
     export,
+    params_of,
     percentile_ms,
     predict_request,
     server,
@@ -58,13 +59,15 @@ def _raw_call(address: str, own_connection: bool = False) -> tuple[Any, Any]:
     return channel, channel.unary_unary(PREDICT)
 
 
-def one_song(models: pathlib.Path, songs: int) -> tuple[list[float], list[float]]:
+def one_song(
+    architecture: str, models: pathlib.Path, songs: int
+) -> tuple[list[float], list[float]]:
     """Measure the seconds of each call, in process and through the server."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(models / "1"))
     signature = loaded.signatures["serving_default"]
-    windows = song()
+    windows = song(params=params_of(architecture))
     with server(models) as ready:
         channel, call = _raw_call(f"127.0.0.1:{ready['port']}")
 
@@ -90,8 +93,8 @@ def one_song(models: pathlib.Path, songs: int) -> tuple[list[float], list[float]
     return seconds
 
 
-def load(address: str, clients: int, seconds: float) -> dict[str, Any]:
-    """Send requests to a server from many threads for some time.
+def load(architecture: str, address: str, clients: int, seconds: float) -> dict[str, Any]:
+    """Send requests to a network's server from many threads for some time.
 
     Returns:
       `taken`: seconds of each request; `failed`: codes of the failed ones; `elapsed`: seconds of
@@ -99,7 +102,7 @@ def load(address: str, clients: int, seconds: float) -> dict[str, Any]:
     """
     bodies = [
         predict_request("serving_default", waveform=row[np.newaxis]).SerializeToString()
-        for row in song(seed=clients)
+        for row in song(seed=clients, params=params_of(architecture))
     ]
     taken: list[list[float]] = [[] for _ in range(clients)]
     failed: list[str] = []
@@ -131,10 +134,10 @@ def load(address: str, clients: int, seconds: float) -> dict[str, Any]:
     return {"elapsed": elapsed, "taken": list(itertools.chain(*taken)), "failed": failed}
 
 
-def load_in_process(port: int, clients: int, seconds: float) -> dict[str, Any]:
+def load_in_process(architecture: str, port: int, clients: int, seconds: float) -> dict[str, Any]:
     """Call `load` in a separate process."""
     words = [sys.executable, "-m", command.module(__file__)]
-    words += ["--load", f"127.0.0.1:{port}", str(clients), str(seconds)]
+    words += ["--load", architecture, f"127.0.0.1:{port}", str(clients), str(seconds)]
     return json.loads(subprocess.run(words, check=True, capture_output=True).stdout)
 
 
@@ -145,10 +148,12 @@ def print_clients(architecture: str, models: pathlib.Path, arguments: argparse.N
         for clients in arguments.clients:
             rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in ports}
             for port in ports.values():
-                load_in_process(port, clients, 2)  # warm-up
+                load_in_process(architecture, port, clients, 2)  # warm-up
             for _ in range(ROUNDS):
                 for name, port in ports.items():
-                    rounds[name].append(load_in_process(port, clients, arguments.seconds))
+                    rounds[name].append(
+                        load_in_process(architecture, port, clients, arguments.seconds)
+                    )
             rates = {}
             for name, results in rounds.items():
                 taken = [second for result in results for second in result["taken"]]
@@ -169,13 +174,17 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=30, help="calls of each kind, first table")
     parser.add_argument("--seconds", type=float, default=10, help="of a round, second table")
     parser.add_argument(
-        "--clients", type=int, nargs="+", default=[1, 8, 32], help="numbers of clients to try"
+        "--clients",
+        type=int,
+        nargs="*",
+        default=[1, 8, 32],
+        help="numbers of clients to try; none leaves the second table out",
     )
-    parser.add_argument("--load", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--load", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.load:
-        address, clients, seconds = arguments.load
-        print(json.dumps(load(address, int(clients), float(seconds))))
+        architecture, address, clients, seconds = arguments.load
+        print(json.dumps(load(architecture, address, int(clients), float(seconds))))
         return
     with tempfile.TemporaryDirectory() as folder:
         models = {name: pathlib.Path(folder, name, "genreflow") for name in arguments.architectures}
@@ -184,13 +193,15 @@ def main() -> None:
         print("| network | in process p50, ms | through the server p50, ms | ratio |")
         print("|---|---|---|---|")
         for name, path in models.items():
-            direct, through = one_song(path, arguments.songs)
+            direct, through = one_song(name, path, arguments.songs)
             ratio = statistics.median(through) / statistics.median(direct)
             print(
                 f"| {name} | {percentile_ms(direct, 50):.1f} | {percentile_ms(through, 50):.1f} | "
                 f"{ratio:.2f} |",
                 flush=True,
             )
+        if not arguments.clients:
+            return
         print(
             "\n| network | clients | requests | a second | p50, ms | p99, ms | failed | "
             "batched / one by one |"

@@ -19,17 +19,24 @@ import numpy as np
 import numpy.typing as npt
 
 from components.audio.params import AudioParams
+from components.models import architectures
 from serving.protocol.protos import predict_pb2
 from serving.protocol.tensors import to_proto
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 MODEL_NAME = "genreflow"
-PARAMS = AudioParams()
+PARAMS = AudioParams()  # of networks that take any front end
 GENRES = ("Blues", "Classical", "Country", "Disco", "Hiphop", "Jazz", "Metal", "Pop", "Rock")
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 MESSAGE_BYTES = 64 << 20
 START_SECONDS = 300
+
+
+def params_of(architecture: str) -> AudioParams:
+    """Return a network's audio parameters."""
+    front_end = architectures.of_name(architecture).front_end
+    return AudioParams.of_front_end(front_end) if front_end else PARAMS
 
 
 def export(architecture: str, version: pathlib.Path, seed: int = 1) -> None:
@@ -38,18 +45,19 @@ def export(architecture: str, version: pathlib.Path, seed: int = 1) -> None:
     from components.models.settings import ModelSettings
     from components.trainer.export import export_saved_model
 
+    params = params_of(architecture)
     network = registry.build(
         architecture,
         ModelSettings(weights="none"),
-        n_mels=PARAMS.n_mels,
-        frames=PARAMS.frames,
+        n_mels=params.n_mels,
+        frames=params.frames,
         genres=len(GENRES),
         seed=seed,
     )
     export_saved_model(
         network.model,
         str(version),
-        params=PARAMS,
+        params=params,
         genres=GENRES,
         model_card={"architecture": architecture},
     )
@@ -87,14 +95,16 @@ def predict_request(signature: str, **inputs: npt.ArrayLike) -> Any:
     return request
 
 
-def song(seconds: float = 30, seed: int = 0) -> npt.NDArray[np.float32]:
+def song(
+    seconds: float = 30, seed: int = 0, params: AudioParams = PARAMS
+) -> npt.NDArray[np.float32]:
     """Return chords with noise, float32 `[windows, clip_samples]`, cut as the client cuts files."""
     rng = np.random.default_rng(seed)
-    samples = int(seconds * PARAMS.sample_rate_hz) // PARAMS.clip_samples * PARAMS.clip_samples
-    times = np.arange(samples) / PARAMS.sample_rate_hz
+    samples = int(seconds * params.sample_rate_hz) // params.clip_samples * params.clip_samples
+    times = np.arange(samples) / params.sample_rate_hz
     chord = sum(np.sin(2 * np.pi * hertz * times) for hertz in rng.uniform(80, 2000, 4))
     sound = 0.15 * chord + rng.normal(0, 0.05, samples)
-    return sound.astype(np.float32).reshape(-1, PARAMS.clip_samples)
+    return sound.astype(np.float32).reshape(-1, params.clip_samples)
 
 
 def percentile_ms(values: Sequence[float], percent: float) -> float:
