@@ -26,6 +26,8 @@ from serving.model.local import LocalModel
 from serving.model.model_files import ModelFolderError
 from tests.support import ROOT
 
+pytestmark = pytest.mark.memory
+
 PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.25
 )

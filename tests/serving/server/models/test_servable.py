@@ -30,6 +30,8 @@ from serving.server.models.checking import can_be_batched
 from serving.server.models.servable import Servable
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
+pytestmark = pytest.mark.memory
+
 C = grpc.StatusCode
 SMALL = Limits(waveform_samples=20 * CLIP, rows=10)
 

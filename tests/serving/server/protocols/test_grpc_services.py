@@ -34,6 +34,8 @@ from serving.server.protocols import grpc_services
 from tests.support.serving_server import DEADLINE_S, RunningServer
 from tests.support.serving_toys import CLIP, GENRES, clips
 
+pytestmark = pytest.mark.memory
+
 
 @pytest.fixture
 def channel(server: RunningServer) -> Iterator[grpc.Channel]:
