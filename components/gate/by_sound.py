@@ -30,7 +30,7 @@ _MIN_CLIP_SAMPLES, _MAX_CLIP_SECONDS = 64, 120
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class HeardTracks:
-    """What a model predicts for the tracks of the test split that it can hear.
+    """Predictions of a model for the tracks of the test split that it can hear.
 
     Attributes:
       rows: its rows of the predictions table, by windows of its own.

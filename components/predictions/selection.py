@@ -47,7 +47,7 @@ class Selection:
     weights: dict[str, float]
     genres: tuple[str, ...]
     audio_hash: str
-    pretrained: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
+    pretrained: dict[str, dict[str, str]]
 
 
 def write_selection(selection: Selection, directory: str) -> None:

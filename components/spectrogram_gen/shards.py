@@ -54,7 +54,7 @@ class Shard:
 
     @property
     def evaluates(self) -> bool:
-        """Whether no clip of it is trained on."""
+        """True if no clip of the shard is trained on."""
         return "train" not in self.splits
 
 

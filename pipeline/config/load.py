@@ -116,10 +116,13 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
 
 def _leave_front_end(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     """Remove what the front end of complete values decides, if the changes name another one."""
-    audio = values["audio"]
-    if changes.get("audio.front_end", audio["front_end"]) != audio["front_end"]:
+    audio = values.get("audio")
+    if not isinstance(audio, dict):
+        return  # of another version, as the check of all values will say
+    before = audio.get("front_end")
+    if changes.get("audio.front_end", before) != before:
         for name in {name for front_end in FRONT_ENDS.values() for name in front_end.fixed}:
-            del audio[name]
+            audio.pop(name, None)
 
 
 def _fill_front_end(values: dict[str, Any]) -> None:

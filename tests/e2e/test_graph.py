@@ -16,7 +16,10 @@ from pipeline.config.schema import Config
 
 pytestmark = pytest.mark.e2e
 
-CONFIGS = ("demo", "folder", "gtzan", "fma_small", "fma_medium", "study")
+CONFIGS = (
+    "demo", "folder", "gtzan", "fma_small", "fma_medium", "study",
+    "pretrained", "gtzan_pretrained", "fma_small_pretrained",
+)  # fmt: skip
 PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
 )

@@ -24,6 +24,7 @@ SELECTION = Selection(
     weights={},
     genres=("Folk", "Rock"),
     audio_hash="beef",
+    pretrained={"crnn": {"weights": "base.h5"}},
 )
 
 

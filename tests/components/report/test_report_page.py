@@ -179,6 +179,16 @@ def test_the_accuracy_table_holds_the_numbers_of_the_predictions_and_the_studys(
     assert "vgg16 55.9%" in section
 
 
+def test_a_network_that_starts_from_trained_weights_is_marked_and_its_numbers_explained(
+    hostile: Rendered, small_report: Rendered
+) -> None:
+    section = " ".join(Parsed(hostile.html).by_id("models").text.split())
+    assert section.count("pre-trained") == 1
+    assert "starts from weights that were trained on other data" in section
+    assert "of unknown origin" in section
+    assert "pre-trained" not in small_report.html
+
+
 def test_warnings_stand_before_the_numbers(small: plausible.Artifacts) -> None:
     synthetic = {"dataset": {"kind": "synthetic"}, "split": {"policy": "official"}}
     html = plausible.render(small, data=synthetic).html

@@ -68,6 +68,7 @@ def write_predictions(folder: pathlib.Path, rows: pd.DataFrame) -> None:
         weights={},
         genres=GENRES,
         audio_hash=PARAMS.digest(),
+        pretrained={},
     )
     write_selection(selection, str(directory))
 

@@ -77,6 +77,14 @@ def _printed(results: Results) -> str:
     return console.file.getvalue()
 
 
+def test_the_table_marks_networks_that_start_from_trained_weights() -> None:
+    models = plain_results()["models"]
+    models["cnn_small"]["pretrained"] = "msd"
+    text = _printed(results_of(models=models))
+    assert "cnn_small° *" in text
+    assert text.count("°") == 1
+
+
 def test_the_tables_hold_the_numbers_and_mark_the_candidate() -> None:
     text = _printed(results_of())
     assert "cnn_small *" in text

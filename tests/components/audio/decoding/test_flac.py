@@ -125,9 +125,8 @@ def test_a_length_that_only_decoding_shows_is_decoded_in_blocks(
     assert caught.value.reason == "too_long"
     with pytest.raises(DecodeError, match="the limit is 5 s"):
         decode_tasks.header(str(piped))
-    monkeypatch.setattr(streaming, "MAX_STREAMED_SECONDS", 5.0)
     with pytest.raises(DecodeError, match="the limit is 5 s"):
-        list(streaming.parts(piped, RATE_HZ, 70000))
+        list(streaming.parts(piped, RATE_HZ, 70000, max_seconds=5.0))
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
