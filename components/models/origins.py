@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
 
 from components.models.architectures import NETWORKS
@@ -38,17 +37,6 @@ def origin(architecture: str, weights: str) -> dict[str, str] | None:
 
 def _are_copies(files: list[pathlib.Path], published: Published) -> bool:
     """Return whether files have the published checksums, in the same order."""
-    if len(files) != len(published.files) or not all(file.digest for file in published.files):
-        return False
-    return all(
-        _digest(path, expected.algorithm) == expected.digest
-        for path, expected in zip(files, published.files, strict=True)
+    return len(files) == len(published.files) and all(
+        expected.is_at(path) for path, expected in zip(files, published.files, strict=True)
     )
-
-
-def _digest(path: pathlib.Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm.replace("-", ""))
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

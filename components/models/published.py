@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import pathlib
 
 # Ends of the names of weights files that Keras reads, and of those that safetensors reads.
@@ -33,6 +34,16 @@ class File:
     def algorithm(self) -> str:
         """Name of the digest's algorithm."""
         return "MD5" if len(self.digest) == 32 else "SHA-256"
+
+    def is_at(self, path: pathlib.Path) -> bool:
+        """Return whether an existing file has the published digest; False without one."""
+        if not self.digest:
+            return False
+        found = hashlib.new(self.algorithm.replace("-", ""), usedforsecurity=False)
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+        return found.hexdigest() == self.digest
 
 
 @dataclasses.dataclass(frozen=True)

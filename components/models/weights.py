@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pathlib
 import re
@@ -188,10 +187,7 @@ def download(published: Published, name: str, architecture: str) -> pathlib.Path
 
 def _is_another(path: pathlib.Path, file: File) -> bool:
     """Return whether a file in the cache is not the published one."""
-    if not file.digest or not path.is_file():
-        return False
-    found = hashlib.new(file.algorithm.replace("-", ""), path.read_bytes(), usedforsecurity=False)
-    return found.hexdigest() != file.digest
+    return bool(file.digest) and path.is_file() and not file.is_at(path)
 
 
 def _by_hand(published: Published, folder: pathlib.Path, architecture: str) -> str:
