@@ -30,7 +30,7 @@ FRONT_END = ((204, 7, 38), (204, 7, 67), (51, 128, 1), (51, 64, 1), (51, 32, 1))
 MID_END_LAYERS, MID_END_FILTERS, MID_END_FRAMES = 3, 64, 7
 DENSE_UNITS = 200
 # The pooled outputs are features too, because the dense layer kept only what its tags need. At this
-# scale a head still learns mostly from the dense layer (docs/networks.md compares scales).
+# scale, chosen on validation folds, a head still learns mostly from the dense layer.
 POOLED_SCALE = 0.1
 
 
