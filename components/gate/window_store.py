@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from components.artifacts import files as artifact_files
 from components.audio.decoding.clip_reader import WindowShape
 from components.audio.stretches import Stretch
 from components.examples.sources import Source
@@ -107,13 +107,10 @@ class WindowStore:
         """Store windows atomically, so that several writers may share the store."""
         if path is None:
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        with artifact_files.written_file(str(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 samples=windows.samples,
                 peaks=windows.peaks,
                 unheard=np.array(windows.unheard),
             )
-        temporary.replace(path)

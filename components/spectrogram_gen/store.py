@@ -10,12 +10,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import pathlib
 import zipfile
 
 import numpy as np
 
+from components.artifacts import files as artifact_files
 from components.audio import levels
 from components.audio.clips import ClipChoice
 from components.audio.params import AudioParams
@@ -99,9 +99,7 @@ class ClipStore:
         if self._root is None or key is None:
             return
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        with temporary.open("wb") as file:
+        with artifact_files.written_file(str(path)) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 starts=clips.starts,
@@ -109,7 +107,6 @@ class ClipStore:
                 left_out=np.array(clips.left_out),
                 fingerprint=np.frombuffer(clips.fingerprint.encode("ascii"), np.uint8),
             )
-        temporary.replace(path)
 
     def _is_intact(self, clips: TrackMels) -> bool:
         count = clips.left_out.count(levels.HEARD)

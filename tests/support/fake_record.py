@@ -14,6 +14,7 @@ from components.predictions import table
 
 GENRES = ("Folk", "Hip-Hop", "Rock\x07")
 SELECTION = {
+    "pretrained": {},
     "candidate": "crnn",
     "candidate_digest": "ab" * 8,
     "best_baseline": "svm",

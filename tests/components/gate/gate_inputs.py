@@ -258,5 +258,6 @@ def selection(**changes: Any) -> dict[str, Any]:
         "weights": {},
         "genres": list(GENRES),
         "audio_hash": AUDIO,
+        "pretrained": {},
         **changes,
     }

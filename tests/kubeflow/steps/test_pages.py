@@ -48,6 +48,7 @@ def test_the_gates_page_tells_each_rule(tmp_path: pathlib.Path) -> None:
 def test_the_ensemblers_page_ranks_models_by_validation(tmp_path: pathlib.Path) -> None:
     models = ("crnn", "svm", "ffnn")
     selection = {
+        "pretrained": {},
         "candidate": "crnn",
         "candidate_digest": "",
         "best_baseline": "svm",
