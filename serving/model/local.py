@@ -45,6 +45,7 @@ class LocalModel(GenreModel):
         self.genres = assets.genres
         self.params: AudioParams = assets.params
         self.sample_rate_hz = assets.params.sample_rate_hz
+        self.max_sample = assets.params.max_sample
         self.clip_samples = assets.params.clip_samples
         self.model_card = assets.model_card
         self._model, self._signature = _load(self.path)

@@ -23,6 +23,7 @@ from components.audio.decoding.decode import (
 )
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.faults import Fault
+from components.audio.front_ends.front_end import MAX_SAMPLE
 
 # Windows in one call of the model, so that a long file needs no more memory than a short one.
 # Very long clips make it fewer, so that a message stays below 16 MiB.
@@ -138,8 +139,11 @@ class GenreModel(abc.ABC):
       sample_rate_hz: sample rate of the mono audio that the model takes, in Hz.
       clip_samples: length of one window, in samples at that rate.
       model_card: description of how the model was made; JSON values.
+      max_sample: largest absolute value of a sample that it takes, as far as that is known here;
+        full scale is 1.
     """
 
+    max_sample: float = MAX_SAMPLE
     genres: tuple[str, ...]
     sample_rate_hz: int
     clip_samples: int
@@ -255,6 +259,7 @@ class GenreModel(abc.ABC):
         self, windows: npt.NDArray[np.float32], cancelled: Sequence[bool]
     ) -> WindowResults:
         """Predict the windows that count; the others are not sent to the model."""
+        check_finite(windows, self.max_sample)
         power = levels.power(windows)
         left_out = levels.reasons(power, cancelled)
         heard = [index for index, reason in enumerate(left_out) if reason == levels.HEARD]

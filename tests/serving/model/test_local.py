@@ -24,6 +24,7 @@ from components.trainer import export
 from serving.model import model_files, prediction
 from serving.model.local import LocalModel
 from serving.model.model_files import ModelFolderError
+from serving.model.prediction import GenreModel
 from tests.support import ROOT
 
 pytestmark = pytest.mark.memory
@@ -531,3 +532,38 @@ def test_importing_it_loads_no_tensorflow() -> None:
     program = "import sys, serving.model.local; sys.exit('tensorflow' in sys.modules)"
     root = ROOT
     assert subprocess.run([sys.executable, "-c", program], cwd=root, check=False).returncode == 0
+
+
+class _Constant(GenreModel):
+    """Model of a front end with absolute levels, which takes samples up to 10."""
+
+    genres = ("a", "b")
+    sample_rate_hz, clip_samples = 8000, 800
+    max_sample = 10.0
+
+    def predict_windows(self, windows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.full((len(windows), 2), 0.5, np.float32)
+
+
+@pytest.mark.parametrize("loudest", [10.0, 10.5, 32768.0])
+def test_samples_that_a_front_end_does_not_take_are_a_reject_and_no_crash(
+    tmp_path: pathlib.Path, loudest: float
+) -> None:
+    samples = np.zeros(1600, np.float32)
+    samples[1000::2] = loudest
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    if loudest <= 10:
+        assert _Constant().predict_file(tmp_path / "a.wav").windows == 2
+        return
+    for predict in (
+        lambda: _Constant().predict_file(tmp_path / "a.wav"),
+        lambda: _Constant().predict_waveform(samples, 8000),
+    ):
+        with pytest.raises(DecodeError, match="full scale is 1; normalise it") as caught:
+            predict()
+        assert caught.value.reason == "not_finite"
+
+
+def test_a_local_model_knows_what_its_front_end_takes(exported: pathlib.Path) -> None:
+    model = LocalModel(exported.parent)
+    assert model.max_sample == model.params.max_sample == 1e6
