@@ -33,7 +33,7 @@ lint: env ## Check style, formatting, imports, types and the Dockerfile
 audit: env ## Look up the locked packages in the vulnerability database
 	@scripts/audit.sh $(ARGS)
 
-lock: env ## Resolve requirements/*.lock again (ARGS=--upgrade for newer versions)
+lock: env ## Resolve requirements/*/*.lock again (ARGS=--upgrade for newer versions)
 	@scripts/lock.sh $(ARGS)
 
 env: ## Make .venv if it is missing or stale

@@ -1,29 +1,37 @@
 """Genreflow's distribution: what it needs, and the console script.
 
 The version ranges here say what the code works with; the exact versions that were
-tested are in requirements/*.lock, from which `make` installs.
+tested are in requirements/*/*.lock, from which `make` installs.
 """
 
 import pathlib
 
 from setuptools import find_packages, setup
 
+
+def by_python(old: str, new: str) -> list[str]:
+    """Mark what Python 3.10 takes (TFX 1.16), and what 3.11 to 3.13 do (TFX 1.21)."""
+    return [f"{old}; python_version < '3.11'", f"{new}; python_version >= '3.11'"]
+
+
 CORE = [
-    "tfx==1.16.*",
-    "tensorflow==2.16.*",
-    "tensorboard==2.16.*",  # the user's, for the curves
-    "keras>=3.12,<3.13",
-    "apache-beam>=2.65,<2.68",  # tfx-bsl 1.16 needs dill, which Beam 2.68 dropped
-    "tensorflow-io==0.37.1",  # TensorFlow's own file system for s3://
-    "tensorflow-io-gcs-filesystem==0.37.1",
-    "tensorflow-model-analysis==0.47.*",
-    "tensorflow-data-validation==1.16.*",
-    "tensorflow-serving-api==2.16.*",
-    "ml-metadata==1.16.*",
-    "protobuf>=3.20.3,<4",
-    "numpy>=1.26,<2",
-    "pandas>=1.5,<2",
-    "pyarrow>=10,<11",
+    *by_python("tfx==1.16.*", "tfx==1.21.*"),
+    *by_python("tensorflow==2.16.*", "tensorflow==2.21.*"),
+    *by_python("tensorboard==2.16.*", "tensorboard==2.21.*"),  # the user's, for the curves
+    *by_python("keras>=3.12,<3.13", "keras>=3.12,<3.16"),
+    # tfx-bsl 1.16 needs dill, which Beam 2.68 dropped.
+    *by_python("apache-beam>=2.65,<2.68", "apache-beam>=2.70,<2.78"),
+    # TensorFlow's own file system for s3:// and gs://; loads with TensorFlow 2.16 at most.
+    "tensorflow-io==0.37.1; python_version < '3.11'",
+    "tensorflow-io-gcs-filesystem==0.37.1; python_version < '3.11'",
+    *by_python("tensorflow-model-analysis==0.47.*", "tensorflow-model-analysis==0.52.*"),
+    *by_python("tensorflow-data-validation==1.16.*", "tensorflow-data-validation==1.21.*"),
+    *by_python("tensorflow-serving-api==2.16.*", "tensorflow-serving-api==2.19.*"),
+    *by_python("ml-metadata==1.16.*", "ml-metadata==1.21.*"),
+    *by_python("protobuf>=3.20.3,<4", "protobuf>=6.31,<7"),
+    *by_python("numpy>=1.26,<2", "numpy>=2.1,<2.5"),
+    *by_python("pandas>=1.5,<2", "pandas>=2.2,<3"),
+    *by_python("pyarrow>=10,<11", "pyarrow>=18,<19"),
     "pyarrow-hotfix",
     "scikit-learn>=1.5,<1.6",
     "joblib>=1.3",  # which cores a container may use
@@ -31,7 +39,7 @@ CORE = [
     "soundfile>=0.13",
     "soxr>=0.5",
     "keras-tuner>=1.4.7,<1.5",
-    "matplotlib>=3.9,<3.11",
+    "matplotlib>=3.9,<3.12",
     "annotated-types>=0.6",
     "pydantic>=2.10,<3",
     "tomli>=2.0",
@@ -71,7 +79,7 @@ setup(
     long_description=LONG_DESCRIPTION,
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.11",
+    python_requires=">=3.10,<3.14",
     packages=PACKAGES,
     include_package_data=True,
     package_data={
@@ -81,9 +89,12 @@ setup(
     },
     install_requires=CORE,
     extras_require={
-        "kubeflow": ["tfx[kfp]==1.16.*", "kfp==2.5.0"],
+        "kubeflow": [
+            "tfx[kfp]==1.16.*; python_version < '3.11'",
+            *by_python("kfp==2.5.0", "kfp==2.16.*"),
+        ],
         "av": ["av>=17,<18"],  # m4a, wma, webm ...; components.audio.decoding.formats.PYAV
-        "gpu": ["tensorflow[and-cuda]==2.16.*"],
+        "gpu": by_python("tensorflow[and-cuda]==2.16.*", "tensorflow[and-cuda]==2.21.*"),
         "dev": [
             "pytest>=8",
             "pytest-timeout>=2",

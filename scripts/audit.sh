@@ -3,7 +3,7 @@
 # not in requirements/audit-accepted.txt, and if a package cannot be looked up.
 set -eu
 cd "$(dirname "$0")/.."
-set -- --requirement requirements/dev.lock --require-hashes --disable-pip --strict "$@"
+set -- --requirement requirements/1.16/dev.lock --require-hashes --disable-pip --strict "$@"
 for advisory in $(sed 's/#.*//' requirements/audit-accepted.txt); do
     set -- "$@" --ignore-vuln "$advisory"
 done

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv exactly match requirements/dev.lock, or does nothing if it already does.
+# Makes .venv exactly match requirements/1.16/dev.lock, or does nothing if it already does.
 # make runs it before each target that needs it. It is safe to interrupt, rerun and run twice at
 # once.
 #
@@ -18,7 +18,7 @@ log=.venv-setup.log
 
 digest() {
     # The path is part of it: a venv does not survive being moved.
-    { pwd -P; cat requirements/dev.lock requirements/uv.txt setup.py .python-version; } |
+    { pwd -P; cat requirements/1.16/dev.lock requirements/uv.txt setup.py .python-version; } |
         if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi |
         cut -d ' ' -f 1
 }
@@ -115,7 +115,7 @@ maker=""
 if ! is_310 "$venv_python" || ! "$venv_python" -m pip --version >/dev/null 2>&1; then
     choose_maker
 fi
-echo "Setting up .venv from requirements/dev.lock (usually 1 to 3 minutes, 3.5 GB; log: $log) ..."
+echo "Setting up .venv from requirements/1.16/dev.lock (usually 1 to 3 minutes, 3.5 GB; log: $log) ..."
 started=$(date +%s)
 : >"$log"
 rm -f "$stamp"
@@ -125,7 +125,7 @@ fi
 run "installing uv" "$venv_python" -m pip install --disable-pip-version-check \
     --require-hashes --no-deps -r requirements/uv.txt
 run "installing the locked packages" .venv/bin/uv pip sync --python "$venv_python" \
-    --require-hashes requirements/dev.lock
+    --require-hashes requirements/1.16/dev.lock
 # An isolated build would download another setuptools than the locked one.
 run "installing genreflow itself" .venv/bin/uv pip install --python "$venv_python" \
     --no-deps --no-build-isolation --editable .

@@ -13,12 +13,16 @@ from typing import Any
 import pytest
 import setuptools
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from tests.support import ROOT
 
-LOCKS = ["dev.lock", "runtime.lock", "gpu.lock", "uv.txt"]
+# A generation of TFX has its own locks; what its markers are asked for.
+PYTHONS = {"1.16": ["3.10"], "1.21": ["3.11", "3.12", "3.13"]}
+ENVIRONMENTS = [(name, python) for name, pythons in PYTHONS.items() for python in pythons]
+LOCKS = [f"{name}/{kind}.lock" for name in PYTHONS for kind in ("dev", "runtime", "gpu")]
 MAX_FILE_BYTES = 500_000
 
 
@@ -28,12 +32,24 @@ def entries(name: str) -> list[str]:
     return [line for line in text.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def versions(name: str) -> dict[str, Version]:
+def applies(requirement: Requirement, python: str) -> bool:
+    if requirement.marker is None:
+        return True
+    return requirement.marker.evaluate(
+        {"python_version": python, "python_full_version": f"{python}.1", "extra": ""}
+    )
+
+
+def versions(name: str, python: str) -> dict[str, Version]:
+    """Return what a lock installs for a version of Python."""
     found = {}
     for entry in entries(name):
         requirement = Requirement(entry.split("--hash")[0])
+        if not applies(requirement, python):
+            continue
         (specifier,) = requirement.specifier
         assert specifier.operator == "=="
+        assert canonicalize_name(requirement.name) not in found, requirement
         found[canonicalize_name(requirement.name)] = Version(specifier.version)
     return found
 
@@ -47,7 +63,7 @@ def distribution(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return arguments
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "uv.txt"])
 def test_every_locked_requirement_is_exact_and_has_hashes(name: str) -> None:
     assert entries(name)
     for entry in entries(name):
@@ -57,7 +73,7 @@ def test_every_locked_requirement_is_exact_and_has_hashes(name: str) -> None:
         assert all(re.fullmatch("sha256:[0-9a-f]{64}", found.strip()) for found in hashes), entry
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "pins.txt"])
+@pytest.mark.parametrize("name", [*LOCKS, "uv.txt", *(f"{name}/pins.txt" for name in PYTHONS)])
 def test_locks_hold_no_index_and_no_url(name: str) -> None:
     text = (ROOT / "requirements" / name).read_text("utf-8")
     assert "://" not in text
@@ -65,40 +81,51 @@ def test_locks_hold_no_index_and_no_url(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "extras"),
-    [("dev.lock", ["kubeflow", "dev"]), ("runtime.lock", ["kubeflow"]), ("gpu.lock", ["gpu"])],
+    ("kind", "extras"),
+    [("dev", ["kubeflow", "av", "dev"]), ("runtime", ["kubeflow", "av"]), ("gpu", ["gpu"])],
 )
-def test_locks_satisfy_setup(name: str, extras: list[str], distribution: dict[str, Any]) -> None:
-    locked = versions(name)
+@pytest.mark.parametrize(("generation", "python"), ENVIRONMENTS)
+def test_locks_satisfy_setup(
+    kind: str, extras: list[str], generation: str, python: str, distribution: dict[str, Any]
+) -> None:
+    locked = versions(f"{generation}/{kind}.lock", python)
     wanted = list(distribution["install_requires"])
     for extra in extras:
         wanted += distribution["extras_require"][extra]
     for requirement in map(Requirement, wanted):
-        assert locked[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+        if applies(requirement, python):
+            assert locked[canonicalize_name(requirement.name)] in requirement.specifier, requirement
 
 
-@pytest.mark.parametrize("name", ["runtime.lock", "gpu.lock"])
-def test_what_an_image_installs_is_what_was_tested(name: str) -> None:
-    tested = versions("dev.lock")
-    for package, version in versions(name).items():
+@pytest.mark.parametrize(("generation", "python"), ENVIRONMENTS)
+@pytest.mark.parametrize("kind", ["runtime", "gpu"])
+def test_what_an_image_installs_is_what_was_tested(kind: str, generation: str, python: str) -> None:
+    tested = versions(f"{generation}/dev.lock", python)
+    for package, version in versions(f"{generation}/{kind}.lock", python).items():
         # The CUDA libraries come with the gpu extra alone.
         if not package.startswith("nvidia-"):
             assert tested[package] == version, package
 
 
-def test_pins_are_what_the_lock_holds() -> None:
-    locked = versions("dev.lock")
-    lines = (ROOT / "requirements" / "pins.txt").read_text("utf-8").splitlines()
+@pytest.mark.parametrize("generation", list(PYTHONS))
+def test_pins_are_what_the_lock_holds(generation: str) -> None:
+    locked = versions(f"{generation}/dev.lock", PYTHONS[generation][-1])
+    path = ROOT / "requirements" / generation / "pins.txt"
+    lines = path.read_text("utf-8").splitlines()
     pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
     assert len(pins) > 20
     for pin in pins:
         assert locked[canonicalize_name(pin.name)] in pin.specifier, pin
 
 
-def test_python_version_is_one_everywhere(distribution: dict[str, Any]) -> None:
+def test_the_distribution_takes_the_pythons_that_have_a_lock(distribution: dict[str, Any]) -> None:
+    wanted = SpecifierSet(distribution["python_requires"])
+    for python in ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"):
+        assert wanted.contains(f"{python}.1") == any(python in found for found in PYTHONS.values())
     assert (ROOT / ".python-version").read_text("utf-8").strip() == "3.10"
-    assert distribution["python_requires"] == ">=3.10,<3.11"
-    assert sys.version_info[:2] == (3, 10)
+    assert any(
+        f"{sys.version_info[0]}.{sys.version_info[1]}" in found for found in PYTHONS.values()
+    )
 
 
 def test_every_package_and_data_file_is_installed(distribution: dict[str, Any]) -> None:

@@ -130,8 +130,10 @@ def test_what_it_names_is_there() -> None:
         for heading in re.findall(r"^#+ (.*)$", TEXT, re.MULTILINE)
     }
     assert set(re.findall(r"\]\(#([\w-]+)\)", TEXT)) <= anchors
-    paths = set(re.findall(r"(?<![\w/.:-])(?:requirements|serving)/[\w-]+\.[\w.-]*\w", TEXT))
-    assert "requirements/gpu.lock" in paths
+    paths = set(
+        re.findall(r"(?<![\w/.:-])(?:requirements|serving)/(?:[\w.]+/)*[\w-]+\.[\w.-]*\w", TEXT)
+    )
+    assert "requirements/1.16/gpu.lock" in paths
     for path in paths:
         assert (ROOT / path).is_file(), path
     config = load_config("fma_small", [])

@@ -107,8 +107,8 @@ def test_what_is_installed_is_locked_for_each_device() -> None:
     (uv,) = [text for text in stage("packages").texts("RUN") if "pip install" in text]
     assert re.search(r"--require-hashes --no-deps -r requirements/uv\.txt$", uv)
     (install,) = [text for text in stage("packages").texts("RUN") if "uv pip sync" in text]
-    assert "cpu) lock=requirements/runtime.lock ;;" in install
-    assert "cuda) lock=requirements/gpu.lock ;;" in install
+    assert "cpu) lock=requirements/1.16/runtime.lock ;;" in install
+    assert "cuda) lock=requirements/1.16/gpu.lock ;;" in install
     for option in ("--require-hashes", "--require-build-hashes", "--compile-bytecode"):
         assert option in install
     (project,) = [text for text in stage("runtime").texts("RUN") if "--editable" in text]
@@ -118,7 +118,7 @@ def test_what_is_installed_is_locked_for_each_device() -> None:
 
 def test_packages_come_before_sources_so_that_a_changed_source_leaves_them_be() -> None:
     assert {source for source, _ in stage("packages").copied()} == {
-        "requirements/uv.txt", "requirements/runtime.lock", "requirements/gpu.lock",
+        "requirements/uv.txt", "requirements/1.16/runtime.lock", "requirements/1.16/gpu.lock",
     }  # fmt: skip
     words = [(found.word, found.flags.get("from")) for found in stage("runtime").instructions]
     assert words.index(("COPY", "packages")) < words.index(("COPY", None))
@@ -133,7 +133,7 @@ def test_caches_can_be_written_where_the_file_system_is_read_only() -> None:
 
 
 def nvidia_packages() -> set[str]:
-    text = (ROOT / "requirements" / "gpu.lock").read_text("utf-8")
+    text = (ROOT / "requirements" / "1.16" / "gpu.lock").read_text("utf-8")
     return set(re.findall(r"^(nvidia-[a-z0-9-]+-cu12)==", text, re.M))
 
 
@@ -197,11 +197,12 @@ STRAY = (
     "components/.env", "components/audio/song.mp3", "components/__pycache__/a.cpython-310.pyc",
     "components/audio/__pycache__/a.pyc", "configs/secret.yaml", "kubeflow/README.md",
     "kubeflow/manifests/base/secret.yaml", "kubeflow/manifests/base/password.env",
-    "pipeline/metadata.sqlite", "requirements/dev.lock", "serving/tls.key", "serving/config/x.pem",
+    "pipeline/metadata.sqlite", "requirements/1.21/dev.lock", "requirements/1.16/pins.txt",
+    "serving/tls.key", "serving/config/x.pem",
     "tests/a.py", "docs/a.py", "id_rsa", "song.mp3", "setup.pyc", "build/lib/components/a.py",
 )  # fmt: skip
 KEPT = (
-    "setup.py", "requirements/gpu.lock", "components/__init__.py", "genreflow/cli/app.py",
+    "setup.py", "requirements/1.21/gpu.lock", "components/__init__.py", "genreflow/cli/app.py",
     "components/report/templates/page.html", "configs/demo.toml", "pipeline/results/schema.json",
 )  # fmt: skip
 
