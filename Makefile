@@ -7,7 +7,7 @@
 ARGS ?=
 WORKERS = -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint audit lock env image clean
+.PHONY: help demo test test-slow test-next lint audit lock env image clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -22,6 +22,9 @@ test: env ## Run the tests that take seconds
 test-slow: env ## Run the tests that take minutes
 	@.venv/bin/pytest -m slow --timeout=1800 $(WORKERS) $(ARGS) || { status=$$?; \
 	[ $$status -eq 5 ] && [ -z "$(ARGS)" ] || exit $$status; }
+
+test-next: ## Run the tests with the other generation of TFX (Debian 13 root or Python 3.10)
+	@scripts/next.sh make --no-print-directory test ARGS='$(ARGS)'
 
 lint: env ## Check style, formatting, imports, types and the Dockerfile
 	@.venv/bin/ruff check .

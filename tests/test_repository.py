@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -178,3 +179,36 @@ def test_the_readme_lists_every_reject_reason_as_it_is() -> None:
     text = (ROOT / "README.md").read_text()
     listed = dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", text, flags=re.MULTILINE))
     assert {k: v for k, v in listed.items() if k in REJECT_REASONS} == REJECT_REASONS
+
+
+def test_the_audit_looks_up_each_version_once(tmp_path: pathlib.Path) -> None:
+    shutil.copytree(ROOT / "requirements", tmp_path / "requirements")
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    auditor = tmp_path / ".venv" / "bin" / "pip-audit"
+    auditor.parent.mkdir(parents=True)
+    # Writes its arguments and the files that they name, as requirements without hashes.
+    auditor.write_text(
+        "#!/bin/sh\n"
+        'echo "run $*"\n'
+        'for one; do [ ! -f "$one" ] || sed -n "s/==\\([^ ]*\\) .*/==\\1/p" "$one"; done\n'
+        "exit 1\n"
+    )
+    auditor.chmod(0o755)
+    done = subprocess.run(
+        ["sh", str(tmp_path / "scripts" / "audit.sh"), "--progress-spinner=off"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    parts = done.stdout.split("Looking up the packages of TFX ")[1:]
+    assert len(parts) == len(PYTHONS)
+    for part, generation in zip(parts, PYTHONS, strict=True):
+        name, call, *lines = part.splitlines()
+        assert name == f"{generation} ..."
+        assert "--strict" in call
+        assert "--require-hashes" in call
+        assert call.endswith(("CVE-2023-24816", "CVE-2026-25087"))
+        wanted = [entry.split(" ")[0] for entry in entries(f"{generation}/dev.lock")]
+        assert sorted(lines) == sorted(wanted)
+    assert "CVE-2026-25087" not in parts[0]
+    # Of scipy two versions are locked, for several Pythons; one file of each.
+    assert parts[1].count("--requirement") == 2

@@ -94,14 +94,15 @@ def record(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the software that the weights depend on."""
+    """Return the versions of the software that the weights depend on, TFX's generation among it."""
     import keras
 
+    names = ("genreflow", "tfx", "tensorflow", "numpy")
     return {
         "python": platform.python_version(),
         "keras": keras.__version__,
         "backend": keras.backend.backend(),
-        **{name: importlib.metadata.version(name) for name in ("genreflow", "tensorflow", "numpy")},
+        **{name: importlib.metadata.version(name) for name in names},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import platform
 import sys
 from typing import Annotated
 
@@ -33,9 +34,12 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        import importlib.metadata
+        from importlib.metadata import version
 
-        typer.echo(f"genreflow {importlib.metadata.version('genreflow')}")
+        typer.echo(
+            f"genreflow {version('genreflow')} (TFX {version('tfx')}, TensorFlow "
+            f"{version('tensorflow')}, Python {platform.python_version()})"
+        )
         raise typer.Exit
 
 

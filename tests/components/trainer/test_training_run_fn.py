@@ -120,7 +120,7 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     assert history["tuned"] == {}
     assert history["genres"] == list(GENRES)
     assert set(history["versions"]) == {
-        "genreflow", "python", "keras", "backend", "tensorflow", "numpy",
+        "genreflow", "python", "keras", "backend", "tfx", "tensorflow", "numpy",
     }  # fmt: skip
 
     model = tf.saved_model.load(fn_args.serving_model_dir)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import importlib.metadata
 import itertools
 import os
 import pathlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -358,8 +360,11 @@ def test_the_list_of_rejects_cannot_be_written(
     assert not list(tmp_path.parent.glob("*.tmp"))
 
 
-def test_the_version_is_shown() -> None:
-    assert _genreflow("--version").output.startswith("genreflow 0.")
+def test_the_version_is_shown_with_the_generation_that_it_runs_on() -> None:
+    output = _genreflow("--version").output
+    for package, name in (("genreflow", "genreflow"), ("tfx", "TFX"), ("tensorflow", "TensorFlow")):
+        assert f"{name} {importlib.metadata.version(package)}" in output
+    assert f"Python {platform.python_version()})" in output
 
 
 def test_names_that_the_output_cannot_hold_are_escaped_and_end_nothing(
