@@ -7,7 +7,9 @@ can read and write files. So the operations that may run are listed, and others 
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import os
 import pathlib
 import re
 from collections.abc import Iterator, Mapping
@@ -81,6 +83,25 @@ class ModelAssets:
     params: AudioParams
     params_digest: str
     model_card: Mapping[str, Any]
+
+
+def follow_links(path: pathlib.Path) -> pathlib.Path:
+    """Return a path with its links followed, as far as its parts exist.
+
+    `Path.resolve` raises a RuntimeError for links in a circle until Python 3.12, and leaves them
+    in the path from 3.13 on.
+
+    Raises:
+      OSError: ELOOP, links lead in a circle.
+      ValueError: the path holds a NUL.
+    """
+    followed = pathlib.Path(os.path.realpath(path))
+    try:
+        followed.stat()
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise
+    return followed
 
 
 def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
@@ -225,9 +246,15 @@ def _missing(version: pathlib.Path) -> str | None:
 
 def _refuse_links_out(version: pathlib.Path, root: pathlib.Path, given: pathlib.Path) -> None:
     for path in [version, *sorted(version.rglob("*"))]:
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if not path.is_symlink():
+            continue
+        try:
+            leads = None if follow_links(path).is_relative_to(root) else "out of the folder"
+        except OSError:  # links in a circle
+            leads = "to itself"
+        if leads:
             raise ModelFolderError(
-                f"{given}: {path.relative_to(root)} is a link that leads out of the folder; "
+                f"{given}: {path.relative_to(root)} is a link that leads {leads}; "
                 "replace it with the files themselves"
             )
 

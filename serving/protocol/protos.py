@@ -12,9 +12,14 @@ have been imported.
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import importlib.util
 import sys
 import types
+from typing import Any
+
+from google.protobuf import descriptor_pool
 
 
 def _stand_in() -> types.ModuleType | None:
@@ -32,6 +37,21 @@ def _stand_in() -> types.ModuleType | None:
     return package
 
 
+def _service_file(name: str) -> Any:
+    """Return the descriptor of the file that declares a service, which gRPC's stubs do without.
+
+    tensorflow-serving-api has the modules of these two files as protoc 3 generated them until
+    2.19. They register the file, then assign to its descriptor, which protobuf 5 and newer
+    refuse by an AttributeError.
+
+    Raises:
+      KeyError: the module did not register the file.
+    """
+    with contextlib.suppress(AttributeError):
+        importlib.import_module(f"tensorflow_serving.apis.{name}_pb2")
+    return descriptor_pool.Default().FindFileByName(f"tensorflow_serving/apis/{name}.proto")
+
+
 _package = _stand_in()
 if _package is not None:
     sys.modules["tensorflow"] = _package
@@ -47,10 +67,8 @@ try:
         input_pb2,
         model_management_pb2,
         model_pb2,
-        model_service_pb2,
         model_service_pb2_grpc,
         predict_pb2,
-        prediction_service_pb2,
         prediction_service_pb2_grpc,
         regression_pb2,
         status_pb2,
@@ -59,11 +77,16 @@ try:
         file_system_storage_path_source_pb2,
         model_server_config_pb2,
     )
+
+    MODEL_SERVICE_FILE = _service_file("model_service")
+    PREDICTION_SERVICE_FILE = _service_file("prediction_service")
 finally:
     if _package is not None:
         del sys.modules["tensorflow"]
 
 __all__ = [
+    "MODEL_SERVICE_FILE",
+    "PREDICTION_SERVICE_FILE",
     "classification_pb2",
     "example_pb2",
     "file_system_storage_path_source_pb2",
@@ -75,10 +98,8 @@ __all__ = [
     "model_management_pb2",
     "model_pb2",
     "model_server_config_pb2",
-    "model_service_pb2",
     "model_service_pb2_grpc",
     "predict_pb2",
-    "prediction_service_pb2",
     "prediction_service_pb2_grpc",
     "regression_pb2",
     "saved_model_pb2",

@@ -25,7 +25,7 @@ from serving.protocol import protos
 
 # The files that declare the two services. They also import the types of examples and of
 # GetModelMetadata's `Any`.
-SERVICES = (protos.prediction_service_pb2, protos.model_service_pb2)
+SERVICES = (protos.PREDICTION_SERVICE_FILE, protos.MODEL_SERVICE_FILE)
 USAGE = "usage: python -m serving.protocol.protoset FILE"
 
 
@@ -40,8 +40,8 @@ def file_descriptor_set() -> Any:
             add(imported)
         found[file.name] = file
 
-    for module in SERVICES:
-        add(module.DESCRIPTOR)
+    for file in SERVICES:
+        add(file)
     whole = descriptor_pb2.FileDescriptorSet()
     for file in found.values():
         written = whole.file.add()

@@ -18,7 +18,6 @@ import yaml
 from google.protobuf import (
     descriptor_pb2,
     descriptor_pool,
-    message_factory,
     text_format,
     wrappers_pb2,
 )
@@ -30,6 +29,7 @@ from serving.server.config.model_list import to_models
 from serving.server.config.settings import Batching, Limits, ModelConfig
 from serving.tensorflow_serving.command import command, config_files
 from tests.support import ROOT
+from tests.support.protobuf_messages import message_class
 
 SERVING = ROOT / "serving"
 FIELD = descriptor_pb2.FieldDescriptorProto
@@ -89,9 +89,8 @@ def messages() -> dict[str, Any]:
     wrappers_pb2.DESCRIPTOR.CopyToProto(wrappers)
     pool.Add(wrappers)
     pool.Add(file)
-    factory = message_factory.MessageFactory(pool)
     return {
-        name: factory.GetPrototype(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
+        name: message_class(pool.FindMessageTypeByName(f"tensorflow.serving.{name}"))
         for name in ("BatchingParameters", "MonitoringConfig")
     }
 

@@ -58,6 +58,15 @@ def write_tls_files(folder: pathlib.Path) -> TlsFiles:
                 ),
                 critical=False,
             )
+            # Python 3.13 and newer refuse authorities and certificates without these.
+            .add_extension(_key_usage(is_authority=is_authority), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+                critical=False,
+            )
             .sign(authority_key, hashes.SHA256())
         )
         path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
@@ -77,6 +86,20 @@ def write_tls_files(folder: pathlib.Path) -> TlsFiles:
             )
         )
     return files
+
+
+def _key_usage(*, is_authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=is_authority,
+        crl_sign=is_authority,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 
+from serving.model.model_files import follow_links
 from serving.protocol.protos import model_server_config_pb2
 from serving.server.config.options import OptionError
 from serving.server.config.settings import MODEL_NAME_PATTERN, ModelConfig, VersionPolicy
@@ -98,8 +99,8 @@ def within_roots(models: Sequence[ModelConfig], roots: Sequence[pathlib.Path]) -
     resolved = []
     for model in models:
         try:
-            path = model.base_path.resolve()
-        except (OSError, RuntimeError, ValueError) as error:  # too long, a loop, a NUL
+            path = follow_links(model.base_path)
+        except (OSError, ValueError) as error:  # links in a circle, a NUL
             raise invalid(f"model {model.name}: its base_path is not a valid path") from error
         if not any(path.is_relative_to(root) for root in allowed):
             raise ServingError(

@@ -8,6 +8,7 @@ being copied fails. Here a version counts once all its files exist and have stop
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import pathlib
 import re
@@ -16,7 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 
 from components.common.model_contract import SAVED_MODEL
-from serving.model.model_files import VARIABLES_INDEX, VERSION_NAME
+from serving.model.model_files import VARIABLES_INDEX, VERSION_NAME, follow_links
 from serving.server.config.settings import VersionPolicy
 
 # A model has about ten files; a folder with more than this is something else.
@@ -104,16 +105,18 @@ def inspect(number: int, path: pathlib.Path, root: pathlib.Path) -> VersionFolde
       root: the model's base path; links that leave it are refused.
     """
     try:
-        inside = root.resolve()
-        if not path.resolve().is_relative_to(inside):
+        inside = follow_links(root)
+        if not follow_links(path).is_relative_to(inside):
             return VersionFolder(
                 number, path, refused=f"{path.name} is a link that leads out of {root}"
             )
         return _inspect(number, path, inside)
-    except OSError as error:  # gone, or being replaced: the next poll inspects it again
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            refused = f"{path.name} holds a link that leads to itself"
+            return VersionFolder(number, path, refused=refused)
+        # Gone, or being replaced: the next poll inspects it again.
         return VersionFolder(number, path, missing=f"{error.filename} ({error.strerror})")
-    except RuntimeError:  # raised by Python 3.10 for links in a circle
-        return VersionFolder(number, path, refused=f"{path.name} holds a link that leads to itself")
 
 
 def _is_folder(path: pathlib.Path) -> bool:
@@ -150,7 +153,7 @@ def _walk(path: pathlib.Path, root: pathlib.Path) -> Iterator[tuple[str, os.stat
         for entry in sorted(os.scandir(folders.pop()), key=lambda entry: entry.name):
             here = pathlib.Path(entry.path)
             name = here.relative_to(path).as_posix()
-            if entry.is_symlink() and not here.resolve().is_relative_to(root):
+            if entry.is_symlink() and not follow_links(here).is_relative_to(root):
                 yield name, "is a link that leads out of the model's folder"
                 return
             status = entry.stat()

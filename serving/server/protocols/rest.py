@@ -281,11 +281,8 @@ def _malformed(request: Request) -> ServingError:
 
 
 def _as_dict(message: Any) -> dict[str, Any]:
-    return dict(
-        json_format.MessageToDict(
-            message, including_default_value_fields=True, preserving_proto_field_name=True
-        )
-    )
+    # By position: protobuf 3.20 and 6 name differently the option that also prints defaults.
+    return dict(json_format.MessageToDict(message, True, preserving_proto_field_name=True))
 
 
 def _proto_json(value: dict[str, Any]) -> Response:

@@ -285,6 +285,12 @@ def test_links_that_lead_out_are_refused(copy: pathlib.Path, tmp_path: pathlib.P
         model_files.resolve_version(copy.parent)
 
 
+def test_links_in_a_circle_are_refused(copy: pathlib.Path) -> None:
+    (copy / "assets" / "round.json").symlink_to("round.json")
+    with pytest.raises(ModelFolderError, match=r"round\.json is a link that leads to itself"):
+        model_files.resolve_version(copy)
+
+
 def test_folders_without_a_model_say_what_they_lack(
     copy: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:

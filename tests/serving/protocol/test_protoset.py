@@ -8,9 +8,10 @@ import sys
 from typing import Any
 
 import pytest
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool
 
 from serving.protocol import protos, protoset
+from tests.support.protobuf_messages import message_class
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_both_services_have_their_methods(pool: Any, service: str, methods: set[
 
 def test_a_request_of_another_reader_is_what_the_stubs_send(pool: Any) -> None:
     descriptor = pool.FindMessageTypeByName("tensorflow.serving.PredictRequest")
-    theirs = message_factory.MessageFactory(pool).GetPrototype(descriptor)()
+    theirs = message_class(descriptor)()
     theirs.model_spec.name = "genreflow"
     theirs.model_spec.version.value = 7
     theirs.inputs["waveform"].float_val.extend([0.5, -0.5])
