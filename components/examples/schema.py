@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from components.audio.clips import ClipChoice
 from components.audio.params import AudioParams
-
-if TYPE_CHECKING:
-    from tensorflow_data_validation.anomalies.proto.custom_validation_config_pb2 import (
-        CustomValidationConfig,
-    )
 
 TRACK_ID = "track_id"
 ARTIST_ID = "artist_id"
@@ -27,7 +21,7 @@ def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
 
     It comes from the configuration, because a schema inferred from the data could not find an
     unknown genre in that data. `mel_db` is declared an image to keep its statistics small;
-    mel_size_validation checks its length.
+    DataCheck checks each one's length.
 
     Args:
       genres: the genres in label order.
@@ -56,25 +50,3 @@ def tfmd_schema_text(genres: Sequence[str], params: AudioParams) -> str:
     add(CLIP_START_S, schema_pb2.FLOAT).float_domain.min = 0.0
     add(MEL_DB, schema_pb2.BYTES).image_domain.SetInParent()
     return str(text_format.MessageToString(schema))
-
-
-def mel_size_validation(params: AudioParams) -> CustomValidationConfig:
-    """Return ExampleValidator's check that every `mel_db` is `params.mel_bytes` long."""
-    from google.protobuf import text_format
-    from tensorflow_data_validation.anomalies.proto import (
-        custom_validation_config_pb2,
-    )
-
-    checks = "".join(
-        f"""
-        validations {{
-          sql_expression: "feature.bytes_stats.{field} = {params.mel_bytes}"
-          severity: ERROR
-          description: "mel_db must be exactly {params.mel_bytes} bytes"
-        }}"""
-        for field in ("min_num_bytes", "max_num_bytes")
-    )
-    return text_format.Parse(
-        f"feature_validations {{ feature_path {{ step: '{MEL_DB}' }} {checks} }}",
-        custom_validation_config_pb2.CustomValidationConfig(),
-    )

@@ -82,7 +82,6 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     steps = _steps(pipeline)
     check_resources(settings, steps)
     _adapt_nodes(pipeline, steps, settings)
-    _adapt_validator(pipeline, config)
     never_cached = [step.name for step in steps if step.node_ids[0] in nodes.NEVER_CACHED]
     job = _run_compiler(pipeline, settings.image)
     names = {step.node_ids[0]: step.name for step in steps}
@@ -134,26 +133,6 @@ def _adapt_nodes(pipeline: Any, steps: list[NodeStep], settings: KubeflowSetting
             node.with_platform_config(resources)
         for channel in node.outputs.values():
             channel.type = artifact_types.titled(channel.type)
-
-
-def _adapt_validator(pipeline: Any, config: Config) -> None:
-    """Let ExampleValidator take its validation message as text.
-
-    TFX wraps a message parameter in a placeholder, which its Vertex AI runner refuses. The bare
-    message becomes text when it is compiled, and kubeflow.vertex.validator parses that.
-    """
-    from tfx.components.example_validator.component import ExampleValidator
-    from tfx.dsl.components.base import executor_spec
-    from tfx.types.standard_component_specs import CUSTOM_VALIDATION_CONFIG_KEY
-
-    from components.examples import schema
-    from kubeflow.vertex import validator as vertex_validator
-
-    for node in pipeline.components:
-        if isinstance(node, ExampleValidator):
-            message = schema.mel_size_validation(config.audio)
-            node.exec_properties[CUSTOM_VALIDATION_CONFIG_KEY] = message
-            node.executor_spec = executor_spec.ExecutorClassSpec(vertex_validator.Executor)
 
 
 def _resources(resources: StepResources) -> Any:

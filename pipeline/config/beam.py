@@ -13,6 +13,9 @@ from components.common.resources import usable_cores
 # and decoding takes about 50 ms per track on one core.
 MIN_MULTI_PROCESSING_TRACKS = 2000
 
+# Names the runner by its class, for what Beam takes "DirectRunner" to be differs between versions.
+LOCAL_RUNNER = "--runner=pipeline.process.beam_runner.LocalRunner"
+
 # Flags that other settings of this table produce.
 _OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
 
@@ -61,4 +64,4 @@ def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = No
     mode = [f"--direct_running_mode={runner}"]
     if runner == "multi_processing":
         mode.append(f"--direct_num_workers={workers}")
-    return ["--runner=DirectRunner", *mode, *settings.options]
+    return [LOCAL_RUNNER, *mode, *settings.options]

@@ -27,7 +27,6 @@ from components.artifacts.code_digest import code_digest
 from components.baselines.component import BaselineTrainer
 from components.data_check.component import DataCheck
 from components.ensemble.component import Ensembler
-from components.examples import schema
 from components.gate.component import GenreGate
 from components.gate.serving_model import ServingModelStrategy
 from components.models import architectures
@@ -37,7 +36,7 @@ from components.spectrogram_gen.component import SpectrogramGen
 from components.trainer.task import TrainingTask
 from components.tuner.component import Tuner
 from components.tuner.settings import TuningSettings
-from pipeline.config.beam import pipeline_args
+from pipeline.config.beam import LOCAL_RUNNER, pipeline_args
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.evaluation import evaluation_config
@@ -77,7 +76,6 @@ def create_pipeline(
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"],
         schema=schemas.outputs["schema"],
-        custom_validation_config=schema.mel_size_validation(config.audio),
     )
     check = DataCheck(
         examples=examples,
@@ -169,7 +167,7 @@ def create_pipeline(
         ],
         enable_cache=True,
         # After the audio stage data is small, and worker processes would only cost their imports.
-        beam_pipeline_args=["--runner=DirectRunner", "--direct_running_mode=in_memory"],
+        beam_pipeline_args=[LOCAL_RUNNER, "--direct_running_mode=in_memory"],
     )
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from components.common.resources import usable_cores
@@ -47,24 +47,45 @@ def tfx_imports() -> Iterator[None]:
     all components and their libraries (Kubernetes' client, TensorFlow Transform, ...).
     """
     defer("tfx.components")
+    defer("tensorflow_model_analysis", then=_name_configuration)
     with quick_imports():
         yield
 
 
-def defer(package: str) -> None:
+def _name_configuration(tfma: Any) -> None:
+    """Name the messages of TFMA's configuration in TFMA itself, where TFX's Evaluator looks.
+
+    TFMA 0.52 no longer does. TFX does so in the `__init__` of `tfx.components`, which is deferred.
+    """
+    from tensorflow_model_analysis.proto import config_pb2
+
+    for name in config_pb2.DESCRIPTOR.message_types_by_name:
+        if not hasattr(tfma, name):
+            setattr(tfma, name, getattr(config_pb2, name))
+
+
+def defer(package: str, then: Callable[[Any], None] | None = None) -> None:
     """Defer a package's `__init__` until a name is needed that is not a submodule.
 
     Its submodules import as usual.
+
+    Args:
+      package: its name.
+      then: called with the module when its `__init__` has run; at once if it has already.
 
     Raises:
       ModuleNotFoundError: there is no such package.
     """
     if package in sys.modules:
+        loaded = sys.modules[package]
+        if then and not isinstance(loaded, _Deferred):
+            then(loaded)
         return
     spec = importlib.util.find_spec(package)
     if spec is None or spec.loader is None:
         raise ModuleNotFoundError(f"No module named {package!r}", name=package)
     module = _Deferred(package)
+    module.__dict__["_then"] = then
     module.__spec__, module.__loader__, module.__package__ = spec, spec.loader, package
     module.__file__, module.__path__ = spec.origin, list(spec.submodule_search_locations or ())
     sys.modules[package] = module
@@ -77,14 +98,18 @@ class _Deferred(types.ModuleType):
     """Package whose `__init__` has not run yet."""
 
     __path__: list[str]
+    _then: Callable[[Any], None] | None
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        then = self.__dict__.pop("_then")
         self.__class__ = types.ModuleType  # type: ignore[assignment]
         assert self.__spec__
         assert self.__spec__.loader
         self.__spec__.loader.exec_module(self)
+        if then:
+            then(self)
         return getattr(self, name)
 
 

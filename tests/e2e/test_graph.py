@@ -168,7 +168,7 @@ def test_the_data_check_gets_the_guarantee_of_the_split(
 
 
 def _findings(records: list[bytes]) -> dict[str, str]:
-    """Return TFDV's findings by feature, with the schema and validation of the configuration."""
+    """Return TFDV's findings by feature, with the schema of the configuration."""
     import tensorflow_data_validation as tfdv
     from google.protobuf import text_format
     from tensorflow_metadata.proto.v0 import schema_pb2
@@ -177,12 +177,10 @@ def _findings(records: list[bytes]) -> dict[str, str]:
     table = example_coder.ExamplesToRecordBatchDecoder().DecodeBatch(records)
     written = text_format.Parse(schema.tfmd_schema_text(GENRES, PARAMS), schema_pb2.Schema())
     statistics = tfdv.generate_statistics_from_dataframe(
-        table.to_pandas().applymap(lambda value: None if value is None else value[0]),
+        table.to_pandas().apply(lambda column: column.str[0]),
         stats_options=tfdv.StatsOptions(schema=written),
     )
-    anomalies = tfdv.validate_statistics(
-        statistics, written, custom_validation_config=schema.mel_size_validation(PARAMS)
-    )
+    anomalies = tfdv.validate_statistics(statistics, written)
     return {name: str(info.description) for name, info in anomalies.anomaly_info.items()}
 
 
@@ -191,14 +189,11 @@ def _record(genre: str = "Folk", label: int = 0, *, index: int = 0) -> bytes:
     return serialize(Clip("t", "a", genre, label, index, 0.0, mel_db), PARAMS)
 
 
-def _changed(record: bytes, name: str, value: bytes | None) -> bytes:
+def _without(record: bytes, name: str) -> bytes:
     import tensorflow as tf
 
     example = tf.train.Example.FromString(record)
-    if value is None:
-        del example.features.feature[name]
-    else:
-        example.features.feature[name].bytes_list.value[0] = value
+    del example.features.feature[name]
     return example.SerializeToString()
 
 
@@ -212,9 +207,8 @@ def test_good_examples_have_no_anomaly() -> None:
         (_record("Jazz", 0), "genre"),
         (_record("Rock", 2), "label"),
         (_record(index=4), "clip_index"),
-        (_changed(_record(), "mel_db", b"\0" * (PARAMS.mel_bytes - 2)), "mel_db"),
-        (_changed(_record(), "mel_db", b"\0" * (PARAMS.mel_bytes + 2)), "mel_db"),
-        (_changed(_record(), "track_id", None), "track_id"),
+        (_without(_record(), "mel_db"), "mel_db"),
+        (_without(_record(), "track_id"), "track_id"),
     ],
 )
 def test_tfdv_finds_what_the_schema_forbids(bad: bytes, feature: str) -> None:

@@ -105,8 +105,9 @@ def test_beam_and_the_pusher(
         import sys
         import apache_beam as beam
         from apache_beam.io.filesystems import FileSystems
+        from pipeline.process.beam_runner import LocalRunner
         root = sys.argv[1]
-        with beam.Pipeline("DirectRunner") as pipeline:
+        with beam.Pipeline(LocalRunner()) as pipeline:
             lines = pipeline | beam.Create([str(i) for i in range(100)])
             lines | beam.io.WriteToText(root + "/text/x", num_shards=1)
         with FileSystems.open(root + "/text/x-00000-of-00001") as file:

@@ -102,13 +102,17 @@ def test_a_clip_twice_is_found() -> None:
     assert _problems(splits) == ["train: track 'b' clip 0: occurs twice"]
 
 
-def test_a_spectrogram_of_the_wrong_size_is_found() -> None:
+@pytest.mark.parametrize("size", [0, PARAMS.mel_bytes - 2, PARAMS.mel_bytes + 2])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+def test_a_spectrogram_of_the_wrong_size_is_found_in_every_split(split: str, size: int) -> None:
     splits = _good()
     example = tf.train.Example.FromString(_record("d", 1))
-    example.features.feature["mel_db"].bytes_list.value[0] += b"\0\0"
-    splits["test"] = [example.SerializeToString()]
-    (problem,) = _problems(splits)
-    assert f"{PARAMS.mel_bytes + 2} bytes, not {PARAMS.mel_bytes}" in problem
+    example.features.feature["mel_db"].bytes_list.value[0] = bytes(size)
+    splits["test"] = []
+    splits[split].append(example.SerializeToString())
+    assert _problems(splits) == [
+        f"{split}: track 'd' clip 0: spectrogram of {size} bytes, not {PARAMS.mel_bytes}"
+    ]
 
 
 @pytest.mark.parametrize("name", ["track_id", "label", "mel_db"])

@@ -23,6 +23,7 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
     import apache_beam as beam
 
     from components.spectrogram_gen.executor import WriteShard
+    from pipeline.process.beam_runner import LocalRunner
 
     for index in range(3):
         samples = np.random.default_rng(index).normal(0, 0.1, 8000)
@@ -38,7 +39,7 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
         Shard(1, 2, ("train",), tuple((t, splits) for t in tracks[2:])),
     ]
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"))
-    pipeline = beam.Pipeline("DirectRunner")
+    pipeline = beam.Pipeline(LocalRunner())
     pipeline | beam.Create(shards) | beam.ParDo(WriteShard(options))
     result = pipeline.run()
     result.wait_until_finish()

@@ -25,6 +25,7 @@ from components.datasets.corpus import load_corpus
 from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import SPLITS, Track
+from pipeline.config.beam import LOCAL_RUNNER
 from tests.support import layouts
 
 pytestmark = pytest.mark.e2e
@@ -129,7 +130,7 @@ def generate(dataset: DatasetSettings, policy: str, folder: pathlib.Path) -> Wri
     )
     examples, rejects = standard_artifacts.Examples(), Rejects()
     examples.uri, rejects.uri = str(folder / "examples"), str(folder / "rejects")
-    arguments = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+    arguments = [LOCAL_RUNNER, "--direct_running_mode=in_memory"]
     Executor(
         BaseBeamExecutor.Context(beam_pipeline_args=arguments, tmp_dir=str(folder), unique_id="1")
     ).Do({}, {"examples": [examples], "rejects": [rejects]}, dict(node.exec_properties))

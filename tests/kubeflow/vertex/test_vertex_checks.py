@@ -203,7 +203,7 @@ def step(capsys: pytest.CaptureFixture[str], told: str) -> tuple[int, str]:
     status = vertex_step.main(
         [
             "--executor_class_path", "x.Y", "--json_serialized_invocation_args", told,
-            "--json_serialized_inputs_spec_args", "{}", "--runner=DirectRunner",
+            "--json_serialized_inputs_spec_args", "{}", "--direct_running_mode=in_memory",
         ]
     )  # fmt: skip
     return status, capsys.readouterr().err

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config.beam import MIN_MULTI_PROCESSING_TRACKS, BeamSettings, pipeline_args
+from pipeline.config.beam import (
+    LOCAL_RUNNER,
+    MIN_MULTI_PROCESSING_TRACKS,
+    BeamSettings,
+    pipeline_args,
+)
 
-IN_MEMORY = ["--runner=DirectRunner", "--direct_running_mode=in_memory"]
+IN_MEMORY = [LOCAL_RUNNER, "--direct_running_mode=in_memory"]
 
 
 def several(workers: int) -> list[str]:
     return [
-        "--runner=DirectRunner",
+        LOCAL_RUNNER,
         "--direct_running_mode=multi_processing",
         f"--direct_num_workers={workers}",
     ]

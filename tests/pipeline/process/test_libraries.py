@@ -93,3 +93,35 @@ def test_a_failed_import_leaves_it_on() -> None:
     with pytest.raises(ImportError), libraries.quick_imports():
         import no_such_module  # noqa: F401
     assert gc.isenabled()
+
+
+NAMED = """
+from pipeline.process import libraries
+def name(module):
+    module.NAMED = module.GATHERED + " and named"
+{before}
+libraries.defer("outer.inner", then=name)
+import outer.inner
+assert ("NAMED" in vars(outer.inner)) == {at_once}
+assert outer.inner.NAMED == "all and named"
+"""
+
+
+@pytest.mark.parametrize(("before", "at_once"), [("", False), ("import outer.inner", True)])
+def test_names_are_added_once_the_package_has_run(
+    packages: pathlib.Path, before: str, at_once: bool
+) -> None:
+    code = NAMED.format(before=before, at_once=at_once)
+    environment = {"PYTHONPATH": f"{ROOT}:{packages}"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=120)
+
+
+def test_tfx_finds_the_names_of_its_evaluators_configuration() -> None:
+    code = (
+        "from pipeline.process import libraries\n"
+        "with libraries.tfx_imports():\n"
+        "    from tfx.components.evaluator.component import Evaluator, executor\n"
+        "config = executor.tfma.EvalConfig(metrics_specs=[executor.tfma.MetricsSpec()])\n"
+        "assert len(config.metrics_specs) == 1\n"
+    )
+    subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": str(ROOT)}, check=True)
