@@ -1,13 +1,13 @@
-"""Silencing of native libraries, which write to file descriptor 2 themselves."""
+"""A console for commands whose native libraries comment on stderr."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from components.common.native_output import discard_stderr
 
 if TYPE_CHECKING:
     from pipeline.display.console import PlainConsole
@@ -22,17 +22,7 @@ def quiet_stderr() -> Iterator[PlainConsole]:
     """
     from pipeline.display.console import PlainConsole
 
-    sys.stderr.flush()
-    screen = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        with warnings.catch_warnings(), open(screen, "w", encoding="utf-8", closefd=False) as file:
-            # rich shows what Python writes to stderr, warnings included.
-            warnings.simplefilter("ignore")
-            yield PlainConsole(file)
-    finally:
-        sys.stderr.flush()
-        os.dup2(screen, 2)
-        os.close(screen)
-        os.close(nowhere)
+    with discard_stderr() as file, warnings.catch_warnings():
+        # rich shows what Python writes to stderr, warnings included.
+        warnings.simplefilter("ignore")
+        yield PlainConsole(file)

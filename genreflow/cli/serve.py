@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import os
 import sys
 import typing
 from collections.abc import Callable, Iterator, Mapping
@@ -63,7 +64,11 @@ def _spinner() -> Iterator[None]:
     """Show a spinner at a terminal while TensorFlow and the models load."""
     from pipeline.display.console import PlainConsole
 
-    with PlainConsole(stderr=True).status("loading (TensorFlow takes some seconds)"):
+    # Of its own, as what TensorFlow writes to descriptor 2 during its import is discarded.
+    with (
+        open(os.dup(2), "w", encoding="utf-8") as screen,
+        PlainConsole(screen).status("loading (TensorFlow takes some seconds)"),
+    ):
         yield
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import grpc
 
+from components.common.native_output import discard_stderr
 from serving.model.model_files import ModelFolderError
 from serving.server.config.settings import ModelConfig
 from serving.server.models import versions
@@ -220,10 +221,14 @@ class Loader:
 def prepare() -> None:
     """Import TensorFlow, and exempt all objects that exist then from garbage collection.
 
-    These are half a million objects that live as long as the process. Otherwise each
+    TensorFlow 2.21 comments on missing GPUs before it reads any log level, so what it writes
+    while it is imported is discarded. An import that fails raises its error.
+
+    The objects are half a million that live as long as the process. Otherwise each
     collection, such as after a version is freed, would delay every request by half a second.
     """
-    import tensorflow  # noqa: F401  # seconds
+    with discard_stderr():
+        import tensorflow  # noqa: F401  # seconds
 
     gc.collect()
     gc.freeze()
