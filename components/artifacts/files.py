@@ -11,6 +11,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def written_file(path: str, scratch: str | None = None) -> Iterator[pathlib.Path
         return
     target = pathlib.Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    name = f"{target.name}.{os.getpid()}.tmp"
+    # Random, since processes in several containers may have the same number.
+    name = f"{target.name}.{secrets.token_hex(8)}.tmp"
     if scratch:  # shared by files of the same name in several folders
         temporary = pathlib.Path(scratch, f".{target.parent.name}.{name}")
     else:

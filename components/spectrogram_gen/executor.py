@@ -8,7 +8,7 @@ import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -37,19 +37,28 @@ from components.spectrogram_gen.shards import (
     ShardResult,
     WriteOptions,
     plan_shards,
+    unfinished_folder,
     without,
     write_shard,
 )
 from components.spectrogram_gen.summary import DataSummary, SplitCounts
+from components.storage.errors import ObjectMissing
 
 PROBLEM_FILE = "problem.txt"
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """DoFn that writes each shard it gets and yields the result. One decoder per worker."""
+    """DoFn that writes each shard it gets, and its result as a file. One decoder per worker."""
 
-    def __init__(self, options: WriteOptions) -> None:
+    def __init__(self, options: WriteOptions, results: str) -> None:
+        """Initialize the DoFn.
+
+        Args:
+          options: options for writing shards.
+          results: folder of the results' files.
+        """
         self._options = options
+        self._results = results
 
     def setup(self) -> None:
         self._decoder = make_decoder(self._options.limits)
@@ -57,7 +66,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
     def teardown(self) -> None:
         self._decoder.close()
 
-    def process(self, shard: Shard) -> Iterator[ShardResult]:
+    def process(self, shard: Shard) -> None:
         # Errors for the user are results. Beam's multi-processing runner hangs if an exception
         # is raised before all workers have started, and passes on only its text.
         problem = _read_problem(self._options)
@@ -68,7 +77,9 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
                 problem = str(error)
                 _write_problem(self._options, problem)
         if problem:
-            yield ShardResult.failed(shard, problem)
+            result = ShardResult.failed(shard, problem)
+        _write_result(self._results, result)
+        if problem:
             return
         count = beam.metrics.Metrics.counter
         count("genreflow/spectrogram_gen", "tracks_read").inc(len(result.written))
@@ -81,7 +92,6 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
             count("genreflow/spectrogram_gen", f"clips_left_out_{reason}").inc(number)
         for reject in result.rejects:
             count("genreflow/spectrogram_gen", f"rejected_{reject.reason}").inc()
-        yield result
 
 
 class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
@@ -114,8 +124,8 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
         if options.scratch:
             shutil.rmtree(options.scratch, ignore_errors=True)
-        results_path = os.path.join(rejects_uri, ".results")
-        results = self._write(shards, options, results_path)
+        results_folder = os.path.join(rejects_uri, ".results")
+        results = self._write(shards, options, results_folder)
         tracks_decoded = sum(res.tracks_decoded for res in results)
         # The few candidates are read again, one after the other.
         with (
@@ -137,7 +147,8 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
                 if track.track_id in duplicates:
                     wav_export.remove(options.wav_directory, track, options.export_wav)
             rewritten_results = {
-                (res.splits, res.index): res for res in self._write(affected, options, results_path)
+                (res.splits, res.index): res
+                for res in self._write(affected, options, results_folder)
             }
             results = [rewritten_results.get((res.splits, res.index), res) for res in results]
         all_rejects = sorted(
@@ -155,18 +166,18 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         self._finish_examples(examples, summary, params)
 
     def _write(
-        self, shards: list[Shard], options: WriteOptions, results_path: str
+        self, shards: list[Shard], options: WriteOptions, results_folder: str
     ) -> list[ShardResult]:
         """Write shards with Beam and return their results, sorted by split and index."""
+        files.remove_folder(results_folder)
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
                 | "List shards" >> beam.Create(shards, reshuffle=True)
-                | "Decode and write spectrograms" >> beam.ParDo(WriteShard(options))
-                | "Format one result line per shard" >> beam.Map(_result_line)
-                | "Write result lines" >> beam.io.WriteToText(results_path, num_shards=1)
+                | "Decode and write spectrograms" >> beam.ParDo(WriteShard(options, results_folder))
             )
-        results = sorted(_read_results(results_path), key=lambda res: (res.splits, res.index))
+        results = _read_results(results_folder, shards)
+        files.remove_folder(results_folder)
         for result in results:
             if result.problem:
                 # Its type is lost: it may also be a store's that does not respond.
@@ -182,9 +193,9 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
                 f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}). "
                 "List every track and its reason: `genreflow check-data --full`"
             )
-        temporary = os.path.join(examples.uri, ".tmp")
-        if os.path.isdir(temporary):  # only in a local folder
-            os.rmdir(temporary)
+        if "://" not in examples.uri:
+            # Killed attempts leave their files there; one that still writes comes too late.
+            shutil.rmtree(unfinished_folder(examples.uri), ignore_errors=True)
         examples.split_names = artifact_utils.encode_split_names(list(SPLITS))
         examples.set_string_custom_property("audio_hash", params.digest())
 
@@ -223,16 +234,32 @@ def _write_problem(options: WriteOptions, problem: str) -> None:
         files.write_text(os.path.join(options.scratch, PROBLEM_FILE), problem)
 
 
-def _result_line(result: ShardResult) -> str:
-    return json.dumps(dataclasses.asdict(result))
+def _result_path(folder: str, shard: Shard | ShardResult) -> str:
+    return os.path.join(folder, f"{'-'.join(shard.splits)}-{shard.index}.json")
 
 
-def _read_results(prefix: str) -> Iterator[ShardResult]:
-    folder, name = os.path.split(prefix)
-    for path in files.matching(folder, f"{name}*"):
-        for line in files.read_text(path).splitlines():
-            values = json.loads(line)
-            yield ShardResult(
+def _write_result(folder: str, result: ShardResult) -> None:
+    # By the storage layer, which needs none of Beam's own settings for object stores: these do
+    # not reach the workers of every runner. Several attempts at a shard have the same result.
+    files.write_text(_result_path(folder, result), json.dumps(dataclasses.asdict(result)))
+
+
+def _read_results(folder: str, shards: Iterable[Shard]) -> list[ShardResult]:
+    """Return the shards' results, sorted by split and index.
+
+    Raises:
+      GenreflowError: shards have no result.
+    """
+    results, missing = [], 0
+    for shard in shards:
+        path = _result_path(folder, shard)
+        try:
+            values = json.loads(files.read_text(path))
+        except (FileNotFoundError, ObjectMissing):
+            missing += 1
+            continue
+        results.append(
+            ShardResult(
                 **{
                     **values,
                     "splits": tuple(values["splits"]),
@@ -241,7 +268,14 @@ def _read_results(prefix: str) -> Iterator[ShardResult]:
                     "test_sources": tuple(Source(**one) for one in values["test_sources"]),
                 }
             )
-        files.remove(path)
+        )
+    if missing:
+        raise GenreflowError(
+            f"{missing} of {missing + len(results)} shards have no result in {folder}, although "
+            "Beam's pipeline ended: its workers write to another disk. Choose a work directory "
+            "that workers and this machine share, such as a mounted folder or s3://"
+        )
+    return sorted(results, key=lambda result: (result.splits, result.index))
 
 
 def _summarize(

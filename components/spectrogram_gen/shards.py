@@ -226,9 +226,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
         for split in shard.splits:
             path = shard_path(options.directory, split, shard.index, shard.total)
             # Not inside Split-*, where every file is read as examples.
-            temporary = stack.enter_context(
-                files.written_file(path, _scratch_beside(path, options))
-            )
+            temporary = stack.enter_context(files.written_file(path, _scratch_of(path, options)))
             writers[split] = tf.io.TFRecordWriter(str(temporary))
         # Entered after the files, so closed before these are renamed.
         for split_writer in writers.values():
@@ -318,7 +316,10 @@ def _write_track(
     return made, decoded
 
 
-def _scratch_beside(path: str, options: WriteOptions) -> str | None:
-    if "://" in path:
-        return options.scratch
-    return os.path.join(os.path.dirname(os.path.dirname(path)), ".tmp")
+def unfinished_folder(directory: str) -> str:
+    """Return the folder of an Examples artifact for files that are being written."""
+    return os.path.join(directory, ".tmp")
+
+
+def _scratch_of(path: str, options: WriteOptions) -> str | None:
+    return options.scratch if "://" in path else unfinished_folder(options.directory)

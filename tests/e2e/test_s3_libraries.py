@@ -125,10 +125,9 @@ def test_beam_and_the_pusher(
             options = WriteOptions(AudioParams(), ("Folk",), 0, folder, store=folder + "/store")
             flags = ["--direct_running_mode=" + mode, "--direct_num_workers=2"]
             with beam.Pipeline(options=beam.pipeline.PipelineOptions(flags)) as pipeline:
-                written = pipeline | beam.Create(shards) | beam.ParDo(executor.WriteShard(options))
-                lines = written | beam.Map(executor._result_line)
-                lines | beam.io.WriteToText(folder + "/x", num_shards=1)
-            results = list(executor._read_results(folder + "/x"))
+                write = executor.WriteShard(options, folder + "/x")
+                pipeline | beam.Create(shards) | beam.ParDo(write)
+            results = executor._read_results(folder + "/x", shards)
             say(mode=mode, problems=[result.problem for result in results])
 
         from tfx.components.pusher.executor import Executor

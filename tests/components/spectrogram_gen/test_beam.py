@@ -1,8 +1,9 @@
-"""The counters of the Beam stage."""
+"""The Beam stage: its counters, and the results that workers leave for the submitter."""
 
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ import soundfile
 
 from components.audio.clips import clip_starts
 from components.audio.params import AudioParams
+from components.common.errors import GenreflowError
 from components.datasets.track import Track
-from components.spectrogram_gen.shards import Shard, WriteOptions
+from components.spectrogram_gen.shards import Shard, ShardResult, WriteOptions
+from pipeline.config.beam import LOCAL_RUNNER
 
 PARAMS = AudioParams(
     sample_rate_hz=8000, fft_samples=256, hop_samples=128, n_mels=16, clip_seconds=0.5
@@ -40,7 +43,7 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
     ]
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"))
     pipeline = beam.Pipeline(LocalRunner())
-    pipeline | beam.Create(shards) | beam.ParDo(WriteShard(options))
+    pipeline | beam.Create(shards) | beam.ParDo(WriteShard(options, str(tmp_path / "results")))
     result = pipeline.run()
     result.wait_until_finish()
     counters = {
@@ -57,3 +60,59 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
         "rejected_undecodable": 1,
         "rejected_missing_file": 1,
     }
+
+
+def _executor(tmp_path: pathlib.Path) -> tuple[Any, list[Shard], WriteOptions, str]:
+    from components.spectrogram_gen.executor import Executor
+
+    for name in "ab":
+        samples = np.random.default_rng(ord(name)).normal(0, 0.1, 8000)
+        soundfile.write(tmp_path / f"{name}.wav", samples, 8000)
+    splits = ("train",) * PARAMS.clips_per_track
+    shards = [
+        Shard(index, 2, ("train",), ((Track(name, str(tmp_path / f"{name}.wav"), "Folk"), splits),))
+        for index, name in enumerate("ab")
+    ]
+    options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"))
+    context = Executor.Context([LOCAL_RUNNER], str(tmp_path), unique_id="1")
+    return Executor(context), shards, options, str(tmp_path / "rejects" / ".results")
+
+
+@pytest.mark.e2e
+def test_results_come_from_files_that_are_gone_afterwards(tmp_path: pathlib.Path) -> None:
+    executor, shards, options, folder = _executor(tmp_path)
+    results = executor._write(list(reversed(shards)), options, folder)
+    assert [result.index for result in results] == [0, 1]
+    assert [result.written[0][0] for result in results] == ["a", "b"]
+    assert not pathlib.Path(folder).exists()
+
+
+@pytest.mark.e2e
+def test_a_worker_that_writes_to_another_disk_is_told_from_a_data_set_without_clips(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.spectrogram_gen import executor as module
+
+    executor, shards, options, folder = _executor(tmp_path)
+    write = module._write_result
+
+    def elsewhere(here: str, result: Any) -> None:
+        write(here if result.index == 0 else f"{here}-of-another-machine", result)
+
+    monkeypatch.setattr(module, "_write_result", elsewhere)
+    with pytest.raises(GenreflowError, match=r"1 of 2 shards have no result in .*another disk"):
+        executor._write(shards, options, folder)
+
+
+@pytest.mark.e2e
+def test_an_old_attempts_results_are_not_this_ones(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from components.spectrogram_gen import executor as module
+
+    executor, shards, options, folder = _executor(tmp_path)
+    for shard in shards:
+        module._write_result(folder, ShardResult.failed(shard, "another time"))
+    monkeypatch.setattr(module, "_write_result", lambda here, result: None)
+    with pytest.raises(GenreflowError, match="2 of 2 shards have no result"):
+        executor._write(shards, options, folder)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from components.artifacts import files
 from components.audio.decoding import isolation
 from components.audio.decoding.decoder import InProcessDecoder
 from components.audio.decoding.isolation import IsolatedDecoder
@@ -98,14 +99,15 @@ def test_nothing_half_made_is_left_of_an_export_that_crashes(tmp_path: pathlib.P
 
 
 def test_an_export_that_cannot_be_written_is_no_fault_of_the_track(
-    tmp_path: pathlib.Path,
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     track = _song(tmp_path, "a")
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"), export_wav="tracks")
     folder = pathlib.Path(options.wav_directory, "Folk")
     folder.mkdir(parents=True)
     # File permissions would not stop root.
-    (folder / f".a.wav.{os.getpid()}.tmp").symlink_to("/no/such/folder/a.wav")
+    monkeypatch.setattr(files.secrets, "token_hex", lambda length: "0")
+    (folder / ".a.wav.0.tmp").symlink_to("/no/such/folder/a.wav")
     with IsolatedDecoder(LIMITS) as decoder, pytest.raises(OSError, match=r"a\.wav.*Error opening"):
         write_shard(_shard([track]), options, decoder)
 
