@@ -143,8 +143,7 @@ def _tls_failure(address: Address, tls: Tls) -> str | None:
             socket.create_connection((address.host, address.port), PROBE_SECONDS) as connection,
             context.wrap_socket(connection, server_hostname=address.host) as secure,
         ):
-            secure.sendall(_GET if address.rest else _PREFACE)
-            if not secure.recv(64):  # with TLS 1.3, a client certificate is rejected only now
+            if _is_dropped(secure, _GET if address.rest else _PREFACE):
                 return f"the server closes the connection; {remedy}"
     except ssl.SSLCertVerificationError as error:
         return (
@@ -157,3 +156,15 @@ def _tls_failure(address: Address, tls: Tls) -> str | None:
     except OSError:
         return None
     return None
+
+
+def _is_dropped(secure: ssl.SSLSocket, sent: bytes) -> bool:
+    """Return whether the server ends the connection after the handshake.
+
+    With TLS 1.3, a client certificate is rejected only then: by closing or by resetting.
+    """
+    try:
+        secure.sendall(sent)
+        return not secure.recv(64)
+    except ConnectionError:
+        return True

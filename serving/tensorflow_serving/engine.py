@@ -34,8 +34,9 @@ from serving.tensorflow_serving.command import check_models, command, config_fil
 from serving.tensorflow_serving.probe import BINARY, EngineError, Probe
 from serving.tensorflow_serving.process import ServerProcess
 
-# The minor version of TensorFlow that models are exported with.
-TENSORFLOW_VERSION = "2.16"
+# The newest minor version of TensorFlow that models are exported with. TensorFlow promises that it
+# loads models of its own and of earlier minor versions (tensorflow.org/guide/versions).
+TENSORFLOW_VERSION = "2.21"
 # A large model on a slow disk takes minutes; a server that hangs, forever.
 START_SECONDS = 600.0
 POLL_SECONDS = 0.2
@@ -45,8 +46,8 @@ _IGNORED_OPTIONS = ("model_root", "allow_reload", "max_message_mb", "max_wavefor
 _NO_BINARY = (
     f"--engine {TENSORFLOW_SERVING}: there is no {BINARY} on the PATH. Install Google's Debian "
     "package tensorflow-model-server (tensorflow.org/tfx/serving/setup names the apt source), "
-    f"version {TENSORFLOW_VERSION}; or run serving/docker-compose.yml, which does not need it; or "
-    "use --engine genreflow"
+    f"version {TENSORFLOW_VERSION} or newer; or run serving/docker-compose.yml, which does not "
+    "need it; or use --engine genreflow"
 )
 
 

@@ -28,6 +28,7 @@ from serving.protocol.protos import model_server_config_pb2
 from serving.server.config.model_list import to_models
 from serving.server.config.settings import Batching, Limits, ModelConfig
 from serving.tensorflow_serving.command import command, config_files
+from serving.tensorflow_serving.engine import TENSORFLOW_VERSION
 from tests.support import ROOT
 from tests.support.protobuf_messages import message_class
 
@@ -52,7 +53,7 @@ def messages() -> dict[str, Any]:
     """Make BatchingParameters and MonitoringConfig, which tensorflow-serving-api has no modules of.
 
     The fields are those of session_bundle_config.proto and monitoring_config.proto of TensorFlow
-    Serving 2.16. Their numbers may differ, as the text format does not use them.
+    Serving. Their numbers may differ, as the text format does not use them.
     """
     file = descriptor_pb2.FileDescriptorProto(
         name="configs.proto", package="tensorflow.serving", syntax="proto3",
@@ -163,13 +164,18 @@ def test_an_unknown_field_would_be_seen() -> None:
 # Compose
 
 
-def test_it_serves_the_line_of_tensorflow_that_models_are_exported_with(
+def test_it_serves_the_newest_line_of_tensorflow_that_models_are_exported_with(
     service: dict[str, Any],
 ) -> None:
-    import importlib.metadata
-
-    line = ".".join(importlib.metadata.version("tensorflow").split(".")[:2])
-    assert re.fullmatch(rf"tensorflow/serving:{re.escape(line)}\.\d+", service["image"])
+    locks = [path.read_text() for path in (ROOT / "requirements").glob("*/runtime.lock")]
+    lines = [re.search(r"^tensorflow==(\d+)\.(\d+)\.", lock, re.M) for lock in locks]
+    newest = max((int(line[1]), int(line[2])) for line in lines if line)
+    assert len(lines) > 1
+    assert all(lines)
+    assert f"{newest[0]}.{newest[1]}" == TENSORFLOW_VERSION
+    assert re.fullmatch(
+        rf"tensorflow/serving:{re.escape(TENSORFLOW_VERSION)}\.\d+", service["image"]
+    )
 
 
 def test_it_is_told_what_the_engine_tells_the_binary(service: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ SERVING = ROOT / "serving"
 FOLDER = SERVING / "kubernetes"
 # unhealthyPodEvictionPolicy exists since 1.27; the newest version is the newest with a schema.
 VERSIONS = ("1.29", "1.37")
-IMAGE = "tensorflow/serving:2.16.1"
+IMAGE = "tensorflow/serving:2.21.0"
 Rendered = Callable[[str], list[dict[str, Any]]]
 NAME = {"app.kubernetes.io/name": "genreflow-serving"}
 

@@ -50,15 +50,17 @@ print("done")
 
 def test_of_several_threads_none_leaves_the_descriptor_silent() -> None:
     program = """
-first, second = threading.Event(), threading.Event()
+first, second, ended = threading.Event(), threading.Event(), threading.Event()
 def begin():
     with discard_stderr():
         first.set()
         second.wait(0.5)
+    ended.set()
 def overlap():
     first.wait()
     with discard_stderr():
         second.set()
+        ended.wait()
 threads = [threading.Thread(target=work) for work in (begin, overlap)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
