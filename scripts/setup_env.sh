@@ -1,58 +1,54 @@
 #!/bin/sh
-# Makes .venv exactly match requirements/1.16/dev.lock, or does nothing if it already does.
-# make runs it before each target that needs it. It is safe to interrupt, rerun and run twice at
-# once.
+# Makes .venv exactly match the development lock of one generation of TFX, or does nothing if it
+# already does. make runs it before each target that needs it. It is safe to interrupt, rerun and
+# run twice at once. It asks for no password and changes nothing outside this folder, but that uv
+# keeps its cache, and a Python that it had to download, in the user's own folders.
 #
-# A stamp in .venv, written last, holds a digest of its inputs, so that .venv is made again after
-# an interrupted setup, a changed lock or a moved folder. PYTHON=... picks the
-# interpreter.
+# The generation is 1.21 where the system and a Python allow, else 1.16; setup/python.sh chooses.
+# GENERATION=1.16 or 1.21 forces one, PYTHON=... names the interpreter. A finished .venv keeps its
+# generation and Python until one of these says otherwise.
 #
-# Exit status: 0 .venv is ready · 1 setting it up failed · 2 no usable Python 3.10.
+# A stamp in .venv, written last, holds a digest of its inputs, the generation and Python's
+# version, so that .venv is made again after an interrupted setup, a changed lock or a moved folder.
+#
+# Exit status: 0 .venv is ready · 1 setting it up failed · 2 no usable Python, or a wrong choice.
 set -eu
 cd "$(dirname "$0")/.."
-unset PYTHONHOME PYTHONPATH VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX || true
+unset PYTHONHOME PYTHONPATH VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX UV_PYTHON || true
+# shellcheck source=scripts/setup/messages.sh
+. scripts/setup/messages.sh
+# shellcheck source=scripts/setup/python.sh
+. scripts/setup/python.sh
+# shellcheck source=scripts/setup/uv.sh
+. scripts/setup/uv.sh
 
-venv_python=.venv/bin/python
 stamp=.venv/genreflow-stamp
 log=.venv-setup.log
 
-digest() {
+inputs() { # inputs GENERATION
     # The path is part of it: a venv does not survive being moved.
-    { pwd -P; cat requirements/1.16/dev.lock requirements/uv.txt setup.py .python-version; } |
-        if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi |
-        cut -d ' ' -f 1
+    pwd -P
+    cat "requirements/$1/dev.lock" requirements/uv.txt setup.py 2>/dev/null \
+        requirements/pyfarmhash/pyproject.toml requirements/pyfarmhash/farmhash.py
 }
 
-is_310() { # is_310 COMMAND: succeeds if it runs and is Python 3.10
-    "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1
+is_python() { # is_python VERSION: succeeds if .venv's runs and has it
+    .venv/bin/python -ISc 'import sys; sys.exit("%d.%d" % sys.version_info[:2] != sys.argv[1])' \
+        "$1" >/dev/null 2>&1
 }
 
 is_ready() {
-    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && is_310 "$venv_python"
-}
-
-# Each candidate is run, because a pyenv shim exists for versions that are not active.
-find_python() {
-    for candidate in "${PYTHON:-}" python3.10 python3 python \
-        "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.10*/bin/python3.10; do
-        if [ -n "$candidate" ] && is_310 "$candidate"; then
-            echo "$candidate"
-            return
-        fi
-    done
-}
-
-no_python() { # no_python WHY
-    cat >&2 <<MESSAGE
-Genreflow needs Python 3.10, the newest that TFX 1.16 is built for. $1
-Any one of these helps; then run make again:
-  Ubuntu, deadsnakes:  sudo add-apt-repository ppa:deadsnakes/ppa &&
-                       sudo apt install python3.10 python3.10-venv
-  pyenv:               pyenv install 3.10
-  uv (brings its own): curl -LsSf https://astral.sh/uv/install.sh | sh
-  already somewhere:   make PYTHON=/path/to/python3.10 ...
-MESSAGE
-    exit 2
+    stamped_generation=""
+    if [ -r "$stamp" ]; then
+        read -r digest stamped_generation stamped_version <"$stamp" || true
+    fi
+    [ -n "$stamped_generation" ] || return 1
+    [ "${GENERATION:-$stamped_generation}" = "$stamped_generation" ] || return 1
+    if [ -n "${PYTHON:-}" ]; then
+        found=$(probe "$PYTHON" 2>/dev/null) || return 1
+        [ "${found%% *}" = "$stamped_version" ] || return 1
+    fi
+    [ "$digest" = "$(inputs "$stamped_generation" | sha256)" ] && is_python "$stamped_version"
 }
 
 failed() {
@@ -62,39 +58,74 @@ failed() {
     exit 1
 }
 
-run() { # run WHAT COMMAND...: its output goes to the log
+try() { # try COMMAND...: its output goes to the log
+    echo "+ $*" >>"$log"
+    "$@" >>"$log" 2>&1
+}
+
+run() { # run WHAT COMMAND...: as try, but a failure ends the setup
     step=$1
     shift
-    echo "+ $*" >>"$log"
-    "$@" >>"$log" 2>&1 || failed
+    try "$@" || failed
 }
 
-# Decides how to make .venv before anything is deleted. A uv on the PATH is run as well, because
-# it may be a shim of another Python that does not work.
-choose_maker() {
-    python=$(find_python)
-    if [ -n "$python" ] && "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
-        maker=venv
-    elif uv --version >/dev/null 2>&1; then
-        maker=uv
-    elif [ -n "$python" ]; then
-        no_python "The one here ($python) lacks its venv module; on Debian and Ubuntu:
-sudo apt install python3.10-venv."
-    else
-        no_python "None was found."
+last_line() {
+    tail -n 1 "$log" | sed 's/^ *\(cause: \)*//'
+}
+
+download_python() {
+    echo "No $(choices) is here; uv gets Python $version ..."
+    get_uv || no_python "uv, which brings one, could not be downloaded: $(last_line)"
+    UV_PYTHON_PREFERENCE=only-managed
+    UV_PYTHON_INSTALL_BIN=0 # nothing in ~/.local/bin
+    export UV_PYTHON_PREFERENCE UV_PYTHON_INSTALL_BIN
+    if ! (
+        UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-1}
+        UV_HTTP_CONNECT_TIMEOUT=${UV_HTTP_CONNECT_TIMEOUT:-3}
+        export UV_HTTP_RETRIES UV_HTTP_CONNECT_TIMEOUT
+        try "$uv" python install "$version"
+    ); then
+        no_python "uv could not download one: $(last_line)"
     fi
+    python=$("$uv" python find --system "$version" 2>>"$log") ||
+        no_python "uv downloaded one, but cannot find it: $(last_line)"
+    unset UV_PYTHON_PREFERENCE
 }
 
+# A .venv that was half made or whose lock changed is completed; with another Python, or from
+# another place, it is made anew.
 make_venv() {
-    rm -rf .venv
-    if [ "$maker" = venv ]; then
-        run "creating .venv" "$python" -m venv .venv
-    else
-        run "creating .venv with uv" uv venv --quiet --seed --python 3.10 .venv
+    if is_python "$version" && grep -qF "$(pwd -P)/.venv" .venv/bin/activate 2>/dev/null; then
+        return
     fi
+    rm -rf .venv
+    run "creating .venv" "$uv" venv --python "$python" .venv
 }
 
-wanted=$(digest)
+install() { # install WHAT PACKAGE...: from a folder here
+    step=$1
+    shift
+    # An isolated build would download another setuptools than the locked one.
+    run "$step" "$uv" pip install --python .venv/bin/python --no-deps --no-build-isolation "$@"
+}
+
+install_packages() {
+    lock=requirements/$generation/dev.lock
+    if [ -n "$without_compiler" ]; then
+        lock=.venv/without-pyfarmhash.lock
+        awk '/^[^ ]/ { skip = /^pyfarmhash==/ } !skip' "requirements/$generation/dev.lock" >"$lock"
+    fi
+    run "installing the locked packages" "$uv" pip sync --python .venv/bin/python \
+        --require-hashes "$lock" requirements/uv.txt
+    if [ -n "$without_compiler" ]; then
+        # From a copy, because a build leaves files behind.
+        rm -rf .venv/pyfarmhash
+        cp -R requirements/pyfarmhash .venv/pyfarmhash
+        install "installing pyfarmhash" ./.venv/pyfarmhash
+    fi
+    install "installing genreflow itself" --editable .
+}
+
 if is_ready; then
     exit 0
 fi
@@ -111,24 +142,26 @@ if command -v flock >/dev/null; then
     fi
 fi
 
-maker=""
-if ! is_310 "$venv_python" || ! "$venv_python" -m pip --version >/dev/null 2>&1; then
-    choose_maker
-fi
-echo "Setting up .venv from requirements/1.16/dev.lock (usually 1 to 3 minutes, 3.5 GB; log: $log) ..."
 started=$(date +%s)
 : >"$log"
-rm -f "$stamp"
-if [ -n "$maker" ]; then
-    make_venv
+use_pip_settings
+choose
+downloaded=""
+if [ -z "$python" ]; then
+    download_python
+    downloaded=", by uv"
 fi
-run "installing uv" "$venv_python" -m pip install --disable-pip-version-check \
-    --require-hashes --no-deps -r requirements/uv.txt
-run "installing the locked packages" .venv/bin/uv pip sync --python "$venv_python" \
-    --require-hashes requirements/1.16/dev.lock
-# An isolated build would download another setuptools than the locked one.
-run "installing genreflow itself" .venv/bin/uv pip install --python "$venv_python" \
-    --no-deps --no-build-isolation --editable .
-echo "$wanted" >"$stamp.new"
+without_compiler=""
+if ! can_build; then
+    without_compiler="; no C++ compiler with Python's headers, so farmhash in Python"
+fi
+echo "Setting up .venv with Python $version$downloaded and TFX $generation ($why$without_compiler);" \
+    "usually 1 to 3 minutes, 4 GB; log: $log ..."
+step="getting uv"
+get_uv || failed
+rm -f "$stamp"
+make_venv
+install_packages
+echo "$(inputs "$generation" | sha256) $generation $version" >"$stamp.new"
 mv "$stamp.new" "$stamp"
 echo "Set up .venv in $(($(date +%s) - started)) s."

@@ -123,7 +123,6 @@ def test_the_distribution_takes_the_pythons_that_have_a_lock(distribution: dict[
     wanted = SpecifierSet(distribution["python_requires"])
     for python in ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14"):
         assert wanted.contains(f"{python}.1") == any(python in found for found in PYTHONS.values())
-    assert (ROOT / ".python-version").read_text("utf-8").strip() == "3.10"
     assert any(
         f"{sys.version_info[0]}.{sys.version_info[1]}" in found for found in PYTHONS.values()
     )
@@ -164,13 +163,22 @@ def test_no_large_file_is_kept(requires_program: Callable[[str, str], str]) -> N
 
 
 @pytest.mark.parametrize(
-    "name", [".ci/run", "scripts/setup_env.sh", "scripts/lock.sh", "scripts/ci_packages.sh"]
+    "name", [".ci/run", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("scripts/*.sh"))]
 )
 def test_scripts_parse_and_can_be_run(name: str) -> None:
     path = ROOT / name
     assert path.stat().st_mode & 0o111
     shell = path.read_text("utf-8").splitlines()[0].removeprefix("#!")
     subprocess.run([shell, "-n", str(path)], check=True)
+
+
+def test_the_setup_script_has_no_pitfalls_of_the_shell(
+    requires_program: Callable[[str, str], str],
+) -> None:
+    shellcheck = requires_program("shellcheck", "shellcheck")
+    command = [shellcheck, "--external-sources", "--check-sourced", "scripts/setup_env.sh"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""
 
 
 def test_the_readme_lists_every_reject_reason_as_it_is() -> None:

@@ -51,7 +51,6 @@ def test_both_bases_are_one_image_pinned_by_version() -> None:
     assert outside == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
     pinned = global_arguments()["PYTHON_IMAGE"]
     assert re.fullmatch(r"python:3\.10\.\d+-slim-bookworm", pinned)
-    assert (ROOT / ".python-version").read_text().strip() == "3.10"
 
 
 def test_there_is_a_last_stage_for_each_device() -> None:
