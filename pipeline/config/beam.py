@@ -16,6 +16,17 @@ MIN_MULTI_PROCESSING_TRACKS = 2000
 # Names the runner by its class, for what Beam takes "DirectRunner" to be differs between versions.
 LOCAL_RUNNER = "--runner=pipeline.process.beam_runner.LocalRunner"
 
+# Any name keeps TFX from packing itself for the workers, which takes 8 seconds and leaves 44 MB in
+# the temporary folder for each node. Workers have the image that they run in, or this machine's
+# packages; an image that `options` names comes later and counts.
+_NO_PACKAGES = "--sdk_container_image=none"
+
+# In seconds: Beam's default of one minute is the deadline of the whole job at some job services.
+_JOB_SERVICE_SECONDS = 30 * 24 * 3600
+
+# Flags of Beam within one process, for what is too small for more.
+IN_MEMORY = (LOCAL_RUNNER, _NO_PACKAGES, "--direct_running_mode=in_memory")
+
 # Flags that other settings of this table produce.
 _OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
 
@@ -44,6 +55,13 @@ class BeamSettings:
                 raise ValueError(f'options holds "{option}"; Beam flags start with "--"')
             if option.split("=", 1)[0] in _OWN_FLAGS:
                 raise ValueError(f'options holds "{option}"; set beam.runner and beam.workers')
+        if self.runner == "portable" and not any(
+            option.startswith("--job_endpoint=") for option in self.options
+        ):
+            raise ValueError(
+                'runner is "portable", but options has no --job_endpoint, the address of the job '
+                'service; add it, as in options = ["--job_endpoint=localhost:8099"]'
+            )
 
 
 def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = None) -> list[str]:
@@ -60,8 +78,9 @@ def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = No
         large = tracks >= MIN_MULTI_PROCESSING_TRACKS and workers > 1
         runner = "multi_processing" if large else "in_memory"
     if runner == "portable":
-        return ["--runner=PortableRunner", *settings.options]
-    mode = [f"--direct_running_mode={runner}"]
-    if runner == "multi_processing":
-        mode.append(f"--direct_num_workers={workers}")
-    return [LOCAL_RUNNER, *mode, *settings.options]
+        timeout = f"--job_server_timeout={_JOB_SERVICE_SECONDS}"
+        return ["--runner=PortableRunner", _NO_PACKAGES, timeout, *settings.options]
+    if runner == "in_memory":
+        return [*IN_MEMORY, *settings.options]
+    mode = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+    return [LOCAL_RUNNER, _NO_PACKAGES, *mode, *settings.options]

@@ -36,7 +36,7 @@ from components.spectrogram_gen.component import SpectrogramGen
 from components.trainer.task import TrainingTask
 from components.tuner.component import Tuner
 from components.tuner.settings import TuningSettings
-from pipeline.config.beam import LOCAL_RUNNER, pipeline_args
+from pipeline.config.beam import IN_MEMORY, pipeline_args
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.evaluation import evaluation_config
@@ -167,7 +167,7 @@ def create_pipeline(
         ],
         enable_cache=True,
         # After the audio stage data is small, and worker processes would only cost their imports.
-        beam_pipeline_args=[LOCAL_RUNNER, "--direct_running_mode=in_memory"],
+        beam_pipeline_args=list(IN_MEMORY),
     )
 
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import pathlib
+import tempfile
+
 import pytest
 
 from pipeline.config.beam import (
+    IN_MEMORY,
     LOCAL_RUNNER,
     MIN_MULTI_PROCESSING_TRACKS,
     BeamSettings,
     pipeline_args,
 )
 
-IN_MEMORY = [LOCAL_RUNNER, "--direct_running_mode=in_memory"]
+FEW = list(IN_MEMORY)
 
 
 def several(workers: int) -> list[str]:
     return [
         LOCAL_RUNNER,
+        "--sdk_container_image=none",
         "--direct_running_mode=multi_processing",
         f"--direct_num_workers={workers}",
     ]
@@ -25,10 +30,10 @@ def several(workers: int) -> list[str]:
 @pytest.mark.parametrize(
     ("tracks", "cores", "expected"),
     [
-        (0, 8, IN_MEMORY),
-        (MIN_MULTI_PROCESSING_TRACKS - 1, 8, IN_MEMORY),
+        (0, 8, FEW),
+        (MIN_MULTI_PROCESSING_TRACKS - 1, 8, FEW),
         (MIN_MULTI_PROCESSING_TRACKS, 8, several(8)),
-        (MIN_MULTI_PROCESSING_TRACKS, 1, IN_MEMORY),
+        (MIN_MULTI_PROCESSING_TRACKS, 1, FEW),
     ],
 )
 def test_auto_is_several_processes_only_where_they_pay(
@@ -44,13 +49,33 @@ def test_workers_are_taken_before_cores() -> None:
 
 def test_a_chosen_runner_is_kept_whatever_the_size() -> None:
     settings = BeamSettings(runner="in_memory")
-    assert pipeline_args(settings, tracks=10**6, cores=8) == IN_MEMORY
+    assert pipeline_args(settings, tracks=10**6, cores=8) == FEW
 
 
 def test_portable_passes_the_options_on() -> None:
     options = ("--job_endpoint=localhost:8099", "--environment_type=EXTERNAL")
     settings = BeamSettings(runner="portable", options=options)
-    assert pipeline_args(settings, tracks=1) == ["--runner=PortableRunner", *options]
+    assert pipeline_args(settings, tracks=1) == [
+        "--runner=PortableRunner",
+        "--sdk_container_image=none",
+        "--job_server_timeout=2592000",
+        *options,
+    ]
+
+
+@pytest.mark.parametrize("options", [(), ("--job_endpoint",), ("--job_endpoints=localhost:1",)])
+def test_portable_needs_the_address_of_a_job_service(options: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="no --job_endpoint, the address of the job service"):
+        BeamSettings(runner="portable", options=options)
+
+
+def test_an_image_of_the_users_counts_before_ours() -> None:
+    from apache_beam.options.pipeline_options import PipelineOptions, WorkerOptions
+
+    options = ("--job_endpoint=localhost:8099", "--sdk_container_image=registry/genreflow:1")
+    flags = pipeline_args(BeamSettings(runner="portable", options=options), tracks=1)
+    found = PipelineOptions(flags).view_as(WorkerOptions).sdk_container_image
+    assert found == "registry/genreflow:1"
 
 
 @pytest.mark.parametrize("option", ["job_endpoint=x", "-x", "", "--runner=X", "--runner"])
@@ -66,3 +91,19 @@ def test_beam_reads_the_flags_as_meant() -> None:
     options = PipelineOptions(flags).view_as(DirectOptions)
     assert options.direct_running_mode == "multi_processing"
     assert options.direct_num_workers == 2
+
+
+def test_tfx_packs_nothing_for_the_workers(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tfx.utils import dependency_utils
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for settings in (
+        BeamSettings(),
+        BeamSettings(runner="multi_processing"),
+        BeamSettings(runner="portable", options=("--job_endpoint=localhost:8099",)),
+    ):
+        flags = pipeline_args(settings, tracks=1)
+        assert dependency_utils.make_beam_dependency_flags(flags) == flags
+    assert list(tmp_path.iterdir()) == []
