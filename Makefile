@@ -42,8 +42,8 @@ lock: env ## Resolve requirements/*/*.lock again (ARGS=--upgrade for newer versi
 env: ## Make .venv if it is missing or stale
 	@scripts/setup_env.sh
 
-image: ## Build the container image (DEVICE=cuda, IMAGE=its name)
-	@DEVICE="$(DEVICE)" IMAGE="$(IMAGE)" scripts/image.sh $(ARGS)
+image: ## Build the container image (GENERATION=1.16, DEVICE=cuda, IMAGE=its name)
+	@GENERATION="$(GENERATION)" DEVICE="$(DEVICE)" IMAGE="$(IMAGE)" scripts/image.sh $(ARGS)
 
 clean: ## Delete .venv, caches and work folders
 	@rm -rf .venv .venv.lock .venv-setup.log .tools build dist *.egg-info \

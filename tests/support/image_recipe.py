@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.metadata
 import pathlib
 import re
 import shutil
@@ -12,6 +13,11 @@ from tests.support import ROOT
 DOCKERFILE = ROOT / "kubeflow" / "Dockerfile"
 # The project's folder in the image.
 HOME = "/opt/genreflow"
+# Below it: the build links it to the folder of the base image's Python.
+SITE_PACKAGES = ".venv/lib/python3/site-packages"
+# Of TFX, by their locks; and the one that runs the tests.
+GENERATIONS = sorted(path.name for path in (ROOT / "requirements").glob("[0-9]*"))
+INSTALLED_GENERATION = ".".join(importlib.metadata.version("tfx").split(".")[:2])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,12 +52,12 @@ class Stage:
     def texts(self, word: str) -> list[str]:
         return [found.text for found in self.instructions if found.word == word]
 
-    def copied(self) -> list[tuple[str, str]]:
+    def copied(self, generation: str = INSTALLED_GENERATION) -> list[tuple[str, str]]:
         """Return (source in the build context, destination below HOME) of each COPY from it."""
         pairs = []
         for found in self.instructions:
             if found.word == "COPY" and "from" not in found.flags:
-                *sources, destination = found.text.split()
+                *sources, destination = found.text.replace("${GENERATION}", generation).split()
                 pairs += [(source, destination) for source in sources]
         return pairs
 

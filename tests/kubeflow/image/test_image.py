@@ -15,8 +15,10 @@ import pytest
 from pipeline.process import cuda
 from tests.support.image_recipe import (
     DOCKERFILE,
+    GENERATIONS,
     HOME,
     ROOT,
+    SITE_PACKAGES,
     build_context,
     global_arguments,
     stage,
@@ -24,7 +26,6 @@ from tests.support.image_recipe import (
 )
 
 PACKAGES = ("components", "configs", "kubeflow", "pipeline", "serving")
-SITE_PACKAGES = f"{HOME}/.venv/lib/python3.10/site-packages"
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,20 @@ def test_hadolint_has_nothing_to_say(requires_program: Callable[[str, str], str]
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_both_bases_are_one_image_pinned_by_version() -> None:
-    names = {found.name for found in stages()} - {""}
-    bases = [found.base for found in stages()]
-    outside = [base for base in bases if base not in names and base != "runtime-${DEVICE}"]
-    assert outside == ["${PYTHON_IMAGE}", "${PYTHON_IMAGE}"]
-    pinned = global_arguments()["PYTHON_IMAGE"]
-    assert re.fullmatch(r"python:3\.10\.\d+-slim-bookworm", pinned)
+def test_each_generation_has_a_base_pinned_by_version_and_1_21_is_the_default() -> None:
+    bases = {found.name: found.base for found in stages() if found.name.startswith("python-")}
+    assert bases.keys() == {f"python-{generation}" for generation in GENERATIONS}
+    assert re.fullmatch(r"python:3\.10\.\d+-slim-bookworm", bases["python-1.16"])
+    assert re.fullmatch(r"python:3\.13\.\d+-slim-trixie", bases["python-1.21"])
+    assert global_arguments()["GENERATION"] == "1.21"
+
+
+def test_both_stages_start_from_the_base_of_the_generation_or_a_given_one() -> None:
+    known = {found.name for found in stages()} | {"runtime-${DEVICE}"}
+    outside = {found.name: found.base for found in stages() if found.base not in known}
+    assert [outside.pop(name) for name in ("packages", "runtime")] == ["${PYTHON_IMAGE}"] * 2
+    assert outside.keys() == {f"python-{generation}" for generation in GENERATIONS}
+    assert global_arguments()["PYTHON_IMAGE"] == "python-${GENERATION}"
 
 
 def test_there_is_a_last_stage_for_each_device() -> None:
@@ -106,8 +114,8 @@ def test_what_is_installed_is_locked_for_each_device() -> None:
     (uv,) = [text for text in stage("packages").texts("RUN") if "pip install" in text]
     assert re.search(r"--require-hashes --no-deps -r requirements/uv\.txt$", uv)
     (install,) = [text for text in stage("packages").texts("RUN") if "uv pip sync" in text]
-    assert "cpu) lock=requirements/1.16/runtime.lock ;;" in install
-    assert "cuda) lock=requirements/1.16/gpu.lock ;;" in install
+    assert "cpu) lock=requirements/runtime.lock ;;" in install
+    assert "cuda) lock=requirements/gpu.lock ;;" in install
     for option in ("--require-hashes", "--require-build-hashes", "--compile-bytecode"):
         assert option in install
     (project,) = [text for text in stage("runtime").texts("RUN") if "--editable" in text]
@@ -115,10 +123,49 @@ def test_what_is_installed_is_locked_for_each_device() -> None:
         assert option in project
 
 
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_locks_are_the_generations(generation: str) -> None:
+    assert stage("packages").copied(generation) == [
+        ("requirements/uv.txt", "requirements/"),
+        (f"requirements/{generation}/runtime.lock", "requirements/"),
+        (f"requirements/{generation}/gpu.lock", "requirements/"),
+    ]
+    # Before it, an argument is empty; and a change of it leaves uv's layer as it is.
+    texts = [found.text for found in stage("packages").instructions]
+    assert texts.index("GENERATION") < texts.index(
+        "requirements/${GENERATION}/runtime.lock requirements/${GENERATION}/gpu.lock requirements/"
+    )
+
+
+@pytest.mark.parametrize(
+    ("generation", "python", "fits"),
+    [
+        ("1.16", "3.10", True), ("1.16", "3.11", False), ("1.16", "3.13", False),
+        ("1.21", "3.10", False), ("1.21", "3.11", True), ("1.21", "3.13", True),
+        ("1.21", "3.14", False), ("1.2", "3.13", False),
+    ],
+)  # fmt: skip
+def test_a_base_whose_python_the_generation_does_not_take_is_named(
+    generation: str, python: str, fits: bool, tmp_path: pathlib.Path
+) -> None:
+    (install,) = [text for text in stage("packages").texts("RUN") if "uv pip sync" in text]
+    start = install.index("version=$(python")
+    check = install[start : install.index("esac", start) + len("esac")]
+    (tmp_path / "python").write_text(f"#!/bin/sh\necho {python}\n")
+    (tmp_path / "python").chmod(0o755)
+    done = subprocess.run(
+        ["sh", "-c", check],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin", "GENERATION": generation},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    message = f"TFX {generation} does not take PYTHON_IMAGE's Python {python}\n"
+    assert (done.returncode, done.stderr) == ((0, "") if fits else (1, message))
+
+
 def test_packages_come_before_sources_so_that_a_changed_source_leaves_them_be() -> None:
-    assert {source for source, _ in stage("packages").copied()} == {
-        "requirements/uv.txt", "requirements/1.16/runtime.lock", "requirements/1.16/gpu.lock",
-    }  # fmt: skip
+    assert not [source for source, _ in stage("packages").copied() if "." not in source]
     words = [(found.word, found.flags.get("from")) for found in stage("runtime").instructions]
     assert words.index(("COPY", "packages")) < words.index(("COPY", None))
 
@@ -131,31 +178,38 @@ def test_caches_can_be_written_where_the_file_system_is_read_only() -> None:
     assert found["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
-def nvidia_packages() -> set[str]:
-    text = (ROOT / "requirements" / "1.16" / "gpu.lock").read_text("utf-8")
+def nvidia_packages(generation: str) -> set[str]:
+    text = (ROOT / "requirements" / generation / "gpu.lock").read_text("utf-8")
     return set(re.findall(r"^(nvidia-[a-z0-9-]+-cu12)==", text, re.M))
 
 
-def test_the_library_path_has_the_folder_of_each_nvidia_package_that_is_locked() -> None:
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_library_path_has_the_folder_of_each_nvidia_package_that_is_locked(
+    generation: str,
+) -> None:
     folders = {
         name.removeprefix("nvidia-").removesuffix("-cu12").replace("-", "_")
-        for name in nvidia_packages()
+        for name in nvidia_packages(generation)
     }
     assert len(folders) > 10
     path = stage("runtime-cuda").environment()[cuda.PATH_VARIABLE].split(":")
-    assert path == [f"{SITE_PACKAGES}/nvidia/{folder}/lib" for folder in sorted(folders)]
+    assert path == [f"{HOME}/{SITE_PACKAGES}/nvidia/{folder}/lib" for folder in sorted(folders)]
 
 
-def test_what_tensorflow_opens_on_a_gpu_is_locked_and_the_driver_is_asked_for() -> None:
-    assert set(cuda.LIBRARIES.values()) - {""} <= nvidia_packages()
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_what_tensorflow_opens_on_a_gpu_is_locked_and_the_driver_is_asked_for(
+    generation: str,
+) -> None:
+    assert set(cuda.LIBRARIES.values()) - {""} <= nvidia_packages(generation)
     found = stage("runtime-cuda").environment()
     assert found["NVIDIA_VISIBLE_DEVICES"] == "all"
     assert found["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
     assert cuda.PATH_VARIABLE not in stage("runtime").environment(PATH="")
 
 
-def test_whatever_is_copied_is_there_and_not_ignored(context: set[str]) -> None:
-    pairs = [pair for found in stages() for pair in found.copied()]
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_whatever_is_copied_is_there_and_not_ignored(context: set[str], generation: str) -> None:
+    pairs = [pair for found in stages() for pair in found.copied(generation)]
     assert pairs
     for source, _ in pairs:
         assert any(path == source or path.startswith(f"{source}/") for path in context), source

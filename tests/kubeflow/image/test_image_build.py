@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.image_recipe import ROOT
+from tests.support.image_recipe import GENERATIONS, ROOT
 
 TOOLS = ("sh", "make", "git", "sed", "dirname", "cat")
 
@@ -20,9 +20,18 @@ TOOLS = ("sh", "make", "git", "sed", "dirname", "cat")
 def checkout(tmp_path: pathlib.Path) -> pathlib.Path:
     """Create a small committed repository with the Makefile, its script, and a source."""
     folder = tmp_path / "checkout"
-    (folder / "scripts").mkdir(parents=True)
-    for name in ("Makefile", "setup.py", ".dockerignore", "scripts/image.sh"):
+    folder.mkdir()
+    for name in (
+        "Makefile",
+        "setup.py",
+        ".dockerignore",
+        "scripts/image.sh",
+        "kubeflow/Dockerfile",
+    ):
+        (folder / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, folder / name)
+    for generation in GENERATIONS:
+        (folder / "requirements" / generation).mkdir(parents=True)
     (folder / "components").mkdir()
     (folder / "components" / "a.py").write_text("A = 1\n")
     git(folder, "init", "-q")
@@ -116,10 +125,11 @@ def test_the_first_engine_that_works_builds_under_a_name_of_version_and_revision
     name = f"genreflow:{version}-{git(checkout, 'rev-parse', '--short', 'HEAD')}"
     assert asked(programs, "podman") == [
         "build", "--platform", "linux/amd64", "--file", "kubeflow/Dockerfile", "--tag", name,
-        "--build-arg", "DEVICE=cpu", "--build-arg", f"VERSION={version}",
+        "--build-arg", "GENERATION=1.21", "--build-arg", "DEVICE=cpu",
+        "--build-arg", f"VERSION={version}",
         "--build-arg", f"REVISION={git(checkout, 'rev-parse', 'HEAD')}", ".",
     ]  # fmt: skip
-    assert f"Built {name} (cpu" in done.stdout
+    assert f"Built {name} (TFX 1.21, cpu" in done.stdout
     assert f"podman tag {name} registry.example.org/{name}" in done.stdout
     assert f"podman push registry.example.org/{name}" in done.stdout
     assert f"genreflow kubeflow compile --image registry.example.org/{name}" in done.stdout
@@ -143,6 +153,18 @@ def test_a_checkout_that_differs_from_its_revision_gets_no_name_of_that_revision
     assert "marked as dirty" in done.stderr
 
 
+def test_another_generation_gets_a_name_of_its_own(
+    make_image: Callable[..., subprocess.CompletedProcess[str]], programs: pathlib.Path
+) -> None:
+    engine(programs, "docker")
+    for device, end in (("cpu", "-tfx1.16"), ("cuda", "-tfx1.16-cuda")):
+        done = make_image("GENERATION=1.16", f"DEVICE={device}")
+        words = asked(programs, "docker")
+        assert words[words.index("--tag") + 1].endswith(end)
+        assert {"GENERATION=1.16", f"DEVICE={device}"} <= set(words)
+        assert f"(TFX 1.16, {device}" in done.stdout
+
+
 def test_a_name_and_further_arguments_are_passed_on(
     make_image: Callable[..., subprocess.CompletedProcess[str]], programs: pathlib.Path
 ) -> None:
@@ -153,6 +175,20 @@ def test_a_name_and_further_arguments_are_passed_on(
     assert words[-3:] == ["--build-arg", "INDEX_URL=http://i/s", "."]
     assert "docker tag" not in done.stdout
     assert "docker push registry.example.org/x:1" in done.stdout
+
+
+@pytest.mark.parametrize("generation", ["1.17", "3.10", "tfx", "1.16 1.21", "../1.21"])
+def test_another_generation_is_told_of(
+    make_image: Callable[..., subprocess.CompletedProcess[str]],
+    programs: pathlib.Path,
+    generation: str,
+) -> None:
+    engine(programs, "docker")
+    done = make_image(f"GENERATION={generation}")
+    assert done.returncode != 0
+    message = f"make image: GENERATION={generation}: it must be one of 1.16 1.21"
+    assert done.stderr.splitlines()[0] == message
+    assert not (programs / "docker.asked").exists()
 
 
 def test_another_device_and_a_failed_build_are_told_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 import re
@@ -12,7 +13,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.support.image_recipe import HOME, ROOT, build_context, copy_stage, stage
+from tests.support.image_recipe import (
+    HOME,
+    INSTALLED_GENERATION,
+    ROOT,
+    SITE_PACKAGES,
+    build_context,
+    copy_stage,
+    stage,
+)
 
 # Messages of pip and uv when they cannot reach the index.
 UNREACHABLE = re.compile(
@@ -101,9 +110,12 @@ def test_the_dockerfiles_lines_install_what_a_step_needs(
         image, "python", "-m", "kubeflow.steps.run_node", "--help"
     )
     (version,) = re.findall(r'version="([^"]+)"', (ROOT / "setup.py").read_text())
-    assert run(image, "genreflow", "--version") == f"genreflow {version}\n"
+    shown = run(image, "genreflow", "--version")
+    assert shown.startswith(f"genreflow {version} (TFX {INSTALLED_GENERATION}.")
+    # TensorFlow's file systems, where the generation has them.
+    file_systems = "tensorflow_io, " if importlib.util.find_spec("tensorflow_io") else ""
     code = (
-        "import importlib.util as u, sys, tensorflow_io, soundfile, xgboost\n"
+        f"import importlib.util as u, sys, {file_systems}soundfile, xgboost\n"
         "import librosa, numba, numpy.testing, pandas.testing, scipy.stats, sklearn.ensemble\n"
         "import kubeflow.steps.run_node\n"
         "import tfx.orchestration.portable.launcher, components.spectrogram_gen.executor\n"
@@ -114,17 +126,20 @@ def test_the_dockerfiles_lines_install_what_a_step_needs(
 
 @pytest.mark.slow
 def test_the_installation_is_lean_and_compiled(image: pathlib.Path) -> None:
-    packages = image / ".venv" / "lib" / "python3.10" / "site-packages"
+    python = f"python{sys.version_info[0]}.{sys.version_info[1]}"
+    packages = image / ".venv" / "lib" / python / "site-packages"
+    assert packages.samefile(image / SITE_PACKAGES)
     assert not (packages / "tensorflow" / "include").exists()
     assert not (packages / "clang").exists()
     for package in ("numba", "numpy", "pandas", "scipy", "sklearn"):
         assert (packages / package / "__init__.py").is_file()
         assert not list((packages / package).rglob("tests"))
+    tag = sys.implementation.cache_tag
     for folder in (packages / "tensorflow", packages / "tfx", image / "kubeflow"):
         for source in folder.glob("*.py"):
-            (compiled,) = (folder / "__pycache__").glob(f"{source.stem}.cpython-310.pyc")
+            (compiled,) = (folder / "__pycache__").glob(f"{source.stem}.{tag}.pyc")
             # The flags of PEP 552: 0 would mean the source's time, which copies may not keep.
             expected = 3 if folder == image / "kubeflow" else 1
             assert compiled.read_bytes()[4] == expected, compiled
-    assert not list((image.parent / "base").glob("lib/python3.10/site-packages/pip"))
+    assert not list((image.parent / "base").glob(f"lib/{python}/site-packages/pip"))
     assert not (image / "genreflow.egg-info").exists()
