@@ -69,26 +69,27 @@ run() { # run WHAT COMMAND...: as try, but a failure ends the setup
     try "$@" || failed
 }
 
-last_line() {
-    tail -n 1 "$log" | sed 's/^ *\(cause: \)*//'
+last_cause() { # of the log's errors, uv's innermost one
+    { grep 'cause: ' "$log" || grep -v '^E: Download Failed' "$log"; } |
+        sed -n '$s/^ *\(cause: \)*//p'
+}
+
+# uv's own retries would take 10 seconds to say that there is no network.
+install_python() {
+    UV_HTTP_RETRIES=0 UV_HTTP_CONNECT_TIMEOUT="${UV_HTTP_CONNECT_TIMEOUT:-2}" \
+        try "$uv" python install "$version" && return
+    ! grep -q 'client error (Connect)' "$log" && try "$uv" python install "$version"
 }
 
 download_python() {
-    echo "No $(choices) is here; uv gets Python $version ..."
-    get_uv || no_python "uv, which brings one, could not be downloaded: $(last_line)"
+    echo "No Python $(choices) is here: uv downloads $version ..."
+    get_uv || no_python "uv, which could bring one, could not be downloaded: $(last_cause)"
     UV_PYTHON_PREFERENCE=only-managed
     UV_PYTHON_INSTALL_BIN=0 # nothing in ~/.local/bin
     export UV_PYTHON_PREFERENCE UV_PYTHON_INSTALL_BIN
-    if ! (
-        UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-1}
-        UV_HTTP_CONNECT_TIMEOUT=${UV_HTTP_CONNECT_TIMEOUT:-3}
-        export UV_HTTP_RETRIES UV_HTTP_CONNECT_TIMEOUT
-        try "$uv" python install "$version"
-    ); then
-        no_python "uv could not download one: $(last_line)"
-    fi
+    install_python || no_python "uv could not download one: $(last_cause)"
     python=$("$uv" python find --system "$version" 2>>"$log") ||
-        no_python "uv downloaded one, but cannot find it: $(last_line)"
+        no_python "uv downloaded one, but cannot find it: $(last_cause)"
     unset UV_PYTHON_PREFERENCE
 }
 

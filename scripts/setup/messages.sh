@@ -61,8 +61,9 @@ no_python() { # no_python WHY
     here=$(python3 --version 2>/dev/null) || here="no python3"
     own=$(own_packages)
     cat >&2 <<MESSAGE
-Genreflow needs a Python that is not on this system ($(system_name): $here, glibc $glibc):
-$(choices). $1
+No Python that Genreflow can use is on this system ($(system_name): $here, glibc $glibc).
+It needs $(choices).
+$1
 Any one of these helps; then run make again:
 ${own:+  this system:         $own
 }  uv (brings its own): curl -LsSf https://astral.sh/uv/install.sh | sh

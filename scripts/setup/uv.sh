@@ -59,20 +59,20 @@ uv_by_download() {
     mkdir -p "$new/bin"
     page=$new/index.html
     wheel=$new/uv.whl
-    echo "+ fetching uv $pinned from $(without_secrets "$index")" >>"$log"
-    download "$index/uv/" "$page" >>"$log" 2>&1 || return 1
+    echo "+ fetching uv $pinned from $index" | without_secrets >>"$log"
+    noted download "$index/uv/" "$page" || return 1
     link=$(sed -e 's/<a/\n<a/g' "$page" | grep -F "uv-$pinned-py3-none-manylinux" |
         grep -F "x86_64.whl" | sed -n '1s/.*href="\([^"#]*\).*/\1/p')
     if [ -z "$link" ]; then
         echo "The index has no wheel of uv $pinned for x86_64." >>"$log"
         return 1
     fi
-    download "$(absolute "$link" "$index/uv")" "$wheel" >>"$log" 2>&1 || return 1
+    noted download "$(absolute "$link" "$index/uv")" "$wheel" || return 1
     if ! grep -qF "sha256:$(sha256 <"$wheel")" requirements/uv.txt; then
         echo "The wheel of uv from the index has none of the hashes in requirements/uv.txt." >>"$log"
         return 1
     fi
-    unpack "$wheel" "uv-$pinned.data/scripts/uv" "$new/bin/uv" >>"$log" 2>&1 || return 1
+    noted unpack "$wheel" "uv-$pinned.data/scripts/uv" "$new/bin/uv" || return 1
     chmod +x "$new/bin/uv"
     rm -f "$wheel" "$page"
     is_pinned "$new/bin/uv"
@@ -82,8 +82,16 @@ sha256() {
     if command -v sha256sum >/dev/null; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1
 }
 
-without_secrets() { # without_secrets URL
-    echo "$1" | sed 's#//[^/@]*@#//***@#'
+noted() { # noted COMMAND...: its output goes to the log, but no password in an address
+    status=0
+    "$@" >"$new/output" 2>&1 || status=$?
+    without_secrets <"$new/output" >>"$log"
+    rm -f "$new/output"
+    return "$status"
+}
+
+without_secrets() {
+    sed 's#//[^/@ ]*@#//***@#g'
 }
 
 absolute() { # absolute LINK BASE: LINK, which a page in the folder BASE has, as an address
@@ -100,7 +108,7 @@ absolute() { # absolute LINK BASE: LINK, which a page in the folder BASE has, as
 # not, are given up in seconds.
 download() { # download URL FILE
     if fetcher=$(python_with 'ssl, urllib.request'); then
-        RES_OPTIONS="timeout:1 attempts:2" "$fetcher" -c '
+        RES_OPTIONS="timeout:1 attempts:1" "$fetcher" -c '
 import shutil, sys, urllib.request
 with urllib.request.urlopen(sys.argv[1], timeout=3) as r, open(sys.argv[2], "wb") as f:
     shutil.copyfileobj(r, f)' "$1" "$2"
@@ -109,8 +117,8 @@ with urllib.request.urlopen(sys.argv[1], timeout=3) as r, open(sys.argv[2], "wb"
     elif command -v wget >/dev/null; then
         wget -q --tries=1 --connect-timeout=3 --dns-timeout=3 -O "$2" "$1"
     elif [ -x /usr/lib/apt/apt-helper ]; then
-        RES_OPTIONS="timeout:1 attempts:2" /usr/lib/apt/apt-helper -qq -o Acquire::Retries=0 \
-            -o Acquire::http::Timeout=3 -o Acquire::https::Timeout=3 download-file "$1" "$2"
+        RES_OPTIONS="timeout:1 attempts:1" /usr/lib/apt/apt-helper -qq -o Acquire::Retries=0 \
+            -o Acquire::http::Timeout=2 -o Acquire::https::Timeout=2 download-file "$1" "$2"
     else
         echo "There is no Python with ssl, no curl, no wget and no apt here."
         return 1

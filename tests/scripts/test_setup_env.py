@@ -345,7 +345,7 @@ def test_the_answer_without_network_comes_in_seconds(make_machine: MakeMachine) 
     assert done.returncode == 2
     assert time.monotonic() - started < 5
     assert "no python3, glibc 2.41" in done.stderr
-    assert "uv, which brings one, could not be downloaded" in done.stderr
+    assert "uv, which could bring one, could not be downloaded" in done.stderr
 
 
 def test_the_pythons_of_pyenv_are_those_that_have_a_lock() -> None:

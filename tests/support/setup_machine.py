@@ -35,6 +35,7 @@ esac
 # uv makes a .venv as far as the setup looks at it, and brings Pythons if the machine lets it.
 UV = """#!/bin/sh
 echo "$*" >>{calls}
+echo "${{UV_DEFAULT_INDEX-}} ${{SSL_CERT_FILE-}}" >{calls}-settings
 for last; do :; done
 case "$1 $2" in
     "--version ") echo "uv 9.9.9" ;;
@@ -138,6 +139,10 @@ class SetupMachine:
         lines = self._calls.read_text().splitlines()
         self._calls.unlink()
         return [line for line in lines if line != "--version"]
+
+    def uv_settings(self) -> list[str]:
+        """Return uv's package index and file of certificates, of its last call."""
+        return self._calls.with_name("uv-calls-settings").read_text().strip("\n").split(" ")
 
     def stamp(self) -> list[str]:
         """Return the generation and the Python of a finished .venv; without one, nothing."""
