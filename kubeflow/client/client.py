@@ -21,6 +21,7 @@ from kubeflow.client.errors import (
     not_the_api,
     to_genreflow_error,
 )
+from kubeflow.client.request_methods import request_method
 from kubeflow.client.run_request import RunRequest
 from kubeflow.client.run_state import Run, run_of
 
@@ -38,7 +39,7 @@ class KubeflowClient:
 
     Attributes:
       access: address and credentials.
-      kfp: kfp's client; its methods are for `call`.
+      kfp: kfp's client; its services are for `call`.
       version: version of Kubeflow Pipelines; "" or another word if it tells none.
       namespace: namespace that requests name; "" if Kubeflow has a single user.
       pods_namespace: namespace in which the steps run, as far as is known.
@@ -69,7 +70,7 @@ class KubeflowClient:
             service_account=request.service_account or None,
         )
         try:
-            response = self.call("experiment", self.kfp.runs.create_run, body=body)
+            response = self.call("experiment", self.kfp.runs, "create_run", body)
         except UnavailableError as error:
             raise _maybe_started(error) from error
         return run_of(self.with_id(response, "run_id"))
@@ -101,9 +102,9 @@ class KubeflowClient:
             no_catchup=True,
             service_account=request.service_account or None,
         )
-        method = self.kfp.recurring_runs.create_recurring_run
+        service = self.kfp.recurring_runs
         try:
-            response = self.call("experiment", method, body=body)
+            response = self.call("experiment", service, "create_recurring_run", body)
         except UnavailableError as error:
             raise _maybe_started(error) from error
         return str(self.with_id(response, "recurring_run_id").recurring_run_id)
@@ -128,7 +129,8 @@ class KubeflowClient:
         while len(found) < limit:
             response = self.call(
                 "namespace",
-                self.kfp.runs.list_runs,
+                self.kfp.runs,
+                "list_runs",
                 page_size=min(limit - len(found), _MAX_PAGE_RUNS),
                 page_token=page,
                 sort_by="created_at desc",
@@ -149,7 +151,7 @@ class KubeflowClient:
           UnavailableError: Kubeflow does not respond; a retry may succeed.
           GenreflowError: Kubeflow refuses the request.
         """
-        response = self.call(f"run {run_id}", self.kfp.runs.get_run, run_id=run_id)
+        response = self.call(f"run {run_id}", self.kfp.runs, "get_run", run_id)
         return run_of(self.with_id(response, "run_id"))
 
     def check_version(self, least: str) -> None:
@@ -167,7 +169,8 @@ class KubeflowClient:
         experiments = self.kfp.experiments
         response = self.call(
             "namespace",
-            experiments.list_experiments,
+            experiments,
+            "list_experiments",
             filter=named(name),
             **({"namespace": self.namespace} if self.namespace else {}),
         )
@@ -177,22 +180,25 @@ class KubeflowClient:
             raise NotFoundError(f"--experiment {name}: there is no experiment of this name")
         if not found:
             body = api.V2beta1Experiment(display_name=name, namespace=self.namespace or None)
-            found = [self.call("namespace", experiments.create_experiment, body=body)]
+            found = [self.call("namespace", experiments, "create_experiment", body)]
         return str(self.with_id(found[0], "experiment_id").experiment_id)
 
-    def call(self, what: str, method: Any, **arguments: Any) -> Any:
+    def call(self, what: str, service: Any, name: str, /, *body: Any, **options: Any) -> Any:
         """Return the response to a request.
 
         Args:
           what: the requested thing, for the message of a failure.
-          method: a method of kfp's generated client.
-          **arguments: its arguments.
+          service: a service of kfp's generated client.
+          name: the request's name in the API's description.
+          *body: what the request needs: its body, a file, or an id.
+          **options: what it may have.
 
         Raises:
           GenreflowError: Kubeflow refuses the request, or cannot be reached.
         """
+        send = request_method(service, name)
         try:
-            return method(**arguments, _request_timeout=TIMEOUT_SECONDS)
+            return send(*body, **options, _request_timeout=TIMEOUT_SECONDS)
         except client_exceptions() as error:
             raise to_genreflow_error(error, self.access, what) from None
 

@@ -15,6 +15,7 @@ from kubeflow.client.errors import (
     safe_line,
     to_genreflow_error,
 )
+from kubeflow.client.request_methods import request_method
 
 
 def connect(access: Access) -> KubeflowClient:
@@ -42,9 +43,8 @@ def connect(access: Access) -> KubeflowClient:
         version = ""
 
         def get_kfp_healthz(self, sleep_duration: int = 0) -> Any:
-            self.health, _, headers = self._healthz_api.get_healthz_with_http_info(
-                _request_timeout=TIMEOUT_SECONDS
-            )
+            ask = request_method(self._healthz_api, "get_healthz_with_http_info")
+            self.health, _, headers = ask(_request_timeout=TIMEOUT_SECONDS)
             self.is_json = "json" in str(headers.get("content-type"))
             # The generated model has no field for it.
             self.version = _version_in(self._healthz_api.api_client.last_response.data)

@@ -89,8 +89,9 @@ def upload(client: KubeflowClient, request: Upload) -> Uploaded:
     pipelines = client.kfp.pipelines
     found = client.call(
         "pipeline",
-        pipelines.list_pipeline_versions,
-        pipeline_id=pipeline_id,
+        pipelines,
+        "list_pipeline_versions",
+        pipeline_id,
         filter=named(name),
     )
     for version in found.pipeline_versions or ():
@@ -104,8 +105,9 @@ def upload(client: KubeflowClient, request: Upload) -> Uploaded:
         return Uploaded(pipeline_id, str(version.pipeline_version_id), name, is_new=False)
     response = client.call(
         "pipeline",
-        client.kfp.pipeline_uploads.upload_pipeline_version,
-        uploadfile=request.package.path,
+        client.kfp.pipeline_uploads,
+        "upload_pipeline_version",
+        request.package.path,
         name=name,
         pipelineid=pipeline_id,
         description=request.description,
@@ -121,7 +123,7 @@ def _pipeline(client: KubeflowClient, request: Upload) -> str:
     pipelines = client.kfp.pipelines
     scope: dict[str, Any] = {"namespace": client.namespace} if client.namespace else {}
     response = client.call(
-        "namespace", pipelines.list_pipelines, filter=named(request.pipeline), **scope
+        "namespace", pipelines, "list_pipelines", filter=named(request.pipeline), **scope
     )
     # Names are unique within a namespace.
     found = [one for one in response.pipelines or () if one.display_name == request.pipeline]
@@ -129,5 +131,5 @@ def _pipeline(client: KubeflowClient, request: Upload) -> str:
         body = api.V2beta1Pipeline(
             display_name=request.pipeline, description=request.description, **scope
         )
-        found = [client.call("namespace", pipelines.create_pipeline, body=body)]
+        found = [client.call("namespace", pipelines, "create_pipeline", body)]
     return str(client.with_id(found[0], "pipeline_id").pipeline_id)

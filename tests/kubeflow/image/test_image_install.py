@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import pathlib
@@ -47,7 +48,12 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     home = tmp_path_factory.mktemp("image") / "genreflow"
     home.mkdir()
     base = home.parent / "base"
-    subprocess.run([sys.executable, "-m", "venv", base], check=True)
+    # With pip but without ensurepip, which a Debian has in a package of its own.
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", base], check=True)
+    (packages,) = (base / "lib").glob("python3.*/site-packages")
+    for folder in {file.parts[0] for file in importlib.metadata.files("pip") or ()} - {".."}:
+        source = importlib.metadata.distribution("pip").locate_file(folder)
+        shutil.copytree(str(source), packages / folder)
     path = f"{base / 'bin'}:{os.environ['PATH']}"
     context = build_context(ROOT)
     for name, count in (("packages", 2), ("runtime", 1)):
