@@ -15,15 +15,16 @@ around them, with less to tell causes by.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import hashlib
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from components.storage.client import MAX_ATTEMPTS, client
+from components.storage.client import CONNECTIONS, MAX_ATTEMPTS, client
 from components.storage.errors import ObjectTooLarge, StorageError, translated_errors
 from components.storage.uri import S3Uri, parse
 
@@ -134,24 +135,50 @@ def download_folder(uri: str, folder: str | os.PathLike[str], max_bytes: int) ->
       ObjectTooLarge: together they exceed `max_bytes` or MAX_FILES.
       StorageError: a key would lead out of the folder, or as for `download`.
     """
-    prefix = f"{uri.rstrip('/')}/"
     listed = []
     total = 0
-    for item in list_objects(prefix):
+    for item in list_objects(f"{uri.rstrip('/')}/"):
         listed.append(item)
         total += item.state.size_bytes
         if total > max_bytes or len(listed) > MAX_FILES:
             raise ObjectTooLarge(
                 f"{uri}: exceeds the limit of {max_bytes} bytes or {MAX_FILES} files"
             )
+    download_listed(listed, uri, folder)
+    return len(listed)
+
+
+def download_listed(listed: Sequence[Listed], uri: str, folder: str | os.PathLike[str]) -> None:
+    """Download objects of a listing, several at a time, into a local folder.
+
+    Args:
+      listed: objects below `uri`.
+      uri: what of their URIs becomes `folder`.
+      folder: a local folder; created.
+
+    Raises:
+      StorageError: a key would lead out of the folder, or as for `download`.
+    """
+    prefix = f"{uri.rstrip('/')}/"
+    pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    paths = []
     for item in listed:
         parts = item.uri[len(prefix) :].split("/")
         if any(part in ("", ".", "..") or "\0" in part for part in parts):
             raise StorageError(f"{item.uri}: not a valid file name; rename the object")
-        path = pathlib.Path(folder, *parts)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        download(item.uri, path, item.state, max_bytes)
-    return len(listed)
+        paths.append(pathlib.Path(folder, *parts))
+        paths[-1].parent.mkdir(parents=True, exist_ok=True)
+
+    def fetch(item: Listed, path: pathlib.Path) -> None:
+        download(item.uri, path, item.state, item.state.size_bytes)
+
+    with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        running = [pool.submit(fetch, *pair) for pair in zip(listed, paths, strict=True)]
+        try:
+            for one in running:
+                one.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def sha256(uri: str, state: ObjectState) -> str:
