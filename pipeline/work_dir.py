@@ -83,6 +83,11 @@ class WorkDir:
         return self.root / "cache"
 
     @property
+    def copies(self) -> pathlib.Path:
+        """Local copies of artifacts in an object store, deleted after each run."""
+        return self.root / "copies"
+
+    @property
     def rejects(self) -> pathlib.Path:
         return self.root / REJECTS_CSV
 

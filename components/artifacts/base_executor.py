@@ -61,7 +61,14 @@ class ExecutorMixin(abc.ABC):
 
     A retried step inherits the output folders of the attempt that died, so it starts with
     empty ones.
+
+    Attributes:
+      works_on_uris: whether the executor reads and writes artifacts in an object store by
+        components.artifacts.files and Beam alone. If not, and TensorFlow does not know s3://, it
+        gets local copies (pipeline.process.staging).
     """
+
+    works_on_uris = False
 
     def Do(  # noqa: N802  TFX's name
         self,

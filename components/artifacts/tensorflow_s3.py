@@ -1,9 +1,11 @@
-"""Settings of TensorFlow's own file system for s3://, which is part of tensorflow-io.
+"""TensorFlow's own file system for s3://, and what stands in for it where there is none.
 
-TFX, TFDV, TFMA and tf.data use it for artifacts. Its SDK, in C++, reads the AWS_* variables for
-keys and retries, but has other names for endpoint, certificates and timeouts. Beam uses boto3
-for s3://, without this project's settings. `prepare` sets the variables of both, derived from
-those of AWS tools. Nothing is put into pipeline options or parameters, which end up in metadata.
+It is part of tensorflow-io, which loads with TensorFlow 2.16 at most; without it, nodes work on
+local copies (pipeline.process.staging). TFX, TFDV, TFMA and tf.data use it for artifacts. Its SDK,
+in C++, reads the AWS_* variables for keys and retries, but has other names for endpoint,
+certificates and timeouts. Beam uses boto3 for s3://, without this project's settings. `prepare`
+sets the variables of both, derived from those of AWS tools. Nothing is put into pipeline options or
+parameters, which end up in metadata.
 
 A process that used tensorflow-io must end by os._exit. Otherwise its clients are destroyed after
 the libraries that they need, and the process aborts ("pure virtual method called").
@@ -11,10 +13,11 @@ the libraries that they need, and the process aborts ("pure virtual method calle
 
 from __future__ import annotations
 
+import importlib.util
 import os
 
 from components.storage.client import CONNECT_SECONDS, MAX_ATTEMPTS, READ_SECONDS, client, is_custom
-from components.storage.uri import is_remote
+from components.storage.uri import SCHEME, is_remote
 
 # Sources of credentials that botocore and the C++ SDK both support.
 _SHARED_SOURCES = frozenset(
@@ -43,7 +46,19 @@ def prepare(*places: str) -> None:
         return
     for name, value in environment().items():
         os.environ[name] = value
-    import tensorflow_io  # noqa: F401  registers s3:// with TensorFlow
+    if importlib.util.find_spec("tensorflow_io"):
+        import tensorflow_io  # noqa: F401  registers s3:// with TensorFlow
+    if not is_known():
+        from components.artifacts import tfx_files
+
+        tfx_files.register()
+
+
+def is_known() -> bool:
+    """Return whether TensorFlow knows s3://. Without `prepare` it does not."""
+    import tensorflow as tf
+
+    return SCHEME.removesuffix("://") in tf.io.gfile.get_registered_schemes()
 
 
 def environment() -> dict[str, str]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-import tensorflow as tf
 from tfx.dsl.components.common.resolver import ResolverStrategy
 
+from components.artifacts import files
 from components.common.model_contract import SAVED_MODEL
 
 
@@ -30,7 +29,5 @@ def _serving(artifacts: list[Any]) -> list[Any]:
         artifact
         for artifact in sorted(artifacts, key=lambda a: a.id, reverse=True)
         if artifact.get_int_custom_property("pushed") == 1
-        and tf.io.gfile.exists(
-            os.path.join(artifact.get_string_custom_property("pushed_destination"), SAVED_MODEL)
-        )
+        and files.matching(artifact.get_string_custom_property("pushed_destination"), SAVED_MODEL)
     ]

@@ -97,6 +97,8 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
 class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
     """Executor that writes the examples, the names of their splits, and the rejects."""
 
+    works_on_uris = True  # Beam's workers may be on other machines
+
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         examples = outputs.single("examples")
         rejects_uri = outputs.uri("rejects")

@@ -50,9 +50,13 @@ class OpenedGraph:
 
     def run(self, node_id: str) -> Outcome:
         """Run a node, or take it from the cache. Any error of the node is passed on."""
+        from components.storage.copies import local_copies
         from pipeline.process import node_runner
 
-        return node_runner.run_node(self.ir, self.deployment, self._node(node_id), self.connection)
+        with local_copies() as copies:
+            return node_runner.run_node(
+                self.ir, self.deployment, self._node(node_id), self.connection, copies
+            )
 
     def has_cached_outputs(self, node_id: str) -> bool:
         """Return whether the cache has outputs of a node whose upstream nodes are complete."""

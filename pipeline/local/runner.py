@@ -17,6 +17,7 @@ from typing import Any
 
 from components.common.errors import GenreflowError
 from components.common.progress import EVENT_FILE_VARIABLE
+from components.storage.copies import MIN_FREE_BYTES, local_copies
 from pipeline.config.schema import Config
 from pipeline.graph.inputs import DataFacts
 from pipeline.process import cuda
@@ -28,8 +29,6 @@ WORKER = (sys.executable, "-m", "pipeline.local.worker")
 POLL_SECONDS = 0.1
 STOP_SECONDS = 10.0
 MAX_LOGS = 20
-# With less than this left after a failure, a full disk is the cause; native code only aborts.
-MIN_FREE_DISK_BYTES = 20_000_000
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -68,17 +67,18 @@ def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) 
         encoding="utf-8",
     )
     events.touch()
-    with log.open("wb") as output, _worker(request, output, events) as process:
-        failure: dict[str, Any] | None = None
-        for event in _follow(process, events):
-            if event["event"] == "failed":
-                failure = event
-            on_event(event)
+    failure: dict[str, Any] | None = None
+    with local_copies(work_dir.copies):  # the worker's, which may be killed
+        with log.open("wb") as output, _worker(request, output, events) as process:
+            for event in _follow(process, events):
+                if event["event"] == "failed":
+                    failure = event
+                on_event(event)
+        free = shutil.disk_usage(work_dir.root).free
     if process.returncode == 0:
         return read_results(str(work_dir.root))
     text = _failure_text(failure, process.returncode, log)
-    free = shutil.disk_usage(work_dir.root).free
-    if free < MIN_FREE_DISK_BYTES:
+    if free < MIN_FREE_BYTES:
         text = (
             f"{work_dir.root}: the disk is full ({free / 1e6:.0f} MB free); free some space and "
             f"rerun.\n{text}"

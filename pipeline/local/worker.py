@@ -63,6 +63,7 @@ def run(request: Request) -> Results:
     """
     import pydantic
 
+    from components.storage.copies import Copies
     from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
     from pipeline.config.schema import Config
     from pipeline.places import PIPELINE_NAME, Places
@@ -109,7 +110,8 @@ def run(request: Request) -> Results:
         CURVES_VARIABLE: str(work_dir.curves),
     }
     with _environment(variables):
-        node_runner.run_all(ir, connection, request.run_id, on_event)
+        copies = Copies(work_dir.copies)
+        node_runner.run_all(ir, connection, request.run_id, on_event, copies)
     record = collect.RunRecord(connection, PIPELINE_NAME, request.run_id)
     results = collect.collect(
         config, record, run_id=request.run_id, genres=facts.genres, node_runs=node_runs

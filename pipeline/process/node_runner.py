@@ -18,7 +18,9 @@ from tfx.orchestration.portable import launcher, runtime_parameter_utils
 
 from components.common import resources
 from components.storage import objects
+from components.storage.copies import Copies
 from components.storage.uri import is_remote, join
+from pipeline.process import staging
 
 Outcome = Literal["done", "cached"]
 
@@ -38,7 +40,7 @@ class NodeFailed(RuntimeError):  # noqa: N818  an outcome; its cause is the erro
         self.node = node
 
 
-def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
+def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent, copies: Copies) -> None:
     """Run every node in order.
 
     Args:
@@ -46,6 +48,7 @@ def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
       connection: an ml_metadata ConnectionConfig.
       run_id: the run's name in ML Metadata; must be new.
       on_event: called when a node starts, finishes or fails.
+      copies: for nodes that cannot work in an object store.
 
     Raises:
       NodeFailed: a node failed; later nodes did not run.
@@ -59,7 +62,7 @@ def run_all(ir: Any, connection: Any, run_id: str, on_event: OnEvent) -> None:
         on_event("node_started", node=node_id, index=index, total=len(ir.nodes))
         begun, resident = time.monotonic(), resources.resident_bytes()
         try:
-            outcome = run_node(ir, deployment, node.pipeline_node, connection)
+            outcome = run_node(ir, deployment, node.pipeline_node, connection, copies)
         except Exception as error:
             on_event("node_failed", node=node_id, seconds=time.monotonic() - begun)
             raise NodeFailed(node_id) from error
@@ -82,7 +85,7 @@ def keep_empty_outputs(outputs: Mapping[str, Iterable[Any]]) -> None:
                 objects.write(join(artifact.uri, ".empty"), b"")
 
 
-def run_node(ir: Any, deployment: Any, node: Any, connection: Any) -> Outcome:
+def run_node(ir: Any, deployment: Any, node: Any, connection: Any, copies: Copies) -> Outcome:
     """Run one node and return its outcome from ML Metadata.
 
     The launcher returns normally even if inputs are missing, so success is read from the
@@ -99,6 +102,7 @@ def run_node(ir: Any, deployment: Any, node: Any, connection: Any) -> Outcome:
         pipeline_runtime_spec=ir.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, node_id),
         custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node_id),
+        custom_executor_operators=staging.executor_operators(copies),
     ).launch()
     if info is None or info.execution_id is None:
         raise RuntimeError(f"node {node_id} did not run: its inputs are missing")

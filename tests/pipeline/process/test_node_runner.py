@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
 import types
 from typing import Any
 
 import pytest
 
 from components.common import resources
+from components.storage.copies import Copies
 
 
 @pytest.mark.parametrize(("growth_mib", "released"), [(200, 2), (10, 0)])
 def test_memory_is_released_after_nodes_that_leave_much(
-    growth_mib: int, released: int, monkeypatch: pytest.MonkeyPatch
+    growth_mib: int, released: int, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     from pipeline.process import node_runner
 
@@ -40,6 +42,7 @@ def test_memory_is_released_after_nodes_that_leave_much(
         None,
         "run-1",
         lambda event, **values: events.append((event, values["node"])),
+        Copies(tmp_path),
     )
     assert events == [
         ("node_started", "A"), ("node_finished", "A"),
