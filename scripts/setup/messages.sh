@@ -62,11 +62,12 @@ no_python() { # no_python WHY
     own=$(own_packages)
     cat >&2 <<MESSAGE
 No Python that Genreflow can use is on this system ($(system_name): $here, glibc $glibc).
-It needs $(choices).
+It needs Python $(choices).
 $1
 Any one of these helps; then run make again:
 ${own:+  this system:         $own
 }  uv (brings its own): curl -LsSf https://astral.sh/uv/install.sh | sh
+  a mirror for uv:     make UV_PYTHON_INSTALL_MIRROR=https://mirror.example.org/... ...
   pyenv:               pyenv install $version
   already somewhere:   make PYTHON=/path/to/python$version ...
 MESSAGE

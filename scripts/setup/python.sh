@@ -152,8 +152,10 @@ say_why() {
 can_build() {
     compiler=${CXX:-$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("CXX") or "c++")')}
     headers=$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')
+    built=0
     # shellcheck disable=SC2086  # a command with options
     printf '%s\n' '#include <Python.h>' '#include <string>' 'std::string word = "linked";' |
-        $compiler -x c++ -shared -fPIC -I"$headers" -o .venv.probe - >/dev/null 2>&1 || return 1
+        $compiler -x c++ -shared -fPIC -I"$headers" -o .venv.probe - >/dev/null 2>&1 || built=1
     rm -f .venv.probe
+    return $built
 }

@@ -320,6 +320,23 @@ def test_a_half_made_venv_is_completed_or_replaced(half: str, make_machine: Make
     assert leftover.exists() == (half == "1.21")
 
 
+def test_an_interrupted_change_is_not_taken_for_finished(make_machine: MakeMachine) -> None:
+    machine = make_machine()
+    machine.python("3.13")
+    machine.uv()
+    line(machine.setup())
+    lock = machine.checkout / "requirements/1.21/dev.lock"
+    lock.write_text("three==3\n")
+    machine.uv(sync="kill $PPID")
+    assert machine.setup().returncode != 0
+    # Back on the first lock, whose packages may be gone.
+    lock.write_text(LOCK)
+    machine.uv()
+    machine.uv_calls()
+    line(machine.setup())
+    assert machine.uv_calls()[0].startswith("pip sync ")
+
+
 def test_two_setups_at_once_are_one(make_machine: MakeMachine) -> None:
     machine = make_machine()
     machine.python("3.13")
