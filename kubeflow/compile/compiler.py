@@ -3,7 +3,7 @@
 Kubeflow knows the steps, their order, resources and pages. TFX manages artifacts, caching and
 lineage with ML Metadata (kubeflow.steps.run_node), so Kubeflow's own cache is off. The first step,
 kubeflow.steps.prepare, reads the data; the exit handler, kubeflow.steps.finish, collects the
-results. The same configuration always gives the same file.
+results. The same configuration always gives the same file, with every kfp that is supported.
 """
 
 # No `from __future__ import annotations`: kfp needs the components' annotations as objects.
@@ -12,7 +12,7 @@ import pathlib
 from typing import Any
 
 from components.common.errors import UsageError
-from kubeflow.compile import checks, lookups, pods, step_components
+from kubeflow.compile import checks, kfp_compilers, lookups, pods, step_components
 from kubeflow.compile.lookups import Lookup
 from kubeflow.compile.node_steps import (
     DEPLOY,
@@ -116,6 +116,11 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
         step_components.finish_component(settings),
     )
     deploy = step_components.deploy_component(settings)
+    resources_by_name: dict[str, StepResources] = {}
+
+    def configure(task: Any, key: str, display_name: str, resources: StepResources) -> None:
+        resources_by_name[task.name] = resources
+        _configure(task, key, display_name, resources, settings)
 
     def genreflow(
         data_dir: str = config.dataset.data_dir,
@@ -124,7 +129,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
         pipeline_root: str = settings.pipeline_root,
     ) -> None:
         last = finish(run_id=run_id, pipeline_root=pipeline_root)
-        _configure(last, FINISH, "Finish", settings.resources_of(FINISH), settings)
+        configure(last, FINISH, "Finish", settings.resources_of(FINISH))
         with dsl.ExitHandler(last, name="run"):
             first = prepare(
                 config=config_json,
@@ -134,7 +139,7 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
                 overrides=overrides,
                 push_destination=push_destination,
             )
-            _configure(first, PREPARE, "Prepare", settings.resources_of(PREPARE), settings)
+            configure(first, PREPARE, "Prepare", settings.resources_of(PREPARE))
             tasks: dict[str, Any] = {}
             lookup_tasks: dict[Lookup, Any] = {}
             for step in steps:
@@ -147,14 +152,14 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
                     task = look_up[lookup](run_id=run_id, pipeline_root=pipeline_root)
                     lookup_tasks[lookup] = task.after(*before)
                     resources = lookups.without_gpus(settings.resources_of(LOOKUP), settings)
-                    _configure(task, LOOKUP, lookup.display_name, resources, settings)
+                    configure(task, LOOKUP, lookup.display_name, resources)
                 decided = (
                     lookups.task_inputs(step, lookup_tasks[lookup], settings) if lookup else {}
                 )
                 task = made[step](run_id=run_id, pipeline_root=pipeline_root, **decided)
                 task.after(*before)
                 resources = settings.resources_of(*step.node_ids)
-                _configure(task, step.node_ids[0], step.display_name, resources, settings)
+                configure(task, step.node_ids[0], step.display_name, resources)
                 if lookup and (
                     selector := lookups.node_selector(step, lookup_tasks[lookup], settings)
                 ):
@@ -168,11 +173,11 @@ def _pipeline(config: Config, settings: KubeflowSettings, steps: list[NodeStep])
                     version=pushed[outputs.PUSHED_VERSION],
                     model_uri=pushed[outputs.MODEL_URI],
                 )
-                resources = settings.resources_of(DEPLOY)
-                _configure(last_but_one, DEPLOY, "Deploy", resources, settings)
+                configure(last_but_one, DEPLOY, "Deploy", settings.resources_of(DEPLOY))
 
     description = "From audio to an evaluated and pushed model of music genres."
     made_pipeline = dsl.pipeline(genreflow, name=PIPELINE_NAME, description=description)
+    kfp_compilers.even_out(made_pipeline.pipeline_spec, resources_by_name)
     for step in looking:
         lookups.read_resources_at_run_time(made_pipeline.pipeline_spec, step, settings)
     return made_pipeline

@@ -15,18 +15,13 @@ import dataclasses
 from collections.abc import Iterable
 from typing import Any
 
+from kubeflow.compile.kfp_compilers import CPU, GPUS, MEMORY, RESOURCE_FIELDS, set_resource
 from kubeflow.compile.node_steps import LOOKUP, NodeStep, step_names
 from kubeflow.steps.lookup import LookedUp, Parameters
 from pipeline.config.kubeflow import DEFAULT, KubeflowSettings, StepResources, smaller
 from pipeline.graph import nodes
 
-GPUS, CPU, MEMORY, NODE_SELECTOR = "gpus", "cpu", "memory", "node_selector"
-# Fields of the message ResourceSpec in api/v2alpha1/pipeline_spec.proto, by parameter.
-_CONTAINER_FIELDS = {
-    GPUS: ("accelerator", "resourceCount"),
-    CPU: ("resourceCpuLimit",),
-    MEMORY: ("resourceMemoryLimit",),
-}
+NODE_SELECTOR = "node_selector"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +119,7 @@ def looked_up(step: NodeStep, settings: KubeflowSettings) -> LookedUp:
 
 def input_names(step: NodeStep, settings: KubeflowSettings) -> list[str]:
     """Return the input parameters by which a step gets the resources of its container."""
-    return [name for name in parameters(step, settings)[0] if name in _CONTAINER_FIELDS]
+    return [name for name in parameters(step, settings)[0] if name in RESOURCE_FIELDS]
 
 
 def task_inputs(step: NodeStep, lookup_task: Any, settings: KubeflowSettings) -> dict[str, Any]:
@@ -150,18 +145,14 @@ def read_resources_at_run_time(
 ) -> None:
     """Make a step of a compiled pipeline read resources from its own input parameters.
 
-    The driver prefers these fields to the fixed ones beside them. The installed kfp cannot write
-    them; newer ones do (sdk/python/test_data/pipelines/
-    pipeline_with_string_machine_fields_task_output.yaml, 2.14.0).
+    kfp 2.5 cannot write this; newer ones do (sdk/python/test_data/pipelines/
+    pipeline_with_string_machine_fields_task_output.yaml, 2.14.0). The driver prefers these fields
+    to the numbers beside them.
 
     Args:
       pipeline_spec: the PipelineSpec, which is changed.
       step: a step with GPUs, of which the pipeline has a component.
       settings: the [kubeflow] table.
     """
-    label = pipeline_spec.components[f"comp-{step.name}"].executor_label
-    resources = pipeline_spec.deployment_spec["executors"][label]["container"]["resources"]
     for name in input_names(step, settings):
-        *outer, field = _CONTAINER_FIELDS[name]
-        message = resources[outer[0]] if outer else resources
-        message[field] = f"{{{{$.inputs.parameters['{name}']}}}}"
+        set_resource(pipeline_spec, step.name, name, f"{{{{$.inputs.parameters['{name}']}}}}")

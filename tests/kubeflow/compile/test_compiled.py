@@ -7,6 +7,7 @@ configuration.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
@@ -27,6 +28,8 @@ from tests import support
 GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
 ROOT = "s3://bucket/genreflow"
+# Of the compiled file.
+SHA_256 = "d15fbaf0e6d4c646411f7a82cfba7f1e1fa6324ec264dfff31f1e3fba3232aa8"
 METADATA = "mysql://genreflow@genreflow-mysql:3306/genreflow"
 TABLE = f"""
 [kubeflow]
@@ -161,6 +164,19 @@ def test_the_same_configuration_gives_the_same_bytes(files: list[pathlib.Path]) 
     assert [path.name for path in files[0].parent.iterdir()] == ["pipeline.yaml"]
 
 
+def test_both_generations_give_the_same_bytes(files: list[pathlib.Path]) -> None:
+    """The tests of each generation compare with one digest. If you meant the change, write it."""
+    found = hashlib.sha256(files[0].read_bytes()).hexdigest()
+    assert found == SHA_256, f"write SHA_256 = {found!r}, and see it in the other generation, too"
+
+
+def test_only_the_steps_have_outputs(compiled: Compiled) -> None:
+    assert not compiled.spec.root.HasField("output_definitions")
+    groups = [compiled.spec.root.dag, *(one.dag for one in compiled.spec.components.values())]
+    assert not any(group.HasField("outputs") for group in groups)
+    assert compiled.component("evaluator").output_definitions.artifacts
+
+
 def test_kfps_own_loader_reads_it(compiled: Compiled) -> None:
     from kfp import components
 
@@ -274,10 +290,19 @@ def test_resources_are_the_nodes_own_or_its_kinds_or_the_default(compiled: Compi
         accelerator = resources.get("accelerator")
         return resources["cpuLimit"], resources["memoryLimit"], accelerator
 
+    def as_text(step: str) -> tuple[str, str]:
+        resources = compiled.container(step)["resources"]
+        return resources["resourceCpuLimit"], resources["resourceMemoryLimit"]
+
+    # Each under two names: Kubeflow Pipelines has preferred text since 2.4.
     gpu = {"count": "1", "type": "nvidia.com/gpu"}
+    gpu |= {"resourceCount": "1", "resourceType": "nvidia.com/gpu"}
     assert asked("trainer-vgg16") == (4.0, pytest.approx(16 * 1024**3 / 1e9), gpu)
     assert asked("trainer-ffnn") == (0.5, pytest.approx(2 * 1024**3 / 1e9), None)
     assert asked("pusher") == (2.0, pytest.approx(4 * 1024**3 / 1e9), None)
+    assert as_text("trainer-vgg16") == ("4", "16Gi")
+    assert as_text("trainer-ffnn") == ("500m", "2Gi")
+    assert as_text("pusher") == ("2", "4Gi")
     labels = {"cloud.google.com/gke-accelerator": "nvidia-l4"}
     vgg16, pusher = compiled.kubernetes("trainer-vgg16"), compiled.kubernetes("pusher")
     assert vgg16["nodeSelector"] == {"labels": labels}

@@ -64,6 +64,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
             "PATH": path,
             **stage(name).environment(PATH=path),
             "HOME": os.environ["HOME"],
+            "GENERATION": INSTALLED_GENERATION,
             "DEVICE": "cpu",
             # Hard links save writing gigabytes if the cache is on the same disk.
             "UV_LINK_MODE": "hardlink",
