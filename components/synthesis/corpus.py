@@ -4,8 +4,9 @@
     DIR/fma_metadata/tracks.csv      genres.csv beside it
     DIR/fma_small/000/000002.mp3
 
-The audio is deterministic: the same parameters give the same bytes on the same versions
-of numpy, scipy, soxr and libsndfile (other versions may round differently).
+The audio is deterministic: the same parameters give the same 16-bit samples with any version of
+NumPy and SciPy. Their encoding needs the same libsndfile, whose encoder rounds as the C library's
+functions do.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ MIN_SECONDS = 3.0
 MAX_SECONDS = 600.0
 # On libsndfile's scale from 0 (largest files) to 1; about 40 kbit/s for mono.
 _MP3_COMPRESSION = 0.8
+_FULL_SCALE = 32767
 
 
 class CorpusError(DatasetError):
@@ -144,7 +146,7 @@ def _write_track(folder: pathlib.Path, seed: int, seconds: float, track: Planned
         bitrate_mode="VARIABLE",
         compression_level=_MP3_COMPRESSION,
     ) as file:
-        file.write(np.ascontiguousarray(samples))
+        file.write(np.rint(samples * np.float32(_FULL_SCALE)).astype(np.int16))
 
 
 @functools.cache

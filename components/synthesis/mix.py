@@ -71,11 +71,12 @@ def record(
     samples = len(mix)
     size = scipy.fft.next_fast_len(samples + int(3 * room_s * SAMPLE_RATE_HZ), real=True)
     hertz = np.arange(size // 2 + 1) * (SAMPLE_RATE_HZ / size)
-    spectrum = scipy.fft.rfft(mix, size)
+    # All in float64, as the versions of NumPy and SciPy round float32 differently.
+    spectrum = scipy.fft.rfft(mix.astype(np.float64), size)
     tail = np.arange(int(3 * room_s * SAMPLE_RATE_HZ))
-    room = rng.standard_normal(len(tail), dtype=np.float32)
-    room *= np.exp(-tail / (room_s * SAMPLE_RATE_HZ)).astype(np.float32)
-    room *= np.float32(1 / (np.sqrt(np.sum(np.square(room))) + 1e-9))
+    room = rng.standard_normal(len(tail), dtype=np.float32).astype(np.float64)
+    room *= np.exp(-tail / (room_s * SAMPLE_RATE_HZ))
+    room /= np.sqrt(np.sum(np.square(room))) + 1e-9
     wet = scipy.fft.rfft(room, size) / (1 + (hertz / 4000) ** 2)
     spectrum = spectrum * (1 - 0.5 * reverb + reverb * wet)
     # Pink to brown noise, in the frequency domain, scaled to `noise_db`.

@@ -29,8 +29,9 @@ class MelDb(FrontEnd):
         """
         import numpy as np
 
-        peak = np.maximum(power.max(axis=(-2, -1), keepdims=True), POWER_FLOOR)
-        level = 10.0 * (np.log10(np.maximum(power, POWER_FLOOR)) - np.log10(peak))
+        # In float64, as the last bit of a float32's logarithm depends on NumPy and the C library.
+        loudness = 10.0 * np.log10(np.maximum(power, POWER_FLOOR, dtype=np.float64))
+        level = loudness - loudness.max(axis=(-2, -1), keepdims=True)
         return np.clip(level, -DYNAMIC_RANGE_DB, 0.0).astype(np.float32)
 
     def graph_levels(self, tf: Any, power: Any) -> Any:

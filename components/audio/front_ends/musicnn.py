@@ -49,7 +49,8 @@ class Musicnn(FrontEnd):
         """Return 10 log10(10000 power + 1) - 80, at most 0."""
         import numpy as np
 
-        level = 10.0 * np.log10(FACTOR * power + np.float32(1)) - DYNAMIC_RANGE_DB
+        # In float64, as the last bit of a float32's logarithm depends on NumPy and the C library.
+        level = 10.0 * np.log10(FACTOR * power.astype(np.float64) + 1.0) - DYNAMIC_RANGE_DB
         return np.minimum(level, 0.0).astype(np.float32)
 
     def graph_levels(self, tf: Any, power: Any) -> Any:

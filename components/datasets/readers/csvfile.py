@@ -59,4 +59,6 @@ class _Lines:
         self.left -= len(line)
         if self.left < 0:
             raise csv.Error(f"a row is longer than {MAX_ROW_CHARACTERS} characters")
+        if "\0" in line:  # which csv.reader accepts from Python 3.11 on
+            raise csv.Error("line contains NUL")
         return line

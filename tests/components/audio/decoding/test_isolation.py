@@ -517,7 +517,7 @@ def test_the_process_sees_no_secrets_and_loads_nothing_heavy(
     loaded = pathlib.Path(f"/proc/{pid}/maps").read_text()
     assert "sndfile" in loaded
     for heavy in ("tensorflow", "scipy", "numba", "llvmlite", "grpc", "pyarrow", "boto"):
-        assert heavy not in loaded
+        assert f"/{heavy}" not in loaded  # NumPy 2 has a libscipy_openblas of its own
     program = (
         "import sys; from components.audio.decoding import decode_server, decode_tasks\n"
         "print(sorted({'librosa', 'tensorflow', 'apache_beam', 'tfx', 'scipy', 'pydantic', "
