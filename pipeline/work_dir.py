@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from components.artifacts.names import REJECTS_CSV
 from components.common.errors import UsageError
 
+# Version of the database schema that ML Metadata 1.16 and 1.21 write, and the only one they open.
+METADATA_SCHEMA = 10
+
 
 class WorkDirError(UsageError):
     """Error for a work folder that cannot be used."""
@@ -135,6 +138,32 @@ class WorkDir:
             yield
         finally:
             lock.release()
+
+    def check_metadata(self) -> None:
+        """Raise WorkDirError if there is a metadata store that ML Metadata could not open."""
+        import sqlite3
+
+        if not self.metadata.exists():
+            return
+        try:
+            uri = f"{self.metadata.as_uri()}?mode=ro"
+            with contextlib.closing(sqlite3.connect(uri, uri=True)) as database:
+                tables = "SELECT name FROM sqlite_master WHERE name = 'MLMDEnv'"
+                if not database.execute(tables).fetchall():
+                    return  # an interrupted first run; ML Metadata makes its tables
+                found = database.execute("SELECT schema_version FROM MLMDEnv").fetchall()
+        except sqlite3.Error as error:
+            raise WorkDirError(
+                f"{self.metadata}: the metadata store cannot be read ({error}); choose another "
+                "--work-dir, or delete the file to run everything again"
+            ) from error
+        if found != [(METADATA_SCHEMA,)]:
+            versions = ", ".join(str(version) for (version,) in found) or "none"
+            raise WorkDirError(
+                f"{self.metadata}: the metadata store has schema version {versions}, and ML "
+                f"Metadata here opens version {METADATA_SCHEMA}; run with the Genreflow that wrote "
+                "it, or choose another --work-dir"
+            )
 
     def check_space(self, needed_bytes: int) -> None:
         """Raise WorkDirError if the disk has less than `needed_bytes` free."""

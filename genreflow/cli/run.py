@@ -91,6 +91,7 @@ def _run(
         corpus = load_checked_corpus(config)
     work.create()
     with work.locked(), RunDisplay(console) as display:
+        work.check_metadata()
         if synthesize:
             from components.synthesis import TRACKS
 

@@ -379,3 +379,12 @@ def test_names_that_the_output_cannot_hold_are_escaped_and_end_nothing(
     )
     assert done.returncode == 0, done.stderr
     assert b"na\\xefve \\u2603.mp3" in done.stdout
+
+
+def test_a_work_folder_whose_metadata_cannot_be_opened_is_refused_before_the_corpus(
+    tmp_path: pathlib.Path,
+) -> None:
+    (tmp_path / "metadata.sqlite").write_text("words, not a database " * 50)
+    result = _genreflow("demo", "-w", tmp_path)
+    _fails(result, 2, "metadata.sqlite: the metadata store cannot be read", "--work-dir")
+    assert not (tmp_path / "corpus").exists()
