@@ -4,9 +4,9 @@
     DIR/fma_metadata/tracks.csv      genres.csv beside it
     DIR/fma_small/000/000002.mp3
 
-The audio is deterministic: the same parameters give the same 16-bit samples with any version of
-NumPy and SciPy. Their encoding needs the same libsndfile, whose encoder rounds as the C library's
-functions do.
+The audio is deterministic: the same parameters give the same bytes with the same libsndfile. Other
+versions of NumPy, SciPy or the C library differ in last bits, so samples are rounded to 16 bits
+before they are encoded; a sample in some hundred million still changes, and one file with it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ MIN_SECONDS = 3.0
 MAX_SECONDS = 600.0
 # On libsndfile's scale from 0 (largest files) to 1; about 40 kbit/s for mono.
 _MP3_COMPRESSION = 0.8
-_FULL_SCALE = 32767
+# A sample of 16 bits at full scale; a power of 2, so that float32 holds every step exactly.
+_FULL_SCALE = np.float32(32768)
 
 
 class CorpusError(DatasetError):
@@ -146,7 +147,8 @@ def _write_track(folder: pathlib.Path, seed: int, seconds: float, track: Planned
         bitrate_mode="VARIABLE",
         compression_level=_MP3_COMPRESSION,
     ) as file:
-        file.write(np.rint(samples * np.float32(_FULL_SCALE)).astype(np.int16))
+        # Not as integers: libsndfile 1.2.2 does not encode these to the same bytes each time.
+        file.write(np.rint(samples * _FULL_SCALE) / _FULL_SCALE)
 
 
 @functools.cache

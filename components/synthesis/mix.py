@@ -71,17 +71,17 @@ def record(
     samples = len(mix)
     size = scipy.fft.next_fast_len(samples + int(3 * room_s * SAMPLE_RATE_HZ), real=True)
     hertz = np.arange(size // 2 + 1) * (SAMPLE_RATE_HZ / size)
-    # All in float64, as the versions of NumPy and SciPy round float32 differently.
+    # All in float64, as versions of NumPy, SciPy and the C library round float32 differently.
     spectrum = scipy.fft.rfft(mix.astype(np.float64), size)
     tail = np.arange(int(3 * room_s * SAMPLE_RATE_HZ))
-    room = rng.standard_normal(len(tail), dtype=np.float32).astype(np.float64)
+    room = rng.standard_normal(len(tail))
     room *= np.exp(-tail / (room_s * SAMPLE_RATE_HZ))
     room /= np.sqrt(np.sum(np.square(room))) + 1e-9
     wet = scipy.fft.rfft(room, size) / (1 + (hertz / 4000) ** 2)
     spectrum = spectrum * (1 - 0.5 * reverb + reverb * wet)
     # Pink to brown noise, in the frequency domain, scaled to `noise_db`.
     colour = rng.uniform(0.2, 1.2)
-    noise = rng.standard_normal((2, len(hertz)), dtype=np.float32)
+    noise = rng.standard_normal((2, len(hertz)))
     hiss = (noise[0] + 1j * noise[1]) / np.maximum(hertz, 40) ** colour
     power = np.sqrt(np.mean(np.abs(spectrum) ** 2) / (np.mean(np.abs(hiss) ** 2) + 1e-30))
     spectrum = spectrum + hiss * (power * 10 ** (noise_db / 20))

@@ -139,7 +139,7 @@ def _print_libraries(out: PlainConsole, libraries: dict[str, dict[str, str]]) ->
             f"  {cuda.DRIVER} belongs to NVIDIA's driver: install that (Debian: apt install "
             "nvidia-driver), or start the container with --gpus all"
         )
-    packages = sorted({cuda.LIBRARIES[name] for name in missing} - {""})
+    packages = sorted({cuda.libraries()[name] for name in missing} - {""})
     if packages:
         version = built.get("tensorflow", "")
         out.say(

@@ -18,20 +18,6 @@ from collections.abc import Mapping
 PATH_VARIABLE = "LD_LIBRARY_PATH"
 DRIVER = "libcuda.so.1"
 
-# Libraries that TensorFlow opens when it starts on a GPU, and the packages of
-# `tensorflow[and-cuda]` that contain them. The versions are those of CUDA 12 and cuDNN 8, for which
-# TensorFlow 2.16 is built. The driver is part of the system, not of a package.
-LIBRARIES: dict[str, str] = {
-    DRIVER: "",
-    "libcudart.so.12": "nvidia-cuda-runtime-cu12",
-    "libcublas.so.12": "nvidia-cublas-cu12",
-    "libcublasLt.so.12": "nvidia-cublas-cu12",
-    "libcufft.so.11": "nvidia-cufft-cu12",
-    "libcusolver.so.11": "nvidia-cusolver-cu12",
-    "libcusparse.so.12": "nvidia-cusparse-cu12",
-    "libcudnn.so.8": "nvidia-cudnn-cu12",
-}
-
 _MAX_NVIDIA_SMI_SECONDS = 10
 
 
@@ -87,6 +73,26 @@ def built_for() -> dict[str, str]:
                 if value:
                     found[name] = ast.literal_eval(value.group(1))
     return found
+
+
+def libraries() -> dict[str, str]:
+    """Return the libraries that TensorFlow opens when it starts on a GPU, with their packages.
+
+    Returns:
+      The package of `tensorflow[and-cuda]` by library, in the versions of CUDA 12; "" for the
+      driver, which is part of the system. TensorFlow 2.16 is built for cuDNN 8, 2.21 for cuDNN 9.
+    """
+    cudnn = built_for().get("cudnn", "9").partition(".")[0]
+    return {
+        DRIVER: "",
+        "libcudart.so.12": "nvidia-cuda-runtime-cu12",
+        "libcublas.so.12": "nvidia-cublas-cu12",
+        "libcublasLt.so.12": "nvidia-cublas-cu12",
+        "libcufft.so.11": "nvidia-cufft-cu12",
+        "libcusolver.so.11": "nvidia-cusolver-cu12",
+        "libcusparse.so.12": "nvidia-cusparse-cu12",
+        f"libcudnn.so.{cudnn}": "nvidia-cudnn-cu12",
+    }
 
 
 def pip_folders() -> list[str]:

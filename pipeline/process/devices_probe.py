@@ -12,13 +12,13 @@ import pathlib
 import sys
 from typing import Any
 
-from pipeline.process.cuda import LIBRARIES
+from pipeline.process import cuda
 
 
 def main() -> None:
     """Load each library by its bare name, then start TensorFlow."""
     # Flush, so that output of native code does not break the lines.
-    print(json.dumps({"libraries": {name: _load(name) for name in LIBRARIES}}), flush=True)
+    print(json.dumps({"libraries": {name: _load(name) for name in cuda.libraries()}}), flush=True)
     print(json.dumps({"tensorflow": _probe_tensorflow()}), flush=True)
 
 

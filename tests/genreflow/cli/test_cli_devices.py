@@ -17,7 +17,8 @@ from genreflow.cli import devices as cli_devices
 from pipeline.process import cuda
 from tests.support import ROOT
 
-ALL_FOUND = {name: {"path": f"/cuda/{name}"} for name in cuda.LIBRARIES}
+CUDNN = f"libcudnn.so.{cuda.built_for()['cudnn']}"
+ALL_FOUND = {name: {"path": f"/cuda/{name}"} for name in cuda.libraries()}
 
 
 def _program(text: str) -> tuple[str, ...]:
@@ -42,7 +43,7 @@ def _gpus(*capabilities: tuple[int, int], precision: str, compiles: bool) -> dic
 def test_here_it_names_what_is_missing_and_what_training_would_use(
     tmp_path: pathlib.Path,
 ) -> None:
-    (tmp_path / "libcudnn.so.8").write_bytes(b"")
+    (tmp_path / CUDNN).write_bytes(b"")
     # Any library that loads will do for one that is found.
     ctypes.CDLL("libm.so.6")
     maps = pathlib.Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
@@ -63,7 +64,7 @@ def test_here_it_names_what_is_missing_and_what_training_would_use(
     lines = done.stdout.splitlines()
     assert any("cores usable" in line for line in lines)
     assert f"  ✓ libcufft.so.11  {tmp_path}/libcufft.so.11" in lines
-    (broken,) = [line for line in lines if line.startswith("  ✗ libcudnn.so.8")]
+    (broken,) = [line for line in lines if line.startswith(f"  ✗ {CUDNN}")]
     assert "cannot be loaded" in broken
     assert "too short" in broken
     if "  ✗ libcusparse.so.12  not found" in lines:
@@ -86,7 +87,7 @@ def test_a_probe_that_crashes_is_told_after_what_is_known(
     monkeypatch.setattr(cli_devices, "PROBE", _program(crash))
     assert cli_devices.devices.__wrapped__() == 0
     said = capsys.readouterr().out
-    assert "/cuda/libcudnn.so.8" in said
+    assert f"/cuda/{CUDNN}" in said
     assert "TensorFlow could not be started: killed by SIGABRT" in said
 
 
@@ -154,13 +155,13 @@ def test_a_gpu_that_tensorflow_cannot_use_is_told_with_what_is_missing(
     program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    libraries = {**ALL_FOUND, "libcudnn.so.8": {"error": "libcudnn.so.8: cannot open"}}
+    libraries = {**ALL_FOUND, CUDNN: {"error": f"{CUDNN}: cannot open"}}
     nothing = _gpus(precision="float32", compiles=False)
     _answering(monkeypatch, {"libraries": libraries, "tensorflow": nothing})
     assert cli_devices.devices.__wrapped__() == 0
     said = capsys.readouterr().out
     assert "NVIDIA A100, 81920 MiB, compute capability 8.0, driver 550.1" in said
-    assert "TensorFlow sees none of the 1 GPUs, without libcudnn.so.8" in said
+    assert f"TensorFlow sees none of the 1 GPUs, without {CUDNN}" in said
     assert "CUDA_VISIBLE_DEVICES=''" in said
 
 
@@ -189,3 +190,13 @@ def test_the_build_is_read_without_importing_tensorflow() -> None:
     program += "print(sorted(found), 'tensorflow' in sys.modules)"
     done = subprocess.run(_program(program), cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['cuda', 'cudnn', 'tensorflow'] False"
+
+
+@pytest.mark.parametrize(
+    ("built", "cudnn"), [({"cudnn": "8"}, "8"), ({"cudnn": "9"}, "9"), ({"cudnn": "9.3.0"}, "9")]
+)
+def test_cudnn_is_that_of_the_installed_tensorflow(
+    monkeypatch: pytest.MonkeyPatch, built: dict[str, str], cudnn: str
+) -> None:
+    monkeypatch.setattr(cuda, "built_for", lambda: built)
+    assert [name for name in cuda.libraries() if "cudnn" in name] == [f"libcudnn.so.{cudnn}"]

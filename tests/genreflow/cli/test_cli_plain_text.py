@@ -101,7 +101,7 @@ def test_devices_are_named_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     console = kept_console()
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", NASTY)
     card: Any = types.SimpleNamespace(name=NASTY, memory_mib="1", capability="9.0", driver="[d]")
-    missing = min(cuda.LIBRARIES)
+    missing = min(cuda.libraries())
     devices._print_cards(console, [card])
     devices._print_libraries(console, {missing: {"error": NASTY}, "b": {"path": NASTY}})
     facts = {"gpus": [], "precision": "float32", "compiles": False}

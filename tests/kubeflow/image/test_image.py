@@ -200,7 +200,7 @@ def test_the_library_path_has_the_folder_of_each_nvidia_package_that_is_locked(
 def test_what_tensorflow_opens_on_a_gpu_is_locked_and_the_driver_is_asked_for(
     generation: str,
 ) -> None:
-    assert set(cuda.LIBRARIES.values()) - {""} <= nvidia_packages(generation)
+    assert set(cuda.libraries().values()) - {""} <= nvidia_packages(generation)
     found = stage("runtime-cuda").environment()
     assert found["NVIDIA_VISIBLE_DEVICES"] == "all"
     assert found["NVIDIA_DRIVER_CAPABILITIES"] == "compute,utility"
