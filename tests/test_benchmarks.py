@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks import generations
 from benchmarks.shared import clocks
 from tests.support import ROOT
 
@@ -113,3 +114,51 @@ print("right")
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stdout.strip() == "right", done.stderr[-2000:]
+
+
+# The comparison of generations
+
+
+def _facts(**changed: object) -> dict[str, object]:
+    """Return facts of the work folders A and B, the latter with some facts changed."""
+    made = {
+        "examples": {"Split-train/part": "d1"},
+        "keys": [".gate", ".gate.blessed"],
+        "headings": ["Data"],
+        "rules": ["floor"],
+        "blessed": True,
+        "predictions": [[0.25, 0.75]],
+    }
+    return {"work_dirs": {"A": made, "B": {**made, **changed}}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "wrong"),
+    [
+        ({}, set()),
+        ({"examples": {"Split-train/part": "d2"}}, {"examples"}),
+        ({"keys": [".gate"]}, {"keys"}),
+        ({"headings": ["Data", "Models"]}, {"headings"}),
+        ({"blessed": False}, {"blessed"}),
+    ],
+)
+def test_work_folders_of_two_generations_are_compared(
+    changed: dict[str, object], wrong: set[str]
+) -> None:
+    facts = _facts(**changed)
+    assert {what for what, _, right in generations.compare(facts, facts) if not right} == wrong
+
+
+@pytest.mark.parametrize(("difference", "right"), [(9e-6, True), (1.1e-5, False)])
+def test_each_model_must_predict_the_same_in_both_generations(
+    difference: float, right: bool
+) -> None:
+    rows = generations.compare(_facts(), _facts(predictions=[[0.25 + difference, 0.75]]))
+    assert {what: found for what, _, found in rows}["model of B"] == right
+    assert {what: found for what, _, found in rows}["model of A"]
+
+
+def test_keys_of_lists_share_one_path() -> None:
+    values = {"gate": {"rules": [{"id": "a"}, {"id": "b", "text": ""}]}, "empty": []}
+    paths = set(generations.key_paths(values))
+    assert paths == {".gate", ".gate.rules", ".gate.rules[].id", ".gate.rules[].text", ".empty"}
