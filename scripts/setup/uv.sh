@@ -109,9 +109,15 @@ absolute() { # absolute LINK BASE: LINK, which a page in the folder BASE has, as
 download() { # download URL FILE
     if fetcher=$(python_with 'ssl, urllib.request'); then
         RES_OPTIONS="timeout:1 attempts:1" "$fetcher" -c '
-import shutil, sys, urllib.request
-with urllib.request.urlopen(sys.argv[1], timeout=3) as r, open(sys.argv[2], "wb") as f:
-    shutil.copyfileobj(r, f)' "$1" "$2"
+import shutil, socket, sys, urllib.request
+connect = socket.create_connection
+def impatient(address, timeout, *rest):
+    connected = connect(address, 3, *rest)
+    connected.settimeout(60)
+    return connected
+socket.create_connection = impatient
+with urllib.request.urlopen(sys.argv[1]) as page, open(sys.argv[2], "wb") as file:
+    shutil.copyfileobj(page, file)' "$1" "$2"
     elif command -v curl >/dev/null; then
         curl -fsSL --connect-timeout 3 -o "$2" "$1"
     elif command -v wget >/dev/null; then
