@@ -12,6 +12,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import fnmatch
+import importlib.util
 import json
 import os
 import pathlib
@@ -36,6 +37,7 @@ BUCKET, OTHER = "genreflow-123456789012-eu-central-1", "somebody-elses"
 DATA, RUNS = f"s3://{BUCKET}/fma", f"s3://{BUCKET}/runs"
 OUTPUTS = ("runs", "serving", "work")
 MULTIPART_BYTES = 9 << 20  # boto3 splits objects of more than 8 MiB
+TENSORFLOW_KNOWS_S3 = importlib.util.find_spec("tensorflow_io") is not None
 
 
 def document(name: str) -> Any:
@@ -198,6 +200,17 @@ def test_no_other_prefix_may_be_listed(prefix: str) -> None:
     assert not may_list(prefix)
 
 
+def run_with_the_keys(program: str, *arguments: str) -> list[str]:
+    """Return the lines that a program prints in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(not TENSORFLOW_KNOWS_S3, reason="this TensorFlow knows no s3://")
 def test_tensorflow_works_within_it_too(store: Store) -> None:
     """TFX reads and writes by this C++ client, which renames by copying and deleting."""
     program = """
@@ -230,16 +243,53 @@ def test_tensorflow_works_within_it_too(store: Store) -> None:
         sys.stdout.flush()
         os._exit(0)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), DATA, RUNS],
-        cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
     whole = 7 * ((1 << 20) + 16)  # a record's length and checksums take 16 bytes
-    assert done.stdout.splitlines() == [
+    assert run_with_the_keys(program, DATA, RUNS) == [
         f"['{RUNS}/e/Split-train/x'] ['Split-train', 'y']",
         f"7 {whole}",
         "False True",
+        "b'x'",
+        "True True",
+    ]
+
+
+@pytest.mark.skipif(TENSORFLOW_KNOWS_S3, reason="TFX's file access is TensorFlow's, tested above")
+def test_tfx_works_within_it_too(store: Store, tmp_path: pathlib.Path) -> None:
+    """TFX's own file access goes by this project's client (components.artifacts.tfx_files)."""
+    (tmp_path / "large").write_bytes(bytes(MULTIPART_BYTES))
+    program = """
+        import os, sys
+        from components.artifacts import tensorflow_s3
+        from components.storage.errors import StorageError
+        data, runs, local = sys.argv[1:]
+        tensorflow_s3.prepare(data, runs)
+        from tfx.dsl.io import fileio
+        def refused(work):
+            try:
+                work()
+            except StorageError:
+                return True
+            return False
+        fileio.makedirs(runs + "/f")
+        fileio.copy(local, runs + "/f/x")
+        fileio.copy(runs + "/f/x", runs + "/f/y", overwrite=True)
+        fileio.copy(runs + "/f/y", local + "-again")
+        print(os.path.getsize(local + "-again"), fileio.exists(runs + "/f/y"))
+        fileio.remove(runs + "/f/x")
+        print(fileio.exists(runs + "/f/x"), fileio.isdir(runs + "/f"))
+        fileio.rmtree(runs + "/f")
+        print(fileio.exists(runs + "/f/y"))
+        with fileio.open(data + "/song.mp3", "rb") as file:
+            print(file.read())
+        print(refused(lambda: fileio.remove(data + "/song.mp3")),
+              refused(lambda: fileio.copy(runs + "/theirs", data + "/song.mp3", overwrite=True)))
+        sys.stdout.flush()
+        os._exit(0)
+    """
+    assert run_with_the_keys(program, DATA, RUNS, str(tmp_path / "large")) == [
+        f"{MULTIPART_BYTES} True",
+        "False True",
+        "False",
         "b'x'",
         "True True",
     ]
