@@ -1,4 +1,4 @@
-"""How scripts/setup_env.sh gets uv: an earlier one, the PATH's, by pip or venv, or by itself."""
+"""scripts/setup_env.sh gets uv: an earlier one, the PATH's, by pip or venv, or by itself."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 
 from tests.support import ROOT
 
@@ -156,3 +157,13 @@ class SetupMachine:
         path.write_text(text)
         path.chmod(0o755)
         return path
+
+
+MakeMachine = Callable[..., SetupMachine]
+
+
+def line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the line that says what is set up and why."""
+    assert done.returncode == 0, done.stderr
+    (found,) = [text for text in done.stdout.splitlines() if text.startswith("Setting up .venv")]
+    return found
