@@ -64,8 +64,8 @@ class ExecutorMixin(abc.ABC):
 
     Attributes:
       works_on_uris: whether the executor reads and writes artifacts in an object store by
-        components.artifacts.files and Beam alone. If not, and TensorFlow does not know s3://, it
-        gets local copies (pipeline.process.staging).
+        components.artifacts.files alone. If not, it gets local copies
+        (pipeline.process.staging).
     """
 
     works_on_uris = False

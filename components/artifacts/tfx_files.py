@@ -1,7 +1,9 @@
-"""TFX's file access (tfx.dsl.io.fileio) to s3://, for a TensorFlow that does not know it.
+"""TFX's file access (tfx.dsl.io.fileio) to s3://, by this project's client.
 
-Executors see local copies there (pipeline.process.staging). What remains is TFX's own: folders of
-executions, the schema that ImportSchemaGen copies, and the versions that Pusher writes.
+TFX has TensorFlow's file systems, and those have s3:// only with tensorflow-io, which loads with
+TensorFlow 2.16 at most. Executors see local copies (pipeline.process.staging). What remains are
+TFX's folders of executions, the schema that ImportSchemaGen copies, and the versions that Pusher
+writes.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from tfx.dsl.io.plugins.tensorflow_gfile import TensorflowFilesystem
 
 from components.artifacts import files
 from components.storage import objects
+from components.storage.client import client
 from components.storage.uri import SCHEME, is_remote
 
 _PRIORITY = 0  # before TensorFlow's, which is 10
@@ -85,6 +88,17 @@ class StoreFilesystem(TensorflowFilesystem):  # type: ignore[misc]
             objects.delete_below(path)
         else:
             TensorflowFilesystem.rmtree(path)
+
+
+def prepare(*places: str) -> None:
+    """Set this process up to use these places with TFX. Local places need no setup.
+
+    Raises:
+      StorageSetupError: the environment is invalid (components.storage.client).
+    """
+    if any(is_remote(place) for place in places):
+        client()
+        register()
 
 
 def register() -> None:

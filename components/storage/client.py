@@ -66,7 +66,6 @@ def check_endpoints() -> None:
         try:
             url = urllib.parse.urlsplit(value)
             good = url.scheme in ("http", "https") and url.hostname and url.port != 0
-            # TensorFlow's client does not support a path.
             good = good and url.path in ("", "/")
         except ValueError:
             good = False

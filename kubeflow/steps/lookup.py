@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from components.storage.copies import local_copies
 from kubeflow.steps import (
     executor_output,
     metadata_url,
@@ -69,7 +70,8 @@ def take_from_cache(graph: OpenedGraph, node_ids: Sequence[str]) -> bool:
         if not graph.has_cached_outputs(node_id):
             say("not in the cache; its step asks for a GPU", node_id=node_id)
             return False
-        graph.run(node_id)
+        with local_copies() as copies:
+            graph.run(node_id, copies)
         say("taken from the cache", node_id=node_id)
     return True
 

@@ -18,6 +18,7 @@ from kubeflow.steps.step_log import say
 from pipeline.process.libraries import configure_tensorflow, tfx_imports
 
 if TYPE_CHECKING:
+    from components.storage.copies import Copies
     from pipeline.process.node_runner import Outcome
 
 _TFX = "tfx.orchestration.portable.launcher"
@@ -48,15 +49,12 @@ class OpenedGraph:
         )
         return node
 
-    def run(self, node_id: str) -> Outcome:
+    def run(self, node_id: str, copies: Copies) -> Outcome:
         """Run a node, or take it from the cache. Any error of the node is passed on."""
-        from components.storage.copies import local_copies
         from pipeline.process import node_runner
 
-        with local_copies() as copies:
-            return node_runner.run_node(
-                self.ir, self.deployment, self._node(node_id), self.connection, copies
-            )
+        node = self._node(node_id)
+        return node_runner.run_node(self.ir, self.deployment, node, self.connection, copies)
 
     def has_cached_outputs(self, node_id: str) -> bool:
         """Return whether the cache has outputs of a node whose upstream nodes are complete."""
@@ -98,14 +96,14 @@ def open_graph(pipeline: PreparedRun, url: MetadataUrl, node_id: str) -> OpenedG
         from tfx.orchestration.portable import runtime_parameter_utils
         from tfx.proto.orchestration import pipeline_pb2
 
-        from components.artifacts import tensorflow_s3 as tensorflow_files
+        from components.artifacts import tfx_files
         from pipeline.process import node_runner  # noqa: F401  here, so that its time is told
         from pipeline.results import collect  # noqa: F401
     # TFX's warnings concern its own internals; nodes report their problems in other ways.
     logging.getLogger("absl").setLevel(logging.ERROR)
     if is_first:
         say(f"imported in {time.monotonic() - begun:.1f} s", node_id=node_id)
-    tensorflow_files.prepare(pipeline.pipeline_root, pipeline.models)
+    tfx_files.prepare(pipeline.pipeline_root, pipeline.models)
     ir = pipeline_pb2.Pipeline.FromString(base64.b64decode(pipeline.ir))
     runtime_parameter_utils.substitute_runtime_parameter(
         ir, {constants.PIPELINE_RUN_ID_PARAMETER_NAME: pipeline.run_id}

@@ -94,11 +94,11 @@ def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) 
 
     configure_tensorflow()
     with tfx_imports():
-        from components.artifacts import tensorflow_s3 as tensorflow_files
+        from components.artifacts import tfx_files
         from pipeline.graph import build as graph
         from pipeline.graph import inputs
 
-    tensorflow_files.prepare(pipeline_root, models)
+    tfx_files.prepare(pipeline_root, models)
     places = inputs.GraphPlaces(
         pipeline_root=pipeline_root,
         models=models,

@@ -27,6 +27,7 @@ from components.artifacts import typed_json
 from components.artifacts.names import REJECT_SUMMARY_JSON
 from components.spectrogram_gen.summary import DataSummary
 from components.storage import objects
+from components.storage.copies import Copies, local_copies
 from components.storage.uri import is_remote, join
 from kubeflow.steps import (
     executor_output,
@@ -57,6 +58,7 @@ def run(
     node_id: str,
     pipeline: PreparedRun,
     url: MetadataUrl,
+    copies: Copies,
     write_outputs: Callable[[RunRecord], None] | None = None,
 ) -> str:
     """Run a node of a prepared pipeline in this process, unless an earlier attempt completed it.
@@ -65,6 +67,7 @@ def run(
       node_id: the node's id.
       pipeline: the run, as the first step wrote it.
       url: URL of ML Metadata.
+      copies: the step's local copies, for nodes that cannot work in an object store.
       write_outputs: writes what Kubeflow shows of the step; None before its last node.
 
     Returns:
@@ -83,7 +86,7 @@ def run(
     else:
         folder = prepared.run_folder(pipeline.pipeline_root, pipeline.run_id)
         with progress_lines(node_id), final_failure.recorded(folder, node_id):
-            outcome = graph.run(node_id)
+            outcome = graph.run(node_id, copies)
     record = collect.RunRecord(graph.connection, graph.name, pipeline.run_id)
     if node_id == SPECTROGRAM_GEN:
         _say_counts(record.outputs(node_id)["rejects"].uri)
@@ -198,19 +201,21 @@ def main(arguments: Sequence[str]) -> int:
                 say(f"{earlier.text}\n{_NOT_AGAIN}", node_id=node_id, file=sys.stderr)
                 return earlier.status
         path = given.executor_input and executor_output.output_file(given.executor_input)
-        for node_id in given.node_ids:
-            begun = time.monotonic()
-            importing = "" if opened_graph.is_imported() else " (importing TFX takes some 15 s)"
-            say(f"starting{importing}", node_id=node_id)
-            outcome = run(
-                node_id,
-                pipeline,
-                url,
-                (lambda record: _write_outputs(given, pipeline, record, path))
-                if node_id == given.node_ids[-1]
-                else None,
-            )
-            say(f"{outcome}, {time.monotonic() - begun:.1f} s", node_id=node_id)
+        with local_copies() as copies:
+            for node_id in given.node_ids:
+                begun = time.monotonic()
+                importing = "" if opened_graph.is_imported() else " (importing TFX takes some 15 s)"
+                say(f"starting{importing}", node_id=node_id)
+                outcome = run(
+                    node_id,
+                    pipeline,
+                    url,
+                    copies,
+                    (lambda record: _write_outputs(given, pipeline, record, path))
+                    if node_id == given.node_ids[-1]
+                    else None,
+                )
+                say(f"{outcome}, {time.monotonic() - begun:.1f} s", node_id=node_id)
     except Exception as error:  # a node may raise anything, and users look into its step's log
         return report_error(error, node_id=node_id)
     return 0

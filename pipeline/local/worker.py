@@ -76,7 +76,7 @@ def run(request: Request) -> Results:
     with tfx_imports():
         from tfx.orchestration import metadata
 
-        from components.artifacts import tensorflow_s3
+        from components.artifacts import tfx_files
         from components.trainer.history import CURVES_VARIABLE
         from pipeline.graph import inputs
         from pipeline.graph.build import compile_ir, create_pipeline
@@ -84,7 +84,7 @@ def run(request: Request) -> Results:
         from pipeline.results import collect, publish, results_file
         from pipeline.results.schema import NodeRun
 
-    tensorflow_s3.prepare(given.pipeline_root, given.models)
+    tfx_files.prepare(given.pipeline_root, given.models)
     facts = inputs.DataFacts.from_json(request.facts)
     places = inputs.GraphPlaces(
         pipeline_root=given.pipeline_root,

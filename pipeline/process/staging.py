@@ -1,9 +1,10 @@
-"""Executors on local copies of artifacts, where TensorFlow does not know s3://.
+"""Executors on local copies of artifacts that are in an object store.
 
-TensorFlow, TFDV and TFMA read and write artifacts by TensorFlow's file systems. Where these have
-none for s3:// (tensorflow-io, which has it, loads with TensorFlow 2.16 at most), an executor gets
-local copies of its inputs, and local folders for its outputs, which are uploaded after it
-succeeded. Neither the executor nor ML Metadata notices.
+TensorFlow, TFDV and TFMA read and write artifacts by TensorFlow's file systems, which have none for
+s3:// (tensorflow-io, which adds one, loads with TensorFlow 2.16 at most). So an executor gets local
+copies of its inputs, and local folders for its outputs, which are uploaded after it succeeded.
+Neither the executor nor ML Metadata notices. Copies also save transfers: by tensorflow-io each
+node, and each epoch of a training on streamed clips, would fetch the examples again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import attr
 from tfx.orchestration.portable import beam_executor_operator, python_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2
 
-from components.artifacts import tensorflow_s3
 from components.common.model_contract import SAVED_MODEL
 from components.storage.copies import Copies
 from components.storage.uri import is_remote
@@ -33,8 +33,6 @@ def executor_operators(copies: Copies) -> dict[Any, Any]:
     Args:
       copies: the local copies of a process.
     """
-    if tensorflow_s3.is_known():
-        return {}
     return {
         executable_spec_pb2.PythonClassExecutableSpec: functools.partial(_OnPython, copies),
         executable_spec_pb2.BeamExecutableSpec: functools.partial(_OnBeam, copies),

@@ -12,7 +12,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import fnmatch
-import importlib.util
 import json
 import os
 import pathlib
@@ -29,6 +28,7 @@ import pytest
 
 from components.artifacts import files as artifact_files
 from components.storage import objects
+from components.storage.copies import local_copies
 from components.storage.errors import ObjectForbidden
 from tests.support import ROOT, s3_server
 
@@ -37,7 +37,6 @@ BUCKET, OTHER = "genreflow-123456789012-eu-central-1", "somebody-elses"
 DATA, RUNS = f"s3://{BUCKET}/fma", f"s3://{BUCKET}/runs"
 OUTPUTS = ("runs", "serving", "work")
 MULTIPART_BYTES = 9 << 20  # boto3 splits objects of more than 8 MiB
-TENSORFLOW_KNOWS_S3 = importlib.util.find_spec("tensorflow_io") is not None
 
 
 def document(name: str) -> Any:
@@ -200,6 +199,21 @@ def test_no_other_prefix_may_be_listed(prefix: str) -> None:
     assert not may_list(prefix)
 
 
+def test_local_copies_of_artifacts_work_within_it(store: Store, tmp_path: pathlib.Path) -> None:
+    uri = f"{RUNS}/Trainer.vgg16/model/5"
+    with local_copies() as copies:
+        for attempt in (b"1", b"2"):
+            model = pathlib.Path(copies.create(uri))
+            (model / "saved_model.pb").write_bytes(attempt)
+            (model / "variables").write_bytes(bytes(MULTIPART_BYTES))
+            copies.publish(uri, last="saved_model.pb")
+    with local_copies() as copies:
+        fetched = pathlib.Path(copies.fetch(uri))
+        assert (fetched / "saved_model.pb").read_bytes() == b"2"
+        assert (fetched / "variables").stat().st_size == MULTIPART_BYTES
+        assert (pathlib.Path(copies.fetch(DATA)) / "song.mp3").read_bytes() == b"x"
+
+
 def run_with_the_keys(program: str, *arguments: str) -> list[str]:
     """Return the lines that a program prints in a process of its own."""
     done = subprocess.run(
@@ -210,59 +224,15 @@ def run_with_the_keys(program: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.skipif(not TENSORFLOW_KNOWS_S3, reason="this TensorFlow knows no s3://")
-def test_tensorflow_works_within_it_too(store: Store) -> None:
-    """TFX reads and writes by this C++ client, which renames by copying and deleting."""
-    program = """
-        import os, sys
-        from components.artifacts import tensorflow_s3 as tensorflow_files
-        data, runs = sys.argv[1:]
-        tensorflow_files.prepare(data, runs)
-        import tensorflow as tf
-        files = tf.io.gfile
-        def refused(work):
-            try:
-                work()
-            except tf.errors.PermissionDeniedError:
-                return True
-            return False
-        files.makedirs(runs + "/e/Split-train")
-        with tf.io.TFRecordWriter(runs + "/e/Split-train/x.tmp") as writer:
-            for _ in range(7):
-                writer.write(bytes(1 << 20))
-        files.rename(runs + "/e/Split-train/x.tmp", runs + "/e/Split-train/x")
-        files.copy(runs + "/e/Split-train/x", runs + "/e/y", overwrite=True)
-        print(files.glob(runs + "/e/Split-*/*"), sorted(files.listdir(runs + "/e")))
-        print(len(list(tf.data.TFRecordDataset(runs + "/e/y"))), files.stat(runs + "/e/y").length)
-        files.rmtree(runs + "/e")
-        print(files.exists(runs + "/e/y"), files.isdir(data))
-        with files.GFile(data + "/song.mp3", "rb") as file:
-            print(file.read())
-        print(refused(lambda: files.remove(data + "/song.mp3")),
-              refused(lambda: files.copy(runs + "/theirs", data + "/song.mp3", overwrite=True)))
-        sys.stdout.flush()
-        os._exit(0)
-    """
-    whole = 7 * ((1 << 20) + 16)  # a record's length and checksums take 16 bytes
-    assert run_with_the_keys(program, DATA, RUNS) == [
-        f"['{RUNS}/e/Split-train/x'] ['Split-train', 'y']",
-        f"7 {whole}",
-        "False True",
-        "b'x'",
-        "True True",
-    ]
-
-
-@pytest.mark.skipif(TENSORFLOW_KNOWS_S3, reason="TFX's file access is TensorFlow's, tested above")
 def test_tfx_works_within_it_too(store: Store, tmp_path: pathlib.Path) -> None:
     """TFX's own file access goes by this project's client (components.artifacts.tfx_files)."""
     (tmp_path / "large").write_bytes(bytes(MULTIPART_BYTES))
     program = """
         import os, sys
-        from components.artifacts import tensorflow_s3
+        from components.artifacts import tfx_files
         from components.storage.errors import StorageError
         data, runs, local = sys.argv[1:]
-        tensorflow_s3.prepare(data, runs)
+        tfx_files.prepare(data, runs)
         from tfx.dsl.io import fileio
         def refused(work):
             try:

@@ -74,12 +74,12 @@ def test_everything_in_a_store_ends_as_on_a_disk(
     )  # fmt: skip
     genreflow = CommandLine(s3_proxy)
 
-    # A component of TFX may not write: the run fails there with a plain error.
+    # The output of a component may not be written: the run fails there with a plain error.
     s3_proxy.fail(10_000, s3_server.DENIED, method="PUT", path="StatisticsGen")
     status, output = genreflow(*run)
     assert status == 1, output
-    assert "StatisticsGen: the object store failed: " in output
-    assert "AccessDenied" in output or "Access Denied" in output
+    assert f"StatisticsGen: s3://{bucket}/runs/StatisticsGen/statistics/" in output
+    assert "access denied (AccessDenied) to this access key" in output
 
     # A rerun resumes there and succeeds while the store throttles.
     turn = itertools.count(1)
@@ -87,7 +87,7 @@ def test_everything_in_a_store_ends_as_on_a_disk(
     s3_proxy.log.clear()
     status, output = genreflow(*run)
     assert status == 0, output
-    assert s3_proxy.faults() > 20
+    assert s3_proxy.faults() > 10
     s3_proxy.fault = lambda method, path: None
     first = _results(work)
     assert {"SpectrogramGen", "ImportSchemaGen"} <= _cached(first)

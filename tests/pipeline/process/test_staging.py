@@ -16,7 +16,7 @@ from tfx.orchestration import metadata
 from tfx.orchestration.pipeline import Pipeline
 from tfx.types.standard_artifacts import Model, ModelBlessing
 
-from components.artifacts import tensorflow_s3, tfx_files
+from components.artifacts import tfx_files
 from components.common.errors import GenreflowError
 from components.storage import copies as copies_module
 from components.storage import objects
@@ -90,8 +90,7 @@ class Runs:
 
 @pytest.fixture
 def runs(bucket: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Runs:
-    """Return runs with a TensorFlow that does not know s3://, whichever is installed."""
-    monkeypatch.setattr(tensorflow_s3, "is_known", lambda: False)
+    """Return runs whose file system of TFX is registered for this test alone."""
     registry = filesystem_registry.FilesystemRegistry()
     registry.register(tensorflow_gfile.TensorflowFilesystem, 10, use_as_fallback=True)
     monkeypatch.setattr(filesystem_registry, "DEFAULT_FILESYSTEM_REGISTRY", registry)
@@ -158,6 +157,17 @@ def test_an_output_that_cannot_be_uploaded_fails_its_node_and_leaves_nothing(
     assert _files(runs.copies.root) == []
     s3_proxy.fault = lambda method, path: None
     assert runs.run() == {"WriteModel": "done", "BlessModel": "done"}
+
+
+def test_an_executor_that_works_on_uris_gets_them(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = BlessModel.EXECUTOR_SPEC.executor_class
+    monkeypatch.setattr(executor, "works_on_uris", True, raising=False)
+    with pytest.raises(node_runner.NodeFailed) as caught:
+        runs.run()
+    assert isinstance(caught.value.__cause__, FileNotFoundError)  # no such local folder
+    assert caught.value.__cause__.filename.startswith("s3:/")
 
 
 def test_a_full_disk_is_told_as_such(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
