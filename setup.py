@@ -21,9 +21,6 @@ CORE = [
     *by_python("keras>=3.12,<3.13", "keras>=3.12,<3.16"),
     # tfx-bsl 1.16 needs dill, which Beam 2.68 dropped.
     *by_python("apache-beam>=2.65,<2.68", "apache-beam>=2.70,<2.78"),
-    # TensorFlow's own file system for s3:// and gs://; loads with TensorFlow 2.16 at most.
-    "tensorflow-io==0.37.1; python_version < '3.11'",
-    "tensorflow-io-gcs-filesystem==0.37.1; python_version < '3.11'",
     *by_python("tensorflow-model-analysis==0.47.*", "tensorflow-model-analysis==0.52.*"),
     *by_python("tensorflow-data-validation==1.16.*", "tensorflow-data-validation==1.21.*"),
     *by_python("tensorflow-serving-api==2.16.*", "tensorflow-serving-api==2.19.*"),
@@ -47,7 +44,7 @@ CORE = [
     "rich>=13",
     "jsonschema>=4",
     "filelock>=3",
-    "boto3>=1.35",  # our own and Beam's reading and writing of s3://
+    "boto3>=1.35",  # s3://
     "safetensors>=0.5",  # ResNet34 from timm
     "skops>=0.16",  # scikit-learn models, stored without pickle
     "xgboost-cpu>=3.0,<4",  # never beside xgboost, which is the same with 700 MB of CUDA
@@ -108,6 +105,8 @@ setup(
             "moto[server]>=5.1",  # the S3 server that the tests talk to
             "kubernetes-validate>=1.30",  # the manifests, against Kubernetes' own schemas
             "schemathesis>=4",  # hostile REST requests
+            # Its decoder, for benchmarks.audio_stage; loads with TensorFlow 2.16 at most.
+            "tensorflow-io==0.37.1; python_version < '3.11'",
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this
         ],
     },

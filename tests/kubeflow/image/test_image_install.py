@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import pathlib
 import re
@@ -119,10 +118,8 @@ def test_the_dockerfiles_lines_install_what_a_step_needs(
     (version,) = re.findall(r'version="([^"]+)"', (ROOT / "setup.py").read_text())
     shown = run(image, "genreflow", "--version")
     assert shown.startswith(f"genreflow {version} (TFX {INSTALLED_GENERATION}.")
-    # TensorFlow's file systems, where the generation has them.
-    file_systems = "tensorflow_io, " if importlib.util.find_spec("tensorflow_io") else ""
     code = (
-        f"import importlib.util as u, sys, {file_systems}soundfile, xgboost\n"
+        "import importlib.util as u, sys, soundfile, xgboost\n"
         "import librosa, numba, numpy.testing, pandas.testing, scipy.stats, sklearn.ensemble\n"
         "import kubeflow.steps.run_node\n"
         "import tfx.orchestration.portable.launcher, components.spectrogram_gen.executor\n"
