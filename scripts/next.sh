@@ -25,6 +25,9 @@ update() { # update COPY
     mkdir -p "$1"
     find "$1" -mindepth 1 -maxdepth 1 ! -name '.venv*' ! -name .tools -exec rm -rf {} +
     tar -x --no-same-owner -C "$1" -f "$next/tree.tar"
+    # Some tests ask git for the tree's files.
+    git -C "$1" init --quiet
+    git -C "$1" add --all
 }
 
 pack() {
@@ -42,7 +45,7 @@ has_glibc_2_39() {
 enter() { # enter DATA COMMAND...
     data=$1
     shift
-    update "$root/genreflow"
+    update "$root/srv/checkout"
     mount --rbind /dev "$root/dev"
     mount -t proc proc "$root/proc"
     for path in /etc/resolv.conf /etc/hosts /etc/pip.conf /etc/ssl/certs; do
@@ -61,7 +64,7 @@ enter() { # enter DATA COMMAND...
     unset CI TMPDIR || true
     export HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     # shellcheck disable=SC2016  # expanded inside
-    exec chroot "$root" /bin/sh -c 'cd /genreflow && exec "$@"' sh "$@"
+    exec chroot "$root" /bin/sh -c 'cd /srv/checkout && exec "$@"' sh "$@"
 }
 
 if [ "${1:-}" = --enter ]; then

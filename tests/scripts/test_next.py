@@ -61,7 +61,7 @@ def test_where_glibc_is_2_39_the_tree_is_copied_for_tfx_1_16(tree: pathlib.Path)
     done = _next(tree, "2.39", "sh", "-c", show)
     assert (done.returncode, done.stdout) == (0, "1.16 none\nchangedcommitted"), done.stderr
     assert sorted(os.listdir(copy)) == [
-        ".gitignore", "changed", "name with blanks", "new", "scripts",
+        ".git", ".gitignore", "changed", "name with blanks", "new", "scripts",
     ]  # fmt: skip
 
     # Once more: what is gone here is gone there, but .venv stays.
