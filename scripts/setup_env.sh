@@ -116,8 +116,9 @@ install_packages() {
         lock=.venv/without-pyfarmhash.lock
         awk '/^[^ ]/ { skip = /^pyfarmhash==/ } !skip' "requirements/$generation/dev.lock" >"$lock"
     fi
+    # Where Python may not keep bytecode, each process would compile TensorFlow again: 5 s and more.
     run "installing the locked packages" "$uv" pip sync --python .venv/bin/python \
-        --require-hashes "$lock" requirements/uv.txt
+        --require-hashes ${PYTHONDONTWRITEBYTECODE:+--compile-bytecode} "$lock" requirements/uv.txt
     if [ -n "$without_compiler" ]; then
         # From a copy, because a build leaves files behind.
         rm -rf .venv/pyfarmhash
