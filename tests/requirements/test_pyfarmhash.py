@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
+from tests.conftest import raise_missing
 from tests.support import ROOT
 
 FOLDER = ROOT / "requirements/pyfarmhash"
@@ -63,7 +64,7 @@ def compiled() -> ModuleType:
     assert spec is not None
     assert spec.origin is not None
     if not isinstance(spec.loader, importlib.machinery.ExtensionFileLoader):
-        pytest.skip("pyfarmhash was not compiled for this .venv: there was no C++ compiler")
+        raise_missing("a .venv that was made with a C++ compiler, so that pyfarmhash is compiled")
     return loaded(spec.origin)
 
 

@@ -129,12 +129,10 @@ def test_without_any_python_other_programs_fetch_uv(
     unpacker: str,
     machine: SetupMachine,
     index: PackageIndex,
+    requires_program: Callable[[str, str], str],
 ) -> None:
     for name in (downloader, unpacker):
-        found = shutil.which(name)
-        if found is None:
-            pytest.skip(f"no {name} here")
-        (machine.bin / name).symlink_to(found)
+        (machine.bin / name).symlink_to(requires_program(name, name))
     index.publish(wheel_of_uv(machine))
     done = machine.setup(UV_DEFAULT_INDEX=index.address + "/")
     assert done.returncode == 0, done.stderr
