@@ -2,8 +2,9 @@
 # Installs missing programs that builds and tests need beside .venv.
 #
 # - Debian packages, listed below as PROGRAM:PACKAGE.
-# - Programs that Go builds (a minute or two): grpcurl, an independent client for the conformance
-#   tests, and kustomize, which builds the manifests (Debian's kubectl is too old).
+# - Programs that Go builds (some minutes): grpcurl, an independent client for the conformance
+#   tests; kustomize, which builds the manifests (Debian's kubectl is too old); and Prism, Beam's
+#   portable runner. Prism needs Go 1.26, which Go 1.21 and newer download; Debian 12 has Go 1.19.
 # - The npm packages of tests/conformance/node, for an independent client in JavaScript.
 #
 # The last two go into .tools, which git ignores and `make clean` deletes. If one of them cannot
@@ -19,6 +20,8 @@ needed="make:make git:git flock:util-linux chromium:chromium curl:curl go:golang
 # Built by Debian 12's Go 1.19 too.
 grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
 kustomize=sigs.k8s.io/kustomize/kustomize/v4@v4.5.7
+# Its version need not be that of the Python SDK: Beam 2.65's workers run on it, too.
+prism=github.com/apache/beam/sdks/v2/go/cmd/prism@v2.73.0
 
 missing=""
 for entry in $needed; do
@@ -40,12 +43,26 @@ warn() { # warn WHAT: prints a warning and the end of the log
 }
 
 # .tools/NAME and .tools/node/package-lock.json are written last and tell what is installed.
+is_installed() { # is_installed NAME MODULE
+    [ "$(cat ".tools/$1" 2>/dev/null)" = "$2" ] && [ -x ".tools/bin/$1" ]
+}
+
 install_by_go() { # install_by_go NAME MODULE
-    [ "$(cat ".tools/$1" 2>/dev/null)" = "$2" ] && [ -x ".tools/bin/$1" ] && return
+    is_installed "$1" "$2" && return
     echo "Building $1 ..."
     # Without cgo no C compiler is needed.
     CGO_ENABLED=0 GOBIN="$(pwd)/.tools/bin" go install -trimpath "$2" >"$log" 2>&1 &&
         echo "$2" >".tools/$1" || warn "$1"
+}
+
+# Go before 1.21 downloads no newer Go; it stops at a go.mod that asks for one, with obscure words.
+go_can_download_go() {
+    version=$(go env GOVERSION 2>/dev/null)
+    printf '%s\n' go1.21 "$version" | sort -V -C && return
+    echo "Prism needs Go 1.26, or Go 1.21 and newer, which download it; $(command -v go) is" \
+        "${version:-older}. Install it from https://go.dev/dl (or Debian's backports) and put it" \
+        "first on the PATH" >"$log"
+    return 1
 }
 
 install_node_packages() {
@@ -65,4 +82,9 @@ mkdir -p .tools
 log=.tools/install.log
 install_by_go grpcurl "$grpcurl"
 install_by_go kustomize "$kustomize"
+if is_installed prism "$prism" || go_can_download_go; then
+    install_by_go prism "$prism"
+else
+    warn Prism
+fi
 install_node_packages

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from genreflow.cli.beam_worker import beam_worker
 from genreflow.cli.check_data import check_data
 from genreflow.cli.compare import compare
 from genreflow.cli.devices import devices
@@ -61,6 +62,7 @@ app.command()(serve)
 app.command()(compare)
 app.command()(report)
 app.command()(devices)
+app.command()(beam_worker)
 app.add_typer(kubeflow_app, name="kubeflow")
 
 
