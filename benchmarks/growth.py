@@ -44,17 +44,18 @@ def main() -> None:
     parser.add_argument("--tracks", type=int, nargs=2, default=(2000, 20000))
     parser.add_argument("--repeats", type=int, default=3, help="runs of each size")
     parser.add_argument("--runner", default="auto", help="the setting beam.runner")
+    parser.add_argument("--workers", type=int, default=0, help="the setting beam.workers")
     parser.add_argument("--one-run", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one_run:
         folder, tracks = arguments.one_run
-        _one_run(pathlib.Path(folder), int(tracks), arguments.runner)
+        _one_run(pathlib.Path(folder), int(tracks), arguments.runner, arguments.workers)
         return
     small, large = arguments.tracks
     runs: dict[int, list[dict[str, Any]]] = {small: [], large: []}
     for _ in range(arguments.repeats):
         for tracks, found in runs.items():
-            found.append(_in_process(tracks, arguments.runner))
+            found.append(_in_process(tracks, arguments.runner, arguments.workers))
             print(f"{tracks} tracks: {found[-1]}", file=sys.stderr, flush=True)
     _print_tables(runs, small, large)
 
@@ -91,7 +92,7 @@ def _print_tables(runs: dict[int, list[dict[str, Any]]], small: int, large: int)
         print(f"| quarter {quarter + 1} of {large} | {cpu:.1f} | {clock:.1f} |")
 
 
-def _in_process(tracks: int, runner: str) -> dict[str, Any]:
+def _in_process(tracks: int, runner: str, workers: int) -> dict[str, Any]:
     """Run once in a separate process, and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         events = pathlib.Path(folder, "events.jsonl")
@@ -102,7 +103,7 @@ def _in_process(tracks: int, runner: str) -> dict[str, Any]:
             EVENT_FILE_VARIABLE: str(events),
         }
         words = [sys.executable, "-m", command.module(__file__)]
-        words += ["--runner", runner, "--one-run", folder, str(tracks)]
+        words += ["--runner", runner, "--workers", str(workers), "--one-run", folder, str(tracks)]
         log = pathlib.Path(folder, "log")
         with log.open("wb") as output:
             process = subprocess.Popen(
@@ -189,7 +190,7 @@ def _write_corpus(folder: pathlib.Path, tracks: int) -> None:
             rows.writerow([name, f"genre {index % 8}"])
 
 
-def _one_run(folder: pathlib.Path, tracks: int, runner: Any) -> None:
+def _one_run(folder: pathlib.Path, tracks: int, runner: Any, workers: int) -> None:
     """Run the executor on `tracks` tracks in this process."""
     import unittest.mock
 
@@ -207,7 +208,7 @@ def _one_run(folder: pathlib.Path, tracks: int, runner: Any) -> None:
     _write_corpus(folder / "data", tracks)
     dataset = DatasetSettings(kind="manifest", data_dir=str(folder / "data"))
     split = SplitSettings(policy="by_track")
-    beam = BeamSettings(runner=runner)
+    beam = BeamSettings(runner=runner, workers=workers)
     component = SpectrogramGen(
         dataset=dataset,
         split=split,

@@ -188,8 +188,7 @@ def _print_cost(
     listed: int,
     clips: int,
 ) -> None:
-    from components.common.resources import usable_cores
-    from pipeline.config.beam import pipeline_args
+    from pipeline.config.beam import local_processes
     from pipeline.prepare import disk_space
 
     params = config.audio
@@ -200,9 +199,7 @@ def _print_cost(
     )
     if found.seconds_per_track is None:
         return
-    flags = pipeline_args(config.beam, tracks=listed)
-    parallel = "--direct_running_mode=multi_processing" in flags
-    workers = (config.beam.workers or usable_cores()) if parallel else 1
+    workers = local_processes(config.beam, tracks=listed)
     minutes = tracks * found.seconds_per_track / workers / 60
     out.say(
         f"time: about {max(minutes, 0.1):.1f} minutes for the audio stage "

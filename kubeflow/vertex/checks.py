@@ -66,9 +66,9 @@ def check(config: Config, settings: KubeflowSettings, mount: str, output: str = 
             f"{key} = {path!r}: must be in a bucket, below {mount}, where Vertex AI mounts it",
         )
     require(
-        config.beam.runner != "portable",
-        'beam.runner = "portable": a step on Vertex AI writes to its own disk, which other '
-        'machines cannot reach; set "auto"',
+        config.beam.runner_table is None,
+        f'beam.runner = "{config.beam.runner}": a step on Vertex AI writes to its own disk, which '
+        'other machines cannot reach; set "auto"',
     )
     for name, resources in settings.resources.items():
         problems.extend(_resource_problems(name, resources))

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
 from components.common.resources import usable_cores
+from pipeline.config.beam_runners import (
+    DataflowSettings,
+    FlinkSettings,
+    PortableSettings,
+    RunnerTable,
+    SparkSettings,
+)
 
 # For fewer tracks, worker processes cost more than they save: each of them imports TensorFlow,
 # and decoding takes about 50 ms per track on one core.
@@ -18,7 +27,7 @@ LOCAL_RUNNER = "--runner=pipeline.process.beam_runner.LocalRunner"
 
 # Any name keeps TFX from packing itself for the workers, which takes 8 seconds and leaves 44 MB in
 # the temporary folder for each node. Workers have the image that they run in, or this machine's
-# packages; an image that `options` names comes later and counts.
+# packages.
 _NO_PACKAGES = "--sdk_container_image=none"
 
 # In seconds: Beam's default of one minute is the deadline of the whole job at some job services.
@@ -27,8 +36,26 @@ _JOB_SERVICE_SECONDS = 30 * 24 * 3600
 # Flags of Beam within one process, for what is too small for more.
 IN_MEMORY = (LOCAL_RUNNER, _NO_PACKAGES, "--direct_running_mode=in_memory")
 
-# Flags that other settings of this table produce.
-_OWN_FLAGS = ("--runner", "--direct_running_mode", "--direct_num_workers")
+Runner = Literal["auto", "direct", "portable", "flink", "spark", "dataflow"]
+Stage = Literal["audio", "statistics", "evaluator"]
+
+# Beam's names of the runners outside this process, and their tables.
+_REMOTE: dict[str, tuple[str, type[RunnerTable]]] = {
+    "portable": ("PortableRunner", PortableSettings),
+    "flink": ("FlinkRunner", FlinkSettings),
+    "spark": ("SparkRunner", SparkSettings),
+    "dataflow": ("DataflowRunner", DataflowSettings),
+}
+
+# Flags that settings of this table produce, and these settings.
+_OWN_FLAGS = {
+    "--runner": "beam.runner",
+    "--direct_running_mode": "beam.runner and beam.workers",
+    "--direct_num_workers": "beam.workers",
+}
+_ENVIRONMENT_FLAGS = (
+    "--environment_type", "--environment_config", "--environment_option", "--environment_options",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,51 +63,103 @@ class BeamSettings:
     """Settings of the [beam] table.
 
     Attributes:
-      runner: "in_memory" is one process; "multi_processing" several on this machine; "portable"
-        submits to the job service (Flink, Spark, ...) that `options` name; "auto" chooses one
-        of the first two by the number of tracks.
-      workers: processes of "multi_processing"; 0 is one per core.
-      options: further Beam flags, such as "--job_endpoint=localhost:8099".
+      runner: "direct" is this machine; "auto" the same, with the number of processes chosen by the
+        number of tracks; "portable" any job service of Beam's; "flink", "spark" and "dataflow"
+        these.
+      workers: processes on this machine, 1 for the run's own; 0 is one per core.
+      stages: what runs on the runner: "audio" (SpectrogramGen), "statistics" (StatisticsGen) and
+        "evaluator" (Evaluator). The others run in the node's own process.
+      shared_folders: folders that workers on other machines see under the same path.
+      options: further flags of Beam, such as "--experiments=NAME".
       shard_tracks: tracks per TFRecord shard, which is also the unit of parallel work.
     """
 
-    runner: Literal["auto", "in_memory", "multi_processing", "portable"] = "auto"
+    runner: Runner = "auto"
     workers: Annotated[int, Ge(0), Le(1024)] = 0
+    stages: tuple[Stage, ...] = ("audio",)
+    shared_folders: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     shard_tracks: Annotated[int, Ge(1), Le(100000)] = 64
+    portable: PortableSettings = dataclasses.field(default_factory=PortableSettings)
+    flink: FlinkSettings = dataclasses.field(default_factory=FlinkSettings)
+    spark: SparkSettings = dataclasses.field(default_factory=SparkSettings)
+    dataflow: DataflowSettings = dataclasses.field(default_factory=DataflowSettings)
 
     def __post_init__(self) -> None:
         for option in self.options:
             if not option.startswith("--"):
                 raise ValueError(f'options holds "{option}"; Beam flags start with "--"')
-            if option.split("=", 1)[0] in _OWN_FLAGS:
-                raise ValueError(f'options holds "{option}"; set beam.runner and beam.workers')
-        if self.runner == "portable" and not any(
-            option.startswith("--job_endpoint=") for option in self.options
-        ):
+            setting = self._setting_of(option.split("=", 1)[0])
+            if setting:
+                raise ValueError(f'options holds "{option}"; set {setting}')
+        for folder in self.shared_folders:
+            if not os.path.isabs(folder):
+                raise ValueError(f"shared_folders holds {json.dumps(folder)}, no absolute path")
+        table = self.runner_table
+        for missing in table.missing() if table else ():
             raise ValueError(
-                'runner is "portable", but options has no --job_endpoint, the address of the job '
-                'service; add it, as in options = ["--job_endpoint=localhost:8099"]'
+                f'runner = "{self.runner}" needs beam.{self.runner}.{missing}; set it under '
+                f"[beam.{self.runner}]"
             )
 
+    @property
+    def runner_table(self) -> RunnerTable | None:
+        """The table of the chosen runner; None for this machine."""
+        return getattr(self, self.runner) if self.runner in _REMOTE else None
 
-def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = None) -> list[str]:
-    """Return Beam's flags for a run.
+    def _setting_of(self, flag: str) -> str:
+        """Return the setting that produces a flag, or ""."""
+        chosen = [self.runner] if self.runner in _REMOTE else []
+        for name in (*chosen, *_REMOTE):
+            flags = _REMOTE[name][1].own_flags()
+            if flag in flags:
+                return f"beam.{name}.{flags[flag]}"
+            if flag in _ENVIRONMENT_FLAGS and name != "dataflow":
+                return f"beam.{name}.environment"
+        return _OWN_FLAGS.get(flag, "")
+
+
+def local_processes(settings: BeamSettings, *, tracks: int, cores: int | None = None) -> int:
+    """Return how many processes of this machine "auto" and "direct" use; 1 is the run's own.
 
     Args:
       settings: the [beam] table.
       tracks: number of tracks that the run reads; decides what "auto" means.
       cores: CPU cores; None counts those that this process may use.
     """
-    workers = settings.workers or cores or usable_cores()
-    runner = settings.runner
-    if runner == "auto":
-        large = tracks >= MIN_MULTI_PROCESSING_TRACKS and workers > 1
-        runner = "multi_processing" if large else "in_memory"
-    if runner == "portable":
-        timeout = f"--job_server_timeout={_JOB_SERVICE_SECONDS}"
-        return ["--runner=PortableRunner", _NO_PACKAGES, timeout, *settings.options]
-    if runner == "in_memory":
+    if settings.runner == "auto" and tracks < MIN_MULTI_PROCESSING_TRACKS:
+        return 1
+    return settings.workers or cores or usable_cores()
+
+
+def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = None) -> list[str]:
+    """Return Beam's flags for a job on the chosen runner.
+
+    Args:
+      settings: the [beam] table.
+      tracks: number of tracks that the job reads; decides what "auto" means.
+      cores: CPU cores; None counts those that this process may use.
+    """
+    table = settings.runner_table
+    if table is not None:
+        runner = f"--runner={_REMOTE[settings.runner][0]}"
+        return [runner, *_submission_flags(table), *table.flags(), *settings.options]
+    processes = local_processes(settings, tracks=tracks, cores=cores)
+    if processes == 1:
         return [*IN_MEMORY, *settings.options]
-    mode = ["--direct_running_mode=multi_processing", f"--direct_num_workers={workers}"]
+    mode = ["--direct_running_mode=multi_processing", f"--direct_num_workers={processes}"]
     return [LOCAL_RUNNER, _NO_PACKAGES, *mode, *settings.options]
+
+
+def stage_args(settings: BeamSettings, stage: Stage, *, tracks: int) -> list[str]:
+    """Return Beam's flags for a stage of the pipeline: the runner's, or those of this process."""
+    if stage in settings.stages:
+        return pipeline_args(settings, tracks=tracks)
+    return list(IN_MEMORY)
+
+
+def _submission_flags(table: RunnerTable) -> list[str]:
+    """Return the flags of every job service; Dataflow is none, and has an image of its own."""
+    if isinstance(table, DataflowSettings):
+        return []
+    return [_NO_PACKAGES, f"--job_server_timeout={_JOB_SERVICE_SECONDS}"]

@@ -18,6 +18,7 @@ from components.storage.uri import checked_place, is_remote
 from pipeline.config.messages import (
     ConfigError,
     allowed,
+    replaced,
     show_key,
     show_value,
     unknown_key,
@@ -188,6 +189,7 @@ def _problems(
         yield f"{where}: {key}{shown}: {unknown_key(names, value)}"
         return
     line = f"{where}: {key}{shown or ' is a table'}: must be {allowed(path)}"
+    line += replaced(names, value)
     by_text = any(override.typed and override.path == names for override in overrides)
     if by_text and kind == "string_type" and not isinstance(value, (dict, list)):
         line += f"; write --set '{key}=\"{printable(str(value))}\"'"

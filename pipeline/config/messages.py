@@ -27,6 +27,12 @@ _FREE_NAMES = {"models": "<network>", "kubeflow": "<step>"}
 # Tables with free names; their keys are no suggestions for typos in other tables.
 _STEPS = ("kubeflow", "resources", _ANY)
 
+# Values of earlier versions, and what to write for them.
+_REPLACED: dict[tuple[tuple[str, ...], str], str] = {
+    (("beam", "runner"), "in_memory"): 'runner = "direct" and workers = 1',
+    (("beam", "runner"), "multi_processing"): 'runner = "direct"',
+}
+
 
 class ConfigError(UsageError, ValueError):
     """Error in a configuration. One line per problem, each naming its source."""
@@ -100,6 +106,12 @@ def allowed(path: tuple[str | int, ...]) -> str:
     if len(keys) < len(path) and typing.get_origin(kind) is tuple:
         kind = typing.get_args(kind)[0]
     return _describe(kind)
+
+
+def replaced(path: tuple[str, ...], value: Any) -> str:
+    """Return what replaces a value of an earlier version, as the end of its message, or ""."""
+    instead = _REPLACED.get((path, value)) if isinstance(value, str) else None
+    return f"; write {instead}" if instead else ""
 
 
 def _describe(kind: Any) -> str:

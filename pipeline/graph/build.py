@@ -36,7 +36,7 @@ from components.spectrogram_gen.component import SpectrogramGen
 from components.trainer.task import TrainingTask
 from components.tuner.component import Tuner
 from components.tuner.settings import TuningSettings
-from pipeline.config.beam import IN_MEMORY, pipeline_args
+from pipeline.config.beam import IN_MEMORY, Stage, stage_args
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.evaluation import evaluation_config
@@ -62,6 +62,10 @@ def create_pipeline(
         there is no node ServingModel, and the gate compares with no serving model.
     """
     genres = facts.genres
+
+    def beam_args(stage: Stage) -> list[str]:
+        return stage_args(config.beam, stage, tracks=facts.tracks)
+
     spectrograms = SpectrogramGen(
         dataset=config.dataset,
         split=config.split,
@@ -69,10 +73,12 @@ def create_pipeline(
         manifest_digest=facts.manifest_digest,
         shard_tracks=config.beam.shard_tracks,
         store=places.clip_store,
-    ).with_beam_pipeline_args(pipeline_args(config.beam, tracks=facts.tracks))
+    ).with_beam_pipeline_args(beam_args("audio"))
     examples = spectrograms.outputs["examples"]
     schemas = ImportSchemaGen(schema_file=places.schema_file)
-    statistics = StatisticsGen(examples=examples, schema=schemas.outputs["schema"])
+    statistics = StatisticsGen(
+        examples=examples, schema=schemas.outputs["schema"]
+    ).with_beam_pipeline_args(beam_args("statistics"))
     validator = ExampleValidator(
         statistics=statistics.outputs["statistics"],
         schema=schemas.outputs["schema"],
@@ -110,7 +116,7 @@ def create_pipeline(
         model=candidate,
         example_splits=["test"],
         eval_config=evaluation_config(genres),
-    )
+    ).with_beam_pipeline_args(beam_args("evaluator"))
     serving = [_serving_model()] if resolves_serving else []
     gate = GenreGate(
         model=candidate,
@@ -166,7 +172,6 @@ def create_pipeline(
             report,
         ],
         enable_cache=True,
-        # After the audio stage data is small, and worker processes would only cost their imports.
         beam_pipeline_args=list(IN_MEMORY),
     )
 

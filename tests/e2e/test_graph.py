@@ -151,10 +151,35 @@ def test_a_change_to_the_search_changes_its_node_and_no_other(
 
 
 def test_beam_options_reach_the_audio_stage(tmp_path: pathlib.Path) -> None:
-    config = load(shipped_config("demo"), ["beam.runner=multi_processing", "beam.workers=3"])
-    assert config.beam == BeamSettings(runner="multi_processing", workers=3)
-    text = str(_compiled(config, tmp_path).deployment_config)
-    assert "--direct_num_workers=3" in text
+    config = load(shipped_config("demo"), ["beam.runner=direct", "beam.workers=3"])
+    assert config.beam == BeamSettings(runner="direct", workers=3)
+    assert _nodes_with("--direct_num_workers=3", config, tmp_path) == {"SpectrogramGen"}
+
+
+def test_statistics_and_evaluator_get_beams_options_by_setting(tmp_path: pathlib.Path) -> None:
+    stages = 'beam.stages=["statistics", "evaluator"]'
+    overrides = ["beam.runner=portable", "beam.portable.endpoint=localhost:8099", stages]
+    config = load(shipped_config("demo"), overrides)
+    chosen = _nodes_with("--job_endpoint=localhost:8099", config, tmp_path)
+    assert chosen == {"StatisticsGen", "Evaluator"}
+    assert "SpectrogramGen" in _nodes_with("--direct_running_mode=in_memory", config, tmp_path)
+
+
+def _nodes_with(flag: str, config: Config, folder: pathlib.Path) -> set[str]:
+    """Return the ids of the nodes whose executor gets a flag of Beam."""
+    from tfx.orchestration.local import runner_utils
+    from tfx.proto.orchestration import executable_spec_pb2
+
+    ir = _compiled(config, folder)
+    deployment = runner_utils.extract_local_deployment_config(ir)
+    found = set()
+    for node in ir.nodes:
+        node_id = node.pipeline_node.node_info.id
+        if node_id in deployment.executor_specs:
+            spec = runner_utils.extract_executor_spec(deployment, node_id)
+            if isinstance(spec, executable_spec_pb2.BeamExecutableSpec) and flag in str(spec):
+                found.add(node_id)
+    return found
 
 
 @pytest.mark.parametrize("policy", ["by_artist", "by_track", "by_clip", "official"])

@@ -29,7 +29,7 @@ GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
 ROOT = "s3://bucket/genreflow"
 # Of the compiled file.
-SHA_256 = "d15fbaf0e6d4c646411f7a82cfba7f1e1fa6324ec264dfff31f1e3fba3232aa8"
+SHA_256 = "83bd6ece3ea11b6dbf58ea72e8025ebe12a3f435ac23b245b86bfe811b363dea"
 METADATA = "mysql://genreflow@genreflow-mysql:3306/genreflow"
 TABLE = f"""
 [kubeflow]

@@ -67,7 +67,7 @@ def test_what_is_right_passes(mount: pathlib.Path) -> None:
         ("storage.push_destination=s3://bucket/models", "storage.push_destination = 's3:"),
         ("storage.push_destination=/models", "must be in a bucket"),
         ("models.vgg16.weights=/weights.h5", "models.vgg16.weights = '/weights.h5': must be in"),
-        ('beam={runner="portable",options=["--job_endpoint=jobs:8099"]}',
+        ('beam={runner="portable",portable={endpoint="jobs:8099"}}',
          "which other machines cannot"),
         ("kubeflow.resources.Trainer={gpus=1}", "the kind of GPU is unknown"),
         ('kubeflow.resources.Trainer={gpus=1,gpu_resource="amd.com/gpu"}', "Vertex AI has nvidia"),

@@ -34,9 +34,10 @@ print(os.getpid())
 """
 
 
-@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
-def test_options_reach_the_code_that_beam_runs(mode: str, tmp_path: pathlib.Path) -> None:
-    settings = BeamSettings(runner=mode, workers=1, options=("--s3_region_name=eu-test-1",))
+@pytest.mark.parametrize("workers", [1, 2])
+def test_options_reach_the_code_that_beam_runs(workers: int, tmp_path: pathlib.Path) -> None:
+    options = ("--s3_region_name=eu-test-1",)
+    settings = BeamSettings(runner="direct", workers=workers, options=options)
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(tmp_path / "out"), *pipeline_args(settings, tracks=1)],
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"},
@@ -48,4 +49,4 @@ def test_options_reach_the_code_that_beam_runs(mode: str, tmp_path: pathlib.Path
     assert done.returncode == 0, done.stderr
     process, region = (tmp_path / "out").read_text().split()
     assert region == "eu-test-1"
-    assert (process == done.stdout.strip()) == (mode == "in_memory")
+    assert (process == done.stdout.strip()) == (workers == 1)
