@@ -45,6 +45,13 @@ class Corpus:
         return sum(len(track.files) for track in self.tracks) + len(self.rejects)
 
     @property
+    def uris(self) -> Iterator[str]:
+        """The paths and URIs of all audio files."""
+        for track in self.tracks:
+            yield track.uri
+            yield from (copy.uri for copy in track.copies)
+
+    @property
     def leaky(self) -> bool:
         """True if clips of one track may be in different splits."""
         return self.splits.leaky

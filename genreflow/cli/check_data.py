@@ -44,7 +44,7 @@ def check_data(
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
-    from pipeline.prepare import clip_counts, preflight, survey
+    from pipeline.prepare import clip_counts, preflight, runner_checks, survey
 
     config = with_data_dir(load_config(config_name, overrides or []), data_dir)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
@@ -90,6 +90,7 @@ def check_data(
         out.say(f"the list of tracks left out is in {rejects_csv}")
     try:
         preflight.check_weights(config)
+        runner_checks.check_runner(config.beam)
         if problem:
             raise problem
         check_fraction(rejects, len(rejects) + usable, config.dataset.max_reject_fraction)

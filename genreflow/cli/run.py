@@ -73,7 +73,7 @@ def _run(
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
     from pipeline.local import runner
     from pipeline.places import Places, claim
-    from pipeline.prepare import clip_counts, disk_space, preflight
+    from pipeline.prepare import clip_counts, disk_space, preflight, runner_checks
     from pipeline.prepare.preflight import checked_facts, load_checked_corpus
     from pipeline.work_dir import WorkDir
 
@@ -82,6 +82,7 @@ def _run(
     config = with_data_dir(load_config(name, overrides), data_dir)
     preflight.check_weights(config)
     preflight.check_engine(config)
+    runner_checks.check_runner(config.beam)
     work = WorkDir.at(work_dir)
     places = Places.of(config.storage, work)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
@@ -89,6 +90,12 @@ def _run(
     corpus = None
     if not synthesize:
         corpus = load_checked_corpus(config)
+    runner_checks.check_places(
+        config.beam,
+        artifacts=places.pipeline_root,
+        copies=str(work.copies),
+        audio=corpus.uris if corpus else [str(work.corpus)],
+    )
     work.create()
     with work.locked(), RunDisplay(console) as display:
         work.check_metadata()

@@ -16,6 +16,7 @@ import base64
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def prepare(
       GenreflowError: the run cannot start.
     """
     from pipeline.config.load import with_data_dir
-    from pipeline.prepare import preflight
+    from pipeline.prepare import preflight, runner_checks
     from pipeline.prepare.preflight import checked_facts, load_checked_corpus
 
     prepared.check_shared_root(pipeline_root, volume)
@@ -65,9 +66,13 @@ def prepare(
     connection = metadata_url.connection_config(url, os.environ)
     metadata_url.check_reachable(url, connection)
     preflight.check_weights(config)
+    runner_checks.check_runner(config.beam)
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         config = with_data_dir(config, _synthetic_corpus(pipeline_root))
     corpus = load_checked_corpus(config)
+    runner_checks.check_places(
+        config.beam, artifacts=pipeline_root, copies=tempfile.gettempdir(), audio=corpus.uris
+    )
     facts = checked_facts(config, corpus)
     say(
         f"{len(corpus.tracks)} tracks of {len(corpus.genres)} genres, {len(corpus.rejects)} "
