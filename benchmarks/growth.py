@@ -151,7 +151,7 @@ def _watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[_
                     memory += _pss(member.pid)
             for line in lines:
                 event = json.loads(line)
-                tracks += event["event"] == "progress" and event.get("add", 0)
+                tracks = max(tracks, event["event"] == "progress" and event.get("done", 0))
             yield _Sample(time.monotonic(), sum(spent.values()), memory, tracks)
             time.sleep(SAMPLE_SECONDS)
 

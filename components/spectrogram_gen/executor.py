@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -17,7 +18,9 @@ from tfx.types import artifact_utils
 
 from components.artifacts import files
 from components.artifacts.base_executor import Artifacts, ExecutorMixin, Parameters
+from components.artifacts.beam_jobs import run_job
 from components.artifacts.code_digest import code_digest
+from components.artifacts.worker_reports import WorkerReport
 from components.audio.clips import ClipChoice
 from components.audio.decoding.isolation import make_decoder
 from components.audio.duplicates import find_duplicates
@@ -50,15 +53,17 @@ PROBLEM_FILE = "problem.txt"
 class WriteShard(beam.DoFn):  # type: ignore[misc]
     """DoFn that writes each shard it gets, and its result as a file. One decoder per worker."""
 
-    def __init__(self, options: WriteOptions, results: str) -> None:
+    def __init__(self, options: WriteOptions, results: str, reports: str) -> None:
         """Initialize the DoFn.
 
         Args:
           options: options for writing shards.
           results: folder of the results' files.
+          reports: folder of the workers' reports.
         """
         self._options = options
         self._results = results
+        self._reports = reports
 
     def setup(self) -> None:
         self._decoder = make_decoder(self._options.limits)
@@ -72,7 +77,9 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         problem = _read_problem(self._options)
         if not problem:
             try:
-                result = write_shard(shard, self._options, self._decoder)
+                report = WorkerReport(self._reports, _name(shard))
+                result = write_shard(shard, self._options, self._decoder, report.add)
+                report.write()
             except GenreflowError as error:
                 problem = str(error)
                 _write_problem(self._options, problem)
@@ -123,7 +130,6 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             limits=dataset.decode_limits,
         )
         shards = _plan(corpus, params, parameters["shard_tracks"])
-        progress.report("progress", stage="audio", done=0, total=len(corpus.tracks))
         if options.scratch:
             shutil.rmtree(options.scratch, ignore_errors=True)
         results_folder = os.path.join(rejects_uri, ".results")
@@ -143,8 +149,6 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             if any(track.track_id in duplicates for track, _ in shard.tracks)
         ]
         if affected:
-            rewritten = sum(len(shard.tracks) for shard in affected)
-            progress.report("progress", stage="audio", done=0, total=rewritten)
             for track in corpus.tracks:
                 if track.track_id in duplicates:
                     wav_export.remove(options.wav_directory, track, options.export_wav)
@@ -172,12 +176,17 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
     ) -> list[ShardResult]:
         """Write shards with Beam and return their results, sorted by split and index."""
         files.remove_folder(results_folder)
-        with self._make_beam_pipeline() as pipeline:
-            (
-                pipeline
-                | "List shards" >> beam.Create(shards, reshuffle=True)
-                | "Decode and write spectrograms" >> beam.ParDo(WriteShard(options, results_folder))
-            )
+        report = functools.partial(progress.report, "progress", stage="audio")
+        report(done=0, total=sum(len(shard.tracks) for shard in shards))
+        reports = os.path.join(results_folder, "reports")
+        pipeline = self._make_beam_pipeline()
+        (
+            pipeline
+            | "List shards" >> beam.Create(shards, reshuffle=True)
+            | "Decode and write spectrograms"
+            >> beam.ParDo(WriteShard(options, results_folder, reports))
+        )
+        run_job(pipeline, reports, lambda done: report(done=done))
         results = _read_results(results_folder, shards)
         files.remove_folder(results_folder)
         for result in results:
@@ -236,8 +245,12 @@ def _write_problem(options: WriteOptions, problem: str) -> None:
         files.write_text(os.path.join(options.scratch, PROBLEM_FILE), problem)
 
 
+def _name(shard: Shard | ShardResult) -> str:
+    return f"{'-'.join(shard.splits)}-{shard.index}"
+
+
 def _result_path(folder: str, shard: Shard | ShardResult) -> str:
-    return os.path.join(folder, f"{'-'.join(shard.splits)}-{shard.index}.json")
+    return os.path.join(folder, f"{_name(shard)}.json")
 
 
 def _write_result(folder: str, result: ShardResult) -> None:

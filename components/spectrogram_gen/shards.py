@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from components.artifacts import files
 from components.artifacts.names import STORE_SCRATCH
@@ -21,7 +21,6 @@ from components.audio.clips import ClipChoice
 from components.audio.decoding.decoder import Decoder, InProcessDecoder
 from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
-from components.common import progress
 from components.datasets.files.fetching import fetching
 from components.datasets.track import SPLITS, Reject, SplitName, Track
 from components.examples import writer
@@ -185,13 +184,19 @@ def shard_path(directory: str, split: str, index: int, total: int) -> str:
     return os.path.join(directory, f"Split-{split}", f"part-{index:05d}-of-{total:05d}.tfrecord")
 
 
-def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = None) -> ShardResult:
+def write_shard(
+    shard: Shard,
+    options: WriteOptions,
+    decoder: Decoder | None = None,
+    on_track: Callable[[], None] = lambda: None,
+) -> ShardResult:
     """Decode and write one shard. Tracks that cannot be used become rejects of the result.
 
     Args:
       shard: the shard.
       options: options of all shards.
       decoder: decoder to use; None decodes in this process.
+      on_track: called after each track.
 
     Raises:
       OSError, tf.errors.OpError: an output cannot be written, for example on a full disk.
@@ -235,7 +240,6 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
             fetching(decoder or InProcessDecoder(), to_decode, scratch=options.scratch)
         )
         for track, clip_splits in shard.tracks:
-            progress.report("progress", stage="audio", add=1)
             write = functools.partial(
                 _write_track,
                 clip_splits=clip_splits,
@@ -250,6 +254,7 @@ def write_shard(shard: Shard, options: WriteOptions, decoder: Decoder | None = N
             # As they are before they are decoded.
             sources = {file.uri: source_of(file, strict=options.strict) for file in tested}
             found, unused = first_usable(track, write)
+            on_track()
             rejects += unused
             if found is None:
                 continue

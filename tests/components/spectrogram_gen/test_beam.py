@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from components.artifacts.worker_reports import read_reports
 from components.audio.clips import clip_starts
 from components.audio.params import AudioParams
 from components.common.errors import GenreflowError
@@ -43,7 +44,8 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
     ]
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"))
     pipeline = beam.Pipeline(LocalRunner())
-    pipeline | beam.Create(shards) | beam.ParDo(WriteShard(options, str(tmp_path / "results")))
+    folders = str(tmp_path / "results"), str(tmp_path / "reports")
+    pipeline | beam.Create(shards) | beam.ParDo(WriteShard(options, *folders))
     result = pipeline.run()
     result.wait_until_finish()
     counters = {
@@ -60,6 +62,7 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
         "rejected_undecodable": 1,
         "rejected_missing_file": 1,
     }
+    assert read_reports(folders[1]) == {"train-0": 2, "train-1": 3}
 
 
 def _executor(tmp_path: pathlib.Path) -> tuple[Any, list[Shard], WriteOptions, str]:

@@ -1,0 +1,248 @@
+"""Beam jobs of ours, from submission to their end: progress, time limits, and errors in words.
+
+Beam's runners wait without a limit for workers that never come or that died, and report what
+went wrong as a RuntimeError that holds a traceback of another process. The module imports Beam.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+
+from components.artifacts import files
+from components.artifacts.worker_reports import read_reports, seconds_between
+from components.common.errors import GenreflowError
+from components.storage.errors import StorageError
+
+# A cluster may have to start machines and fetch an image of 3 GB.
+START_MINUTES = 20.0
+# The longest that a worker is silent in good health: a recording's decoding has two minutes, a
+# store that does not respond is given up after less, and another worker may have to start.
+STALL_MINUTES = 10.0
+
+_CANCEL_SECONDS = 20.0
+
+# The last line of a traceback: the error's type and text.
+_ERROR_LINE = re.compile(
+    r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt|Missing|Warning)): ?(.*)"
+)
+
+
+class BeamJobError(GenreflowError):
+    """Error for a Beam job that did not end well; the message says why."""
+
+
+class WatchOptions(PipelineOptions):  # type: ignore[misc]
+    """Time limits of a job as flags of Beam, so that they reach every executor with the others."""
+
+    @classmethod
+    def _add_argparse_args(cls, parser: argparse.ArgumentParser) -> None:
+        parser.add_argument(
+            "--genreflow_start_minutes",
+            type=float,
+            default=START_MINUTES,
+            help="limit of the time until the first worker begins",
+        )
+        parser.add_argument(
+            "--genreflow_stall_minutes",
+            type=float,
+            default=STALL_MINUTES,
+            help="limit of the time without a report of any worker",
+        )
+
+
+def run_job(
+    pipeline: beam.Pipeline, reports: str, on_done: Callable[[int], None] = lambda done: None
+) -> None:
+    """Run a pipeline to its end.
+
+    Its workers report by components.artifacts.worker_reports. The folder of the reports is
+    emptied before and removed after the run.
+
+    Args:
+      pipeline: a pipeline with its transforms.
+      reports: folder of the reports, which the workers see too.
+      on_done: called with the sum of the reports when it has changed.
+
+    Raises:
+      BeamJobError: the job failed, or nothing came from its workers within the limits. It was
+        cancelled, but workers that cannot be reached may go on for a while.
+      StorageError: the reports cannot be read.
+      KeyboardInterrupt: the job was cancelled.
+    """
+    limits = pipeline.options.view_as(WatchOptions)
+    files.remove_folder(reports)
+    job = _Job(pipeline)
+    watch = _Watch(
+        60 * limits.genreflow_start_minutes, 60 * limits.genreflow_stall_minutes, job.endpoint
+    )
+    try:
+        while not job.ended(seconds_between(reports)):
+            found = _read(reports)
+            if found is not None and watch.notice(found):
+                on_done(sum(found.values()))
+            watch.check()
+    except BaseException:
+        job.cancel()
+        raise
+    finally:
+        job.close()
+    job.raise_error()
+    with contextlib.suppress(StorageError):
+        on_done(sum(read_reports(reports).values()))
+    files.remove_folder(reports)
+
+
+def _read(reports: str) -> dict[str, int] | None:
+    """Return the reports, or None if the store has trouble now; the workers tell of lasting one."""
+    try:
+        return read_reports(reports)
+    except StorageError:
+        return None
+
+
+@dataclasses.dataclass
+class _Watch:
+    """Limits of a job's silence."""
+
+    start_seconds: float
+    stall_seconds: float
+    endpoint: str
+
+    def __post_init__(self) -> None:
+        self._last: dict[str, int] = {}
+        self._since = time.monotonic()
+
+    def notice(self, found: dict[str, int]) -> bool:
+        """Note the reports; return whether there is anything new."""
+        if found == self._last:
+            return False
+        self._last, self._since = found, time.monotonic()
+        return True
+
+    def check(self) -> None:
+        """Raise BeamJobError if a limit has passed."""
+        silent = time.monotonic() - self._since
+        where = f" at {self.endpoint}" if self.endpoint else ""
+        if not self._last and silent > self.start_seconds:
+            raise BeamJobError(
+                f"no worker of the Beam job{where} began within {_minutes(self.start_seconds)}; "
+                "see whether its workers run and can reach the job service, whose log says more. "
+                "beam.start_minutes is the limit"
+            )
+        if self._last and silent > self.stall_seconds:
+            raise BeamJobError(
+                f"no worker of the Beam job{where} has done anything for "
+                f"{_minutes(self.stall_seconds)}, after {sum(self._last.values())} items; they "
+                "may have died, often for lack of memory. Rerun: what is stored is not decoded "
+                "again. beam.stall_minutes is the limit"
+            )
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
+
+
+class _Job:
+    """Job that runs in a thread of its own, since Beam's waiting has no limit."""
+
+    def __init__(self, pipeline: beam.Pipeline) -> None:
+        options = pipeline.options.view_as(PortableOptions)
+        self.endpoint: str = options.job_endpoint or ""
+        self._pipeline = pipeline
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self._end = threading.Event()
+        self._hook = threading.excepthook
+        threading.excepthook = self._on_thread_error
+        threading.Thread(target=self._run, name="beam-job", daemon=True).start()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for the end, at most this long; return whether it has come."""
+        return self._end.wait(seconds)
+
+    def cancel(self) -> None:
+        """Ask the runner to cancel the job, and do not wait long for its answer."""
+
+        def ask() -> None:
+            with contextlib.suppress(Exception):
+                self._result.cancel()
+
+        if self._result is not None and not self._end.is_set():
+            asking = threading.Thread(target=ask, name="beam-cancel", daemon=True)
+            asking.start()
+            asking.join(_CANCEL_SECONDS)
+
+    def raise_error(self) -> None:
+        """Raise what the job ended with, if it did not end well."""
+        if self._error is not None:
+            raise _translated(self._error, self.endpoint) from self._error
+
+    def close(self) -> None:
+        """Stop listening to other threads' errors."""
+        threading.excepthook = self._hook
+
+    def _on_thread_error(self, failed: threading.ExceptHookArgs) -> None:
+        """Take the death of a local worker process, which Beam tells nobody, as the job's end."""
+        if failed.thread is not None and failed.thread.name == "run_worker":
+            self._error = BeamJobError(
+                "a worker process of the Beam job died "
+                f"({failed.exc_value}), often for lack of memory. Rerun: what is stored is not "
+                "decoded again; fewer processes need less memory (beam.workers)"
+            )
+            self._end.set()
+        self._hook(failed)
+
+    def _run(self) -> None:
+        try:
+            # Not in `with self._pipeline`, which cannot be cancelled; its context is for Java.
+            self._result = self._pipeline.run()
+            self._result.wait_until_finish()
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            self._end.set()
+
+
+def _translated(error: BaseException, endpoint: str) -> BaseException:
+    """Return an error of Beam in words. In this process and its workers it says enough."""
+    if not endpoint or isinstance(error, GenreflowError):
+        return error
+    grpc_code = getattr(error, "code", None)
+    if callable(grpc_code):
+        return BeamJobError(
+            f"the job service at {endpoint} ended or cannot be reached any more "
+            f"({grpc_code().name}). See its log, start it again and rerun"
+        )
+    if not isinstance(error, RuntimeError):
+        return error
+    text = str(error)
+    name, message = _cause(text)
+    if name in ("ModuleNotFoundError", "ImportError"):
+        return BeamJobError(
+            f"a worker of the Beam job has not the packages that it needs ({message}). Workers "
+            "need this version of Genreflow: start them by `genreflow beam-worker`, or from "
+            "Genreflow's image"
+        )
+    reason = f"{name}: {message}" if name else (text.strip().splitlines() or ["unknown"])[-1]
+    return BeamJobError(
+        f"the Beam job at {endpoint} failed: {reason[:500]}. The log has its traceback"
+    )
+
+
+def _cause(text: str) -> tuple[str, str]:
+    """Return the type and the text of the last error in a traceback, or two empty texts."""
+    for line in reversed(text.splitlines()):
+        found = _ERROR_LINE.match(line.strip())
+        if found:
+            return found[1], found[2].split(" [while running")[0]
+    return "", ""
