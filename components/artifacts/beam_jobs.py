@@ -19,16 +19,13 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 
 from components.artifacts import files
+from components.artifacts.job_limits import STALL_MINUTES, START_MINUTES
 from components.artifacts.worker_reports import read_reports, seconds_between
+from components.common.endpoints import unreachable
 from components.common.errors import GenreflowError
 from components.storage.errors import StorageError
 
-# A cluster may have to start machines and fetch an image of 3 GB.
-START_MINUTES = 20.0
-# The longest that a worker is silent in good health: a recording's decoding has two minutes, a
-# store that does not respond is given up after less, and another worker may have to start.
-STALL_MINUTES = 10.0
-
+_CONNECT_SECONDS = 30.0
 _CANCEL_SECONDS = 20.0
 
 # The last line of a traceback: the error's type and text.
@@ -80,8 +77,14 @@ def run_job(
       KeyboardInterrupt: the job was cancelled.
     """
     limits = pipeline.options.view_as(WatchOptions)
+    endpoint = pipeline.options.view_as(PortableOptions).job_endpoint
+    reason = unreachable(endpoint, _CONNECT_SECONDS) if endpoint else ""
+    if reason:
+        raise BeamJobError(
+            f"no job service answers at {endpoint} ({reason}); start it, or see beam.runner"
+        )
     files.remove_folder(reports)
-    job = _Job(pipeline)
+    job = _Job(pipeline, endpoint)
     watch = _Watch(
         60 * limits.genreflow_start_minutes, 60 * limits.genreflow_stall_minutes, job.endpoint
     )
@@ -155,9 +158,8 @@ def _minutes(seconds: float) -> str:
 class _Job:
     """Job that runs in a thread of its own, since Beam's waiting has no limit."""
 
-    def __init__(self, pipeline: beam.Pipeline) -> None:
-        options = pipeline.options.view_as(PortableOptions)
-        self.endpoint: str = options.job_endpoint or ""
+    def __init__(self, pipeline: beam.Pipeline, endpoint: str | None) -> None:
+        self.endpoint = endpoint or ""
         self._pipeline = pipeline
         self._result: Any = None
         self._error: BaseException | None = None

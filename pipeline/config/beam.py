@@ -7,8 +7,9 @@ import json
 import os
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
+from components.artifacts.job_limits import STALL_MINUTES, START_MINUTES
 from components.common.resources import usable_cores
 from pipeline.config.beam_runners import (
     DataflowSettings,
@@ -52,6 +53,8 @@ _OWN_FLAGS = {
     "--runner": "beam.runner",
     "--direct_running_mode": "beam.runner and beam.workers",
     "--direct_num_workers": "beam.workers",
+    "--genreflow_start_minutes": "beam.start_minutes",
+    "--genreflow_stall_minutes": "beam.stall_minutes",
 }
 _ENVIRONMENT_FLAGS = (
     "--environment_type", "--environment_config", "--environment_option", "--environment_options",
@@ -70,6 +73,8 @@ class BeamSettings:
       stages: what runs on the runner: "audio" (SpectrogramGen), "statistics" (StatisticsGen) and
         "evaluator" (Evaluator). The others run in the node's own process.
       shared_folders: folders that workers on other machines see under the same path.
+      start_minutes: limit of the time until the runner's first worker begins.
+      stall_minutes: limit of the time in which no worker does anything.
       options: further flags of Beam, such as "--experiments=NAME".
       shard_tracks: tracks per TFRecord shard, which is also the unit of parallel work.
     """
@@ -78,6 +83,8 @@ class BeamSettings:
     workers: Annotated[int, Ge(0), Le(1024)] = 0
     stages: tuple[Stage, ...] = ("audio",)
     shared_folders: tuple[str, ...] = ()
+    start_minutes: Annotated[float, Gt(0), Le(1440)] = START_MINUTES
+    stall_minutes: Annotated[float, Gt(0), Le(1440)] = STALL_MINUTES
     options: tuple[str, ...] = ()
     shard_tracks: Annotated[int, Ge(1), Le(100000)] = 64
     portable: PortableSettings = dataclasses.field(default_factory=PortableSettings)
@@ -141,14 +148,20 @@ def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = No
       cores: CPU cores; None counts those that this process may use.
     """
     table = settings.runner_table
+    limits = [("start", settings.start_minutes, START_MINUTES)]
+    limits.append(("stall", settings.stall_minutes, STALL_MINUTES))
+    further = [
+        *(f"--genreflow_{name}_minutes={value}" for name, value, usual in limits if value != usual),
+        *settings.options,
+    ]
     if table is not None:
         runner = f"--runner={_REMOTE[settings.runner][0]}"
-        return [runner, *_submission_flags(table), *table.flags(), *settings.options]
+        return [runner, *_submission_flags(table), *table.flags(), *further]
     processes = local_processes(settings, tracks=tracks, cores=cores)
     if processes == 1:
-        return [*IN_MEMORY, *settings.options]
+        return [*IN_MEMORY, *further]
     mode = ["--direct_running_mode=multi_processing", f"--direct_num_workers={processes}"]
-    return [LOCAL_RUNNER, _NO_PACKAGES, *mode, *settings.options]
+    return [LOCAL_RUNNER, _NO_PACKAGES, *mode, *further]
 
 
 def stage_args(settings: BeamSettings, stage: Stage, *, tracks: int) -> list[str]:

@@ -17,12 +17,8 @@ _ENDPOINT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}", re.AS
 _MAX_PORT = 65535
 _GCS_PLACE = re.compile(r"gs://[a-z0-9][a-z0-9._-]+[a-z0-9]/.*", re.ASCII)
 
-# The setting that each environment needs, and the option in which Beam takes it.
-_ENVIRONMENT_NEEDS: dict[str, tuple[str, str]] = {
-    "external": ("worker_address", "external_service_address"),
-    "docker": ("image", "docker_container_image"),
-    "process": ("command", "process_command"),
-}
+# The setting that each environment needs.
+_ENVIRONMENT_NEEDS = {"external": "worker_address", "docker": "image", "process": "command"}
 
 
 def _flag(flag: str, default: Any = "") -> Any:
@@ -100,15 +96,17 @@ class PortableSettings(RunnerTable):
     def flags(self) -> list[str]:
         found = [*super().flags(), f"--environment_type={self.environment.upper()}"]
         if self.environment in _ENVIRONMENT_NEEDS:
-            name, option = _ENVIRONMENT_NEEDS[self.environment]
-            found.append(f"--environment_option={option}={getattr(self, name)}")
+            value = getattr(self, _ENVIRONMENT_NEEDS[self.environment])
+            # Not --environment_option, with which Beam 2.65 fails for EXTERNAL.
+            config = json.dumps({"command": value}) if self.environment == "process" else value
+            found.append(f"--environment_config={config}")
         return found
 
     def missing(self) -> Iterator[str]:
         if not self.service:
             yield self._needed_service
         if self.environment in _ENVIRONMENT_NEEDS:
-            name, _ = _ENVIRONMENT_NEEDS[self.environment]
+            name = _ENVIRONMENT_NEEDS[self.environment]
             if not getattr(self, name):
                 yield f'{name}, which environment = "{self.environment}" needs'
 

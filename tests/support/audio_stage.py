@@ -13,6 +13,7 @@ import soundfile
 from components.audio.params import AudioParams
 from components.datasets.settings import DatasetSettings, SplitSettings
 from pipeline.config.beam import BeamSettings, pipeline_args
+from pipeline.config.beam_runners import PortableSettings
 from tests.support.beam_services import Service
 
 PARAMS = AudioParams(
@@ -36,12 +37,10 @@ def upload_corpus(s3: Any, bucket: str, *, tracks: int = 24) -> DatasetSettings:
 
 def portable_args(service: Service, pool: Service) -> list[str]:
     """Return Beam's flags for workers of a pool."""
-    options = (
-        f"--job_endpoint={service.endpoint}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config={pool.endpoint}",
+    table = PortableSettings(
+        endpoint=service.endpoint, environment="external", worker_address=pool.endpoint
     )
-    return pipeline_args(BeamSettings(runner="portable", options=options), tracks=100)
+    return pipeline_args(BeamSettings(runner="portable", portable=table), tracks=100)
 
 
 def run_stage(

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from components.artifacts import beam_jobs
 from components.artifacts.beam_jobs import BeamJobError, WatchOptions, _cause, run_job
 from components.artifacts.worker_reports import WorkerReport
 from components.common.errors import DataError
 from pipeline.config.beam import BeamSettings, pipeline_args
+from pipeline.config.beam_runners import Environment, PortableSettings
+from tests.support.beam_services import Service, free_port, run_job_service
 
-IN_MEMORY = pipeline_args(BeamSettings(runner="in_memory"), tracks=0)
-PROCESSES = pipeline_args(BeamSettings(runner="multi_processing", workers=2), tracks=0)
+IN_MEMORY = pipeline_args(BeamSettings(runner="direct", workers=1), tracks=0)
+PROCESSES = pipeline_args(BeamSettings(runner="direct", workers=2), tracks=0)
 
 
 class _Work(beam.DoFn):  # type: ignore[misc]
@@ -45,7 +44,7 @@ class _Work(beam.DoFn):  # type: ignore[misc]
 
 
 def _forever() -> None:
-    time.sleep(3600)
+    time.sleep(600)  # longer than any limit of a test
 
 
 def _refuse() -> None:
@@ -122,9 +121,7 @@ def test_a_worker_that_does_nothing_ends_the_job_within_the_limit(tmp_path: path
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_process_that_is_killed_ends_the_job_at_once(tmp_path: pathlib.Path) -> None:
     hook = threading.excepthook
-    with pytest.raises(
-        BeamJobError, match=r"a worker process .* died .*code (137|-9)\b"
-    ):
+    with pytest.raises(BeamJobError, match=r"a worker process .* died .*code (137|-9)\b"):
         _run(PROCESSES, tmp_path, _die)
     assert threading.excepthook is hook
 
@@ -152,79 +149,61 @@ def test_a_traceback_of_another_process_has_a_cause(text: str, cause: tuple[str,
     assert _cause(text) == cause
 
 
-@contextlib.contextmanager
-def _job_service() -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Start Beam's Python job service."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    module = "apache_beam.runners.portability.local_job_service_main"
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, "-p", str(port)], stderr=subprocess.DEVNULL
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        yield process, f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+def _portable(service: Service, environment: Environment = "loopback", **more: Any) -> list[str]:
+    table = PortableSettings(endpoint=service.endpoint, environment=environment, **more)
+    return pipeline_args(BeamSettings(runner="portable", portable=table), tracks=0)
 
 
-def _portable(endpoint: str, environment: str = "LOOPBACK", config: str = "") -> list[str]:
-    options = [f"--job_endpoint={endpoint}", f"--environment_type={environment}"]
-    if config:
-        options.append(f"--environment_config={config}")
-    return pipeline_args(BeamSettings(runner="portable", options=tuple(options)), tracks=0)
+def test_a_job_service_runs_a_job(tmp_path: pathlib.Path, job_service: Service) -> None:
+    assert _run(_portable(job_service), tmp_path)[-1] == 6
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    with _job_service() as (_, address):
-        yield address
-
-
-def test_a_job_service_runs_a_job(tmp_path: pathlib.Path, endpoint: str) -> None:
-    assert _run(_portable(endpoint), tmp_path)[-1] == 6
-
-
-def test_an_error_of_a_worker_elsewhere_is_one_line(tmp_path: pathlib.Path, endpoint: str) -> None:
+def test_an_error_of_a_worker_elsewhere_is_one_line(
+    tmp_path: pathlib.Path, job_service: Service
+) -> None:
     with pytest.raises(BeamJobError) as caught:
-        _run(_portable(endpoint), tmp_path, _bug)
+        _run(_portable(job_service), tmp_path, _bug)
     assert str(caught.value) == (
-        f"the Beam job at {endpoint} failed: ValueError: a bug. The log has its traceback"
+        f"the Beam job at {job_service.endpoint} failed: ValueError: a bug. The log has its "
+        "traceback"
     )
 
 
-def test_a_worker_without_a_package_is_told_apart(tmp_path: pathlib.Path, endpoint: str) -> None:
+def test_a_worker_without_a_package_is_told_apart(
+    tmp_path: pathlib.Path, job_service: Service
+) -> None:
     with pytest.raises(BeamJobError, match=r"has not the packages .*no_such_package.*beam-worker"):
-        _run(_portable(endpoint), tmp_path, _need_package)
+        _run(_portable(job_service), tmp_path, _need_package)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_that_never_begins_ends_the_job_within_the_limit(tmp_path: pathlib.Path) -> None:
-    with socket.socket() as silent, _job_service() as (_, address):
+    with socket.socket() as silent, run_job_service(tmp_path / "service") as service:
         silent.bind(("127.0.0.1", 0))
         silent.listen()  # accepts, and never answers
-        config = f"127.0.0.1:{silent.getsockname()[1]}"
-        with pytest.raises(
-            BeamJobError, match=r"no worker of .* began within 6 seconds"
-        ):
-            _run(_portable(address, "EXTERNAL", config), tmp_path, start=0.1)
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        flags = _portable(service, "external", worker_address=address)
+        with pytest.raises(BeamJobError, match=r"no worker of .* began within 6 seconds"):
+            _run(flags, tmp_path, start=0.1)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_job_service_that_dies_is_one_line(tmp_path: pathlib.Path) -> None:
-    with _job_service() as (process, address):
-        threading.Timer(6, process.kill).start()
-        with pytest.raises(BeamJobError, match=rf"the job service at {address} ended"):
-            _run(_portable(address), tmp_path, _forever)
+    with run_job_service(tmp_path / "service") as service:
+
+        def kill_and_wait() -> None:
+            service.process.kill()
+            _forever()
+
+        with pytest.raises(BeamJobError, match=rf"job service at {service.endpoint} ended or can"):
+            _run(_portable(service), tmp_path, kill_and_wait)
 
 
-def test_a_job_service_that_is_not_there_is_one_line(tmp_path: pathlib.Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-        with pytest.raises(BeamJobError, match=rf"the job service at {address} ended or cannot be"):
-            _run(_portable(address), tmp_path)
+def test_a_job_service_that_is_not_there_is_one_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam_jobs, "_CONNECT_SECONDS", 1.0)
+    table = PortableSettings(endpoint=f"localhost:{free_port()}")
+    flags = pipeline_args(BeamSettings(runner="portable", portable=table), tracks=0)
+    with pytest.raises(BeamJobError, match=r"no job service answers at .*\(connection refused\)"):
+        _run(flags, tmp_path)

@@ -84,9 +84,9 @@ def test_a_job_service_gets_its_endpoint_and_its_environment() -> None:
 @pytest.mark.parametrize(
     ("environment", "key", "option"),
     [
-        ("external", "worker_address", "external_service_address=pool:50000"),
-        ("docker", "image", "docker_container_image=pool:50000"),
-        ("process", "command", "process_command=pool:50000"),
+        ("external", "worker_address", "pool:50000"),
+        ("docker", "image", "pool:50000"),
+        ("process", "command", '{"command": "pool:50000"}'),
     ],
 )
 def test_each_environment_needs_one_setting_and_gets_it(
@@ -97,7 +97,7 @@ def test_each_environment_needs_one_setting_and_gets_it(
     flags = pipeline_args(BeamSettings(runner="portable", portable=whole), tracks=1)
     assert flags[-2:] == [
         f"--environment_type={environment.upper()}",
-        f"--environment_option={option}",
+        f"--environment_config={option}",
     ]
     expected = f'needs beam.portable.{key}, which environment = "{environment}" needs'
     with pytest.raises(ValueError, match=expected):
@@ -239,3 +239,8 @@ def test_tfx_packs_nothing_for_the_workers(
         flags = pipeline_args(settings, tracks=1)
         assert dependency_utils.make_beam_dependency_flags(flags) == flags
     assert list(tmp_path.iterdir()) == []
+
+
+def test_limits_of_a_job_become_flags_if_they_are_not_the_usual_ones() -> None:
+    flags = pipeline_args(BeamSettings(start_minutes=3, stall_minutes=45.5), tracks=1)
+    assert flags[-2:] == ["--genreflow_start_minutes=3", "--genreflow_stall_minutes=45.5"]
