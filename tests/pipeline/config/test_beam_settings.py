@@ -92,6 +92,9 @@ def test_a_job_service_gets_its_endpoint_and_its_environment() -> None:
 def test_each_environment_needs_one_setting_and_gets_it(
     environment: str, key: str, option: str
 ) -> None:
+    from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+    from apache_beam.transforms.environments import Environment
+
     given = {"endpoint": "localhost:1", "environment": environment}
     whole = PortableSettings(**given, **{key: "pool:50000"})  # type: ignore[arg-type]
     flags = pipeline_args(BeamSettings(runner="portable", portable=whole), tracks=1)
@@ -99,6 +102,8 @@ def test_each_environment_needs_one_setting_and_gets_it(
         f"--environment_type={environment.upper()}",
         f"--environment_config={option}",
     ]
+    made = Environment.from_options(PipelineOptions(flags).view_as(PortableOptions))
+    assert "pool:50000" in vars(made).values()
     expected = f'needs beam.portable.{key}, which environment = "{environment}" needs'
     with pytest.raises(ValueError, match=expected):
         BeamSettings(runner="portable", portable=PortableSettings(**given))  # type: ignore[arg-type]
