@@ -31,6 +31,8 @@ def check_flags(flags: Sequence[str], further: Collection[str] = ()) -> None:
     with quick_imports():
         from apache_beam.options.pipeline_options import PipelineOptions
 
+        from components.artifacts import beam_jobs  # noqa: F401  its flags become Beam's
+
     parsers: list[argparse.ArgumentParser] = []
     known = PipelineOptions([]).get_all_options(add_extra_args_fn=parsers.append)
     (parser,) = parsers

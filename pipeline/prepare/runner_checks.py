@@ -8,6 +8,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator
 
+from components.common.endpoints import unreachable
 from components.common.errors import UsageError
 from components.storage.uri import is_remote
 from pipeline.config.beam import BeamSettings, pipeline_args
@@ -126,37 +127,28 @@ def _check_addresses(runner: str, table: PortableSettings) -> None:
         _check_listening(_addresses(address), f"beam.{runner}.worker_address", address, hint)
 
 
-def _check_listening(
-    addresses: list[tuple[str, int]], key: str, shown: str, hint: str = ""
-) -> None:
+def _check_listening(addresses: list[str], key: str, shown: str, hint: str = "") -> None:
     """Raise UsageError if there are addresses, and nothing listens at any."""
-    reason: OSError | None = None
+    reasons = []
     for address in addresses:
-        try:
-            socket.create_connection(address, CONNECT_SECONDS).close()
-        except OSError as error:
-            reason = error
-        else:
+        reasons.append(unreachable(address, CONNECT_SECONDS))
+        if not reasons[-1]:
             return
-    if reason is not None:
-        why = reason.strerror or str(reason)
+    if reasons:
         advice = hint or "start the job service first, or correct the address"
-        raise UsageError(f'{key} = "{shown}": nothing listens there ({why}); {advice}')
+        raise UsageError(f'{key} = "{shown}": nothing listens there ({reasons[0]}); {advice}')
 
 
-def _addresses(service: str) -> list[tuple[str, int]]:
-    """Return the addresses of a service or a cluster; none of a local or an unnamed one."""
-    found = []
-    for part in _SCHEME.sub("", service).rstrip("/").split(","):
-        if is_endpoint(part):
-            host, _, port = part.rpartition(":")
-            found.append((host.strip("[]"), int(port)))
-    return found
+def _addresses(service: str) -> list[str]:
+    """Return HOST:PORT of a service or of a cluster's machines; nothing for a local cluster."""
+    parts = _SCHEME.sub("", service).rstrip("/").split(",")
+    return [part for part in parts if is_endpoint(part)]
 
 
 def _all_here(table: PortableSettings) -> bool:
     """Return whether the job service, or the cluster, is on this machine."""
-    return all(_is_here(host) for host, _ in _addresses(table.service))
+    hosts = (address.rpartition(":")[0].strip("[]") for address in _addresses(table.service))
+    return all(map(_is_here, hosts))
 
 
 def _is_here(host: str) -> bool:

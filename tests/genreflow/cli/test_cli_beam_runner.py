@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from genreflow.cli.app import app
+from pipeline.prepare import runner_checks
 
 CONFIG = """
 [dataset]
@@ -55,7 +56,10 @@ def test_a_wrong_setting_is_one_line(
     assert message in line
 
 
-def test_an_endpoint_where_nothing_listens_is_one_line(tmp_path: pathlib.Path) -> None:
+def test_an_endpoint_where_nothing_listens_is_one_line(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_checks, "CONNECT_SECONDS", 0.3)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -66,8 +70,6 @@ def test_an_endpoint_where_nothing_listens_is_one_line(tmp_path: pathlib.Path) -
 def test_folders_that_workers_do_not_see_are_a_line_each(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.prepare import runner_checks
-
     monkeypatch.setattr(runner_checks, "check_runner", lambda settings: None)
     keys = "[beam.flink]\nendpoint = 'flink:8099'\nenvironment = 'docker'\nimage = 'registry/g:1'"
     artifacts, audio = _type(tmp_path, "flink", keys)

@@ -42,6 +42,11 @@ def job_service() -> Iterator[str]:
     server.stop(None)
 
 
+@pytest.fixture(autouse=True)
+def _no_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_checks, "CONNECT_SECONDS", 0.3)
+
+
 @contextlib.contextmanager
 def _closed_port() -> Iterator[str]:
     """Yield an endpoint that is taken, and where nothing listens."""
@@ -109,6 +114,11 @@ def test_a_flag_that_beam_does_not_know_or_parse_is_named(
         check_runner(_portable(job_service, options=(option,)))
     assert message in str(caught.value)
     assert capfd.readouterr() == ("", "")
+
+
+def test_flags_of_our_own_settings_are_known(job_service: str) -> None:
+    table = PortableSettings(endpoint=job_service)
+    check_runner(BeamSettings(runner="portable", portable=table, start_minutes=3, stall_minutes=4))
 
 
 def test_flags_of_the_job_service_are_known(job_service: str) -> None:
