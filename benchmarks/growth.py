@@ -1,13 +1,19 @@
 """Growth of the audio stage with the corpus: time a track, and peak memory.
 
-    GENREFLOW_DATA=... python -m benchmarks.growth [--tracks 2000 20000] [--repeats 3]
+    GENREFLOW_DATA=... python -m benchmarks.growth [--tracks 2000 20000] [--processes 1 2]
+        [--repeats 3] [--clips 4]
 
 The program links the real FMA mp3s many times under new names and runs the SpectrogramGen executor
 on them as the pipeline does: same Beam runner, shards and clip store. Each run has a process of
-its own, sizes alternate, and figures are medians. "marginal" is the cost of one more track, from
-the smaller to the larger corpus and in each quarter of the larger one. CPU time counts all
-processes, and depends least on other work on the machine. "peak memory" is the largest sampled sum
-of all processes' proportional share (PSS).
+its own, sizes and numbers of Beam's processes alternate, and figures are medians. With one process
+Beam works in the run's own. CPU time counts all processes, and depends least on other work on the
+machine. "peak memory" is the largest sampled sum of all processes' proportional share (PSS).
+
+- "whole" is everything after the imports: listing, workers' start, audio, duplicates.
+- "marginal" is the cost of one more track, from the smallest to the largest corpus and in each
+  quarter of the largest one.
+- Several processes pay when the marginal time that they save is more than their start takes; the
+  last table has the number of tracks (beam.runner = "auto" follows it).
 
 All repeated files would be duplicates. Their fingerprints are salted with the track ids, so the
 search for duplicates does its usual work and finds none.
@@ -18,6 +24,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import hashlib
 import json
 import os
@@ -34,6 +41,7 @@ from typing import Any, NamedTuple
 import psutil
 
 from benchmarks.shared import command
+from components.common import progress
 from components.common.progress import EVENT_FILE_VARIABLE
 
 SAMPLE_SECONDS = 0.5
@@ -41,58 +49,97 @@ SAMPLE_SECONDS = 0.5
 
 def main() -> None:
     parser = command.parser(__file__, __doc__)
-    parser.add_argument("--tracks", type=int, nargs=2, default=(2000, 20000))
+    parser.add_argument("--tracks", type=int, nargs="+", default=[2000, 20000])
+    parser.add_argument("--processes", type=int, nargs="+", default=[1], help="of Beam")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each size")
-    parser.add_argument("--runner", default="auto", help="the setting beam.runner")
-    parser.add_argument("--workers", type=int, default=0, help="the setting beam.workers")
-    parser.add_argument("--one-run", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--clips", type=int, default=4, help="clips of a track")
+    parser.add_argument("--one-run", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one_run:
-        folder, tracks = arguments.one_run
-        _one_run(pathlib.Path(folder), int(tracks), arguments.runner, arguments.workers)
+        _one_run(pathlib.Path(arguments.one_run), _Size(**json.loads(sys.stdin.read())))
         return
-    small, large = arguments.tracks
-    runs: dict[int, list[dict[str, Any]]] = {small: [], large: []}
+    sizes = [
+        _Size(tracks, processes, arguments.clips)
+        for tracks in sorted(arguments.tracks)
+        for processes in arguments.processes
+    ]
+    runs: dict[_Size, list[dict[str, Any]]] = {size: [] for size in sizes}
     for _ in range(arguments.repeats):
-        for tracks, found in runs.items():
-            found.append(_in_process(tracks, arguments.runner, arguments.workers))
-            print(f"{tracks} tracks: {found[-1]}", file=sys.stderr, flush=True)
-    _print_tables(runs, small, large)
+        for size, found in runs.items():
+            found.append(_in_process(size))
+            print(f"{size}: {found[-1]}", file=sys.stderr, flush=True)
+    _print_tables(runs)
 
 
-def _print_tables(runs: dict[int, list[dict[str, Any]]], small: int, large: int) -> None:
+@dataclasses.dataclass(frozen=True)
+class _Size:
+    """Size of a run: tracks, Beam's processes, and clips of a track."""
+
+    tracks: int
+    processes: int
+    clips: int
+
+
+def _print_tables(runs: dict[_Size, list[dict[str, Any]]]) -> None:
     median = {
-        tracks: {
+        size: {
             key: statistics.median(run[key] for run in found)
-            for key in ("seconds", "cpu_seconds", "cpu_ms", "peak_bytes")
+            for key in ("whole_seconds", "cpu_seconds", "cpu_ms", "peak_bytes")
         }
-        for tracks, found in runs.items()
+        for size, found in runs.items()
     }
-    print("| tracks | wall time, s | CPU time, s | CPU time, ms/track | peak memory, MB |")
-    print("|---|---|---|---|---|")
-    for tracks, value in median.items():
+    print("| tracks | processes | whole, s | CPU time, s | CPU time, ms/track | peak memory, MB |")
+    print("|---|---|---|---|---|---|")
+    for size, value in median.items():
         print(
-            f"| {tracks} | {value['seconds']:.0f} | {value['cpu_seconds']:.0f} "
-            f"| {value['cpu_ms']:.1f} | {value['peak_bytes'] / 1e6:.0f} |"
+            f"| {size.tracks} | {size.processes} | {value['whole_seconds']:.0f} "
+            f"| {value['cpu_seconds']:.0f} | {value['cpu_ms']:.1f} "
+            f"| {value['peak_bytes'] / 1e6:.0f} |"
         )
     print()
-    print("| marginal, ms/track | CPU time | wall time |")
-    print("|---|---|---|")
-    more = large - small
-    cpu, clock = (
-        1000 * (median[large][key] - median[small][key]) / more
-        for key in ("cpu_seconds", "seconds")
-    )
-    print(f"| {small} to {large} | {cpu:.1f} | {clock:.1f} |")
-    for quarter in range(4):
-        cpu, clock = (
-            statistics.median(run["quarters"][quarter][key] for run in runs[large])
-            for key in ("cpu_ms", "clock_ms")
-        )
-        print(f"| quarter {quarter + 1} of {large} | {cpu:.1f} | {clock:.1f} |")
+    print("| processes | marginal, ms/track | CPU time | wall time |")
+    print("|---|---|---|---|")
+    for processes in sorted({size.processes for size in runs}):
+        own = [size for size in runs if size.processes == processes]
+        small, large = own[0], own[-1]
+        if small != large:
+            cpu, clock = (
+                1000 * (median[large][key] - median[small][key]) / (large.tracks - small.tracks)
+                for key in ("cpu_seconds", "whole_seconds")
+            )
+            print(f"| {processes} | {small.tracks} to {large.tracks} | {cpu:.1f} | {clock:.1f} |")
+        for quarter in range(4):
+            cpu, clock = (
+                statistics.median(run["quarters"][quarter][key] for run in runs[large])
+                for key in ("cpu_ms", "clock_ms")
+            )
+            what = f"quarter {quarter + 1} of {large.tracks}"
+            print(f"| {processes} | {what} | {cpu:.1f} | {clock:.1f} |")
+    _print_break_even({size: value["whole_seconds"] for size, value in median.items()})
 
 
-def _in_process(tracks: int, runner: str, workers: int) -> dict[str, Any]:
+def _print_break_even(seconds: dict[_Size, float]) -> None:
+    """Print from how many tracks on several processes take less time than one."""
+    lines = {}
+    for processes in sorted({size.processes for size in seconds}):
+        own = {size.tracks: s for size, s in seconds.items() if size.processes == processes}
+        if len(own) < 2:
+            return
+        slope, start = statistics.linear_regression(list(own), list(own.values()))
+        lines[processes] = start, slope
+    if len(lines) < 2:
+        return
+    print()
+    print("| processes | start, s | ms/track | less time than one process from, tracks |")
+    print("|---|---|---|---|")
+    first = next(iter(lines.values()))
+    for processes, (start, slope) in lines.items():
+        saved = first[1] - slope
+        tracks = f"{(start - first[0]) / saved:.0f}" if saved > 0 else ""
+        print(f"| {processes} | {start:.1f} | {1000 * slope:.1f} | {tracks} |")
+
+
+def _in_process(size: _Size) -> dict[str, Any]:
     """Run once in a separate process, and return its figures."""
     with tempfile.TemporaryDirectory() as folder:
         events = pathlib.Path(folder, "events.jsonl")
@@ -102,29 +149,41 @@ def _in_process(tracks: int, runner: str, workers: int) -> dict[str, Any]:
             "TF_CPP_MIN_LOG_LEVEL": "2",
             EVENT_FILE_VARIABLE: str(events),
         }
-        words = [sys.executable, "-m", command.module(__file__)]
-        words += ["--runner", runner, "--workers", str(workers), "--one-run", folder, str(tracks)]
+        words = [sys.executable, "-m", command.module(__file__), "--one-run", folder]
         log = pathlib.Path(folder, "log")
         with log.open("wb") as output:
             process = subprocess.Popen(
-                words, stdout=output, stderr=subprocess.STDOUT, env=environment
+                words,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=environment,
             )
+            assert process.stdin
+            process.stdin.write(json.dumps(dataclasses.asdict(size)).encode())
+            process.stdin.close()
             samples = list(_watch(process, events))
         if process.returncode:
             sys.exit(log.read_text(errors="replace")[-4000:])
+        seconds = [event["seconds"] for event in _events(events) if event["event"] == "whole"]
     begun = next(sample for sample in samples if sample.tracks)
     last = samples[-1]
     return {
-        "seconds": last.clock - begun.clock,
+        "whole_seconds": seconds[0],
         "cpu_seconds": last.cpu - begun.cpu,
         # The tracks before the first sample were done before the clock began.
-        "cpu_ms": 1000 * (last.cpu - begun.cpu) / max(1, tracks - begun.tracks),
+        "cpu_ms": 1000 * (last.cpu - begun.cpu) / max(1, size.tracks - begun.tracks),
         "peak_bytes": max(sample.memory for sample in samples),
         "quarters": [
-            _marginal(samples, quarter * tracks / 4, (quarter + 1) * tracks / 4)
+            _marginal(samples, quarter * size.tracks / 4, (quarter + 1) * size.tracks / 4)
             for quarter in range(4)
         ],
     }
+
+
+def _events(path: pathlib.Path) -> Iterator[dict[str, Any]]:
+    for line in path.read_text().splitlines():
+        yield json.loads(line)
 
 
 class _Sample(NamedTuple):
@@ -190,8 +249,8 @@ def _write_corpus(folder: pathlib.Path, tracks: int) -> None:
             rows.writerow([name, f"genre {index % 8}"])
 
 
-def _one_run(folder: pathlib.Path, tracks: int, runner: Any, workers: int) -> None:
-    """Run the executor on `tracks` tracks in this process."""
+def _one_run(folder: pathlib.Path, size: _Size) -> None:
+    """Run the executor in this process."""
     import unittest.mock
 
     from tfx.types import standard_artifacts
@@ -205,14 +264,16 @@ def _one_run(folder: pathlib.Path, tracks: int, runner: Any, workers: int) -> No
     from components.spectrogram_gen.component import SpectrogramGen
     from pipeline.config.beam import BeamSettings, pipeline_args
 
+    tracks = size.tracks
     _write_corpus(folder / "data", tracks)
     dataset = DatasetSettings(kind="manifest", data_dir=str(folder / "data"))
     split = SplitSettings(policy="by_track")
-    beam = BeamSettings(runner=runner, workers=workers)
+    beam = BeamSettings(runner="direct", workers=size.processes)
+    begun = time.monotonic()
     component = SpectrogramGen(
         dataset=dataset,
         split=split,
-        audio=AudioParams(),
+        audio=AudioParams(clips_per_track=size.clips),
         manifest_digest=load_corpus(dataset, split).digest,
         shard_tracks=beam.shard_tracks,
         store=str(folder / "cache"),
@@ -238,6 +299,7 @@ def _one_run(folder: pathlib.Path, tracks: int, runner: Any, workers: int) -> No
     )
     with unittest.mock.patch.object(executor, "find_duplicates", salted):
         executor.Executor(context).Do({}, outputs, dict(component.spec.exec_properties))
+    progress.report("whole", seconds=time.monotonic() - begun)
     read = json.loads((folder / "rejects" / "summary.json").read_text())["tracks_read"]
     if read != tracks:
         raise SystemExit(f"the executor read {read} of {tracks} tracks")
