@@ -46,6 +46,7 @@ from components.common import progress
 from components.common.progress import EVENT_FILE_VARIABLE
 
 SAMPLE_SECONDS = 0.5
+MEASURES = ("whole_seconds", "serial_seconds", "cpu_seconds", "cpu_ms", "peak_bytes")
 
 
 def main() -> None:
@@ -83,16 +84,7 @@ class _Size:
 
 def _print_tables(runs: dict[_Size, list[dict[str, Any]]]) -> None:
     median = {
-        size: {
-            key: statistics.median(run[key] for run in found)
-            for key in (
-                "whole_seconds",
-                "serial_seconds",
-                "cpu_seconds",
-                "cpu_ms",
-                "peak_bytes",
-            )  # fmt: skip
-        }
+        size: {key: statistics.median(run[key] for run in found) for key in MEASURES}
         for size, found in runs.items()
     }
     print("| tracks | processes | whole, s | serial, s | CPU time, s | ms/track | peak, MB |")
