@@ -15,33 +15,27 @@ machine. "peak memory" is the largest sampled sum of all processes' proportional
   quarter of the largest one.
 - Several processes pay when the marginal time that they save is more than their start takes; the
   last table has the number of tracks (beam.runner = "auto" follows it).
-
-All repeated files would be duplicates. Their fingerprints are salted with the track ids, so the
-search for duplicates does its usual work and finds none.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import psutil
 
-from benchmarks.shared import command
+from benchmarks.shared import audio_stage, command
 from components.common import progress
 from components.common.progress import EVENT_FILE_VARIABLE
 
@@ -58,23 +52,23 @@ def main() -> None:
     parser.add_argument("--one-run", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one_run:
-        _one_run(pathlib.Path(arguments.one_run), _Size(**json.loads(sys.stdin.read())))
+        _one_run(pathlib.Path(arguments.one_run), Size(**json.loads(sys.stdin.read())))
         return
     sizes = [
-        _Size(tracks, processes, arguments.clips)
+        Size(tracks, processes, arguments.clips)
         for tracks in sorted(arguments.tracks)
         for processes in arguments.processes
     ]
-    runs: dict[_Size, list[dict[str, Any]]] = {size: [] for size in sizes}
+    runs: dict[Size, list[dict[str, Any]]] = {size: [] for size in sizes}
     for _ in range(arguments.repeats):
         for size, found in runs.items():
-            found.append(_in_process(size))
+            found.append(measure(size))
             print(f"{size}: {found[-1]}", file=sys.stderr, flush=True)
     _print_tables(runs)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Size:
+class Size:
     """Size of a run: tracks, Beam's processes, and clips of a track."""
 
     tracks: int
@@ -82,7 +76,7 @@ class _Size:
     clips: int
 
 
-def _print_tables(runs: dict[_Size, list[dict[str, Any]]]) -> None:
+def _print_tables(runs: dict[Size, list[dict[str, Any]]]) -> None:
     median = {
         size: {key: statistics.median(run[key] for run in found) for key in MEASURES}
         for size, found in runs.items()
@@ -118,7 +112,7 @@ def _print_tables(runs: dict[_Size, list[dict[str, Any]]]) -> None:
     _print_break_even({size: value["whole_seconds"] for size, value in median.items()})
 
 
-def _print_break_even(seconds: dict[_Size, float]) -> None:
+def _print_break_even(seconds: dict[Size, float]) -> None:
     """Print from how many tracks on several processes take less time than one."""
     lines = {}
     for processes in sorted({size.processes for size in seconds}):
@@ -139,8 +133,12 @@ def _print_break_even(seconds: dict[_Size, float]) -> None:
         print(f"| {processes} | {start:.1f} | {1000 * slope:.1f} | {tracks} |")
 
 
-def _in_process(size: _Size) -> dict[str, Any]:
-    """Run once in a separate process, and return its figures."""
+def measure(size: Size) -> dict[str, Any]:
+    """Run once in a separate process, and return its figures.
+
+    Returns:
+      MEASURES, and cpu_ms and clock_ms of each of the four "quarters".
+    """
     with tempfile.TemporaryDirectory() as folder:
         events = pathlib.Path(folder, "events.jsonl")
         events.touch()
@@ -239,73 +237,23 @@ def _marginal(samples: list[_Sample], first: float, last: float) -> dict[str, fl
     }
 
 
-def _write_corpus(folder: pathlib.Path, tracks: int) -> None:
-    files = command.fma_files()
-    copies = [shutil.copy(file, folder.parent / file.name) for file in files]
-    folder.mkdir()
-    with (folder / "manifest.csv").open("w", newline="") as out:
-        rows = csv.writer(out)
-        rows.writerow(["uri", "genre"])
-        for index in range(tracks):
-            name = f"{index:06d}.mp3"
-            os.link(copies[index % len(copies)], folder / name)
-            rows.writerow([name, f"genre {index % 8}"])
-
-
-def _one_run(folder: pathlib.Path, size: _Size) -> None:
+def _one_run(folder: pathlib.Path, size: Size) -> None:
     """Run the executor in this process."""
-    import unittest.mock
-
-    from tfx.types import standard_artifacts
-
-    from components.artifacts.types import Rejects
-    from components.audio.duplicates import find_duplicates
-    from components.audio.params import AudioParams
-    from components.datasets.corpus import load_corpus
-    from components.datasets.settings import DatasetSettings, SplitSettings
-    from components.spectrogram_gen import executor
-    from components.spectrogram_gen.component import SpectrogramGen
     from pipeline.config.beam import BeamSettings, pipeline_args
 
-    tracks = size.tracks
-    _write_corpus(folder / "data", tracks)
-    dataset = DatasetSettings(kind="manifest", data_dir=str(folder / "data"))
-    split = SplitSettings(policy="by_track")
+    audio_stage.write_corpus(folder / "data", size.tracks)
     beam = BeamSettings(runner="direct", workers=size.processes)
-    begun = time.monotonic()
-    component = SpectrogramGen(
-        dataset=dataset,
-        split=split,
-        audio=AudioParams(clips_per_track=size.clips),
-        manifest_digest=load_corpus(dataset, split).digest,
-        shard_tracks=beam.shard_tracks,
+    read, seconds = audio_stage.run(
+        str(folder / "data"),
+        str(folder),
+        folder,
+        pipeline_args(beam, tracks=size.tracks),
         store=str(folder / "cache"),
+        clips_per_track=size.clips,
     )
-    outputs = {"examples": [standard_artifacts.Examples()], "rejects": [Rejects()]}
-    for name, (artifact,) in outputs.items():
-        artifact.uri = str(folder / name)
-        (folder / name).mkdir()
-
-    def salted(
-        entries: Iterable[tuple[str, str, str]], *further: Any, **named: Any
-    ) -> dict[str, str]:
-        own = (
-            (track_id, path, hashlib.sha256((track_id + fingerprint).encode()).hexdigest()[:16])
-            for track_id, path, fingerprint in entries
-        )
-        return find_duplicates(own, *further, **named)
-
-    context = executor.Executor.Context(
-        beam_pipeline_args=pipeline_args(beam, tracks=tracks),
-        tmp_dir=str(folder),
-        unique_id="growth",
-    )
-    with unittest.mock.patch.object(executor, "find_duplicates", salted):
-        executor.Executor(context).Do({}, outputs, dict(component.spec.exec_properties))
-    progress.report("whole", seconds=time.monotonic() - begun)
-    read = json.loads((folder / "rejects" / "summary.json").read_text())["tracks_read"]
-    if read != tracks:
-        raise SystemExit(f"the executor read {read} of {tracks} tracks")
+    progress.report("whole", seconds=seconds)
+    if read != size.tracks:
+        raise SystemExit(f"the executor read {read} of {size.tracks} tracks")
 
 
 if __name__ == "__main__":
