@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator, Mapping
 import pytest
 
 from tests.support import s3_server
-from tests.support.commands import GENREFLOW
 
 _SECONDS = 60.0
+_GENREFLOW = "from genreflow.cli.app import main; main()"
 
 
 @dataclasses.dataclass
@@ -103,7 +103,8 @@ def run_isolated_pool(
         f'&& cd / && exec "$@"'
     )
     command = [
-        *_unshare(), "sh", "-c", hide, "sh", GENREFLOW, "beam-worker", "--pool", str(port),
+        *_unshare(), "sh", "-c", hide, "sh", sys.executable, "-c", _GENREFLOW, "beam-worker",
+        "--pool", str(port),
     ]  # fmt: skip
     variables = {**environment, "TMPDIR": f"{hidden}/tmp"}
     with _running(command, folder, f"localhost:{port}", variables) as service:
@@ -115,6 +116,9 @@ def _unshare() -> list[str]:
     command = ["unshare", "--mount"]
     if os.getuid():
         command.append("--map-root-user")
+    if "shared:" not in pathlib.Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
+        # It cannot be changed in a chroot, and need not be in a namespace that is private.
+        command.append("--propagation=unchanged")
     probe = subprocess.run([*command, "true"], capture_output=True, text=True, check=False)
     if probe.returncode:
         pytest.skip(f"needs a mount namespace: {probe.stderr.strip()}")

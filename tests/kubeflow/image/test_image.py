@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -76,15 +77,44 @@ def test_it_runs_as_a_user_that_is_not_root_and_lets_kubeflow_give_the_command()
     assert json.loads(last.texts("CMD")[0]) == ["genreflow", "--help"]
     # No instruction after USER needs root or switches back to it.
     words = [found.word for found in last.instructions]
-    assert words[words.index("USER") :] == ["USER", "CMD"]
+    assert words[words.index("USER") :] == ["USER", "ENTRYPOINT", "CMD"]
     for found in stages():
-        assert not found.texts("ENTRYPOINT")
         assert not found.texts("HEALTHCHECK")
     (setup,) = [text for text in stage("runtime").texts("RUN") if "useradd" in text]
     assert "--gid 1000 genreflow" in setup
     assert "--uid 1000 --gid 1000 --create-home genreflow" in setup
     assert stage("runtime").environment(PATH="")["HOME"] == "/home/genreflow"
     assert last.texts("WORKDIR") == ["/home/genreflow"]
+
+
+@pytest.mark.parametrize(
+    ("given", "executed"),
+    [
+        (None, ["genreflow", "--help"]),  # CMD
+        (["genreflow", "run", "-c", "a b"], ["genreflow", "run", "-c", "a b"]),
+        (["genreflow", "beam-worker", "--pool", "1"], ["genreflow", "beam-worker", "--pool", "1"]),
+        (
+            ["--id=1-1", "--provision_endpoint=runner:1"],
+            ["genreflow", "beam-worker", "--id=1-1", "--provision_endpoint=runner:1"],
+        ),
+    ],
+)
+def test_a_container_runs_its_command_or_with_flags_alone_a_worker_of_beam(
+    given: list[str] | None, executed: list[str], tmp_path: pathlib.Path
+) -> None:
+    program = tmp_path / "genreflow"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" genreflow "$@"\n')
+    program.chmod(0o755)
+    last = stages()[-1]
+    entry, command = (json.loads(last.texts(word)[0]) for word in ("ENTRYPOINT", "CMD"))
+    done = subprocess.run(
+        [*entry, *(command if given is None else given)],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines() == executed
 
 
 def test_labels_name_the_version_and_the_revision_that_the_build_is_told() -> None:
@@ -101,7 +131,7 @@ def test_labels_name_the_version_and_the_revision_that_the_build_is_told() -> No
 def test_nothing_is_fetched_but_by_package_managers_and_no_address_is_in_it() -> None:
     code = [found for part in stages() for found in part.instructions]
     assert {found.word for found in code} <= {
-        "ARG", "CMD", "COPY", "ENV", "LABEL", "RUN", "USER", "WORKDIR",
+        "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "LABEL", "RUN", "USER", "WORKDIR",
     }  # fmt: skip
     for found in code:
         assert not re.search(r"://|\bcurl\b|\bwget\b|\bgit\b", found.text), found.text
