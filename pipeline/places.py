@@ -13,7 +13,7 @@ from components.common.model_contract import MODEL_NAME, SAVED_MODEL
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
 from components.storage.uri import checked_place, is_remote, join
-from pipeline.config.schema import StorageSettings
+from pipeline.config.schema import NO_STORE, Config, StorageSettings
 from pipeline.work_dir import WorkDir
 
 PIPELINE_NAME = "genreflow"
@@ -43,6 +43,23 @@ class Places:
                 _absolute(destination) if destination else str(work_dir.serving_root), MODEL_NAME
             ),
         )
+
+
+def clip_store(config: Config, pipeline_root: str, *, default: str) -> str:
+    """Return the folder or URI of the store of decoded clips; "" for none.
+
+    Args:
+      config: the configuration; its storage.clip_store comes first.
+      pipeline_root: where the artifacts are.
+      default: the store if the configuration names none; a local folder.
+    """
+    chosen = config.storage.clip_store
+    if chosen:
+        return "" if chosen == NO_STORE else _absolute(chosen)
+    if config.beam.runs_elsewhere("audio") and config.storage.pipeline_root:
+        # Workers see the artifacts' place, and perhaps nothing else of this machine.
+        return "" if is_remote(pipeline_root) else join(pipeline_root, "cache")
+    return default
 
 
 def claim(places: Places, work_dir: WorkDir) -> None:

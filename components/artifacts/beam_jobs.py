@@ -10,9 +10,10 @@ import argparse
 import contextlib
 import dataclasses
 import re
+import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -84,25 +85,43 @@ def run_job(
             f"no job service answers at {endpoint} ({reason}); start it, or see beam.runner"
         )
     files.remove_folder(reports)
-    job = _Job(pipeline, endpoint)
-    watch = _Watch(
-        60 * limits.genreflow_start_minutes, 60 * limits.genreflow_stall_minutes, job.endpoint
-    )
-    try:
-        while not job.ended(seconds_between(reports)):
-            found = _read(reports)
-            if found is not None and watch.notice(found):
-                on_done(sum(found.values()))
-            watch.check()
-    except BaseException:
-        job.cancel()
-        raise
-    finally:
-        job.close()
+    with _temporary_files():
+        job = _Job(pipeline, endpoint)
+        watch = _Watch(
+            60 * limits.genreflow_start_minutes, 60 * limits.genreflow_stall_minutes, job.endpoint
+        )
+        try:
+            while not job.ended(seconds_between(reports)):
+                found = _read(reports)
+                if found is not None and watch.notice(found):
+                    on_done(sum(found.values()))
+                watch.check()
+        except BaseException:
+            job.cancel()
+            raise
+        finally:
+            job.close()
     job.raise_error()
     with contextlib.suppress(StorageError):
         on_done(sum(read_reports(reports).values()))
     files.remove_folder(reports)
+
+
+@contextlib.contextmanager
+def _temporary_files() -> Iterator[None]:
+    """Put this process's temporary files into a folder that is removed after a block.
+
+    Beam leaves what it stages for workers: a list of packages, and a folder for their files.
+    """
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory(
+        prefix="genreflow-beam-", ignore_cleanup_errors=True
+    ) as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 def _read(reports: str) -> dict[str, int] | None:

@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
-import functools
-import json
 import os
-import pathlib
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from tfx.dsl.components.base.base_beam_executor import BaseBeamExecutor
 from tfx.types import artifact_utils
 
-from components.artifacts import files
 from components.artifacts.base_executor import Artifacts, ExecutorMixin, Parameters
-from components.artifacts.beam_jobs import run_job
 from components.artifacts.code_digest import code_digest
-from components.artifacts.worker_reports import WorkerReport
 from components.audio.clips import ClipChoice
 from components.audio.decoding.isolation import make_decoder
 from components.audio.duplicates import find_duplicates
 from components.audio.params import AudioParams
-from components.common import progress
-from components.common.errors import DataError, GenreflowError
+from components.common.errors import DataError
 from components.datasets.corpus import Corpus, load_corpus
 from components.datasets.files.fetching import fetching
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
-from components.examples.sources import Source, write_sources
+from components.examples.sources import write_sources
 from components.spectrogram_gen import extract, wav_export
+from components.spectrogram_gen.job import write_shards
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     WINDOWS_SHARD_DIVISOR,
@@ -42,63 +35,8 @@ from components.spectrogram_gen.shards import (
     plan_shards,
     unfinished_folder,
     without,
-    write_shard,
 )
 from components.spectrogram_gen.summary import DataSummary, SplitCounts
-from components.storage.errors import ObjectMissing
-
-PROBLEM_FILE = "problem.txt"
-
-
-class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """DoFn that writes each shard it gets, and its result as a file. One decoder per worker."""
-
-    def __init__(self, options: WriteOptions, results: str, reports: str) -> None:
-        """Initialize the DoFn.
-
-        Args:
-          options: options for writing shards.
-          results: folder of the results' files.
-          reports: folder of the workers' reports.
-        """
-        self._options = options
-        self._results = results
-        self._reports = reports
-
-    def setup(self) -> None:
-        self._decoder = make_decoder(self._options.limits)
-
-    def teardown(self) -> None:
-        self._decoder.close()
-
-    def process(self, shard: Shard) -> None:
-        # Errors for the user are results. Beam's multi-processing runner hangs if an exception
-        # is raised before all workers have started, and passes on only its text.
-        problem = _read_problem(self._options)
-        if not problem:
-            try:
-                report = WorkerReport(self._reports, _name(shard))
-                result = write_shard(shard, self._options, self._decoder, report.add)
-                report.write()
-            except GenreflowError as error:
-                problem = str(error)
-                _write_problem(self._options, problem)
-        if problem:
-            result = ShardResult.failed(shard, problem)
-        _write_result(self._results, result)
-        if problem:
-            return
-        count = beam.metrics.Metrics.counter
-        count("genreflow/spectrogram_gen", "tracks_read").inc(len(result.written))
-        count("genreflow/spectrogram_gen", "tracks_decoded").inc(result.tracks_decoded)
-        count("genreflow/spectrogram_gen", "tracks_from_store").inc(
-            len(result.written) - result.tracks_decoded
-        )
-        count("genreflow/spectrogram_gen", "clips_written").inc(sum(result.clips.values()))
-        for reason, number in result.clips_left_out.items():
-            count("genreflow/spectrogram_gen", f"clips_left_out_{reason}").inc(number)
-        for reject in result.rejects:
-            count("genreflow/spectrogram_gen", f"rejected_{reject.reason}").inc()
 
 
 class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
@@ -128,12 +66,13 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             store=parameters["store"],
             code=code_digest(extract.__name__),
             limits=dataset.decode_limits,
+            elsewhere=_runs_elsewhere(self._beam_pipeline_args),
         )
         shards = _plan(corpus, params, parameters["shard_tracks"])
         if options.scratch:
             shutil.rmtree(options.scratch, ignore_errors=True)
-        results_folder = os.path.join(rejects_uri, ".results")
-        results = self._write(shards, options, results_folder)
+        workers_folder = os.path.join(rejects_uri, ".results")
+        results = write_shards(self._make_beam_pipeline(), shards, options, workers_folder)
         tracks_decoded = sum(res.tracks_decoded for res in results)
         # The few candidates are read again, one after the other.
         with (
@@ -154,7 +93,9 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
                     wav_export.remove(options.wav_directory, track, options.export_wav)
             rewritten_results = {
                 (res.splits, res.index): res
-                for res in self._write(affected, options, results_folder)
+                for res in write_shards(
+                    self._make_beam_pipeline(), affected, options, workers_folder
+                )
             }
             results = [rewritten_results.get((res.splits, res.index), res) for res in results]
         all_rejects = sorted(
@@ -170,30 +111,6 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         sources = (source for res in results for source in res.test_sources)
         write_sources(examples.uri, sources, strict=dataset.strict)
         self._finish_examples(examples, summary, params)
-
-    def _write(
-        self, shards: list[Shard], options: WriteOptions, results_folder: str
-    ) -> list[ShardResult]:
-        """Write shards with Beam and return their results, sorted by split and index."""
-        files.remove_folder(results_folder)
-        report = functools.partial(progress.report, "progress", stage="audio")
-        report(done=0, total=sum(len(shard.tracks) for shard in shards))
-        reports = os.path.join(results_folder, "reports")
-        pipeline = self._make_beam_pipeline()
-        (
-            pipeline
-            | "List shards" >> beam.Create(shards, reshuffle=True)
-            | "Decode and write spectrograms"
-            >> beam.ParDo(WriteShard(options, results_folder, reports))
-        )
-        run_job(pipeline, reports, lambda done: report(done=done))
-        results = _read_results(results_folder, shards)
-        files.remove_folder(results_folder)
-        for result in results:
-            if result.problem:
-                # Its type is lost: it may also be a store's that does not respond.
-                raise GenreflowError(result.problem)
-        return results
 
     @staticmethod
     def _finish_examples(examples: Any, summary: DataSummary, params: AudioParams) -> None:
@@ -229,68 +146,10 @@ def _plan(corpus: Corpus, params: AudioParams, shard_tracks: int) -> list[Shard]
     )
 
 
-def _read_problem(options: WriteOptions) -> str:
-    """Return the problem of another shard on this machine, or ""."""
-    if not options.scratch:
-        return ""
-    try:
-        return pathlib.Path(options.scratch, PROBLEM_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
-
-
-def _write_problem(options: WriteOptions, problem: str) -> None:
-    """Publish a problem, so that other shards abort instead of waiting for the same store."""
-    if options.scratch:
-        files.write_text(os.path.join(options.scratch, PROBLEM_FILE), problem)
-
-
-def _name(shard: Shard | ShardResult) -> str:
-    return f"{'-'.join(shard.splits)}-{shard.index}"
-
-
-def _result_path(folder: str, shard: Shard | ShardResult) -> str:
-    return os.path.join(folder, f"{_name(shard)}.json")
-
-
-def _write_result(folder: str, result: ShardResult) -> None:
-    # By the storage layer, which needs none of Beam's own settings for object stores: these do
-    # not reach the workers of every runner. Several attempts at a shard have the same result.
-    files.write_text(_result_path(folder, result), json.dumps(dataclasses.asdict(result)))
-
-
-def _read_results(folder: str, shards: Iterable[Shard]) -> list[ShardResult]:
-    """Return the shards' results, sorted by split and index.
-
-    Raises:
-      GenreflowError: shards have no result.
-    """
-    results, missing = [], 0
-    for shard in shards:
-        path = _result_path(folder, shard)
-        try:
-            values = json.loads(files.read_text(path))
-        except (FileNotFoundError, ObjectMissing):
-            missing += 1
-            continue
-        results.append(
-            ShardResult(
-                **{
-                    **values,
-                    "splits": tuple(values["splits"]),
-                    "rejects": tuple(Reject(**reject) for reject in values["rejects"]),
-                    "written": tuple(tuple(entry) for entry in values["written"]),
-                    "test_sources": tuple(Source(**one) for one in values["test_sources"]),
-                }
-            )
-        )
-    if missing:
-        raise GenreflowError(
-            f"{missing} of {missing + len(results)} shards have no result in {folder}, although "
-            "Beam's pipeline ended: its workers write to another disk. Choose a work directory "
-            "that workers and this machine share, such as a mounted folder or s3://"
-        )
-    return sorted(results, key=lambda result: (result.splits, result.index))
+def _runs_elsewhere(beam_args: Sequence[str] | None) -> bool:
+    """Return whether Beam's workers may be on other machines: with any runner but the local one."""
+    runner = PipelineOptions(list(beam_args or ())).view_as(StandardOptions).runner
+    return bool(runner) and runner.rpartition(".")[2] not in ("LocalRunner", "DirectRunner")
 
 
 def _summarize(

@@ -28,6 +28,7 @@ from components.examples.sources import Source, source_of
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.first_usable import first_usable
 from components.spectrogram_gen.store import ClipStore
+from components.storage.uri import is_remote
 
 # Whole songs take longer and more space than a few clips of them. A shard of 8 songs in place of
 # 64 has at most 54 MB, and other workers can take the rest.
@@ -103,9 +104,10 @@ class WriteOptions:
       directory: folder of the Examples artifact.
       export_wav: "none", "clips" or "tracks" (dataset.export_wav).
       strict: decode whole files (dataset.strict).
-      store: folder of the clip store; "" for none.
+      store: folder or s3:// URI of the clip store; "" for none.
       code: digest of the code that makes the clips.
       limits: limits of decoding; None decodes in the worker's own process.
+      elsewhere: whether workers may be on other machines than the clip store's folder.
     """
 
     params: AudioParams
@@ -117,6 +119,7 @@ class WriteOptions:
     store: str = ""
     code: str = ""
     limits: DecodeLimits | None = None
+    elsewhere: bool = False
 
     @property
     def wav_directory(self) -> str:
@@ -125,8 +128,13 @@ class WriteOptions:
 
     @property
     def scratch(self) -> str | None:
-        """The local folder for downloads and unfinished files; None without a clip store."""
-        return os.path.join(self.store, STORE_SCRATCH) if self.store else None
+        """The folder for downloads and unfinished files; None for the system's temporary folder.
+
+        It is in the clip store, where the next run empties it, if that is on the workers' disk.
+        """
+        if not self.store or is_remote(self.store) or self.elsewhere:
+            return None
+        return os.path.join(self.store, STORE_SCRATCH)
 
 
 def plan_shards(
@@ -189,6 +197,7 @@ def write_shard(
     options: WriteOptions,
     decoder: Decoder | None = None,
     on_track: Callable[[], None] = lambda: None,
+    before_publishing: Callable[[], object] = lambda: None,
 ) -> ShardResult:
     """Decode and write one shard. Tracks that cannot be used become rejects of the result.
 
@@ -197,6 +206,7 @@ def write_shard(
       options: options of all shards.
       decoder: decoder to use; None decodes in this process.
       on_track: called after each track.
+      before_publishing: called before the files get their names; if it raises, there are none.
 
     Raises:
       OSError, tf.errors.OpError: an output cannot be written, for example on a full disk.
@@ -214,11 +224,8 @@ def write_shard(
         choice=choice,
     )
     keys = {file.uri: store.key(file) for track, _ in shard.tracks for file in track.files}
-    to_decode = [
-        track
-        for track, _ in shard.tracks
-        if options.export_wav != "none" or not store.has(keys[track.uri])
-    ]
+    stored = store.stored(keys.values()) if options.export_wav == "none" else ()
+    to_decode = [track for track, _ in shard.tracks if keys[track.uri] not in stored]
     written: list[tuple[str, str, str]] = []
     tracks_decoded = 0
     left_out: collections.Counter[str] = collections.Counter()
@@ -237,7 +244,12 @@ def write_shard(
         for split_writer in writers.values():
             stack.enter_context(split_writer)
         reader = stack.enter_context(
-            fetching(decoder or InProcessDecoder(), to_decode, scratch=options.scratch)
+            fetching(
+                decoder or InProcessDecoder(),
+                (track for track, _ in shard.tracks),  # a stored one may turn out to be damaged
+                coming=to_decode,
+                scratch=options.scratch,
+            )
         )
         for track, clip_splits in shard.tracks:
             write = functools.partial(
@@ -269,6 +281,7 @@ def write_shard(
                 tracks_read[split] += 1
             if "test" in used:
                 test_sources.append(sources[found.file.uri])
+        before_publishing()
     return ShardResult(
         shard.index,
         shard.splits,

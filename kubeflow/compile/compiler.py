@@ -49,7 +49,7 @@ def steps_of(config: Config) -> list[NodeStep]:
         graph.create_pipeline(
             config,
             inputs.DataFacts(_PLACEHOLDER_GENRES, manifest_digest="", tracks=1, leaky=False),
-            inputs.GraphPlaces("/root", "/models", "", "/schema.pbtxt"),
+            inputs.GraphPlaces("/root", "/models", "", "", "/schema.pbtxt"),
         )
     )
     found = [node.pipeline_node for node in ir.nodes]

@@ -27,6 +27,7 @@ from kubeflow.steps import metadata_url, own_environment, prepared
 from kubeflow.steps.prepared import PreparedRun
 from kubeflow.steps.step_log import report_error, say
 from pipeline.config.schema import Config
+from pipeline.places import clip_store
 from pipeline.process.libraries import exit_at_once
 
 if TYPE_CHECKING:
@@ -104,11 +105,13 @@ def _compile(config: Config, facts: DataFacts, pipeline_root: str, models: str) 
         from pipeline.graph import inputs
 
     tfx_files.prepare(pipeline_root, models)
+    # A volume keeps decoded clips between runs; a bucket would be slower than decoding again.
+    cache = "" if is_remote(pipeline_root) else join(pipeline_root, "cache")
     places = inputs.GraphPlaces(
         pipeline_root=pipeline_root,
         models=models,
-        # A volume keeps decoded clips between runs; a bucket would be slower than decoding again.
-        clip_store="" if is_remote(pipeline_root) else join(pipeline_root, "cache"),
+        clip_store=clip_store(config, pipeline_root, default=cache),
+        window_store=cache,
         schema_file=inputs.write_schema(config, facts.genres, join(pipeline_root, "schemas")),
     )
     return graph.compile_ir(graph.create_pipeline(config, facts, places))

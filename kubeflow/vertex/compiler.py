@@ -26,6 +26,7 @@ from pipeline.config.kubeflow import KubeflowSettings, StepResources, amount
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.graph.inputs import DataFacts
+from pipeline.places import clip_store
 from pipeline.process.libraries import tfx_imports
 
 COMMAND = ("python", "-m", "kubeflow.vertex.step")
@@ -75,7 +76,9 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
     places = inputs.GraphPlaces(
         pipeline_root=root,
         models=join(models, MODEL_NAME),
-        clip_store="",  # in a bucket it would be slower than decoding again
+        # In a bucket they would be slower than decoding again.
+        clip_store=clip_store(config, root, default=""),
+        window_store="",
         schema_file=os.path.basename(schema_file),
     )
     pipeline = graph.create_pipeline(config, facts, places, resolves_serving=False)

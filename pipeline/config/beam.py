@@ -114,6 +114,10 @@ class BeamSettings:
         """The table of the chosen runner; None for this machine."""
         return getattr(self, self.runner) if self.runner in _REMOTE else None
 
+    def runs_elsewhere(self, stage: Stage) -> bool:
+        """Return whether a stage's workers may be on other machines."""
+        return self.runner_table is not None and stage in self.stages
+
     def _setting_of(self, flag: str) -> str:
         """Return the setting that produces a flag, or ""."""
         chosen = [self.runner] if self.runner in _REMOTE else []

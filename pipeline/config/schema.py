@@ -32,6 +32,10 @@ from pipeline.config.kubeflow import KubeflowSettings
 _SECOND_PHASE = ("fine_tune_epochs", "fine_tune_learning_rate")
 
 
+# Value of storage.clip_store.
+NO_STORE = "none"
+
+
 @dataclasses.dataclass(frozen=True)
 class StorageSettings:
     """Places of a run's large output, each a local folder or an s3:// URI.
@@ -42,10 +46,15 @@ class StorageSettings:
       pipeline_root: TFX's artifacts (examples, models, ...); "" is in the work folder.
       push_destination: pushed models, as `genreflow/<version>/`; "" is `serving_models` in the
         work folder.
+      clip_store: decoded clips, kept between runs, so that a new run decodes only what has changed;
+        "none" keeps none. "" is `cache` in the work folder, but keeps none for Beam's workers on
+        other machines if the artifacts are in an object store: name a store there, or a folder
+        that all of them share.
     """
 
     pipeline_root: str = ""
     push_destination: str = ""
+    clip_store: str = ""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

@@ -127,7 +127,7 @@ def create_pipeline(
         serving_model=serving[0].outputs["pushed_model"] if serving else None,
         settings=config.gate,
         genres=genres,
-        store=places.clip_store,
+        store=places.window_store,
         decode_limits=config.dataset.decode_limits,
     )
     served = _serving_check(config, candidate, gate.outputs["blessing"], examples, predictions)

@@ -53,13 +53,15 @@ class GraphPlaces:
     Attributes:
       pipeline_root: TFX's artifacts.
       models: folder of the pushed versions.
-      clip_store: decoded clips kept between runs; "" keeps none.
+      clip_store: decoded clips kept between runs, as Beam's workers see it; "" keeps none.
+      window_store: folder of what serving models heard, kept between runs; "" keeps none.
       schema_file: the examples' schema, named by its digest.
     """
 
     pipeline_root: str
     models: str
     clip_store: str
+    window_store: str
     schema_file: str
 
 

@@ -66,7 +66,7 @@ def run(request: Request) -> Results:
     from components.storage.copies import Copies
     from components.trainer.checkpoints import CHECKPOINTS_VARIABLE
     from pipeline.config.schema import Config
-    from pipeline.places import PIPELINE_NAME, Places
+    from pipeline.places import PIPELINE_NAME, Places, clip_store
     from pipeline.work_dir import WorkDir
 
     work_dir = WorkDir.at(request.work_dir)
@@ -89,7 +89,8 @@ def run(request: Request) -> Results:
     places = inputs.GraphPlaces(
         pipeline_root=given.pipeline_root,
         models=given.models,
-        clip_store=str(work_dir.clip_store),
+        clip_store=clip_store(config, given.pipeline_root, default=str(work_dir.clip_store)),
+        window_store=str(work_dir.clip_store),
         schema_file=inputs.write_schema(config, facts.genres, str(work_dir.schemas)),
     )
     connection = metadata.sqlite_metadata_connection_config(str(work_dir.metadata))

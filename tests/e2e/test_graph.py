@@ -35,6 +35,7 @@ def _compiled(config: Config, tmp_path: pathlib.Path, *, digest: str = "d1"):  #
         pipeline_root=str(tmp_path / "root"),
         models=str(tmp_path / "serving"),
         clip_store=str(tmp_path / "cache"),
+        window_store=str(tmp_path / "cache"),
         schema_file=inputs.write_schema(config, facts.genres, str(tmp_path / "schemas")),
     )
     return graph.compile_ir(graph.create_pipeline(config, facts, places))

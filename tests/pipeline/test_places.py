@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 from typing import Any
 
 import pytest
 
 from components.common.errors import UsageError
+from components.models.settings import ModelSettings
 from components.storage import objects
 from components.storage.errors import StorageSetupError
-from pipeline.config.schema import StorageSettings
-from pipeline.places import Places, claim, complete_versions
+from pipeline.config.beam import BeamSettings
+from pipeline.config.beam_runners import PortableSettings
+from pipeline.config.schema import Config, StorageSettings
+from pipeline.places import Places, claim, clip_store, complete_versions
 from pipeline.work_dir import WorkDir
 from tests.support import s3_server
 
@@ -39,8 +43,42 @@ def test_paths_become_absolute_and_uris_stay(
     )
 
 
+ELSEWHERE = BeamSettings(runner="portable", portable=PortableSettings(endpoint="localhost:1"))
+
+
+@pytest.mark.parametrize(
+    ("beam", "storage", "store"),
+    [
+        (BeamSettings(), {}, "/work/cache"),
+        (BeamSettings(), {"pipeline_root": "s3://bucket/runs"}, "/work/cache"),
+        (BeamSettings(), {"clip_store": "none"}, ""),
+        (BeamSettings(), {"clip_store": "/mnt/clips"}, "/mnt/clips"),
+        (ELSEWHERE, {}, "/work/cache"),
+        (ELSEWHERE, {"pipeline_root": "/mnt/runs"}, "/mnt/runs/cache"),
+        (ELSEWHERE, {"pipeline_root": "s3://bucket/runs"}, ""),
+        (
+            ELSEWHERE,
+            {"pipeline_root": "s3://bucket/runs", "clip_store": "s3://bucket/clips/"},
+            "s3://bucket/clips",
+        ),
+        (
+            dataclasses.replace(ELSEWHERE, stages=("statistics",)),
+            {"pipeline_root": "s3://bucket/runs"},
+            "/work/cache",
+        ),
+    ],
+)
+def test_workers_elsewhere_keep_clips_only_where_they_see_them(
+    beam: BeamSettings, storage: dict[str, str], store: str
+) -> None:
+    settings = StorageSettings(**storage)
+    config = Config(models={"ffnn": ModelSettings()}, beam=beam, storage=settings)
+    root = Places.of(settings, WorkDir.at("/work")).pipeline_root
+    assert clip_store(config, root, default="/work/cache") == store
+
+
 @pytest.mark.parametrize("text", ["gs://bucket/a", "s3://id:pa55word@bucket/a", "s3://b/../a"])
-@pytest.mark.parametrize("key", ["pipeline_root", "push_destination"])
+@pytest.mark.parametrize("key", ["pipeline_root", "push_destination", "clip_store"])
 def test_other_places_are_refused_by_their_key(text: str, key: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011  what pydantic shows of it
         StorageSettings(**{key: text})

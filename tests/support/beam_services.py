@@ -167,6 +167,14 @@ def _wait(service: Service) -> None:
     raise AssertionError(f"nothing listens at {service.endpoint}: {service.output()}")
 
 
+def wait_until(condition: Callable[[], object], seconds: float = _SECONDS) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        time.sleep(0.05)
+
+
 def free_port() -> int:
     """Return a port of loopback on which nothing listens."""
     with socket.socket() as probe:

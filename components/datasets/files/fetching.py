@@ -44,18 +44,26 @@ MAX_AHEAD_BYTES = 256 << 20
 class Fetcher:
     """Downloader of objects that keeps the next ones ready. Threads may share it."""
 
-    def __init__(self, tracks: Iterable[Track], *, ahead: int, scratch: str | None = None) -> None:
+    def __init__(
+        self,
+        tracks: Iterable[Track],
+        *,
+        ahead: int,
+        coming: Iterable[Track] | None = None,
+        scratch: str | None = None,
+    ) -> None:
         """Initialize the downloader; downloads start on entering its context.
 
         Args:
-          tracks: the tracks that will be requested, about in this order. Local ones are
-            skipped.
+          tracks: the tracks that may be requested. Local ones are skipped.
           ahead: number of objects to download before they are requested; 0 for none.
+          coming: those of the tracks that will be requested, about in this order; None for all.
           scratch: folder for the copies; None is the system's temporary folder.
         """
         self._remote = [track for track in tracks if is_remote(track.uri)]
         self._states = {track.uri: track.state for track in self._remote}
-        self._coming = iter(self._remote if ahead else ())
+        expected = self._remote if coming is None else coming
+        self._coming = iter([track for track in expected if is_remote(track.uri)] if ahead else ())
         self._ahead, self._scratch = ahead, scratch
         self._lock = threading.Lock()
         self._waiting: dict[str, concurrent.futures.Future[pathlib.Path]] = {}
@@ -198,21 +206,23 @@ def fetching(
     tracks: Iterable[Track],
     *,
     ahead: int = CONNECTIONS,
+    coming: Iterable[Track] | None = None,
     scratch: str | None = None,
 ) -> Iterator[Decoder]:
     """Yield a decoder that reads local files and objects; `decoder` itself if all are local.
 
     Args:
       decoder: decoder of local files.
-      tracks: the tracks that will be decoded, about in this order.
+      tracks: the tracks that may be decoded.
       ahead: number of objects to download ahead.
+      coming: those of the tracks that will be decoded, about in this order; None for all.
       scratch: folder for the copies; None is the system's temporary folder.
     """
     tracks = list(tracks)
     if not any(is_remote(track.uri) for track in tracks):
         yield decoder
         return
-    with Fetcher(tracks, ahead=ahead, scratch=scratch) as fetcher:
+    with Fetcher(tracks, ahead=ahead, coming=coming, scratch=scratch) as fetcher:
         yield FetchingDecoder(decoder, fetcher)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import tempfile
 from typing import Any
@@ -16,7 +17,7 @@ from tests.support.audio_stage import (
     stored_files,
     upload_corpus,
 )
-from tests.support.beam_services import IsolatedPool
+from tests.support.beam_services import IsolatedPool, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -43,6 +44,25 @@ def test_workers_that_see_nothing_of_this_machine_write_the_same_bytes(
     }  # fmt: skip
     assert list((tmp_path / "tmp").iterdir()) == []
 
-    place = f"s3://{bucket}/there"
-    run_stage(dataset, place, portable_args(service, isolated_worker), tmp_path / "tfx")
-    assert stored_files(s3, place) == here
+    # The store's folder is this machine's, unless all share it.
+    flags = portable_args(service, isolated_worker)
+    run_stage(dataset, f"s3://{bucket}/there", flags, tmp_path / "tfx", store="")
+    assert stored_files(s3, f"s3://{bucket}/there") == here
+    assert _left(isolated_worker) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+    if runner == "prism":
+        store = f"s3://{bucket}/store"
+        for place, decoded in (("first", 23), ("again", 0)):
+            run_stage(dataset, f"s3://{bucket}/{place}", flags, tmp_path / "tfx", store=store)
+            found = stored_files(s3, f"s3://{bucket}/{place}")
+            assert json.loads(found["rejects/summary.json"])["tracks_decoded"] == decoded
+            for name in here.keys() - {"rejects/summary.json"}:
+                assert found[name] == here[name], name
+        assert _left(isolated_worker) == []
+
+
+def _left(pool: IsolatedPool) -> list[str]:
+    """Return what a pool's workers left, once they have ended."""
+    wait_until(lambda: not pool.workers(), 30)
+    return [path.name for path in pool.inside.rglob("*") if path.name != "tmp"]

@@ -104,6 +104,25 @@ def test_only_what_changed_is_fetched_again(
     assert [exchange.path for exchange in s3_proxy.requests("GET")] == [f"/{bucket}/data/t2.wav"]
 
 
+def test_clips_in_an_object_store_replace_their_tracks_unless_they_are_damaged(
+    remote: list[Track], bucket: str, tmp_path: pathlib.Path, s3_proxy: s3_server.Proxy
+) -> None:
+    options = _options(tmp_path / "out", store=f"s3://{bucket}/store", code="c")
+    assert write_shard(_shard(*remote), options).tracks_decoded == 5
+    s3_proxy.log.clear()
+    assert write_shard(_shard(*remote), options).tracks_decoded == 0
+    assert s3_proxy.requests("GET", "/data/") == []
+    shard = pathlib.Path(shard_path(str(tmp_path / "out"), "train", 0, 1))
+    written = shard.read_bytes()
+    damaged = next(iter(objects.list_objects(f"s3://{bucket}/store/"))).uri
+    objects.write(damaged, objects.read(damaged, 1 << 20)[:100])
+    s3_proxy.log.clear()
+    assert write_shard(_shard(*remote), options).tracks_decoded == 1
+    assert shard.read_bytes() == written
+    assert len(s3_proxy.requests("GET", "/data/")) == 1
+    assert not [path for path in tmp_path.rglob("*") if "scratch" in str(path)]
+
+
 def test_objects_that_cannot_be_had_are_rejects_with_reasons(
     remote: list[Track],
     bucket: str,
