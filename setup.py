@@ -91,6 +91,8 @@ setup(
             *by_python("kfp==2.5.0", "kfp==2.16.*"),
         ],
         "av": ["av>=17,<18"],  # m4a, wma, webm ...; components.audio.decoding.formats.PYAV
+        # GPL-2.0-or-later, so no part of the core: genreflow label --write-tags.
+        "tags": ["mutagen>=1.47,<2"],
         "gpu": by_python("tensorflow[and-cuda]==2.16.*", "tensorflow[and-cuda]==2.21.*"),
         "dev": [
             "pytest>=8",

@@ -19,11 +19,11 @@ compile() { # compile LOCK ARGUMENTS...
 generation() { # generation NAME ARGUMENTS...: its three locks
     name=$1
     shift
-    compile "$name/dev.lock" setup.py --extra av --extra kubeflow --extra dev \
+    compile "$name/dev.lock" setup.py --extra av --extra tags --extra kubeflow --extra dev \
         -c "requirements/$name/pins.txt" "$@"
-    compile "$name/runtime.lock" setup.py --extra av --extra kubeflow \
+    compile "$name/runtime.lock" setup.py --extra av --extra tags --extra kubeflow \
         -c "requirements/$name/dev.lock" "$@"
-    compile "$name/gpu.lock" setup.py --extra av --extra kubeflow --extra gpu \
+    compile "$name/gpu.lock" setup.py --extra av --extra tags --extra kubeflow --extra gpu \
         -c "requirements/$name/dev.lock" "$@"
 }
 
