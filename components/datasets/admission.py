@@ -77,7 +77,7 @@ class _Admission:
         """Check one item by itself."""
         if isinstance(item, Reject):
             return self._encodable(self._in_genre(item))
-        problem = _text_problem(item, self._files.scheme)
+        problem = text_problem(item, self._files.scheme)
         if problem:
             return self._refuse(item, "bad_metadata", problem)
         uri, genre = self._files.uri(item.uri), text.normalise(item.genre)
@@ -190,7 +190,13 @@ def _unknown(genre: str) -> str:
     return f"{genre!r} is not in dataset.genres"
 
 
-def _text_problem(track: Track, scheme: str) -> str | None:
+def text_problem(track: Track, scheme: str) -> str | None:
+    """Return what is wrong with a track's id, path, genre or artist; None if nothing is.
+
+    Args:
+      track: the track.
+      scheme: the scheme of the URIs that it may have; "" for none.
+    """
     if not track.track_id:
         return "no track id"
     if not track.uri:

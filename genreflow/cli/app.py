@@ -15,6 +15,7 @@ from genreflow.cli.compare import compare
 from genreflow.cli.devices import devices
 from genreflow.cli.exit import EXIT_INTERRUPTED
 from genreflow.cli.kubeflow.app import app as kubeflow_app
+from genreflow.cli.label import label
 from genreflow.cli.predict.command import predict
 from genreflow.cli.report import report
 from genreflow.cli.run import demo, run
@@ -58,6 +59,7 @@ app.command()(run)
 app.command()(demo)
 app.command()(check_data)
 app.command()(predict)
+app.command()(label)
 app.command()(serve)
 app.command()(compare)
 app.command()(report)

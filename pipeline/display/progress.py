@@ -36,6 +36,7 @@ SHOWN_MEASURES = {
 # Units of progress, by stage.
 UNITS = {
     "audio": "tracks",
+    "label": "files",
     "predict": "clips",
     "training": "batches",
     "corpus": "tracks",

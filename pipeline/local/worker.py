@@ -14,13 +14,12 @@ import json
 import os
 import pathlib
 import sys
-import traceback
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.common import progress
 from components.common.parent import exit_at_end_of_input
-from pipeline.process import failures
+from pipeline.local.child import reporting_failure
 from pipeline.process.libraries import exit_at_once, tfx_imports
 
 if TYPE_CHECKING:
@@ -40,19 +39,7 @@ class Request:
 def main(path: str) -> int:
     """Run a request file and return the exit status."""
     request = Request(**json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
-    try:
-        run(request)
-    except BaseException as error:
-        traceback.print_exc()
-        cause = failures.find_user_error(error)
-        progress.report(
-            "failed",
-            node=getattr(error, "node", None),
-            message=str(cause) if cause else None,
-            detail=None if cause else failures.one_line(error),
-        )
-        return 1
-    return 0
+    return reporting_failure(lambda: run(request))
 
 
 def run(request: Request) -> Results:

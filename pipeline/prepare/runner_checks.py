@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from components.common.endpoints import unreachable
 from components.common.errors import UsageError
@@ -17,6 +17,7 @@ from pipeline.config.beam_runners import DataflowSettings, PortableSettings, is_
 CONNECT_SECONDS = 5.0
 
 _SCHEME = re.compile(r"[a-z]+://")
+_SHARED = "a folder that they see under the same path and that beam.shared_folders names"
 _UBER_JARS = ("--flink_submit_uber_jar", "--spark_submit_uber_jar")
 
 
@@ -72,11 +73,35 @@ def check_places(
         raise UsageError("\n".join(problems))
 
 
+def check_seen(settings: BeamSettings, places: Mapping[str, str]) -> None:
+    """Check that workers see places that options name.
+
+    Args:
+      settings: the [beam] table.
+      places: paths and URIs by the options that name them.
+
+    Raises:
+      UsageError: one line for each place that they do not see.
+    """
+    if _workers_are_here(settings):
+        return
+    problems = [
+        f"{option} {place}: {_unseen_by(settings)}; choose a place in s3://, or {_SHARED}"
+        for option, place in places.items()
+        if not _sees(settings, place)
+    ]
+    if problems:
+        raise UsageError("\n".join(problems))
+
+
+def _unseen_by(settings: BeamSettings) -> str:
+    return f'beam.runner = "{settings.runner}" has workers that do not see this machine\'s folders'
+
+
 def _unseen(
     settings: BeamSettings, artifacts: str, copies: str, audio: Iterable[str]
 ) -> Iterator[str]:
-    where = f'beam.runner = "{settings.runner}" has workers that do not see this machine\'s folders'
-    shared = "a folder that they see under the same path and that beam.shared_folders names"
+    where, shared = _unseen_by(settings), _SHARED
     if not _sees(settings, artifacts):
         yield (
             f"{artifacts}: {where}; set storage.pipeline_root to s3://BUCKET/FOLDER, or to {shared}"

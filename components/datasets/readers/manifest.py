@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from components.common.errors import DatasetError
 from components.common.spelling import find_spelling
@@ -12,6 +12,7 @@ from components.datasets.files.base import DataFiles
 from components.datasets.readers import csvfile
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import SPLIT_SPELLINGS, Note, Reject, Track
+from components.storage.uri import is_remote
 
 REQUIRED = ("uri", "genre")
 OPTIONAL = ("track_id", "artist_id", "split")
@@ -39,11 +40,24 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
             f"{files.root}: no manifest: {path} does not exist "
             f"(dataset.manifest = {settings.manifest!r})"
         )
+    yield from read_file(path, files)
+
+
+def read_file(
+    path: str, files: DataFiles, required: Sequence[str] = REQUIRED
+) -> Iterator[Track | Reject | Note]:
+    """Yield the tracks of the manifest at an absolute path or URI; see `read`.
+
+    Args:
+      path: of the manifest.
+      files: the data folder.
+      required: the columns without which there is an error; others may be absent.
+    """
     rows = csvfile.read_rows(files, path)
     header = next(rows, None)
     if header is None:
         raise DatasetError(f"{path}: the file is empty; its first line must name the columns")
-    columns = _columns(header[1], path)
+    columns = _columns(header[1], path, required)
     base = "" if files.leads_outside(path) else os.path.dirname(files.relative(path))
     finder = _Finder(files, base)
     empty = True
@@ -89,19 +103,21 @@ class _Finder:
         return uri
 
 
-def _columns(header: list[str], path: str) -> dict[str, int]:
+def _columns(header: list[str], path: str, required: Sequence[str]) -> dict[str, int]:
     names = [cell.strip().lower() for cell in header]
-    for column in REQUIRED:
+    columns = (*REQUIRED, *OPTIONAL)
+    for column in required:
         if column not in names:
+            optional = [name for name in columns if name not in required]
             raise DatasetError(
                 f"{path}: no column {column!r}; found {_shown(header)} "
-                f"(separated by commas; required: {', '.join(REQUIRED)}; "
-                f"optional: {', '.join(OPTIONAL)})"
+                f"(separated by commas; required: {', '.join(required)}; "
+                f"optional: {', '.join(optional)})"
             )
-    for column in (*REQUIRED, *OPTIONAL):
+    for column in columns:
         if names.count(column) > 1:
             raise DatasetError(f"{path}: two columns {column!r}; remove one")
-    return {column: names.index(column) for column in (*REQUIRED, *OPTIONAL) if column in names}
+    return {column: names.index(column) for column in columns if column in names}
 
 
 def _shown(header: list[str], max_cells: int = 20, max_characters: int = 40) -> str:
@@ -127,7 +143,8 @@ def _track(
     if "\\" in uri and not files.is_file(uri):
         detail = f"manifest line {line}: no such file; write paths with / and without a drive"
         return Reject(values.get("track_id", ""), uri, genre, "missing_file", detail)
-    default_id = os.path.splitext(files.relative(uri))[0]
+    foreign = is_remote(uri) and not files.scheme
+    default_id = os.path.splitext(uri if foreign else files.relative(uri))[0]
     track_id = values.get("track_id") or default_id
     split = values.get("split", "").lower()
     if split and split not in SPLIT_SPELLINGS:

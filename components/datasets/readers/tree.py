@@ -19,7 +19,7 @@ def sub_folders(files: DataFiles, folder: str = "") -> list[str]:
         entries = [] if files.is_link(folder) else files.entries(folder)
     except OSError:
         return []
-    return [e.name for e in entries if e.is_folder and e.name and not _hidden(e.name)]
+    return [e.name for e in entries if e.is_folder and e.name and not is_hidden(e.name)]
 
 
 def walk(
@@ -42,10 +42,10 @@ def walk(
     while stack:
         current = stack.pop()
         if files.is_link(current):
-            yield _linked_folder(files, current, genre)
+            yield linked_folder(files, current, genre)
             continue
         try:
-            entries = [entry for entry in files.entries(current) if not _hidden(entry.name)]
+            entries = [entry for entry in files.entries(current) if not is_hidden(entry.name)]
         except OSError as error:
             detail = f"the folder cannot be read: {error.strerror}"
             yield Reject(current, files.uri(current), genre, "missing_file", detail)
@@ -81,7 +81,8 @@ def has_audio(files: DataFiles, folder: str) -> bool:
     return any(True for _ in walk(files, folder, ""))
 
 
-def _linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:
+def linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:
+    """Return the reject of a link to a folder."""
     path = files.uri(folder)
     outside = files.leads_outside(path)
     if outside:
@@ -91,5 +92,6 @@ def _linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:
     return Reject(folder, path, genre, "bad_metadata", detail)
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
+    """Return whether an entry of a folder is hidden."""
     return name.startswith(".")

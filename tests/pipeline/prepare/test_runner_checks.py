@@ -17,7 +17,7 @@ from components.common.errors import UsageError
 from pipeline.config.beam import BeamSettings
 from pipeline.config.beam_runners import DataflowSettings, FlinkSettings, PortableSettings
 from pipeline.prepare import runner_checks
-from pipeline.prepare.runner_checks import check_places, check_runner
+from pipeline.prepare.runner_checks import check_places, check_runner, check_seen
 
 # A host's name that is another machine, without a look-up.
 ELSEWHERE = "192.0.2.1"
@@ -216,3 +216,16 @@ def test_workers_in_processes_of_this_machine_see_its_folders(
 
 def test_this_machine_sees_its_folders() -> None:
     assert _problems(BeamSettings(), "/work/pipeline", "/data/a.mp3") == []
+
+
+def test_places_that_workers_elsewhere_do_not_see_are_named_by_their_options() -> None:
+    table = PortableSettings(
+        endpoint="127.0.0.1:1", environment="external", worker_address="pool:50000"
+    )
+    settings = BeamSettings(runner="portable", portable=table, shared_folders=("/mnt",))
+    places = {"--output": "labels.parquet", "--data-dir": "s3://b/music", "--model-dir": "/mnt/m"}
+    with pytest.raises(UsageError, match=r"^--output labels.parquet: .* choose a place in s3://"):
+        check_seen(settings, places)
+    del places["--output"]
+    check_seen(settings, places)
+    check_seen(BeamSettings(), {"--output": "labels.parquet"})

@@ -1,0 +1,223 @@
+"""`genreflow label`: the genres of a whole catalogue, as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from genreflow.cli.exit import command
+from genreflow.cli.options import SetOption
+
+if TYPE_CHECKING:
+    from genreflow.labelling.run import Summary
+    from pipeline.display.console import PlainConsole
+    from pipeline.display.progress import RunDisplay
+
+
+@command
+def label(
+    model_dir: Annotated[
+        str,
+        typer.Option(
+            "--model-dir",
+            "-m",
+            metavar="FOLDER",
+            help="Model: a folder of versions, or one version; a path or an s3:// URI.",
+        ),
+    ],
+    data_dir: Annotated[
+        str,
+        typer.Option(
+            "--data-dir",
+            "-d",
+            metavar="FOLDER|FILE.csv",
+            help="Catalogue: a folder, s3://bucket/folder, or a CSV file with a column uri.",
+        ),
+    ],
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Table of labels: a folder of Parquet files, a path or an s3:// URI.",
+        ),
+    ] = "labels.parquet",
+    write_csv: Annotated[
+        bool, typer.Option("--csv", help="Write CSV files, too, into its folder _csv.")
+    ] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Finish an interrupted run with its listing. Without it, files are listed again.",
+        ),
+    ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Label everything anew in a table of other genres or of another catalogue.",
+        ),
+    ] = False,
+    write_tags: Annotated[
+        bool, typer.Option("--write-tags", help="Write the genres into the files' tags.")
+    ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run/--no-dry-run", help="With --write-tags, only count what would be written."
+        ),
+    ] = True,
+    min_probability: Annotated[
+        float,
+        typer.Option(
+            "--min-probability",
+            min=0,
+            max=1,
+            help="With --write-tags, leave out less probable genres.",
+        ),
+    ] = 0.5,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --write-tags, replace genres of the files.")
+    ] = False,
+    runner: Annotated[
+        str,
+        typer.Option("--runner", metavar="NAME", help="Beam's runner; as --set beam.runner=NAME."),
+    ] = "",
+    config_name: Annotated[
+        str,
+        typer.Option("--config", "-c", help="TOML file whose table [beam] counts."),
+    ] = "demo",
+    overrides: SetOption = None,
+    jobs: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            "--jobs",
+            "-j",
+            min=1,
+            max=64,
+            help="Files in progress at once in a worker [default: one per core].",
+        ),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+) -> int:
+    """Label a whole catalogue: a table with the genre of each file.
+
+    Rerun it to label what is new or changed, or to finish an interrupted run. Exit status: 0 if
+    the table is complete, files that cannot be read included; 1 if it is not; 2 if an option
+    cannot be used.
+    """
+    from components.common.resources import usable_cores
+    from genreflow.cli.quiet import quiet_stderr
+    from genreflow.labelling import run
+    from genreflow.labelling.tags import TagOptions
+    from pipeline.config.beam import local_processes, pipeline_args
+    from pipeline.config.load import load_config
+    from pipeline.display.console import PlainConsole
+    from pipeline.display.progress import RunDisplay
+    from pipeline.prepare.runner_checks import check_runner, check_seen
+
+    chosen = [*(overrides or []), *([f"beam.runner={json.dumps(runner)}"] if runner else [])]
+    beam = load_config(config_name, chosen).beam
+    check_runner(beam)
+    check_seen(beam, {"--model-dir": model_dir, "--data-dir": data_dir, "--output": output})
+    # One process with several files in progress does as much as several, with one model in memory;
+    # so "auto" is one.
+    processes = local_processes(beam, tracks=0)
+    options = run.Options(
+        model_dir=model_dir,
+        data=data_dir,
+        output=output,
+        csv=write_csv,
+        resume=resume,
+        replace=replace,
+        jobs=jobs or max(1, usable_cores() // processes),
+        tags=TagOptions(min_probability, overwrite, dry_run) if write_tags else None,
+    )
+    with quiet_stderr() as console, RunDisplay(console) as display:
+        summary = run.label(
+            options, lambda _: pipeline_args(beam, tracks=0), _Screen(console, display)
+        )
+    if json_output:
+        print(json.dumps(dataclasses.asdict(summary), indent=2))
+    else:
+        _show(PlainConsole(), summary, options)
+    return 0
+
+
+class _Screen:
+    """Screen during a run: the model, notes, and the bar."""
+
+    def __init__(self, console: PlainConsole, display: RunDisplay) -> None:
+        self._console, self._display = console, display
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "note":
+            self._console.say((event["text"], "yellow"))
+        elif event["event"] == "model":
+            facts = event["facts"]
+            self._console.say(
+                f"model: {facts.uri}, {len(facts.genres)} genres",
+                "; trained on synthetic data" if facts.synthetic else "",
+            )
+        else:
+            self._display(event)
+
+
+def _show(out: PlainConsole, summary: Summary, options: Any) -> None:
+    from rich.table import Table
+
+    from components.datasets.track import REJECT_REASONS
+
+    with_genre = sum(summary.genres.values())
+    out.say(
+        (f"{summary.files} files", "bold"),
+        f": {summary.labelled} labelled now, {summary.kept} kept from before, "
+        f"{sum(summary.rejects.values())} without a label",
+        f"; {summary.gone} rows of files that are gone were removed" if summary.gone else "",
+    )
+    if with_genre:
+        table = Table(box=None, show_header=False, padding=(0, 2))
+        for justify in ("left", "right", "right"):
+            table.add_column(justify=justify)
+        for genre, number in sorted(summary.genres.items(), key=lambda item: -item[1]):
+            table.add_row(genre, str(number), f"{number / with_genre:.1%}")
+        out.print(table)
+    for reason, meaning in REJECT_REASONS.items():
+        if summary.rejects.get(reason):
+            out.say(f"{summary.rejects[reason]} without a label, {reason}: {meaning}")
+    if options.tags:
+        _show_tags(out, summary, options)
+    out.say("the table: ", (summary.output, "bold"))
+    out.say(f"read it with pandas.read_parquet({summary.output!r}), Spark or DuckDB")
+
+
+_OUTCOMES = {
+    "written": "genre written",
+    "would_write": "genre would be written",
+    "same": "has this genre already",
+    "has_genre": "has another genre (--overwrite replaces it)",
+    "improbable": "below --min-probability",
+    "no_tags": "a format or place whose tags are not written",
+    "changed": "changed since it was listed",
+    "failed": "could not be written",
+}
+
+
+def _show_tags(out: PlainConsole, summary: Summary, options: Any) -> None:
+    report = summary.tags
+    for outcome, text in _OUTCOMES.items():
+        if report.outcomes.get(outcome):
+            out.say(f"tags: {report.outcomes[outcome]} {text}")
+    for uri, genre in report.examples:
+        out.say(f"    {uri}: {genre}")
+    for uri, why in report.problems:
+        print(f"genreflow: {uri}: {why}", file=sys.stderr)
+    if options.tags.dry_run:
+        out.say(("nothing was written into the files: this was a dry run (--no-dry-run)", "yellow"))

@@ -1,0 +1,343 @@
+"""Genres written into the tags of audio files, never into the audio.
+
+A file is copied beside itself, the copy gets the tag, and replaces the file if it decodes to the
+same samples. The file's new state is noted before that, so that no later run takes it for a changed
+file, even if this one is killed.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import stat
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.artifacts import files
+from components.audio.decoding.decode import DecodeError
+from components.audio.decoding.decoder import Decoder
+from components.audio.decoding.isolation import IsolatedDecoder
+from components.audio.decoding.limits import DecodeLimits
+from components.common.errors import UsageError
+from components.storage.uri import is_remote
+from genreflow.labelling.parts import State
+from genreflow.labelling.table import Row
+
+_MAX_EXAMPLES = 5
+_SUFFIX = ".tag.json"
+
+# What is done with a file, and how a person reads it.
+WRITTEN, WOULD_WRITE, SAME, HAS_GENRE, IMPROBABLE, NO_TAGS, CHANGED, FAILED = OUTCOMES = (
+    "written", "would_write", "same", "has_genre", "improbable", "no_tags", "changed", "failed",
+)  # fmt: skip
+
+
+class TagError(Exception):
+    """Error for a file whose tags cannot be written; the file is as it was."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TagOptions:
+    """Options of writing tags.
+
+    Attributes:
+      min_probability: less probable genres are not written.
+      overwrite: replace a genre that a file has.
+      dry_run: only count what would be written.
+    """
+
+    min_probability: float
+    overwrite: bool
+    dry_run: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class TagReport:
+    """Report about the tags of some files.
+
+    Attributes:
+      outcomes: number of files by outcome, of OUTCOMES.
+      examples: (uri, genre) of some files whose tag was or would be written.
+      problems: (uri, what is wrong) of some that failed.
+    """
+
+    outcomes: dict[str, int] = dataclasses.field(default_factory=dict)
+    examples: list[list[str]] = dataclasses.field(default_factory=list)
+    problems: list[list[str]] = dataclasses.field(default_factory=list)
+
+    def plus(self, other: TagReport) -> TagReport:
+        """Return the report about both groups of files."""
+        counts = collections.Counter(self.outcomes)
+        counts.update(other.outcomes)
+        return TagReport(
+            dict(counts),
+            (self.examples + other.examples)[:_MAX_EXAMPLES],
+            (self.problems + other.problems)[:_MAX_EXAMPLES],
+        )
+
+
+def check_usable(data: str, *, dry_run: bool) -> None:
+    """Check before a run that tags can be written.
+
+    Args:
+      data: the catalogue.
+      dry_run: whether nothing is to be written.
+
+    Raises:
+      UsageError: mutagen is not installed, the catalogue is in an object store, or its folder
+        cannot be written.
+    """
+    try:
+        import mutagen  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            '--write-tags needs mutagen: pip install "mutagen>=1.47,<2" (the extra genreflow[tags])'
+        ) from error
+    if is_remote(data):
+        raise UsageError(f"{data}: --write-tags writes local files only; leave it out")
+    if dry_run or not os.path.isdir(data):
+        return
+    if _is_protected(pathlib.Path(data)):
+        raise UsageError(
+            f"{data}: --write-tags cannot write into this folder, which is read-only; make it "
+            "writable (chmod u+w), or leave out --write-tags"
+        )
+    probe = pathlib.Path(data, f".genreflow-{secrets.token_hex(4)}")
+    try:
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise UsageError(
+            f"{data}: --write-tags cannot write into this folder ({error.strerror}); make it "
+            "writable, or leave out --write-tags"
+        ) from error
+
+
+def own_states(folder: str) -> Mapping[str, set[State]]:
+    """Return the states that attempts at a part gave to files by writing tags, by uri.
+
+    Args:
+      folder: the part's folder of pieces.
+    """
+    found: dict[str, set[State]] = collections.defaultdict(set)
+    for path in files.matching(folder, f"*{_SUFFIX}"):
+        uri, size, version = json.loads(files.read_text(path))
+        found[uri].add((size, version))
+    return found
+
+
+class Tagger:
+    """Writer of the genres of one part's rows into the files."""
+
+    def __init__(
+        self, options: TagOptions, journal: str, limits: DecodeLimits | None = None
+    ) -> None:
+        """Initialize the writer.
+
+        Args:
+          options: what to write.
+          journal: the folder for the notes that `own_states` reads.
+          limits: limits of decoding; None for the defaults.
+        """
+        self._options, self._journal = options, journal
+        self._limits = limits or DecodeLimits()
+
+    def write(self, rows: Sequence[Row]) -> tuple[list[Row], TagReport]:
+        """Write the genres of rows into their files.
+
+        Returns:
+          The rows, with the new states of their files, and a report.
+        """
+        report = TagReport()
+        written = []
+        with IsolatedDecoder(self._limits) as decoder:
+            for row in rows:
+                if row.genre is not None:
+                    row, one = self._one(row, decoder)
+                    report = report.plus(one)
+                written.append(row)
+        return written, report
+
+    def _one(self, row: Row, decoder: Decoder) -> tuple[Row, TagReport]:
+        genre = row.genre or ""
+        try:
+            outcome, row = self._write(row, genre, decoder)
+        except (TagError, OSError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            return row, TagReport({FAILED: 1}, problems=[[row.uri, why]])
+        shown = [[row.uri, genre]] if outcome in (WRITTEN, WOULD_WRITE) else []
+        return row, TagReport({outcome: 1}, shown)
+
+    def _write(self, row: Row, genre: str, decoder: Decoder) -> tuple[str, Row]:
+        options = self._options
+        if row.probability is None or row.probability < options.min_probability:
+            return IMPROBABLE, row
+        if is_remote(row.uri):
+            return NO_TAGS, row
+        found = read_genres(row.uri)
+        if found is None:
+            return NO_TAGS, row
+        if found == [genre]:
+            return SAME, row
+        if found and not options.overwrite:
+            return HAS_GENRE, row
+        path = pathlib.Path(os.path.realpath(row.uri))
+        for place in (path.parent, path):
+            if _is_protected(place):
+                raise TagError(f"{place} is read-only; make it writable (chmod u+w)")
+        if _state(path) != (row.size_bytes, row.file_version):
+            return CHANGED, row
+        if options.dry_run:
+            return WOULD_WRITE, row
+        with _copy_beside(path) as copy:
+            write_genre(str(copy), genre)
+            _check_audio(path, copy, decoder)
+            with open(copy, "rb") as file:
+                os.fsync(file.fileno())
+            size, version = _state(copy)
+            note = hashlib.sha256(row.uri.encode()).hexdigest()[:32]
+            files.write_text(
+                os.path.join(self._journal, f"{note}-{version}{_SUFFIX}"),
+                json.dumps([row.uri, size, version]),
+            )
+            if _state(path) != (row.size_bytes, row.file_version):
+                return CHANGED, row
+            os.replace(copy, path)
+        return WRITTEN, dataclasses.replace(row, size_bytes=size, file_version=version)
+
+
+def read_genres(path: str) -> list[str] | None:
+    """Return the genres in a file's tags; None if its format has no tags that can be written.
+
+    Raises:
+      TagError: the tags are damaged.
+      OSError: the file cannot be read.
+    """
+    audio = _opened(path)
+    if audio is None:
+        return None
+    return [str(genre) for genre in _texts(audio.tags)]
+
+
+def write_genre(path: str, genre: str) -> None:
+    """Write a genre into a file's tags, in place of any other; the other tags stay.
+
+    Raises:
+      TagError: the tags are damaged, or cannot be written.
+      OSError: the file cannot be written.
+    """
+    import mutagen
+    from mutagen.id3 import ID3, TCON
+
+    audio = _opened(path)
+    if audio is None:
+        raise TagError("its format has no tags that can be written")
+    try:
+        tags, options = audio.tags, {}
+        if isinstance(tags, ID3):
+            tags.setall("TCON", [TCON(encoding=3, text=[genre])])
+            if tags.version < (2, 4, 0) and len(tags) > 1:  # players may know that version alone
+                tags.update_to_v23()
+                options = {"v2_version": 3}
+        else:
+            tags[_field(tags)] = [genre]
+        audio.save(**options)
+    except mutagen.MutagenError as error:
+        raise _tag_error(error) from error
+
+
+def _opened(path: str) -> Any:
+    """Return mutagen's view of a file; None if it knows no tags of the format."""
+    import mutagen
+
+    try:
+        audio = mutagen.File(path)
+        if audio is not None and audio.tags is None:
+            audio.add_tags()
+        return audio
+    except NotImplementedError:  # AAC, AC-3
+        return None
+    except mutagen.MutagenError as error:
+        if "doesn't support" in str(error):
+            return None
+        raise _tag_error(error) from error
+
+
+def _tag_error(error: Exception) -> Exception:
+    cause = error.__cause__ or error.__context__ or (error.args[0] if error.args else None)
+    if isinstance(cause, OSError):
+        return cause
+    return TagError(f"its tags cannot be read or written ({error})")
+
+
+def _texts(tags: Any) -> Sequence[Any]:
+    from mutagen.id3 import ID3
+
+    if isinstance(tags, ID3):
+        return [genre for frame in tags.getall("TCON") for genre in frame.genres]
+    found: Sequence[Any] = tags.get(_field(tags), [])
+    return found
+
+
+def _field(tags: Any) -> str:
+    """Return the name of the genre in tags that are no ID3; Vorbis comments have the plain one."""
+    from mutagen.apev2 import APEv2
+    from mutagen.asf import ASFTags
+    from mutagen.mp4 import MP4Tags
+
+    names = {MP4Tags: "\xa9gen", ASFTags: "WM/Genre", APEv2: "Genre"}
+    return next((name for kind, name in names.items() if isinstance(tags, kind)), "genre")
+
+
+def _is_protected(path: pathlib.Path) -> bool:
+    """Return whether nobody may write a file or into a folder. It counts for root, too."""
+    return not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
+
+
+class _copy_beside:  # noqa: N801  used as a function
+    """Context of a copy of a file in its own folder, deleted if it is still there."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        # Hidden, so that no listing takes it for a song.
+        self._path = path
+        self._copy = path.with_name(f".genreflow-{secrets.token_hex(8)}{path.suffix}")
+
+    def __enter__(self) -> pathlib.Path:
+        try:
+            shutil.copy2(self._path, self._copy)
+            owner = self._path.stat()
+            if os.geteuid() == 0:
+                os.chown(self._copy, owner.st_uid, owner.st_gid)
+        except BaseException:
+            self._copy.unlink(missing_ok=True)
+            raise
+        return self._copy
+
+    def __exit__(self, *exception: object) -> None:
+        self._copy.unlink(missing_ok=True)
+
+
+def _check_audio(path: pathlib.Path, copy: pathlib.Path, decoder: Decoder) -> None:
+    try:
+        same = decoder.digest(path) == decoder.digest(copy)
+    except DecodeError as error:
+        raise TagError(f"its audio could not be compared before and after ({error})") from error
+    if not same:
+        raise TagError("with the tag it would decode to other samples, so it was left as it is")
+
+
+def _state(path: pathlib.Path) -> State:
+    try:
+        status = path.stat()
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return None, ""
+        raise
+    return status.st_size, str(status.st_mtime_ns)
