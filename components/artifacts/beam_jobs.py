@@ -10,6 +10,8 @@ import argparse
 import contextlib
 import dataclasses
 import re
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -27,7 +29,8 @@ from components.common.errors import GenreflowError
 from components.storage.errors import StorageError
 
 _CONNECT_SECONDS = 30.0
-_CANCEL_SECONDS = 20.0
+# Less than the local runner waits for its worker process to end.
+_CANCEL_SECONDS = 8.0
 
 # The last line of a traceback: the error's type and text.
 _ERROR_LINE = re.compile(
@@ -75,7 +78,7 @@ def run_job(
       BeamJobError: the job failed, or nothing came from its workers within the limits. It was
         cancelled, but workers that cannot be reached may go on for a while.
       StorageError: the reports cannot be read.
-      KeyboardInterrupt: the job was cancelled.
+      KeyboardInterrupt, SystemExit: the user or SIGTERM ended the process; the job was cancelled.
     """
     limits = pipeline.options.view_as(WatchOptions)
     endpoint = pipeline.options.view_as(PortableOptions).job_endpoint
@@ -85,7 +88,7 @@ def run_job(
             f"no job service answers at {endpoint} ({reason}); start it, or see beam.runner"
         )
     files.remove_folder(reports)
-    with _temporary_files():
+    with _temporary_files(), _exit_on_sigterm():
         job = _Job(pipeline, endpoint)
         watch = _Watch(
             60 * limits.genreflow_start_minutes, 60 * limits.genreflow_stall_minutes, job.endpoint
@@ -122,6 +125,19 @@ def _temporary_files() -> Iterator[None]:
             yield
         finally:
             tempfile.tempdir = before
+
+
+@contextlib.contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise SystemExit in a block, so that a job elsewhere does not go on alone."""
+    if threading.current_thread() is not threading.main_thread():  # only that one gets signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _read(reports: str) -> dict[str, int] | None:

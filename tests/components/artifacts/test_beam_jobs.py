@@ -11,8 +11,10 @@ import time
 from typing import Any
 
 import apache_beam as beam
+import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 
 from components.artifacts import beam_jobs
 from components.artifacts.beam_jobs import BeamJobError, WatchOptions, _cause, run_job
@@ -197,6 +199,33 @@ def test_a_job_service_that_dies_is_one_line(tmp_path: pathlib.Path) -> None:
 
         with pytest.raises(BeamJobError, match=rf"job service at {service.endpoint} ended or can"):
             _run(_portable(service), tmp_path, kill_and_wait)
+
+
+def test_a_job_is_cancelled_when_its_submitter_is_told_to_end(
+    tmp_path: pathlib.Path, job_service: Service
+) -> None:
+    started = tmp_path / "started"
+    before = signal.getsignal(signal.SIGTERM)
+
+    def tell() -> None:
+        while not started.exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def start_and_wait() -> None:
+        started.touch()
+        _forever()
+
+    threading.Thread(target=tell, daemon=True).start()
+    with pytest.raises(SystemExit) as caught:
+        _run(_portable(job_service), tmp_path, start_and_wait)
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) == before
+    channel = grpc.insecure_channel(job_service.endpoint)
+    jobs = beam_job_api_pb2_grpc.JobServiceStub(channel)
+    states = [info.state for info in jobs.GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info]
+    assert beam_job_api_pb2.JobState.CANCELLED in states
+    assert beam_job_api_pb2.JobState.RUNNING not in states
 
 
 def test_a_job_service_that_is_not_there_is_one_line(
