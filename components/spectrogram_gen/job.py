@@ -22,6 +22,7 @@ from components.common import progress
 from components.common.errors import GenreflowError
 from components.datasets.track import Reject
 from components.examples.sources import Source
+from components.spectrogram_gen.plan_files import ShardPlace, read_shard, write_plan
 from components.spectrogram_gen.shards import Shard, ShardResult, WriteOptions, write_shard
 from components.storage.errors import ObjectMissing, StorageError
 
@@ -53,9 +54,10 @@ def write_shards(
     # Named anew, as workers of an earlier job, whom nobody reached, may still be at work.
     results_folder = begin(os.path.join(folder, secrets.token_hex(8)))
     reports = os.path.join(results_folder, "reports")
+    places = write_plan(os.path.join(results_folder, "plan"), shards)
     (
         pipeline
-        | "List shards" >> beam.Create(shards, reshuffle=True)
+        | "List shards" >> beam.Create(places, reshuffle=True)
         | "Decode and write spectrograms"
         >> beam.ParDo(WriteShard(options, results_folder, reports))
     )
@@ -79,7 +81,7 @@ def begin(folder: str) -> str:
 
 
 class WriteShard(beam.DoFn):  # type: ignore[misc]
-    """DoFn that writes each shard it gets, and its result as a file. One decoder per worker."""
+    """DoFn that writes the shard of each place, and its result. One decoder per worker."""
 
     def __init__(self, options: WriteOptions, results: str, reports: str) -> None:
         """Initialize the DoFn.
@@ -101,13 +103,14 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
     def teardown(self) -> None:
         self._decoder.close()
 
-    def process(self, shard: Shard) -> None:
+    def process(self, place: ShardPlace) -> None:
         # Errors for the user are results. Beam's multi-processing runner hangs if an exception
         # is raised before all workers have started, and passes on only its text.
         try:
             problem = self._problem or self._check_job()
             if not problem:
-                report = WorkerReport(self._reports, _name(shard))
+                shard = read_shard(place)
+                report = WorkerReport(self._reports, _name(place))
                 result = write_shard(
                     shard, self._options, self._decoder, report.add, self._check_job
                 )
@@ -121,7 +124,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
             with contextlib.suppress(StorageError):
                 files.write_text(os.path.join(self._results, STATE_FILE), problem)
         if problem:
-            result = ShardResult.failed(shard, problem)
+            result = ShardResult.failed(place.index, place.splits, problem)
         write_result(self._results, result)
         if not problem:
             _count(result)
@@ -168,7 +171,7 @@ def _code_problem(submitted: str) -> str:
     )
 
 
-def _name(shard: Shard | ShardResult) -> str:
+def _name(shard: Shard | ShardPlace | ShardResult) -> str:
     return f"{'-'.join(shard.splits)}-{shard.index}"
 
 

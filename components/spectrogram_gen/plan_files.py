@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from components.artifacts import files
-from components.datasets.track import Track
+from components.datasets.track import SplitName, Track
 from components.spectrogram_gen.shards import Shard
 from components.storage.objects import ObjectState
 
@@ -24,13 +24,22 @@ MAX_TRACKS_PER_FILE = 1024
 
 @dataclasses.dataclass(frozen=True)
 class ShardPlace:
-    """Place of a shard: a file, and its index in it."""
+    """Place of a shard.
+
+    Attributes:
+      path: the file.
+      position: in the file.
+      index: as in Shard.
+      splits: as in Shard.
+    """
 
     path: str
+    position: int
     index: int
+    splits: tuple[SplitName, ...]
 
 
-def write_shards(folder: str, shards: Sequence[Shard]) -> list[ShardPlace]:
+def write_plan(folder: str, shards: Sequence[Shard]) -> list[ShardPlace]:
     """Write shards into files of a folder and return their places, in order.
 
     Args:
@@ -41,7 +50,10 @@ def write_shards(folder: str, shards: Sequence[Shard]) -> list[ShardPlace]:
     for number, group in enumerate(_groups(shards)):
         path = os.path.join(folder, f"{number:06d}.json")
         files.write_text(path, json.dumps([dataclasses.asdict(shard) for shard in group]))
-        places += [ShardPlace(path, index) for index in range(len(group))]
+        places += [
+            ShardPlace(path, position, shard.index, shard.splits)
+            for position, shard in enumerate(group)
+        ]
     return places
 
 
@@ -52,7 +64,7 @@ def read_shard(place: ShardPlace) -> Shard:
       FileNotFoundError, ObjectMissing: there is no such file.
       StorageError: it cannot be read.
     """
-    return _read(place.path)[place.index]
+    return _read(place.path)[place.position]
 
 
 def _groups(shards: Sequence[Shard]) -> Iterator[list[Shard]]:

@@ -87,10 +87,10 @@ class ShardResult:
     problem: str = ""
 
     @classmethod
-    def failed(cls, shard: Shard, problem: str) -> ShardResult:
+    def failed(cls, index: int, splits: tuple[str, ...], problem: str) -> ShardResult:
         """Return the result for a shard that could not be written; it aborts the run."""
         zeros: dict[str, int] = dict.fromkeys(SPLITS, 0)
-        return cls(shard.index, shard.splits, zeros, zeros, 0, (), (), {}, problem=problem)
+        return cls(index, splits, zeros, zeros, 0, (), (), {}, problem=problem)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -65,7 +65,8 @@ def test_beam_and_the_pusher(
         import tempfile
         from components.audio.params import AudioParams
         from components.datasets.track import Track
-        from components.spectrogram_gen import executor
+        from components.spectrogram_gen import job
+        from components.spectrogram_gen.plan_files import write_plan
         from components.spectrogram_gen.shards import Shard, WriteOptions
         from components.storage.objects import ObjectState
         track = Track("a", root + "/a.wav", "Folk", state=ObjectState(1, "of another object"))
@@ -74,10 +75,12 @@ def test_beam_and_the_pusher(
             folder = tempfile.mkdtemp(dir=sys.argv[2])
             options = WriteOptions(AudioParams(), ("Folk",), 0, folder, store=folder + "/store")
             flags = ["--direct_running_mode=" + mode, "--direct_num_workers=2"]
+            results = job.begin(folder + "/x")
+            places = write_plan(results + "/plan", shards)
             with beam.Pipeline(options=beam.pipeline.PipelineOptions(flags)) as pipeline:
-                write = executor.WriteShard(options, folder + "/x")
-                pipeline | beam.Create(shards) | beam.ParDo(write)
-            results = executor._read_results(folder + "/x", shards)
+                write = job.WriteShard(options, results, results + "/reports")
+                pipeline | beam.Create(places) | beam.ParDo(write)
+            results = job.read_results(results, shards)
             say(mode=mode, problems=[result.problem for result in results])
 
         from tfx.components.pusher.executor import Executor

@@ -6,6 +6,7 @@ import concurrent.futures
 import dataclasses
 import pathlib
 import shutil
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from components.audio.clips import clip_starts
 from components.audio.params import AudioParams
 from components.common.errors import GenreflowError
 from components.datasets.track import Track
+from components.spectrogram_gen.plan_files import write_plan
 from components.spectrogram_gen.shards import Shard, ShardResult, WriteOptions
 from pipeline.config.beam import LOCAL_RUNNER
 from tests.support.audio_stage import local_files
@@ -49,7 +51,8 @@ def test_the_stage_counts_tracks_clips_and_rejects_by_reason(tmp_path: pathlib.P
     options = WriteOptions(PARAMS, ("Folk", "Rock"), 0, str(tmp_path / "out"))
     pipeline = beam.Pipeline(LocalRunner())
     folders = begin(str(tmp_path / "results")), str(tmp_path / "reports")
-    pipeline | beam.Create(shards) | beam.ParDo(WriteShard(options, *folders))
+    places = write_plan(str(tmp_path / "plan"), shards)
+    pipeline | beam.Create(places) | beam.ParDo(WriteShard(options, *folders))
     result = pipeline.run()
     result.wait_until_finish()
     counters = {
@@ -97,7 +100,9 @@ def _process(shard: Shard, options: WriteOptions, folder: str) -> None:
 
     worker = WriteShard(options, folder, f"{folder}/reports")
     worker.setup()
-    worker.process(shard)
+    with tempfile.TemporaryDirectory() as plan:
+        (place,) = write_plan(plan, [shard])
+        worker.process(place)
     worker.teardown()
 
 
@@ -245,7 +250,9 @@ def test_an_old_attempts_results_are_not_this_ones(
     shards, options, folder = _stage(tmp_path)
     monkeypatch.setattr(module.secrets, "token_hex", lambda length: "0")
     for shard in shards:
-        module.write_result(f"{folder}/1", ShardResult.failed(shard, "another time"))
+        module.write_result(
+            f"{folder}/1", ShardResult.failed(shard.index, shard.splits, "another time")
+        )
     monkeypatch.setattr(module, "write_result", lambda here, result: None)
     with pytest.raises(GenreflowError, match="2 of 2 shards have no result"):
         _write(shards, options, folder)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from components.datasets.track import SPLITS, Track
 from components.spectrogram_gen import plan_files
-from components.spectrogram_gen.plan_files import read_shard, write_shards
+from components.spectrogram_gen.plan_files import read_shard, write_plan
 from components.spectrogram_gen.shards import Shard, plan_shards
 from components.storage.objects import ObjectState
 
@@ -46,7 +46,7 @@ _SHARDS = st.builds(
 def test_every_shard_is_read_as_it_was_written(shards: list[Shard], limit: int) -> None:
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
         patch.setattr(plan_files, "MAX_TRACKS_PER_FILE", limit)
-        places = write_shards(folder, shards)
+        places = write_plan(folder, shards)
         assert [read_shard(place) for place in places] == shards
 
 
@@ -59,7 +59,7 @@ def test_a_file_has_a_limited_number_of_tracks_unless_one_shard_has_more(
     def shard(tracks: int) -> Shard:
         return Shard(0, 1, ("train",), ((track, ("train",)),) * tracks)
 
-    places = write_shards(str(tmp_path), [shard(2), shard(3), shard(1), shard(9), shard(5)])
+    places = write_plan(str(tmp_path), [shard(2), shard(3), shard(1), shard(9), shard(5)])
     names = [pathlib.Path(place.path).name[5] for place in places]
     assert names == ["0", "0", "1", "2", "3"]
 
@@ -70,7 +70,7 @@ def test_the_places_of_100_000_tracks_are_a_small_message(
     monkeypatch.setattr(plan_files.files, "write_text", lambda path, text: None)
     tracks = [Track(f"{i}", f"s3://music/{i}.mp3", "Folk", artist_id=f"{i}") for i in range(100000)]
     shards = plan_shards(tracks, dict.fromkeys((t.track_id for t in tracks), ("train",) * 4), 64)
-    places = write_shards("s3://runs/work/pipeline/SpectrogramGen/examples/1/.plan", shards)
+    places = write_plan("s3://runs/work/pipeline/SpectrogramGen/examples/1/.plan", shards)
     assert len(places) == 1563
     # Elements are sent one by one.
     size = sum(len(pickle.dumps(place)) for place in places)
