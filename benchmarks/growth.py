@@ -20,7 +20,6 @@ machine. "peak memory" is the largest sampled sum of all processes' proportional
 from __future__ import annotations
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import os
@@ -29,17 +28,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
-
-import psutil
+from typing import Any
 
 from benchmarks.shared import audio_stage, command
+from benchmarks.shared.sampling import Sample, watch
 from components.common import progress
 from components.common.progress import EVENT_FILE_VARIABLE
 
-SAMPLE_SECONDS = 0.5
 MEASURES = ("whole_seconds", "serial_seconds", "cpu_seconds", "cpu_ms", "peak_bytes")
 
 
@@ -160,7 +156,7 @@ def measure(size: Size) -> dict[str, Any]:
             assert process.stdin
             process.stdin.write(json.dumps(dataclasses.asdict(size)).encode())
             process.stdin.close()
-            samples = list(_watch(process, events))
+            samples = list(watch(process, events))
         if process.returncode:
             sys.exit(log.read_text(errors="replace")[-4000:])
         told = list(_events(events))
@@ -187,44 +183,7 @@ def _events(path: pathlib.Path) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-class _Sample(NamedTuple):
-    """Sample of a running process: seconds, CPU seconds, bytes, and tracks done so far."""
-
-    clock: float
-    cpu: float
-    memory: int
-    tracks: int
-
-
-def _watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[_Sample]:
-    """Sample a process and its children until it ends."""
-    spent: dict[tuple[int, float], float] = {}
-    root = psutil.Process(process.pid)
-    tracks = 0
-    with events.open() as lines:
-        while process.poll() is None:
-            memory = 0
-            for member in [root, *root.children(recursive=True)]:
-                with contextlib.suppress(psutil.Error, OSError):
-                    times = member.cpu_times()
-                    spent[member.pid, member.create_time()] = times.user + times.system
-                    memory += _pss(member.pid)
-            for line in lines:
-                event = json.loads(line)
-                tracks = max(tracks, event["event"] == "progress" and event.get("done", 0))
-            yield _Sample(time.monotonic(), sum(spent.values()), memory, tracks)
-            time.sleep(SAMPLE_SECONDS)
-
-
-def _pss(pid: int) -> int:
-    """Return the proportional share of a process's memory, in bytes."""
-    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return 1024 * int(line.split()[1])
-    return 0
-
-
-def _marginal(samples: list[_Sample], first: float, last: float) -> dict[str, float]:
+def _marginal(samples: list[Sample], first: float, last: float) -> dict[str, float]:
     """Return milliseconds a track between two numbers of finished tracks."""
     inside = [sample for sample in samples if first <= sample.tracks <= last and sample.tracks]
     if not inside:

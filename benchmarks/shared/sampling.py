@@ -1,0 +1,57 @@
+"""Samples of running processes: time, processor time, memory, and the work that is done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pathlib
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import psutil
+
+SAMPLE_SECONDS = 0.5
+
+
+class Sample(NamedTuple):
+    """Sample of a running process: seconds, CPU seconds, bytes, and tracks done so far."""
+
+    clock: float
+    cpu: float
+    memory: int
+    tracks: int
+
+
+def watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[Sample]:
+    """Sample a process and its children until it ends.
+
+    Args:
+      process: the process.
+      events: its events (components.common.progress), which tell the tracks.
+    """
+    spent: dict[tuple[int, float], float] = {}
+    root = psutil.Process(process.pid)
+    tracks = 0
+    with events.open() as lines:
+        while process.poll() is None:
+            memory = 0
+            for member in [root, *root.children(recursive=True)]:
+                with contextlib.suppress(psutil.Error, OSError):
+                    times = member.cpu_times()
+                    spent[member.pid, member.create_time()] = times.user + times.system
+                    memory += _pss(member.pid)
+            for line in lines:
+                event = json.loads(line)
+                tracks = max(tracks, event["event"] == "progress" and event.get("done", 0))
+            yield Sample(time.monotonic(), sum(spent.values()), memory, tracks)
+            time.sleep(SAMPLE_SECONDS)
+
+
+def _pss(pid: int) -> int:
+    """Return the proportional share of a process's memory, in bytes."""
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return 1024 * int(line.split()[1])
+    return 0
