@@ -220,11 +220,10 @@ def _label_anew(folder: pathlib.Path, model: str) -> None:
 def _audio(folder: pathlib.Path, model: str) -> None:
     import apache_beam as beam
 
-    from components.artifacts.beam_jobs import run_job
     from components.audio.decoding.limits import DecodeLimits
     from components.audio.params import MAX_EVALUATION_CLIPS, AudioParams
     from components.datasets.track import SplitName, Track
-    from components.spectrogram_gen.job import WriteShard
+    from components.spectrogram_gen.job import write_shards
     from components.spectrogram_gen.shards import WINDOWS_SHARD_DIVISOR, WriteOptions, plan_shards
     from pipeline.config.beam import BeamSettings, pipeline_args
 
@@ -245,15 +244,7 @@ def _audio(folder: pathlib.Path, model: str) -> None:
         beam_settings = BeamSettings(runner="direct")
         shards = plan_shards(tracks, splits, beam_settings.shard_tracks // WINDOWS_SHARD_DIVISOR)
         pipeline = beam.Pipeline(argv=pipeline_args(beam_settings, tracks=len(tracks)))
-        reports = f"{scratch}/reports"
-        (
-            pipeline
-            | beam.Create(shards, reshuffle=True)
-            | beam.ParDo(WriteShard(options, f"{scratch}/results", reports))
-        )
-        run_job(
-            pipeline, reports, lambda done: progress.report("progress", stage="audio", done=done)
-        )
+        write_shards(pipeline, shards, options, f"{scratch}/job")
 
 
 def _inference(folder: pathlib.Path, model: str) -> None:

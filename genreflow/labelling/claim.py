@@ -47,7 +47,9 @@ def claimed(folder: TableFolder, waiting: Callable[[], None] = lambda: None) -> 
     _wait_for_silence(folder, waiting)
     _write(folder, token, 0)
     ended = threading.Event()
-    beating = threading.Thread(target=_beat, args=(folder, token, ended), daemon=True)
+    beating = threading.Thread(
+        target=_beat, args=(folder, token, ended), name="label-beat", daemon=True
+    )
     beating.start()
     try:
         yield token
