@@ -19,9 +19,10 @@ from pipeline.config.beam_runners import (
     SparkSettings,
 )
 
-# For fewer tracks, worker processes cost more than they save: each of them imports TensorFlow,
-# and decoding takes about 50 ms per track on one core.
-MIN_MULTI_PROCESSING_TRACKS = 2000
+# benchmarks.growth, on idle cores: a track takes so long on one, and the start of worker processes,
+# each of which imports TensorFlow, so long altogether.
+_TRACK_SECONDS = 0.016
+_START_SECONDS = 10.0
 
 # Names the runner by its class, for what Beam takes "DirectRunner" to be differs between versions.
 LOCAL_RUNNER = "--runner=pipeline.process.beam_runner.LocalRunner"
@@ -138,9 +139,9 @@ def local_processes(settings: BeamSettings, *, tracks: int, cores: int | None = 
       tracks: number of tracks that the run reads; decides what "auto" means.
       cores: CPU cores; None counts those that this process may use.
     """
-    if settings.runner == "auto" and tracks < MIN_MULTI_PROCESSING_TRACKS:
-        return 1
-    return settings.workers or cores or usable_cores()
+    processes = settings.workers or cores or usable_cores()
+    saved = tracks * _TRACK_SECONDS * (1 - 1 / processes)
+    return 1 if settings.runner == "auto" and saved <= _START_SECONDS else processes
 
 
 def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = None) -> list[str]:

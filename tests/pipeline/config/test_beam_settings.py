@@ -11,7 +11,6 @@ import pytest
 from pipeline.config.beam import (
     IN_MEMORY,
     LOCAL_RUNNER,
-    MIN_MULTI_PROCESSING_TRACKS,
     BeamSettings,
     local_processes,
     pipeline_args,
@@ -45,9 +44,11 @@ def several(workers: int) -> list[str]:
     ("tracks", "cores", "expected"),
     [
         (0, 8, FEW),
-        (MIN_MULTI_PROCESSING_TRACKS - 1, 8, FEW),
-        (MIN_MULTI_PROCESSING_TRACKS, 8, several(8)),
-        (MIN_MULTI_PROCESSING_TRACKS, 1, FEW),
+        (1250, 2, FEW),  # 10 s saved and 10 s for the start
+        (1251, 2, several(2)),
+        (1000, 2, FEW),
+        (1000, 8, several(8)),  # 14 s saved
+        (10**7, 1, FEW),
     ],
 )
 def test_auto_is_several_processes_only_where_they_pay(
