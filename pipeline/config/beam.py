@@ -77,7 +77,8 @@ class BeamSettings:
       start_minutes: limit of the time until the runner's first worker begins.
       stall_minutes: limit of the time in which no worker does anything.
       options: further flags of Beam, such as "--experiments=NAME".
-      shard_tracks: tracks per TFRecord shard, which is also the unit of parallel work.
+      shard_tracks: tracks per TFRecord shard, which is also the unit of parallel work; a corpus of
+        more than 4,096 shards gets larger ones.
     """
 
     runner: Runner = "auto"

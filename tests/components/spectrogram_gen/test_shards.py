@@ -18,6 +18,7 @@ from components.audio.params import AudioParams
 from components.audio.spectrogram import mel
 from components.audio.spectrogram.stored import to_stored
 from components.datasets.track import SPLITS, SplitName, Track
+from components.spectrogram_gen import shards as shards_module
 from components.spectrogram_gen import wav_export
 from components.spectrogram_gen.shards import (
     Shard,
@@ -97,6 +98,15 @@ def test_shards_of_evaluation_tracks_may_be_smaller() -> None:
         *[("validation", 2, True)] * 5,
         *[("test", 2, True)] * 5,
     ]
+
+
+def test_a_large_corpus_has_larger_shards_and_not_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards_module, "MAX_SHARDS", 5)
+    tracks = [Track(f"t{i}", f"/x/{i}", "Folk") for i in range(50)]
+    clip_splits: dict[str, tuple[SplitName, ...]] = {t.track_id: ("train",) for t in tracks}
+    for given_size, expected in ((3, 10), (12, 12)):
+        shards = plan_shards(tracks, clip_splits, given_size)
+        assert max(len(shard.tracks) for shard in shards) == expected
 
 
 def test_scattered_clips_share_shards_with_a_file_in_every_split() -> None:
