@@ -222,7 +222,7 @@ class _Job:
     def raise_error(self) -> None:
         """Raise what the job ended with, if it did not end well."""
         if self._error is not None:
-            raise _translated(self._error, self.endpoint) from self._error
+            raise in_words(self._error, self.endpoint) from self._error
 
     def close(self) -> None:
         """Stop listening to other threads' errors."""
@@ -250,8 +250,13 @@ class _Job:
             self._end.set()
 
 
-def _translated(error: BaseException, endpoint: str) -> BaseException:
-    """Return an error of Beam in words. In this process and its workers it says enough."""
+def in_words(error: BaseException, endpoint: str) -> BaseException:
+    """Return a BeamJobError for what a job elsewhere ended with, or the error itself.
+
+    Args:
+      error: of a pipeline's run.
+      endpoint: of the job service; "" for a job of this machine, whose errors say enough.
+    """
     if not endpoint or isinstance(error, GenreflowError):
         return error
     grpc_code = getattr(error, "code", None)

@@ -17,9 +17,11 @@ from collections.abc import Callable
 from typing import Any
 
 import attr
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from tfx.orchestration.portable import beam_executor_operator, python_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2
 
+from components.artifacts.beam_jobs import in_words
 from components.common.model_contract import SAVED_MODEL
 from components.storage.copies import Copies
 from components.storage.uri import is_remote
@@ -105,7 +107,18 @@ class _OnPython(_OnCopies, python_executor_operator.PythonExecutorOperator):  # 
 
 
 class _OnBeam(_OnCopies, beam_executor_operator.BeamExecutorOperator):  # type: ignore[misc]
-    """Operator of executors with Beam."""
+    """Operator of executors with Beam, whose errors from elsewhere are put in words."""
+
+    def run_executor(self, execution_info: Any) -> Any:
+        try:
+            return super().run_executor(execution_info)
+        except Exception as error:
+            options = PipelineOptions([str(flag) for flag in self.beam_pipeline_args])
+            endpoint = options.view_as(PortableOptions).job_endpoint or ""
+            said = in_words(error, endpoint)
+            if said is error:
+                raise
+            raise said from error
 
 
 def _folder(parent: str, name: str) -> str:

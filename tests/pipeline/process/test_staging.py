@@ -5,10 +5,16 @@ import os
 import pathlib
 from typing import Any
 
+import apache_beam as beam
 import pytest
 from ml_metadata.metadata_store import metadata_store
 from tfx.dsl.compiler import compiler
-from tfx.dsl.component.experimental.annotations import InputArtifact, OutputArtifact, Parameter
+from tfx.dsl.component.experimental.annotations import (
+    BeamComponentParameter,
+    InputArtifact,
+    OutputArtifact,
+    Parameter,
+)
 from tfx.dsl.component.experimental.decorators import component
 from tfx.dsl.io import filesystem_registry
 from tfx.dsl.io.plugins import tensorflow_gfile
@@ -22,8 +28,12 @@ from components.storage import copies as copies_module
 from components.storage import objects
 from components.storage.copies import Copies, DiskFullError
 from components.storage.errors import ObjectForbidden
+from pipeline.config.beam import IN_MEMORY, BeamSettings, pipeline_args
+from pipeline.config.beam_runners import PortableSettings
 from pipeline.process import node_runner
+from pipeline.process.failures import find_user_error
 from tests.support import s3_server
+from tests.support.beam_services import Service
 
 FAILS_VARIABLE = "GENREFLOW_TEST_FAILS"
 
@@ -176,3 +186,33 @@ def test_a_full_disk_is_told_as_such(runs: Runs, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(node_runner.NodeFailed) as caught:
         runs.run()
     assert isinstance(caught.value.__cause__, DiskFullError)
+
+
+@component(use_beam=True)
+def FailInBeam(beam_pipeline: BeamComponentParameter[beam.Pipeline] = None) -> None:  # noqa: N802
+    with beam_pipeline as pipeline:
+        pipeline | beam.Create([0]) | beam.Map(lambda zero: 1 // zero)
+
+
+def _run_in_beam(folder: pathlib.Path, flags: list[str]) -> None:
+    connection = metadata.sqlite_metadata_connection_config(str(folder / "metadata"))
+    pipeline = Pipeline("p", str(folder), connection, [FailInBeam()], beam_pipeline_args=flags)
+    ir = compiler.Compiler().compile(pipeline)
+    node_runner.run_all(ir, connection, "1", lambda event, **values: None, Copies(folder))
+
+
+@pytest.mark.e2e
+def test_an_error_on_another_machine_is_put_in_words(
+    tmp_path: pathlib.Path, job_service: Service
+) -> None:
+    table = PortableSettings(endpoint=job_service.endpoint)
+    flags = pipeline_args(BeamSettings(runner="portable", portable=table), tracks=1)
+    with pytest.raises(node_runner.NodeFailed) as caught:
+        _run_in_beam(tmp_path / "elsewhere", flags)
+    assert str(find_user_error(caught.value)) == (
+        f"the Beam job at {job_service.endpoint} failed: ZeroDivisionError: integer division or "
+        "modulo by zero. The log has its traceback"
+    )
+    with pytest.raises(node_runner.NodeFailed) as caught:
+        _run_in_beam(tmp_path / "here", list(IN_MEMORY))
+    assert find_user_error(caught.value) is None
