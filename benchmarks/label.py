@@ -28,7 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from benchmarks.shared import audio_stage, command
@@ -140,8 +140,12 @@ def _seconds(samples: list[Sample]) -> float:
 
 def _figures(samples: list[Sample], tracks: int) -> dict[str, float]:
     begun = next(sample for sample in samples if sample.tracks)
-    done = next(sample for sample in samples if sample.tracks == tracks)
-    number = tracks - begun.tracks
+    # The last tracks may be told after the last sample.
+    most = max(sample.tracks for sample in samples)
+    done = next(sample for sample in samples if sample.tracks == most)
+    number = most - begun.tracks
+    if number < tracks / 2:
+        sys.exit(f"only {number} of {tracks} tracks were between two samples: use more --tracks")
     return {
         "wall_ms": 1000 * (done.clock - begun.clock) / number,
         "cpu_ms": 1000 * (done.cpu - begun.cpu) / number,
@@ -205,11 +209,7 @@ def _label(folder: pathlib.Path, model: str) -> None:
 
     options = run.Options(model, str(folder), str(folder.parent / "labels"), jobs=usable_cores())
 
-    def pass_on(event: Any) -> None:
-        if event["event"] == "progress":
-            progress.report(**{key: value for key, value in event.items() if key != "time"})
-
-    run.label(options, lambda total: pipeline_args(BeamSettings(), tracks=0), pass_on)
+    run.label(options, lambda total: pipeline_args(BeamSettings(), tracks=0), _pass_on())
 
 
 def _label_anew(folder: pathlib.Path, model: str) -> None:
@@ -306,14 +306,22 @@ def _dofn(folder: pathlib.Path, model: str) -> None:
     from pipeline.config.beam import IN_MEMORY
 
     shutil.rmtree(folder.parent / "labels", ignore_errors=True)
-    progress.report("progress", stage="label", done=1)
     options = run.Options(model, str(folder), str(folder.parent / "labels"), jobs=1)
 
-    def pass_on(event: Any) -> None:
-        if event["event"] == "progress" and event["done"]:
+    run.label(options, lambda total: IN_MEMORY, _pass_on())
+
+
+def _pass_on() -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that passes on the progress of labelling, without that of the listing."""
+    labelling = False
+
+    def pass_on(event: Mapping[str, Any]) -> None:
+        nonlocal labelling
+        labelling |= event["event"] == "node_started" and event["node"] == "Labelling"
+        if labelling and event["event"] == "progress":
             progress.report("progress", stage="label", done=event["done"])
 
-    run.label(options, lambda total: IN_MEMORY, pass_on)
+    return pass_on
 
 
 _counter = iter(range(1, sys.maxsize))
