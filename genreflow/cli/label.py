@@ -128,8 +128,10 @@ def label(
     check_runner(beam)
     check_seen(beam, {"--model-dir": model_dir, "--data-dir": data_dir, "--output": output})
     # One process with several files in progress does as much as several, with one model in memory;
-    # so "auto" is one.
-    processes = local_processes(beam, tracks=0)
+    # so "auto" is one. Several share this machine's cores.
+    share = 0
+    if beam.runner == "direct":
+        share = max(1, usable_cores() // local_processes(beam, tracks=0))
     options = run.Options(
         model_dir=model_dir,
         data=data_dir,
@@ -137,7 +139,7 @@ def label(
         csv=write_csv,
         resume=resume,
         replace=replace,
-        jobs=jobs or max(1, usable_cores() // processes),
+        jobs=jobs or share,
         tags=TagOptions(min_probability, overwrite, dry_run) if write_tags else None,
     )
     with quiet_stderr() as console, RunDisplay(console) as display:

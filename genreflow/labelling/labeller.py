@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from components.audio.decoding.limits import DecodeLimits
 from components.common.errors import DataError
+from components.common.resources import usable_cores
 from components.storage.uri import is_remote
 from genreflow.labelling.model import ModelFacts, load_model
 from genreflow.labelling.parts import Listed, Stamp, reject
@@ -39,10 +40,11 @@ class Labeller:
 
         Args:
           facts: the model.
-          jobs: number of files in progress at once, each with a decoder.
+          jobs: number of files in progress at once, each with a decoder; 0 for one per core of
+            this machine.
           limits: limits of decoding; None for the defaults.
         """
-        self._facts, self._jobs = facts, jobs
+        self._facts, self._jobs = facts, jobs or usable_cores()
         self._limits = limits or DecodeLimits()
         self._model: LocalModel | None = None
         self._stack = contextlib.ExitStack()

@@ -86,7 +86,7 @@ def plan_part(
     earlier: Sequence[Row],
     finished: Iterable[Row],
     stamp: Stamp,
-    own_states: Mapping[str, Collection[State]],
+    own_versions: Mapping[str, Collection[str]],
 ) -> Plan:
     """Decide what to do for each file of a part.
 
@@ -95,8 +95,8 @@ def plan_part(
       earlier: rows of the part's file.
       finished: rows of attempts that were killed.
       stamp: of this run.
-      own_states: states that this program gave to a file by writing its tags, by uri. The audio is
-        the same as before.
+      own_versions: versions of files that this program made by writing their tags, by uri. The
+        audio is the same as before.
 
     Returns:
       The plan, with everything in the order of the uris.
@@ -118,7 +118,7 @@ def plan_part(
         row = known.get((file.uri, file.track_id))
         if file.reason:
             rejects.append(reject(file, stamp, file.reason, file.detail))
-        elif row is not None and _is_valid(row, file, stamp, own_states):
+        elif row is not None and _is_valid(row, file, stamp, own_versions):
             kept.append(
                 dataclasses.replace(
                     row,
@@ -148,8 +148,8 @@ def reject(file: Listed, stamp: Stamp, reason: str, detail: str) -> Row:
 
 
 def _is_valid(
-    row: Row, file: Listed, stamp: Stamp, own_states: Mapping[str, Collection[State]]
+    row: Row, file: Listed, stamp: Stamp, own_versions: Mapping[str, Collection[str]]
 ) -> bool:
-    state = row.size_bytes, row.file_version
-    same_file = state == file.state or file.state in own_states.get(file.uri, ())
+    same_file = (row.size_bytes, row.file_version) == file.state
+    same_file |= file.file_version in own_versions.get(file.uri, ())
     return same_file and row.model_digest == stamp.digest and row.reason not in stamp.retried

@@ -26,7 +26,7 @@ from genreflow.labelling.listing import read_listing
 from genreflow.labelling.model import ModelFacts
 from genreflow.labelling.parts import Listed, Stamp, plan_part
 from genreflow.labelling.table import Row, TableFolder, read_rows, write_csv, write_rows
-from genreflow.labelling.tags import Tagger, TagOptions, TagReport, own_states
+from genreflow.labelling.tags import Tagger, TagOptions, TagReport, own_versions
 
 # A piece is written after so many rows or seconds.
 PIECE_ROWS, PIECE_SECONDS = 64, 10.0
@@ -44,7 +44,7 @@ class Job:
       csv: whether to write CSV files, too.
       token: the run's; another run replaces it in the table's folder.
       model: the model.
-      jobs: files in progress at once in each process.
+      jobs: files in progress at once in each process; 0 for one per core of its machine.
       tags: what to write into the files; None for nothing.
     """
 
@@ -124,7 +124,7 @@ def write_part(index: int, job: Job, labeller: Labels, advance: Advance) -> Part
         earlier or (),
         pieces.finished(),
         stamp,
-        own_states(folder.pieces(index)),
+        own_versions(folder.pieces(index)),
     )
     advance(len(plan.kept) + len(plan.rejects))
     fresh = []

@@ -1,8 +1,8 @@
 """Genres written into the tags of audio files, never into the audio.
 
 A file is copied beside itself, the copy gets the tag, and replaces the file if it decodes to the
-same samples. The file's new state is noted before that, so that no later run takes it for a changed
-file, even if this one is killed.
+same samples. Its modification time is chosen and noted before, so that no later run takes it for a
+changed file, even if this one is killed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pathlib
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ from genreflow.labelling.table import Row
 
 _MAX_EXAMPLES = 5
 _SUFFIX = ".tag.json"
+# Hidden, so that no listing takes it for a song.
+_COPY_PREFIX = ".genreflow-"
 
 # What is done with a file, and how a person reads it.
 WRITTEN, WOULD_WRITE, SAME, HAS_GENRE, IMPROBABLE, NO_TAGS, CHANGED, FAILED = OUTCOMES = (
@@ -120,16 +123,19 @@ def check_usable(data: str, *, dry_run: bool) -> None:
         ) from error
 
 
-def own_states(folder: str) -> Mapping[str, set[State]]:
-    """Return the states that attempts at a part gave to files by writing tags, by uri.
+def own_versions(folder: str) -> Mapping[str, set[str]]:
+    """Return the file versions that attempts at a part may have given to files, by uri.
+
+    Copies that a killed attempt left beside its files are deleted.
 
     Args:
       folder: the part's folder of pieces.
     """
-    found: dict[str, set[State]] = collections.defaultdict(set)
+    found: dict[str, set[str]] = collections.defaultdict(set)
     for path in files.matching(folder, f"*{_SUFFIX}"):
-        uri, size, version = json.loads(files.read_text(path))
-        found[uri].add((size, version))
+        uri, version, copy = json.loads(files.read_text(path))
+        found[uri].add(version)
+        pathlib.Path(os.path.realpath(uri)).with_name(copy).unlink(missing_ok=True)
     return found
 
 
@@ -143,7 +149,7 @@ class Tagger:
 
         Args:
           options: what to write.
-          journal: the folder for the notes that `own_states` reads.
+          journal: the folder for the notes that `own_versions` reads.
           limits: limits of decoding; None for the defaults.
         """
         self._options, self._journal = options, journal
@@ -196,20 +202,26 @@ class Tagger:
             return CHANGED, row
         if options.dry_run:
             return WOULD_WRITE, row
-        with _copy_beside(path) as copy:
+        copy = path.with_name(f"{_COPY_PREFIX}{secrets.token_hex(8)}{path.suffix}")
+        modified_ns = _modification_time(path)
+        note = hashlib.sha256(row.uri.encode()).hexdigest()[:32]
+        files.write_text(
+            os.path.join(self._journal, f"{note}-{copy.stem[-16:]}{_SUFFIX}"),
+            json.dumps([row.uri, str(modified_ns), copy.name]),
+        )
+        try:
+            _copy(path, copy)
             write_genre(str(copy), genre)
             _check_audio(path, copy, decoder)
+            os.utime(copy, ns=(path.stat().st_atime_ns, modified_ns))
             with open(copy, "rb") as file:
                 os.fsync(file.fileno())
             size, version = _state(copy)
-            note = hashlib.sha256(row.uri.encode()).hexdigest()[:32]
-            files.write_text(
-                os.path.join(self._journal, f"{note}-{version}{_SUFFIX}"),
-                json.dumps([row.uri, size, version]),
-            )
             if _state(path) != (row.size_bytes, row.file_version):
                 return CHANGED, row
             os.replace(copy, path)
+        finally:
+            copy.unlink(missing_ok=True)
         return WRITTEN, dataclasses.replace(row, size_bytes=size, file_version=version)
 
 
@@ -301,27 +313,21 @@ def _is_protected(path: pathlib.Path) -> bool:
     return not path.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
 
 
-class _copy_beside:  # noqa: N801  used as a function
-    """Context of a copy of a file in its own folder, deleted if it is still there."""
+def _modification_time(path: pathlib.Path) -> int:
+    """Return a new modification time for a file, in nanoseconds.
 
-    def __init__(self, path: pathlib.Path) -> None:
-        # Hidden, so that no listing takes it for a song.
-        self._path = path
-        self._copy = path.with_name(f".genreflow-{secrets.token_hex(8)}{path.suffix}")
+    It is chosen before the file is written, so that it can be noted before. Every file system can
+    hold an even second.
+    """
+    now = int(time.time()) // 2 * 2 * 10**9
+    return now if now != path.stat().st_mtime_ns else now - 2 * 10**9
 
-    def __enter__(self) -> pathlib.Path:
-        try:
-            shutil.copy2(self._path, self._copy)
-            owner = self._path.stat()
-            if os.geteuid() == 0:
-                os.chown(self._copy, owner.st_uid, owner.st_gid)
-        except BaseException:
-            self._copy.unlink(missing_ok=True)
-            raise
-        return self._copy
 
-    def __exit__(self, *exception: object) -> None:
-        self._copy.unlink(missing_ok=True)
+def _copy(path: pathlib.Path, copy: pathlib.Path) -> None:
+    shutil.copy2(path, copy)
+    if os.geteuid() == 0:
+        owner = path.stat()
+        os.chown(copy, owner.st_uid, owner.st_gid)
 
 
 def _check_audio(path: pathlib.Path, copy: pathlib.Path, decoder: Decoder) -> None:

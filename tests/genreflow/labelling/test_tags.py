@@ -20,7 +20,7 @@ from genreflow.labelling import tags
 from genreflow.labelling.catalogue import with_state
 from genreflow.labelling.stage import Job
 from genreflow.labelling.table import Row, TableFolder
-from genreflow.labelling.tags import TagError, Tagger, TagOptions, check_usable, own_states
+from genreflow.labelling.tags import TagError, Tagger, TagOptions, check_usable, own_versions
 from tests.conftest import raise_missing
 from tests.genreflow.labelling.fake_labels import FakeLabels, fake_row, job_of, run
 
@@ -116,8 +116,8 @@ def test_a_tag_is_written_and_the_audio_stays(extension: str, tmp_path: pathlib.
     status = path.stat()
     assert (row.size_bytes, row.file_version) == (status.st_size, str(status.st_mtime_ns))
     assert row != before
-    noted = own_states(str(tmp_path / "journal"))
-    assert noted == {str(path): {(row.size_bytes, row.file_version)}}
+    noted = own_versions(str(tmp_path / "journal"))
+    assert noted == {str(path): {row.file_version}}
 
     assert write_one(row, tmp_path / "journal")[1] == tags.SAME
     other = dataclasses.replace(row, genre="Folk & Co")
@@ -210,7 +210,7 @@ def test_a_tag_that_would_change_the_audio_is_not_written(
 
     monkeypatch.setattr(tags, "write_genre", damage)
     before = song.read_bytes()
-    assert write_one(row_of(song), song.parent / "j")[1] == tags.FAILED
+    assert write_one(row_of(song), song.parent.parent / "j")[1] == tags.FAILED
     assert song.read_bytes() == before
     assert os.listdir(song.parent) == [song.name]
 
@@ -275,10 +275,11 @@ def test_a_kill_at_the_replacement_of_a_file_is_no_reason_either(
         ),
     )
     job: Job = dataclasses.replace(job_of(tmp_path / "table", parts=1), tags=WRITE)
-    replace = os.replace
+    replace, copies = os.replace, []
 
     def killed(source: object, target: object) -> None:
         if re.search(r"\.genreflow-", str(source)):
+            copies.append(os.path.basename(str(source)))
             if moment == "after":
                 replace(source, target)  # type: ignore[call-overload]
             raise KilledError
@@ -290,10 +291,13 @@ def test_a_kill_at_the_replacement_of_a_file_is_no_reason_either(
             run(job, [with_state(str(song), "a")], FakeLabels())
     assert bool(tags.read_genres(str(song))) == (moment == "after")
     assert list(pathlib.Path(TableFolder(job.root).pieces(0)).iterdir())
+    leftover = song.with_name(next(iter(copies)))
+    leftover.write_bytes(b"half a copy")  # as a process that is killed leaves it
     again = FakeLabels()
     (result,) = run(job, [with_state(str(song), "a")], again)
     assert again.labelled == []
     assert tags.read_genres(str(song)) == ["Rock"]
+    assert os.listdir(song.parent) == [song.name]
     assert result.tags.outcomes == {tags.SAME if moment == "after" else tags.WRITTEN: 1}
 
 
