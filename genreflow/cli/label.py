@@ -203,11 +203,11 @@ def _show(out: PlainConsole, summary: Summary, options: Any) -> None:
 _OUTCOMES = {
     "written": "genre written",
     "would_write": "genre would be written",
-    "same": "has this genre already",
-    "has_genre": "has another genre (--overwrite replaces it)",
-    "improbable": "below --min-probability",
-    "no_tags": "a format or place whose tags are not written",
-    "changed": "changed since it was listed",
+    "same": "this genre already",
+    "has_genre": "another genre, which --overwrite would replace",
+    "improbable": "genre below --min-probability, not written",
+    "no_tags": "not written in this format or place",
+    "changed": "not written, as the file changed since it was listed",
     "failed": "could not be written",
 }
 
@@ -216,7 +216,7 @@ def _show_tags(out: PlainConsole, summary: Summary, options: Any) -> None:
     report = summary.tags
     for outcome, text in _OUTCOMES.items():
         if report.outcomes.get(outcome):
-            out.say(f"tags: {report.outcomes[outcome]} {text}")
+            out.say(f"tags of {report.outcomes[outcome]} files: {text}")
     for uri, genre in report.examples:
         out.say(f"    {uri}: {genre}")
     for uri, why in report.problems:
