@@ -41,7 +41,7 @@ def watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[Sa
                 with contextlib.suppress(psutil.Error, OSError):
                     times = member.cpu_times()
                     spent[member.pid, member.create_time()] = times.user + times.system
-                    memory += _pss(member.pid)
+                    memory += pss_bytes(member.pid)
             for line in lines:
                 event = json.loads(line)
                 tracks = max(tracks, event["event"] == "progress" and event.get("done", 0))
@@ -49,8 +49,8 @@ def watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[Sa
             time.sleep(SAMPLE_SECONDS)
 
 
-def _pss(pid: int) -> int:
-    """Return the proportional share of a process's memory, in bytes."""
+def pss_bytes(pid: int) -> int:
+    """Return the proportional share of a process's memory."""
     for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return 1024 * int(line.split()[1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import os
 import subprocess
 import sys
 import traceback
@@ -138,7 +139,9 @@ def _work(variables: dict[str, str]) -> None:
     import grpc
     from apache_beam.runners.worker import sdk_worker_main
 
-    # As a dict, since the options may be too long for a variable that processes inherit.
+    # Beam's log handler reads the id here. The rest is passed as a dict, since the options may be
+    # too long for a variable that processes inherit.
+    os.environ["WORKER_ID"] = variables["WORKER_ID"]
     try:
         log_handler, harness, _ = sdk_worker_main.create_harness(variables)
     except grpc.FutureTimeoutError as error:
