@@ -38,6 +38,10 @@ _ERROR_LINE = re.compile(
 )
 
 
+# Prism's words for a worker that has gone.
+_LOST_WORKER = "SDK worker disconnected"
+
+
 class BeamJobError(GenreflowError):
     """Error for a Beam job that did not end well; the message says why."""
 
@@ -274,6 +278,11 @@ def in_words(error: BaseException, endpoint: str) -> BaseException:
             f"a worker of the Beam job has not the packages that it needs ({message}). Workers "
             "need this version of Genreflow: start them by `genreflow beam-worker`, or from "
             "Genreflow's image"
+        )
+    if _LOST_WORKER in text:
+        return BeamJobError(
+            f"a worker of the Beam job at {endpoint} ended, or its connection did, often for lack "
+            "of memory; the log of its pool or container says more. Rerun"
         )
     reason = f"{name}: {message}" if name else (text.strip().splitlines() or ["unknown"])[-1]
     return BeamJobError(

@@ -104,30 +104,43 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
         self._decoder.close()
 
     def process(self, place: ShardPlace) -> None:
-        # Errors for the user are results. Beam's multi-processing runner hangs if an exception
-        # is raised before all workers have started, and passes on only its text.
         try:
-            problem = self._problem or self._check_job()
-            if not problem:
-                shard = read_shard(place)
-                report = WorkerReport(self._reports, _name(place))
-                result = write_shard(
-                    shard, self._options, self._decoder, report.add, self._check_job
-                )
-                report.write()
+            result = self._result(place)
         except JobOver:
             return
+        write_result(self._results, result)
+        if not result.problem:
+            _count(result)
+
+    def _result(self, place: ShardPlace) -> ShardResult:
+        """Write a shard and return its result.
+
+        Errors for the user are results, too. Beam's multi-processing runner hangs if an exception
+        is raised before all workers have started, and passes on only its text.
+
+        Raises:
+          JobOver: nobody waits for the shard any more.
+        """
+        problem = self._problem or self._check_job()
+        if problem:
+            return ShardResult.failed(place.index, place.splits, problem)
+        try:
+            shard = read_shard(place)
+            report = WorkerReport(self._reports, _name(place))
+            result = write_shard(shard, self._options, self._decoder, report.add, self._check_job)
+            self._check_job()
+            report.write()
+            return result
+        except JobOver:
+            raise
         except GenreflowError as error:
             problem = self._problem = str(error)
-            # So that other shards abort instead of waiting for the same store, unless it is the
-            # results' own that does not respond.
-            with contextlib.suppress(StorageError):
-                files.write_text(os.path.join(self._results, STATE_FILE), problem)
-        if problem:
-            result = ShardResult.failed(place.index, place.splits, problem)
-        write_result(self._results, result)
-        if not problem:
-            _count(result)
+        self._check_job()  # what was missing may be missing because the job is over
+        # So that other shards abort instead of waiting for the same store, unless it is the
+        # results' own that does not respond.
+        with contextlib.suppress(StorageError):
+            files.write_text(os.path.join(self._results, STATE_FILE), problem)
+        return ShardResult.failed(place.index, place.splits, problem)
 
     def _check_job(self) -> str:
         """Return the problem of another shard, or "".

@@ -12,6 +12,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 import traceback
 from typing import Any
 
@@ -22,6 +23,8 @@ from pipeline.workers.contract import Contract, WorkerError
 
 # For the answer of the provision service.
 PROVISION_SECONDS = 60.0
+# For the runner to take the last lines of the log.
+LOG_SECONDS = 5.0
 
 # Beam stages this list of the submitter's packages for information only.
 _FOR_INFORMATION = "submission_environment_dependencies.txt"
@@ -150,13 +153,17 @@ def _work(variables: dict[str, str]) -> None:
     try:
         harness.run()
     except grpc.RpcError as error:
+        # Work in progress ends with this process; nobody waits for it.
         raise WorkerError(f"lost the runner ({_words(error)})") from error
     except Exception:
         logging.getLogger(__name__).critical("the worker failed", exc_info=True)
         raise
     finally:
-        if log_handler:
-            log_handler.close()
+        if log_handler and not isinstance(sys.exc_info()[1], WorkerError):
+            # It waits without a limit for the runner to take the last lines.
+            closing = threading.Thread(target=log_handler.close, daemon=True)
+            closing.start()
+            closing.join(LOG_SECONDS)
 
 
 def _sibling(contract: Contract, name: str) -> Contract:
