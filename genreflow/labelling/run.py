@@ -242,7 +242,8 @@ def _listed(
     def advance(number: int) -> None:
         on_event({"event": "progress", "stage": "label", "done": number})
 
-    with listing.spooled(catalogue.list_files(data), advance) as (spool, count):
+    with listing.spooled(catalogue.list_files(data), advance) as spool:
+        count = spool.count
         parts = header.parts if header else parts_for(count)
         if count > parts * MAX_ROWS_PER_PART:
             raise UsageError(

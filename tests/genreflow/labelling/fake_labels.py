@@ -66,7 +66,7 @@ def job_of(root: pathlib.Path, parts: int = 3, model: ModelFacts = MODEL, **opti
 def start(job: Job, files_listed: Sequence[Listed]) -> None:
     """Do what a run does before its workers."""
     folder = TableFolder(job.root)
-    with listing.spooled(iter(files_listed), lambda _: None) as (spool, _):
+    with listing.spooled(iter(files_listed), lambda _: None) as spool:
         listing.distribute(spool, folder, job.parts)
     files.write_text(folder.run, json.dumps({"token": job.token}))
 

@@ -186,8 +186,8 @@ def many(count: int) -> Iterator[Listed]:
 def _distributed(folder: TableFolder, count: int, parts: int) -> int:
     """Return the peak of Python's memory while a catalogue is listed."""
     tracemalloc.start()
-    with listing.spooled(many(count), lambda _: None) as (spool, found):
-        assert found == count
+    with listing.spooled(many(count), lambda _: None) as spool:
+        assert spool.count == count
         listing.distribute(spool, folder, parts)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
@@ -224,7 +224,7 @@ def test_every_file_is_in_the_listing_of_its_part_as_it_was(
 
     with tempfile.TemporaryDirectory() as root:
         folder = TableFolder(root)
-        with listing.spooled(files, lambda _: None) as (spool, _):
+        with listing.spooled(files, lambda _: None) as spool:
             listing.distribute(spool, folder, parts)
         for index in range(parts):
             expected = [file for file in files if part_of(file.uri or file.detail, parts) == index]
@@ -234,7 +234,7 @@ def test_every_file_is_in_the_listing_of_its_part_as_it_was(
 
 def test_the_listing_of_a_remote_table_is_objects(s3: Any, bucket: str) -> None:
     folder = TableFolder(f"s3://{bucket}/labels")
-    with listing.spooled(many(50), lambda _: None) as (spool, _):
+    with listing.spooled(many(50), lambda _: None) as spool:
         listing.distribute(spool, folder, 4)
     found = [listing.read_listing(folder, index) or [] for index in range(4)]
     assert sorted(json.dumps(vars(file)) for part in found for file in part) == sorted(
@@ -246,3 +246,29 @@ def test_a_single_file_is_sent_to_predict(folder: pathlib.Path) -> None:
     with pytest.raises(UsageError, match=r"is one audio file; .*genreflow predict"):
         list(list_files(str(folder / "a.mp3")))
     assert catalogue.OPTION == "--data-dir"
+
+
+def test_objects_of_a_manifest_are_looked_up_by_the_page(
+    s3: Any, bucket: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        body = b"audio" if number else b""
+        s3.put_object(Bucket=bucket, Key=f"music/{number:02}.mp3", Body=body)
+    rows = [f"s3://{bucket}/music/{number:02}.mp3" for number in range(0, 32, 2)]
+    (tmp_path / "list.csv").write_text("uri\n" + "\n".join(rows))
+    folder = TableFolder(str(tmp_path / "table"))
+
+    def read() -> list[Listed]:
+        with listing.spooled(list_files(str(tmp_path / "list.csv")), lambda _: None) as spool:
+            listing.distribute(spool, folder, 3)
+        found = [file for index in range(3) for file in listing.read_listing(folder, index) or ()]
+        assert sorted(file.uri for file in found) == rows
+        return sorted(found, key=lambda file: file.uri)
+
+    found = read()
+    assert found[0].reason == "empty_file"
+    assert all(file.size_bytes == 5 and file.file_version for file in found[1:-1])
+    assert found[-1].file_version == ""  # it does not exist, as a worker will find
+    monkeypatch.setattr(listing, "MAX_LISTED_PER_UNKNOWN", 1)
+    known = sum(bool(file.file_version or file.reason) for file in read())
+    assert known == 8  # among the first 16 objects
