@@ -1,4 +1,4 @@
-"""What becomes of the audio stage when parts of a portable runner die or stop responding.
+"""Faults of portable runners in the audio stage: parts that die or stop responding.
 
 Each run ends in a sentence within a limit, or finishes; and the next run finishes with the bytes
 of a run without faults. docs/beam-workers.md has the table.
