@@ -39,6 +39,8 @@ def run(contract: Contract) -> None:
       WorkerError: the runner cannot be reached, is lost, or asks for what this worker cannot do.
     """
     configure_tensorflow()
+    # The channel of Beam's log handler takes it when its module is imported.
+    os.environ["WORKER_ID"] = contract.id
     with quick_imports():
         import apache_beam  # noqa: F401
     info = provision(contract)
@@ -142,9 +144,7 @@ def _work(variables: dict[str, str]) -> None:
     import grpc
     from apache_beam.runners.worker import sdk_worker_main
 
-    # Beam's log handler reads the id here. The rest is passed as a dict, since the options may be
-    # too long for a variable that processes inherit.
-    os.environ["WORKER_ID"] = variables["WORKER_ID"]
+    # As a dict, since the options may be too long for a variable that processes inherit.
     try:
         log_handler, harness, _ = sdk_worker_main.create_harness(variables)
     except grpc.FutureTimeoutError as error:

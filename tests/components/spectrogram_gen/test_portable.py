@@ -50,6 +50,7 @@ def test_workers_that_see_nothing_of_this_machine_write_the_same_bytes(
     assert stored_files(s3, f"s3://{bucket}/there") == here
     assert _left(isolated_worker) == []
     assert list((tmp_path / "tmp").iterdir()) == []
+    assert "Logging client failed" not in isolated_worker.output()
 
     if runner == "prism":
         store = f"s3://{bucket}/store"
