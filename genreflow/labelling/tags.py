@@ -19,7 +19,6 @@ import shutil
 import stat
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from components.artifacts import files
 from components.audio.decoding.decode import DecodeError
@@ -30,6 +29,7 @@ from components.common.errors import UsageError
 from components.storage.uri import is_remote
 from genreflow.labelling.parts import State
 from genreflow.labelling.table import Row
+from genreflow.labelling.tag_formats import TagError, read_genres, write_genre
 
 _MAX_EXAMPLES = 5
 _SUFFIX = ".tag.json"
@@ -40,10 +40,6 @@ _COPY_PREFIX = ".genreflow-"
 WRITTEN, WOULD_WRITE, SAME, HAS_GENRE, IMPROBABLE, NO_TAGS, CHANGED, FAILED = OUTCOMES = (
     "written", "would_write", "same", "has_genre", "improbable", "no_tags", "changed", "failed",
 )  # fmt: skip
-
-
-class TagError(Exception):
-    """Error for a file whose tags cannot be written; the file is as it was."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,89 +219,6 @@ class Tagger:
         finally:
             copy.unlink(missing_ok=True)
         return WRITTEN, dataclasses.replace(row, size_bytes=size, file_version=version)
-
-
-def read_genres(path: str) -> list[str] | None:
-    """Return the genres in a file's tags; None if its format has no tags that can be written.
-
-    Raises:
-      TagError: the tags are damaged.
-      OSError: the file cannot be read.
-    """
-    audio = _opened(path)
-    if audio is None:
-        return None
-    return [str(genre) for genre in _texts(audio.tags)]
-
-
-def write_genre(path: str, genre: str) -> None:
-    """Write a genre into a file's tags, in place of any other; the other tags stay.
-
-    Raises:
-      TagError: the tags are damaged, or cannot be written.
-      OSError: the file cannot be written.
-    """
-    import mutagen
-    from mutagen.id3 import ID3, TCON
-
-    audio = _opened(path)
-    if audio is None:
-        raise TagError("its format has no tags that can be written")
-    try:
-        tags, options = audio.tags, {}
-        if isinstance(tags, ID3):
-            tags.setall("TCON", [TCON(encoding=3, text=[genre])])
-            if tags.version < (2, 4, 0) and len(tags) > 1:  # players may know that version alone
-                tags.update_to_v23()
-                options = {"v2_version": 3}
-        else:
-            tags[_field(tags)] = [genre]
-        audio.save(**options)
-    except mutagen.MutagenError as error:
-        raise _tag_error(error) from error
-
-
-def _opened(path: str) -> Any:
-    """Return mutagen's view of a file; None if it knows no tags of the format."""
-    import mutagen
-
-    try:
-        audio = mutagen.File(path)
-        if audio is not None and audio.tags is None:
-            audio.add_tags()
-        return audio
-    except NotImplementedError:  # AAC, AC-3
-        return None
-    except mutagen.MutagenError as error:
-        if "doesn't support" in str(error):
-            return None
-        raise _tag_error(error) from error
-
-
-def _tag_error(error: Exception) -> Exception:
-    cause = error.__cause__ or error.__context__ or (error.args[0] if error.args else None)
-    if isinstance(cause, OSError):
-        return cause
-    return TagError(f"its tags cannot be read or written ({error})")
-
-
-def _texts(tags: Any) -> Sequence[Any]:
-    from mutagen.id3 import ID3
-
-    if isinstance(tags, ID3):
-        return [genre for frame in tags.getall("TCON") for genre in frame.genres]
-    found: Sequence[Any] = tags.get(_field(tags), [])
-    return found
-
-
-def _field(tags: Any) -> str:
-    """Return the name of the genre in tags that are no ID3; Vorbis comments have the plain one."""
-    from mutagen.apev2 import APEv2
-    from mutagen.asf import ASFTags
-    from mutagen.mp4 import MP4Tags
-
-    names = {MP4Tags: "\xa9gen", ASFTags: "WM/Genre", APEv2: "Genre"}
-    return next((name for kind, name in names.items() if isinstance(tags, kind)), "genre")
 
 
 def _is_protected(path: pathlib.Path) -> bool:

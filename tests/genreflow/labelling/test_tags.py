@@ -16,11 +16,12 @@ import soundfile
 from benchmarks.shared import av_files
 from components.audio.decoding.decoder import InProcessDecoder
 from components.common.errors import UsageError
-from genreflow.labelling import tags
+from genreflow.labelling import tag_formats, tags
 from genreflow.labelling.catalogue import with_state
 from genreflow.labelling.stage import Job
 from genreflow.labelling.table import Row, TableFolder
-from genreflow.labelling.tags import TagError, Tagger, TagOptions, check_usable, own_versions
+from genreflow.labelling.tag_formats import TagError
+from genreflow.labelling.tags import Tagger, TagOptions, check_usable, own_versions
 from tests.conftest import raise_missing
 from tests.genreflow.labelling.fake_labels import FakeLabels, fake_row, job_of, run
 
@@ -103,11 +104,11 @@ def test_a_tag_is_written_and_the_audio_stays(extension: str, tmp_path: pathlib.
     before, decoder = row_of(path), InProcessDecoder()
     digest = decoder.digest(path)
     samples = decoder.decode(path, RATE_HZ).samples
-    assert tags.read_genres(str(path)) == []
+    assert tag_formats.read_genres(str(path)) == []
 
     row, outcome = write_one(before, tmp_path / "journal")
     assert outcome == tags.WRITTEN
-    assert tags.read_genres(str(path)) == ["Rock"]
+    assert tag_formats.read_genres(str(path)) == ["Rock"]
     assert decoder.digest(path) == digest
     np.testing.assert_array_equal(decoder.decode(path, RATE_HZ).samples, samples)
     assert path.stat().st_mode & 0o777 == 0o640
@@ -125,7 +126,7 @@ def test_a_tag_is_written_and_the_audio_stays(extension: str, tmp_path: pathlib.
     overwrite = dataclasses.replace(WRITE, overwrite=True)
     row, outcome = write_one(other, tmp_path / "journal", overwrite)
     assert outcome == tags.WRITTEN
-    assert tags.read_genres(str(path)) == ["Folk & Co"]
+    assert tag_formats.read_genres(str(path)) == ["Folk & Co"]
     assert decoder.digest(path) == digest
 
 
@@ -230,7 +231,7 @@ def test_links_are_followed_and_stay_links(song: pathlib.Path, tmp_path: pathlib
     link.symlink_to(song)
     assert write_one(row_of(link), tmp_path / "j")[1] == tags.WRITTEN
     assert link.is_symlink()
-    assert tags.read_genres(str(song)) == ["Rock"]
+    assert tag_formats.read_genres(str(song)) == ["Rock"]
 
 
 def test_objects_have_no_tags_to_write(tmp_path: pathlib.Path) -> None:
@@ -289,21 +290,48 @@ def test_a_kill_at_the_replacement_of_a_file_is_no_reason_either(
         patch.setattr(os, "replace", killed)
         with pytest.raises(KilledError):
             run(job, [with_state(str(song), "a")], FakeLabels())
-    assert bool(tags.read_genres(str(song))) == (moment == "after")
+    assert bool(tag_formats.read_genres(str(song))) == (moment == "after")
     assert list(pathlib.Path(TableFolder(job.root).pieces(0)).iterdir())
     leftover = song.with_name(next(iter(copies)))
     leftover.write_bytes(b"half a copy")  # as a process that is killed leaves it
     again = FakeLabels()
     (result,) = run(job, [with_state(str(song), "a")], again)
     assert again.labelled == []
-    assert tags.read_genres(str(song)) == ["Rock"]
+    assert tag_formats.read_genres(str(song)) == ["Rock"]
     assert os.listdir(song.parent) == [song.name]
     assert result.tags.outcomes == {tags.SAME if moment == "after" else tags.WRITTEN: 1}
 
 
-def test_errors_of_the_disk_are_told_as_what_they_are() -> None:
+def test_errors_of_the_disk_are_told_as_what_they_are(
+    song: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mutagen
 
-    error = OSError(28, "No space left on device")
-    assert tags._tag_error(mutagen.MutagenError(error)) is error
-    assert isinstance(tags._tag_error(mutagen.MutagenError("bad")), TagError)
+    def full(*_: object, **__: object) -> None:
+        raise mutagen.MutagenError(OSError(28, "No space left on device"))
+
+    monkeypatch.setattr("mutagen.mp3.MP3.save", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        tag_formats.write_genre(str(song), "Rock")
+
+
+@pytest.mark.usefixtures("pyav")
+@pytest.mark.parametrize("extension", ["mp3", "ogg", "wma", "wv", "m4a", "flac"])
+def test_damaged_files_never_end_a_run(extension: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / f"a.{extension}"
+    FORMATS[extension](path)
+    tag_formats.write_genre(str(path), "Rock")
+    content = path.read_bytes()
+    rng = np.random.default_rng(0)
+    failed = 0
+    for _ in range(80):
+        damaged = bytearray(content)
+        for at in rng.integers(0, min(len(damaged), 600), rng.integers(1, 30)):
+            damaged[at] = rng.integers(0, 256)
+        path.write_bytes(damaged[: len(damaged) if rng.random() < 0.7 else rng.integers(1, 900)])
+        for work in (tag_formats.read_genres, lambda path: tag_formats.write_genre(path, "Folk")):
+            try:
+                work(str(path))
+            except (TagError, OSError):
+                failed += 1
+    assert failed > 3
