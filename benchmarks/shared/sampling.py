@@ -16,11 +16,21 @@ SAMPLE_SECONDS = 0.5
 
 
 class Sample(NamedTuple):
-    """Sample of a running process: seconds, CPU seconds, bytes, and tracks done so far."""
+    """Sample of a running process and its children.
+
+    Attributes:
+      clock: seconds.
+      cpu: processor seconds so far.
+      memory: proportional share of the memory (PSS), in bytes. Other programs that map the same
+        libraries make it smaller.
+      anonymous: the part of it that is no mapped file, in bytes, which other programs do not change.
+      tracks: number of tracks done so far.
+    """
 
     clock: float
     cpu: float
     memory: int
+    anonymous: int
     tracks: int
 
 
@@ -36,22 +46,23 @@ def watch(process: subprocess.Popen[bytes], events: pathlib.Path) -> Iterator[Sa
     tracks = 0
     with events.open() as lines:
         while process.poll() is None:
-            memory = 0
+            memory = anonymous = 0
             for member in [root, *root.children(recursive=True)]:
                 with contextlib.suppress(psutil.Error, OSError):
                     times = member.cpu_times()
                     spent[member.pid, member.create_time()] = times.user + times.system
                     memory += pss_bytes(member.pid)
+                    anonymous += pss_bytes(member.pid, "Pss_Anon")
             for line in lines:
                 event = json.loads(line)
                 tracks = max(tracks, event["event"] == "progress" and event.get("done", 0))
-            yield Sample(time.monotonic(), sum(spent.values()), memory, tracks)
+            yield Sample(time.monotonic(), sum(spent.values()), memory, anonymous, tracks)
             time.sleep(SAMPLE_SECONDS)
 
 
-def pss_bytes(pid: int) -> int:
-    """Return the proportional share of a process's memory."""
+def pss_bytes(pid: int, part: str = "Pss") -> int:
+    """Return the proportional share of a process's memory, or a part of it such as "Pss_Anon"."""
     for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
+        if line.startswith(f"{part}:"):
             return 1024 * int(line.split()[1])
     return 0
