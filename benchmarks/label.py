@@ -116,10 +116,10 @@ def _memory(scratch: pathlib.Path, model: str, sizes: list[int]) -> None:
         _write_short_corpus(corpus, size)
         whole, again = (_call("label", corpus, model) for _ in range(2))
         peaks.append(max(sample.anonymous for sample in whole))
+        shares = [max(sample.memory for sample in run) / 1e6 for run in (whole, again)]
         print(
-            f"| {size} | {_seconds(whole):.0f} | {max(sample.memory for sample in whole) / 1e6:.0f} "
-            f"| {peaks[-1] / 1e6:.0f} "
-            f"| {_seconds(again):.0f} | {max(sample.memory for sample in again) / 1e6:.0f} |",
+            f"| {size} | {_seconds(whole):.0f} | {shares[0]:.0f} | {peaks[-1] / 1e6:.0f} "
+            f"| {_seconds(again):.0f} | {shares[1]:.0f} |",
             flush=True,
         )
     print(f"the largest catalogue takes {peaks[-1] / peaks[0] - 1:+.1%} anonymous memory")
@@ -212,7 +212,7 @@ def _label(folder: pathlib.Path, model: str) -> None:
 
     options = run.Options(model, str(folder), str(folder.parent / "labels"), jobs=usable_cores())
 
-    run.label(options, lambda total: pipeline_args(BeamSettings(), tracks=0), _pass_on())
+    run.label(options, pipeline_args(BeamSettings(), tracks=0), _pass_on())
 
 
 def _label_anew(folder: pathlib.Path, model: str) -> None:
@@ -311,7 +311,7 @@ def _dofn(folder: pathlib.Path, model: str) -> None:
     shutil.rmtree(folder.parent / "labels", ignore_errors=True)
     options = run.Options(model, str(folder), str(folder.parent / "labels"), jobs=1)
 
-    run.label(options, lambda total: IN_MEMORY, _pass_on())
+    run.label(options, IN_MEMORY, _pass_on())
 
 
 def _pass_on() -> Callable[[Mapping[str, Any]], None]:

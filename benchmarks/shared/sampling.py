@@ -23,7 +23,7 @@ class Sample(NamedTuple):
       cpu: processor seconds so far.
       memory: proportional share of the memory (PSS), in bytes. Other programs that map the same
         libraries make it smaller.
-      anonymous: the part of it that is no mapped file, in bytes, which other programs do not change.
+      anonymous: the part of it that is no mapped file, which other programs do not change.
       tracks: number of tracks done so far.
     """
 

@@ -143,9 +143,7 @@ def label(
         tags=TagOptions(min_probability, overwrite, dry_run) if write_tags else None,
     )
     with quiet_stderr() as console, RunDisplay(console) as display:
-        summary = run.label(
-            options, lambda _: pipeline_args(beam, tracks=0), _Screen(console, display)
-        )
+        summary = run.label(options, pipeline_args(beam, tracks=0), _Screen(console, display))
     if json_output:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
     else:

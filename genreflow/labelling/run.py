@@ -7,11 +7,10 @@ import concurrent.futures
 import dataclasses
 import datetime
 import json
-import os
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from components.artifacts import files
@@ -21,17 +20,15 @@ from components.storage import objects
 from components.storage.client import CONNECTIONS
 from components.storage.copies import local_copies
 from components.storage.errors import ObjectMissing
-from components.storage.uri import checked_place, is_remote
-from genreflow.labelling import catalogue, listing
-from genreflow.labelling.claim import LOCK_FILE, claimed
+from components.storage.uri import is_remote
+from genreflow.labelling import catalogue, listing, output
+from genreflow.labelling.claim import claimed
 from genreflow.labelling.model import ModelFacts, find_model
 from genreflow.labelling.stage import Job, PartResult, read_result
 from genreflow.labelling.table import (
-    HEADER_JSON,
     Header,
     TableFolder,
     parts_for,
-    read_header,
     write_header,
 )
 from genreflow.labelling.tags import TagOptions, TagReport, check_usable
@@ -89,14 +86,12 @@ class Summary:
     model: ModelFacts
 
 
-def label(
-    options: Options, beam_args: Callable[[int], Sequence[str]], on_event: OnEvent
-) -> Summary:
+def label(options: Options, beam_args: Sequence[str], on_event: OnEvent) -> Summary:
     """Bring a table of labels up to date with a catalogue and a model.
 
     Args:
       options: the options.
-      beam_args: returns Beam's flags for a number of files.
+      beam_args: Beam's flags.
       on_event: called with the events of components.common.progress, and with notes
         (`{"event": "note", "text": ...}`).
 
@@ -107,22 +102,23 @@ def label(
       KeyboardInterrupt: after the child process has ended.
     """
     data = catalogue.place_of(options.data)
-    folder = TableFolder(_output(options.output))
-    header = _checked_header(folder)
+    folder = TableFolder(output.place_of(options.output))
+    header = output.checked_header(folder)
     if options.tags:
         check_usable(data, dry_run=options.tags.dry_run)
     with local_copies() as copies:
         facts = find_model(options.model_dir, copies)
     on_event({"event": "model", "facts": facts})
     _check_same(header, facts, data, folder, options)
-    if not is_remote(folder.root):
-        _create(folder)
+    output.create(folder)
 
     def waiting() -> None:
         text = f"{folder.root}: waiting whether a killed run is still alive (half a minute)"
         on_event({"event": "note", "text": text})
 
     with claimed(folder, waiting) as token:
+        header = output.checked_header(folder)  # another run may have made the table meanwhile
+        _check_same(header, facts, data, folder, options)
         header = _listed(folder, header, facts, data, options, on_event)
         job = Job(
             folder.root,
@@ -138,7 +134,7 @@ def label(
         total = json.loads(files.read_text(folder.listed))["files"]
         on_event({"event": "node_started", "node": "Labelling", "index": 1, "total": 2})
         on_event({"event": "progress", "stage": "label", "done": 0, "total": total})
-        failure = _run_child(job, list(beam_args(total)), on_event)
+        failure = _run_child(job, list(beam_args), on_event)
         results = _results(folder, header.parts)
         problems = [result.problem for result in results.values() if result.problem]
         if problems:
@@ -154,39 +150,6 @@ def label(
             )
         files.remove_folder(folder.work)
     return _summary(folder, results.values(), facts)
-
-
-def _output(text: str) -> str:
-    place = checked_place(text, "--output")
-    if not place.strip():
-        raise UsageError("--output is empty; name the table's folder")
-    return place if is_remote(place) else os.path.abspath(os.path.expanduser(place))
-
-
-def _checked_header(folder: TableFolder) -> Header | None:
-    """Return the header of the table in a folder; None for a folder that is absent or empty.
-
-    Raises:
-      UsageError: the folder is a file, or holds something else.
-    """
-    root = folder.root
-    if not is_remote(root) and os.path.exists(root) and not os.path.isdir(root):
-        raise UsageError(f"{root}: is a file; name a folder for the table with --output")
-    header = read_header(folder)
-    if header is not None:
-        return header
-    names: Iterator[str]
-    if is_remote(root):
-        names = (item.uri.removeprefix(f"{root}/") for item in objects.list_objects(f"{root}/"))
-    else:
-        names = iter(sorted(os.listdir(root)) if os.path.isdir(root) else [])
-    other = next((name for name in names if not name.startswith((LOCK_FILE, "_work"))), "")
-    if other:
-        raise UsageError(
-            f"{root}: holds other files ({other}) and no table of labels ({HEADER_JSON}); name a "
-            "new or empty folder with --output"
-        )
-    return None
 
 
 def _check_same(
@@ -207,15 +170,6 @@ def _check_same(
             f"{folder.root}: its labels are of another catalogue, {header.data}, whose rows would "
             f"go. Choose another --output for {data}, or label everything anew with --replace"
         )
-
-
-def _create(folder: TableFolder) -> None:
-    try:
-        os.makedirs(folder.root, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{folder.root}: cannot be created ({error.strerror}); choose another --output"
-        ) from error
 
 
 def _listed(
@@ -301,8 +255,8 @@ def _run_child(job: Job, beam_args: list[str], on_event: OnEvent) -> str:
     failure: dict[str, Any] | None = None
     try:
         with (
-            log.open("wb") as output,
-            child_process([*WORKER, str(request)], output, events) as process,
+            log.open("wb") as written,
+            child_process([*WORKER, str(request)], written, events) as process,
         ):
             for event in follow(process, events):
                 if event["event"] == "failed":

@@ -42,7 +42,7 @@ def label(options: Options, args: Sequence[str] = IN_MEMORY) -> tuple[Summary, l
         if event["event"] == "note":
             notes.append(event["text"])
 
-    return run.label(options, lambda total: args, on_event), notes
+    return run.label(options, args, on_event), notes
 
 
 def stored(s3: Any, root: str) -> dict[str, bytes]:

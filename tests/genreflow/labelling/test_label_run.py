@@ -50,7 +50,7 @@ def start(
             patch.setattr(run, "find_model", lambda *_: model)
             patch.setattr(run, "_run_child", lambda job, args, on_event: child(job))
             given = Options("/model", str(music), str(tmp_path / "labels"))
-            return label(dataclasses.replace(given, **options), lambda _: [], on_event), notes
+            return label(dataclasses.replace(given, **options), (), on_event), notes
 
     return do
 
