@@ -9,41 +9,31 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import re
 import signal
 import sys
 import tempfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.portability.api import beam_job_api_pb2
 
 from components.artifacts import files
+from components.artifacts.beam_failures import BeamJobError, in_words
 from components.artifacts.job_limits import STALL_MINUTES, START_MINUTES
 from components.artifacts.worker_reports import read_reports, seconds_between
 from components.common.endpoints import unreachable
-from components.common.errors import GenreflowError
 from components.storage.errors import StorageError
 
 _CONNECT_SECONDS = 30.0
 # Less than the local runner waits for its worker process to end.
 _CANCEL_SECONDS = 8.0
-
-# The last line of a traceback: the error's type and text.
-_ERROR_LINE = re.compile(
-    r"^(?:\w+\.)*(\w*(?:Error|Exception|Exit|Interrupt|Missing|Warning)): ?(.*)"
-)
-
-
-# Prism's words for a worker that has gone.
-_LOST_WORKER = "SDK worker disconnected"
-
-
-class BeamJobError(GenreflowError):
-    """Error for a Beam job that did not end well; the message says why."""
+_METRICS_SECONDS = 2.0
 
 
 class WatchOptions(PipelineOptions):  # type: ignore[misc]
@@ -84,6 +74,40 @@ def run_job(
       StorageError: the reports cannot be read.
       KeyboardInterrupt, SystemExit: the user or SIGTERM ended the process; the job was cancelled.
     """
+    files.remove_folder(reports)
+    _follow(pipeline, lambda job: _read(reports), seconds_between(reports), on_done)
+    with contextlib.suppress(StorageError):
+        on_done(sum(read_reports(reports).values()))
+    files.remove_folder(reports)
+
+
+def run_unreported(pipeline: beam.Pipeline) -> None:
+    """Run a pipeline to its end whose workers write no reports, such as TFX's.
+
+    What is known of its workers are the job service's metrics; without any, only the submission has
+    a time limit.
+
+    Raises:
+      BeamJobError: as run_job.
+      KeyboardInterrupt, SystemExit: as run_job.
+    """
+    _follow(pipeline, _Job.metrics, _METRICS_SECONDS)
+
+
+def _follow(
+    pipeline: beam.Pipeline,
+    signs: Callable[[_Job], dict[str, int] | None],
+    seconds: float,
+    on_done: Callable[[int], None] | None = None,
+) -> None:
+    """Run a pipeline to its end, or until its workers are silent for too long.
+
+    Args:
+      pipeline: the pipeline.
+      signs: returns what the workers have done, or None if that cannot be read now.
+      seconds: time between two looks.
+      on_done: called with the sum of what is done; None if the signs are no numbers of items.
+    """
     limits = pipeline.options.view_as(WatchOptions)
     endpoint = pipeline.options.view_as(PortableOptions).job_endpoint
     reason = unreachable(endpoint, _CONNECT_SECONDS) if endpoint else ""
@@ -91,16 +115,18 @@ def run_job(
         raise BeamJobError(
             f"no job service answers at {endpoint} ({reason}); start it, or see beam.runner"
         )
-    files.remove_folder(reports)
     with _temporary_files(), _exit_on_sigterm():
         job = _Job(pipeline, endpoint)
         watch = _Watch(
-            60 * limits.genreflow_start_minutes, 60 * limits.genreflow_stall_minutes, job.endpoint
+            60 * limits.genreflow_start_minutes,
+            60 * limits.genreflow_stall_minutes,
+            job.endpoint,
+            counts=on_done is not None,
         )
         try:
-            while not job.ended(seconds_between(reports)):
-                found = _read(reports)
-                if found is not None and watch.notice(found):
+            while not job.ended(seconds):
+                found = signs(job)
+                if found is not None and watch.notice(found) and on_done:
                     on_done(sum(found.values()))
                 watch.check()
         except BaseException:
@@ -109,9 +135,6 @@ def run_job(
         finally:
             job.close()
     job.raise_error()
-    with contextlib.suppress(StorageError):
-        on_done(sum(read_reports(reports).values()))
-    files.remove_folder(reports)
 
 
 @contextlib.contextmanager
@@ -159,6 +182,7 @@ class _Watch:
     start_seconds: float
     stall_seconds: float
     endpoint: str
+    counts: bool = True
 
     def __post_init__(self) -> None:
         self._last: dict[str, int] = {}
@@ -182,9 +206,10 @@ class _Watch:
                 "beam.start_minutes is the limit"
             )
         if self._last and silent > self.stall_seconds:
+            done = f", after {sum(self._last.values())} items" if self.counts else ""
             raise BeamJobError(
                 f"no worker of the Beam job{where} has done anything for "
-                f"{_minutes(self.stall_seconds)}, after {sum(self._last.values())} items; they "
+                f"{_minutes(self.stall_seconds)}{done}; they "
                 "may have died, often for lack of memory. Rerun: what is stored is not decoded "
                 "again. beam.stall_minutes is the limit"
             )
@@ -210,6 +235,25 @@ class _Job:
     def ended(self, seconds: float) -> bool:
         """Wait for the end, at most this long; return whether it has come."""
         return self._end.wait(seconds)
+
+    def metrics(self) -> dict[str, int] | None:
+        """Return a number that changes while workers do anything; nothing before submission.
+
+        A job service without metrics says nothing, and the job counts as alive.
+        """
+        if self._result is None:
+            return {}
+        # The result's own metrics stay what they were when first asked for.
+        service = getattr(self._result, "_job_service", None)
+        content = b""
+        if service is not None:
+            request = beam_job_api_pb2.GetJobMetricsRequest(job_id=self._result._job_id)
+            try:
+                found = service.GetJobMetrics(request, timeout=_METRICS_SECONDS).metrics
+            except grpc.RpcError:
+                return None
+            content = found.SerializeToString(deterministic=True)
+        return {"changes": zlib.crc32(content) if content else time.monotonic_ns()}
 
     def cancel(self) -> None:
         """Ask the runner to cancel the job, and do not wait long for its answer."""
@@ -252,48 +296,3 @@ class _Job:
             self._error = self._error or error
         finally:
             self._end.set()
-
-
-def in_words(error: BaseException, endpoint: str) -> BaseException:
-    """Return a BeamJobError for what a job elsewhere ended with, or the error itself.
-
-    Args:
-      error: of a pipeline's run.
-      endpoint: of the job service; "" for a job of this machine, whose errors say enough.
-    """
-    if not endpoint or isinstance(error, GenreflowError):
-        return error
-    grpc_code = getattr(error, "code", None)
-    if callable(grpc_code):
-        return BeamJobError(
-            f"the job service at {endpoint} ended or cannot be reached any more "
-            f"({grpc_code().name}). See its log, start it again and rerun"
-        )
-    if not isinstance(error, RuntimeError):
-        return error
-    text = str(error)
-    name, message = _cause(text)
-    if name in ("ModuleNotFoundError", "ImportError"):
-        return BeamJobError(
-            f"a worker of the Beam job has not the packages that it needs ({message}). Workers "
-            "need this version of Genreflow: start them by `genreflow beam-worker`, or from "
-            "Genreflow's image"
-        )
-    if _LOST_WORKER in text:
-        return BeamJobError(
-            f"a worker of the Beam job at {endpoint} ended, or its connection did, often for lack "
-            "of memory; the log of its pool or container says more. Rerun"
-        )
-    reason = f"{name}: {message}" if name else (text.strip().splitlines() or ["unknown"])[-1]
-    return BeamJobError(
-        f"the Beam job at {endpoint} failed: {reason[:500]}. The log has its traceback"
-    )
-
-
-def _cause(text: str) -> tuple[str, str]:
-    """Return the type and the text of the last error in a traceback, or two empty texts."""
-    for line in reversed(text.splitlines()):
-        found = _ERROR_LINE.match(line.strip())
-        if found:
-            return found[1], found[2].split(" [while running")[0]
-    return "", ""

@@ -17,11 +17,10 @@ from collections.abc import Callable
 from typing import Any
 
 import attr
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from tfx.orchestration.portable import beam_executor_operator, python_executor_operator
 from tfx.proto.orchestration import executable_spec_pb2
 
-from components.artifacts.beam_jobs import in_words
+from components.artifacts.base_executor import ExecutorMixin
 from components.common.model_contract import SAVED_MODEL
 from components.storage.copies import Copies
 from components.storage.uri import is_remote
@@ -106,19 +105,21 @@ class _OnPython(_OnCopies, python_executor_operator.PythonExecutorOperator):  # 
     """Operator of executors without Beam."""
 
 
-class _OnBeam(_OnCopies, beam_executor_operator.BeamExecutorOperator):  # type: ignore[misc]
-    """Operator of executors with Beam, whose errors from elsewhere are put in words."""
+class _WatchingOperator(beam_executor_operator.BeamExecutorOperator):  # type: ignore[misc]
+    """Operator that watches the jobs of TFX's own executors; ours do so themselves."""
 
     def run_executor(self, execution_info: Any) -> Any:
-        try:
+        """Run the executor and return its output, an ExecutorOutput."""
+        if issubclass(self._executor_cls, ExecutorMixin):
             return super().run_executor(execution_info)
-        except Exception as error:
-            options = PipelineOptions([str(flag) for flag in self.beam_pipeline_args])
-            endpoint = options.view_as(PortableOptions).job_endpoint or ""
-            said = in_words(error, endpoint)
-            if said is error:
-                raise
-            raise said from error
+        from pipeline.process.watched_pipeline import make_pipeline
+
+        # Called when the flags have their values.
+        return super().run_executor(execution_info, lambda: make_pipeline(self.beam_pipeline_args))
+
+
+class _OnBeam(_OnCopies, _WatchingOperator):
+    """Operator of executors with Beam."""
 
 
 def _folder(parent: str, name: str) -> str:

@@ -14,10 +14,11 @@ import apache_beam as beam
 import grpc
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc, metrics_pb2
 
 from components.artifacts import beam_jobs
-from components.artifacts.beam_jobs import BeamJobError, WatchOptions, _cause, run_job
+from components.artifacts.beam_failures import BeamJobError, cause_of
+from components.artifacts.beam_jobs import WatchOptions, run_job, run_unreported
 from components.artifacts.worker_reports import WorkerReport
 from components.common.errors import DataError
 from pipeline.config.beam import BeamSettings, pipeline_args
@@ -148,7 +149,7 @@ def test_limits_have_defaults_and_reach_the_job_as_flags() -> None:
     ],
 )
 def test_a_traceback_of_another_process_has_a_cause(text: str, cause: tuple[str, str]) -> None:
-    assert _cause(text) == cause
+    assert cause_of(text) == cause
 
 
 def _portable(service: Service, environment: Environment = "loopback", **more: Any) -> list[str]:
@@ -226,6 +227,44 @@ def test_a_job_is_cancelled_when_its_submitter_is_told_to_end(
     states = [info.state for info in jobs.GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info]
     assert beam_job_api_pb2.JobState.CANCELLED in states
     assert beam_job_api_pb2.JobState.RUNNING not in states
+
+
+class _Metered:
+    """Result of a job on a job service whose metrics change only at first."""
+
+    _job_id = "1"
+
+    def __init__(self, changes: int) -> None:
+        self._job_service = self
+        self._left = changes
+        self.cancelled = threading.Event()
+
+    def GetJobMetrics(self, request: Any, timeout: float) -> Any:  # noqa: N802
+        self._left = max(0, self._left - 1)
+        info = metrics_pb2.MonitoringInfo(payload=bytes([self._left]))
+        metrics = beam_job_api_pb2.MetricResults(attempted=[info])
+        return beam_job_api_pb2.GetJobMetricsResponse(metrics=metrics)
+
+    def wait_until_finish(self) -> None:
+        self.cancelled.wait(60)
+
+    def cancel(self) -> None:
+        self.cancelled.set()
+
+
+@pytest.mark.parametrize(("changes", "seconds"), [(1, 1.5), (20, 3.0)])
+def test_a_job_without_reports_is_over_when_its_metrics_stay(
+    changes: int, seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beam_jobs, "_METRICS_SECONDS", 0.1)
+    pipeline = beam.Pipeline(argv=[*IN_MEMORY, f"--genreflow_stall_minutes={1 / 60}"])
+    result = _Metered(changes)
+    monkeypatch.setattr(pipeline, "run", lambda: result)
+    begun = time.monotonic()
+    with pytest.raises(BeamJobError, match=r"has done anything for 1 seconds; they may have died"):
+        run_unreported(pipeline)
+    assert seconds - 1 < time.monotonic() - begun < seconds + 5
+    assert result.cancelled.is_set()
 
 
 def test_a_job_service_that_is_not_there_is_one_line(
