@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from components.common.escape import printable
 from genreflow.cli.exit import command
 from genreflow.cli.options import SetOption
 
@@ -218,6 +219,6 @@ def _show_tags(out: PlainConsole, summary: Summary, options: Any) -> None:
     for uri, genre in report.examples:
         out.say(f"    {uri}: {genre}")
     for uri, why in report.problems:
-        print(f"genreflow: {uri}: {why}", file=sys.stderr)
+        print(f"genreflow: {printable(uri)}: {printable(why)}", file=sys.stderr)
     if options.tags.dry_run:
         out.say(("nothing was written into the files: this was a dry run (--no-dry-run)", "yellow"))

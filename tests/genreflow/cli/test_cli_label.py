@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import time
 from typing import Any
 
@@ -17,6 +18,10 @@ from typer.testing import CliRunner
 
 from components.audio.decoding.decode import DecodeError
 from genreflow.cli.app import app
+from genreflow.labelling import run
+from genreflow.labelling.model import ModelFacts
+from genreflow.labelling.run import Summary
+from genreflow.labelling.tags import TagOptions, TagReport
 from tests.support import commands
 from tests.support.serving_toys import CLIP, GENRES, write_toy_model
 
@@ -224,3 +229,101 @@ def test_runners_are_checked_by_name(music: pathlib.Path, tmp_path: pathlib.Path
     status, said = typed("-m", music, "-d", music, "--runner", "spork")
     assert status == 2
     assert '"dataflow"' in said
+
+
+# What it shows at the end
+
+
+SUMMARY = Summary(
+    output="/tables/labels.parquet",
+    files=10,
+    labelled=6,
+    kept=4,
+    gone=2,
+    rejects={"undecodable": 1, "near_silent": 1},
+    genres={"Folk": 2, "[Rock]": 6},
+    tags=TagReport(
+        {"would_write": 3, "has_genre": 1, "failed": 1},
+        [["/music/a.mp3", "[Rock]"]],
+        [["/music/b\x1b.mp3", "is read-only"]],
+    ),
+    model=ModelFacts("/m/2", "2", "d" * 64, ("Folk", "[Rock]"), "a" * 16),
+)
+
+
+@pytest.fixture
+def options(monkeypatch: pytest.MonkeyPatch) -> list[run.Options]:
+    """Return a list of the options of runs, all of which end with SUMMARY."""
+    given: list[run.Options] = []
+
+    def label(options: run.Options, *_: object) -> Summary:
+        given.append(options)
+        return SUMMARY
+
+    monkeypatch.setattr(run, "label", label)
+    return given
+
+
+def test_the_end_shows_counts_genres_reasons_and_where(options: list[run.Options]) -> None:
+    status, said = typed("-m", "m", "-d", "d")
+    assert status == 0
+    lines = [" ".join(line.split()) for line in said.splitlines()]
+    assert lines == [
+        "10 files: 6 labelled now, 4 kept from before, 2 without a label; 2 rows of files that are "
+        "gone were removed",
+        "[Rock] 6 75.0%",
+        "Folk 2 25.0%",
+        "1 without a label, undecodable: its audio file cannot be decoded",
+        "1 without a label, near_silent: its clips are silent or nearly so (each below -60 dBFS)",
+        "the table: /tables/labels.parquet",
+        "read it with pandas.read_parquet('/tables/labels.parquet'), Spark or DuckDB",
+    ]
+    (given,) = options
+    assert given == run.Options("m", "d", "labels.parquet", jobs=0)
+
+
+def test_tags_are_a_dry_run_until_told_otherwise(options: list[run.Options]) -> None:
+    status, said = typed("-m", "m", "-d", "d", "--write-tags")
+    assert status == 0
+    for line in (
+        "tags of 3 files: genre would be written",
+        "    /music/a.mp3: [Rock]",
+        "tags of 1 files: another genre, which --overwrite would replace",
+        "genreflow: /music/b\\x1b.mp3: is read-only",
+        "nothing was written into the files: this was a dry run (--no-dry-run)",
+    ):
+        assert line in said
+    flags = ("--write-tags", "--no-dry-run", "--overwrite", "--min-probability", 0.8)
+    _, said = typed("-m", "m", "-d", "d", *flags)
+    assert "dry run" not in said
+    assert [given.tags for given in options] == [
+        TagOptions(0.5, overwrite=False, dry_run=True),
+        TagOptions(0.8, overwrite=True, dry_run=False),
+    ]
+
+
+def test_json_has_all_of_it(options: list[run.Options]) -> None:
+    status, said = typed("-m", "m", "-d", "d", "--json")
+    assert status == 0
+    values = json.loads(said)
+    assert values["rejects"] == SUMMARY.rejects
+    assert values["model"]["digest"] == "d" * 64
+    assert values["tags"]["outcomes"]["would_write"] == 3
+
+
+def test_cores_are_shared_by_the_processes_of_this_machine(
+    options: list[run.Options], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.common.resources.usable_cores", lambda: 8)
+    typed("-m", "m", "-d", "d", "--runner", "direct", "--set", "beam.workers=4")
+    typed("-m", "m", "-d", "d", "--jobs", 3)
+    assert [given.jobs for given in options] == [2, 3]
+
+
+def test_options_that_need_mutagen_say_so(
+    toy_models: pathlib.Path, music: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "mutagen", None)
+    status, said = typed("-m", toy_models, "-d", music, "-o", music.parent / "t", "--write-tags")
+    assert status == 2
+    assert 'needs mutagen: pip install "mutagen>=1.47,<2"' in said
