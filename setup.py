@@ -55,7 +55,8 @@ CORE = [
     "fastapi>=0.115,<1",  # the local server's REST
     "uvicorn>=0.30,<1",
     "prometheus-client>=0.20,<1",
-    "requests>=2.32",  # the client's REST
+    "pooch>=1.8",  # downloads
+    "requests>=2.32",  # the client's REST, downloads
     "tenacity>=8.3",  # and when it asks again
     "setuptools<81",  # tensorboard and tensorflow_hub import pkg_resources
 ]

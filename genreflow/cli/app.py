@@ -13,6 +13,7 @@ from genreflow.cli.beam_worker import beam_worker
 from genreflow.cli.check_data import check_data
 from genreflow.cli.compare import compare
 from genreflow.cli.devices import devices
+from genreflow.cli.download import download
 from genreflow.cli.exit import EXIT_INTERRUPTED
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.label import label
@@ -57,6 +58,7 @@ def genreflow(
 
 app.command()(run)
 app.command()(demo)
+app.command()(download)
 app.command()(check_data)
 app.command()(predict)
 app.command()(label)

@@ -42,6 +42,7 @@ UNITS = {
     "corpus": "tracks",
     "baselines": "steps",
     "serving": "signatures",
+    "download": "MB",
 }
 
 

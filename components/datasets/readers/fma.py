@@ -15,6 +15,7 @@ from components.datasets.files.base import DataFiles
 from components.datasets.readers import csvfile
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject, SplitName, Track
+from components.storage.uri import is_remote
 
 # Each subset contains the ones before it. tracks.csv names the smallest subset of a track.
 SUBSETS = ("small", "medium", "large")
@@ -23,10 +24,6 @@ SPLIT_NAMES: dict[str, SplitName] = {
     "validation": "validation",
     "test": "test",
 }
-# From the dataset's README.
-README_URL = "https://github.com/mdeff/fma"
-DOWNLOAD_URL = "https://os.unil.cloud.switch.ch/fma"
-
 METADATA = "fma_metadata/tracks.csv"
 
 _SPLIT = ("set", "split")
@@ -112,9 +109,15 @@ def _audio_folder(settings: DatasetSettings, files: DataFiles) -> str:
     message = f"{files.root}: no audio folder {' or '.join(names)}"
     if settings.kind == "synthetic":
         raise DatasetError(f"{message}; delete the folder and generate the synthetic corpus again")
-    raise DatasetError(
-        f"{message}; unpack {names[0]}.zip there ({DOWNLOAD_URL}/{names[0]}.zip, see {README_URL})"
-    )
+    raise DatasetError(f"{message}; {_download(settings, files)}")
+
+
+def _download(settings: DatasetSettings, files: DataFiles) -> str:
+    """Return how to get what is missing."""
+    line = f"genreflow download fma_{settings.fma_subset}"
+    if is_remote(files.root):
+        return f"download it ({line} FOLDER) and copy it there"
+    return f"download it: {line} {files.root}"
 
 
 def _no_metadata(settings: DatasetSettings, files: DataFiles, metadata: str) -> str:
@@ -125,7 +128,6 @@ def _no_metadata(settings: DatasetSettings, files: DataFiles, metadata: str) -> 
     if settings.kind == "synthetic":
         return f"{message} Generate a synthetic corpus with `genreflow demo`"
     return (
-        f"{message} Unpack fma_metadata.zip there "
-        f"({DOWNLOAD_URL}/fma_metadata.zip, see {README_URL}); "
-        'for audio in one folder per genre, set dataset.kind to "folder"'
+        f"{message} For FMA, {_download(settings, files)}\n"
+        'For audio in one folder per genre, set dataset.kind to "folder"'
     )

@@ -38,5 +38,10 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
         raise DatasetError(
             f"{files.root}: no audio file in any of its folders; the data folder must hold "
             "GTZAN's genre folders (blues, classical, ...); "
-            + (too_high(files, level) if level else "it is often named genres or genres_original")
+            + (
+                too_high(files, level)
+                if level
+                else "it is often named genres or genres_original. "
+                "`genreflow download gtzan FOLDER` gets it"
+            )
         )

@@ -64,7 +64,10 @@ def test_a_larger_subset_on_disk_serves_for_a_smaller_one(write_fma, touch, read
 def test_a_smaller_subset_on_disk_does_not_serve_for_a_larger_one(write_fma, touch, read):
     write_fma([row("1")])
     touch("fma_small/000/000001.mp3")
-    with pytest.raises(DatasetError, match=r"no audio folder fma_medium or fma_large; unpack"):
+    with pytest.raises(
+        DatasetError,
+        match="no audio folder fma_medium or fma_large; download it: genreflow download fma_medium",
+    ):
         read(kind="fma", fma_subset="medium")
 
 
@@ -182,7 +185,7 @@ def test_missing_metadata_says_where_it_was_looked_for_and_how_to_get_it(touch, 
         read(kind="fma")
     message = str(caught.value)
     assert str(tmp_path / "fma_metadata" / "tracks.csv") in message
-    assert "fma_metadata.zip" in message
+    assert f"genreflow download fma_small {tmp_path}" in message
     assert "github.com/mdeff/fma" in message
 
 
