@@ -186,7 +186,6 @@ def test_missing_metadata_says_where_it_was_looked_for_and_how_to_get_it(touch, 
     message = str(caught.value)
     assert str(tmp_path / "fma_metadata" / "tracks.csv") in message
     assert f"genreflow download fma_small {tmp_path}" in message
-    assert "github.com/mdeff/fma" in message
 
 
 def test_the_audio_folder_given_as_the_data_folder_is_pointed_out(write_fma, touch, tmp_path):
