@@ -53,7 +53,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="genreflow-benchmark-") as scratch:
         model = str(pathlib.Path(scratch, "model"))
-        _call("model", pathlib.Path(scratch), model)
+        run_apart("model", pathlib.Path(scratch), model)
         for what in arguments.what or ["throughput"]:
             if what == "throughput":
                 _throughput(pathlib.Path(scratch), model, arguments.tracks, arguments.repeats)
@@ -70,7 +70,7 @@ def _throughput(scratch: pathlib.Path, model: str, tracks: int, repeats: int) ->
     found: dict[str, list[dict[str, float]]] = {"audio": [], "anew": []}
     for _ in range(repeats):
         for name, runs in found.items():
-            runs.append(_figures(_call(name, corpus, model), tracks))
+            runs.append(figures(run_apart(name, corpus, model), tracks))
             print(name, runs[-1], file=sys.stderr, flush=True)
     _print_comparison(found, "audio stage", "label")
 
@@ -82,7 +82,7 @@ def _ways(scratch: pathlib.Path, model: str, tracks: int, repeats: int) -> None:
     found: dict[str, list[dict[str, float]]] = {"inference": [], "dofn": []}
     for _ in range(repeats):
         for name, runs in found.items():
-            runs.append(_figures(_call(name, corpus, model), tracks))
+            runs.append(figures(run_apart(name, corpus, model), tracks))
             print(name, runs[-1], file=sys.stderr, flush=True)
     _print_comparison(found, "RunInference", "DoFn")
 
@@ -114,7 +114,7 @@ def _memory(scratch: pathlib.Path, model: str, sizes: list[int]) -> None:
     for size in sizes:
         corpus = scratch / f"memory-{size}" / "data"
         _write_short_corpus(corpus, size)
-        whole, again = (_call("label", corpus, model) for _ in range(2))
+        whole, again = (run_apart("label", corpus, model) for _ in range(2))
         peaks.append(max(sample.anonymous for sample in whole))
         shares = [max(sample.memory for sample in run) / 1e6 for run in (whole, again)]
         print(
@@ -141,7 +141,8 @@ def _seconds(samples: list[Sample]) -> float:
     return samples[-1].clock - samples[0].clock
 
 
-def _figures(samples: list[Sample], tracks: int) -> dict[str, float]:
+def figures(samples: list[Sample], tracks: int) -> dict[str, float]:
+    """Return wall_ms and cpu_ms of a track, from the first finished one on, and peak_bytes."""
     begun = next(sample for sample in samples if sample.tracks)
     # The last tracks may be told after the last sample.
     most = max(sample.tracks for sample in samples)
@@ -156,8 +157,14 @@ def _figures(samples: list[Sample], tracks: int) -> dict[str, float]:
     }
 
 
-def _call(name: str, folder: pathlib.Path, model: str) -> list[Sample]:
-    """Do one run in a process of its own, and return its samples."""
+def run_apart(name: str, folder: pathlib.Path, model: str) -> list[Sample]:
+    """Do one run in a process of its own, and return its samples.
+
+    Args:
+      name: of the run: "model" makes the model, "anew" labels everything.
+      folder: the corpus; the table is beside it, in "labels".
+      model: folder of the model.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         events, log = pathlib.Path(scratch, "events"), pathlib.Path(scratch, "log")
         events.touch()

@@ -4,8 +4,9 @@
 
 The audio stage runs on the real FMA mp3s under many names, in one process, with two numbers of
 tracks; the difference is what a track costs. It runs once more with everything in an S3 server
-(moto's), whose requests are counted. Then the model of benchmarks.shared.cost_model is printed for
-catalogues of several sizes on named machines; --check runs another size and compares.
+(moto's), whose requests are counted. `genreflow label` runs with cnn_small on --label-tracks of the
+same mp3s. Then the model of benchmarks.shared.cost_model is printed for catalogues of several sizes
+on named machines; --check runs the audio stage on another number of tracks and compares.
 
 Prices are list prices of AWS in us-east-1 (2025) without discounts, as named below: put in yours.
 The core of another machine is taken to be as fast as one of this machine.
@@ -23,9 +24,10 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 from typing import Any
 
-from benchmarks import growth
+from benchmarks import growth, label
 from benchmarks.shared import audio_stage, command
 from benchmarks.shared.cost_model import (
     GB,
@@ -50,24 +52,32 @@ CATALOGUES = (8_000, 100_000, 10_000_000)
 _WRITES = ("PutObject", "ListObjectsV2", "CreateMultipartUpload", "UploadPart")
 _READS = ("GetObject", "HeadObject")
 
+# Files that are listed to see what a file of a catalogue costs.
+_LISTED = 20_000
+
 
 def main() -> None:
     parser = command.parser(__file__, __doc__)
     parser.add_argument("--tracks", type=int, nargs=2, default=(2000, 10000))
+    parser.add_argument("--label-tracks", type=int, default=300)
     parser.add_argument("--check", type=int, help="number of tracks to compare the model with")
     parser.add_argument("--requests", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.requests:
         _count_requests(pathlib.Path(arguments.requests), int(sys.stdin.read()))
         return
-    costs = measure(*arguments.tracks)
-    print_constants(costs)
-    print_estimates(costs)
+    examples = measure_examples(*arguments.tracks)
+    for name, costs in (
+        ("the audio stage", examples),
+        ("`genreflow label`", measure_labels(arguments.label_tracks, examples)),
+    ):
+        print_constants(name, costs)
+        print_estimates(costs)
     if arguments.check:
-        check(costs, arguments.check)
+        check(examples, arguments.check)
 
 
-def measure(small: int, large: int) -> Constants:
+def measure_examples(small: int, large: int) -> Constants:
     """Return what a track of the audio stage costs on this machine."""
     runs = [growth.measure(growth.Size(tracks, processes=1, clips=4)) for tracks in (small, large)]
     first, second = runs
@@ -93,15 +103,49 @@ def measure(small: int, large: int) -> Constants:
     )
 
 
-def print_constants(costs: Constants) -> None:
+def measure_labels(tracks: int, examples: Constants) -> Constants:
+    """Return what a track of `genreflow label` costs on this machine."""
+    from genreflow.labelling.catalogue import list_files
+    from genreflow.labelling.listing import spooled
+
+    with tempfile.TemporaryDirectory() as scratch:
+        root = pathlib.Path(scratch)
+        model = str(root / "model")
+        label.run_apart("model", root, model)
+        (root / "run").mkdir()
+        audio_stage.write_corpus(root / "run" / "data", tracks)
+        samples = label.run_apart("anew", root / "run" / "data", model)
+        found = label.figures(samples, tracks)
+        stored = sum(path.stat().st_size for path in (root / "run" / "labels").rglob("*.parquet"))
+        (root / "list").mkdir()
+        audio_stage.write_corpus(root / "list" / "data", _LISTED)
+        begun = time.monotonic()
+        with spooled(list_files(str(root / "list" / "data")), lambda number: None):
+            listing = time.monotonic() - begun
+    return Constants(
+        start_seconds=samples[-1].clock - samples[0].clock - tracks * found["wall_ms"] / 1000,
+        serial_seconds=listing / _LISTED,
+        parallel_seconds=found["cpu_ms"] / 1000,
+        submitter_bytes=0.0,  # the catalogue is on the disk
+        worker_bytes=found["peak_bytes"],
+        fetched_bytes=examples.fetched_bytes,
+        stored_bytes=stored / tracks,
+        reads=1.0,  # the file
+        # A page of the listing has 1,000 files, as has a part of the table, which takes its
+        # listing, its result, a report every ten seconds, and itself.
+        writes=(1 + 3 + found["cpu_ms"] / 10) / 1000,
+    )
+
+
+def print_constants(name: str, costs: Constants) -> None:
     """Print the constants of the model."""
-    print("| what a track costs in the audio stage | |")
+    print(f"| what a track costs in {name} | |")
     print("|---|---|")
     print(f"| processor time of workers | {1000 * costs.parallel_seconds:.1f} ms |")
     print(f"| time of the submitting process alone | {1000 * costs.serial_seconds:.2f} ms |")
     print(f"| memory of the submitting process | {costs.submitter_bytes / 1e3:.1f} kB |")
     print(f"| audio fetched | {costs.fetched_bytes / 1e3:.0f} kB |")
-    print(f"| examples stored | {costs.stored_bytes / 1e3:.0f} kB |")
+    print(f"| results stored | {costs.stored_bytes / 1e3:.1f} kB |")
     print(f"| requests that read | {costs.reads:.2f} |")
     print(f"| requests that write or list | {costs.writes:.3f} |")
     print()
