@@ -191,7 +191,7 @@ class _Pieces:
         self._folder, self._genres = folder, genres
         self._token, self._count = secrets.token_hex(8), 0
         self._held: list[Row] = []
-        self._written = time.monotonic()
+        self._begun = 0.0
 
     def finished(self) -> Iterator[Row]:
         """Yield the rows of earlier attempts."""
@@ -199,8 +199,10 @@ class _Pieces:
             yield from read_rows(path, self._genres) or ()
 
     def add(self, row: Row) -> None:
+        if not self._held:
+            self._begun = time.monotonic()
         self._held.append(row)
-        late = time.monotonic() - self._written > PIECE_SECONDS
+        late = time.monotonic() - self._begun > PIECE_SECONDS
         if late or len(self._held) == PIECE_ROWS:
             self.flush()
 
@@ -209,7 +211,7 @@ class _Pieces:
             path = os.path.join(self._folder, f"{self._token}-{self._count:05d}.parquet")
             write_rows(path, self._held, self._genres)
             self._count += 1
-        self._held, self._written = [], time.monotonic()
+        self._held = []
 
 
 def _with_states(listed: Sequence[Listed]) -> list[Listed]:

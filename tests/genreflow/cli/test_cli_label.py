@@ -132,10 +132,12 @@ def test_a_killed_run_is_resumed_and_loses_nothing(
     assert "another run is writing this table" in said
     process.kill()
     process.communicate()
+    pieces = output.glob("_work/pieces/*/*.parquet")
+    finished = sum(len(pandas.read_parquet(piece)) for piece in pieces)
     song(music / "later.wav", 4)  # not in the listing of the interrupted run
     summary = label("-m", toy_models, "-d", music, "-o", output, "--resume")
     assert summary["files"] == 900
-    assert summary["kept"] >= 64
+    assert summary["kept"] >= finished > 0
     assert summary["labelled"] + summary["kept"] == 900
     status, said = typed("-m", toy_models, "-d", music, "-o", output, "--resume")
     assert status == 2
