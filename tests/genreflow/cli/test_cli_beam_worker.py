@@ -76,8 +76,8 @@ def pool() -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.wait()
 
 
-def _start_worker(address: str) -> int:
-    """Start a worker that waits for a runner which accepts connections and never responds."""
+def _start_worker(address: str) -> None:
+    """Start a worker, whose runner does not respond."""
     import grpc
     from apache_beam.portability.api import beam_fn_api_pb2, beam_fn_api_pb2_grpc
 
@@ -88,7 +88,6 @@ def _start_worker(address: str) -> int:
     with grpc.insecure_channel(address) as channel:
         stub = beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolStub(channel)
         assert not stub.StartWorker(request, timeout=30).error
-    return 0
 
 
 def _workers(pool: int) -> list[int]:
@@ -126,7 +125,10 @@ def test_its_workers_end_with_it(pool: tuple[subprocess.Popen[str], str], sent: 
 
 def test_a_port_in_use_is_told(pool: tuple[subprocess.Popen[str], str]) -> None:
     process, line = _pool(pool[1])
-    assert process.wait(60) == 2
+    try:
+        assert process.wait(60) == 2
+    finally:
+        process.kill()
     assert "cannot listen there (Address already in use)" in line
 
 
