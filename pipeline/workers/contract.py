@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import json
 
 from components.common.errors import GenreflowError, UsageError
 
@@ -44,10 +43,6 @@ class Contract:
                     f"--{name} is missing. Beam's runner gives it to a worker that it starts; to "
                     "start workers on request, use --pool [HOST:]PORT"
                 )
-
-    def to_json(self) -> str:
-        """Return the values as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -38,16 +38,16 @@ def run(contract: Contract) -> None:
     Raises:
       WorkerError: the runner cannot be reached, is lost, or asks for what this worker cannot do.
     """
-    configure_tensorflow()
-    # The channel of Beam's log handler takes it when its module is imported.
-    os.environ["WORKER_ID"] = contract.id
-    with quick_imports():
-        import apache_beam  # noqa: F401
+    _import_beam(contract.id)
     info = provision(contract)
     check_dependencies(info)
-    siblings = [start(_sibling(contract, name)) for name in info.sibling_worker_ids]
+    variables = environment(contract, info)
+    # The runner knows them by their ids, but expects no questions from them.
+    siblings = [
+        _start({"variables": {**variables, "WORKER_ID": name}}) for name in info.sibling_worker_ids
+    ]
     try:
-        _work(environment(contract, info))
+        _work(variables)
     finally:
         for process in siblings:
             process.wait()
@@ -55,11 +55,23 @@ def run(contract: Contract) -> None:
 
 def start(contract: Contract, **options: Any) -> subprocess.Popen[bytes]:
     """Start a worker process, which ends with this process at the latest."""
+    return _start({"contract": dataclasses.asdict(contract)}, **options)
+
+
+def _start(message: dict[str, Any], **options: Any) -> subprocess.Popen[bytes]:
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, **options)
     assert process.stdin is not None
-    process.stdin.write(f"{contract.to_json()}\n".encode())
+    process.stdin.write(f"{json.dumps(message)}\n".encode())
     process.stdin.flush()
     return process
+
+
+def _import_beam(worker_id: str) -> None:
+    configure_tensorflow()
+    # The channel of Beam's log handler takes it when its module is imported.
+    os.environ["WORKER_ID"] = worker_id
+    with quick_imports():
+        import apache_beam  # noqa: F401
 
 
 def provision(contract: Contract) -> Any:
@@ -166,10 +178,6 @@ def _work(variables: dict[str, str]) -> None:
             closing.join(LOG_SECONDS)
 
 
-def _sibling(contract: Contract, name: str) -> Contract:
-    return dataclasses.replace(contract, id=name)
-
-
 def _words(error: Any) -> str:
     """Return the code and the first line of the details of a gRPC error."""
     details = (error.details() or "").splitlines() or [""]
@@ -177,11 +185,16 @@ def _words(error: Any) -> str:
 
 
 def main() -> int:
-    """Run the worker of the contract on standard input, and return the exit status."""
+    """Run the worker that standard input describes, and return the exit status."""
     line = sys.stdin.readline()
     exit_at_end_of_input()
     try:
-        run(Contract(**json.loads(line)))
+        message = json.loads(line)
+        if "variables" in message:
+            _import_beam(message["variables"]["WORKER_ID"])
+            _work(message["variables"])
+        else:
+            run(Contract(**message["contract"]))
     except GenreflowError as error:
         print(f"genreflow beam-worker: {error}", file=sys.stderr)
         return 1

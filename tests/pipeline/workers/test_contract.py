@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from components.common.errors import UsageError
@@ -44,10 +42,3 @@ def test_what_a_worker_cannot_work_without_is_named() -> None:
 
 def test_an_id_in_the_quotes_of_prism_is_the_id() -> None:
     assert Contract("'job-001_go_1'", "localhost:1").id == "job-001_go_1"
-
-
-def test_a_contract_survives_its_json() -> None:
-    contract = Contract("1\n{", "localhost:1", "a:2", "b:3", "c:4")
-    line = contract.to_json()
-    assert "\n" not in line
-    assert Contract(**json.loads(line)) == contract

@@ -89,3 +89,32 @@ def test_a_job_that_wants_packages_installed_is_refused(runner: Provision) -> No
     runner.info.dependencies.extend([_artifact("requirements.txt"), _artifact("a.whl")])
     with pytest.raises(WorkerError, match=r"install a\.whl, requirements\.txt, but"):
         sdk_worker.run(Contract("w-1", runner.endpoint))
+
+
+def test_siblings_get_processes_of_their_own_which_ask_for_nothing(
+    runner: Provision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Process:
+        def __init__(self, message: dict[str, Any]) -> None:
+            started.append(message)
+
+        def wait(self) -> None:
+            waited.append(self)
+
+    started: list[dict[str, Any]] = []
+    waited: list[Process] = []
+    worked: list[dict[str, str]] = []
+    runner.info.control_endpoint.url = "runner:7"
+    runner.info.sibling_worker_ids[:] = ["w-2", "w-3"]
+    monkeypatch.setattr(sdk_worker, "_start", Process)
+    monkeypatch.setattr(sdk_worker, "_work", worked.append)
+    monkeypatch.setenv("WORKER_ID", "")
+    sdk_worker.run(Contract("w-1", runner.endpoint))
+    assert runner.callers == ["w-1"]
+    (own,) = worked
+    assert own["WORKER_ID"] == "w-1"
+    assert [message["variables"] for message in started] == [
+        {**own, "WORKER_ID": "w-2"},
+        {**own, "WORKER_ID": "w-3"},
+    ]
+    assert len(waited) == 2
