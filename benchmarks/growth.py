@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -104,6 +105,8 @@ def _print_tables(runs: dict[Size, list[dict[str, Any]]]) -> None:
                 for key in ("cpu_ms", "clock_ms")
             )
             what = f"quarter {quarter + 1} of {large.tracks}"
+            if math.isnan(cpu):
+                continue  # too few tracks
             print(f"| {processes} | {what} | {cpu:.1f} | {clock:.1f} |")
     _print_break_even({size: value["whole_seconds"] for size, value in median.items()})
 
@@ -184,12 +187,12 @@ def _events(path: pathlib.Path) -> Iterator[dict[str, Any]]:
 
 
 def _marginal(samples: list[Sample], first: float, last: float) -> dict[str, float]:
-    """Return milliseconds a track between two numbers of finished tracks."""
+    """Return milliseconds a track between two numbers of finished tracks; NaN without samples."""
     inside = [sample for sample in samples if first <= sample.tracks <= last and sample.tracks]
-    if not inside:
-        sys.exit(f"no sample between {first:.0f} and {last:.0f} tracks: use more --tracks")
+    tracks = inside[-1].tracks - inside[0].tracks if inside else 0
+    if not tracks:
+        return dict.fromkeys(("cpu_ms", "clock_ms"), math.nan)
     a, b = inside[0], inside[-1]
-    tracks = max(1, b.tracks - a.tracks)
     return {
         "cpu_ms": 1000 * (b.cpu - a.cpu) / tracks,
         "clock_ms": 1000 * (b.clock - a.clock) / tracks,
