@@ -213,11 +213,10 @@ def _make_model(folder: pathlib.Path, model: str) -> None:
 
 
 def _label(folder: pathlib.Path, model: str) -> None:
-    from components.common.resources import usable_cores
     from genreflow.labelling import run
     from pipeline.config.beam import BeamSettings, pipeline_args
 
-    options = run.Options(model, str(folder), str(folder.parent / "labels"), jobs=usable_cores())
+    options = run.Options(model, str(folder), str(folder.parent / "labels"), jobs=0)
 
     run.label(options, pipeline_args(BeamSettings(), tracks=0), _pass_on())
 

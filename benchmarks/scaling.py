@@ -3,7 +3,8 @@
     GENREFLOW_DATA=... python -m benchmarks.scaling [--tracks 2000 10000] [--check 100000]
 
 The audio stage runs on the real FMA mp3s under many names, in one process, with two numbers of
-tracks; the difference is what a track costs. It runs once more with everything in an S3 server
+tracks; the difference is what a track costs. A short run in two processes shows what their start
+takes. It runs once more with everything in an S3 server
 (moto's), whose requests are counted. `genreflow label` runs with cnn_small on --label-tracks of the
 same mp3s. Then the model of benchmarks.shared.cost_model is printed for catalogues of several sizes
 on named machines; --check runs the audio stage on another number of tracks and compares.
@@ -52,6 +53,9 @@ CATALOGUES = (8_000, 100_000, 10_000_000)
 _WRITES = ("PutObject", "ListObjectsV2", "CreateMultipartUpload", "UploadPart")
 _READS = ("GetObject", "HeadObject")
 
+# Tracks that show how long worker processes take to start.
+_FEW = 300
+
 # Files that are listed to see what a file of a catalogue costs.
 _LISTED = 20_000
 
@@ -90,8 +94,9 @@ def measure_examples(small: int, large: int) -> Constants:
     per_track = {key: (stored[1][key] - stored[0][key]) / 200 for key in stored[0]}
     parallel = each("cpu_seconds")
     serial = each("serial_seconds")
+    processes = growth.measure(growth.Size(_FEW, processes=2, clips=4))
     return Constants(
-        start_seconds=max(0.0, first["whole_seconds"] - small * (parallel + serial)),
+        start_seconds=processes["whole_seconds"] - _FEW * (parallel / 2 + serial),
         serial_seconds=serial,
         parallel_seconds=parallel,
         submitter_bytes=max(0.0, each("peak_bytes")),
@@ -175,7 +180,7 @@ def print_estimates(costs: Constants) -> None:
 def check(costs: Constants, tracks: int) -> None:
     """Run a number of tracks in one process, and print the model's error."""
     here = dataclasses.replace(MACHINES[0], name="this machine", count=1, cores=1)
-    local = dataclasses.replace(costs, fetched_bytes=0.0)
+    local = dataclasses.replace(costs, fetched_bytes=0.0, start_seconds=0.0)
     predicted = estimate(tracks, local, here, PRICES).seconds
     found = growth.measure(growth.Size(tracks, processes=1, clips=4))["whole_seconds"]
     print(

@@ -103,7 +103,7 @@ def label(
             "-j",
             min=1,
             max=64,
-            help="Files in progress at once in a worker [default: one per core].",
+            help="Files in progress at once in a worker [default: cores + 1].",
         ),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,

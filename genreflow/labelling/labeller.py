@@ -40,11 +40,11 @@ class Labeller:
 
         Args:
           facts: the model.
-          jobs: number of files in progress at once, each with a decoder; 0 for one per core of
-            this machine.
+          jobs: number of files in progress at once, each with a decoder; 0 for one
+            more than this machine has cores, since a file that is predicted is not decoded.
           limits: limits of decoding; None for the defaults.
         """
-        self._facts, self._jobs = facts, jobs or usable_cores()
+        self._facts, self._jobs = facts, jobs or usable_cores() + 1
         self._limits = limits or DecodeLimits()
         self._model: LocalModel | None = None
         self._stack = contextlib.ExitStack()

@@ -57,7 +57,7 @@ class Options:
       csv: write CSV files, too.
       resume: finish a run that was killed, with its listing.
       replace: label all files anew although the table is of other genres or of another catalogue.
-      jobs: files in progress at once in each worker process; 0 for one per core of its machine.
+      jobs: files in progress at once in each worker process; 0 for one more than cores.
       tags: what to write into the files; None for nothing.
     """
 

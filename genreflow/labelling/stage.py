@@ -44,7 +44,7 @@ class Job:
       csv: whether to write CSV files, too.
       token: the run's; another run replaces it in the table's folder.
       model: the model.
-      jobs: files in progress at once in each process; 0 for one per core of its machine.
+      jobs: files in progress at once in each process; 0 for one more than cores.
       tags: what to write into the files; None for nothing.
     """
 
