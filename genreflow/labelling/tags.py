@@ -131,6 +131,8 @@ def own_versions(folder: str) -> Mapping[str, set[str]]:
     for path in files.matching(folder, f"*{_SUFFIX}"):
         uri, version, copy = json.loads(files.read_text(path))
         found[uri].add(version)
+        if not copy.startswith(_COPY_PREFIX):
+            continue  # not ours, whoever wrote it
         pathlib.Path(os.path.realpath(uri)).with_name(copy).unlink(missing_ok=True)
     return found
 

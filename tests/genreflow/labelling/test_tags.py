@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import pathlib
 import re
@@ -300,6 +301,16 @@ def test_a_kill_at_the_replacement_of_a_file_is_no_reason_either(
     assert tag_formats.read_genres(str(song)) == ["Rock"]
     assert os.listdir(song.parent) == [song.name]
     assert result.tags.outcomes == {tags.SAME if moment == "after" else tags.WRITTEN: 1}
+
+
+def test_a_note_deletes_no_file_that_is_no_copy(tmp_path: pathlib.Path) -> None:
+    other = tmp_path / "other.mp3"
+    other.touch()
+    (tmp_path / "journal").mkdir()
+    note = json.dumps([str(tmp_path / "a.mp3"), "1", other.name])
+    (tmp_path / "journal" / "0.tag.json").write_text(note)
+    assert own_versions(str(tmp_path / "journal")) == {str(tmp_path / "a.mp3"): {"1"}}
+    assert other.exists()
 
 
 def test_errors_of_the_disk_are_told_as_what_they_are(
