@@ -1,4 +1,7 @@
-"""Digests of source code, derived from imports: a change to a node's code reruns that node."""
+"""Digests of source code, derived from imports.
+
+A change to a node's code reruns that node, and Beam's workers refuse a job of other code.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import ast
 import functools
 import hashlib
 import pathlib
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PACKAGE = "components"  # it imports none of our other packages
+# The components, of which nodes are made, import none of the others.
+PACKAGES = ("components", "genreflow", "kubeflow", "pipeline", "serving")
 
 
 @functools.cache
@@ -34,8 +39,25 @@ def code_digest(module: str, *instead: tuple[str, tuple[str, ...]]) -> str:
     return digest.hexdigest()[:16]
 
 
+def other_code(module: str, submitted: str) -> str:
+    """Return what is wrong if a Beam job was submitted with other code than this worker's, or "".
+
+    Args:
+      module: of the job's DoFn.
+      submitted: its digest where the job was submitted.
+    """
+    here = code_digest(module)
+    if here == submitted:
+        return ""
+    return (
+        f"a worker of Beam on {socket.gethostname()} has other code of Genreflow ({here}) than the "
+        f"machine that submitted the job ({submitted}), and might write something else. Start its "
+        "workers, or their image, from the same version"
+    )
+
+
 def modules_of(module: str, instead: Mapping[str, Sequence[str]] | None = None) -> set[str]:
-    """Return the modules of `components` that a module may execute, itself included.
+    """Return the modules of ours that a module may execute, itself included.
 
     Imports inside functions count. So does every string that is the name of a module, because
     registries and subprocesses name modules in this way. Imports that only type checkers see
@@ -93,11 +115,11 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
 
 def _is_module(root: pathlib.Path, text: str) -> bool:
     """Return whether a string names one of our modules, and not merely the package."""
-    return text.startswith(f"{PACKAGE}.") and _find(root, text) is not None
+    return "." in text and _is_ours(text) and _find(root, text) is not None
 
 
 def _is_ours(name: str) -> bool:
-    return name == PACKAGE or name.startswith(f"{PACKAGE}.")
+    return name.partition(".")[0] in PACKAGES
 
 
 def _find(root: pathlib.Path, module: str) -> pathlib.Path | None:

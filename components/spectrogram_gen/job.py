@@ -8,14 +8,13 @@ import functools
 import json
 import os
 import secrets
-import socket
 from collections.abc import Iterable
 
 import apache_beam as beam
 
 from components.artifacts import files
 from components.artifacts.beam_jobs import run_job
-from components.artifacts.code_digest import code_digest
+from components.artifacts.code_digest import code_digest, other_code
 from components.artifacts.worker_reports import WorkerReport
 from components.audio.decoding.isolation import make_decoder
 from components.common import progress
@@ -98,7 +97,7 @@ class WriteShard(beam.DoFn):  # type: ignore[misc]
 
     def setup(self) -> None:
         self._decoder = make_decoder(self._options.limits)
-        self._problem = _code_problem(self._code)
+        self._problem = other_code(__name__, self._code)
 
     def teardown(self) -> None:
         self._decoder.close()
@@ -170,18 +169,6 @@ def _count(result: ShardResult) -> None:
         count(f"clips_left_out_{reason}", number)
     for reject in result.rejects:
         count(f"rejected_{reject.reason}", 1)
-
-
-def _code_problem(submitted: str) -> str:
-    """Return what is wrong if the submitter has other code than this worker, or ""."""
-    here = code_digest(__name__)
-    if here == submitted:
-        return ""
-    return (
-        f"a worker of Beam on {socket.gethostname()} has other code of Genreflow ({here}) than "
-        f"this machine ({submitted}), and might write other examples. Start its workers, or their "
-        "image, from the same version"
-    )
 
 
 def _name(shard: Shard | ShardPlace | ShardResult) -> str:

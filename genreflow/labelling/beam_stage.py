@@ -16,6 +16,7 @@ import apache_beam as beam
 
 from components.artifacts import files
 from components.artifacts.beam_jobs import run_job
+from components.artifacts.code_digest import code_digest, other_code
 from components.artifacts.worker_reports import WorkerReport
 from components.common import progress
 from components.common.errors import GenreflowError
@@ -38,6 +39,7 @@ class LabelPart(beam.DoFn):  # type: ignore[misc]
     def __init__(self, job: Job) -> None:
         """Initialize the DoFn with the run's job."""
         self._job = job
+        self._code = code_digest(__name__)
 
     def setup(self) -> None:
         key = self._job.model, self._job.jobs
@@ -45,6 +47,7 @@ class LabelPart(beam.DoFn):  # type: ignore[misc]
             labeller, users = _labellers.get(key) or (Labeller(*key), 0)
             _labellers[key] = labeller, users + 1
         self._labeller = labeller
+        self._problem = other_code(__name__, self._code)
 
     def teardown(self) -> None:
         key = self._job.model, self._job.jobs
@@ -59,7 +62,7 @@ class LabelPart(beam.DoFn):  # type: ignore[misc]
         # Errors for the user are results. Beam's multi-processing runner hangs if an exception
         # is raised before all workers have started, and passes on only its text.
         folder = TableFolder(self._job.root)
-        problem, result = _read_problem(folder), PartResult()
+        problem, result = self._problem or _read_problem(folder), PartResult()
         if not problem:
             try:
                 report = WorkerReport(folder.reports, f"{index:05d}")
