@@ -17,6 +17,7 @@ from typing import Any
 
 import pooch
 import requests
+import urllib3.exceptions
 
 from components.common.errors import DataError
 from components.datasets.downloads.archives import Archive
@@ -26,6 +27,8 @@ CONNECT_SECONDS, READ_SECONDS = 20.0, 60.0
 MAX_VAIN_TRIES = 6
 MAX_WAIT_SECONDS = 30.0
 _BLOCK_BYTES = 1 << 20
+
+_TOO_EARLY = "the server ended the transfer too early"
 
 # Called with the bytes that are there, and with those of the whole file, 0 if unknown.
 Progress = Callable[[int, int], None]
@@ -97,12 +100,14 @@ class _Resuming:
         while not self._is_whole(url):
             try:
                 self._request(url)
-            except (requests.RequestException, OSError) as error:
-                if not isinstance(error, requests.RequestException):
-                    raise  # the disk's
+            except requests.RequestException as error:
                 reason = _in_words(error)
+            except urllib3.exceptions.ReadTimeoutError:
+                reason = "no response in time"
+            except urllib3.exceptions.HTTPError:
+                reason = _TOO_EARLY
             else:
-                reason = "the server ended the transfer too early"
+                reason = _TOO_EARLY
             if self._is_whole(url):
                 break
             vain = 0 if self._size() > most else vain + 1
@@ -139,7 +144,8 @@ class _Resuming:
                 raise _Elsewhere(f"{response.status_code} {response.reason}")
             total = int(self._read_state(url).get("total", 0))
             with self._part.open(mode) as file:
-                for block in response.iter_content(_BLOCK_BYTES):
+                # Not iter_content, which loses the beginning of a block that breaks off.
+                for block in response.raw.stream(_BLOCK_BYTES, decode_content=False):
                     have += len(block)
                     if total and have > total:
                         break
@@ -196,6 +202,4 @@ def _in_words(error: requests.RequestException) -> str:
         return "the proxy of this machine refuses (HTTPS_PROXY)"
     if isinstance(error, (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema)):
         return "not a URL"
-    if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return "the server ended the transfer too early"
     return "cannot be reached; is this machine offline?"
