@@ -150,7 +150,7 @@ def print_constants(name: str, costs: Constants) -> None:
     print(f"| time of the submitting process alone | {1000 * costs.serial_seconds:.2f} ms |")
     print(f"| memory of the submitting process | {costs.submitter_bytes / 1e3:.1f} kB |")
     print(f"| audio fetched | {costs.fetched_bytes / 1e3:.0f} kB |")
-    print(f"| results stored | {costs.stored_bytes / 1e3:.1f} kB |")
+    print(f"| results stored | {costs.stored_bytes:,.0f} bytes |")
     print(f"| requests that read | {costs.reads:.2f} |")
     print(f"| requests that write or list | {costs.writes:.3f} |")
     print()

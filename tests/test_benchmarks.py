@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks import generations
 from benchmarks.shared import clocks
+from benchmarks.shared.cost_model import Constants, Machines, Prices, estimate
 from tests.support import ROOT
 
 NAMES = sorted(path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py"))
@@ -162,3 +163,42 @@ def test_keys_of_lists_share_one_path() -> None:
     values = {"gate": {"rules": [{"id": "a"}, {"id": "b", "text": ""}]}, "empty": []}
     paths = set(generations.key_paths(values))
     assert paths == {".gate", ".gate.rules", ".gate.rules[].id", ".gate.rules[].text", ".empty"}
+
+
+# The cost model
+
+COSTS = Constants(
+    start_seconds=10,
+    serial_seconds=0.001,
+    parallel_seconds=0.02,
+    submitter_bytes=1000,
+    worker_bytes=0,
+    fetched_bytes=1e6,
+    stored_bytes=1e5,
+    reads=1,
+    writes=0.1,
+)
+
+
+@pytest.mark.parametrize(
+    ("tracks", "cores", "bandwidth", "seconds", "bottleneck"),
+    [
+        (100, 2, 1e9, 10 + 0.1 + 1, "start"),
+        (10_000, 2, 1e9, 10 + 10 + 100, "workers"),
+        (10_000, 2, 5e7, 10 + 10 + 200, "network"),
+        (100_000, 200, 1e12, 10 + 100 + 10, "submitter"),
+    ],
+)
+def test_a_job_takes_its_start_the_submitters_work_and_the_slower_of_cores_and_network(
+    tracks: int, cores: int, bandwidth: float, seconds: float, bottleneck: str
+) -> None:
+    # The same cores and bandwidth in one machine and in two.
+    for count in (1, 2):
+        machines = Machines("m", count, cores // count, 3600 / count, bandwidth / count)
+        found = estimate(tracks, COSTS, machines, Prices(0.01, 0.1, 1))
+        assert found.seconds == pytest.approx(seconds)
+        assert found.bottleneck == bottleneck
+        assert found.machine_usd == pytest.approx(seconds)
+        assert found.request_usd == pytest.approx(0.02 * tracks)
+        assert found.storage_usd == pytest.approx(tracks / 1e4)
+        assert found.submitter_bytes == 1000 * tracks
