@@ -83,6 +83,7 @@ setup(
     package_data={
         "components.report": ["templates/*"],
         "configs": ["*.toml"],
+        "genreflow.web": ["templates/*", "static/*"],
         "pipeline.results": ["*.json"],
     },
     install_requires=CORE,
@@ -108,6 +109,7 @@ setup(
             "moto[server]>=5.1",  # the S3 server that the tests talk to
             "kubernetes-validate>=1.30",  # the manifests, against Kubernetes' own schemas
             "schemathesis>=4",  # hostile REST requests
+            "websocket-client>=1.8",  # to Chromium
             # Its decoder, for benchmarks.audio_stage; loads with TensorFlow 2.16 at most.
             "tensorflow-io==0.37.1; python_version < '3.11'",
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this

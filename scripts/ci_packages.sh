@@ -5,7 +5,8 @@
 # - Programs that Go builds (some minutes): grpcurl, an independent client for the conformance
 #   tests; kustomize, which builds the manifests (Debian's kubectl is too old); and Prism, Beam's
 #   portable runner. Prism needs Go 1.26, which Go 1.21 and newer download; Debian 12 has Go 1.19.
-# - The npm packages of tests/conformance/node, for an independent client in JavaScript.
+# - The npm packages of tests/conformance/node, for an independent client in JavaScript, and
+#   axe-core, which looks for what people cannot use in the web pages.
 #
 # The last two go into .tools, which git ignores and `make clean` deletes. If one of them cannot
 # be downloaded, the script prints a warning and continues; with CI=true the tests that need it

@@ -42,8 +42,9 @@ hypothesis.settings.load_profile("genreflow")
 pytest_plugins = [
     f"tests.support.{name}"
     for name in (
-        "beam_services", "kubeflow_api", "kubeflow_compiled", "kubernetes_api", "mariadb_server",
-        "memory", "s3_server", "scripted_serving", "serving_server", "serving_toys", "tls_files",
+        "beam_services", "browser", "kubeflow_api", "kubeflow_compiled", "kubernetes_api",
+        "mariadb_server", "memory", "s3_server", "scripted_serving", "serving_server",
+        "serving_toys", "tls_files",
     )
 ]  # fmt: skip
 

@@ -130,11 +130,15 @@ def test_the_distribution_takes_the_pythons_that_have_a_lock(distribution: dict[
 
 def test_every_package_and_data_file_is_installed(distribution: dict[str, Any]) -> None:
     packages = set(distribution["packages"])
-    for root in ("components", "configs", "kubeflow", "pipeline", "serving"):
+    for root in ("components", "configs", "genreflow", "kubeflow", "pipeline", "serving"):
         for path in (ROOT / root).rglob("*.py"):
             package = ".".join(path.relative_to(ROOT).parent.parts)
             assert package in packages, f"{path.relative_to(ROOT)}: no __init__.py beside it"
-    assert "*.toml" in distribution["package_data"]["configs"]
+    data = distribution["package_data"]
+    assert "*.toml" in data["configs"]
+    for folder in (ROOT / "genreflow" / "web").rglob("static"):
+        package = ".".join(folder.relative_to(ROOT).parent.parts)
+        assert data[package] == ["templates/*", "static/*"], package
 
 
 def test_setup_works_without_the_readme(

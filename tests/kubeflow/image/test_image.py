@@ -280,6 +280,7 @@ STRAY = (
     "components/.env", "components/audio/song.mp3", "components/__pycache__/a.cpython-310.pyc",
     "components/audio/__pycache__/a.pyc", "configs/secret.yaml", "kubeflow/README.md",
     "kubeflow/manifests/base/secret.yaml", "kubeflow/manifests/base/password.env",
+    "genreflow/web/static/song.mp3", "genreflow/web/page.html", "genreflow/web/listen/static/a.key",
     "pipeline/metadata.sqlite", "requirements/1.21/dev.lock", "requirements/1.16/pins.txt",
     "serving/tls.key", "serving/config/x.pem",
     "tests/a.py", "docs/a.py", "id_rsa", "song.mp3", "setup.pyc", "build/lib/components/a.py",
@@ -287,6 +288,8 @@ STRAY = (
 KEPT = (
     "setup.py", "requirements/1.21/gpu.lock", "components/__init__.py", "genreflow/cli/app.py",
     "components/report/templates/page.html", "configs/demo.toml", "pipeline/results/schema.json",
+    "genreflow/web/static/base.css", "genreflow/web/listen/static/page.js",
+    "genreflow/web/listen/templates/page.html",
 )  # fmt: skip
 
 

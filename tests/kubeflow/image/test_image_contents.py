@@ -60,12 +60,19 @@ def test_what_modules_read_beside_themselves_is_there(project: pathlib.Path) -> 
     schema, shipped = python(project, "-c", code).splitlines()
     assert schema == f"{project}/pipeline/results/results_schema.json True"
     assert shipped == f"{project}/configs/demo.toml"
-    names = {path.name for path in (ROOT / "components" / "report" / "templates").iterdir()}
-    assert {path.name for path in (project / "components/report/templates").iterdir()} == names
+    for folder in (
+        "components/report/templates",
+        "genreflow/web/templates",
+        "genreflow/web/static",
+    ):
+        names = {path.name for path in (ROOT / folder).iterdir()}
+        assert {path.name for path in (project / folder).iterdir()} == names
 
 
 def test_it_holds_no_tests_and_nothing_that_is_not_read(project: pathlib.Path) -> None:
     files = [path for path in project.rglob("*") if path.is_file()]
     assert not [path for path in files if path.name.startswith("test_") or "tests" in path.parts]
-    assert {path.suffix for path in files} == {".py", ".toml", ".json", ".html", ".css", ""}
+    assert {path.suffix for path in files} == {
+        ".py", ".toml", ".json", ".html", ".css", ".js", ".svg", "",
+    }  # fmt: skip
     assert [path.name for path in files if not path.suffix] == ["LICENSE"]
