@@ -84,6 +84,7 @@ setup(
         "components.report": ["templates/*"],
         "configs": ["*.toml"],
         "genreflow.web": ["templates/*", "static/*"],
+        "genreflow.web.listen": ["templates/*", "static/*"],
         "pipeline.results": ["*.json"],
     },
     install_requires=CORE,

@@ -14,8 +14,9 @@ import pathlib
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from components.common.escape import printable
@@ -64,6 +65,8 @@ def running(
     *,
     engine: str,
     start_seconds: float,
+    options: Sequence[str] = (),
+    stop: threading.Event | None = None,
 ) -> Iterator[ServerUnderTest]:
     """Run a server of one model on free loopback ports; it is always shut down at the end.
 
@@ -72,6 +75,8 @@ def running(
       scratch: an empty folder, for its log and other files.
       engine: as in the [serving] table.
       start_seconds: time limit until it is ready.
+      options: further options of the server.
+      stop: set it to end the wait for the server.
 
     Raises:
       CheckFailed: it exited or was not ready in time; the message quotes its output.
@@ -81,6 +86,7 @@ def running(
         *SERVER,
         *("--model-dir", str(model_dir), "--host", "127.0.0.1", "--port", "0", "--rest-port", "0"),
         *("--engine", engine, "--ready-file", str(ready), "--exit-with-parent"),
+        *options,
     ]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -93,7 +99,7 @@ def running(
             start_new_session=True,  # so that its child processes can be stopped too
         )
         try:
-            found = _wait(process, ready, log, start_seconds)
+            found = _wait(process, ready, log, start_seconds, stop)
             yield ServerUnderTest(
                 str(found["engine"]),
                 str(found["host"]),
@@ -133,12 +139,15 @@ def _wait(
     ready: pathlib.Path,
     log: pathlib.Path,
     start_seconds: float,
+    stop: threading.Event | None,
 ) -> dict[str, Any]:
     deadline = time.monotonic() + start_seconds
     while not ready.exists():  # the server renames it into place
         status = process.poll()
         if status is not None:
             raise CheckFailed(_describe_exit(status, log))
+        if stop is not None and stop.is_set():
+            raise CheckFailed("the server was stopped before it was ready")
         if time.monotonic() > deadline:
             raise CheckFailed(
                 f"the server was not ready within {start_seconds:g} s (serving.start_seconds)"

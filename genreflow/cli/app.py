@@ -21,6 +21,7 @@ from genreflow.cli.predict.command import predict
 from genreflow.cli.report import report
 from genreflow.cli.run import demo, run
 from genreflow.cli.serve import serve
+from genreflow.cli.web import web
 
 HELP = "Train music-genre models on audio, evaluate them, and push the blessed ones to serving."
 
@@ -63,6 +64,7 @@ app.command()(check_data)
 app.command()(predict)
 app.command()(label)
 app.command()(serve)
+app.command()(web)
 app.command()(compare)
 app.command()(report)
 app.command()(devices)

@@ -35,13 +35,18 @@ def run(values: Mapping[str, Any]) -> int:
     try:
         options = ServeOptions(**values)
         if options.model_dir:
-            options = dataclasses.replace(options, model_dir=_local(options.model_dir))
+            options = dataclasses.replace(options, model_dir=local_folder(options.model_dir))
         return server.serve(options, _say, _warn, _spinner)
     except (OptionError, ModelFolderError) as error:
         raise UsageError(str(error)) from error
 
 
-def _local(model_dir: str) -> str:
+def local_folder(model_dir: str) -> str:
+    """Return the folder of --model-dir, which must be on this machine.
+
+    Raises:
+      UsageError: it is in an object store.
+    """
     folder = checked_place(model_dir, "--model-dir")
     if is_remote(folder):
         raise UsageError(

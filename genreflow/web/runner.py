@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from serving.server.listening import bind, bind_error, is_loopback, join_address
@@ -77,13 +77,12 @@ def config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def serve(app: ASGIApp, listener: socket.socket, say: Callable[[str], None]) -> None:
+def serve(app: ASGIApp, listener: socket.socket) -> None:
     """Serve until SIGINT or SIGTERM, and return quietly.
 
     Args:
       app: the application.
       listener: the socket, from `listen`.
-      say: prints a line at the end.
     """
     import uvicorn
 
@@ -93,4 +92,3 @@ def serve(app: ASGIApp, listener: socket.socket, say: Callable[[str], None]) -> 
         pass
     finally:
         listener.close()
-    say("stopped")

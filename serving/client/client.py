@@ -41,6 +41,8 @@ TIMEOUT_S = 60.0
 # Kinds of models, by their audio parameters, that one recording may meet. Servers that do not
 # agree on the version could make it start again for ever.
 MAX_KINDS = 3
+# TensorFlow Serving's name of the state of a version that takes requests.
+AVAILABLE = "AVAILABLE"
 
 
 class GenreClient(GenreModel):
@@ -122,6 +124,14 @@ class GenreClient(GenreModel):
                 f"{self.address.shown}: {self._shown} is not a genreflow model: its signature "
                 f"{DESCRIBE} is invalid ({error}); correct --model-name, or export the model again"
             ) from error
+
+    def available_versions(self) -> list[int]:
+        """Request the numbers of the model's versions that the server serves, sorted.
+
+        Raises:
+          ClientError: the request failed.
+        """
+        return sorted(version for version, state in self._connection.states() if state == AVAILABLE)
 
     def predict_file(
         self,

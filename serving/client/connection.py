@@ -93,6 +93,17 @@ class Connection:
         except CallFailed as failure:
             raise self._explain(failure, signature) from failure
 
+    def states(self) -> list[tuple[int, str]]:
+        """Request the (version, state) pairs of the model.
+
+        Raises:
+          ClientError: the request failed.
+        """
+        try:
+            return self.transport.states(self.spec.name, self._timeout_s)
+        except CallFailed as failure:
+            raise self._explain(failure, "") from failure
+
     def close(self) -> None:
         """Close the connection; requests in progress fail."""
         self.transport.close()

@@ -279,20 +279,11 @@ def _read_json(version: pathlib.Path, name: str) -> Any:
 
 
 def _audio_params(version: pathlib.Path, values: object) -> AudioParams:
-    import pydantic  # half a second
-
-    from components.audio.params import AudioParams
+    from serving.model.audio_params import checked_params
 
     try:
-        if not isinstance(values, dict):
-            raise ValueError("params must be an object")
-        AudioParams.from_json(values)  # exactly the right keys
-        return pydantic.TypeAdapter(AudioParams).validate_json(json.dumps(values), strict=True)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        why = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-        raise _bad_asset(version, AUDIO_PARAMS_JSON, why) from error
-    except (TypeError, ValueError) as error:
+        return checked_params(values)
+    except ValueError as error:
         raise _bad_asset(version, AUDIO_PARAMS_JSON, str(error)) from error
 
 

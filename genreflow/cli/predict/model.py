@@ -7,7 +7,7 @@ import dataclasses
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from components.common.errors import GenreflowError, UsageError
@@ -80,10 +80,17 @@ def open_local_model(model_dir: str) -> Iterator[GenreModel]:
         yield model
 
 
-def _connect(options: ConnectionOptions) -> GenreClient:
+def client_maker(options: ConnectionOptions) -> Callable[[int | None, str | None], GenreClient]:
+    """Check the options, and return a function that connects to a version or label.
+
+    The function raises serving.client.errors.ClientError.
+
+    Raises:
+      UsageError: an option cannot be used.
+    """
     from serving.client.address import parse_address
     from serving.client.client import TIMEOUT_S, GenreClient
-    from serving.client.errors import ClientError, SettingsError
+    from serving.client.errors import SettingsError
     from serving.client.transport import Tls
 
     files = (options.ca_cert, options.client_cert, options.client_key)
@@ -92,23 +99,39 @@ def _connect(options: ConnectionOptions) -> GenreClient:
     key = _api_key(options.api_key_file)
     try:
         address = parse_address(options.server, rest=options.rest, tls=options.tls)
-        tls = Tls(*(file or None for file in files)) if address.tls else False
-        if key and not address.tls and not address.is_loopback:
-            print(
-                "genreflow: warning: the API key is sent to "
-                f"{address.shown} unencrypted; use --tls, or https://",
-                file=sys.stderr,
-            )
+        tls = Tls(*(file or None for file in files)) if address.tls else None
+        if tls is not None:
+            tls.check()
+    except SettingsError as error:
+        raise UsageError(str(error)) from error
+    if key and not address.tls and not address.is_loopback:
+        print(
+            "genreflow: warning: the API key is sent to "
+            f"{address.shown} unencrypted; use --tls, or https://",
+            file=sys.stderr,
+        )
+
+    def connect(version: int | None, label: str | None) -> GenreClient:
         return GenreClient(
             options.server,
             model_name=options.model_name or MODEL_NAME,
-            model_version=options.model_version,
-            version_label=options.version_label or None,
+            model_version=version,
+            version_label=label,
             rest=options.rest,
-            tls=tls,
+            tls=tls or False,
             api_key=key,
             timeout_s=TIMEOUT_S if options.timeout_s is None else options.timeout_s,
         )
+
+    return connect
+
+
+def _connect(options: ConnectionOptions) -> GenreClient:
+    from serving.client.errors import ClientError, SettingsError
+
+    connect = client_maker(options)
+    try:
+        return connect(options.model_version, options.version_label or None)
     except SettingsError as error:
         raise UsageError(str(error)) from error
     except ClientError as error:

@@ -1,9 +1,10 @@
-"""Output of `genreflow predict`: tables, timelines and JSON."""
+"""Output of `genreflow predict`: tables and timelines."""
 
 from __future__ import annotations
 
-import collections
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from serving.model.prediction_json import left_out_counts, top_probabilities
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,32 +21,6 @@ _LEFT_OUT = {
 }
 
 
-def as_json(
-    prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
-) -> dict[str, object]:
-    """Return one element of the JSON list.
-
-    Args:
-      prediction: the prediction.
-      top: number of genres to show; 0 for all.
-      timeline: whether to add the genre over time.
-      synthetic: whether the model was trained on synthetic data.
-    """
-    values: dict[str, object] = {
-        "file": prediction.path,
-        "seconds": round(prediction.seconds, 3),
-        "windows": prediction.windows,
-        "windows_left_out": _left_out(prediction),
-        "warnings": list(prediction.warnings),
-        "model_trained_on_synthetic_data": synthetic,
-        "probabilities": {
-            genre: round(probability, 6)
-            for genre, probability in _top_probabilities(prediction, top).items()
-        },
-    }
-    return {**values, **_timeline_json(prediction)} if timeline else values
-
-
 def show(
     out: PlainConsole, prediction: Prediction, top: int, *, timeline: bool, synthetic: bool
 ) -> None:
@@ -56,7 +31,7 @@ def show(
         SYNTHETIC_NOTE if synthetic else "",
     )
     table = _table("genre", "probability", "")
-    for genre, probability in _top_probabilities(prediction, top).items():
+    for genre, probability in top_probabilities(prediction, top).items():
         table.add_row(genre, f"{probability:.1%}", _bar(probability))
     out.print(table)
     if timeline:
@@ -73,11 +48,6 @@ def clock(seconds: float, decimals: int) -> str:
     return f"{hours}:{minutes:02}:{text}" if hours else f"{minutes}:{text}"
 
 
-def _top_probabilities(prediction: Prediction, top: int) -> dict[str, float]:
-    genres = list(prediction.probabilities.items())
-    return dict(genres[:top] if top else genres)
-
-
 def _timeline(prediction: Prediction) -> Table:
     decimals = 0 if float(prediction.clip_seconds).is_integer() else 2
     table = _table("from - to", "probability", "genre", "")
@@ -91,52 +61,10 @@ def _timeline(prediction: Prediction) -> Table:
     return table
 
 
-def _left_out(prediction: Prediction) -> dict[str, int]:
-    """Return the number of windows that are left out, by reason."""
-    counts = collections.Counter(prediction.left_out)
-    return {reason: counts[reason] for reason in _LEFT_OUT if counts[reason]}
-
-
 def _left_out_note(prediction: Prediction) -> str:
-    counts = _left_out(prediction)
+    counts = left_out_counts(prediction)
     shown = ", ".join(f"{number} {_LEFT_OUT[reason][1]}" for reason, number in counts.items())
     return f" (left out: {shown})" if shown else ""
-
-
-def _timeline_json(prediction: Prediction) -> dict[str, Any]:
-    clip_s = prediction.clip_seconds
-    return {
-        "timeline": [
-            {
-                "start_s": round(segment.start_s, 3),
-                "end_s": round(segment.end_s, 3),
-                "genre": segment.genre,
-                "probability": _rounded(segment.probability),
-                "left_out": segment.left_out or None,
-            }
-            for segment in prediction.timeline()
-        ],
-        "window_probabilities": [
-            {
-                "start_s": round(index * clip_s, 3),
-                "end_s": round((index + 1) * clip_s, 3),
-                "probabilities": None
-                if left_out
-                else {
-                    genre: round(float(probability), 6)
-                    for genre, probability in zip(prediction.genres, row, strict=True)
-                },
-                "left_out": left_out or None,
-            }
-            for index, (row, left_out) in enumerate(
-                zip(prediction.window_probabilities, prediction.left_out, strict=True)
-            )
-        ],
-    }
-
-
-def _rounded(probability: float | None) -> float | None:
-    return None if probability is None else round(probability, 6)
 
 
 def _table(*columns: str) -> Table:

@@ -20,7 +20,7 @@ from components.common.escape import printable
 from components.storage.uri import is_remote
 from genreflow.cli.predict.inputs import collect, skipped_lines
 from genreflow.cli.predict.model import ConnectionOptions, open_client, open_local_model
-from genreflow.cli.predict.output import as_json, show
+from genreflow.cli.predict.output import show
 from genreflow.cli.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -198,6 +198,7 @@ def _print_all(
     """Print the results as they come, and return the exit status."""
     from pipeline.display.console import PlainConsole
     from serving.client.errors import ClientError
+    from serving.model.prediction_json import as_json
 
     out = PlainConsole()
     elements = []

@@ -1,0 +1,5 @@
+"""Fixtures of the page."""
+
+from tests.genreflow.web.listen.listening import listening
+
+__all__ = ["listening"]
