@@ -3,8 +3,9 @@
     import genreflow
 
     config = genreflow.load_config("demo", ["training.epochs=3"])
+    results = genreflow.run_pipeline(config, "genreflow-demo")  # a work folder
 
-    results = genreflow.read_results("genreflow-demo")  # a work folder
+    results = genreflow.read_results("genreflow-demo")  # of an earlier run
     accuracy = results.models[results.candidate].test.track_accuracy
     print(results.candidate, accuracy.value, accuracy.low, accuracy.high)
 
@@ -13,6 +14,8 @@
 
     with genreflow.GenreClient("127.0.0.1:8500") as client:  # of `genreflow serve`
         print(client.predict_file("song.mp3").timeline())
+
+    genreflow.label_catalogue("genreflow-demo/serving_models/genreflow", "music", "labels.parquet")
 
 Importing this package loads nothing heavy: each name loads its module at first use.
 """
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from components.common.errors import DataError, GenreflowError, UsageError
     from components.predictions.interval import Interval
     from components.predictions.split_metrics import SplitMetrics
+    from genreflow.labelling.catalogue_labels import label_catalogue
+    from genreflow.sound import Sound, read_sound
+    from genreflow.whole_run import run_pipeline
     from pipeline.config.load import load_config
     from pipeline.config.messages import ConfigError
     from pipeline.config.schema import Config
@@ -55,12 +61,16 @@ __all__ = [
     "ModelResults",
     "Prediction",
     "Results",
+    "Sound",
     "SplitMetrics",
     "TimelineSegment",
     "UsageError",
     "__version__",
+    "label_catalogue",
     "load_config",
     "read_results",
+    "read_sound",
+    "run_pipeline",
 ]
 
 _MODULES = {
@@ -81,8 +91,12 @@ _MODULES = {
     "Interval": "components.predictions.interval",
     "TimelineSegment": "serving.model.prediction",
     "UsageError": "components.common.errors",
+    "label_catalogue": "genreflow.labelling.catalogue_labels",
     "load_config": "pipeline.config.load",
     "read_results": "pipeline.results.results_file",
+    "Sound": "genreflow.sound",
+    "read_sound": "genreflow.sound",
+    "run_pipeline": "genreflow.whole_run",
 }
 
 

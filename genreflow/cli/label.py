@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -17,7 +16,6 @@ from genreflow.cli.options import SetOption
 if TYPE_CHECKING:
     from genreflow.labelling.run import Summary
     from pipeline.display.console import PlainConsole
-    from pipeline.display.progress import RunDisplay
 
 
 @command
@@ -114,61 +112,31 @@ def label(
     the table is complete, files that cannot be read included; 1 if it is not; 2 if an option
     cannot be used.
     """
-    from components.common.resources import usable_cores
     from genreflow.cli.quiet import quiet_stderr
-    from genreflow.labelling import run
+    from genreflow.labelling import catalogue_labels
+    from genreflow.labelling.run import Options
     from genreflow.labelling.tags import TagOptions
-    from pipeline.config.beam import local_processes, pipeline_args
     from pipeline.config.load import load_config
-    from pipeline.display.console import PlainConsole
-    from pipeline.display.progress import RunDisplay
-    from pipeline.prepare.runner_checks import check_runner, check_seen
 
     chosen = [*(overrides or []), *([f"beam.runner={json.dumps(runner)}"] if runner else [])]
     beam = load_config(config_name, chosen).beam
-    check_runner(beam)
-    check_seen(beam, {"--model-dir": model_dir, "--data-dir": data_dir, "--output": output})
-    # One process with several files in progress does as much as several, with one model in memory;
-    # so "auto" is one. Several share this machine's cores.
-    share = 0
-    if beam.runner == "direct":
-        share = max(1, usable_cores() // local_processes(beam, tracks=0))
-    options = run.Options(
+    options = Options(
         model_dir=model_dir,
         data=data_dir,
         output=output,
         csv=write_csv,
         resume=resume,
         replace=replace,
-        jobs=jobs or share,
+        jobs=jobs or 0,
         tags=TagOptions(min_probability, overwrite, dry_run) if write_tags else None,
     )
-    with quiet_stderr() as console, RunDisplay(console) as display:
-        summary = run.label(options, pipeline_args(beam, tracks=0), _Screen(console, display))
+    with quiet_stderr() as console, catalogue_labels.screen(console) as on_event:
+        summary = catalogue_labels.label_by(options, beam, on_event)
     if json_output:
         print(json.dumps(dataclasses.asdict(summary), indent=2))
     else:
         _show(PlainConsole(), summary, options)
     return 0
-
-
-class _Screen:
-    """Screen during a run: the model, notes, and the bar."""
-
-    def __init__(self, console: PlainConsole, display: RunDisplay) -> None:
-        self._console, self._display = console, display
-
-    def __call__(self, event: Mapping[str, Any]) -> None:
-        if event["event"] == "note":
-            self._console.say((event["text"], "yellow"))
-        elif event["event"] == "model":
-            facts = event["facts"]
-            self._console.say(
-                f"model: {facts.uri}, {len(facts.genres)} genres",
-                "; trained on synthetic data" if facts.synthetic else "",
-            )
-        else:
-            self._display(event)
 
 
 def _show(out: PlainConsole, summary: Summary, options: Any) -> None:

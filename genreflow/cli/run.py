@@ -25,9 +25,8 @@ from genreflow.cli.options import (
 
 if TYPE_CHECKING:
     from components.datasets.corpus import Corpus
+    from genreflow.whole_run import Start
     from pipeline.display.console import PlainConsole
-    from pipeline.display.progress import RunDisplay
-    from pipeline.places import Places
     from pipeline.results.schema import Results
     from pipeline.work_dir import WorkDir
 
@@ -66,96 +65,42 @@ def _run(
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
+    from genreflow.whole_run import run_with_events
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
     from pipeline.display.results import LEGEND, PRETRAINED_LEGEND, caveats, results_tables
     from pipeline.display.tuning import TUNING_LEGEND, tuning_tables
-    from pipeline.local import runner
-    from pipeline.places import Places, claim
-    from pipeline.prepare import clip_counts, disk_space, preflight, runner_checks
-    from pipeline.prepare.preflight import checked_facts, load_checked_corpus
-    from pipeline.work_dir import WorkDir
 
     console, out = PlainConsole(stderr=True), PlainConsole()
     begun = time.monotonic()
     config = with_data_dir(load_config(name, overrides), data_dir)
-    preflight.check_weights(config)
-    preflight.check_engine(config)
-    runner_checks.check_runner(config.beam)
-    work = WorkDir.at(work_dir)
-    places = Places.of(config.storage, work)
-    synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
-    # A run that cannot start must not leave a work folder behind.
-    corpus = None
-    if not synthesize:
-        corpus = load_checked_corpus(config)
-    runner_checks.check_places(
-        config.beam,
-        artifacts=places.pipeline_root,
-        copies=str(work.copies),
-        audio=corpus.uris if corpus else [str(work.corpus)],
-    )
-    work.create()
-    with work.locked(), RunDisplay(console) as display:
-        work.check_metadata()
-        if synthesize:
-            from components.synthesis import TRACKS
+    started: list[Start] = []
 
-            clips = TRACKS * config.audio.clips_per_track
-            work.check_space(disk_space.run_bytes(clips, config.audio, config.models))
-            config = with_data_dir(config, str(work.corpus))
-            _make_corpus(work, display)
-        if corpus is None:
-            corpus = load_checked_corpus(config)
-        claim(places, work)
-        _announce(console, name, corpus, work, places)
-        facts = checked_facts(config, corpus)
-        clips = clip_counts.corpus_clips(corpus, config.audio, config.dataset.decode_limits)
-        work.check_space(disk_space.run_bytes(clips, config.audio, config.models))
-        results = runner.run(config, facts, work, display)
+    def on_start(start: Start) -> None:
+        started.append(start)
+        _announce(console, name, start)
+
+    with RunDisplay(console) as display:
+        results = run_with_events(config, work_dir, display, on_start)
+    [start] = started
     for table in results_tables(results):
         out.print(table)
     out.print(LEGEND, style="dim")
     if any(model.pretrained for model in results.models.values()):
         out.print(PRETRAINED_LEGEND, style="dim")
     if config.tuned_networks:
-        for table in tuning_tables(results, work):
+        for table in tuning_tables(results, start.work):
             out.print(table)
         out.print(TUNING_LEGEND, style="dim")
     for sentence in caveats(results):
         out.say((sentence, "yellow"))
-    _conclude(out, results, work, places, corpus, time.monotonic() - begun)
+    _conclude(out, results, start, time.monotonic() - begun)
     return EXIT_NOT_BLESSED if require_blessing and not results.pushable else 0
 
 
-def _make_corpus(work: WorkDir, display: RunDisplay) -> None:
-    from components.synthesis import write_corpus
-
-    # Left by a run that was killed while writing; the work folder is locked.
-    for partial in work.root.glob(f".{work.corpus.name}.partial-*"):
-        shutil.rmtree(partial, ignore_errors=True)
-
-    display({"event": "node_started", "node": "Synthetic corpus", "index": 0, "total": 1})
-    begun = time.monotonic()
-
-    def progress(done: int, total: int) -> None:
-        display({"event": "progress", "stage": "corpus", "done": done, "total": total})
-
-    write_corpus(str(work.corpus), progress=progress)
-    display(
-        {
-            "event": "node_finished",
-            "node": "Synthetic corpus",
-            "outcome": "done",
-            "seconds": time.monotonic() - begun,
-        }
-    )
-
-
-def _announce(
-    console: PlainConsole, name: str, corpus: Corpus, work: WorkDir, places: Places
-) -> None:
+def _announce(console: PlainConsole, name: str, start: Start) -> None:
+    corpus, work, places = start.corpus, start.work, start.places
     elsewhere = places.pipeline_root != str(work.pipeline_root)
     console.say(
         f"genreflow: {name}: {len(corpus.tracks)} tracks of {len(corpus.genres)} genres"
@@ -171,22 +116,14 @@ def _announce(
         console.say(("warning:", "yellow"), f" {warning}")
 
 
-def _conclude(
-    out: PlainConsole,
-    results: Results,
-    work: WorkDir,
-    places: Places,
-    corpus: Corpus,
-    seconds: float,
-) -> None:
+def _conclude(out: PlainConsole, results: Results, start: Start, seconds: float) -> None:
     """Print the gate's verdict, where the outputs are, and what to do next."""
     from components.artifacts.names import REPORT_HTML
     from pipeline.display.results import verdict
     from pipeline.places import complete_versions
     from pipeline.results.results_file import FILE_NAME
 
-    version = results.pushed_version
-
+    corpus, work, places, version = start.corpus, start.work, start.places, results.pushed_version
     for line in verdict(results):
         out.say(line)
     if results.test_split_uses > 1:
