@@ -117,6 +117,7 @@ def label(
     from genreflow.labelling.run import Options
     from genreflow.labelling.tags import TagOptions
     from pipeline.config.load import load_config
+    from pipeline.display.console import PlainConsole
 
     chosen = [*(overrides or []), *([f"beam.runner={json.dumps(runner)}"] if runner else [])]
     beam = load_config(config_name, chosen).beam
