@@ -316,7 +316,7 @@ def test_json_has_all_of_it(options: list[run.Options]) -> None:
 def test_cores_are_shared_by_the_processes_of_this_machine(
     options: list[run.Options], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("components.common.resources.usable_cores", lambda: 8)
+    monkeypatch.setattr("genreflow.labelling.catalogue_labels.usable_cores", lambda: 8)
     typed("-m", "m", "-d", "d", "--runner", "direct", "--set", "beam.workers=4")
     typed("-m", "m", "-d", "d", "--jobs", 3)
     assert [given.jobs for given in options] == [2, 3]
