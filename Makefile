@@ -7,13 +7,17 @@
 ARGS ?=
 WORKERS = -n auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow test-next lint audit lock env image clean
+.PHONY: help demo docs test test-slow test-next lint audit lock env image clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: env ## Run the whole pipeline on a synthetic corpus
 	@.venv/bin/genreflow demo $(ARGS)
+
+docs: env ## Build the documentation; a warning is an error
+	@.venv/bin/sphinx-build --fail-on-warning --keep-going --quiet -b html docs docs/_build
+	@echo "docs/_build/index.html"
 
 test: env ## Run the tests that take seconds
 	@.venv/bin/pytest -m "not slow" $(WORKERS) $(ARGS)
@@ -46,6 +50,6 @@ image: ## Build the container image (GENERATION=1.16, DEVICE=cuda, IMAGE=its nam
 	@GENERATION="$(GENERATION)" DEVICE="$(DEVICE)" IMAGE="$(IMAGE)" scripts/image.sh $(ARGS)
 
 clean: ## Delete .venv, caches and work folders
-	@rm -rf .venv .venv.lock .venv-setup.log .tools build dist *.egg-info \
+	@rm -rf .venv .venv.lock .venv-setup.log .tools build dist docs/_build *.egg-info \
 	    .pytest_cache .hypothesis .mypy_cache .ruff_cache genreflow-work genreflow-demo
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

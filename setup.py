@@ -111,6 +111,9 @@ setup(
             "kubernetes-validate>=1.30",  # the manifests, against Kubernetes' own schemas
             "schemathesis>=4",  # hostile REST requests
             "websocket-client>=1.8",  # to Chromium
+            "sphinx>=8.1,<10",  # the documentation; 8.1 is the last for Python 3.10
+            "myst-parser>=4,<6",
+            "furo>=2025.9",
             # Its decoder, for benchmarks.audio_stage; loads with TensorFlow 2.16 at most.
             "tensorflow-io==0.37.1; python_version < '3.11'",
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this

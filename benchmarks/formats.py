@@ -1,4 +1,4 @@
-"""The table of audio formats in docs/formats.md: which are read, and what is said about others.
+"""Tables of docs/reference/formats.md: audio formats that are read, and what is said about others.
 
     python -m benchmarks.formats [--write]
 
@@ -26,7 +26,7 @@ from components.audio.decoding.decoder import InProcessDecoder
 from components.audio.decoding.formats import FORMATS, Format, advice
 from components.audio.params import AudioParams
 
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "formats.md"
+PAGE = pathlib.Path(__file__).parents[1] / "docs" / "reference" / "formats.md"
 SECONDS = 12.0
 RATE_HZ = 8000  # Psion WVE knows no other
 TONE_HZ = 440.0
@@ -261,7 +261,7 @@ def _extensions(one: Format) -> str:
 
 def main() -> None:
     parser = command.parser(__file__, __doc__)
-    parser.add_argument("--write", action="store_true", help="write them into docs/formats.md")
+    parser.add_argument("--write", action="store_true", help=f"write them into {PAGE.name}")
     arguments = parser.parse_args()
     page = PAGE.read_text(encoding="utf-8")
     for name, make in TABLES.items():

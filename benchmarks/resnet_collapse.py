@@ -13,7 +13,7 @@ change at a time:
 - from random weights, momentum of the stored statistics: Keras's 0.99 or our 0.9
 
 It prints accuracies on clips: as reported during training, on the training clips afterwards, and on
-validation. docs/resnets.md explains the results.
+validation. docs/method/resnets.md explains the results.
 """
 
 from __future__ import annotations

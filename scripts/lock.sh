@@ -27,7 +27,8 @@ generation() { # generation NAME ARGUMENTS...: its three locks
         -c "requirements/$name/dev.lock" "$@"
 }
 
-generation 1.16 --python-version 3.10 --python-platform x86_64-manylinux_2_28 "$@"
+generation 1.16 --python-version 3.10 --python-platform x86_64-manylinux_2_28 \
+    --override requirements/1.16/overrides.txt "$@"
 # For three Pythons at once; [tool.uv] in pyproject.toml holds the upper bound.
 generation 1.21 --universal --python-version 3.11 "$@"
 for lock in requirements/1.21/*.lock; do

@@ -8,7 +8,8 @@ import re
 from tests.support import ROOT
 
 FOLDERS = (
-    "benchmarks", "components", "configs", "genreflow", "kubeflow", "pipeline", "serving", "tests",
+    "benchmarks", "components", "configs", "docs", "genreflow", "kubeflow", "pipeline", "serving",
+    "tests",
 )  # fmt: skip
 CLAUSE = re.compile(r"(What|Where|Whether|Whose|How|That|Who|Of|Those|Which|When|If)\b")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

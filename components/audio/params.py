@@ -30,8 +30,8 @@ class AudioParams:
     averaged.
 
     Attributes:
-      front_end: name of the rule for levels (components.audio.front_ends). One that fixes other
-        parameters accepts no other values of them; `of_front_end` fills them in.
+      front_end: name of the rule for levels: "mel_db" (librosa's decibels) or "musicnn". One that
+        fixes other parameters accepts no other values of them, and fills them in.
       sample_rate_hz: rate of the mono mix.
       fft_samples: length of the Fourier transform and its window.
       hop_samples: distance between frames.

@@ -92,7 +92,17 @@ class GradientBoostingSettings:
 
 @dataclasses.dataclass(frozen=True)
 class XgboostSettings:
-    """Settings of XGBoost on histograms of the features, with one tree for each genre and round."""
+    """Settings of XGBoost on histograms of the features, with one tree for each genre and round.
+
+    Attributes:
+      n_estimators: number of rounds.
+      learning_rate: factor of each tree's contribution.
+      max_depth: depth of a tree at most.
+      subsample: share of the clips that a round uses.
+      colsample_bytree: share of the features that a tree uses.
+      min_child_weight: smallest sum of the clips' second derivatives in a leaf.
+      reg_lambda: weight of the penalty on the leaves' squared values.
+    """
 
     n_estimators: Annotated[int, Ge(1), Le(10000)] = 200
     learning_rate: Annotated[float, Gt(0), Le(1)] = 0.1

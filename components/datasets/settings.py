@@ -36,7 +36,7 @@ class DatasetSettings:
     """Settings of the dataset.
 
     Attributes:
-      kind: kind of the dataset, a key of components.datasets.registry.READERS.
+      kind: what the data folder holds, and so what reads it.
       data_dir: the dataset's folder, a path or an s3:// URI. --data-dir overrides it.
       fma_subset: subset to read, for kind "fma". "medium" contains "small", and "large"
         contains both.
@@ -89,7 +89,9 @@ class SplitSettings:
     """Settings of the split of tracks into train, validation and test.
 
     Attributes:
-      policy: see components.datasets.split.splits.assign_splits.
+      policy: "by_artist" and "by_track" keep all of an artist's tracks, or of a track's clips, in
+        one split; "official" takes the data set's own; "by_clip" leaks on purpose, to reproduce
+        the reference study, and its results are marked.
       validation_fraction: share of the tracks for validation.
       test_fraction: share of the tracks for the test.
       seed: seed of the split.

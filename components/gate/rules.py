@@ -113,7 +113,7 @@ def beats_baseline(settings: GateSettings, compared: Comparison | str) -> RuleOu
 def holds_ensemble(settings: GateSettings, compared: Comparison | str) -> RuleOutcome:
     """Check that the candidate is at most the tolerance worse than the average of all models.
 
-    The estimate decides, not its interval; docs/gate.md says why.
+    The estimate decides, not its interval; docs/method/gate.md says why.
 
     Args:
       settings: the [gate] table.
@@ -127,7 +127,7 @@ def holds_ensemble(settings: GateSettings, compared: Comparison | str) -> RuleOu
 def holds_serving(settings: GateSettings, compared: Comparison | str | None) -> RuleOutcome:
     """Check that the candidate is at most the tolerance worse than the serving model.
 
-    The estimate decides, not its interval; docs/gate.md says why.
+    The estimate decides, not its interval; docs/method/gate.md says why.
 
     Args:
       settings: the [gate] table.

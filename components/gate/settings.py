@@ -12,7 +12,7 @@ from annotated_types import Ge, Le
 class GateSettings:
     """Settings of the rules that decide whether the candidate may be pushed.
 
-    docs/gate.md explains how to choose them. All rules use track accuracy on the test split:
+    docs/method/gate.md explains how to choose them. All rules use track accuracy on the test split:
     the share of tracks whose own genre has the highest mean probability over their clips.
 
     Attributes:

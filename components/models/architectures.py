@@ -148,11 +148,11 @@ class Architecture:
 
 # VGG16's original head is 4,096 wide, for 1,000 classes. At 128 x 87 pixels this would give a head
 # for ten genres 34 million weights, and updating these would take most of an epoch on cached
-# features (docs/networks.md compares widths).
+# features (docs/method/networks.md compares widths).
 VGG16_HEAD = Head(512, per_cell=True, hidden_layers=2, units=512)
 
 # The pictures that published weights were trained on have this side. With spectrograms of their own
-# size, the weights recognise less (docs/networks.md, "Pictures for ImageNet's weights").
+# size, the weights recognise less (docs/method/networks.md, "Pictures for ImageNet's weights").
 IMAGENET_SIDE_PIXELS = 224
 
 NETWORKS: dict[str, Architecture] = {

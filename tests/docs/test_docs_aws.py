@@ -1,4 +1,4 @@
-"""Commands in docs/aws.md: valid words, and policies that suffice."""
+"""Commands in docs/guides/aws.md: valid words, and policies that suffice."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from genreflow.cli import app as cli
 from pipeline.config.load import load_config
 from tests.support import ROOT
 
-PAGE = ROOT / "docs" / "aws.md"
+PAGE = ROOT / "docs" / "guides" / "aws.md"
 TEXT = PAGE.read_text("utf-8")
 BUCKET = "genreflow-123456789012-eu-central-1"
 # Actions without resources, the only ones for which "*" is allowed.

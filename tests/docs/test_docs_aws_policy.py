@@ -1,4 +1,4 @@
-"""The instance's policy in docs/aws.md allows all S3 requests of a run, and no more.
+"""The instance's policy in docs/guides/aws.md allows all S3 requests of a run, and no more.
 
 moto's server enforces it for the keys of a session of the role, as an instance has them. It
 differs from S3 in two ways. It does not support s3:prefix: a statement with a condition allows
@@ -32,7 +32,7 @@ from components.storage.copies import local_copies
 from components.storage.errors import ObjectForbidden
 from tests.support import ROOT, s3_server
 
-TEXT = (ROOT / "docs" / "aws.md").read_text("utf-8")
+TEXT = (ROOT / "docs" / "guides" / "aws.md").read_text("utf-8")
 BUCKET, OTHER = "genreflow-123456789012-eu-central-1", "somebody-elses"
 DATA, RUNS = f"s3://{BUCKET}/fma", f"s3://{BUCKET}/runs"
 OUTPUTS = ("runs", "serving", "work")

@@ -1,4 +1,4 @@
-"""docs/beam.md: settings that load, flags that Beam parses, and YAML that refers to what exists."""
+"""docs/guides/beam.md: settings that load, flags that Beam parses, YAML of things that exist."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pipeline.config.schema import Config
 from pipeline.prepare.beam_flags import check_flags
 from tests.support import ROOT
 
-PAGE = (ROOT / "docs" / "beam.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "guides" / "beam.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)[^\n]*\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
 TOML = [text for kind, text in BLOCKS if kind == "toml"]
 YAML = [one for kind, text in BLOCKS if kind == "yaml" for one in yaml.safe_load_all(text)]

@@ -1,4 +1,4 @@
-"""The tables of docs/formats.md are what benchmarks/formats.py makes."""
+"""The tables of docs/reference/formats.md are what benchmarks/formats.py makes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The table of audio formats: which files are audio, what reads them, and what to do otherwise.
 
 Decoders recognise a format by a file's content. Extensions only decide which files of a folder
-are audio at all, and what to say about those that cannot be read. docs/formats.md has the same
-table, made by benchmarks/formats.py.
+are audio at all, and what to say about those that cannot be read. docs/reference/formats.md has
+the same table, made by benchmarks/formats.py.
 """
 
 from __future__ import annotations

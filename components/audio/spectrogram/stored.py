@@ -1,8 +1,8 @@
 """The stored form of spectrograms: whole steps of 1/512 dB above the floor, in 16 bits.
 
 Every step is exact in float32, in whatever order and precision a compiler computes it.
-docs/stored-examples.md compares this form with float16 and with 8 bits. The module is separate
-from `mel`, so that readers of examples need not import librosa.
+docs/method/stored-examples.md compares this form with float16 and with 8 bits. The module is
+separate from `mel`, so that readers of examples need not import librosa.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def compile_pipeline(
     """Write the pipeline as a file for Kubeflow or for Vertex AI.
 
     The configuration needs a table [kubeflow] that says where the steps run: see
-    kubeflow/README.md. Each of its keys can also be given by --set, such as
+    docs/guides/kubeflow.md. Each of its keys can also be given by --set, such as
     --set kubeflow.pipeline_root=s3://bucket/genreflow.
     """
     from pipeline.config.load import load_config

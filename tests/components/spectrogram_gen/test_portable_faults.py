@@ -1,7 +1,7 @@
 """Faults of portable runners in the audio stage: parts that die or stop responding.
 
 Each run ends in a sentence within a limit, or finishes; and the next run finishes with the bytes
-of a run without faults. docs/beam-workers.md has the table.
+of a run without faults. docs/guides/beam-workers.md has the table.
 """
 
 from __future__ import annotations

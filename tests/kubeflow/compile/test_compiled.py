@@ -404,7 +404,7 @@ def test_names_are_such_as_kubernetes_takes(compiled: Compiled) -> None:
 
 
 def test_the_readmes_picture_is_this_graph(compiled: Compiled) -> None:
-    text = (support.ROOT / "kubeflow" / "README.md").read_text(encoding="utf-8")
+    text = (support.ROOT / "docs" / "guides" / "kubeflow.md").read_text(encoding="utf-8")
     picture = text.split("```mermaid\n")[1].split("```")[0]
     before: dict[str, set[str]] = {}
     for line in picture.splitlines()[1:]:

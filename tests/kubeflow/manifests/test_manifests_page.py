@@ -1,4 +1,4 @@
-"""Commands in the READMEs of Kubeflow and the cluster files, as far as they need no cluster."""
+"""Commands in the pages about Kubeflow and the cluster files, as far as they need no cluster."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pipeline.config.load import load, shipped_config
 from tests.support import ROOT
 
 MANIFESTS = ROOT / "kubeflow" / "manifests"
-TEXT = (MANIFESTS / "README.md").read_text("utf-8")
-PAGES = ("README.md", "kubeflow/README.md", "kubeflow/manifests/README.md")
+TEXT = (ROOT / "docs" / "guides" / "kubeflow-cluster.md").read_text("utf-8")
+PAGES = ("README.md", "docs/guides/kubeflow.md", "docs/guides/kubeflow-cluster.md")
 # Sections of overlays, by their names.
 SECTIONS = dict(re.findall(r"^## (\w+): [^\n]*\n(.*?)(?=^## )", TEXT, re.M | re.S))
 NEEDS = {
@@ -217,7 +217,7 @@ def test_a_schedule_without_its_pipeline_ends_as_the_page_says(manifests: Any) -
 def test_the_example_of_settings_can_be_put_behind_a_configuration(
     tmp_path: pathlib.Path,
 ) -> None:
-    page = (ROOT / "kubeflow" / "README.md").read_text("utf-8")
+    page = (ROOT / "docs" / "guides" / "kubeflow.md").read_text("utf-8")
     (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
     file = tmp_path / "joined.toml"
     file.write_text(shipped_config("fma_small").read_text() + example)

@@ -1,4 +1,4 @@
-"""Tests that run the commands in serving/README.md."""
+"""Tests that run the commands in docs/operations/serving.md."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.support import ROOT
 from tests.support.serving_server import RunningServer, start_server
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
-SERVING = ROOT / "serving"
-TEXT = (SERVING / "README.md").read_text(encoding="utf-8")
+PAGE = ROOT / "docs" / "operations" / "serving.md"
+TEXT = PAGE.read_text(encoding="utf-8")
 
 
 def commands(kind: str) -> list[str]:
@@ -45,11 +45,11 @@ def run(
     """Return a function that runs a command with real ports and folders, and returns its output."""
     folder = tmp_path_factory.mktemp("typed")
     soundfile.write(folder / "song.wav", clips(1)[0], PARAMS.sample_rate_hz, subtype="PCM_16")
-    programs = [pathlib.Path(sys.executable).parent, SERVING.parent / ".tools" / "bin"]
+    programs = [pathlib.Path(sys.executable).parent, ROOT / ".tools" / "bin"]
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
-        "PYTHONPATH": str(SERVING.parent),
+        "PYTHONPATH": str(ROOT),
     }
 
     def typed(command: str) -> str:
@@ -93,7 +93,7 @@ def test_the_grpcurl_lines_work(
     requires_program: Callable[[str, str], str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    tools = SERVING.parent / ".tools" / "bin"
+    tools = ROOT / ".tools" / "bin"
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
     requires_program("grpcurl", "github.com/fullstorydev/grpcurl")
     wrote, described, predicted, status, reloaded = [run(line) for line in commands("grpcurl")]
@@ -124,6 +124,6 @@ def test_options_and_files_that_it_names_exist() -> None:
     assert {"allow-reload", "timeline"} < named
     assert named - theirs == named & ours
     for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (SERVING / link).exists(), link
+        assert (PAGE.parent / link).exists(), link
     for path in set(re.findall(r"(?<=[ `])serving/[\w./-]+\w", TEXT)):
-        assert (SERVING.parent / path).exists(), path
+        assert (ROOT / path).exists(), path

@@ -1,0 +1,49 @@
+"""Settings of Sphinx. `make docs` builds the pages, without a network; a warning is an error."""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from typing import TYPE_CHECKING
+
+from pygments.lexers.special import TextLexer
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from docs.generators import pages  # noqa: E402
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "Genreflow"
+html_title = "Genreflow"
+author = copyright = "the authors of Genreflow"
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+nitpicky = True
+exclude_patterns = ["_build"]
+# A pattern in a table of contents for pages that are not written yet.
+suppress_warnings = ["toc.empty_glob"]
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 4  # links such as gate.md#choosing-margins, as GitHub makes them
+
+html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["genreflow.css"]
+html_show_sphinx = html_show_copyright = html_show_sourcelink = False
+html_copy_source = False
+pygments_style = "default"
+pygments_dark_style = "github-dark"
+
+
+def setup(app: Sphinx) -> None:
+    """Fill the generated parts into the pages that have a place for them."""
+    app.connect("source-read", lambda _app, _name, source: fill(source))
+    app.add_lexer("mermaid", TextLexer)
+
+
+def fill(source: list[str]) -> None:
+    """Replace the generated parts of a page's text, which Sphinx passes in a list."""
+    source[0] = pages.filled(source[0])

@@ -1,0 +1,21 @@
+"""Places in pages for generated text: `<!-- generated: settings -->`, on a line of its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from docs.generators import settings
+
+PLACE = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
+
+GENERATORS: dict[str, Callable[[], str]] = {"settings": settings.settings_page}
+
+
+def filled(text: str) -> str:
+    """Return a page's Markdown with its places filled.
+
+    Raises:
+      KeyError: a place names no generator.
+    """
+    return PLACE.sub(lambda found: GENERATORS[found[1]](), text)

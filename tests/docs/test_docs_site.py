@@ -1,0 +1,68 @@
+"""The documentation's pages: built without a warning, found in the index, and self-contained."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.support import ROOT
+from tests.support.documents import PAGES
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """Return the folder of the pages, built as `make docs` builds them."""
+    (command,) = re.findall(r"^\t@\.venv/bin/(sphinx-build .*)$", MAKEFILE, re.MULTILINE)
+    out = tmp_path_factory.mktemp("site") / "html"
+    words = [str(out) if word == "docs/_build" else word for word in command.split()]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *words[1:]],
+        cwd=ROOT, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stderr == ""
+    return out
+
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_every_page_is_built(site: pathlib.Path) -> None:
+    names = {path.relative_to(ROOT / "docs").with_suffix(".html") for path in PAGES}
+    built = {path.relative_to(site) for path in site.rglob("*.html")}
+    assert built - names <= {pathlib.Path("genindex.html"), pathlib.Path("search.html"),
+                             pathlib.Path("py-modindex.html")}  # fmt: skip
+    assert names <= built
+
+
+def test_the_pages_load_nothing_from_another_host(site: pathlib.Path) -> None:
+    loading = re.compile(
+        r"<(?:script|img|iframe|source|audio|video|embed)\b[^>]*\bsrc=[\"'](?:https?:)?//"
+        r"|<link\b(?![^>]*rel=[\"'](?:canonical|next|prev|search)\b)[^>]*href=[\"'](?:https?:)?//"
+        r"|@import\s+(?:url\()?[\"']?(?:https?:)?//|url\(\s*[\"']?(?:https?:)?//"
+    )
+    found = [
+        f"{path.relative_to(site)}: {match[0]}"
+        for path in site.rglob("*")
+        if path.suffix in {".html", ".css"}
+        for match in loading.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert found == []
+    assert loading.search('<script src="https://cdn.example.org/a.js">')
+    assert loading.search("@import url(https://fonts.example.org/a)")
+
+
+def test_every_page_is_two_clicks_from_the_index(site: pathlib.Path) -> None:
+    index = (site / "index.html").read_text(encoding="utf-8")
+    linked = set(re.findall(r'href="([\w/-]+\.html)', index))
+    missing = [
+        name
+        for path in PAGES
+        if (name := str(path.relative_to(ROOT / "docs").with_suffix(".html"))) != "index.html"
+        and name not in linked
+    ]
+    assert missing == []
