@@ -15,6 +15,7 @@ from genreflow.cli.compare import compare
 from genreflow.cli.devices import devices
 from genreflow.cli.download import download
 from genreflow.cli.exit import EXIT_INTERRUPTED
+from genreflow.cli.help import App
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.label import label
 from genreflow.cli.predict.command import predict
@@ -25,15 +26,7 @@ from genreflow.cli.web import web
 
 HELP = "Train music-genre models on audio, evaluate them, and push the blessed ones to serving."
 
-app = typer.Typer(
-    name="genreflow",
-    help=HELP,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = App("genreflow", HELP, context_settings={"help_option_names": ["-h", "--help"]})
 
 
 def _show_version(wanted: bool) -> None:
@@ -69,7 +62,7 @@ app.command()(compare)
 app.command()(report)
 app.command()(devices)
 app.command()(beam_worker)
-app.add_typer(kubeflow_app, name="kubeflow")
+app.add_app(kubeflow_app)
 
 
 def main() -> None:
@@ -79,6 +72,6 @@ def main() -> None:
             # Characters that the terminal's encoding lacks are escaped.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        app(prog_name=app.info.name)
     except KeyboardInterrupt:  # before a command began
         sys.exit(EXIT_INTERRUPTED)

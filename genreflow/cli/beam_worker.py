@@ -5,16 +5,27 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from components.common.errors import UsageError
 from genreflow.cli.exit import command
+from genreflow.cli.help import CLUSTERS, shown
 
 _CONTRACT = "Of Beam's container contract; the runner gives it."
 
 
+def _given(flag: str, metavar: str) -> Any:
+    """Return an option that only runners give, to containers."""
+    group = "Options that runners give to containers"
+    return typer.Option(flag, metavar=metavar, help=_CONTRACT, rich_help_panel=group)
+
+
+@shown(
+    CLUSTERS,
+    "genreflow beam-worker --pool 50000",
+)
 @command
 def beam_worker(
     pool: Annotated[
@@ -25,18 +36,22 @@ def beam_worker(
             "HOST, on this machine's loopback interface.",
         ),
     ] = "",
-    worker_id: Annotated[str, typer.Option("--id", help=_CONTRACT)] = "",
+    worker_id: Annotated[str, _given("--id", "ID")] = "",
     provision_endpoint: Annotated[
-        str, typer.Option("--provision_endpoint", metavar="HOST:PORT", help=_CONTRACT)
+        str,
+        _given("--provision_endpoint", "HOST:PORT"),
     ] = "",
     control_endpoint: Annotated[
-        str, typer.Option("--control_endpoint", metavar="HOST:PORT", help=_CONTRACT)
+        str,
+        _given("--control_endpoint", "HOST:PORT"),
     ] = "",
     logging_endpoint: Annotated[
-        str, typer.Option("--logging_endpoint", metavar="HOST:PORT", help=_CONTRACT)
+        str,
+        _given("--logging_endpoint", "HOST:PORT"),
     ] = "",
     artifact_endpoint: Annotated[
-        str, typer.Option("--artifact_endpoint", metavar="HOST:PORT", help=_CONTRACT)
+        str,
+        _given("--artifact_endpoint", "HOST:PORT"),
     ] = "",
     semi_persist_dir: Annotated[
         str, typer.Option("--semi_persist_dir", hidden=True, help="Not used.")

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated
 
 import typer
 
 from components.common.errors import UsageError
-from components.common.escape import printable
+from genreflow.cli import completion
 from genreflow.cli.exit import command
+from genreflow.cli.help import TRAINING, shown
+from genreflow.cli.messages import print_fields, print_json
+from genreflow.cli.options import JsonOption
 from pipeline.display.text import LETTERS
 
 
+@shown(
+    TRAINING,
+    "genreflow compare work-before work-after",
+    "genreflow compare work-1 work-2 work-3 --model cnn_small --json",
+)
 @command
 def compare(
     work_dirs: Annotated[
@@ -22,10 +29,13 @@ def compare(
     model: Annotated[
         str,
         typer.Option(
-            "--model", metavar="NAME", help="Compare this model of each run [default: candidates]."
+            "--model",
+            metavar="NAME",
+            help="Compare this model of each run [default: candidates].",
+            autocompletion=completion.networks,
         ),
     ] = "",
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    json_output: JsonOption = False,
     csv_file: Annotated[
         str, typer.Option("--csv", metavar="FILE", help="Also write all numbers to this file.")
     ] = "",
@@ -45,9 +55,9 @@ def compare(
     if csv_file:
         write_text(csv_file, comparison_export.as_csv(found, LETTERS))
     if json_output:
-        print(json.dumps(comparison_export.as_json(found, LETTERS), indent=2))
+        print_json(comparison_export.as_json(found, LETTERS))
         return 0
     print_comparison(PlainConsole(), found)
     if csv_file:
-        print(f"written    {printable(csv_file)}")
+        print_fields({"written": csv_file})
     return 0

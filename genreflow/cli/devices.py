@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -13,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.resources import usable_cores
 from genreflow.cli.exit import command
+from genreflow.cli.help import DATA, shown
+from genreflow.cli.messages import print_json
+from genreflow.cli.options import JsonOption
 from pipeline.process import cuda
 
 if TYPE_CHECKING:
@@ -27,19 +31,36 @@ INSTRUCTIONS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "b
 Facts = dict[str, Any]
 
 
+@shown(
+    DATA,
+    "genreflow devices",
+    "genreflow devices --json",
+)
 @command
-def devices() -> int:
+def devices(json_output: JsonOption = False) -> int:
     """Print what training would use here, and what is missing."""
     from pipeline.display.console import PlainConsole
 
     out = PlainConsole()
-    _print_processor(out)
-    listed = cuda.cards()
-    _print_cards(out, listed)
-    with out.status("starting TensorFlow, which takes some seconds"):
+    cpu, listed = processor(), cuda.cards()
+    if not json_output:
+        _print_processor(out, cpu)
+        _print_cards(out, listed)
+    with PlainConsole(stderr=True).status("starting TensorFlow, which takes some seconds"):
         facts, trouble = probe()
-    _print_libraries(out, facts.get("libraries", {}))
     found = facts.get("tensorflow")
+    if json_output:
+        print_json(
+            {
+                "cpu": dataclasses.asdict(cpu),
+                "gpus": [dataclasses.asdict(card) for card in listed],
+                "libraries": facts.get("libraries", {}),
+                "training": found,
+                "problem": None if found else trouble,
+            }
+        )
+        return 0
+    _print_libraries(out, facts.get("libraries", {}))
     if found is None:
         out.say(("TensorFlow could not be started:", "red"), f" {trouble}")
     else:
@@ -84,7 +105,25 @@ def probe() -> tuple[Facts, str]:
     return facts, lines[-1] if lines else f"exit status {done.returncode}"
 
 
-def _print_processor(out: PlainConsole) -> None:
+@dataclasses.dataclass(frozen=True)
+class Processor:
+    """Processor of this machine.
+
+    Attributes:
+      model: its name.
+      usable_cores: cores that this process may use.
+      cores: cores of the machine.
+      instructions: those of INSTRUCTIONS that it has; none if it does not tell.
+    """
+
+    model: str
+    usable_cores: int
+    cores: int
+    instructions: tuple[str, ...]
+
+
+def processor() -> Processor:
+    """Return this machine's processor."""
     model, flags = platform.machine(), set()
     path = pathlib.Path("/proc/cpuinfo")
     if path.exists():
@@ -94,11 +133,14 @@ def _print_processor(out: PlainConsole) -> None:
                 model = value.strip()
             elif key.strip() in ("flags", "Features"):
                 flags.update(value.split())
-    known = [name for name in INSTRUCTIONS if name in flags]
-    usable = usable_cores()
+    known = tuple(name for name in INSTRUCTIONS if name in flags)
+    return Processor(model, usable_cores(), os.cpu_count() or 1, known)
+
+
+def _print_processor(out: PlainConsole, cpu: Processor) -> None:
     out.say(("CPU", "bold"))
-    out.say(f"  {model}, {usable} of {os.cpu_count()} cores usable")
-    out.say(f"  instructions: {' '.join(known) or 'unknown'}")
+    out.say(f"  {cpu.model}, {cpu.usable_cores} of {cpu.cores} cores usable")
+    out.say(f"  instructions: {' '.join(cpu.instructions) or 'unknown'}")
 
 
 def _print_cards(out: PlainConsole, listed: list[cuda.GpuInfo]) -> None:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from components.common.errors import UsageError
+from genreflow.cli import completion
 from genreflow.cli.exit import command
+from genreflow.cli.help import DATA, shown
 from genreflow.cli.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ if TYPE_CHECKING:
 _MARGIN_BYTES = 100_000_000
 
 
+@shown(
+    DATA,
+    "genreflow download fma_small ~/music/fma",
+    "genreflow download weights musicnn",
+)
 @command
 def download(
     what: Annotated[
@@ -33,6 +40,7 @@ def download(
             "fma_metadata or gtzan, and the folder to put them into; or the networks whose "
             "published weights to get.",
             show_default=False,
+            autocompletion=completion.downloads,
         ),
     ],
     mirror: Annotated[

@@ -1,17 +1,32 @@
-"""Exit statuses, and messages for errors that a user can fix."""
+"""Exit statuses of all commands, and how a command ends."""
 
 from __future__ import annotations
 
 import functools
+import os
 import signal
+import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 import typer
 
+from genreflow.cli.messages import complain
+
 P = ParamSpec("P")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+# Shown by `genreflow --help` and in docs/command-line.md. No command has another one.
+EXIT_STATUSES: dict[int, str] = {
+    0: "Done.",
+    EXIT_FAILED: "It failed, or was only partly done: a file cannot be read, a check found a "
+    "problem, a server does not answer. The message says which.",
+    EXIT_USAGE: "The command line, the configuration or the data cannot be used. Nothing was "
+    "started.",
+    EXIT_NOT_BLESSED: "run --require-blessing: the run finished, but its model was not pushed.",
+    EXIT_INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM.",
+}
 
 
 def command(work: Callable[P, int]) -> Callable[P, None]:
@@ -33,26 +48,25 @@ def _status(work: Callable[[], int]) -> int:
     try:
         # SIGTERM shuts down in order too, with the worker and the scratch files.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        return work()
+        status = work()
+        sys.stdout.flush()
+        return status
     except UsageError as error:
-        _complain(str(error))
+        complain(str(error))
         return EXIT_USAGE
     except GenreflowError as error:
-        _complain(str(error))
+        complain(str(error))
+        return EXIT_FAILED
+    except BrokenPipeError:  # such as `genreflow ... | head -1`
+        # Python flushes stdout at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
     except OSError as error:  # a path of the command line, or an output
         where = f"{error.filename}: " if error.filename else ""
-        _complain(f"{where}{error.strerror or error}")
+        complain(f"{where}{error.strerror or error}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         typer.echo(
             "\ninterrupted; partial output is ignored: rerun the command to resume", err=True
         )
         return EXIT_INTERRUPTED
-
-
-def _complain(message: str) -> None:
-    from components.common.escape import printable
-
-    lines = message.splitlines() or ["failed without an error message"]
-    typer.echo("genreflow: " + "\n".join(printable(line) for line in lines), err=True)

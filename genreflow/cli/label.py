@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from components.common.escape import printable
+from genreflow.cli import completion
 from genreflow.cli.exit import command
-from genreflow.cli.options import SetOption
+from genreflow.cli.help import USE, shown
+from genreflow.cli.messages import complain, print_json
+from genreflow.cli.options import JsonOption, SetOption
 
 if TYPE_CHECKING:
     from genreflow.labelling.run import Summary
     from pipeline.display.console import PlainConsole
 
+_TAGS, _BEAM = "Tags of the files", "Beam"
 
+
+@shown(
+    USE,
+    "genreflow label -m genreflow-work/serving_models/genreflow -d ~/music",
+    "genreflow label -m s3://bucket/models/genreflow -d catalogue.csv -o labels.parquet",
+    "genreflow label -m models -d ~/music --write-tags --no-dry-run",
+)
 @command
 def label(
     model_dir: Annotated[
@@ -65,33 +75,58 @@ def label(
         ),
     ] = False,
     write_tags: Annotated[
-        bool, typer.Option("--write-tags", help="Write the genres into the files' tags.")
+        bool,
+        typer.Option(
+            "--write-tags", help="Write the genres into the files' tags.", rich_help_panel=_TAGS
+        ),
     ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run/--no-dry-run", help="With --write-tags, only count what would be written."
+            "--dry-run/--no-dry-run",
+            help="With --write-tags, only count what would be written.",
+            rich_help_panel=_TAGS,
         ),
     ] = True,
     min_probability: Annotated[
         float,
         typer.Option(
             "--min-probability",
+            metavar="SHARE",
             min=0,
             max=1,
             help="With --write-tags, leave out less probable genres.",
+            rich_help_panel=_TAGS,
         ),
     ] = 0.5,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="With --write-tags, replace genres of the files.")
+        bool,
+        typer.Option(
+            "--overwrite",
+            help="With --write-tags, replace genres of the files.",
+            rich_help_panel=_TAGS,
+        ),
     ] = False,
     runner: Annotated[
         str,
-        typer.Option("--runner", metavar="NAME", help="Beam's runner; as --set beam.runner=NAME."),
+        typer.Option(
+            "--runner",
+            metavar="NAME",
+            help="Beam's runner; as --set beam.runner=NAME.",
+            autocompletion=completion.runners,
+            rich_help_panel=_BEAM,
+        ),
     ] = "",
     config_name: Annotated[
         str,
-        typer.Option("--config", "-c", help="TOML file whose table [beam] counts."),
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="NAME|FILE",
+            help="A TOML file whose table [beam] counts.",
+            autocompletion=completion.configurations,
+            rich_help_panel=_BEAM,
+        ),
     ] = "demo",
     overrides: SetOption = None,
     jobs: Annotated[
@@ -99,12 +134,14 @@ def label(
         typer.Option(
             "--jobs",
             "-j",
+            metavar="N",
             min=1,
             max=64,
             help="Files in progress at once in a worker [default: cores + 1].",
+            rich_help_panel=_BEAM,
         ),
     ] = None,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    json_output: JsonOption = False,
 ) -> int:
     """Label a whole catalogue: a table with the genre of each file.
 
@@ -134,16 +171,15 @@ def label(
     with quiet_stderr() as console, catalogue_labels.screen(console) as on_event:
         summary = catalogue_labels.label_by(options, beam, on_event)
     if json_output:
-        print(json.dumps(dataclasses.asdict(summary), indent=2))
+        print_json(dataclasses.asdict(summary))
     else:
         _show(PlainConsole(), summary, options)
     return 0
 
 
 def _show(out: PlainConsole, summary: Summary, options: Any) -> None:
-    from rich.table import Table
-
     from components.datasets.track import REJECT_REASONS
+    from pipeline.display.tables import bare
 
     with_genre = sum(summary.genres.values())
     out.say(
@@ -153,9 +189,7 @@ def _show(out: PlainConsole, summary: Summary, options: Any) -> None:
         f"; {summary.gone} rows of files that are gone were removed" if summary.gone else "",
     )
     if with_genre:
-        table = Table(box=None, show_header=False, padding=(0, 2))
-        for justify in ("left", "right", "right"):
-            table.add_column(justify=justify)
+        table = bare("left", "right", "right")
         for genre, number in sorted(summary.genres.items(), key=lambda item: -item[1]):
             table.add_row(genre, str(number), f"{number / with_genre:.1%}")
         out.print(table)
@@ -188,6 +222,6 @@ def _show_tags(out: PlainConsole, summary: Summary, options: Any) -> None:
     for uri, genre in report.examples:
         out.say(f"    {uri}: {genre}")
     for uri, why in report.problems:
-        print(f"genreflow: {printable(uri)}: {printable(why)}", file=sys.stderr)
+        complain(printable(f"{uri}: {why}"))
     if options.tags.dry_run:
         out.say(("nothing was written into the files: this was a dry run (--no-dry-run)", "yellow"))

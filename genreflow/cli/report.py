@@ -13,7 +13,9 @@ from components.artifacts.names import REPORT_HTML
 from components.common.errors import DataError, UsageError
 from components.common.escape import printable
 from genreflow.cli.exit import command
-from genreflow.cli.options import DEFAULT_WORK_DIR, WorkDirOption
+from genreflow.cli.help import TRAINING, shown
+from genreflow.cli.messages import print_json
+from genreflow.cli.options import DEFAULT_WORK_DIR, JsonOption, WorkDirOption
 from pipeline.work_dir import WorkDir
 
 # Systems that always have a display; elsewhere a browser needs one of the variables.
@@ -21,6 +23,11 @@ ALWAYS_DISPLAY = ("darwin", "win32")
 DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
+@shown(
+    TRAINING,
+    "genreflow report --work-dir genreflow-work",
+    "genreflow report --no-open --json",
+)
 @command
 def report(
     work_dir: WorkDirOption = DEFAULT_WORK_DIR,
@@ -31,13 +38,18 @@ def report(
             help="Open it in a browser [default: at a terminal with a display].",
         ),
     ] = None,
+    json_output: JsonOption = False,
 ) -> int:
     """Print the path of the last run's report, and open it."""
     import webbrowser
 
     page = find(WorkDir.at(work_dir))
-    typer.echo(printable(str(page)))
-    if open_it or (open_it is None and sys.stdout.isatty() and has_display()):
+    if json_output:
+        print_json({"report": str(page)})
+    else:
+        typer.echo(printable(str(page)))
+    by_itself = open_it is None and not json_output and sys.stdout.isatty() and has_display()
+    if open_it or by_itself:
         opened = webbrowser.open(page.as_uri())
         if open_it and not opened:
             raise DataError(

@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import os
-import shlex
-import shutil
-import sys
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from components.storage.uri import is_remote, join
 from genreflow.cli.exit import EXIT_NOT_BLESSED, command
+from genreflow.cli.help import TRAINING, shown
+from genreflow.cli.messages import print_json
 from genreflow.cli.options import (
     DEFAULT_WORK_DIR,
     ConfigOption,
     DataDirOption,
+    JsonOption,
     SetOption,
     WorkDirOption,
 )
 
 if TYPE_CHECKING:
-    from components.datasets.corpus import Corpus
     from genreflow.whole_run import Start
     from pipeline.display.console import PlainConsole
-    from pipeline.results.schema import Results
-    from pipeline.work_dir import WorkDir
 
 RequireBlessingOption = Annotated[
     bool,
@@ -36,6 +30,12 @@ RequireBlessingOption = Annotated[
 ]
 
 
+@shown(
+    TRAINING,
+    "genreflow run --config fma_small --data-dir ~/music/fma",
+    "genreflow run -c folder -d ~/music --set training.epochs=3 --work-dir first-try",
+    "genreflow run -c mine.toml --require-blessing --json > result.json",
+)
 @command
 def run(
     config: ConfigOption,
@@ -43,28 +43,37 @@ def run(
     work_dir: WorkDirOption = DEFAULT_WORK_DIR,
     overrides: SetOption = None,
     require_blessing: RequireBlessingOption = False,
+    json_output: JsonOption = False,
 ) -> int:
     """Run the whole pipeline, from audio to a pushed model."""
-    return _run(config, data_dir, work_dir, overrides or [], require_blessing)
+    return _run(config, data_dir, work_dir, overrides or [], require_blessing, json_output)
 
 
+@shown(TRAINING, "genreflow demo", "genreflow demo --set training.epochs=3")
 @command
 def demo(
     work_dir: WorkDirOption = "./genreflow-demo",
     overrides: SetOption = None,
+    json_output: JsonOption = False,
 ) -> int:
     """Run everything on a synthetic corpus: no data, a few minutes."""
-    return _run("demo", "", work_dir, overrides or [], require_blessing=False)
+    return _run("demo", "", work_dir, overrides or [], False, json_output)
 
 
 def _run(
-    name: str, data_dir: str, work_dir: str, overrides: Sequence[str], require_blessing: bool
+    name: str,
+    data_dir: str,
+    work_dir: str,
+    overrides: Sequence[str],
+    require_blessing: bool,
+    json_output: bool,
 ) -> int:
     """Run the pipeline, print its results, and return the exit status.
 
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
+    from genreflow.cli.conclusion import Conclusion
     from genreflow.whole_run import run_with_events
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
@@ -84,6 +93,13 @@ def _run(
     with RunDisplay(console) as display:
         results = run_with_events(config, work_dir, display, on_start)
     [start] = started
+    conclusion = Conclusion(
+        results, start.work, start.places, start.corpus, time.monotonic() - begun
+    )
+    status = EXIT_NOT_BLESSED if require_blessing and not results.pushable else 0
+    if json_output:
+        print_json(conclusion.as_json())
+        return status
     for table in results_tables(results):
         out.print(table)
     out.print(LEGEND, style="dim")
@@ -95,8 +111,8 @@ def _run(
         out.print(TUNING_LEGEND, style="dim")
     for sentence in caveats(results):
         out.say((sentence, "yellow"))
-    _conclude(out, results, start, time.monotonic() - begun)
-    return EXIT_NOT_BLESSED if require_blessing and not results.pushable else 0
+    conclusion.show(out)
+    return status
 
 
 def _announce(console: PlainConsole, name: str, start: Start) -> None:
@@ -114,72 +130,3 @@ def _announce(console: PlainConsole, name: str, start: Start) -> None:
     )
     for warning in corpus.warnings:
         console.say(("warning:", "yellow"), f" {warning}")
-
-
-def _conclude(out: PlainConsole, results: Results, start: Start, seconds: float) -> None:
-    """Print the gate's verdict, where the outputs are, and what to do next."""
-    from components.artifacts.names import REPORT_HTML
-    from pipeline.display.results import verdict
-    from pipeline.places import complete_versions
-    from pipeline.results.results_file import FILE_NAME
-
-    corpus, work, places, version = start.corpus, start.work, start.places, results.pushed_version
-    for line in verdict(results):
-        out.say(line)
-    if results.test_split_uses > 1:
-        luck = (
-            f"  {results.test_split_uses} candidates of this work folder were evaluated on these "
-            "test tracks: choose models by validation, as the best of many on the test tracks may "
-            "only be the luckiest"
-        )
-        out.say((luck, "dim"))
-    serves = complete_versions(places.models)
-    if version:
-        out.say(f"pushed     {join(places.models, version)}")
-    elif serves:
-        out.say(f"pushed     nothing; {join(places.models, serves[-1])} stays")
-    else:
-        out.say("pushed     nothing, and no model was pushed before")
-    out.say(f"report     {work.report / REPORT_HTML}")
-    out.say(f"results    {work.root / FILE_NAME}")
-    if work.tuning.is_dir():
-        out.say(f"tuning     {work.tuning}: tables and plots of all trials")
-    out.say(f"left out   {work.rejects}")
-    watch = shlex.join([_program("tensorboard"), "--logdir", str(work.curves)])
-    out.say(f"curves     {work.curves}, or {watch}")
-    out.say(f"logs       {work.logs}")
-    out.say(f"took       {seconds / 60:.1f} minutes")
-    if results.gate.blessed and not results.pushable:
-        out.say(
-            "next       the model is good enough, but its files or its server failed: see the "
-            "reason above and the log, fix it, and run again"
-        )
-    elif serves:
-        command = [_program(), "predict", _song(corpus, work), "--model-dir", places.models]
-        out.say(f"next       {shlex.join(command)}")
-        if not is_remote(places.models):
-            serve = [_program(), "serve", "--model-dir", places.models]
-            out.say(f"or         {shlex.join(serve)}")
-    else:
-        out.say(
-            "next       see in the report which genres are rare or hard, train longer "
-            "(--set training.epochs=...), or relax [gate] if this model is good enough"
-        )
-
-
-def _song(corpus: Corpus, work: WorkDir) -> str:
-    """Return the path of a track to try the model on, of the test split if there is one."""
-    with work.rejects.open(encoding="utf-8", newline="") as file:
-        rejected = {row["track_id"] for row in csv.DictReader(file)}
-    usable = [track for track in corpus.tracks if track.track_id not in rejected]
-    tests = [
-        t for t in usable if not corpus.leaky and corpus.split_of_clip(t.track_id, 0) == "test"
-    ]
-    return min(tests or usable).uri
-
-
-def _program(name: str = "genreflow") -> str:
-    """Return the shortest command that starts a program of this environment."""
-    if shutil.which(name):
-        return name
-    return sys.argv[0] if name == "genreflow" else os.path.join(os.path.dirname(sys.argv[0]), name)

@@ -17,6 +17,7 @@ from components.common.errors import UsageError
 from components.common.escape import printable
 from components.storage.uri import checked_place, is_remote
 from genreflow.cli.exit import command
+from genreflow.cli.help import USE, shown
 from serving.server.config.options import OptionError, ServeOptions, flag, info
 
 
@@ -80,6 +81,11 @@ def _spinner() -> Iterator[None]:
 def _command() -> Callable[..., None]:
     """Return the command for typer, with one option for each field of ServeOptions."""
 
+    @shown(
+        USE,
+        "genreflow serve --model-dir genreflow-work/serving_models/genreflow",
+        "genreflow serve -m models --host 0.0.0.0 --tls-cert server.pem --tls-key server.key",
+    )
     def serve(**values: object) -> None:
         """Serve a model: Genreflow's own server, which speaks TensorFlow Serving's protocol."""
         command(run)(values)
@@ -91,7 +97,10 @@ def _command() -> Callable[..., None]:
         if field.default is None:  # on, off, or the engine's choice
             name = f"{name}/--no-{name.removeprefix('--')}"
         typer_option = typer.Option(
-            *filter(None, (name, option.short)), metavar=option.metavar or None, help=option.help
+            *filter(None, (name, option.short)),
+            metavar=option.metavar or None,
+            help=option.help,
+            rich_help_panel=option.group or None,
         )
         parameters.append(
             inspect.Parameter(

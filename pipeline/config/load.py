@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime
+import difflib
 import importlib.resources
 import json
 import os
@@ -40,13 +41,17 @@ def shipped_config(name: str) -> pathlib.Path:
     folder = pathlib.Path(str(importlib.resources.files("configs")))
     path = folder / f"{name}.toml"
     if not path.is_file():
-        raise ConfigError(f"no shipped configuration {name!r}; choose one of {_shipped_names()}")
+        names = shipped_names()
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}? There are" if near else "choose one of"
+        raise ConfigError(f"no shipped configuration {name!r}; {hint} {', '.join(names)}")
     return path
 
 
-def _shipped_names() -> str:
+def shipped_names() -> list[str]:
+    """Return the names of the configurations shipped with Genreflow."""
     folder = pathlib.Path(str(importlib.resources.files("configs")))
-    return ", ".join(sorted(path.stem for path in folder.glob("*.toml")))
+    return sorted(path.stem for path in folder.glob("*.toml"))
 
 
 def load(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Config:
@@ -100,10 +105,9 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
     try:
         text = pathlib.Path(path).read_bytes().decode("utf-8")
     except FileNotFoundError:
-        folder = printable(str(shipped_config("demo").parent))
+        folder, names = printable(str(shipped_config("demo").parent)), ", ".join(shipped_names())
         raise ConfigError(
-            f"{source}: no such file; the shipped configurations ({_shipped_names()}) are in "
-            f"{folder}"
+            f"{source}: no such file; the shipped configurations ({names}) are in {folder}"
         ) from None
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from error

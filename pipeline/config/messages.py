@@ -8,7 +8,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import annotated_types
@@ -16,6 +16,7 @@ import annotated_types
 from components.common.errors import UsageError
 from components.common.escape import printable
 from components.datasets.settings import OneOf
+from components.models.architectures import NETWORKS
 from components.trainer.settings import REFUSED_AUGMENTATION, REFUSED_AUGMENTATION_REASON
 from pipeline.config.schema import Config
 
@@ -85,6 +86,41 @@ def _pattern(path: Iterable[str]) -> tuple[str, ...]:
         free = (*found, part) not in _known_keys() and (*found, _ANY) in _known_keys()
         found = (*found, _ANY if free else part)
     return found
+
+
+def keys() -> list[str]:
+    """Return every key for --set, such as training.epochs; without the Kubeflow steps' own."""
+    found = []
+    for path, kind in _known_keys().items():
+        if dataclasses.is_dataclass(kind) or typing.get_origin(kind) is dict or path[-1] == _ANY:
+            continue
+        if _ANY not in path:
+            found.append(show_key(path))
+        elif path[0] == "models":
+            found += [
+                show_key(name if part == _ANY else part for part in path) for name in NETWORKS
+            ]
+    return found
+
+
+def choices(key: str) -> list[str]:
+    """Return the values of a key as --set takes them, if it has a closed list; otherwise []."""
+    return list(_closed(_known_keys().get(_pattern(key.split(".")))))
+
+
+def _closed(kind: Any) -> Iterator[str]:
+    origin = typing.get_origin(kind)
+    if origin is typing.Literal:
+        yield from map(str, typing.get_args(kind))
+    elif kind is bool:
+        yield from ("true", "false")
+    elif origin in _UNIONS:
+        for inner in typing.get_args(kind):
+            yield from _closed(inner)
+    elif origin is typing.Annotated:
+        for bound in typing.get_args(kind)[1:]:
+            if isinstance(bound, OneOf):
+                yield from bound.table
 
 
 def without_alternatives(path: tuple[str | int, ...]) -> tuple[str | int, ...]:

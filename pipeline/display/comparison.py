@@ -9,6 +9,7 @@ from rich.table import Table
 from components.predictions.interval import Interval
 from pipeline.display.console import PlainConsole
 from pipeline.display.results import KINDS
+from pipeline.display.tables import titled
 from pipeline.display.text import LETTERS
 from pipeline.results.comparison import Difference, Measure, Pair, RunComparison, measured
 from pipeline.results.schema import Results
@@ -50,10 +51,8 @@ def tables(found: RunComparison) -> Iterator[Table]:
 
 
 def _facts(found: RunComparison) -> Table:
-    table = Table(title="Runs", title_justify="left")
-    table.add_column("")
-    for number in range(len(found.runs)):
-        table.add_column(LETTERS[number])
+    columns = ("", *LETTERS[: len(found.runs)])
+    table = titled("Runs", *columns, left=columns)
     runs: list[Results] = [run.results for run in found.runs]
     rows = {
         "data set": [results.dataset for results in runs],
@@ -148,9 +147,7 @@ def _side_by_side(
 
 
 def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) -> Table:
-    table = Table(title=title, title_justify="left")
-    for index, header in enumerate(columns):
-        table.add_column(header, justify="right" if index else "left")
+    table = titled(title, *columns, left=tuple(columns)[:1])
     for number, row in enumerate(zip(*columns.values(), strict=True)):
         table.add_row(*row, end_section=number in ends)
     return table
@@ -159,10 +156,8 @@ def _columns(title: str, columns: dict[str, list[str]], ends: Container[int]) ->
 def _spread_table(found: RunComparison) -> Table:
     assert found.spread is not None
     count = len(found.runs)
-    table = Table(title=f"Over the {count} runs, %", title_justify="left")
-    table.add_column("model")
-    for header in ("accuracy", "SD", "range", "F1", "SD", "range"):
-        table.add_column(header, justify="right")
+    columns = ("model", "accuracy", "SD", "range", "F1", "SD", "range")
+    table = titled(f"Over the {count} runs, %", *columns, left=("model",))
     for name, measures in found.spread.items():
         cells = []
         for measure in TITLES:

@@ -8,7 +8,8 @@ names from rich (tests/test_one_console.py). Import this module late: it imports
 
 from __future__ import annotations
 
-from typing import IO, Any, TypeAlias
+import sys
+from typing import IO, Any, Literal, TypeAlias
 
 from rich.console import Console, JustifyMethod, OverflowMethod
 from rich.progress import ProgressColumn, Task
@@ -18,6 +19,7 @@ from rich.table import Column
 from rich.text import Text
 
 from components.common.escape import printable
+from pipeline.display.terminal import has_colours, is_live
 
 # Plain text, text and its style, or a line made before.
 Piece: TypeAlias = "str | tuple[str, str] | Text"
@@ -52,9 +54,21 @@ class PlainConsole(Console):
           file: the stream; None for stdout.
           stderr: whether to write to stderr instead.
           width: characters in a line; None for the terminal's.
-          terminal: whether the stream is a terminal, with colours and bars; None to find out.
+          terminal: whether the stream is a terminal, with colours and bars; None to find out by
+            the rules of pipeline.display.terminal.
         """
-        super().__init__(file=file, stderr=stderr, width=width, force_terminal=terminal)
+        stream = file or (sys.stderr if stderr else sys.stdout)
+        live = is_live(stream) if terminal is None else terminal
+        coloured = has_colours(stream) if terminal is None else terminal
+        # rich finds out how many colours a terminal has; a pipe gets those that all have.
+        colours: Literal["auto", "standard"] = "auto" if live else "standard"
+        super().__init__(
+            file=file,
+            stderr=stderr,
+            width=width,
+            force_terminal=live,
+            color_system=colours if coloured else None,
+        )
 
     def say(self, *pieces: Piece) -> None:
         """Print one line. Only the terminal wraps it, so that paths can be copied."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rich.table import Table
 from rich.text import Text
 
 from components.common.escape import printable
 from components.predictions.selection import ModelKind
 from pipeline.display.console import Piece, line
+from pipeline.display.tables import titled
 from pipeline.results.schema import Results, SplitName
 
 # In the order of the table.
@@ -82,17 +85,15 @@ def short_count(number: int) -> str:
     return str(number)
 
 
-def _table(text: str, results: Results) -> Table:
+def _table(text: str, results: Results, *columns: str, left: Collection[str]) -> Table:
     """Return an empty table whose title names the results' caveats, in a word each."""
     title = f"{text} ({', '.join(results.caveats)})" if results.caveats else text
-    return Table(title=title, title_justify="left")
+    return titled(title, *columns, left=left)
 
 
 def _data_table(results: Results) -> Table:
     counts = results.counts
-    table = _table("Data", results)
-    for column in ("split", "tracks", "clips"):
-        table.add_column(column, justify="left" if column == "split" else "right")
+    table = _table("Data", results, "split", "tracks", "clips", left=("split",))
     for split in ("train", "validation", "test"):
         table.add_row(split, str(getattr(counts.tracks, split)), str(getattr(counts.clips, split)))
     # A track may be left out, or some clips of a track that is used.
@@ -112,9 +113,10 @@ def _shown_name(model: str) -> str:
 
 
 def _models_table(results: Results) -> Table:
-    table = _table("Models, track accuracy", results)
-    for column in ("model", "valid.", "test", "95 %", "F1", "size", "train"):
-        table.add_column(column, justify="left" if column == "model" else "right", no_wrap=True)
+    columns = ("model", "valid.", "test", "95 %", "F1", "size", "train")
+    table = _table("Models, track accuracy", results, *columns, left=("model",))
+    for column in table.columns:
+        column.no_wrap = True
     marks = {results.candidate: " *", results.best_baseline: " +"}
     for kind in KINDS:
         for name, model in results.models.items():
@@ -137,11 +139,9 @@ def _models_table(results: Results) -> Table:
 
 def _genre_table(results: Results) -> Table:
     test = results.models[results.candidate].test
-    table = _table(f"{results.candidate} on the test tracks, by genre", results)
-    table.add_column("genre")
-    table.add_column("tracks", justify="right")
-    table.add_column("recall", justify="right")
-    table.add_column("predicted as")
+    title = f"{results.candidate} on the test tracks, by genre"
+    text = ("genre", "predicted as")
+    table = _table(title, results, "genre", "tracks", "recall", "predicted as", left=text)
     for genre, row in zip(results.genres, test.confusion, strict=True):
         recall = test.recall[genre]
         wrong = sorted(

@@ -8,6 +8,7 @@ from components.artifacts import typed_json
 from components.artifacts.names import TRIALS_JSON
 from components.trainer.tuned import TUNABLE
 from components.tuner.trials import TrialsFile
+from pipeline.display.tables import titled
 from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
 
@@ -41,11 +42,12 @@ def trials_table(found: TrialsFile) -> Table:
     failed = sum(trial.outcome == "failed" for trial in trials)
     best_of = f"the {MAX_SHOWN_TRIALS} best of " if len(trials) > MAX_SHOWN_TRIALS else ""
     title = f"{found.architecture}: {best_of}{len(trials)} trials"
-    table = Table(title=title + (f", {failed} failed" if failed else ""), title_justify="left")
+    title += f", {failed} failed" if failed else ""
     names = [name for name in TUNABLE if name in found.values]
     columns = ["trial", *(TUNABLE[name].short_label for name in names)]
-    for column in (*columns, "epochs", "loss", "accuracy", "s"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = titled(title, *columns, "epochs", "loss", "accuracy", "s")
+    for column in table.columns:
+        column.no_wrap = True
     for trial in trials[:MAX_SHOWN_TRIALS]:
         table.add_row(
             f"{trial.number} *" if trial.number == found.best else str(trial.number),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
+from genreflow.cli.help import CLUSTERS, App
 from genreflow.cli.kubeflow.compile import compile_pipeline
 from genreflow.cli.kubeflow.doctor import doctor
 from genreflow.cli.kubeflow.runs import runs
@@ -12,8 +11,11 @@ from genreflow.cli.kubeflow.submit import submit
 from genreflow.cli.kubeflow.upload import upload
 from genreflow.cli.kubeflow.watch import watch
 
-app = typer.Typer(
-    help="The same pipeline on Kubeflow Pipelines.", no_args_is_help=True, rich_markup_mode=None
+app = App(
+    "kubeflow",
+    "Run the same pipeline on Kubeflow Pipelines.",
+    CLUSTERS,
+    add_completion=False,
 )
 app.command("compile")(compile_pipeline)
 app.command()(submit)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kubeflow.client.access import Access
@@ -101,16 +100,3 @@ def read_package(file: str) -> Package:
 
     with quiet_stderr() as console, console.status(f"reading {file}"):
         return package.read(file)
-
-
-def print_json(content: Any) -> None:
-    """Print a value as indented JSON."""
-    print(json.dumps(content, indent=2))
-
-
-def print_fields(fields: dict[str, str]) -> None:
-    """Print one line for each field: its name and its text, in columns."""
-    from components.common.escape import printable
-
-    for name, text in fields.items():
-        print(f"{name:<10} {printable(text)}")

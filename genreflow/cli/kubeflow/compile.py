@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genreflow.cli.exit import command
-from genreflow.cli.kubeflow.common import print_fields
+from genreflow.cli.help import OTHER, shown
+from genreflow.cli.messages import print_fields, warn
 from genreflow.cli.options import ConfigOption, SetOption
 
 if TYPE_CHECKING:
@@ -32,6 +33,11 @@ class Backend(enum.Enum):
     VERTEX = "vertex"
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow compile --config folder -o pipeline.yaml",
+    "genreflow kubeflow compile -c folder --target vertex -d gs://bucket/music",
+)
 @command
 def compile_pipeline(
     config_name: ConfigOption,
@@ -46,16 +52,25 @@ def compile_pipeline(
         ),
     ] = "",
     image: Annotated[
-        str, typer.Option("--image", help="Image of every step [default: kubeflow.image].")
+        str,
+        typer.Option(
+            "--image", metavar="IMAGE", help="Image of every step [default: kubeflow.image]."
+        ),
     ] = "",
     target: Annotated[
-        Backend, typer.Option("--target", help="Kubeflow Pipelines, or Vertex AI Pipelines.")
+        Backend,
+        typer.Option(
+            "--target",
+            metavar="kubeflow|vertex",
+            help="Kubeflow Pipelines, or Vertex AI Pipelines.",
+        ),
     ] = Backend.KUBEFLOW,
     data_dir: Annotated[
         str,
         typer.Option(
             "--data-dir",
             "-d",
+            metavar="FOLDER",
             help="The data set's folder: s3://bucket/folder, or a path on the steps' volume; with "
             "--target vertex gs://bucket/folder or /gcs/bucket/folder [default: as configured, or "
             "given at submit].",
@@ -169,7 +184,5 @@ def _vertex_command(path: str) -> str:
 
 
 def _warn(problem: str) -> None:
-    from pipeline.display.console import PlainConsole
-
     if problem:
-        PlainConsole(stderr=True).say(("warning:", "yellow"), f" {problem}")
+        warn(problem)

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from genreflow.cli.exit import EXIT_FAILED, command
-from genreflow.cli.kubeflow.common import ConnectionOptions, print_json
-from genreflow.cli.kubeflow.options import CaCertOption, HostOption, JsonOption, NamespaceOption
+from genreflow.cli.help import OTHER, shown
+from genreflow.cli.kubeflow.common import ConnectionOptions
+from genreflow.cli.kubeflow.options import CaCertOption, HostOption, NamespaceOption
+from genreflow.cli.messages import print_json
+from genreflow.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from kubeflow.client.doctor import Finding
@@ -17,6 +20,10 @@ if TYPE_CHECKING:
 _STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "not checked": "dim"}
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow doctor --host https://kubeflow.example.org/pipeline",
+)
 @command
 def doctor(
     json_output: JsonOption = False,

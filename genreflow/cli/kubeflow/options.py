@@ -60,6 +60,11 @@ ServiceAccountOption = Annotated[
 ]
 IntervalOption = Annotated[
     float,
-    typer.Option("--interval", min=0.2, max=3600.0, help="Seconds between two requests."),
+    typer.Option(
+        "--interval",
+        metavar="SECONDS",
+        min=0.2,
+        max=3600.0,
+        help="Seconds between two requests.",
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]

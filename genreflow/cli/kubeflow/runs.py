@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from genreflow.cli.exit import command
-from genreflow.cli.kubeflow.common import ConnectionOptions, connected, print_json
-from genreflow.cli.kubeflow.options import CaCertOption, HostOption, JsonOption, NamespaceOption
+from genreflow.cli.help import OTHER, shown
+from genreflow.cli.kubeflow.common import ConnectionOptions, connected
+from genreflow.cli.kubeflow.options import CaCertOption, HostOption, NamespaceOption
+from genreflow.cli.messages import print_json
+from genreflow.cli.options import JsonOption
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -19,13 +22,18 @@ if TYPE_CHECKING:
     from kubeflow.client.run_state import Run
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow runs --limit 5",
+    "genreflow kubeflow runs --json",
+)
 @command
 def runs(
     experiment: Annotated[
         str, typer.Option("--experiment", metavar="NAME", help="Only runs of this experiment.")
     ] = "",
     limit: Annotated[
-        int, typer.Option("--limit", min=1, max=1000, help="Maximum number of runs.")
+        int, typer.Option("--limit", metavar="N", min=1, max=1000, help="Maximum number of runs.")
     ] = 20,
     json_output: JsonOption = False,
     host: HostOption = "",
@@ -46,14 +54,12 @@ def runs(
 
 
 def _table(found: Sequence[Run]) -> Table:
-    from rich.table import Table
-
     from genreflow.cli.kubeflow.screen import state_mark
     from kubeflow.client.watching import clock
+    from pipeline.display.tables import bare
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("run", "state", "started", "took", "name"):
-        table.add_column(column, justify="right" if column == "took" else "left", no_wrap=True)
+    columns = ("run", "state", "started", "took", "name")
+    table = bare("left", "left", "left", "right", "left", headers=columns)
     now = datetime.datetime.now(datetime.timezone.utc)
     for run in found:
         took = ((run.finished or now) - run.created).total_seconds() if run.created else None

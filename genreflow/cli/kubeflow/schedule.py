@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 from genreflow.cli.exit import command
+from genreflow.cli.help import OTHER, shown
 from genreflow.cli.kubeflow.common import (
     ConnectionOptions,
     connected,
-    print_fields,
-    print_json,
     read_request,
 )
 from genreflow.cli.kubeflow.options import (
@@ -19,13 +18,18 @@ from genreflow.cli.kubeflow.options import (
     ExperimentOption,
     FileArgument,
     HostOption,
-    JsonOption,
     NamespaceOption,
     ParamOption,
     ServiceAccountOption,
 )
+from genreflow.cli.messages import print_fields, print_json
+from genreflow.cli.options import JsonOption
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow schedule pipeline.yaml --cron '0 0 3 * * *'",
+)
 @command
 def schedule(
     file: FileArgument,

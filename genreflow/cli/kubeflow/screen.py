@@ -22,6 +22,7 @@ from kubeflow.client import watching
 from kubeflow.client.errors import NotFoundError
 from kubeflow.client.run_state import Run, RunStep
 from pipeline.display.console import PlainConsole, line
+from pipeline.display.tables import titled
 
 if TYPE_CHECKING:
     from kubeflow.client.client import KubeflowClient
@@ -160,9 +161,7 @@ def steps_table(run: Run, now: datetime.datetime) -> Table:
     """Return a table of a run's steps at the time `now`."""
     took = ((run.finished or now) - run.created).total_seconds() if run.created else 0
     title = line(f"{run.name}: ", state_mark(run.state), f"  {watching.clock(took)}")
-    found = Table(title=title, title_justify="left", title_style="")
-    for column in ("step", "state", "took"):
-        found.add_column(column, justify="right" if column == "took" else "left")
+    found = titled(title, "step", "state", "took", left=("step", "state"))
     for step in run.steps:
         found.add_row(step.name, _state(step), _took(step, now))
     return found

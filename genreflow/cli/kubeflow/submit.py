@@ -8,11 +8,10 @@ from typing import Annotated
 import typer
 
 from genreflow.cli.exit import command
+from genreflow.cli.help import OTHER, shown
 from genreflow.cli.kubeflow.common import (
     ConnectionOptions,
     connected,
-    print_fields,
-    print_json,
     read_request,
 )
 from genreflow.cli.kubeflow.options import (
@@ -21,13 +20,19 @@ from genreflow.cli.kubeflow.options import (
     FileArgument,
     HostOption,
     IntervalOption,
-    JsonOption,
     NamespaceOption,
     ParamOption,
     ServiceAccountOption,
 )
+from genreflow.cli.messages import print_fields, print_json
+from genreflow.cli.options import JsonOption
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow submit pipeline.yaml --host https://kubeflow.example.org/pipeline",
+    "genreflow kubeflow submit pipeline.yaml -p data_dir=s3://bucket/music --watch",
+)
 @command
 def submit(
     file: FileArgument,

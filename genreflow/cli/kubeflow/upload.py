@@ -8,22 +8,26 @@ from typing import Annotated
 import typer
 
 from genreflow.cli.exit import command
+from genreflow.cli.help import OTHER, shown
 from genreflow.cli.kubeflow.common import (
     ConnectionOptions,
     connected,
-    print_fields,
-    print_json,
     read_package,
 )
 from genreflow.cli.kubeflow.options import (
     CaCertOption,
     FileArgument,
     HostOption,
-    JsonOption,
     NamespaceOption,
 )
+from genreflow.cli.messages import print_fields, print_json
+from genreflow.cli.options import JsonOption
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow upload pipeline.yaml --pipeline-name genreflow",
+)
 @command
 def upload(
     file: FileArgument,

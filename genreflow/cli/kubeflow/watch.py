@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from genreflow.cli.exit import command
+from genreflow.cli.help import OTHER, shown
 from genreflow.cli.kubeflow.common import ConnectionOptions, connected
 from genreflow.cli.kubeflow.options import (
     CaCertOption,
@@ -16,6 +17,10 @@ from genreflow.cli.kubeflow.options import (
 )
 
 
+@shown(
+    OTHER,
+    "genreflow kubeflow watch RUN_ID",
+)
 @command
 def watch(
     run_id: Annotated[

@@ -7,8 +7,17 @@ from typing import Annotated, Optional
 import typer
 
 from genreflow.cli.exit import command
+from genreflow.cli.help import USE, shown
+
+_OUTPUT, _SERVER = "Output", "Connection to a server"
 
 
+@shown(
+    USE,
+    "genreflow predict song.mp3 --model-dir genreflow-work/serving_models/genreflow",
+    "genreflow predict ~/music --server localhost:8500 --json",
+    "genreflow predict - --server localhost:8500 --timeline < song.mp3",
+)
 @command
 def predict(
     files: Annotated[
@@ -38,56 +47,109 @@ def predict(
     ] = "",
     top: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--top", min=1, help="Show only the N most probable genres."),
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            help="Show only the N most probable genres.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = None,
     timeline: Annotated[
-        bool, typer.Option("--timeline", help="Also show the genre over time.")
+        bool,
+        typer.Option("--timeline", help="Also show the genre over time.", rich_help_panel=_OUTPUT),
     ] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON instead.")] = False,
+    json_output: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead.", rich_help_panel=_OUTPUT)
+    ] = False,
     jobs: Annotated[
         Optional[int],  # noqa: UP045
         typer.Option(
             "--jobs",
             "-j",
+            metavar="N",
             min=1,
             max=64,
             help="Files in progress at once [default: 4 with --server, else 1].",
         ),
     ] = None,
     rest: Annotated[
-        bool, typer.Option("--rest", help="Use REST (JSON over HTTP) at HOST:PORT.")
+        bool,
+        typer.Option(
+            "--rest", help="Use REST (JSON over HTTP) at HOST:PORT.", rich_help_panel=_SERVER
+        ),
     ] = False,
     model_name: Annotated[
         str,
-        typer.Option("--model-name", help="Name of the model at the server [default: genreflow]."),
+        typer.Option(
+            "--model-name",
+            metavar="NAME",
+            help="Name of the model at the server [default: genreflow].",
+            rich_help_panel=_SERVER,
+        ),
     ] = "",
     model_version: Annotated[
         Optional[int],  # noqa: UP045
-        typer.Option("--model-version", min=1, help="Version at the server [default: the newest]."),
+        typer.Option(
+            "--model-version",
+            metavar="N",
+            min=1,
+            help="Version at the server [default: the newest].",
+            rich_help_panel=_SERVER,
+        ),
     ] = None,
     version_label: Annotated[
-        str, typer.Option("--version-label", help="Version with this label at the server.")
+        str,
+        typer.Option(
+            "--version-label",
+            metavar="LABEL",
+            help="Version with this label at the server.",
+            rich_help_panel=_SERVER,
+        ),
     ] = "",
     timeout: Annotated[
         Optional[float],  # noqa: UP045
         typer.Option(
-            "--timeout", metavar="SECONDS", help="Time limit of one request [default: 60]."
+            "--timeout",
+            metavar="SECONDS",
+            help="Time limit of one request [default: 60].",
+            rich_help_panel=_SERVER,
         ),
     ] = None,
     tls: Annotated[
-        bool, typer.Option("--tls", help="Encrypt, and verify the server's certificate.")
+        bool,
+        typer.Option(
+            "--tls",
+            help="Encrypt, and verify the server's certificate.",
+            rich_help_panel=_SERVER,
+        ),
     ] = False,
     ca_cert: Annotated[
         str,
         typer.Option(
-            "--ca-cert", metavar="FILE", help="Authority that signed the server's certificate."
+            "--ca-cert",
+            metavar="FILE",
+            help="Authority that signed the server's certificate.",
+            rich_help_panel=_SERVER,
         ),
     ] = "",
     client_cert: Annotated[
-        str, typer.Option("--client-cert", metavar="FILE", help="Certificate of this client.")
+        str,
+        typer.Option(
+            "--client-cert",
+            metavar="FILE",
+            help="Certificate of this client.",
+            rich_help_panel=_SERVER,
+        ),
     ] = "",
     client_key: Annotated[
-        str, typer.Option("--client-key", metavar="FILE", help="Private key of --client-cert.")
+        str,
+        typer.Option(
+            "--client-key",
+            metavar="FILE",
+            help="Private key of --client-cert.",
+            rich_help_panel=_SERVER,
+        ),
     ] = "",
     api_key_file: Annotated[
         str,
@@ -95,6 +157,7 @@ def predict(
             "--api-key-file",
             metavar="FILE",
             help="File with the server's API key [default: GENREFLOW_API_KEY].",
+            rich_help_panel=_SERVER,
         ),
     ] = "",
 ) -> int:

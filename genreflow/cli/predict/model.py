@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
 from components.storage.uri import checked_place, is_remote, join
+from genreflow.cli.messages import warn
 from genreflow.cli.quiet import quiet_stderr
 from serving.protocol.names import API_KEY_VARIABLE
 
@@ -105,11 +105,7 @@ def client_maker(options: ConnectionOptions) -> Callable[[int | None, str | None
     except SettingsError as error:
         raise UsageError(str(error)) from error
     if key and not address.tls and not address.is_loopback:
-        print(
-            "genreflow: warning: the API key is sent to "
-            f"{address.shown} unencrypted; use --tls, or https://",
-            file=sys.stderr,
-        )
+        warn(f"the API key is sent to {address.shown} unencrypted; use --tls, or https://")
 
     def connect(version: int | None, label: str | None) -> GenreClient:
         return GenreClient(

@@ -30,7 +30,9 @@ def show(
         f"  {prediction.seconds:.1f} s, {prediction.windows} windows{_left_out_note(prediction)}",
         SYNTHETIC_NOTE if synthetic else "",
     )
-    table = _table("genre", "probability", "")
+    from pipeline.display.tables import bare
+
+    table = bare("left", "right", "left")
     for genre, probability in top_probabilities(prediction, top).items():
         table.add_row(genre, f"{probability:.1%}", _bar(probability))
     out.print(table)
@@ -49,8 +51,10 @@ def clock(seconds: float, decimals: int) -> str:
 
 
 def _timeline(prediction: Prediction) -> Table:
+    from pipeline.display.tables import bare
+
     decimals = 0 if float(prediction.clip_seconds).is_integer() else 2
-    table = _table("from - to", "probability", "genre", "")
+    table = bare("left", "right", "left", "left")
     for segment in prediction.timeline():
         times = f"{clock(segment.start_s, decimals)} - {clock(segment.end_s, decimals)}"
         if segment.genre is None or segment.probability is None:
@@ -65,15 +69,6 @@ def _left_out_note(prediction: Prediction) -> str:
     counts = left_out_counts(prediction)
     shown = ", ".join(f"{number} {_LEFT_OUT[reason][1]}" for reason, number in counts.items())
     return f" (left out: {shown})" if shown else ""
-
-
-def _table(*columns: str) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, show_header=False, padding=(0, 2))
-    for column in columns:
-        table.add_column(column, justify="right" if column == "probability" else "left")
-    return table
 
 
 def _bar(probability: float) -> str:

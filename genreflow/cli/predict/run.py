@@ -6,10 +6,8 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import json
 import pathlib
 import queue
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING
 from components.common.errors import GenreflowError, UsageError
 from components.common.escape import printable
 from components.storage.uri import is_remote
+from genreflow.cli.messages import complain, print_json, warn
 from genreflow.cli.predict.inputs import collect, skipped_lines
 from genreflow.cli.predict.model import ConnectionOptions, open_client, open_local_model
 from genreflow.cli.predict.output import show
@@ -75,7 +74,7 @@ def predict(
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="genreflow-predict-"))
         found = collect(inputs, pathlib.Path(scratch))
         for path, problem in found.problems:
-            _complain(f"{path}: {problem}")
+            complain(printable(f"{path}: {problem}"))
         status = 1 if found.problems or found.skipped else 0
         files = found.files
         if files:
@@ -92,14 +91,10 @@ def predict(
             )
             status = max(status, failed)
         elif json_output:
-            print("[]")
+            print_json([])
         for line in skipped_lines(found.skipped):
-            _complain(line)
+            complain(printable(line))
     return status
-
-
-def _complain(text: str) -> None:
-    print(f"genreflow: {printable(text)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -208,13 +203,11 @@ def _print_all(
             synthetic = bool(model.model_card.get("synthetic"))
             if isinstance(result, str):
                 failed += 1
-                _complain(f"{path}: {result}")
+                complain(printable(f"{path}: {result}"))
                 continue
             done += 1
             for warning in result.warnings:
-                print(
-                    f"genreflow: warning: {printable(path)}: {printable(warning)}", file=sys.stderr
-                )
+                warn(f"{path}: {warning}")
             if json_output:
                 elements.append(as_json(result, top, timeline=timeline, synthetic=synthetic))
             else:
@@ -224,11 +217,7 @@ def _print_all(
         raise GenreflowError(f"{error}{before}") from error
     finally:
         if json_output:
-            # Results so far are printed even if the server fails. They are in ASCII, as names
-            # may be no UTF-8.
-            print(json.dumps(elements, indent=2))
+            print_json(elements)  # the results so far, even if the server fails
     if failed and len(files) > 1:
-        print(
-            f"genreflow: {done} of {len(files)} files predicted, {failed} failed", file=sys.stderr
-        )
+        complain(f"{done} of {len(files)} files predicted, {failed} failed")
     return 1 if failed else 0

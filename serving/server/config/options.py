@@ -26,6 +26,8 @@ GENREFLOW, TENSORFLOW_SERVING, AUTO = "genreflow", "tensorflow-serving", "auto"
 ENGINES = (GENREFLOW, TENSORFLOW_SERVING, AUTO)
 NO_REST = -1
 
+_LIMITS, _ACCESS, _VERSIONS = "Limits and batches", "Encryption and access", "Models and versions"
+
 _Default = TypeVar("_Default")
 
 
@@ -40,7 +42,8 @@ class OptionInfo:
     Attributes:
       help: the help text.
       short: a one-letter form such as "-p", or "".
-      metavar: the value's placeholder in the help text; "" for the value's type.
+      metavar: the value's placeholder in the help text; "" for a switch.
+      group: title of its group in the help text; "" for none.
       minimum: the smallest number allowed, or None.
       maximum: the largest number allowed, or None.
     """
@@ -48,6 +51,7 @@ class OptionInfo:
     help: str
     short: str = ""
     metavar: str = ""
+    group: str = ""
     minimum: float | None = None
     maximum: float | None = None
 
@@ -73,71 +77,128 @@ class ServeOptions:
         short="-m",
         metavar="FOLDER",
     )
-    model_name: str = _option(MODEL_NAME, "Name of the model in requests.")
+    model_name: str = _option(
+        MODEL_NAME, "Name of the model in requests.", metavar="NAME", group=_VERSIONS
+    )
     model_config_file: str = _option(
         "",
         "Serve several models: a file with TensorFlow Serving's ModelServerConfig as text.",
         metavar="FILE",
+        group=_VERSIONS,
     )
-    host: str = _option("127.0.0.1", "Address to listen on; 0.0.0.0 for all.")
+    host: str = _option("127.0.0.1", "Address to listen on; 0.0.0.0 for all.", metavar="HOST")
     port: int = _option(
-        8500, "Port for gRPC; 0 for a free one.", short="-p", minimum=0, maximum=65535
+        8500,
+        "Port for gRPC; 0 for a free one.",
+        short="-p",
+        minimum=0,
+        maximum=65535,
+        metavar="PORT",
     )
     rest_port: int = _option(
-        8501, "Port for REST; 0 for a free one, -1 for no REST.", minimum=NO_REST, maximum=65535
+        8501,
+        "Port for REST; 0 for a free one, -1 for no REST.",
+        minimum=NO_REST,
+        maximum=65535,
+        metavar="PORT",
     )
-    policy: str = _option("latest:1", "Versions to serve: latest:N, all or specific:V,V.")
+    policy: str = _option(
+        "latest:1",
+        "Versions to serve: latest:N, all or specific:V,V.",
+        metavar="POLICY",
+        group=_VERSIONS,
+    )
     poll_seconds: float = _option(
-        1.0, "Seconds between checks for new versions.", minimum=0.05, maximum=3600
+        1.0,
+        "Seconds between checks for new versions.",
+        minimum=0.05,
+        maximum=3600,
+        metavar="SECONDS",
+        group=_VERSIONS,
     )
     batching: bool | None = _option(
-        None, "Run requests of equal shapes as one batch [default: with Genreflow's own server]."
+        None,
+        "Run requests of equal shapes as one batch [default: with Genreflow's own server].",
+        group=_LIMITS,
     )
     max_batch_size: int = _option(
-        Batching.max_batch_size, "Largest number of rows in a batch.", minimum=1, maximum=4096
+        Batching.max_batch_size,
+        "Largest number of rows in a batch.",
+        minimum=1,
+        maximum=4096,
+        metavar="N",
+        group=_LIMITS,
     )
     batch_timeout_ms: float = _option(
         Batching.batch_timeout_s * 1000,
         "How long a request waits for others to join its batch.",
         minimum=0,
         maximum=10_000,
+        metavar="MS",
+        group=_LIMITS,
     )
     max_concurrent: int = _option(
         Limits.concurrent,
         "Requests in progress at once; more are rejected.",
         minimum=1,
         maximum=1024,
+        metavar="N",
+        group=_LIMITS,
     )
     max_message_mb: int = _option(
-        Limits.message_bytes >> 20, "Largest request, in MiB.", minimum=1, maximum=1024
+        Limits.message_bytes >> 20,
+        "Largest request, in MiB.",
+        minimum=1,
+        maximum=1024,
+        metavar="MIB",
+        group=_LIMITS,
     )
     max_waveform_seconds: float = _option(
-        600.0, "Longest audio in one request.", minimum=1, maximum=86_400
+        600.0,
+        "Longest audio in one request.",
+        minimum=1,
+        maximum=86_400,
+        metavar="SECONDS",
+        group=_LIMITS,
     )
-    tls_cert: str = _option("", "Encrypt with this certificate (PEM).", metavar="FILE")
-    tls_key: str = _option("", "Private key of --tls-cert (PEM).", metavar="FILE")
+    tls_cert: str = _option(
+        "", "Encrypt with this certificate (PEM).", metavar="FILE", group=_ACCESS
+    )
+    tls_key: str = _option("", "Private key of --tls-cert (PEM).", metavar="FILE", group=_ACCESS)
     tls_client_ca: str = _option(
-        "", "Accept only clients with a certificate signed by this one (PEM).", metavar="FILE"
+        "",
+        "Accept only clients with a certificate signed by this one (PEM).",
+        metavar="FILE",
+        group=_ACCESS,
     )
     api_key_file: str = _option(
         "",
         f"File with the key that clients must send [default: {API_KEY_VARIABLE}, or none].",
         metavar="FILE",
+        group=_ACCESS,
     )
     model_root: str = _option(
         "",
         "Folder from which reload requests may load models [default: the folders served].",
         metavar="FOLDER",
+        group=_ACCESS,
     )
     allow_reload: bool = _option(
-        False, "Accept reload requests although other machines can reach the address."
+        False,
+        "Accept reload requests although other machines can reach the address.",
+        group=_ACCESS,
     )
     grace_seconds: float = _option(
-        15.0, "On shutdown, seconds to wait for requests in progress.", minimum=0, maximum=3600
+        15.0,
+        "On shutdown, seconds to wait for requests in progress.",
+        minimum=0,
+        maximum=3600,
+        metavar="SECONDS",
     )
     engine: str = _option(
         GENREFLOW,
         "genreflow; tensorflow-serving, if tensorflow_model_server is installed; or auto.",
+        metavar="NAME",
     )
     ready_file: str = _option(
         "", "Write the ports to this file (JSON) once every model is served.", metavar="FILE"

@@ -12,13 +12,16 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from components.datasets.settings import DatasetSettings
 from components.datasets.track import Reject
-from genreflow.cli import check_data, devices, run
+from genreflow.cli import data_screen, devices
 from genreflow.cli.app import app
+from genreflow.cli.conclusion import Conclusion
 from genreflow.cli.kubeflow import runs, screen
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.predict import output, progress
 from kubeflow.client.run_state import Run, RunStep
+from pipeline.prepare.cost import Cost
 from pipeline.process import cuda
 from pipeline.work_dir import WorkDir
 from serving.model.prediction import Prediction
@@ -35,7 +38,7 @@ def test_a_run_that_pushes_nothing_names_the_table_to_relax(tmp_path: pathlib.Pa
     refused = results_of(gate={**plain_results()["gate"], "blessed": False}, pushed_version=None)
     places: Any = types.SimpleNamespace(models=str(tmp_path / "models"))
     console = kept_console()
-    run._conclude(console, refused, work, places, None, 60.0)  # type: ignore[arg-type]
+    Conclusion(refused, work, places, None, 60.0).show(console)  # type: ignore[arg-type]
     assert "or relax [gate] if this model is good enough\n" in printed(console)
     assert f"logs       {work.logs}\n" in printed(console)
 
@@ -65,10 +68,12 @@ def test_a_bar_shows_the_name_of_its_file_as_it_is() -> None:
 def test_tracks_left_out_are_listed_as_they_are() -> None:
     console = kept_console()
     reject = Reject(NASTY, "/music/" + NASTY, "Rock", "undecodable", NASTY)
-    check_data._print_rejects(console, [reject], full=True)
-    assert printed(console).endswith(f"    {NASTY}  /music/{NASTY} ({NASTY})\n")
     listing: Any = types.SimpleNamespace(genres=[NASTY], tracks=[])
-    console.print(check_data._genre_table(listing, None, set()))
+    cost = Cost(0, 0, 0, 1, None, None)
+    report = data_screen.DataReport(DatasetSettings(), listing, None, (), [reject], cost, True)
+    report._show_rejects(console)
+    assert printed(console).endswith(f"    {NASTY}  /music/{NASTY} ({NASTY})\n")
+    console.print(report._table())
     assert printed(console).count(NASTY) == 4
 
 
