@@ -17,7 +17,7 @@ PATH=$PATH:/usr/sbin # where Debian has mariadbd
 needed="make:make git:git flock:util-linux chromium:chromium curl:curl go:golang-go
     node:nodejs npm:npm docker-compose:docker-compose g++:g++
     mariadbd:mariadb-server-core my_print_defaults:mariadb-client-core
-    mmdebstrap:mmdebstrap shellcheck:shellcheck wget:wget unzip:unzip"
+    mmdebstrap:mmdebstrap shellcheck:shellcheck wget:wget unzip:unzip zsh:zsh fish:fish"
 # Built by Debian 12's Go 1.19 too.
 grpcurl=github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9
 kustomize=sigs.k8s.io/kustomize/kustomize/v4@v4.5.7

@@ -7,6 +7,10 @@ completed here, such as paths, the shell completes itself.
 from __future__ import annotations
 
 import glob
+import re
+
+# typer's scripts pass names through the shell, and zsh's evaluates them.
+_SAFE_NAME = re.compile(r"[\w./+@%=,-]+")
 
 
 def configurations(incomplete: str) -> list[str]:
@@ -14,7 +18,8 @@ def configurations(incomplete: str) -> list[str]:
     from pipeline.config.load import shipped_names
 
     names = [] if "/" in incomplete else shipped_names()
-    return _beginning(incomplete, [*names, *sorted(glob.glob(f"{glob.escape(incomplete)}*.toml"))])
+    files = glob.glob(f"{glob.escape(incomplete)}*.toml")
+    return _beginning(incomplete, [*names, *sorted(filter(_SAFE_NAME.fullmatch, files))])
 
 
 def settings(incomplete: str) -> list[str]:
