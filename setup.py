@@ -7,6 +7,7 @@ tested are in requirements/*/*.lock, from which `make` installs.
 import pathlib
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 
 def by_python(old: str, new: str) -> list[str]:
@@ -38,6 +39,7 @@ CORE = [
     "keras-tuner>=1.4.7,<1.5",
     "matplotlib>=3.9,<3.12",
     "annotated-types>=0.6",
+    "packaging>=23",  # genreflow doctor reads requirements
     "pydantic>=2.10,<3",
     "tomli>=2.0",
     "typer>=0.29,<0.30",
@@ -69,6 +71,23 @@ LONG_DESCRIPTION = README.read_text(encoding="utf-8") if README.is_file() else "
 PACKAGES = ["configs"]
 for root in ("genreflow", "pipeline", "components", "serving", "kubeflow"):
     PACKAGES += [root, *(f"{root}.{package}" for package in find_packages(str(HERE / root)))]
+
+
+class BuildWithLocks(build_py):
+    """Build that adds the locks, with which `genreflow doctor` compares what is installed."""
+
+    def run(self) -> None:
+        """Build, and copy the lines of the locks that name versions."""
+        super().run()
+        if self.editable_mode:
+            return  # the repository has them
+        folder = pathlib.Path(self.build_lib, "pipeline", "prepare", "doctor", "locks")
+        for lock in HERE.glob("requirements/*/runtime.lock"):
+            lines = [line for line in lock.read_text("utf-8").splitlines() if line[:1].isalnum()]
+            text = "".join(line.rstrip("\\ ") + "\n" for line in lines)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{lock.parent.name}.lock").write_text(text, "utf-8")
+
 
 setup(
     name="genreflow",
@@ -119,5 +138,6 @@ setup(
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this
         ],
     },
+    cmdclass={"build_py": BuildWithLocks},
     entry_points={"console_scripts": ["genreflow=genreflow.cli.app:main"]},
 )

@@ -13,6 +13,7 @@ from genreflow.cli.beam_worker import beam_worker
 from genreflow.cli.check_data import check_data
 from genreflow.cli.compare import compare
 from genreflow.cli.devices import devices
+from genreflow.cli.doctor import doctor
 from genreflow.cli.download import download
 from genreflow.cli.exit import EXIT_INTERRUPTED
 from genreflow.cli.help import App
@@ -61,6 +62,7 @@ app.command()(web)
 app.command()(compare)
 app.command()(report)
 app.command()(devices)
+app.command()(doctor)
 app.command()(beam_worker)
 app.add_app(kubeflow_app)
 

@@ -1,4 +1,4 @@
-"""What `genreflow check-data` found, on the screen and as JSON."""
+"""Findings of `genreflow check-data`, on the screen and as JSON."""
 
 from __future__ import annotations
 

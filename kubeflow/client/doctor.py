@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 
 from components.common.errors import GenreflowError
@@ -11,26 +10,7 @@ from kubeflow.client import controller_config, versions
 from kubeflow.client.client import KubeflowClient
 from kubeflow.client.cluster import MissingError, NoAccessError, NotAllowedError
 from kubeflow.client.watching import clock
-
-# Outcomes of a check. Only a problem keeps the pipeline from running.
-OK, WARNING, PROBLEM, UNKNOWN = "ok", "warning", "problem", "not checked"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """Outcome of one check.
-
-    Attributes:
-      name: the checked thing.
-      outcome: OK, WARNING, PROBLEM or UNKNOWN.
-      text: the outcome in words.
-      command: a command, for an administrator, that mends it or finds out more; "" for none.
-    """
-
-    name: str
-    outcome: str
-    text: str
-    command: str = ""
+from pipeline.prepare.finding import OK, PROBLEM, UNKNOWN, WARNING, Finding
 
 
 def check_api(connect: Callable[[], KubeflowClient]) -> list[Finding]:

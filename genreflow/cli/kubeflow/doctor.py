@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from genreflow.cli.exit import EXIT_FAILED, command
+from genreflow.cli import findings
+from genreflow.cli.exit import command
 from genreflow.cli.help import OTHER, shown
 from genreflow.cli.kubeflow.common import ConnectionOptions
 from genreflow.cli.kubeflow.options import CaCertOption, HostOption, NamespaceOption
 from genreflow.cli.messages import print_json
 from genreflow.cli.options import JsonOption
-
-if TYPE_CHECKING:
-    from kubeflow.client.doctor import Finding
-
-_STYLES = {"ok": "green", "warning": "yellow", "problem": "red", "not checked": "dim"}
 
 
 @shown(
@@ -53,6 +48,7 @@ def doctor(
     """
     from genreflow.cli.quiet import quiet_stderr
     from kubeflow.client.access import check_namespace
+    from pipeline.display.console import PlainConsole
 
     check_namespace("--kubeflow-namespace", kubeflow_namespace)
     access = ConnectionOptions(host, namespace, ca_cert).access()
@@ -60,7 +56,7 @@ def doctor(
         from kubeflow.client import cluster, connecting, controller_config
         from kubeflow.client import doctor as checks
 
-        findings = [
+        found = [
             *checks.check_api(lambda: connecting.connect(access)),
             *checks.check_controller(
                 lambda: cluster.config_map(controller_config.NAME, kubeflow_namespace, context),
@@ -68,19 +64,9 @@ def doctor(
             ),
         ]
     if json_output:
-        print_json([dataclasses.asdict(finding) for finding in findings])
+        print_json(findings.as_json(found))
     else:
-        _print(findings)
-    return EXIT_FAILED if any(one.outcome == checks.PROBLEM for one in findings) else 0
-
-
-def _print(findings: list[Finding]) -> None:
-    from pipeline.display.console import PlainConsole
-
-    console = PlainConsole()
-    for finding in findings:
-        console.say(
-            f"{finding.name:<10} ", (finding.outcome, _STYLES[finding.outcome]), f": {finding.text}"
-        )
-        if finding.command:
-            print(f"           {finding.command}", flush=True)
+        out = PlainConsole()
+        for finding in found:
+            findings.show(out, finding)
+    return findings.status(found)

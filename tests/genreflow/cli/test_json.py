@@ -35,7 +35,8 @@ NAME = "a\u202eb \x1b[1m"
 
 def _documented(command: str) -> set[str]:
     """Return the keys at the top of a command's JSON, as its row of the page lists them."""
-    (row,) = re.findall(rf"^\|[^|]*`{command}`[^|]*\| (.*) \|$", PAGE, re.MULTILINE)
+    section = PAGE.partition("## JSON\n")[2]
+    (row,) = re.findall(rf"^\|[^|]*`{command}`[^|]*\| (.*) \|$", section, re.MULTILINE)
     return set(re.findall(r"`(\w+)`", re.sub(r"\([^()]*\)", "", row)))
 
 

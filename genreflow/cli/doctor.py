@@ -1,0 +1,152 @@
+"""`genreflow doctor`: what is missing on this machine, and the command that mends it."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from genreflow.cli import completion, devices, findings
+from genreflow.cli.exit import command
+from genreflow.cli.help import DATA, shown
+from genreflow.cli.messages import print_json
+from genreflow.cli.options import (
+    DEFAULT_WORK_DIR,
+    DataDirOption,
+    JsonOption,
+    SetOption,
+    WorkDirOption,
+)
+from pipeline.prepare.finding import OK, PROBLEM, WARNING, Finding
+from pipeline.process import cuda
+
+if TYPE_CHECKING:
+    from pipeline.config.schema import Config
+
+# Without --config: the configuration that any machine should be able to run.
+_SMALLEST = "demo"
+
+
+@shown(
+    DATA,
+    "genreflow doctor",
+    "genreflow doctor --config mine.toml --data-dir s3://bucket/music",
+    "genreflow doctor --json",
+)
+@command
+def doctor(
+    config_name: Annotated[
+        str,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="NAME|FILE",
+            help="Also check what this configuration needs.",
+            autocompletion=completion.configurations,
+        ),
+    ] = "",
+    data_dir: DataDirOption = "",
+    work_dir: WorkDirOption = DEFAULT_WORK_DIR,
+    overrides: SetOption = None,
+    json_output: JsonOption = False,
+) -> int:
+    """Check this machine: packages, memory, disk, ports, audio formats, object store, devices.
+
+    Names what is missing, with the command that mends it. Changes nothing. Exits with 1 if
+    something is missing that a run needs.
+    """
+    from pipeline.display.console import PlainConsole
+
+    out, found = PlainConsole(), []
+    with PlainConsole(stderr=True).status("checking (TensorFlow takes some seconds to start)"):
+        for finding in _check(config_name, data_dir, work_dir, overrides or []):
+            found.append(finding)
+            if not json_output:
+                findings.show(out, finding)
+    if json_output:
+        print_json(findings.as_json(found))
+        return findings.status(found)
+    counts = {kind: sum(one.outcome == kind for one in found) for kind in (PROBLEM, WARNING)}
+    if counts[PROBLEM]:
+        out.say((f"{counts[PROBLEM]} of the checks found a problem", "red"))
+    else:
+        out.say(("nothing is missing that a run needs", "green"))
+    return findings.status(found)
+
+
+def _check(
+    config_name: str, data_dir: str, work_dir: str, overrides: Sequence[str]
+) -> Iterator[Finding]:
+    """Yield the findings as they are known; TensorFlow starts meanwhile."""
+    from pipeline.config.load import load_config, with_data_dir
+    from pipeline.prepare.doctor import formats, machine, packages, store
+
+    # Mistakes of the command line come before all checks.
+    config = with_data_dir(load_config(config_name or _SMALLEST, overrides), data_dir)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        probed = pool.submit(devices.probe)
+        yield packages.check_python()
+        yield from packages.check_packages()
+        yield machine.check_memory()
+        yield from machine.check_disks(work_dir, _needed_bytes(config))
+        yield machine.check_ports()
+        yield from formats.check_formats()
+        yield from store.check_stores(
+            [
+                config.dataset.data_dir,
+                config.storage.pipeline_root,
+                config.storage.push_destination,
+                config.storage.clip_store,
+            ]
+        )
+        if config_name:
+            yield _check_config(config)
+        yield _check_devices(*probed.result())
+
+
+def _needed_bytes(config: Config) -> int:
+    """Return the disk space of a run on as little music as the demonstration's."""
+    from components.synthesis import TRACKS
+    from pipeline.prepare import disk_space
+
+    clips = TRACKS * config.audio.clips_per_track
+    return disk_space.run_bytes(clips, config.audio, config.models)
+
+
+def _check_config(config: Config) -> Finding:
+    """Check the weights, the server and Beam's runner that a configuration names."""
+    from components.common.errors import GenreflowError
+    from pipeline.prepare import preflight, runner_checks
+
+    problems = []
+    for check in (
+        lambda: preflight.check_weights(config),
+        lambda: preflight.check_engine(config),
+        lambda: runner_checks.check_runner(config.beam),
+    ):
+        try:
+            check()
+        except GenreflowError as error:
+            problems += str(error).splitlines()
+    if problems:
+        return Finding("config", PROBLEM, "; ".join(problems))
+    return Finding("config", OK, f"networks: {', '.join(config.models)}")
+
+
+def _check_devices(facts: devices.Facts, trouble: str) -> Finding:
+    """Check that TensorFlow starts, and that it sees the GPUs that the driver lists."""
+    found, more = facts.get("tensorflow"), "genreflow devices"
+    if found is None:
+        return Finding("devices", PROBLEM, f"TensorFlow cannot be started: {trouble}", more)
+    listed = cuda.cards()
+    if found["gpus"]:
+        names = ", ".join(gpu["name"] for gpu in found["gpus"])
+        return Finding("devices", OK, f"training uses {names}, {found['precision']}")
+    cpu = devices.processor()
+    text = f"training uses the CPU, {cpu.usable_cores} cores of {cpu.model}"
+    if listed:
+        unused = f"TensorFlow sees none of the {len(listed)} GPUs that the driver lists"
+        return Finding("devices", WARNING, f"{text}: {unused}", more)
+    return Finding("devices", OK, text)
