@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -121,11 +122,12 @@ def _check_config(config: Config) -> Finding:
     from pipeline.prepare import preflight, runner_checks
 
     problems = []
-    for check in (
-        lambda: preflight.check_weights(config),
-        lambda: preflight.check_engine(config),
-        lambda: runner_checks.check_runner(config.beam),
-    ):
+    checks: list[Callable[[], None]] = [
+        functools.partial(preflight.check_weights, config),
+        functools.partial(preflight.check_engine, config),
+        functools.partial(runner_checks.check_runner, config.beam),
+    ]
+    for check in checks:
         try:
             check()
         except GenreflowError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import tempfile
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -121,7 +122,7 @@ def _by_ffmpeg(container: str, encoder: str) -> Callable[[pathlib.Path, Samples]
         import av
 
         with av.open(str(path), "w", format=container) as file:
-            stream = file.add_stream(encoder, rate=_RATE_HZ, layout="mono")
+            stream: Any = file.add_stream(encoder, rate=_RATE_HZ, layout="mono")
             stream.bit_rate = 96_000  # Windows Media Audio has no default
             frame = av.AudioFrame.from_ndarray(samples[None, :], format="fltp", layout="mono")
             frame.rate = _RATE_HZ

@@ -129,7 +129,7 @@ def find_lock() -> pathlib.Path | None:
 
 def read_lock(text: str) -> dict[str, str]:
     """Return the versions of a lock by normalised name; only lines that hold for this Python."""
-    versions = {}
+    versions: dict[str, str] = {}
     for line in text.splitlines():
         if line[:1].isalnum() and "==" in line:
             found = Requirement(line.rstrip("\\ "))
