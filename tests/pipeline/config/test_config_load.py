@@ -30,8 +30,11 @@ def test_every_shipped_configuration_loads(name: str) -> None:
 def test_the_shipped_configurations_are_these() -> None:
     folder = shipped_config("demo").parent
     assert sorted(path.stem for path in folder.glob("*.toml")) == SHIPPED
-    with pytest.raises(ConfigError, match="choose one of " + ", ".join(SHIPPED)):
+    names = ", ".join(SHIPPED)
+    with pytest.raises(ConfigError, match=rf"did you mean fma_small\? There are {names}"):
         shipped_config("fma_smal")
+    with pytest.raises(ConfigError, match=f"choose one of {names}"):
+        shipped_config("xyz")
 
 
 def test_the_study_is_the_studys_protocol() -> None:
