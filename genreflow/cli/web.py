@@ -16,6 +16,7 @@ import typer
 from components.common.errors import UsageError
 from components.common.escape import printable
 from genreflow.cli.exit import command
+from genreflow.cli.help import USE, shown
 from genreflow.cli.predict.command import predict
 from genreflow.cli.predict.model import ConnectionOptions, client_maker
 from genreflow.cli.serve import local_folder
@@ -174,6 +175,11 @@ def _log(line: str) -> None:
 def _command() -> Callable[..., None]:
     """Return the command for typer: predict's options of a model, and the page's own."""
 
+    @shown(
+        USE,
+        "genreflow web --model-dir genreflow-work/serving_models/genreflow",
+        "genreflow web --server localhost:8500 --port 8700",
+    )
     def web(**values: object) -> None:
         """Listen to songs on a web page: genres as bars and over time, of any model or server."""
         command(run)(values)
