@@ -10,6 +10,8 @@ REJECTS_CSV = "rejects.csv"
 REJECT_SUMMARY_JSON = "summary.json"
 # Examples, of SpectrogramGen; its content: components/examples/sources.py.
 TEST_SOURCES_JSON = "test_sources.json"
+# Examples, of SpectrogramGen; its content: components/examples/tracks.py.
+TRACKS_JSON = "tracks.json"
 # DataCheckResult.
 DATA_CHECK_JSON = "check.json"
 # BaselineModels, of BaselineTrainer; its content: components/baselines/store.py.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
@@ -24,6 +24,7 @@ from components.datasets.files.fetching import fetching
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import REJECT_REASONS, SPLITS, Reject
 from components.examples.sources import write_sources
+from components.examples.tracks import ExampleTrack, write_tracks
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.job import write_shards
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
@@ -110,6 +111,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
         write_rejects(rejects_uri, all_rejects, summary)
         sources = (source for res in results for source in res.test_sources)
         write_sources(examples.uri, sources, strict=dataset.strict)
+        write_tracks(examples.uri, _used_tracks(corpus, results))
         self._finish_examples(examples, summary, params)
 
     @staticmethod
@@ -144,6 +146,20 @@ def _plan(corpus: Corpus, params: AudioParams, shard_tracks: int) -> list[Shard]
         shard_tracks,
         evaluation_shard_tracks=max(1, shard_tracks // divisor),
     )
+
+
+def _used_tracks(corpus: Corpus, results: Iterable[ShardResult]) -> Iterator[ExampleTrack]:
+    """Yield the tracks with examples."""
+    uris = {track_id: uri for result in results for track_id, uri, _ in result.written}
+    for track in corpus.tracks:
+        if track.track_id in uris:
+            yield ExampleTrack(
+                track_id=track.track_id,
+                uri=uris[track.track_id],
+                genre=track.genre,
+                artist_id=track.artist_id or "",
+                split="" if corpus.leaky else corpus.split_of_clip(track.track_id, 0),
+            )
 
 
 def _runs_elsewhere(beam_args: Sequence[str] | None) -> bool:

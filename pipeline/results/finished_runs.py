@@ -13,6 +13,8 @@ from components.artifacts.names import PREDICTIONS_PARQUET
 from components.common.errors import DataError, UsageError
 from components.predictions.table import (
     KEYS,
+    TEST,
+    VALIDATION,
     by_track,
     check_probabilities,
     probability_columns,
@@ -32,11 +34,13 @@ class FinishedRun:
       tracks: For each model its test tracks, sorted by id, with the columns `track_id`,
         `artist_id` ("" where unknown), `genre` (the true one, by name) and `p_<genre>...`, the
         mean over the track's clips, in label order.
+      validation: The same of its validation tracks.
     """
 
     folder: str
     results: Results
     tracks: Mapping[str, pd.DataFrame]
+    validation: Mapping[str, pd.DataFrame]
 
     @property
     def genres(self) -> tuple[str, ...]:
@@ -80,10 +84,11 @@ def read_run(folder: str) -> FinishedRun:
     results = _read_results(folder)
     path = os.path.join(folder, PREDICTIONS_PARQUET)
     table = _read_predictions(folder, path, results.genres)
-    test = table[table["split"] == "test"]
+    validation = table[table["split"] == VALIDATION]
+    test = table[table["split"] == TEST]
     tracks: dict[str, pd.DataFrame] = {}
     for name, model in results.models.items():
-        tracks[name] = _test_tracks(test[test["model"] == name], results.genres)
+        tracks[name] = _tracks_of(test[test["model"] == name], results.genres)
         if _confusion(tracks[name], results.genres) != model.test.confusion:
             raise DataError(
                 f"{path}: is not from the run that wrote the {FILE_NAME} beside it, as the "
@@ -92,7 +97,10 @@ def read_run(folder: str) -> FinishedRun:
     ids = {tuple(frame["track_id"]) for frame in tracks.values()}
     if len(ids) != 1:
         raise DataError(f"{path}: its models have different test tracks; {RUN_AGAIN}")
-    return FinishedRun(folder, results, tracks)
+    validated = {
+        name: _tracks_of(validation[validation["model"] == name], results.genres) for name in tracks
+    }
+    return FinishedRun(folder, results, tracks, validated)
 
 
 def _read_results(folder: str) -> Results:
@@ -138,8 +146,8 @@ def _read_predictions(folder: str, path: str, genres: Sequence[str]) -> pd.DataF
     return table
 
 
-def _test_tracks(rows: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:
-    """Return one model's test tracks as FinishedRun holds them."""
+def _tracks_of(rows: pd.DataFrame, genres: Sequence[str]) -> pd.DataFrame:
+    """Return one model's tracks of one split as FinishedRun holds them."""
     tracks = by_track(rows, genres)
     tracks["artist_id"] = tracks["artist_id"].fillna("")
     tracks["genre"] = [genres[label] for label in tracks["label"]]

@@ -14,6 +14,7 @@ from components.artifacts.names import (
     REJECTS_CSV,
     REPORT_HTML,
     REPORT_PLOTS_FOLDER,
+    TRACKS_JSON,
     TRAINING_CURVES_PNG,
     TRIALS_CSV,
     TRIALS_JSON,
@@ -25,6 +26,7 @@ from components.trainer.history import EVENTS_PREFIX
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
 from pipeline.results.collect import RunRecord
+from pipeline.results.run_file import write_run_file
 from pipeline.results.schema import Results
 from pipeline.work_dir import WorkDir
 
@@ -43,6 +45,17 @@ def put(config: Config, record: RunRecord, results: Results, work_dir: WorkDir) 
     copy_tuning(config, record, work_dir.tuning)
     copy_predictions(record, work_dir.root)
     copy_report(record, results, work_dir.report)
+    examples = record.outputs(nodes.SPECTROGRAM_GEN)["examples"].uri
+    copy_tracks(examples, work_dir.root)
+    write_run_file(
+        str(work_dir.root), run_id=results.run_id, config=config.to_json(), examples=examples
+    )
+
+
+def copy_tracks(examples: str, folder: pathlib.Path) -> None:
+    """Copy the list of the tracks with examples."""
+    content = artifact_files.read_bytes(os.path.join(examples, TRACKS_JSON))
+    artifact_files.write_bytes(str(folder / TRACKS_JSON), content)
 
 
 def copy_predictions(record: RunRecord, folder: pathlib.Path) -> None:
