@@ -42,6 +42,7 @@ CORE = [
     "packaging>=23",  # genreflow doctor reads requirements
     "pydantic>=2.10,<3",
     "tomli>=2.0",
+    "tomli-w>=1.0",
     "typer>=0.29,<0.30",
     "rich>=13",
     "jsonschema>=4",
@@ -103,6 +104,7 @@ setup(
         "components.report": ["templates/*"],
         "configs": ["*.toml"],
         "genreflow.web": ["templates/*", "static/*"],
+        "genreflow.web.explore": ["templates/*", "static/*"],
         "genreflow.web.listen": ["templates/*", "static/*"],
         "pipeline.results": ["*.json"],
     },

@@ -2,10 +2,10 @@
 
     GENREFLOW_DATA=... python -m benchmarks.explore [--seeds 10] [--network cnn_small]
 
-GENREFLOW_DATA/gtzan_mels has 800 real tracks of GTZAN's 10 genres as 3-second spectrograms, each cut
-into four clips. A share of the tracks, drawn at random, gets another genre, also drawn at random.
-Each method then ranks all tracks by how likely their labels are wrong. Precision is the share of
-swapped tracks among the first n of the list, where n is the number swapped; it equals the recall
+GENREFLOW_DATA/gtzan_mels has 800 real tracks of GTZAN's 10 genres as 3-second spectrograms, each
+cut into four clips. A share of the tracks, drawn at random, gets another genre, drawn at random
+too. Each method then ranks all tracks by how likely their labels are wrong. Precision is the share
+of swapped tracks among the first n of the list, where n is the number swapped; it equals the recall
 there. "in 2n" and "in 10 %" are the shares of the swapped tracks among the first 2n, and among the
 first tenth of all tracks. "listed" is the length of the list, in multiples of n, and "found" the
 share of the swapped tracks in it. GTZAN itself has some 10 % of disputed labels (Sturm 2013,
@@ -148,12 +148,16 @@ def network_probabilities(
     return predicted.reshape(len(held), len(OFFSETS), -1).mean(axis=1), held
 
 
-def compare(arguments: argparse.Namespace, tracks: Tracks, share: float, seed: int) -> dict[str, list[float]]:
+def compare(
+    arguments: argparse.Namespace, tracks: Tracks, share: float, seed: int
+) -> dict[str, list[float]]:
     """Return the figures of each method for one draw of swapped labels."""
     from genreflow.exploring.label_check.held_out import combined, out_of_fold
 
     labels, swapped = swap(tracks.labels, share, len(tracks.genres), seed)
-    mel_db = np.asarray(from_stored(clips_of(tracks, np.ones(len(labels), bool)).inputs), np.float32)
+    mel_db = np.asarray(
+        from_stored(clips_of(tracks, np.ones(len(labels), bool)).inputs), np.float32
+    )
     own = out_of_fold(statistics_of(mel_db), labels, tracks.groups, len(tracks.genres))
     size = len(labels)
     if arguments.network:

@@ -16,6 +16,7 @@ from genreflow.cli.devices import devices
 from genreflow.cli.doctor import doctor
 from genreflow.cli.download import download
 from genreflow.cli.exit import EXIT_INTERRUPTED
+from genreflow.cli.explore import explore
 from genreflow.cli.help import App
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.label import label
@@ -61,6 +62,7 @@ app.command()(serve)
 app.command()(web)
 app.command()(compare)
 app.command()(report)
+app.command()(explore)
 app.command()(devices)
 app.command()(doctor)
 app.command()(beam_worker)

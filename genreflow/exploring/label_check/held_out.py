@@ -62,9 +62,7 @@ def out_of_fold(
     from sklearn.preprocessing import StandardScaler
 
     found = np.full((len(labels), genres), np.nan, np.float32)
-    usable = np.flatnonzero(np.isfinite(features).all(axis=1)) if features.shape[1] else []
-    if len(usable) == 0:
-        return found
+    usable = np.flatnonzero(np.isfinite(features).all(axis=1) & bool(features.shape[1]))
     folds = min(FOLDS, len(np.unique(groups[usable])))
     if folds < 2:
         return found

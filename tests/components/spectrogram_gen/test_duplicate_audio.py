@@ -25,6 +25,7 @@ from components.datasets.corpus import load_corpus
 from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import SPLITS, Track
+from components.examples.tracks import read_tracks
 from pipeline.config.beam import LOCAL_RUNNER
 from tests.support import layouts
 
@@ -144,6 +145,13 @@ def generate(dataset: DatasetSettings, policy: str, folder: pathlib.Path) -> Wri
     with open(pathlib.Path(rejects.uri, "rejects.csv"), encoding="utf-8", newline="") as rows:
         found = {row["track_id"]: (row["reason"], row["detail"]) for row in csv.DictReader(rows)}
     summary = json.loads(pathlib.Path(rejects.uri, "summary.json").read_text())
+    listed = {track.track_id: track.split for track in read_tracks(examples.uri)}
+    splits_of: dict[str, set[str]] = {}
+    for name in SPLITS:
+        for track_id in clips[name]:
+            splits_of.setdefault(track_id, set()).add(name)
+    assert listed.keys() == splits_of.keys()
+    assert policy == "by_clip" or all(splits_of[track] == {listed[track]} for track in listed)
     return Written(clips, found, summary)
 
 

@@ -1,0 +1,112 @@
+"""`genreflow explore`: a page with the songs of a finished run, to listen to and to mend."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from components.common.escape import printable
+from genreflow.cli.exit import command
+from genreflow.cli.options import DEFAULT_WORK_DIR, WorkDirOption
+
+if TYPE_CHECKING:
+    from pipeline.display.console import PlainConsole
+
+
+@command
+def explore(
+    work_dir: WorkDirOption = DEFAULT_WORK_DIR,
+    output: Annotated[
+        str,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="CSV for all songs with mended labels [default: explore/labels.csv in the work "
+            "folder].",
+        ),
+    ] = "",
+    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="PORT", help="Port; 0 for a free one.")] = 8600,
+    allow_host: Annotated[
+        Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
+        typer.Option(
+            "--allow-host", metavar="NAME", help="Name that the page is also opened by; repeatable."
+        ),
+    ] = None,
+    open_it: Annotated[
+        Optional[bool],  # noqa: UP045
+        typer.Option(
+            "--open/--no-open",
+            help="Open it in a browser [default: at a terminal with a display].",
+        ),
+    ] = None,
+) -> int:
+    """Show the songs of the last run, find wrong labels by listening, and mend them."""
+    import webbrowser
+
+    from genreflow.cli.report import has_display
+    from genreflow.exploring.explorer import Explorer
+    from genreflow.exploring.marking import Marking, MendedPlaces, only_marker
+    from genreflow.exploring.preparation import prepare
+    from genreflow.exploring.run import explore as read
+    from genreflow.web import runner
+    from genreflow.web.app import make_app
+    from genreflow.web.explore.page import make_page
+    from genreflow.web.explore.views import next_lines
+    from pipeline.display.console import PlainConsole
+    from pipeline.work_dir import WorkDir
+
+    console = PlainConsole(stderr=True)
+    run = read(str(WorkDir.at(work_dir).root))
+    places = MendedPlaces.of(run.folder, output)
+    with only_marker(run.folder):
+        marking = Marking(run, places)
+        listener = runner.listen(host, port)
+        with listener:
+            explorer = Explorer(run, prepare(run, _progress(console)), marking)
+            program = "genreflow" if shutil.which("genreflow") else sys.argv[0]
+            app = make_app(
+                [make_page(explorer, program)],
+                host_names=allow_host or (),
+                on_failure=lambda text: console.say(printable(text)),
+            )
+            for line in runner.warnings(host):
+                console.say((line, "yellow"))
+            url = runner.address(host, listener)
+            console.say(
+                f"genreflow: {len(run.songs)} songs; held-out predictions contradict the labels of "
+                f"{len(explorer.issues)}"
+            )
+            typer.echo(f"{url}explore")
+            if open_it or (open_it is None and sys.stdout.isatty() and has_display()):
+                webbrowser.open(f"{url}explore")
+            runner.serve(app, listener, console.say)
+    lines = next_lines(explorer, program)
+    if lines:
+        console.say(f"\nlabels     {places.labels}: {marking.changed()} songs differ from the run")
+        console.say(f"changes    {places.changes}")
+        for line in lines:
+            console.say(f"next       {line}")
+    return 0
+
+
+def _progress(console: PlainConsole) -> Callable[[Mapping[str, Any]], None]:
+    """Return a function that shows the preparation's events, once for each stage."""
+    words = {
+        "reading": "reading the spectrograms of {total} songs",
+        "judging": "judging every label by a classifier that has not seen it ({total} folds)",
+    }
+    shown: set[str] = set()
+
+    def show(event: Mapping[str, Any]) -> None:
+        stage = event.get("stage") if event["event"] == "preparing" else None
+        if stage in words and stage not in shown:
+            shown.add(stage)
+            console.say(f"genreflow: {words[stage].format(total=event['total'])} ...")
+
+    return show
