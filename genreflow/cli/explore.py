@@ -9,14 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from components.common.errors import UsageError
 from components.common.escape import printable
 from genreflow.cli.exit import command
+from genreflow.cli.help import TRAINING, shown
 from genreflow.cli.options import DEFAULT_WORK_DIR, WorkDirOption
 
 if TYPE_CHECKING:
     from pipeline.display.console import PlainConsole
 
 
+@shown(
+    TRAINING,
+    "genreflow explore --work-dir genreflow-work",
+    "genreflow explore --work-dir genreflow-work --output mended.csv",
+)
 @command
 def explore(
     work_dir: WorkDirOption = DEFAULT_WORK_DIR,
@@ -35,7 +42,9 @@ def explore(
     allow_host: Annotated[
         Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
         typer.Option(
-            "--allow-host", metavar="NAME", help="Name that the page is also opened by; repeatable."
+            "--allow-host",
+            metavar="NAME",
+            help="Name by which others open the page, such as that of a proxy; repeatable.",
         ),
     ] = None,
     open_it: Annotated[
@@ -60,13 +69,17 @@ def explore(
     from genreflow.web.explore.views import next_lines
     from pipeline.display.console import PlainConsole
     from pipeline.work_dir import WorkDir
+    from serving.server.config.options import OptionError
 
     console = PlainConsole(stderr=True)
     run = read(str(WorkDir.at(work_dir).root))
     places = MendedPlaces.of(run.folder, output)
     with only_marker(run.folder):
         marking = Marking(run, places)
-        listener = runner.listen(host, port)
+        try:
+            listener = runner.listen(host, port)
+        except OptionError as error:
+            raise UsageError(str(error)) from error
         with listener:
             explorer = Explorer(run, prepare(run, _progress(console)), marking)
             program = "genreflow" if shutil.which("genreflow") else sys.argv[0]
@@ -85,10 +98,10 @@ def explore(
             typer.echo(f"{url}explore")
             if open_it or (open_it is None and sys.stdout.isatty() and has_display()):
                 webbrowser.open(f"{url}explore")
-            runner.serve(app, listener, console.say)
+            runner.serve(app, listener)
     lines = next_lines(explorer, program)
     if lines:
-        console.say(f"\nlabels     {places.labels}: {marking.changed()} songs differ from the run")
+        console.say(f"labels     {places.labels}: {marking.changed()} songs differ from the run")
         console.say(f"changes    {places.changes}")
         for line in lines:
             console.say(f"next       {line}")
