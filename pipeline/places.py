@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import pathlib
 import secrets
 
 from components.artifacts.files import read_text, write_text
 from components.common.errors import UsageError
-from components.common.model_contract import MODEL_NAME, SAVED_MODEL
+from components.common.model_contract import MODEL_NAME
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
 from components.storage.uri import checked_place, is_remote, join
@@ -82,17 +81,6 @@ def claim(places: Places, work_dir: WorkDir) -> None:
             objects.delete(probe)
         except ObjectForbidden as error:
             raise StorageSetupError(f"storage.push_destination: {error}") from error
-
-
-def complete_versions(models: str) -> list[str]:
-    """Return the names of the complete versions, oldest first."""
-    if is_remote(models):
-        prefix = f"{models}/"
-        parts = [item.uri[len(prefix) :].split("/") for item in objects.list_objects(prefix)]
-        found = [names[0] for names in parts if len(names) == 2 and names[1] == SAVED_MODEL]
-    else:
-        found = [path.parent.name for path in pathlib.Path(models).glob(f"*/{SAVED_MODEL}")]
-    return sorted((name for name in found if name.isascii() and name.isdecimal()), key=int)
 
 
 def _claim_root(root: str, work_dir: WorkDir) -> None:

@@ -15,6 +15,8 @@ MODEL_NAME = "genreflow"  # of the served model, in paths and requests
 # Files of a SavedModel, relative to its folder.
 SAVED_MODEL = "saved_model.pb"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+# What is known of a pushed version; its content: components/versions/record.py.
+VERSION_RECORD = "assets.extra/genreflow_version.json"
 ASSETS_FOLDER = "assets"
 # Files in ASSETS_FOLDER; their content: components/export/assets.py.
 GENRES_JSON = "genres.json"

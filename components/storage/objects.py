@@ -1,4 +1,4 @@
-"""Objects of S3-compatible stores: list, read, download, write, delete.
+"""Objects of S3-compatible stores: list, read, download, write, copy, delete.
 
 botocore retries requests (components.storage.client); the remaining failures are errors of
 components.storage.errors.
@@ -201,6 +201,18 @@ def write(uri: str, content: bytes) -> None:
     where = parse(uri)
     with translated_errors(uri):
         client().put_object(Bucket=where.bucket, Key=where.key, Body=content)
+
+
+def copy(source: str, target: str) -> None:
+    """Copy an object within the store, without downloading it.
+
+    Raises:
+      ObjectMissing: there is no such object.
+      StorageError: it cannot be read or written.
+    """
+    origin, where = parse(source), parse(target)
+    with translated_errors(source):
+        client().copy({"Bucket": origin.bucket, "Key": origin.key}, where.bucket, where.key)
 
 
 def delete(uri: str) -> None:

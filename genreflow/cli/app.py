@@ -20,6 +20,7 @@ from genreflow.cli.explore import explore
 from genreflow.cli.help import App
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.label import label
+from genreflow.cli.models.app import app as models_app
 from genreflow.cli.predict.command import predict
 from genreflow.cli.report import report
 from genreflow.cli.run import demo, run
@@ -66,6 +67,7 @@ app.command()(explore)
 app.command()(devices)
 app.command()(doctor)
 app.command()(beam_worker)
+app.add_app(models_app)
 app.add_app(kubeflow_app)
 
 

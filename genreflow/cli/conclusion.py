@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from components.artifacts.names import REPORT_HTML
 from components.storage.uri import is_remote, join
+from components.versions.folder import complete_versions
 from pipeline.display.results import verdict
-from pipeline.places import complete_versions
 from pipeline.results.results_file import FILE_NAME
 
 if TYPE_CHECKING:

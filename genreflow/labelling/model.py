@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from components.common.errors import GenreflowError, UsageError
+from components.common.version_files import VERSION_NAME
 from components.storage.uri import checked_place, is_remote, join
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def find_model(model_dir: str, copies: Copies) -> ModelFacts:
 
     uri = checked_place(model_dir, "--model-dir")
     if is_remote(uri):
-        from pipeline.places import complete_versions
+        from components.versions.folder import complete_versions
 
         versions = complete_versions(uri)
         uri = join(uri, versions[-1]) if versions else uri
@@ -83,7 +84,7 @@ def find_model(model_dir: str, copies: Copies) -> ModelFacts:
     name = uri.rpartition("/")[2]
     return ModelFacts(
         uri=uri,
-        version=name if model_files.VERSION_NAME.fullmatch(name) else "",
+        version=name if VERSION_NAME.fullmatch(name) else "",
         digest=digest,
         genres=assets.genres,
         audio_params=assets.params_digest,

@@ -74,6 +74,12 @@ class PlainConsole(Console):
         """Print one line. Only the terminal wraps it, so that paths can be copied."""
         self.print(line(*pieces), soft_wrap=True)
 
+    def print_uncut(self, table: Any) -> None:
+        """Print a table at its full width, which a narrow terminal wraps: ids can be copied."""
+        unbounded = self.options.update(width=10_000)
+        self.width = max(self.width, self.measure(table, options=unbounded).maximum)
+        self.print(table)
+
     def status(self, status: Any, **options: Any) -> Status:
         """Return a spinner with a text beside it."""
         return super().status(line(status), **options)

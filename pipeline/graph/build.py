@@ -12,14 +12,13 @@ from typing import Any
 
 from tfx.components.evaluator.component import Evaluator
 from tfx.components.example_validator.component import ExampleValidator
-from tfx.components.pusher.component import Pusher
 from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
 from tfx.components.statistics_gen.component import StatisticsGen
 from tfx.components.trainer.component import Trainer
 from tfx.dsl.compiler import compiler
 from tfx.dsl.components.common.resolver import Resolver
 from tfx.orchestration import pipeline as tfx_pipeline
-from tfx.proto import pusher_pb2, trainer_pb2
+from tfx.proto import trainer_pb2
 from tfx.types import Channel
 from tfx.types.standard_artifacts import PushedModel
 
@@ -28,7 +27,6 @@ from components.baselines.component import BaselineTrainer
 from components.data_check.component import DataCheck
 from components.ensemble.component import Ensembler
 from components.gate.component import GenreGate
-from components.gate.serving_model import ServingModelStrategy
 from components.models import architectures
 from components.report.component import Report
 from components.serving_check.component import ServingCheck
@@ -36,6 +34,8 @@ from components.spectrogram_gen.component import SpectrogramGen
 from components.trainer.task import TrainingTask
 from components.tuner.component import Tuner
 from components.tuner.settings import TuningSettings
+from components.versions.component import Pusher
+from components.versions.serving_model import ServingModelStrategy
 from pipeline.config.beam import IN_MEMORY, Stage, stage_args
 from pipeline.config.schema import Config
 from pipeline.graph import nodes
@@ -135,9 +135,9 @@ def create_pipeline(
         model=candidate,
         model_blessing=gate.outputs["blessing"],
         infra_blessing=served[0].outputs["infra_blessing"] if served else None,
-        push_destination=pusher_pb2.PushDestination(
-            filesystem=pusher_pb2.PushDestination.Filesystem(base_directory=places.models)
-        ),
+        predictions=predictions,
+        models=places.models,
+        keep_versions=config.serving.keep_versions,
     )
     report = Report(
         predictions=predictions,
@@ -219,7 +219,7 @@ def _trainer(task: TrainingTask, examples: Any, tuner: Tuner | None) -> Trainer:
 
 
 def _serving_model() -> Resolver:
-    """Return the node that finds the last pushed model."""
+    """Return the node that finds the pushed model that serves."""
     return Resolver(
         strategy_class=ServingModelStrategy,
         pushed_model=Channel(type=PushedModel),

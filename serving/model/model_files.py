@@ -11,7 +11,6 @@ import errno
 import json
 import os
 import pathlib
-import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +21,10 @@ from components.common.model_contract import (
     MODEL_CARD_JSON,
     SAVED_MODEL,
 )
+from components.common.version_files import VARIABLES_INDEX, VERSION_NAME
 
 if TYPE_CHECKING:
     from components.audio.params import AudioParams
-
-VARIABLES_INDEX = "variables/variables.index"
-
-# By TensorFlow Serving's own rule, a version is a folder named by a 64-bit number.
-VERSION_NAME = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 # Far above the sizes that are written (about 1 MB of graph, kilobytes of assets), and small
 # enough that a wrong file cannot exhaust memory.

@@ -9,6 +9,7 @@ from typing import Any
 
 from serving.server.config.options import NO_REST
 from serving.server.config.security import ServerTls
+from serving.server.config_watch import ConfigWatch
 from serving.server.listening import bind, bind_error, join_address
 from serving.server.metrics import Metrics
 from serving.server.protocols.handlers import Handlers
@@ -60,6 +61,7 @@ class Server:
             handlers, self._health, settings.limits, settings.api_key
         )
         self._rest = rest.Rest(handlers, self._metrics, settings.limits, settings.api_key)
+        self._watch = self._config_watch()
         self._http: _HttpThread | None = None
         self._loaded = self._started = False
         self.port = 0
@@ -104,6 +106,8 @@ class Server:
         self._grpc.start()
         if self._http is not None:
             self._http.start()
+        if self._watch is not None:
+            self._watch.start()
 
     def stop(self, grace_seconds: float | None = None) -> None:
         """Reject new requests, wait for those in progress, then unload the models.
@@ -114,6 +118,8 @@ class Server:
         """
         options = self._settings.options
         grace = options.grace_seconds if grace_seconds is None else grace_seconds
+        if self._watch is not None:
+            self._watch.stop()
         self._health.enter_graceful_shutdown()
         stopped = self._grpc.stop(grace)
         if self._http is not None:
@@ -124,6 +130,20 @@ class Server:
         if self._loaded:
             self._loaded = False
             self.manager.stop()
+
+    def _config_watch(self) -> ConfigWatch | None:
+        """Return the watch of --model-config-file; None without such a file."""
+        options = self._settings.options
+        if not options.model_config_file or not options.config_poll_seconds:
+            return None
+        return ConfigWatch(
+            options.model_config_file,
+            self._settings.models,
+            poll_seconds=options.config_poll_seconds,
+            reload=self.manager.reload,
+            served=self.manager.served,
+            on_event=self._report_event,
+        )
 
     def _report_event(self, text: str) -> None:
         self._on_event(text)

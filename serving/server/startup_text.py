@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 from components.common.model_contract import MODEL_NAME, SAVED_MODEL
-from serving.model.model_files import VERSION_NAME
+from components.common.version_files import VERSION_NAME
 from serving.protocol.names import API_KEY_HEADER
 from serving.server.config.options import NO_REST
 from serving.server.config.settings import ModelConfig

@@ -12,6 +12,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
+from components.common.version_files import VERSION_NAME
 from serving.model import model_files
 from serving.model.model_files import ModelFolderError
 from serving.protocol.names import METRICS_PATH
@@ -34,7 +35,7 @@ def folders_to_load(model: ModelConfig) -> list[pathlib.Path]:
     named = {
         int(entry.name): entry
         for entry in sorted(model.base_path.iterdir())
-        if model_files.VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
+        if VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
     }
     wanted = sorted(named)
     if model.policy.kind == "latest":

@@ -15,7 +15,7 @@ from components.storage.errors import StorageSetupError
 from pipeline.config.beam import BeamSettings
 from pipeline.config.beam_runners import PortableSettings
 from pipeline.config.schema import Config, StorageSettings
-from pipeline.places import Places, claim, clip_store, complete_versions
+from pipeline.places import Places, claim, clip_store
 from pipeline.work_dir import WorkDir
 from tests.support import s3_server
 
@@ -119,27 +119,3 @@ def test_a_place_that_may_not_be_written_ends_it_before_it_begins(
     claim(places, work)
     left = [item.uri for item in objects.list_objects(f"s3://{bucket}/")]
     assert left == ([f"s3://{bucket}/there/genreflow-owner.txt"] if key == "pipeline_root" else [])
-
-
-@pytest.mark.parametrize("remote", [False, True])
-def test_a_version_counts_only_when_its_graph_is_there(
-    tmp_path: pathlib.Path, s3: Any, bucket: str, remote: bool
-) -> None:
-    names = (
-        "9/saved_model.pb",
-        "10/saved_model.pb",
-        "10/variables/variables.index",
-        "11/variables/variables.index",
-        "tmp/saved_model.pb",
-        "12/deep/saved_model.pb",
-    )
-    models = f"s3://{bucket}/m" if remote else str(tmp_path)
-    for name in names:
-        if remote:
-            objects.write(f"{models}/{name}", b"x")
-        else:
-            path = tmp_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(b"x")
-    assert complete_versions(models) == ["9", "10"]
-    assert complete_versions(f"{models}/nothing") == []

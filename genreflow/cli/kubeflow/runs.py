@@ -47,7 +47,9 @@ def runs(
     if json_output:
         print_json([_as_json(run, access) for run in found])
     elif found:
-        _print_uncut(_table(found))
+        from pipeline.display.console import PlainConsole
+
+        PlainConsole().print_uncut(_table(found))
     else:
         print("no runs yet")
     return 0
@@ -71,16 +73,6 @@ def _table(found: Sequence[Run]) -> Table:
             run.name,
         )
     return table
-
-
-def _print_uncut(table: Table) -> None:
-    """Print a table at its full width, so that ids can be copied; a narrow terminal wraps it."""
-    from pipeline.display.console import PlainConsole
-
-    out = PlainConsole()
-    unbounded = out.options.update(width=10_000)
-    out.width = max(out.width, out.measure(table, options=unbounded).maximum)
-    out.print(table)
 
 
 def _as_json(run: Run, access: Access) -> dict[str, Any]:

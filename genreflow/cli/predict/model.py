@@ -96,7 +96,7 @@ def client_maker(options: ConnectionOptions) -> Callable[[int | None, str | None
     files = (options.ca_cert, options.client_cert, options.client_key)
     if any(files) and not (options.tls or options.server.startswith("https://")):
         raise UsageError("--ca-cert, --client-cert and --client-key are for TLS; add --tls")
-    key = _api_key(options.api_key_file)
+    key = read_api_key(options.api_key_file)
     try:
         address = parse_address(options.server, rest=options.rest, tls=options.tls)
         tls = Tls(*(file or None for file in files)) if address.tls else None
@@ -134,7 +134,7 @@ def _connect(options: ConnectionOptions) -> GenreClient:
         raise GenreflowError(str(error)) from error
 
 
-def _api_key(path: str) -> str | None:
+def read_api_key(path: str) -> str | None:
     """Return the key from the file, else from the environment, else None."""
     if not path:
         return os.environ.get(API_KEY_VARIABLE) or None
@@ -160,7 +160,7 @@ def _local_folder(model_dir: str) -> Iterator[str]:
         yield folder
         return
     from components.storage import objects
-    from pipeline.places import complete_versions
+    from components.versions.folder import complete_versions
 
     versions = complete_versions(folder)
     uri = join(folder, versions[-1]) if versions else folder

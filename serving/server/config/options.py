@@ -12,7 +12,7 @@ import pathlib
 from typing import Any, TypeVar
 
 from components.common.model_contract import MODEL_NAME, SAVED_MODEL
-from serving.model.model_files import VERSION_NAME
+from components.common.version_files import VERSION_NAME
 from serving.protocol.names import API_KEY_VARIABLE
 from serving.server.config.settings import (
     MODEL_NAME_PATTERN,
@@ -84,6 +84,14 @@ class ServeOptions:
         "",
         "Serve several models: a file with TensorFlow Serving's ModelServerConfig as text.",
         metavar="FILE",
+        group=_VERSIONS,
+    )
+    config_poll_seconds: float = _option(
+        5.0,
+        "Seconds between checks of --model-config-file for changes; 0 to read it only once.",
+        minimum=0,
+        maximum=3600,
+        metavar="SECONDS",
         group=_VERSIONS,
     )
     host: str = _option("127.0.0.1", "Address to listen on; 0.0.0.0 for all.", metavar="HOST")

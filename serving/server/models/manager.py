@@ -122,6 +122,11 @@ class ModelManager:
         with self._lock:
             return tuple(name for name, model in self._models.items() if not model.is_removed)
 
+    def served(self) -> dict[str, list[int]]:
+        """Return the versions that take requests, in ascending order, by the model's name."""
+        with self._lock:
+            return {name: model.served() for name, model in self._models.items()}
+
     def waiting(self) -> int:
         """Return the number of requests, to all versions together, that wait for a batch."""
         with self._lock:

@@ -11,18 +11,17 @@ import dataclasses
 import errno
 import os
 import pathlib
-import re
 import stat
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from components.common.model_contract import SAVED_MODEL
-from serving.model.model_files import VARIABLES_INDEX, VERSION_NAME, follow_links
+from components.common.version_files import VERSION_NAME, missing_file
+from serving.model.model_files import follow_links
 from serving.server.config.settings import VersionPolicy
 
 # A model has about ten files; a folder with more than this is something else.
 MAX_FILES = 10_000
-_DATA_FILE = re.compile(r"variables\.data-(\d{5})-of-(\d{5})", re.ASCII)
 
 # For every file of a version: path below its folder, bytes, time of modification, of change.
 Fingerprint = tuple[tuple[str, int, int, int], ...]
@@ -142,7 +141,7 @@ def _inspect(number: int, path: pathlib.Path, root: pathlib.Path) -> VersionFold
             break
     files = {name: size for name, size, *_ in entries}
     return VersionFolder(
-        number, path, tuple(sorted(entries)), _missing(files), refused, changed_ns / 1e9
+        number, path, tuple(sorted(entries)), missing_file(files), refused, changed_ns / 1e9
     )
 
 
@@ -163,24 +162,3 @@ def _walk(path: pathlib.Path, root: pathlib.Path) -> Iterator[tuple[str, os.stat
                 yield name, "is not a regular file"
                 return
             yield name, status
-
-
-def _missing(files: Mapping[str, int]) -> str | None:
-    """Return the first file that is missing or empty, or None.
-
-    The name of each file of variables says how many such files there are.
-    """
-    for name in (SAVED_MODEL, VARIABLES_INDEX):
-        if not files.get(name):
-            return name
-    shards = [
-        match for name in files if (match := _DATA_FILE.fullmatch(name.removeprefix("variables/")))
-    ]
-    if not shards:
-        return "variables/variables.data-00000-of-00001"
-    total = shards[0].group(2)
-    have = {match.group(1) for match in shards if match.group(2) == total}
-    for index in range(int(total)):
-        if f"{index:05d}" not in have:
-            return f"variables/variables.data-{index:05d}-of-{total}"
-    return None
