@@ -76,10 +76,11 @@ def _pusher_inputs(*overrides: str, tmp_path: pathlib.Path) -> dict[str, str]:
 def test_the_pusher_needs_the_blessing_of_the_gate_and_that_of_a_server(
     tmp_path: pathlib.Path,
 ) -> None:
+    facts = {"model": "Ensembler", "predictions": "Ensembler"}
     both = {"model_blessing": "GenreGate", "infra_blessing": "ServingCheck"}
-    assert _pusher_inputs(tmp_path=tmp_path) == {"model": "Ensembler", **both}
+    assert _pusher_inputs(tmp_path=tmp_path) == {**facts, **both}
     without = _pusher_inputs("serving.check=false", tmp_path=tmp_path)
-    assert without == {"model": "Ensembler", "model_blessing": "GenreGate"}
+    assert without == {**facts, "model_blessing": "GenreGate"}
 
 
 def test_compiling_is_deterministic_and_sees_a_change_of_the_data(tmp_path: pathlib.Path) -> None:

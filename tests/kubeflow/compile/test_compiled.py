@@ -29,7 +29,7 @@ GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
 ROOT = "s3://bucket/genreflow"
 # Of the compiled file.
-SHA_256 = "860b43a7cc167ea39718e76b39b5269e588bb4464ed36c4de98e945cd49886d5"
+SHA_256 = "e2072ae149a60801728c8bcd0dc361d9cfe2168ce44394125d70048569b6c6fc"
 METADATA = "mysql://genreflow@genreflow-mysql:3306/genreflow"
 TABLE = f"""
 [kubeflow]
