@@ -66,14 +66,13 @@ class Tab:
             raise AssertionError(result["exceptionDetails"].get("exception", {}).get("description"))
         return result["result"].get("value")
 
-    def wait(self, expression: str, seconds: float = DEADLINE_S) -> Any:
-        """Wait until an expression is true, and return its value."""
+    def wait(self, expression: str, seconds: float = DEADLINE_S) -> None:
+        """Wait until an expression is true."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(AssertionError, CommandError):
-                found = self.value(expression)
-                if found:
-                    return found
+                if self.value(f"Boolean({expression})"):
+                    return
             time.sleep(0.03)
         text = self.value("document.body.innerText")
         raise AssertionError(f"never true: {expression}\n{self.complaints}\n{text}")

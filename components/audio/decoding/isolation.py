@@ -79,9 +79,14 @@ class IsolatedDecoder(Decoder):
     Its methods raise DecodeError, and DecoderUnavailableError if no process can be started.
     """
 
-    def __init__(self, limits: DecodeLimits) -> None:
-        """Set the limits for each track. No process is started yet."""
-        self._limits = limits
+    def __init__(self, limits: DecodeLimits, *, quiet: bool = False) -> None:
+        """Set the limits for each track. No process is started yet.
+
+        Args:
+          limits: of each track.
+          quiet: discard what libraries print, such as remarks on damaged files.
+        """
+        self._limits, self._quiet = limits, quiet
         self._server: _Server | None = None
 
     def start(self) -> None:
@@ -91,7 +96,7 @@ class IsolatedDecoder(Decoder):
           DecoderUnavailableError: it cannot be started.
         """
         if self._server is None:
-            self._server = _Server(self._limits)
+            self._server = _Server(self._limits, quiet=self._quiet)
 
     def close(self) -> None:
         """End the process."""
@@ -147,7 +152,7 @@ class IsolatedDecoder(Decoder):
 class _Server:
     """Running decoding process and the socket to it."""
 
-    def __init__(self, limits: DecodeLimits) -> None:
+    def __init__(self, limits: DecodeLimits, *, quiet: bool) -> None:
         self.requests = 0
         self._limits = limits
         command = [*SERVER_COMMAND, repr(limits.timeout_seconds), str(limits.memory_mib)]
@@ -155,8 +160,14 @@ class _Server:
             with contextlib.ExitStack() as stack:
                 ours, theirs = map(stack.enter_context, socket.socketpair())
                 # Output of libraries goes to the parent's standard error.
+                output = subprocess.DEVNULL if quiet else 2
                 process = subprocess.Popen(
-                    command, stdin=theirs.fileno(), stdout=2, cwd=ROOT, env=_environment()
+                    command,
+                    stdin=theirs.fileno(),
+                    stdout=output,
+                    stderr=output,
+                    cwd=ROOT,
+                    env=_environment(),
                 )
                 theirs.close()
                 stack.pop_all()

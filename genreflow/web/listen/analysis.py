@@ -57,7 +57,8 @@ class Analyser:
     def __init__(self, models: Models, limits: Limits) -> None:
         self._models, self._limits = models, limits
         self._decoders: queue.SimpleQueue[IsolatedDecoder] = queue.SimpleQueue()
-        self._all = [IsolatedDecoder(_decode_limits(limits)) for _ in range(limits.analyses)]
+        decode_limits = _decode_limits(limits)
+        self._all = [IsolatedDecoder(decode_limits, quiet=True) for _ in range(limits.analyses)]
         for decoder in self._all:
             self._decoders.put(decoder)
         self._jobs: set[threading.Event] = set()

@@ -32,5 +32,10 @@ export function showComparison(place, cards) {
           element("th", { scope: "row" }, element("bdi", {}, printable(name))),
           element("td.number", {}, percent(a), bar(a)),
           element("td.number", {}, percent(b), bar(b, "second")),
-          element("td.number", {}, `${b >= a ? "+" : "−"}${(100 * Math.abs(b - a)).toFixed(1)}`)))))));
+          element("td.number", {}, difference(b - a))))))));
+}
+
+function difference(share) {
+  const points = (100 * Math.abs(share)).toFixed(1);
+  return points === "0.0" ? points : `${share > 0 ? "+" : "−"}${points}`;
 }

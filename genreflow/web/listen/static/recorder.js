@@ -29,7 +29,12 @@ export class Recorder {
     this.parts = [];
     this.samples = 0;
     this.context = new AudioContext();
-    await this.context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url).href);
+    try {
+      await this.context.audioWorklet.addModule(new URL("./worklet.js", import.meta.url).href);
+    } catch (error) {
+      this.#close();
+      throw error;
+    }
     const tap = new AudioWorkletNode(this.context, "tap", { numberOfOutputs: 0 });
     tap.port.onmessage = ({ data }) => this.#take(data);
     this.context.createMediaStreamSource(this.stream).connect(tap);
@@ -37,6 +42,7 @@ export class Recorder {
 
   /** End, and hand over the file. */
   stop() {
+    if (!this.context) return;
     const rate = this.context.sampleRate;
     this.#close();
     const moment = new Date().toISOString().slice(0, 19).replace("T", " ").replaceAll(":", ".");
@@ -48,6 +54,7 @@ export class Recorder {
 
   /** End, and keep nothing. */
   discard() {
+    if (!this.context) return;
     this.#close();
     this.parts = [];
     this.listeners.onEnd(null);

@@ -65,7 +65,7 @@ export class SongCard {
     const [first] = answers;
     const windows = `${first.windows} windows of ${first.model.window_s} s`;
     this.meta.textContent = [clock(seconds), windows, ...answers.map(versionName),
-      `${result.elapsed_s.toFixed(1)} s to listen`].join(" · ");
+      `analysed in ${result.elapsed_s.toFixed(1)} s`].join(" · ");
     this.toggle = element("button.small", { type: "button", "aria-pressed": "false",
       onclick: () => this.#compare() }, "Compare");
     this.#actions(

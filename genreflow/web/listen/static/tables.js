@@ -51,7 +51,8 @@ function peak(sound, window, seconds) {
   const [from, to] = [window.start_s, window.end_s].map((time) => Math.floor((time / seconds) * columns));
   const loudest = sound.peakBytes.subarray(2 * from, 2 * Math.max(to, from + 1))
     .reduce((most, one) => Math.max(most, Math.abs(one)), 0);
-  return loudest ? (20 * Math.log10(loudest / 127)).toFixed(0) : "silent";
+  // The | 0 is for -0.
+  return loudest ? String(Math.round(20 * Math.log10(loudest / 127)) | 0) : "silent";
 }
 
 function strongest(sound, window) {
