@@ -49,6 +49,7 @@ def page(model_dir: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
     process = subprocess.Popen(
         [command.GENREFLOW, "web", "--model-dir", model_dir, "--port", "0"],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
     )
     assert process.stdout is not None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from components.common.errors import DataError
+from components.gate.outcome import Decision
 from components.report import card as report_card
+from components.versions.record import read_record
 from serving.model.description import ModelDescription
 
 # Far more than any card of ours has.
@@ -26,6 +30,8 @@ class Evaluation:
       run: the run that made it; "" if unknown.
       decision: the gate's decision in words; "" if unknown.
       rules: (name, outcome, reason) of each rule of the gate.
+      copy_of: the earlier version that this one is a copy of, by a rollback; None for no copy.
+      problem: why the stored results cannot be read; "" if they can.
     """
 
     accuracy: float | None = None
@@ -36,16 +42,46 @@ class Evaluation:
     run: str = ""
     decision: str = ""
     rules: tuple[tuple[str, str, str], ...] = ()
+    copy_of: int | None = None
+    problem: str = ""
 
 
 def read_evaluation(models: pathlib.Path, version: int) -> Evaluation | None:
     """Return the results that are stored with a pushed version, or None if it has none.
 
     Args:
-      models: folder of a model's versions, or of this version.
+      models: folder of a model's versions, or of this version alone.
       version: the version's number.
     """
-    return None
+    folder = models / str(version)
+    try:
+        record = read_record(str(folder if folder.is_dir() else models))
+    except DataError as error:
+        return Evaluation(problem=str(error))
+    if record is None:
+        return None
+    accuracy = record.test.track_accuracy if record.test else None
+    return Evaluation(
+        accuracy=accuracy.value if accuracy else None,
+        low=accuracy.low if accuracy else None,
+        high=accuracy.high if accuracy else None,
+        tracks=record.test.tracks if record.test else 0,
+        pushed_at=record.pushed_at,
+        run=record.run_id,
+        copy_of=record.rollback.copy_of if record.rollback else None,
+        decision=_decision(record.gate),
+        rules=tuple((one.id, one.outcome, one.text) for one in record.gate.rules)
+        if record.gate
+        else (),
+    )
+
+
+def _decision(gate: Decision | None) -> str:
+    if gate is None:
+        return ""
+    counts = collections.Counter(rule.outcome for rule in gate.rules)
+    shown = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
+    return f"{'blessed' if gate.blessed else 'not blessed'} (rules: {shown})"
 
 
 def model_facts(described: ModelDescription, evaluation: Evaluation | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ export function showModel(place, { model, address, versions }) {
 }
 
 function accuracy(evaluation) {
+  if (evaluation?.problem) return evaluation.problem;
   if (!evaluation || evaluation.accuracy === null) {
     return "not stored with this version, or not told by its server";
   }
@@ -34,6 +35,7 @@ function decision(evaluation) {
   if (!evaluation) return [];
   const rows = [];
   if (evaluation.pushed_at) rows.push(["Pushed", `${evaluation.pushed_at}${evaluation.run ? `, by run ${evaluation.run}` : ""}`]);
+  if (evaluation.copy_of !== null) rows.push(["Rolled back", `these are the files of version ${evaluation.copy_of}`]);
   if (evaluation.decision) rows.push(["Gate", evaluation.decision]);
   return rows;
 }

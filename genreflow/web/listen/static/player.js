@@ -39,6 +39,7 @@ export class Player {
       this.seek);
     this.node = element("figure.player", {}, this.audio, this.stage, this.axis, this.now, this.#legend());
     this.audio.addEventListener("timeupdate", () => this.#follow());
+    this.audio.addEventListener("loadedmetadata", () => this.move(this.position));
     this.audio.addEventListener("seeking", () => this.#follow());
     this.audio.addEventListener("play", () => this.#run());
     this.audio.addEventListener("error", () => this.#unplayable());
