@@ -61,7 +61,7 @@ class DataReport:
         return counts
 
     def as_json(self, problem: str) -> dict[str, Any]:
-        """Return the findings as JSON values; docs/command-line.md lists the keys.
+        """Return the findings as JSON values; docs/reference/command-line.md lists the keys.
 
         Args:
           problem: why a run would stop before it starts; "" if it would not.

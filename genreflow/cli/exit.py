@@ -17,7 +17,7 @@ P = ParamSpec("P")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NOT_BLESSED, EXIT_INTERRUPTED = 1, 2, 3, 130
 
-# Shown by `genreflow --help` and in docs/command-line.md. No command has another one.
+# Shown by `genreflow --help` and in docs/reference/command-line.md. No command has another one.
 EXIT_STATUSES: dict[int, str] = {
     0: "Done.",
     EXIT_FAILED: "It failed, or was only partly done: a file cannot be read, a check found a "

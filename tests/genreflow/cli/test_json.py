@@ -28,7 +28,7 @@ from pipeline.work_dir import WorkDir
 from tests.pipeline.plain_results import plain_results, results_of
 from tests.support import ROOT
 
-PAGE = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
 RATE_HZ = 22050
 NAME = "a\u202eb \x1b[1m"
 
