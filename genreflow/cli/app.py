@@ -18,6 +18,7 @@ from genreflow.cli.download import download
 from genreflow.cli.exit import EXIT_INTERRUPTED
 from genreflow.cli.explore import explore
 from genreflow.cli.help import App
+from genreflow.cli.init import init
 from genreflow.cli.kubeflow.app import app as kubeflow_app
 from genreflow.cli.label import label
 from genreflow.cli.models.app import app as models_app
@@ -55,6 +56,7 @@ def genreflow(
 
 app.command()(run)
 app.command()(demo)
+app.command()(init)
 app.command()(download)
 app.command()(check_data)
 app.command()(predict)

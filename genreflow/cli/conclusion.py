@@ -79,7 +79,7 @@ class Conclusion:
         return [shlex.join(line) for line in lines]
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `show` prints as JSON values; docs/reference/command-line.md lists the keys."""
+        """Return what `show` prints as JSON; docs/reference/command-line.md lists the keys."""
         results = self.results
         test = results.models[results.candidate].test.track_accuracy
         return {

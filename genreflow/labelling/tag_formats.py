@@ -29,6 +29,27 @@ def read_genres(path: str) -> list[str] | None:
         return [str(genre) for genre in _texts(audio.tags)]
 
 
+def read_artist(path: str) -> str:
+    """Return the artist in a file's tags; "" if it has none, or no tags that can be read.
+
+    Raises:
+      OSError: the file cannot be read.
+    """
+    import mutagen
+    from mutagen.id3 import ID3
+
+    try:
+        with _told():
+            audio = mutagen.File(path, easy=True)
+            tags = None if audio is None else audio.tags
+            if tags is None:
+                return ""
+            found = tags.getall("TPE1") if isinstance(tags, ID3) else tags.get("artist")
+            return " ".join(str(found[0]).split()) if found else ""
+    except TagError:
+        return ""
+
+
 def write_genre(path: str, genre: str) -> None:
     """Write a genre into a file's tags, in place of any other; the other tags stay.
 

@@ -55,7 +55,7 @@ def survey_files(
     """Check every file, in parallel.
 
     Args:
-      tracks: the tracks.
+      tracks: the tracks, or some of them.
       params: the audio parameters.
       full: decode every file and look for duplicates. Otherwise only headers are read, which
         finds neither damage inside files nor silence nor duplicates.

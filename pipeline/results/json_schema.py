@@ -10,13 +10,13 @@ from __future__ import annotations
 import inspect
 import json
 import pathlib
-import re
 from typing import Any
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from components.common.docstrings import described
 from pipeline.results.schema import Results
 
 SCHEMA_FILE = pathlib.Path(__file__).with_name("results_schema.json")
@@ -39,7 +39,7 @@ class _Generator(GenerateJsonSchema):
 
     def dataclass_schema(self, schema: core_schema.DataclassSchema) -> JsonSchemaValue:
         values = super().dataclass_schema(schema)
-        text, fields = _described(inspect.getdoc(schema["cls"]) or "")
+        text, fields = described(inspect.getdoc(schema["cls"]) or "")
         for name, words in fields.items():
             values["properties"][name]["description"] = words
         return {**values, "description": text, "additionalProperties": False}
@@ -50,13 +50,6 @@ class _Generator(GenerateJsonSchema):
         if inner["type"] == "nullable" and schema.get("default", ...) is None:
             return self.generate_inner(inner["schema"])
         return super().default_schema(schema)
-
-
-def _described(docstring: str) -> tuple[str, dict[str, str]]:
-    """Return a docstring's text and, by field, that of its section `Attributes:`."""
-    text, _, section = docstring.partition("\n\nAttributes:\n")
-    fields = re.findall(r"^  (\w+): (.*(?:\n    .*)*)", section, re.MULTILINE)
-    return " ".join(text.split()), {name: " ".join(words.split()) for name, words in fields}
 
 
 if __name__ == "__main__":

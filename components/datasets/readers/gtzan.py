@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
@@ -12,7 +13,27 @@ from components.datasets.readers.tree import has_audio, refused, sub_folders, wa
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Note, Reject, Track
 
+GENRES = (
+    "blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock",
+)  # fmt: skip
 _DEEPER = 'GTZAN has no folders in its genre folders; dataset.kind = "folder" reads them'
+
+
+def is_gtzan(files: DataFiles, folders: Sequence[str]) -> bool:
+    """Return whether folders have GTZAN's genres, or some of them, and its names of files.
+
+    Args:
+      files: the data folder.
+      folders: names of its top folders.
+    """
+    if len(folders) < 2 or not set(folders) <= set(GENRES):
+        return False
+    first = folders[0]
+    try:
+        names = [entry.name for entry in files.entries(first)]
+    except OSError:
+        return False
+    return any(re.match(rf"{first}\.\d{{5}}\.", name) for name in names)
 
 
 def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject | Note]:

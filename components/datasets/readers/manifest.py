@@ -71,6 +71,15 @@ def read_file(
         yield Note(f"{path}: the backslashes of {number} path{'s' * (number > 1)} are read as /")
 
 
+def is_manifest(path: str, files: DataFiles) -> bool:
+    """Return whether the CSV at an absolute path or URI has the required columns."""
+    try:
+        header = next(csvfile.read_rows(files, path), None)
+        return header is not None and bool(_columns(header[1], path, REQUIRED))
+    except DatasetError:
+        return False
+
+
 class _Finder:
     """Finder of the files that a manifest's paths mean.
 

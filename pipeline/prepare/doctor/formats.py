@@ -81,7 +81,8 @@ def check_formats(
         fix = install_command([package], again=True)
         found.append(Finding("audio", outcome, f"cannot read {extension}: {problem}", fix))
     if not set(makers) & set(FFMPEG):
-        text = f"without PyAV it does not read {', '.join(FFMPEG)} and more (docs/reference/formats.md)"
+        others = ", ".join(FFMPEG)
+        text = f"without PyAV it does not read {others} and more (docs/reference/formats.md)"
         found.append(Finding("audio", WARNING, text, install_command([PYAV])))
     return found
 

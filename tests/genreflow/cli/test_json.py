@@ -27,17 +27,10 @@ from genreflow.cli.conclusion import Conclusion
 from pipeline.work_dir import WorkDir
 from tests.pipeline.plain_results import plain_results, results_of
 from tests.support import ROOT
+from tests.support.documented import COMMAND_LINE, documented_keys
 
-PAGE = (ROOT / "docs" / "reference" / "command-line.md").read_text("utf-8")
 RATE_HZ = 22050
 NAME = "a\u202eb \x1b[1m"
-
-
-def _documented(command: str) -> set[str]:
-    """Return the keys at the top of a command's JSON, as its row of the page lists them."""
-    section = PAGE.partition("## JSON\n")[2]
-    (row,) = re.findall(rf"^\|[^|]*`{command}`[^|]*\| (.*) \|$", section, re.MULTILINE)
-    return set(re.findall(r"`(\w+)`", re.sub(r"\([^()]*\)", "", row)))
 
 
 def _genreflow(*arguments: str | pathlib.Path) -> Result:
@@ -68,7 +61,7 @@ def _check(music: pathlib.Path, *further: str) -> Result:
 
 def test_check_data_prints_what_it_counts(music: pathlib.Path) -> None:
     found = _json(_check(music, "--set", "training.batch_size=4"))
-    assert found.keys() == _documented("check-data")
+    assert found.keys() == documented_keys("check-data")
     row = {"train": 2, "validation": 1, "test": 1, "all": 4}
     assert found["genres"] == {"Folk": row, "Rock": row}
     assert (found["tracks_usable"], found["tracks_left_out"]) == (8, 1)
@@ -102,7 +95,7 @@ def test_devices_prints_what_is_known_also_without_tensorflow(
     program = f"print({json.dumps(facts)!r}); raise SystemExit('no luck')"
     monkeypatch.setattr(cli_devices, "PROBE", (sys.executable, "-c", program))
     found = _json(_genreflow("devices", "--json"))
-    assert found.keys() == _documented("devices")
+    assert found.keys() == documented_keys("devices")
     assert found["libraries"] == facts["libraries"]
     assert (found["training"], found["problem"]) == (None, "no luck")
     assert found["cpu"]["usable_cores"] >= 1
@@ -114,7 +107,7 @@ def test_report_prints_its_path(tmp_path: pathlib.Path) -> None:
     page.write_text("")
     found = _json(_genreflow("report", "-w", tmp_path / "w", "--json"))
     assert found == {"report": str(page)}
-    assert found.keys() == _documented("report")
+    assert found.keys() == documented_keys("report")
 
 
 def _conclusion(folder: pathlib.Path, **changes: Any) -> Conclusion:
@@ -141,7 +134,9 @@ def _push(folder: pathlib.Path, version: str) -> str:
 def test_a_run_prints_where_its_model_is_and_what_to_type(tmp_path: pathlib.Path) -> None:
     pushed = _push(tmp_path, "17")
     found = _conclusion(tmp_path, pushed_version="17").as_json()
-    assert found.keys() == _documented("run") - {"tuning"} == _documented("demo") - {"tuning"}
+    assert (
+        found.keys() == documented_keys("run") - {"tuning"} == documented_keys("demo") - {"tuning"}
+    )
     assert (found["pushed"], found["serving"], found["pushed_version"]) == (pushed, pushed, "17")
     assert found["seconds"] == 61.2
     assert found["test_track_accuracy"] == {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -177,7 +172,7 @@ def test_a_run_that_cannot_start_prints_nothing_to_stdout(
 
 
 def test_the_page_lists_the_exit_statuses() -> None:
-    section = PAGE.partition("## Exit status\n")[2].partition("\n## ")[0]
+    section = COMMAND_LINE.partition("## Exit status\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (\d+) \| (.*) \|$", section, re.MULTILINE)
     assert {int(status): text for status, text in rows} == cli_exit.EXIT_STATUSES
 

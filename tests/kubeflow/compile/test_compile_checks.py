@@ -239,14 +239,14 @@ def test_data_that_are_lacking_are_told_with_how_to_give_them(
 def test_an_image_that_moves_is_warned_of_and_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     lines, warning = told_of_a_compiled(monkeypatch, image="registry.example.org/g:latest")
     assert warning.startswith(
-        "warning: image registry.example.org/g:latest: the tag latest may mean"
+        "genreflow: warning: image registry.example.org/g:latest: the tag latest may mean"
     )
     assert lines[0].startswith("compiled ")
 
 
 def test_what_each_command_does_is_told_on_a_line() -> None:
     result = CliRunner(env={"COLUMNS": "80"}).invoke(app, ["kubeflow", "--help"])
-    lines = result.stdout.partition("Commands:\n")[2].splitlines()
+    lines = result.stdout.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
     assert [line.split()[0] for line in lines] == [
         "compile", "submit", "schedule", "upload", "runs", "watch", "doctor",
     ]  # fmt: skip

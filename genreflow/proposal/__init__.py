@@ -1,0 +1,1 @@
+"""Proposal of a configuration for a data folder, which `genreflow init` writes."""
