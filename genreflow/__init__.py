@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from components.predictions.interval import Interval
     from components.predictions.split_metrics import SplitMetrics
     from genreflow.labelling.catalogue_labels import label_catalogue
+    from genreflow.local_server import local_server
     from genreflow.sound import Sound, read_sound
     from genreflow.whole_run import run_pipeline
     from pipeline.config.load import load_config
@@ -68,6 +69,7 @@ __all__ = [
     "__version__",
     "label_catalogue",
     "load_config",
+    "local_server",
     "read_results",
     "read_sound",
     "run_pipeline",
@@ -93,6 +95,7 @@ _MODULES = {
     "UsageError": "components.common.errors",
     "label_catalogue": "genreflow.labelling.catalogue_labels",
     "load_config": "pipeline.config.load",
+    "local_server": "genreflow.local_server",
     "read_results": "pipeline.results.results_file",
     "Sound": "genreflow.sound",
     "read_sound": "genreflow.sound",

@@ -68,6 +68,7 @@ class PlainConsole(Console):
             width=width,
             force_terminal=live,
             color_system=colours if coloured else None,
+            force_jupyter=False,  # rich would make a separate output of every line
         )
 
     def say(self, *pieces: Piece) -> None:
