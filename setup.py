@@ -135,6 +135,9 @@ setup(
             "sphinx>=8.1,<10",  # the documentation; 8.1 is the last for Python 3.10
             "myst-parser>=4,<6",
             "furo>=2025.9",
+            "ipykernel>=6",  # with the next two: runs the tutorial's notebook
+            "nbclient>=0.10",
+            "nbformat>=5.10",
             # Its decoder, for benchmarks.audio_stage; loads with TensorFlow 2.16 at most.
             "tensorflow-io==0.37.1; python_version < '3.11'",
             "jax[cpu]",  # the networks and their training need no TensorFlow: shown with this
