@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from components.common.resources import usable_cores
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pipeline.display.console import PlainConsole
 
 PROBE = (sys.executable, "-m", "pipeline.process.devices_probe")
+LOAD = (sys.executable, "-m", "pipeline.process.tensorflow_load")
 PROBE_SECONDS = 300
 
 # Instruction sets that speed up training, as /proc/cpuinfo names them.
@@ -70,6 +72,21 @@ def devices(json_output: JsonOption = False) -> int:
 
 def probe() -> tuple[Facts, str]:
     """Return what a training process finds here, and an error message or ""."""
+    stdout, trouble = _run(PROBE)
+    facts: Facts = {}
+    for line in stdout.splitlines():
+        if line.startswith("{"):
+            facts.update(json.loads(line))
+    return facts, trouble
+
+
+def load_trouble() -> str:
+    """Return why TensorFlow's libraries cannot be loaded here, or ""."""
+    return _run(LOAD)[1]
+
+
+def _run(program: Sequence[str]) -> tuple[str, str]:
+    """Run a program in a training process's environment; return its output, and an error or ""."""
     environment = {
         **os.environ,
         **cuda.library_path(os.environ),
@@ -80,7 +97,7 @@ def probe() -> tuple[Facts, str]:
     }
     try:
         done = subprocess.run(
-            PROBE,
+            program,
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -90,19 +107,15 @@ def probe() -> tuple[Facts, str]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        return {}, f"timed out after {PROBE_SECONDS} seconds"
+        return "", f"timed out after {PROBE_SECONDS} seconds"
     except OSError as error:
-        return {}, str(error)
-    facts: Facts = {}
-    for line in done.stdout.splitlines():
-        if line.startswith("{"):
-            facts.update(json.loads(line))
+        return "", str(error)
     if done.returncode == 0:
-        return facts, ""
+        return done.stdout, ""
     if done.returncode < 0:
-        return facts, f"killed by {signal.Signals(-done.returncode).name}"
+        return done.stdout, f"killed by {signal.Signals(-done.returncode).name}"
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return facts, lines[-1] if lines else f"exit status {done.returncode}"
+    return done.stdout, lines[-1] if lines else f"exit status {done.returncode}"
 
 
 @dataclasses.dataclass(frozen=True)

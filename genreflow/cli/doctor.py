@@ -61,7 +61,7 @@ def doctor(
     from pipeline.display.console import PlainConsole
 
     out, found = PlainConsole(), []
-    with PlainConsole(stderr=True).status("checking (TensorFlow takes some seconds to start)"):
+    with PlainConsole(stderr=True).status("checking"):
         for finding in _check(config_name, data_dir, work_dir, overrides or []):
             found.append(finding)
             if not json_output:
@@ -80,14 +80,14 @@ def doctor(
 def _check(
     config_name: str, data_dir: str, work_dir: str, overrides: Sequence[str]
 ) -> Iterator[Finding]:
-    """Yield the findings as they are known; TensorFlow starts meanwhile."""
+    """Yield the findings as they are known; the devices are looked at meanwhile."""
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.prepare.doctor import formats, machine, packages, store
 
     # Mistakes of the command line come before all checks.
     config = with_data_dir(load_config(config_name or _SMALLEST, overrides), data_dir)
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        probed = pool.submit(devices.probe)
+        devices_finding = pool.submit(_check_devices)
         yield packages.check_python()
         yield from packages.check_packages()
         yield machine.check_memory()
@@ -104,7 +104,7 @@ def _check(
         )
         if config_name:
             yield _check_config(config)
-        yield _check_devices(*probed.result())
+        yield devices_finding.result()
 
 
 def _needed_bytes(config: Config) -> int:
@@ -137,12 +137,20 @@ def _check_config(config: Config) -> Finding:
     return Finding("config", OK, f"networks: {', '.join(config.models)}")
 
 
-def _check_devices(facts: devices.Facts, trouble: str) -> Finding:
-    """Check that TensorFlow starts, and that it sees the GPUs that the driver lists."""
-    found, more = facts.get("tensorflow"), "genreflow devices"
-    if found is None:
+def _check_devices() -> Finding:
+    """Check that TensorFlow can be loaded, and that it sees the GPUs that the driver lists.
+
+    Only GPUs are worth the seconds that starting it takes.
+    """
+    listed, more = cuda.cards(), "genreflow devices"
+    facts: devices.Facts = {}
+    if listed:
+        facts, trouble = devices.probe()
+    else:
+        trouble = devices.load_trouble()
+    if trouble:
         return Finding("devices", PROBLEM, f"TensorFlow cannot be started: {trouble}", more)
-    listed = cuda.cards()
+    found = facts.get("tensorflow", {"gpus": []})
     if found["gpus"]:
         names = ", ".join(gpu["name"] for gpu in found["gpus"])
         return Finding("devices", OK, f"training uses {names}, {found['precision']}")
@@ -151,4 +159,4 @@ def _check_devices(facts: devices.Facts, trouble: str) -> Finding:
     if listed:
         unused = f"TensorFlow sees none of the {len(listed)} GPUs that the driver lists"
         return Finding("devices", WARNING, f"{text}: {unused}", more)
-    return Finding("devices", OK, text)
+    return Finding("devices", OK, f"{text}; the driver lists no GPU")

@@ -24,8 +24,14 @@ def _doctor(*arguments: str) -> Result:
 
 
 def _answer(monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any]) -> None:
-    program = f"print({json.dumps(facts)!r}); raise SystemExit({'0' if facts else repr('no AVX')})"
+    """Replace the process that starts TensorFlow."""
+    program = f"print({json.dumps(facts)!r})"
     monkeypatch.setattr(cli_devices, "PROBE", (sys.executable, "-c", program))
+
+
+def _load(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Replace the process that loads TensorFlow."""
+    monkeypatch.setattr(cli_devices, "LOAD", (sys.executable, "-c", program))
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +44,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in store.ENDPOINT_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     _answer(monkeypatch, {"tensorflow": {"gpus": [], "precision": "float32"}})
+    _load(monkeypatch, "")
 
 
 def test_a_good_machine_ends_with_0(tmp_path: pathlib.Path) -> None:
@@ -68,7 +75,7 @@ def test_a_problem_ends_with_1_and_a_warning_does_not(monkeypatch: pytest.Monkey
 
 
 def test_json_holds_the_same_findings(monkeypatch: pytest.MonkeyPatch) -> None:
-    _answer(monkeypatch, {})
+    _load(monkeypatch, "raise SystemExit('no AVX')")
     result = _doctor("--json")
     assert result.exit_code == 1
     found = json.loads(result.stdout)
@@ -109,3 +116,21 @@ def test_a_configuration_is_checked_with_its_places_and_files(
 def test_a_wrong_configuration_is_no_finding_but_a_wrong_command_line() -> None:
     result = _doctor("-c", "dmeo")
     assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_processor_that_tensorflow_cannot_run_on_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _load(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGILL)")
+    assert "devices    problem: TensorFlow cannot be started: killed by SIGILL" in _doctor().stdout
+
+
+def test_tensorflow_can_be_loaded_here_without_its_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import sys; from pipeline.process import tensorflow_load as load; load.main(); "
+        "sys.exit('imported' if 'tensorflow' in sys.modules else 0)"
+    )
+    _load(monkeypatch, program)
+    assert cli_devices.load_trouble() == ""
+    _load(monkeypatch, program.replace("load.main()", "load._LIBRARIES = ['no.so']; load.main()"))
+    assert "no.so: cannot open shared object file" in cli_devices.load_trouble()
