@@ -32,6 +32,16 @@ NAME = "listen"
 # The status of a request whose client has gone; nobody reads it.
 _CLIENT_CLOSED = 499
 MAX_CHOICES = 2
+# All that page.js imports; the browser loads them at once, not one level after another.
+MODULES = (
+    *("dom.js", "picture.js", "viridis.js"),
+    *(
+        f"{NAME}/{module}.js"
+        for module in (
+            *("compare", "download", "model", "names", "player", "recorder", "song", "tables"),
+        )
+    ),
+)
 
 
 class ListenPage:
@@ -79,6 +89,7 @@ class ListenPage:
             extensions=readable_extensions(),
             name_header=NAME_HEADER,
             csv_columns=",".join(CSV_COLUMNS),
+            modules=MODULES,
         )
 
     def _model(self) -> dict[str, Any]:
@@ -114,6 +125,8 @@ class ListenPage:
     async def _analysed(self, request: Request, job: Job) -> dict[str, Any]:
         """Wait for the analysis, and cancel it as soon as the client goes away."""
         future = asyncio.wrap_future(self._analyser.submit(job))
+        # How a cancelled song ends is of no interest, and asyncio would log it.
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
         gone = asyncio.ensure_future(_disconnected(request))
         try:
             both: set[asyncio.Future[Any]] = {future, gone}

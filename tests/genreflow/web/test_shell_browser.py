@@ -30,6 +30,9 @@ def test_a_page_works_under_its_own_policy_and_axe_finds_nothing(
         tab.wait("document.title === 'a\\\\x202eb'")
         assert tab.value("document.documentElement.scrollWidth") == 390
         assert tab.axe(axe) == []
+        tab.open(f"{site}nowhere")
+        assert tab.value("document.querySelector('h1').textContent") == "There is no such page"
+        assert tab.axe(axe) == []
 
 
 def test_scripts_in_text_do_not_run(tab: Tab, site: str) -> None:

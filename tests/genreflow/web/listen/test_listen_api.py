@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import concurrent.futures
 import csv
+import gc
 import io
 import json
+import re
 import socket
 import stat
 import time
+import urllib.parse
 
 import grpc
 import numpy as np
@@ -173,7 +176,9 @@ def test_a_page_closed_during_its_upload_leaves_nothing(listening: Site) -> None
     assert "given up" in listening.log[-1]
 
 
-def test_a_page_closed_during_the_analysis_ends_it(listening: Site, scripted: Scripted) -> None:
+def test_a_page_closed_during_the_analysis_ends_it(
+    listening: Site, scripted: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
     song = wav(20)
     began, requests = [], scripted.requests
     scripted.script = [None, *[lambda context: (began.append(1), time.sleep(0.3))] * 50]
@@ -184,6 +189,8 @@ def test_a_page_closed_during_the_analysis_ends_it(listening: Site, scripted: Sc
     wait_for(lambda: any("given up" in line for line in listening.log))
     time.sleep(0.8)
     assert len(requests) < 5  # of 80 windows, 16 at once
+    gc.collect()
+    assert not caplog.records  # asyncio would log an exception that nobody asked for
 
 
 def test_hostile_names_are_escaped_in_the_log_and_the_table(listening: Site) -> None:
@@ -235,6 +242,30 @@ def test_a_wrong_key_is_told(scripted: Scripted) -> None:
         assert refused.client.get("/listen/api/model").json()["state"] == "unavailable"
     with site(backend_of(scripted, api_key="right-key-1234")) as allowed:
         assert allowed.send(wav()).status_code == 200
+
+
+def test_a_server_over_rest_tells_no_version(scripted_rest: Scripted) -> None:
+    with site(backend_of(scripted_rest, rest=True)) as rest:
+        status = rest.client.get("/listen/api/model").json()
+        assert (status["state"], status["versions"]) == ("ready", [7])
+        assert status["model"]["version"] is None
+        (one,) = rest.send(wav()).json()["answers"]
+        assert one["model"]["version"] is None
+        assert "by version" not in rest.log[-1]
+
+
+def test_the_preloaded_modules_are_all_that_are_imported(listening: Site) -> None:
+    html = listening.client.get("/listen").text
+    preloaded = set(re.findall(r'modulepreload" href="([^"]+)"', html))
+    (start,) = re.findall(r'src="([^"]+page\.js)"', html)
+    imported, todo = set(), [start]
+    while todo:
+        module = todo.pop()
+        for found in re.findall(r'from "([^"]+)"', listening.client.get(module).text):
+            url = urllib.parse.urljoin(module, found)
+            todo += [url] if url not in imported else []
+            imported.add(url)
+    assert preloaded == imported
 
 
 def test_facts_of_the_model_are_told(listening: Site, scripted: Scripted) -> None:
