@@ -132,11 +132,10 @@ class ListenPage:
             both: set[asyncio.Future[Any]] = {future, gone}
             await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
             if not future.done():
-                job.cancelled.set()
                 raise Cancelled
             return future.result()
         finally:
-            job.cancelled.set()  # also if the server is stopped
+            job.cancelled.set()  # of no effect on one that is done
             gone.cancel()
 
 

@@ -168,6 +168,12 @@ def _begin(listening: Site, declared: int, body: bytes) -> socket.socket:
     return connection
 
 
+def test_what_is_declared_too_large_is_refused_before_it_is_sent(listening: Site) -> None:
+    with _begin(listening, 300 << 20, b"") as connection:
+        connection.settimeout(30)
+        assert connection.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_page_closed_during_its_upload_leaves_nothing(listening: Site) -> None:
     connection = _begin(listening, 1000_000, bytes(100_000))
     wait_for(lambda: not listening.is_empty())

@@ -65,8 +65,11 @@ def test_a_song_is_seen_heard_and_followed_by_keyboard(
 ) -> None:
     _listen(tab, listening, write_wav(tmp_path / "song.wav", 20))
     tab.wait("document.querySelector('#announcer').textContent.startsWith('song.wav: ')")
-    drawn = """(canvas) => { const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width,
-        canvas.height); return new Set(new Uint32Array(data.buffer)).size; }"""
+    drawn = """(canvas) => { const copy = new OffscreenCanvas(canvas.width, canvas.height);
+        const context = copy.getContext('2d', {willReadFrequently: true});
+        context.drawImage(canvas, 0, 0);
+        const {data} = context.getImageData(0, 0, canvas.width, canvas.height);
+        return new Set(new Uint32Array(data.buffer)).size; }"""
     for canvas in (".wave", ".mel", ".stage canvas:last-of-type"):
         assert tab.value(f"({drawn})(document.querySelector('{canvas}'))") > 1, canvas
     # The keyboard moves the cursor, and the song with it.
