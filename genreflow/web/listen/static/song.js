@@ -65,7 +65,8 @@ export class SongCard {
     const [first] = answers;
     const windows = `${first.windows} windows of ${first.model.window_s} s`;
     this.meta.textContent = [clock(seconds), windows, ...answers.map(versionName),
-      `analysed in ${result.elapsed_s.toFixed(1)} s`].join(" · ");
+      answers.length > 1 ? "" : onTest(first),
+      `analysed in ${result.elapsed_s.toFixed(1)} s`].filter(Boolean).join(" · ");
     this.toggle = element("button.small", { type: "button", "aria-pressed": "false",
       onclick: () => this.#compare() }, "Compare");
     this.#actions(
@@ -125,8 +126,15 @@ function verdict(answer, index, count) {
   const [genre, probability] = best(answer);
   return element("p.verdict", {},
     count > 1 ? element("span.of", {},
-      element(`span.swatch${index ? ".second" : ""}`, { "aria-hidden": "true" }), versionName(answer)) : null,
+      element(`span.swatch${index ? ".second" : ""}`, { "aria-hidden": "true" }),
+      [versionName(answer), onTest(answer)].filter(Boolean).join(", ")) : null,
     element("bdi", {}, printable(genre)), " ", element("span.share.number", {}, percent(probability)));
+}
+
+/** Return how often a version was right on its test songs; "" if that is not known. */
+function onTest(answer) {
+  const share = answer.model.evaluation?.accuracy ?? null;
+  return share === null ? "" : `right on ${percent(share)} of its test songs`;
 }
 
 /** Return the genres as bars, by the first version's order. */

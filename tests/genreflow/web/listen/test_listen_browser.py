@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from genreflow.web.listen.facts import Evaluation
 from genreflow.web.listen.receiving import Limits
 from tests.genreflow.web.listen.listening import HOSTILE, Site, backend_of, site, wav, write_wav
 from tests.genreflow.web.shell import wait_for
@@ -173,6 +174,21 @@ def test_two_versions_and_two_songs_are_compared(
     assert "Choose another song" in tab.value("document.querySelector('#comparison').innerText")
     tab.value("document.querySelectorAll('button[aria-pressed]')[1].click()")
     tab.wait("document.querySelectorAll('#comparison tbody tr').length === 3")
+
+
+def test_the_accuracy_of_the_version_that_answers_is_shown(
+    tab: Tab, scripted: Scripted, tmp_path: pathlib.Path
+) -> None:
+    backend = backend_of(scripted)
+    found = Evaluation(0.75, 0.5, 0.9, 1234, "2026-11-30", "r1", "blessed", (("a", "pass", "b"),))
+    backend.evaluation = lambda version: found if version == 7 else None  # type: ignore[method-assign]
+    with site(backend) as known:
+        _listen(tab, known, write_wav(tmp_path / "song.wav"))
+        shown = tab.value("document.querySelector('#model').innerText")
+        assert "75.0 % of 1,234 test tracks (95 % interval: 50.0 % to 90.0 %)" in shown
+        assert "2026-11-30, by run r1" in shown
+        meta = tab.value("document.querySelector('.song .meta').textContent")
+        assert "right on 75.0 % of its test songs" in meta
 
 
 def test_a_server_that_is_gone_is_told_and_a_retry_works(
