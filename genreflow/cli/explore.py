@@ -11,6 +11,7 @@ import typer
 
 from components.common.errors import UsageError
 from components.common.escape import printable
+from genreflow.cli.browser import OpenOption, open_page
 from genreflow.cli.exit import command
 from genreflow.cli.help import TRAINING, shown
 from genreflow.cli.options import DEFAULT_WORK_DIR, WorkDirOption
@@ -47,18 +48,9 @@ def explore(
             help="Name by which others open the page, such as that of a proxy; repeatable.",
         ),
     ] = None,
-    open_it: Annotated[
-        Optional[bool],  # noqa: UP045
-        typer.Option(
-            "--open/--no-open",
-            help="Open it in a browser [default: at a terminal with a display].",
-        ),
-    ] = None,
+    open_it: OpenOption = None,
 ) -> int:
     """Show the songs of the last run, find wrong labels by listening, and mend them."""
-    import webbrowser
-
-    from genreflow.cli.report import has_display
     from genreflow.exploring.explorer import Explorer
     from genreflow.exploring.marking import Marking, MendedPlaces, only_marker
     from genreflow.exploring.preparation import prepare
@@ -96,8 +88,7 @@ def explore(
                 f"{len(explorer.issues)}"
             )
             typer.echo(f"{url}explore")
-            if open_it or (open_it is None and sys.stdout.isatty() and has_display()):
-                webbrowser.open(f"{url}explore")
+            open_page(f"{url}explore", open_it)
             runner.serve(app, listener)
     lines = next_lines(explorer, program)
     if lines:

@@ -15,6 +15,7 @@ import typer
 
 from components.common.errors import UsageError
 from components.common.escape import printable
+from genreflow.cli.browser import OpenOption, open_page
 from genreflow.cli.exit import command
 from genreflow.cli.help import USE, shown
 from genreflow.cli.predict.command import predict
@@ -65,6 +66,7 @@ def _own(
         float,
         typer.Option("--max-minutes", metavar="N", min=0.1, max=1440, help="Longest song."),
     ] = 30,
+    open_it: OpenOption = None,
 ) -> None:
     """Hold the options of the page itself."""
 
@@ -100,10 +102,12 @@ def run(values: Mapping[str, Any]) -> int:
         listener = runner.listen(values["host"], values["port"])
     except (OptionError, ModelFolderError) as error:
         raise UsageError(str(error)) from error
-    _say(f"Genreflow's page: {runner.address(values['host'], listener)}")
+    url = runner.address(values["host"], listener)
+    _say(f"Genreflow's page: {url}")
     _say("open it in a browser and drop a song on it; stop it: Ctrl-C")
     for line in runner.warnings(values["host"]):
         _log(line)
+    open_page(url, values["open_it"])
     try:
         with make_backend() as backend:
             _serve(backend, listener, values)

@@ -9,6 +9,7 @@ import webbrowser
 import pytest
 from typer.testing import CliRunner, Result
 
+from genreflow.cli import browser
 from genreflow.cli import report as cli_report
 from genreflow.cli.app import app
 
@@ -70,7 +71,7 @@ def test_without_being_asked_it_opens_at_a_terminal_with_a_display(
     arguments: list[str],
     opens: bool,
 ) -> None:
-    for name in cli_report.DISPLAY_VARIABLES:
+    for name in browser.DISPLAY_VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -34,7 +34,9 @@ def test_the_servers_options_are_those_of_predict() -> None:
 
 
 def test_it_answers_at_once_logs_escaped_names_and_ends_quietly(scripted: Scripted) -> None:
-    process = commands.start("web", "--server", f"127.0.0.1:{scripted.port}", "--port", 0)
+    process = commands.start(
+        *("web", "--server", f"127.0.0.1:{scripted.port}", "--port", 0, "--no-open")
+    )
     assert process.stdout
     try:
         first = process.stdout.readline()
