@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Collection
 from typing import Any
 
 from components.common.errors import DatasetError
@@ -30,12 +31,13 @@ class Detected:
     why: str
 
 
-def detect(files: DataFiles, manifest_name: str = "") -> Detected:
+def detect(files: DataFiles, manifest_name: str = "", *, ignored: Collection[str] = ()) -> Detected:
     """Return the kind of a data folder. Opens no audio, and lists only its upper folders.
 
     Args:
       files: the folder.
       manifest_name: name of a CSV of tracks in it, if the user has named one.
+      ignored: names of CSVs that do not count.
 
     Raises:
       DatasetError: the folder cannot be read, or holds something that no kind reads.
@@ -46,7 +48,8 @@ def detect(files: DataFiles, manifest_name: str = "") -> Detected:
     if files.is_file(fma.METADATA):
         subset = next((one for one in fma.SUBSETS if files.is_folder(f"fma_{one}")), "small")
         return _detected(files, f"it has {fma.METADATA}", "fma", fma_subset=subset)
-    found = [name for name in _csv_files(files) if manifest.is_manifest(files.uri(name), files)]
+    names = [name for name in _csv_files(files) if name not in ignored]
+    found = [name for name in names if manifest.is_manifest(files.uri(name), files)]
     if len(found) == 1 or DatasetSettings.manifest in found:
         name = DatasetSettings.manifest if DatasetSettings.manifest in found else found[0]
         return _detected(files, f"{name} lists the tracks", "manifest", name)

@@ -64,9 +64,9 @@ def check_data(
         problem = error
     tracks = corpus.tracks if corpus else listing.tracks
     with quiet_stderr() as console, RunDisplay(console) as display:
-        display({"event": "node_started", "node": "Reading files", "index": 0, "total": 1})
+        display.begin("Reading files")
         total = len(tracks)
-        display({"event": "progress", "stage": "audio", "done": 0, "total": total})
+        display.count("audio", 0, total)
         found = survey.survey_files(
             tracks,
             config.audio,

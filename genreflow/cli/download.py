@@ -90,9 +90,9 @@ def _download_archives(
         typer.echo(f"{archive.name}: {_size(archive.size_bytes)} from {place}")
         typer.echo(f"  {archive.licence}")
         with quiet_stderr() as console, RunDisplay(console) as display:
-            _start(display, f"Downloading {archive.file_name}")
+            display.begin(f"Downloading {archive.file_name}")
             path = pathlib.Path(fetch(archive, folder, _advance(display), mirror))
-            _start(display, f"Unpacking {archive.file_name}")
+            display.begin(f"Unpacking {archive.file_name}")
             unpack(path, archive.folder, folder / archive.folder, _advance(display))
         if not keep:
             path.unlink()
@@ -145,10 +145,6 @@ def _check_disk(folder: pathlib.Path, archives: Sequence[Archive], keep: bool) -
             f"{os.path.abspath(folder)}: {_size(needed)} are needed for the archives and what is "
             f"in them, but only {_size(free)} are free; choose a folder on a larger disk"
         )
-
-
-def _start(display: RunDisplay, label: str) -> None:
-    display({"event": "node_started", "node": label, "index": 0, "total": 1})
 
 
 def _advance(display: RunDisplay) -> Callable[[int, int], None]:

@@ -104,6 +104,20 @@ class RunDisplay:
         self._clear()
         self._progress.stop()
 
+    def begin(self, label: str) -> None:
+        """Begin a step of a command that runs no nodes: the bar gets this label."""
+        self._start(label)
+
+    def count(self, stage: str, done: int, total: int) -> None:
+        """Move the bar of a step.
+
+        Args:
+          stage: names the unit, as a key of UNITS.
+          done: units that are done.
+          total: units in all.
+        """
+        self({"event": "progress", "stage": stage, "done": done, "total": total})
+
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Show one event of `components.common.progress`; unknown ones are ignored."""
         if "note" in event:

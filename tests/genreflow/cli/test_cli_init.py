@@ -137,6 +137,24 @@ def test_artists_in_names_give_a_manifest_and_a_split_by_artist(
     assert sorted(os.listdir(music)) == ["Folk", "Rock"]
 
 
+def test_in_the_folder_of_the_music_it_counts_new_songs_and_spares_others_files(
+    tmp_path: pathlib.Path,
+) -> None:
+    music, config = tmp_path / "music", tmp_path / "music" / "my.toml"
+    for artist in ("Ann", "Bo", "Cy"):
+        for genre in ("Folk", "Rock"):
+            _song(music / genre / f"{artist} - 1.wav")
+    assert _init(music, config)["genres"] == {"Folk": 3, "Rock": 3}
+    _song(music / "Rock" / "Di - 1.wav")
+    assert _init(music, config, "--force")["genres"] == {"Folk": 3, "Rock": 4}
+    config.unlink()
+    (music / "my-songs.csv").write_text("precious")
+    result = _genreflow("init", music, "-o", config)
+    assert (result.exit_code, config.exists()) == (2, False)
+    assert "my-songs.csv exists" in result.stderr
+    assert (music / "my-songs.csv").read_text() == "precious"
+
+
 def test_artists_in_tags_are_found_where_tags_can_be_read(
     tmp_path: pathlib.Path, config: pathlib.Path
 ) -> None:
