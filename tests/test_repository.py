@@ -188,10 +188,10 @@ def test_the_setup_script_has_no_pitfalls_of_the_shell(
     assert done.stdout + done.stderr == ""
 
 
-def test_the_readme_lists_every_reject_reason_as_it_is() -> None:
+def test_the_guide_lists_every_reject_reason_as_it_is() -> None:
     from components.datasets.track import REJECT_REASONS
 
-    text = (ROOT / "README.md").read_text()
+    text = (ROOT / "docs" / "guides" / "rejects.md").read_text("utf-8")
     listed = dict(re.findall(r"^\| `([a-z_]+)` \| (.+) \|$", text, flags=re.MULTILINE))
     assert {k: v for k, v in listed.items() if k in REJECT_REASONS} == REJECT_REASONS
 

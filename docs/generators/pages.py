@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from docs.generators import settings
+from docs.generators import commands, python_api, settings
 
 PLACE = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 
-GENERATORS: dict[str, Callable[[], str]] = {"settings": settings.settings_page}
+GENERATORS: dict[str, Callable[[], str]] = {
+    "commands": commands.commands_page,
+    "python": python_api.python_page,
+    "settings": settings.settings_page,
+}
 
 
 def filled(text: str) -> str:

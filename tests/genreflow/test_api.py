@@ -79,15 +79,15 @@ def test_errors_that_a_user_can_fix_have_one_base() -> None:
         assert issubclass(error, genreflow.GenreflowError)
 
 
-def test_the_readmes_snippet_runs(
+def test_the_guides_first_program_runs(
     server: RunningServer,
     toy_models: pathlib.Path,
     tmp_path: pathlib.Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    snippet = readme.partition("## From Python")[2].partition("```python\n")[2].partition("```")[0]
+    guide = (ROOT / "docs" / "guides" / "python.md").read_text(encoding="utf-8")
+    snippet = guide.partition("```python\n")[2].partition("```")[0]
     genres = ("Folk", "Rock")
     write_run(
         tmp_path / "genreflow-demo", genres, predicted_tracks(genres, {"cnn_small": [1, 1, 1, 0]})

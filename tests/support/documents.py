@@ -47,3 +47,10 @@ def blocks(path: pathlib.Path) -> Iterator[Block]:
 
 
 ALL_BLOCKS = tuple(block for path in DOCUMENTS for block in blocks(path))
+
+
+def anchors(path: pathlib.Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub and MyST make them."""
+    text = _FENCE.sub("", path.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#{1,6} (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
