@@ -73,9 +73,9 @@ class Conclusion:
         if not self.serving or (self.results.gate.blessed and not self.results.pushable):
             return []
         models = self.places.models
-        lines = [[_program(), "predict", self._song(), "--model-dir", models]]
+        lines = [[program(), "predict", self._song(), "--model-dir", models]]
         if not is_remote(models):
-            lines.append([_program(), "serve", "--model-dir", models])
+            lines.append([program(), "serve", "--model-dir", models])
         return [shlex.join(line) for line in lines]
 
     def as_json(self) -> dict[str, Any]:
@@ -125,7 +125,7 @@ class Conclusion:
             if name == "tuning":
                 path += ": tables and plots of all trials"
             elif name == "curves":
-                path += f", or {shlex.join([_program('tensorboard'), '--logdir', path])}"
+                path += f", or {shlex.join([program('tensorboard'), '--logdir', path])}"
             yield notes.get(name, name), path
         yield "took", f"{self.seconds / 60:.1f} minutes"
         commands = self.commands()
@@ -158,7 +158,7 @@ class Conclusion:
         return min(tests or usable).uri
 
 
-def _program(name: str = "genreflow") -> str:
+def program(name: str = "genreflow") -> str:
     """Return the shortest command that starts a program of this environment."""
     if shutil.which(name):
         return name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -51,6 +50,7 @@ def explore(
     open_it: OpenOption = None,
 ) -> int:
     """Show the songs of the last run, find wrong labels by listening, and mend them."""
+    from genreflow.cli.conclusion import program
     from genreflow.exploring.explorer import Explorer
     from genreflow.exploring.marking import Marking, MendedPlaces, only_marker
     from genreflow.exploring.preparation import prepare
@@ -74,9 +74,8 @@ def explore(
             raise UsageError(str(error)) from error
         with listener:
             explorer = Explorer(run, prepare(run, _progress(console)), marking)
-            program = "genreflow" if shutil.which("genreflow") else sys.argv[0]
             app = make_app(
-                [make_page(explorer, program)],
+                [make_page(explorer, program())],
                 host_names=allow_host or (),
                 on_failure=lambda text: console.say(printable(text)),
             )
@@ -90,7 +89,7 @@ def explore(
             typer.echo(f"{url}explore")
             open_page(f"{url}explore", open_it)
             runner.serve(app, listener)
-    lines = next_lines(explorer, program)
+    lines = next_lines(explorer, program())
     if lines:
         console.say(f"labels     {places.labels}: {marking.changed()} songs differ from the run")
         console.say(f"changes    {places.changes}")

@@ -66,11 +66,19 @@ async function go(place, plays) {
     if (plays) player.play().catch(() => {});
   }
   announce(`${at + 1} of ${order.length}: ${byId("claim").textContent}`);
-  const shown = song;
-  const clips = await drawClips(canvas, song.number);
-  if (shown !== song) return;
-  canvas.hidden = clips === null;
-  if (clips !== null) playFrom(canvas, player, clips);
+  showClips(song); // not awaited: marking need not wait for a picture
+}
+
+async function showClips(shown) {
+  canvas.hidden = true;
+  const made = document.createElement("canvas");
+  const clips = await drawClips(made, shown.number);
+  if (clips === null || shown !== song) return;
+  canvas.width = made.width;
+  canvas.height = made.height;
+  canvas.getContext("2d").drawImage(made, 0, 0);
+  canvas.hidden = false;
+  playFrom(canvas, player, clips);
 }
 
 /** Do one thing at a time: a key pressed twice marks one song. */
