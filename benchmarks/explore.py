@@ -12,10 +12,10 @@ share of the swapped tracks in it. GTZAN itself has some 10 % of disputed labels
 arXiv:1306.1461), which count as false alarms here, so these figures are lower bounds.
 
 Methods: `explore` is the product's: cross-validated probabilities of a logistic regression on
-spectrogram statistics; confident learning lists, self-confidence ranks. `margin` ranks the same
-list by the normalised margin. `all` ranks all tracks by self-confidence without confident
-learning. `baselines` does as `explore`, but with the run's own classical model: an SVM on 15
-principal components.
+spectrogram statistics, and the label's probability as a share of the genre's mean. `sure` is
+confident learning's own list, the part of it that is marked so. `margin` ranks the same list by the
+normalised margin. `baselines` does as `explore`, but with the run's own classical model: an SVM on
+15 principal components.
 
 "--network NAME" also trains a network, for --budget processor seconds, on eight of ten folds with
 the swapped labels, as a run does. On the tracks of the other two folds, which a run predicts for
@@ -72,11 +72,12 @@ def figures(ranking: Ranking, swapped: Labels, tracks: int) -> list[float]:
     ]
 
 
-def listed(probabilities: Floats, labels: Labels) -> Ranking:
-    """Return the tracks that explore lists, in its order."""
+def listed(probabilities: Floats, labels: Labels, *, sure: bool = False) -> Ranking:
+    """Return the tracks that explore lists, or only those that it is sure of, in its order."""
     from genreflow.exploring.label_check.confident import label_issues
 
-    return np.array([issue.track for issue in label_issues(probabilities, labels)], np.int64)
+    issues = label_issues(probabilities, labels)
+    return np.array([one.track for one in issues if one.sure or not sure], np.int64)
 
 
 def by_margin(probabilities: Floats, labels: Labels) -> Ranking:
@@ -87,12 +88,6 @@ def by_margin(probabilities: Floats, labels: Labels) -> Ranking:
     own = others[rows, labels[chosen]]
     others[rows, labels[chosen]] = -1
     return chosen[np.argsort(own - others.max(axis=1), kind="stable")]
-
-
-def by_confidence(probabilities: Floats, labels: Labels) -> Ranking:
-    """Return all tracks by self-confidence."""
-    own = probabilities[np.arange(len(labels)), labels]
-    return np.argsort(own, kind="stable")
 
 
 def statistics_of(mel_db: Floats) -> Floats:
@@ -176,8 +171,8 @@ def compare(
     baselines = by_baselines(mel_db, labels, tracks, seed)
     return {
         "explore": figures(listed(own, labels), swapped, size),
+        "sure": figures(listed(own, labels, sure=True), swapped, size),
         "margin": figures(by_margin(own, labels), swapped, size),
-        "all": figures(by_confidence(own, labels), swapped, size),
         "baselines": figures(listed(baselines, labels), swapped, size),
     }
 

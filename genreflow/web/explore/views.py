@@ -196,14 +196,14 @@ def counts(explorer: Explorer) -> list[tuple[str, list[int], int]]:
 
 
 def next_lines(explorer: Explorer, program: str) -> list[str]:
-    """Return the lines to type for a run with the mended labels; none without marks.
+    """Return the lines to type for a run with the mended labels; none if none has changed.
 
     Args:
       explorer: the run.
       program: the command that starts Genreflow.
     """
     marking = explorer.marking
-    if not marking.marks:
+    if not marking.changed():
         return []
     lines = []
     if marking.upload:
