@@ -17,8 +17,15 @@ import soundfile
 from typer.testing import CliRunner
 
 from components.common.errors import GenreflowError
+from components.datasets.corpus import load_corpus
+from components.datasets.track import SPLITS
 from components.predictions import table
 from genreflow.cli.app import app
+from genreflow.exploring.marking import Marking, MendedPlaces
+from genreflow.exploring.preparation import prepare
+from genreflow.exploring.run import explore
+from genreflow.exploring.spectrograms import read_clips
+from pipeline.config.load import load
 
 pytestmark = pytest.mark.e2e
 
@@ -119,6 +126,33 @@ def test_counts_hold_for_every_track_and_clip(first: Finished) -> None:
         "999998": "undecodable",
         "999999": "missing_file",
     }
+
+
+def test_the_run_can_be_explored_and_its_mended_labels_read(
+    first: Finished, tmp_path: pathlib.Path
+) -> None:
+    work = tmp_path / "work"
+    # The marks stay out of the other tests' folder.
+    shutil.copytree(first.work_dir, work, ignore=shutil.ignore_patterns("cache", "logs"))
+    run = explore(str(work))
+    assert {split: int((run.splits == split).sum()) for split in SPLITS} == (
+        first.results["counts"]["tracks"]
+    )
+    prepared = prepare(run, lambda event: None)
+    for song in range(len(run.songs)):
+        clips = read_clips(prepared.clips, song, run.examples, run.config.audio)
+        assert clips is not None
+        assert len(clips.starts_s) == 4
+    marking = Marking(run, MendedPlaces.of(str(work)))
+    song = run.songs[0]
+    genre = next(name for name in run.genres if name != song.genre)
+    marking.mark(song.track_id, "relabel", genre, evidence="", seen="")
+    config = load(work / "explore" / "config.toml")
+    corpus = load_corpus(config.dataset, config.split)
+    assert {track.track_id: track.genre for track in corpus.tracks} == {
+        one.track_id: genre if one == song else one.genre for one in run.songs
+    }
+    assert all(corpus.split_of_clip(one.track_id, 0) == one.split for one in run.songs)
 
 
 def test_tfma_measures_what_the_predictions_table_says(first: Finished) -> None:
