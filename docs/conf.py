@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import sys
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ nitpicky = True
 # Types in signatures; their own pages are on other hosts, which an offline build cannot ask.
 nitpick_ignore_regex = [("py:.*", ".*")]
 default_role = "literal"  # single backticks in docstrings
+smartquotes = False  # quotes are often part of a value
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 add_module_names = False
@@ -48,6 +50,15 @@ def setup(app: Sphinx) -> None:
     """Fill the generated parts into the pages that have a place for them."""
     app.connect("source-read", lambda _app, _name, source: fill(source))
     app.add_lexer("mermaid", TextLexer)
+    # Before napoleon, which has the usual priority.
+    app.connect("autodoc-process-docstring", mark_examples, priority=400)
+
+
+def mark_examples(
+    _app: Sphinx, _what: str, _name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Mark indented paragraphs of a docstring as code, in place; sections have no line before."""
+    lines[:] = re.sub(r"\n\n(?=    \S)(?<!::\n\n)", "\n\n::\n\n", "\n".join(lines)).split("\n")
 
 
 def fill(source: list[str]) -> None:

@@ -39,7 +39,8 @@ def _section(words: tuple[str, ...], command: Command) -> str:
     usage = " ".join([*words, *command.collect_usage_pieces(context)])
     parts = [f"## {' '.join(words)}", _code("text", usage), _prose(command.help or "")]
     for title, rows in _groups(command, context).items():
-        parts.append("\n".join([f"| {title.lower()} | |", "|---|---|", *rows]))
+        head = [f"| {title.lower()} | |", "|---|---|"]
+        parts.append("\n".join([":::{container} rows", *head, *rows, ":::"]))
     if command.presentation.examples:
         parts.append(_code("sh", "\n".join(command.presentation.examples)))
     return "\n\n".join(part for part in parts if part)

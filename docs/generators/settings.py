@@ -68,7 +68,8 @@ def _section(table: Table) -> str:
         f"| {_cell(one.meaning)} |"
         for one in table.settings
     ]
-    listed = ["| key | value | default | meaning |", "|---|---|---|---|", *rows] if rows else []
+    head = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    listed = [":::{container} rows settings", *head, *rows, ":::"] if rows else []
     return "\n".join([heading, "", table.about, "", *listed])
 
 
