@@ -5,7 +5,9 @@ from __future__ import annotations
 import genreflow
 
 GROUPS: dict[str, tuple[str, ...]] = {
-    "Predict": ("LocalModel", "GenreClient", "GenreModel", "Prediction", "TimelineSegment"),
+    "Predict": (
+        "LocalModel", "GenreClient", "local_server", "GenreModel", "Prediction", "TimelineSegment",
+    ),
     "Run and label": ("load_config", "Config", "run_pipeline", "label_catalogue"),
     "Results": ("read_results", "Results", "ModelResults", "SplitMetrics", "Interval"),
     "Audio": ("read_sound", "Sound"),
