@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import json
 import pathlib
 import socket
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from genreflow.cli.app import app
+from pipeline.prepare.doctor import store
+from pipeline.prepare.finding import OK, PROBLEM
 from tests.support import s3_server
 
 
@@ -88,3 +94,39 @@ def test_a_model_is_looked_for_in_the_store(s3: Any, bucket: str, tmp_path: path
         assert result.exit_code == 2
         assert f"{uri}: " in result.output
         assert said in result.output
+
+
+@pytest.fixture
+def music(s3: Any, bucket: str) -> str:
+    """Return the URI of a folder of two genres of three songs."""
+    for genre in ("Folk", "Rock"):
+        for number in range(3):
+            stream = io.BytesIO()
+            noise = np.random.default_rng(number).normal(0, 0.1, 60_000)
+            soundfile.write(stream, noise, 22050, format="WAV")
+            s3.put_object(Bucket=bucket, Key=f"m/{genre}/{number}.wav", Body=stream.getvalue())
+    return f"s3://{bucket}/m"
+
+
+def test_init_writes_a_configuration_for_a_folder_in_the_store(
+    music: str, tmp_path: pathlib.Path
+) -> None:
+    config = str(tmp_path / "s3.toml")
+    result = CliRunner().invoke(app, ["init", music, "--output", config, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert (found["data_dir"], found["genres"]) == (music, {"Folk": 3, "Rock": 3})
+    assert found["cost"]["seconds_per_track"] > 0
+    checked = CliRunner().invoke(app, ["check-data", "--config", config])
+    assert checked.exit_code == 0, checked.output
+
+
+def test_doctor_lists_the_places_in_the_store(music: str, bucket: str) -> None:
+    places = [music, f"s3://{bucket}/models", "s3://no-bucket-of-this-name/x"]
+    endpoint, *found = store.check_stores(places)
+    assert (endpoint.outcome, endpoint.text.endswith(" answers")) == (OK, True)
+    assert [(one.outcome, one.text) for one in found[:2]] == [
+        (OK, f"{music} can be listed"),
+        (OK, f"s3://{bucket}/models can be listed; it is empty"),
+    ]
+    assert (found[2].outcome, "no such bucket" in found[2].text) == (PROBLEM, True)
