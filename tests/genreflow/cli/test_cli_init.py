@@ -48,17 +48,22 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "cards", list)
 
 
+def _check(config: pathlib.Path) -> None:
+    """Assert that check-data accepts a configuration."""
+    checked = _genreflow("check-data", "--config", config)
+    assert checked.exit_code == 0, checked.output
+
+
 @pytest.fixture
 def config(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "my conf.toml"
 
 
 def _init(folder: pathlib.Path | str, config: pathlib.Path, *further: str) -> dict[str, Any]:
-    """Write a configuration, check it by check-data, and return what init printed."""
+    """Write a configuration, and return what init printed; the loader takes it."""
     result = _genreflow("init", folder, "-o", config, "--json", *further)
     assert result.exit_code == 0, result.output
-    checked = _genreflow("check-data", "--config", config)
-    assert checked.exit_code == 0, checked.output
+    load(config)
     found: dict[str, Any] = json.loads(result.stdout)
     assert found.keys() == documented_keys("init")
     return found
@@ -69,6 +74,7 @@ def test_a_folder_of_genres_gets_a_file_that_check_data_accepts(
 ) -> None:
     found = _init(_songs(tmp_path / "music", "Rock", "Folk"), config)
     assert found["genres"] == {"Folk": 4, "Rock": 4}
+    _check(config)
     assert (found["kind"], found["split"]) == ("folder", "by_track")
     made = load(config)
     assert made.dataset.genres == ("Folk", "Rock")
@@ -124,6 +130,7 @@ def test_artists_in_names_give_a_manifest_and_a_split_by_artist(
                 _song(music / genre / f"{artist} - {number}.wav")
     found = _init(music, config)
     assert (found["kind"], found["split"]) == ("manifest", "by_artist")
+    _check(config)
     songs = pathlib.Path(str(found["manifest"]))
     assert songs == tmp_path / "my conf-songs.csv"
     rows = list(csv.DictReader(songs.open(encoding="utf-8")))
@@ -178,6 +185,7 @@ def test_names_that_deceive_are_only_text(tmp_path: pathlib.Path, config: pathli
     _songs(music, BIDI)
     found = _init(music, config)
     assert set(found["genres"]) == {"Ro'ck [b]", '"Fo\\lk" #x', 'x"] = 1'}
+    _check(config)
     assert load(config).dataset.data_dir == str(music)
     text = config.read_text()
     assert "\u202e" not in text
@@ -195,6 +203,7 @@ def test_a_data_set_that_is_split_keeps_its_split(
         _songs(tmp_path / "music" / name, "Rock", "Folk")
     found = _init(tmp_path / "music", config)
     assert (found["kind"], found["split"]) == ("split_folders", "official")
+    _check(config)
 
 
 def test_a_csv_with_artists_is_split_by_them(tmp_path: pathlib.Path, config: pathlib.Path) -> None:

@@ -114,7 +114,7 @@ def test_bash_completes(line: str, whole: str, environment: dict[str, str]) -> N
     assert _in_bash(line, environment) == [whole.split()[-1]]
 
 
-@pytest.mark.parametrize(("line", "whole"), LINES[::2])
+@pytest.mark.parametrize(("line", "whole"), LINES[::4])
 def test_fish_completes(
     line: str, whole: str, environment: dict[str, str], requires_program: Callable[..., str]
 ) -> None:
@@ -122,7 +122,7 @@ def test_fish_completes(
     assert _in_fish(line, environment) == [whole.split()[-1]]
 
 
-@pytest.mark.parametrize(("line", "whole"), LINES[::3])
+@pytest.mark.parametrize(("line", "whole"), LINES[::5])
 def test_zsh_completes(
     line: str, whole: str, environment: dict[str, str], requires_program: Callable[..., str]
 ) -> None:
