@@ -12,6 +12,7 @@ import typer
 from components.common.errors import UsageError
 from genreflow.cli.exit import command
 from genreflow.cli.help import CLUSTERS, shown
+from genreflow.cli.messages import warn
 
 _CONTRACT = "Of Beam's container contract; the runner gives it."
 
@@ -98,8 +99,8 @@ def _serve(text: str) -> int:
     try:
         with pool.serving(address, _say) as bound:
             if not address.is_loopback:
-                _say(
-                    f"warning: whoever reaches {bound} can run code as this user, as Beam's "
+                warn(
+                    f"whoever reaches {bound} can run code as this user, as Beam's "
                     "workers authenticate nobody; let only the runner's machines connect "
                     "(firewall, network policy)"
                 )

@@ -66,7 +66,6 @@ def _status(work: Callable[[], int]) -> int:
         complain(f"{where}{error.strerror or error}")
         return EXIT_FAILED
     except KeyboardInterrupt:
-        typer.echo(
-            "\ninterrupted; partial output is ignored: rerun the command to resume", err=True
-        )
+        typer.echo(err=True)  # after the terminal's ^C
+        complain("interrupted; partial output is ignored: rerun the command to resume")
         return EXIT_INTERRUPTED

@@ -136,4 +136,6 @@ def test_it_warns_where_other_machines_can_reach_it() -> None:
     process, line = _pool("0.0.0.0:0")
     process.terminate()
     process.wait(60)
-    assert re.match(r"warning: whoever reaches 0\.0\.0\.0:\d+ can run code as this user", line)
+    assert re.match(
+        r"genreflow: warning: whoever reaches 0\.0\.0\.0:\d+ can run code as this user", line
+    )
