@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.support import ROOT
-from tests.support.documents import PAGES
+from tests.support.documents import DOCUMENTS, PAGES
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,17 @@ def test_every_page_is_built(site: pathlib.Path) -> None:
     assert built - names <= {pathlib.Path("genindex.html"), pathlib.Path("search.html"),
                              pathlib.Path("py-modindex.html")}  # fmt: skip
     assert names <= built
+
+
+def test_links_to_other_hosts_are_encrypted_and_whole() -> None:
+    """The build is offline, so only their form is checked."""
+    wrong = [
+        f"{path.relative_to(ROOT)}: {url}"
+        for path in DOCUMENTS
+        for url in re.findall(r"\]\(([a-z]+:[^)\s]*)\)", path.read_text(encoding="utf-8"))
+        if not re.fullmatch(r"https://[\w.-]+\.[a-z]{2,}(/[\w./~%#?=&+,-]*)?", url)
+    ]
+    assert wrong == []
 
 
 def test_the_pages_load_nothing_from_another_host(site: pathlib.Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.config.load import load_config
 from pipeline.graph.nodes import node_ids
 from tests.support import ROOT
-from tests.support.documents import anchors
+from tests.support.documents import anchors, blocks
 
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -28,6 +28,13 @@ def test_a_link_leads_to_a_file_and_a_heading(link: str) -> None:
     assert (ROOT / path).is_file()
     if anchor:
         assert anchor in anchors(ROOT / path)
+
+
+def test_its_program_is_that_of_the_api_page_which_a_test_runs() -> None:
+    programs = [block.text for block in blocks(README) if block.language == "python"]
+    api = [block.text for block in blocks(ROOT / "docs/reference/api.md")]
+    assert len(programs) == 1
+    assert programs[0] in api
 
 
 def test_it_shows_the_flow_and_the_report() -> None:
