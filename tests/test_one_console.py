@@ -70,6 +70,19 @@ def test_pieces_of_text_are_given_to_the_module_that_escapes_them() -> None:
     assert found == []
 
 
+def test_one_module_makes_tables() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, tree in _sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "Table"
+        and path.name != "tables.py"
+    ]
+    assert found == []
+
+
 def _messages() -> set[str]:
     """Return each line with a bracket in any string of the product."""
     return {

@@ -155,11 +155,11 @@ def notes(row: Row) -> str:
 
 
 def _table(found: Sequence[Row]) -> Table:
-    from rich.table import Table
+    from pipeline.display.tables import bare
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("version", "pushed", "model", "test accuracy", "size", "", "run"):
-        table.add_column(column, justify="right" if column == "size" else "left", no_wrap=True)
+    columns = ("version", "pushed", "model", "test accuracy", "size", "", "run")
+    sides = ("left", "left", "left", "left", "right", "left", "left")
+    table = bare(*sides, headers=columns)
     for row in found:
         record = row.record
         table.add_row(

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from genreflow.cli.app import app
 from tests.pipeline.finished import predicted_tracks, write_run
+from tests.support.documented import documented_keys
 
 GENRES = ["Folk", "Pop", "Rock"]
 TRACKS = 60
@@ -190,6 +191,7 @@ def test_json_is_all_that_is_printed(tmp_path: pathlib.Path) -> None:
     result = _compare(*folders, "--json", columns=20)
     assert result.exit_code == 0
     found = json.loads(result.output)
+    assert found.keys() == documented_keys("compare")
     assert [run["run"] for run in found["runs"]] == ["A", "B"]
     assert found["differences"][0]["chosen"]["track_accuracy"]["value"] == pytest.approx(0.3)
     assert found["differences"][0]["chosen"]["models"] == ["crnn", "crnn"]
