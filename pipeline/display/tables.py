@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -25,15 +24,16 @@ def titled(title: str | Text, *columns: str, left: Collection[str] = ()) -> Tabl
     return table
 
 
-def bare(*justify: Literal["left", "right"], headers: Sequence[str] = ()) -> Table:
+def bare(*justify: str, headers: Sequence[str] = ()) -> Table:
     """Return an empty table without lines.
 
     Args:
-      *justify: of each column.
+      *justify: "left" or "right", for each column.
       headers: the columns' headers; none for a table without them.
     """
     table = Table(box=None, show_header=bool(headers), pad_edge=not headers)
     table.padding = (0, 2, 0, 0) if headers else (0, 2)
     for name, side in zip(headers or [""] * len(justify), justify, strict=True):
-        table.add_column(name, justify=side, no_wrap=bool(headers))
+        right = side == "right"
+        table.add_column(name, justify="right" if right else "left", no_wrap=bool(headers))
     return table
