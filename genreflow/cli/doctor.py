@@ -60,8 +60,9 @@ def doctor(
     """
     from pipeline.display.console import PlainConsole
 
-    out, found = PlainConsole(), []
-    with PlainConsole(stderr=True).status("checking"):
+    # One console, so that lines appear above the spinner.
+    out, found = PlainConsole(stderr=json_output), []
+    with out.status("checking"):
         for finding in _check(config_name, data_dir, work_dir, overrides or []):
             found.append(finding)
             if not json_output:
