@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -149,6 +151,21 @@ def test_a_wrong_command_line_is_answered_in_one_line(line: str, message: str) -
     assert result.stdout == ""
     assert result.stderr.startswith(f"genreflow: {message}")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_every_command_ends_as_the_table_of_statuses_says(name: str) -> None:
+    result = CliRunner().invoke(app, [*name.split(), "--no-such-option"])
+    assert (result.exit_code, result.stdout) == (EXIT_USAGE, "")
+    assert result.stderr.startswith("genreflow: there is no option '--no-such-option'; ")
+    # Its work is wrapped by the one function that turns errors into statuses.
+    source = inspect.getsource(sys.modules[_work_of(LEAVES[name]).__module__])
+    assert "from genreflow.cli.exit import" in source
+    assert re.search(r"@command\n|command\(\w+\)\(", source)
+
+
+def _work_of(command: Any) -> Any:
+    return inspect.unwrap(command.callback)
 
 
 def test_a_wrong_word_reaches_the_terminal_escaped() -> None:
