@@ -78,7 +78,8 @@ def look(
             draft = pathlib.Path(scratch, place.name)
             draft.write_text(manifest[1], "utf-8")
             settings = dataclasses.replace(detected.settings, kind="manifest", manifest=str(draft))
-            detected = dataclasses.replace(detected, settings=settings)
+            why = f"{detected.why}, and {place.name} names the artists of the songs"
+            detected = dataclasses.replace(detected, settings=settings, why=why)
             listing = list_tracks(settings)
         proposal = propose(detected, listing, artists, choice, tags=has_tag_reader())
         if manifest:

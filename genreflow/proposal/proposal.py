@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
+from components.audio.params import AudioParams
 from components.common.errors import DatasetError, SplitError
 from components.datasets.corpus import Corpus, Listing, split_listing
 from components.datasets.detection import Detected
@@ -105,7 +106,7 @@ class Proposal:
     @property
     def train_clips(self) -> int:
         """The number of clips to train on."""
-        clips = self.choice.audio.get("clips_per_track", 4)
+        clips: int = self.choice.audio.get("clips_per_track", AudioParams.clips_per_track)
         train = sum(self._split_of(track.track_id) == "train" for track in self.corpus.tracks)
         return clips * train
 
