@@ -27,6 +27,7 @@ from genreflow.exploring.mended_files import (
 )
 from genreflow.exploring.preparation import FOLDER
 from genreflow.exploring.run import ExploredRun
+from pipeline.results.results_file import FILE_NAME as RESULTS_JSON
 
 MARKS_JSON = "marks.json"
 
@@ -101,6 +102,8 @@ class Marking:
         self._run = run
         self._lock = threading.Lock()
         self._marks: Mapping[str, Mark] = read_marks(places.marks)
+        self._results = os.path.join(run.folder, RESULTS_JSON)
+        self._results_state = _state(self._results)
 
     @property
     def marks(self) -> Mapping[str, Mark]:
@@ -188,6 +191,11 @@ class Marking:
     def _save(self, marks: Mapping[str, Mark]) -> None:
         """Write all files, or none, and then hold the marks."""
         run, places = self._run, self.places
+        if _state(self._results) != self._results_state:
+            raise MarkNotSavedError(
+                f"{run.folder}: another run has finished here since, so the mark is not saved; "
+                "restart genreflow explore, which shows that run and keeps earlier marks"
+            )
         text, left_out = manifest_text(mended(run.songs, marks), run.data_dir, places.labels)
         config = mended_config(run.config, run.genres, self.manifest_setting)
         contents = {
@@ -228,6 +236,15 @@ class Marking:
         if is_remote(data_dir) and not is_remote(self.places.labels):
             return f"{data_dir.rstrip('/')}/{LABELS_CSV}"
         return ""
+
+
+def _state(path: str) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced; None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _check_writable(path: str) -> None:

@@ -103,6 +103,18 @@ def test_two_programs_cannot_mark_at_once(work: pathlib.Path) -> None:
         pass
 
 
+def test_a_run_that_finished_since_is_not_marked_by_the_older_ones_songs(
+    work: pathlib.Path,
+) -> None:
+    marking = _marking(work)
+    again = (work / "results.json").read_bytes()
+    (work / "results.json.tmp").write_bytes(again)
+    (work / "results.json.tmp").replace(work / "results.json")  # as a run does
+    with pytest.raises(MarkNotSavedError, match="another run has finished.*restart"):
+        marking.mark("train5", "drop", "", evidence="", seen="")
+    _marking(work).mark("train5", "drop", "", evidence="", seen="")
+
+
 @pytest.mark.parametrize("name", ["labels.csv", "marks.json"])
 def test_a_read_only_file_refuses_the_mark_and_nothing_changes(
     work: pathlib.Path, name: str
