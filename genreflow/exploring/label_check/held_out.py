@@ -63,10 +63,12 @@ def out_of_fold(
 
     found = np.full((len(labels), genres), np.nan, np.float32)
     usable = np.flatnonzero(np.isfinite(features).all(axis=1) & bool(features.shape[1]))
-    folds = min(FOLDS, len(np.unique(groups[usable])))
+    values, given, group = features[usable], labels[usable], groups[usable]
+    # scikit-learn refuses more folds than the largest genre has tracks.
+    largest = int(np.bincount(given).max()) if len(given) else 0
+    folds = min(FOLDS, len(np.unique(group)), largest)
     if folds < 2:
         return found
-    values, given, group = features[usable], labels[usable], groups[usable]
     split = StratifiedGroupKFold(folds, shuffle=True, random_state=SEED)
     with warnings.catch_warnings():
         # A genre with fewer tracks than folds; and a fit that stops at MAX_ITERATIONS.

@@ -104,6 +104,17 @@ def test_tracks_without_features_and_single_groups_have_no_probabilities() -> No
     assert np.isnan(out_of_fold(np.full((90, 0), 0, np.float32), labels, groups, 3)).all()
 
 
+@pytest.mark.parametrize("songs", [0, 1, 2, 3, 5, 6, 7, 12])
+def test_few_songs_are_judged_as_far_as_they_can_be(songs: int) -> None:
+    features, labels, _ = _songs()
+    found = out_of_fold(features[:songs], labels[:songs], np.arange(songs), 3)
+    assert found.shape == (songs, 3)
+    # Only a genre with another song can be judged.
+    known = np.bincount(labels[:songs], minlength=3)[labels[:songs]] > 1
+    assert not np.isfinite(found[~known]).any()
+    assert np.isfinite(found).any() == (songs >= 5)
+
+
 def test_a_mean_of_two_sources_is_one_where_the_other_is_missing() -> None:
     first = np.array([[0.2, 0.8], [NAN, NAN], [NAN, NAN]], np.float32)
     second = np.array([[0.4, 0.6], [0.1, 0.9], [NAN, NAN]], np.float32)

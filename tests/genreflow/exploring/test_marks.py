@@ -110,7 +110,7 @@ def test_a_run_that_finished_since_is_not_marked_by_the_older_ones_songs(
     again = (work / "results.json").read_bytes()
     (work / "results.json.tmp").write_bytes(again)
     (work / "results.json.tmp").replace(work / "results.json")  # as a run does
-    with pytest.raises(MarkNotSavedError, match="another run has finished.*restart"):
+    with pytest.raises(MarkNotSavedError, match=r"another run has finished.*restart"):
         marking.mark("train5", "drop", "", evidence="", seen="")
     _marking(work).mark("train5", "drop", "", evidence="", seen="")
 
