@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from docs.generators import commands, python_api, settings
+from docs.generators import benchmark_scripts, commands, python_api, settings
 
 PLACE = re.compile(r"^<!-- generated: ([a-z-]+) -->$", re.MULTILINE)
 
 GENERATORS: dict[str, Callable[[], str]] = {
+    "benchmarks": benchmark_scripts.scripts_table,
     "commands": commands.commands_page,
     "python": python_api.python_page,
     "settings": settings.settings_page,

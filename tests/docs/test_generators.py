@@ -11,7 +11,7 @@ import pytest
 import typer.main
 
 import genreflow
-from docs.generators import commands, pages, python_api, settings
+from docs.generators import benchmark_scripts, commands, pages, python_api, settings
 from genreflow.cli.app import app
 from pipeline.config import messages
 from pipeline.config.schema import Config
@@ -118,6 +118,14 @@ def test_every_public_name_of_python_is_in_one_group() -> None:
     text = python_api.python_page()
     assert ".. autoclass:: genreflow.LocalModel\n   :members:" in text
     assert ".. autofunction:: genreflow.load_config\n```" in text
+
+
+def test_every_benchmark_is_listed_with_what_it_measures() -> None:
+    table = benchmark_scripts.scripts_table()
+    names = [path.stem for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__init__"]
+    assert sorted(re.findall(r"^\| `python -m benchmarks\.(\w+)` \| \S", table, re.M)) == sorted(
+        names
+    )
 
 
 def test_each_generator_has_one_place() -> None:
