@@ -69,18 +69,18 @@ def _in_bash(line: str, environment: dict[str, str]) -> list[str]:
     return _shell("bash", script, environment, ["bash", *line.split()])
 
 
-def _in_fish(line: str, environment: dict[str, str]) -> list[str]:
+def _in_fish(fish: str, line: str, environment: dict[str, str]) -> list[str]:
     script = "_GENREFLOW_COMPLETE=source_fish genreflow | source; complete -C $argv"
-    found = _shell("fish", script, environment, [line])
+    found = _shell(fish, script, environment, [line])
     return [one.split("\t")[0] for one in found]
 
 
-def _in_zsh(line: str, environment: dict[str, str]) -> str:
+def _in_zsh(zsh: str, line: str, environment: dict[str, str]) -> str:
     """Return the line after a press of Tab, in zsh at a terminal."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(environment["HOME"])
-        os.execve("/usr/bin/zsh", ["zsh", "-f", "-i"], environment)
+        os.execve(zsh, ["zsh", "-f", "-i"], environment)
 
     def read_until(mark: bytes) -> bytes:
         seen, end = b"", time.monotonic() + SECONDS
@@ -118,16 +118,16 @@ def test_bash_completes(line: str, whole: str, environment: dict[str, str]) -> N
 def test_fish_completes(
     line: str, whole: str, environment: dict[str, str], requires_program: Callable[..., str]
 ) -> None:
-    requires_program("fish", "fish")
-    assert _in_fish(line, environment) == [whole.split()[-1]]
+    fish = requires_program("fish", "fish")
+    assert _in_fish(fish, line, environment) == [whole.split()[-1]]
 
 
 @pytest.mark.parametrize(("line", "whole"), LINES[::5])
 def test_zsh_completes(
     line: str, whole: str, environment: dict[str, str], requires_program: Callable[..., str]
 ) -> None:
-    requires_program("zsh", "zsh")
-    assert _in_zsh(line, environment).rstrip() == whole
+    zsh = requires_program("zsh", "zsh")
+    assert _in_zsh(zsh, line, environment).rstrip() == whole
 
 
 def test_settings_have_their_values_and_every_key_can_be_set() -> None:
