@@ -22,7 +22,7 @@ from components.artifacts import files as artifact_files
 from components.common import progress
 from components.common.errors import DataError
 from components.common.parent import exit_at_end_of_input
-from components.storage import objects
+from components.storage.copies import local_copies
 from components.storage.uri import is_remote
 from genreflow.exploring.label_check.confident import LabelIssue, label_issues
 from genreflow.exploring.label_check.held_out import Floats, combined, groups_of, out_of_fold
@@ -102,13 +102,11 @@ def make(folder: str) -> None:
     """Prepare the last run of a work folder, and keep the result there."""
     run = explore(folder)
     progress.report("preparing", stage="reading", done=0, total=len(run.songs))
-    if is_remote(run.examples):
-        with tempfile.TemporaryDirectory(prefix="genreflow-examples-") as local:
-            listed = [item for item in objects.list_objects(f"{run.examples.rstrip('/')}/Split-")]
-            objects.download_listed(listed, run.examples.rstrip("/"), local)
-            _make(run, local, keeps_clips=False)
-    else:
+    if not is_remote(run.examples):
         _make(run, run.examples, keeps_clips=True)
+        return
+    with local_copies(pathlib.Path(run.folder, FOLDER, "copies")) as copies:
+        _make(run, copies.fetch(run.examples.rstrip("/")), keeps_clips=False)
 
 
 def _make(run: ExploredRun, examples: str, *, keeps_clips: bool) -> None:

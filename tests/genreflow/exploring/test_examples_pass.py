@@ -12,10 +12,12 @@ from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import STORED_DTYPE, from_stored
 from components.common.errors import DataError
 from components.examples.writer import Clip, serialize
+from components.storage import objects
 from genreflow.exploring.label_check.features import clip_features
 from genreflow.exploring.preparation import make, prepare
 from genreflow.exploring.run import ExploredRun, explore
 from genreflow.exploring.spectrograms import read_clips
+from pipeline.results.run_file import write_run_file
 
 
 def _mels(params: AudioParams, label: int, number: int) -> np.ndarray:
@@ -86,6 +88,22 @@ def test_features_spectrograms_and_judgements_come_from_the_stored_clips(
     first = prepared.issues(run)[0]
     assert run.songs[first.track].track_id == "train5"
     assert run.genres[first.suggested] == run.genres[0]
+
+
+def test_examples_in_an_object_store_are_judged_without_pictures(
+    run: ExploredRun, bucket: str, work: pathlib.Path
+) -> None:
+    examples = f"s3://{bucket}/runs/examples/1"
+    for path in pathlib.Path(run.examples).rglob("data-*"):
+        objects.upload(path, f"{examples}/{path.relative_to(run.examples).as_posix()}")
+    write_run_file(
+        str(work), run_id=run.results.run_id, config=run.config.to_json(), examples=examples
+    )
+    make(str(work))
+    prepared = prepare(explore(str(work)), lambda event: pytest.fail("made again"))
+    assert np.isfinite(prepared.out_of_fold).all()
+    assert len(prepared.clips.song) == 0
+    assert not (work / "explore" / "copies").exists()
 
 
 def test_a_kept_result_of_another_run_or_damaged_is_made_anew(
