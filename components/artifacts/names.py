@@ -13,7 +13,8 @@ TEST_SOURCES_JSON = "test_sources.json"
 # Examples, of SpectrogramGen; its content: components/examples/tracks.py.
 TRACKS_JSON = "tracks.json"
 # DataCheckResult.
-DATA_CHECK_JSON = "check.json"
+DATA_CHECK_JSON = "check.json"  # its content: components/data_check/outcome.py
+TRAINING_STATISTICS_PB = "training_statistics.pb"
 # BaselineModels, of BaselineTrainer; its content: components/baselines/store.py.
 BASELINES_JSON = "baselines.json"
 # HyperParameters and TuningResults, of a Tuner; their content: components/tuner/outcome.py.

@@ -18,7 +18,7 @@ class Predictions(artifact.Artifact):  # type: ignore[misc]
 
 
 class DataCheckResult(artifact.Artifact):  # type: ignore[misc]
-    """Result of DataCheck: `check.json`, the numbers of checked tracks and clips."""
+    """Result of DataCheck: counts and drift in `check.json`, and the songs' statistics."""
 
     TYPE_NAME = "GenreflowDataCheck"
 

@@ -17,6 +17,8 @@ SAVED_MODEL = "saved_model.pb"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 # What is known of a pushed version; its content: components/versions/record.py.
 VERSION_RECORD = "assets.extra/genreflow_version.json"
+# TFDV's statistics of the songs that it was trained on: components/data_check/statistics.py.
+TRAINING_STATISTICS = "assets.extra/genreflow_training_statistics.pb"
 ASSETS_FOLDER = "assets"
 # Files in ASSETS_FOLDER; their content: components/export/assets.py.
 GENRES_JSON = "genres.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from components.audio.params import AudioParams
@@ -35,6 +35,7 @@ def scan_examples(
     *,
     leaky: bool,
     artists_apart: bool,
+    on_training_clip: Callable[[str, str, bytes], None] | None = None,
 ) -> ExampleFindings:
     """Check each example, and that no track or artist is in two splits.
 
@@ -45,6 +46,8 @@ def scan_examples(
       leaky: whether clips of a track may be in several splits (by_clip).
       artists_apart: whether no artist may be in two splits (by_artist). Examples without an
         artist are exempt.
+      on_training_clip: called with the track's id, the genre and the stored spectrogram of each
+        valid training clip.
 
     Returns:
       Counts and at most MAX_FINDINGS problems: a missing feature, a genre that is not in
@@ -82,11 +85,11 @@ def scan_examples(
                 problem(f"{where}: unknown genre {genre!r}; known are {', '.join(genres)}")
             elif not 0 <= label < len(genres) or genres[label] != genre:
                 problem(f"{where}: label {label} is not that of {genre!r}")
-            if len(values[schema.MEL_DB]) != params.mel_bytes:
-                problem(
-                    f"{where}: spectrogram of {len(values[schema.MEL_DB])} bytes, "
-                    f"not {params.mel_bytes}"
-                )
+            mel = values[schema.MEL_DB]
+            if len(mel) == params.mel_bytes and split == "train" and on_training_clip:
+                on_training_clip(track, genre, mel)
+            if len(mel) != params.mel_bytes:
+                problem(f"{where}: spectrogram of {len(mel)} bytes, not {params.mel_bytes}")
             if (track, index) in seen:
                 problem(f"{where}: occurs twice")
             seen.add((track, index))

@@ -1,7 +1,8 @@
-"""DataCheck: stops the run before training if the examples are not valid."""
+"""DataCheck, which refuses invalid examples before training, and looks for drift."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from components.artifacts.code_digest import code_digest
 from components.artifacts.types import DataCheckResult
 from components.audio.params import AudioParams
 from components.data_check.executor import Executor
+from components.data_check.settings import DataCheckSettings
 
 
 class DataCheckSpec(types.ComponentSpec):  # type: ignore[misc]
@@ -24,11 +26,14 @@ class DataCheckSpec(types.ComponentSpec):  # type: ignore[misc]
         "genres": ExecutionParameter(type=str),
         "leaky": ExecutionParameter(type=int),
         "artists_apart": ExecutionParameter(type=int),
+        "settings": ExecutionParameter(type=str),
+        "resolves_serving": ExecutionParameter(type=int),
         "code_digest": ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "anomalies": ChannelParameter(type=standard_artifacts.ExampleAnomalies),
+        "serving_model": ChannelParameter(type=standard_artifacts.PushedModel, optional=True),
     }
     OUTPUTS = {"result": ChannelParameter(type=DataCheckResult)}
 
@@ -48,6 +53,8 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
         genres: Sequence[str],
         leaky: bool,
         artists_apart: bool,
+        settings: DataCheckSettings,
+        serving_model: types.BaseChannel | None,
     ) -> None:
         """Initialize the component.
 
@@ -58,6 +65,9 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
           genres: the genres in label order.
           leaky: whether clips of a track may be in several splits (by_clip).
           artists_apart: whether no artist may be in several splits (by_artist).
+          settings: the [data_check] table.
+          serving_model: the pushed model that serves, with whose songs these are compared; None
+            if the pipeline cannot look it up.
         """
         super().__init__(
             spec=DataCheckSpec(
@@ -65,9 +75,12 @@ class DataCheck(base_component.BaseComponent):  # type: ignore[misc]
                 genres=json.dumps(list(genres)),
                 leaky=int(leaky),
                 artists_apart=int(artists_apart),
+                settings=json.dumps(dataclasses.asdict(settings), sort_keys=True),
+                resolves_serving=int(serving_model is not None),
                 code_digest=code_digest(Executor.__module__),
                 examples=examples,
                 anomalies=anomalies,
+                serving_model=serving_model,
                 result=types.Channel(type=DataCheckResult),
             )
         )

@@ -92,6 +92,7 @@ def build(
         decision=sources.decision,
         selection=sources.selection,
         summary=sources.summary,
+        drift=sources.drift,
         models=models,
         candidate=candidate,
         scores={

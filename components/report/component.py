@@ -32,6 +32,7 @@ class ReportSpec(types.ComponentSpec):  # type: ignore[misc]
     INPUTS = {
         "predictions": ChannelParameter(type=artifacts.Predictions),
         "rejects": ChannelParameter(type=artifacts.Rejects),
+        "data_check": ChannelParameter(type=artifacts.DataCheckResult),
         "blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "examples": ChannelParameter(type=standard_artifacts.Examples),
         "model": ChannelParameter(type=standard_artifacts.Model),
@@ -56,6 +57,7 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
         predictions: types.BaseChannel,
         runs: Mapping[str, types.BaseChannel],
         rejects: types.BaseChannel,
+        data_check: types.BaseChannel,
         blessing: types.BaseChannel,
         examples: types.BaseChannel,
         model: types.BaseChannel,
@@ -70,6 +72,7 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
           predictions: output of the Ensembler, with selection.json.
           runs: for each network its Trainer's `model_run`, with history.json.
           rejects: output of SpectrogramGen.
+          data_check: output of DataCheck, with check.json.
           blessing: output of GenreGate, with decision.json.
           examples: output of SpectrogramGen.
           model: the candidate.
@@ -88,6 +91,7 @@ class Report(base_component.BaseComponent):  # type: ignore[misc]
                 templates_digest=templates_digest(),
                 predictions=predictions,
                 rejects=rejects,
+                data_check=data_check,
                 blessing=blessing,
                 examples=examples,
                 model=model,

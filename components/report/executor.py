@@ -26,6 +26,7 @@ class Executor(ComponentExecutor):
             runs=inputs.uris("run_"),
             baselines=inputs.uri("baselines") if inputs.optional("baselines") else None,
             rejects=inputs.uri("rejects"),
+            data_check=inputs.uri("data_check"),
             blessing=inputs.uri("blessing"),
             saved_model=path_utils.serving_model_dir(inputs.uri("model")),
         )

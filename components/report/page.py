@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from components.audio.params import AudioParams
 from components.common.escape import printable, printable_cell
+from components.data_check.outcome import DriftResult
 from components.datasets.track import REJECT_REASONS, SPLITS
 from components.gate.outcome import Decision
 from components.predictions.interval import Interval
@@ -77,7 +78,7 @@ class Page:
       plot_key: Names in plots that stand for a genre, each with the genre.
       notes: Warnings that come before all numbers.
       dataset: Name of the data set in words.
-      decision, selection, summary, rejects, histories, baselines: As in Sources.
+      decision, selection, summary, drift, rejects, histories, baselines: As in Sources.
       models: Measures of all models, the best on validation first.
       candidate: Measures of the candidate.
       scores: Scores of each genre on the test split, by model.
@@ -100,6 +101,7 @@ class Page:
     decision: Decision
     selection: Selection
     summary: DataSummary
+    drift: DriftResult
     models: Sequence[ModelMeasures]
     candidate: ModelMeasures
     scores: Mapping[str, Sequence[GenreScores]]

@@ -16,12 +16,14 @@ from components.artifacts import files as artifact_files
 from components.artifacts import typed_json
 from components.artifacts.names import (
     BASELINES_JSON,
+    DATA_CHECK_JSON,
     DECISION_JSON,
     HISTORY_JSON,
     REJECT_SUMMARY_JSON,
     REJECTS_CSV,
 )
 from components.common.errors import DataError
+from components.data_check.outcome import CheckedData, DriftResult
 from components.export.assets import read_card
 from components.gate.outcome import Decision, RecordedDecision
 from components.predictions import table
@@ -42,6 +44,7 @@ class Sources:
       selection: The Ensembler's choices.
       decision: The gate's decision.
       summary: Counts of the data.
+      drift: Comparison of the training songs with those of the serving model.
       rejects: The first MAX_REJECTS rows of rejects.csv, by column.
       histories: history.json by network.
       baselines: baselines.json; None without baselines.
@@ -54,6 +57,7 @@ class Sources:
     selection: Selection
     decision: Decision
     summary: DataSummary
+    drift: DriftResult
     rejects: tuple[Mapping[str, str], ...]
     histories: Mapping[str, Mapping[str, Any]]
     baselines: Mapping[str, Any] | None
@@ -73,6 +77,7 @@ def read(
     runs: Mapping[str, str],
     baselines: str | None,
     rejects: str,
+    data_check: str,
     blessing: str,
     saved_model: str,
 ) -> Sources:
@@ -81,7 +86,7 @@ def read(
     Args:
       genres: in label order.
       data: as in Sources.
-      predictions, rejects, blessing: uris of the artifacts.
+      predictions, rejects, data_check, blessing: uris of the artifacts.
       runs: uris of the Trainers' ModelRuns, by network.
       baselines: uri of the BaselineModels, or None.
       saved_model: folder of the candidate's SavedModel.
@@ -112,6 +117,7 @@ def read(
         selection=selection,
         decision=typed_json.read(RecordedDecision, blessing, DECISION_JSON),
         summary=typed_json.read(DataSummary, rejects, REJECT_SUMMARY_JSON),
+        drift=typed_json.read(CheckedData, data_check, DATA_CHECK_JSON).drift,
         rejects=_first_rejects(artifact_files.read_text(os.path.join(rejects, REJECTS_CSV))),
         histories={
             name: artifact_files.read_json(uri, HISTORY_JSON) for name, uri in sorted(runs.items())

@@ -14,7 +14,7 @@ import pathlib
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from components.artifacts import files as artifact_files
 from components.common.errors import DataError, GenreflowError
@@ -38,22 +38,28 @@ class VersionGone(DataError):  # noqa: N818  an outcome
     """Error for a version that was deleted while it was copied."""
 
 
-def add_folder(models: str, source: str, record: Record) -> int:
+def add_folder(
+    models: str, source: str, record: Record, beside: Mapping[str, bytes] | None = None
+) -> int:
     """Add a SavedModel of a local folder as a new version; return its number.
 
     Args:
       models: the folder of the model's versions; a path or an s3:// URI.
       source: the SavedModel's folder.
       record: returns the record's text for the version's number.
+      beside: content of further files by their path below the version's folder.
 
     Raises:
       StorageError: the object store cannot be written.
       OSError: the folder cannot be written.
     """
+    beside = beside or {}
     if not is_remote(models):
-        return _add_local(models, source, record)
+        return _add_local(models, source, record, beside)
     with _claimed(models) as number, _removed_on_failure(join(models, str(number))) as target:
         objects.write(join(target, VERSION_RECORD), record(number).encode())
+        for name, content in beside.items():
+            objects.write(join(target, name), content)
         objects.upload_folder(source, target, last=SAVED_MODEL)
         return number
 
@@ -73,7 +79,7 @@ def add_copy(models: str, source: VersionFolder, record: Record) -> int:
     """
     try:
         if not is_remote(models):
-            return _add_local(models, source.uri, record)
+            return _add_local(models, source.uri, record, {})
         names = sorted(source.files, key=lambda name: name == SAVED_MODEL)
         with _claimed(models) as number, _removed_on_failure(join(models, str(number))) as target:
             objects.write(join(target, VERSION_RECORD), record(number).encode())
@@ -89,7 +95,7 @@ def add_copy(models: str, source: VersionFolder, record: Record) -> int:
         ) from error
 
 
-def _add_local(models: str, source: str, record: Record) -> int:
+def _add_local(models: str, source: str, record: Record, beside: Mapping[str, bytes]) -> int:
     os.makedirs(models, exist_ok=True)
     # os.mkdir and not tempfile, whose folders only their owner may read.
     partial = os.path.join(models, f"{PARTIAL_PREFIX}{secrets.token_hex(8)}")
@@ -101,6 +107,8 @@ def _add_local(models: str, source: str, record: Record) -> int:
         shutil.copytree(source, partial, dirs_exist_ok=True, copy_function=shutil.copyfile)
         if not os.path.isfile(os.path.join(partial, SAVED_MODEL)):
             raise FileNotFoundError(f"{source}/{SAVED_MODEL}: no such file")
+        for name, content in beside.items():
+            artifact_files.write_bytes(os.path.join(partial, name), content)
         for _ in range(_MAX_ATTEMPTS):
             number = _next_number(models)
             target = os.path.join(models, str(number))

@@ -7,7 +7,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import standard_artifacts
 from tfx.types.component_spec import ChannelParameter, ExecutionParameter
 
-from components.artifacts.types import Predictions
+from components.artifacts.types import DataCheckResult, Predictions
 from components.versions.executor import Executor
 
 
@@ -23,6 +23,7 @@ class PusherSpec(types.ComponentSpec):  # type: ignore[misc]
         "model_blessing": ChannelParameter(type=standard_artifacts.ModelBlessing),
         "infra_blessing": ChannelParameter(type=standard_artifacts.InfraBlessing, optional=True),
         "predictions": ChannelParameter(type=Predictions),
+        "data_check": ChannelParameter(type=DataCheckResult),
     }
     OUTPUTS = {"pushed_model": ChannelParameter(type=standard_artifacts.PushedModel)}
 
@@ -45,6 +46,7 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]
         model_blessing: types.BaseChannel,
         infra_blessing: types.BaseChannel | None,
         predictions: types.BaseChannel,
+        data_check: types.BaseChannel,
         models: str,
         keep_versions: int,
     ) -> None:
@@ -55,6 +57,7 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]
           model_blessing: GenreGate's.
           infra_blessing: ServingCheck's; None if it is off.
           predictions: the Ensembler's, of which the record holds the test metrics.
+          data_check: DataCheck's, with the statistics of the training songs.
           models: the folder of the model's versions; a path or an s3:// URI.
           keep_versions: number of versions to keep; 0 keeps all.
         """
@@ -66,6 +69,7 @@ class Pusher(base_component.BaseComponent):  # type: ignore[misc]
                 model_blessing=model_blessing,
                 infra_blessing=infra_blessing,
                 predictions=predictions,
+                data_check=data_check,
                 pushed_model=types.Channel(type=standard_artifacts.PushedModel),
             )
         )

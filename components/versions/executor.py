@@ -10,10 +10,12 @@ from absl import logging
 from tfx.components.util import model_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts import files as artifact_files
 from components.artifacts import typed_json
 from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
-from components.artifacts.names import DECISION_JSON, SERVING_CHECK_JSON
+from components.artifacts.names import DECISION_JSON, SERVING_CHECK_JSON, TRAINING_STATISTICS_PB
 from components.common.errors import GenreflowError
+from components.common.model_contract import TRAINING_STATISTICS
 from components.gate.outcome import Decision, RecordedDecision
 from components.predictions import metrics, table
 from components.predictions.selection import read_selection
@@ -39,12 +41,17 @@ class Executor(ComponentExecutor):
         labels.read_labels(models)  # before anything is pushed, in case the file is damaged
         context = self._context
         record = _record(inputs, (context and context.pipeline_run_id) or "")
+        songs = artifact_files.read_bytes(join(inputs.uri("data_check"), TRAINING_STATISTICS_PB))
+        beside = {TRAINING_STATISTICS: songs}
         number = adding.add_folder(
             models,
             saved_model,
             lambda number: dataclasses.replace(record, version=number).to_text(),
+            beside=beside,
         )
         io_utils.copy_dir(saved_model, pushed.uri)
+        for name, content in beside.items():
+            artifact_files.write_bytes(join(pushed.uri, name), content)
         pushed.set_int_custom_property("pushed", 1)
         pushed.set_string_custom_property("pushed_destination", join(models, str(number)))
         pushed.set_string_custom_property("pushed_version", str(number))

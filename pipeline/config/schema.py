@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from components.audio.params import AudioParams
 from components.baselines.settings import BaselineSettings
+from components.data_check.settings import DataCheckSettings
 from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.ensemble.members import ALL, members_of
@@ -85,6 +86,7 @@ class Config:
     tuning: TuningSettings = dataclasses.field(default_factory=TuningSettings)
     baselines: BaselineSettings = dataclasses.field(default_factory=BaselineSettings)
     ensemble: EnsembleSettings = dataclasses.field(default_factory=EnsembleSettings)
+    data_check: DataCheckSettings = dataclasses.field(default_factory=DataCheckSettings)
     gate: GateSettings = dataclasses.field(default_factory=GateSettings)
     serving: ServingSettings = dataclasses.field(default_factory=ServingSettings)
     beam: BeamSettings = dataclasses.field(default_factory=BeamSettings)

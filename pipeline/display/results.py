@@ -30,6 +30,9 @@ _MARKS: dict[str, Piece] = {
     "fail": ("✗", "yellow"),
     "failed": ("✗", "yellow"),
     "off": "-",
+    "same": ("✓", "green"),
+    "drifted": ("!", "yellow"),
+    "unknown": "-",
 }
 # Number of confused genres that a row of the table shows.
 _MAX_SHOWN_GENRES = 3
@@ -58,7 +61,8 @@ def caveats(results: Results) -> list[str]:
 def verdict(results: Results) -> list[Text]:
     """Return lines that say whether the candidate is blessed, and why.
 
-    There is a line for each rule of the gate, and one for ServingCheck if it ran or is off.
+    There is a line for each rule of the gate, one for ServingCheck if it ran or is off, and one
+    for the drift of the songs unless that is off.
     """
     served = results.serving_check
     if results.failed_serving_check:
@@ -69,6 +73,10 @@ def verdict(results: Results) -> list[Text]:
         lines.append(line("  ", _MARKS[rule.outcome], f" {rule.id}: {rule.text}"))
     if served and served.outcome != "skipped":
         lines.append(line("  ", _MARKS[served.outcome], f" ServingCheck: {served.text}"))
+    if results.drift and results.drift.outcome != "off":
+        drift = results.drift
+        said = "the songs drifted: " if drift.outcome == "drifted" else "drift: "
+        lines.append(line("  ", _MARKS[drift.outcome], f" {said}{drift.text}"))
     return lines
 
 

@@ -83,6 +83,7 @@ def create_pipeline(
         statistics=statistics.outputs["statistics"],
         schema=schemas.outputs["schema"],
     )
+    serving = [_serving_model()] if resolves_serving else []
     check = DataCheck(
         examples=examples,
         anomalies=validator.outputs["anomalies"],
@@ -90,6 +91,8 @@ def create_pipeline(
         genres=genres,
         leaky=facts.leaky,
         artists_apart=config.split.policy == "by_artist",
+        settings=config.data_check,
+        serving_model=serving[0].outputs["pushed_model"] if serving else None,
     )
     baselines = _baselines(config, genres, examples)
     tasks = {name: _training_task(config, name, genres) for name in config.models}
@@ -117,7 +120,6 @@ def create_pipeline(
         example_splits=["test"],
         eval_config=evaluation_config(genres),
     ).with_beam_pipeline_args(beam_args("evaluator"))
-    serving = [_serving_model()] if resolves_serving else []
     gate = GenreGate(
         model=candidate,
         predictions=predictions,
@@ -136,6 +138,7 @@ def create_pipeline(
         model_blessing=gate.outputs["blessing"],
         infra_blessing=served[0].outputs["infra_blessing"] if served else None,
         predictions=predictions,
+        data_check=check.outputs["result"],
         models=places.models,
         keep_versions=config.serving.keep_versions,
     )
@@ -143,6 +146,7 @@ def create_pipeline(
         predictions=predictions,
         runs=runs,
         rejects=spectrograms.outputs["rejects"],
+        data_check=check.outputs["result"],
         blessing=gate.outputs["blessing"],
         examples=examples,
         model=candidate,
@@ -159,13 +163,13 @@ def create_pipeline(
             schemas,
             statistics,
             validator,
+            *serving,
             check,
             *baselines,
             *tuners.values(),
             *trainers.values(),
             ensembler,
             evaluator,
-            *serving,
             gate,
             *served,
             pusher,

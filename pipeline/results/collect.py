@@ -13,11 +13,13 @@ from components.artifacts import files as artifact_files
 from components.artifacts import typed_json
 from components.artifacts.names import (
     BASELINES_JSON,
+    DATA_CHECK_JSON,
     DECISION_JSON,
     REJECT_SUMMARY_JSON,
     SERVING_CHECK_JSON,
     TRIALS_JSON,
 )
+from components.data_check.outcome import CheckedData, DriftResult
 from components.gate.outcome import Decision, RecordedDecision
 from components.predictions import metrics, table
 from components.predictions.selection import Selection, read_selection
@@ -140,6 +142,7 @@ def collect(
         best_baseline=selection.best_baseline,
         ensembles=Ensembles(selection.members, selection.weights),
         pca=_principal_components(record),
+        drift=_drift(record),
         gate=Decision(decision.blessed, decision.rules),
         serving_check=_serving_check(record),
         test_split_uses=record.candidates_judged(decision.test_digest),
@@ -167,6 +170,11 @@ def _models(
             },
         )
     return models
+
+
+def _drift(record: RunRecord) -> DriftResult:
+    found = record.outputs(nodes.DATA_CHECK)["result"].uri
+    return typed_json.read(CheckedData, found, DATA_CHECK_JSON).drift
 
 
 def _serving_check(record: RunRecord) -> ServingCheckResult:

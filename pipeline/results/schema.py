@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Gt, MinLen
 
+from components.data_check.outcome import DriftResult
 from components.datasets.settings import DatasetKind
 from components.gate.outcome import Decision
 from components.predictions.interval import Count, NonNegative, Share
@@ -162,6 +163,8 @@ class Results:
         models, or null without baselines.
       ensembles: Averages of models.
       pca: The baselines' input; absent without baselines.
+      drift: Comparison of the training songs with those of the serving model; absent in the results
+        of earlier versions.
       gate: Decision on the candidate.
       serving_check: Test of the candidate on a server; absent in the results of earlier versions.
       test_split_uses: Number of different candidates that were judged on these test tracks in
@@ -186,6 +189,7 @@ class Results:
     best_baseline: str | None
     ensembles: Ensembles
     pca: PrincipalComponents | None = None
+    drift: DriftResult | None = None
     gate: Decision
     serving_check: ServingCheckResult | None = None
     test_split_uses: Annotated[int, Ge(1)]

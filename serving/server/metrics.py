@@ -11,11 +11,14 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
+import numpy.typing as npt
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from serving.server.answers import Answers
 from serving.server.errors import ServingError
 
 MICROSECONDS = 1e6
@@ -71,6 +74,8 @@ class Metrics:
             "Predict requests in progress or waiting for a batch.",
             registry=self._registry,
         )
+        self._answers = Answers()
+        self._registry.register(self._answers)
 
     @property
     def answered(self) -> int:
@@ -107,6 +112,12 @@ class Metrics:
     def rows(self, model: str, rows: int) -> None:
         """Record the number of rows in a request to a served model."""
         self._rows.labels(model).observe(rows)
+
+    def answer(
+        self, model: str, version: int, genres: Sequence[str], probabilities: npt.NDArray[Any]
+    ) -> None:
+        """Record the rows of an answer; see Answers.record."""
+        self._answers.record(model, version, genres, probabilities)
 
     def batch(self, model: str, rows: int) -> None:
         """Record the number of rows in a batch of a served model."""

@@ -76,7 +76,7 @@ def _pusher_inputs(*overrides: str, tmp_path: pathlib.Path) -> dict[str, str]:
 def test_the_pusher_needs_the_blessing_of_the_gate_and_that_of_a_server(
     tmp_path: pathlib.Path,
 ) -> None:
-    facts = {"model": "Ensembler", "predictions": "Ensembler"}
+    facts = {"model": "Ensembler", "predictions": "Ensembler", "data_check": "DataCheck"}
     both = {"model_blessing": "GenreGate", "infra_blessing": "ServingCheck"}
     assert _pusher_inputs(tmp_path=tmp_path) == {**facts, **both}
     without = _pusher_inputs("serving.check=false", tmp_path=tmp_path)

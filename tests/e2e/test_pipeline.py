@@ -44,7 +44,8 @@ QUICK = (
     "gate.holds_serving=false",
     "gate.recall_floor=0.0",
 )
-ALWAYS_RUN = {"GenreGate", "Pusher", "Report", "ServingCheck", "ServingModel"}
+# DataCheck, GenreGate and Report see another serving model after a push.
+ALWAYS_RUN = {"DataCheck", "GenreGate", "Pusher", "Report", "ServingCheck", "ServingModel"}
 NETWORKS = {"ffnn", "cnn_small", "crnn", "vgg16"}
 
 

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from components.versions.record import VersionRecord
 
 
+# Words for a server's states; others are shown as they are.
+_STATES = {"AVAILABLE": "serving", "END": "unloaded"}
+
+
 @dataclasses.dataclass(frozen=True)
 class Row:
     """Row of the table: a version, and what is known of it.
@@ -149,7 +153,7 @@ def notes(row: Row) -> str:
         if rollback
         else "",
         f"labels {', '.join(row.labels)}" if row.labels else "",
-        (row.state or "").lower() if row.state != "AVAILABLE" else "serving",
+        _STATES.get(row.state or "", (row.state or "").lower()),
     ]
     return "; ".join(filter(None, found))
 

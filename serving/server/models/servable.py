@@ -26,6 +26,7 @@ class Servable:
       name: the model's name.
       version: the version's number.
       path: the SavedModel's folder.
+      genres: its genres in label order.
       signatures: SignatureDef by name, from the SavedModel.
     """
 
@@ -53,7 +54,7 @@ class Servable:
         """
         self.name, self.version, self.path = name, version, path
         self._limits = limits or Limits()
-        model_files.read_assets(path)
+        self.genres = model_files.read_assets(path).genres
         model_files.check_graph(path)
         self.signatures: Mapping[str, Any] = _signatures(path)
         self._model = _load(path)

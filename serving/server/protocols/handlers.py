@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import grpc
 import numpy.typing as npt
 
-from components.common.model_contract import SERVING_DEFAULT
+from components.common.model_contract import PROBABILITIES, SERVING_DEFAULT
 from serving.model.model_files import ModelFolderError
 from serving.server.config.model_list import ReloadPolicy, to_models, within_roots
 from serving.server.config.settings import Limits
@@ -145,6 +145,10 @@ class Handlers:
             rows = max((len(value) for value in inputs.values() if value.ndim), default=1)
             self._metrics.rows(servable.name, rows)
             outputs = servable.predict(name, inputs, output_filter, left_s)
+            if PROBABILITIES in outputs:
+                self._metrics.answer(
+                    servable.name, servable.version, servable.genres, outputs[PROBABILITIES]
+                )
             return PredictResult(servable.name, servable.version, name, outputs)
 
     def classify(self, target: RequestTarget, entrypoint: Entrypoint) -> NoReturn:

@@ -60,6 +60,18 @@ ENSEMBLES = ("ensemble_all", "ensemble_networks", "ensemble_weighted")
 # How far each model's scores lie from noise.
 _SKILL = {"dummy": 0.0, "resnet50": 0.4, "knn": 1.2, "logistic": 1.0, "crnn": 3.0}
 
+DRIFT = {
+    "outcome": "drifted",
+    "text": "high differs by 0.312 bits (limit 0.100) (50 songs against 60 of version 1700000000)",
+    "version": "1700000000",
+    "songs": 50,
+    "songs_before": 60,
+    "measurements": [
+        {"feature": "genre", "value": 0.021, "threshold": 0.05, "drifted": False},
+        {"feature": "high_db", "value": 0.312, "threshold": 0.1, "drifted": True},
+    ],
+}
+
 PARAMS = AudioParams(clip_seconds=1.0, n_mels=64, clips_per_track=2)
 
 
@@ -127,6 +139,7 @@ def read(made: Artifacts, *, data: Mapping[str, Any] | None = None) -> Sources:
         runs=made.runs,
         baselines=made.baselines,
         rejects=made.folder("rejects"),
+        data_check=made.folder("data_check"),
         blessing=made.folder("blessing"),
         saved_model=made.saved_model,
     )
@@ -175,6 +188,7 @@ def write(
     if baselines:
         _dump(root / "baselines" / "baselines.json", _baselines(genres, baselines, params))
     _rejects(root / "rejects", counts, genres, rejects, params, leaky)
+    _dump(root / "data_check" / "check.json", {"clips": {}, "tracks": {}, "drift": DRIFT})
     _dump(root / "blessing" / "decision.json", _decision(candidate, blessed, genres))
     _dump(
         root / "model" / "Format-Serving" / "assets" / "model_card.json",

@@ -36,6 +36,7 @@ def _inputs(made: plausible.Artifacts) -> dict[str, list[Artifact]]:
     return {
         "predictions": _artifact(artifacts.Predictions, made.folder("predictions")),
         "rejects": _artifact(artifacts.Rejects, made.folder("rejects")),
+        "data_check": _artifact(artifacts.DataCheckResult, made.folder("data_check")),
         "blessing": _artifact(standard_artifacts.ModelBlessing, made.folder("blessing")),
         "examples": _artifact(standard_artifacts.Examples, made.folder("examples")),
         "model": _artifact(standard_artifacts.Model, made.folder("model")),
@@ -80,6 +81,7 @@ def test_the_component_takes_only_what_a_run_has(baselines: bool) -> None:
         predictions=Channel(type=artifacts.Predictions),
         runs={"crnn": Channel(type=standard_artifacts.ModelRun)},
         rejects=Channel(type=artifacts.Rejects),
+        data_check=Channel(type=artifacts.DataCheckResult),
         blessing=Channel(type=standard_artifacts.ModelBlessing),
         examples=Channel(type=standard_artifacts.Examples),
         model=Channel(type=standard_artifacts.Model),
@@ -89,7 +91,7 @@ def test_the_component_takes_only_what_a_run_has(baselines: bool) -> None:
         data=data,
     )
     assert set(node.inputs) == {
-        "predictions", "run_crnn", "rejects", "blessing", "examples", "model",
+        "predictions", "run_crnn", "rejects", "data_check", "blessing", "examples", "model",
         *(["baselines"] if baselines else []),
     }  # fmt: skip
     assert json.loads(node.exec_properties["data"]) == data

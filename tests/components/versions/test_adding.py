@@ -121,6 +121,9 @@ def test_the_graph_is_the_last_object_and_a_failed_push_leaves_nothing(
     puts = [e.path for e in s3_proxy.requests("PUT", "/m/") if "/.claims/" not in e.path]
     assert puts[-1].endswith(f"/{SAVED_MODEL}")
     assert len(puts) == len(made.NAMES) + 1
+    copied = adding.add_copy(models, next(iter(list_versions(models).values())), _text)
+    puts = [e.path for e in s3_proxy.requests("PUT", f"/m/{copied}/")]
+    assert puts[-1].endswith(f"/{SAVED_MODEL}")
     s3_proxy.fail(1, s3_server.DENIED, method="PUT", path="/variables.index")
     before = _left(models)
     with pytest.raises(StorageError):

@@ -11,7 +11,8 @@ from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 
 from components.artifacts import files
-from components.artifacts.types import Predictions
+from components.artifacts.types import DataCheckResult, Predictions
+from components.common.model_contract import TRAINING_STATISTICS
 from components.predictions import metrics
 from components.versions import labels
 from components.versions.executor import Executor
@@ -42,12 +43,14 @@ def _push(
     run = folder / "run"
     run.mkdir(exist_ok=True)
     FakeRecord(run)
+    (run / "training_statistics.pb").write_bytes(b"statistics")
     made.saved_model(folder / "model" / "Format-Serving")
     served = folder / "infra"
     inputs = {
         "model": [_artifact(Model, folder / "model")],
         "model_blessing": [_artifact(ModelBlessing, run, blessed=int(gate))],
         "predictions": [_artifact(Predictions, run)],
+        "data_check": [_artifact(DataCheckResult, run)],
     }
     if infra is not None:
         inputs["infra_blessing"] = [_artifact(InfraBlessing, served, blessed=int(infra))]
@@ -73,6 +76,9 @@ def test_a_blessed_candidate_becomes_a_version_with_its_facts(
     assert pushed.get_string_custom_property("pushed_destination") == f"{models}/{number}"
     assert pushed.get_string_custom_property("pushed_version") == str(number)
     assert (pathlib.Path(pushed.uri) / "saved_model.pb").is_file()
+    # The next run compares its songs with the archived copy's.
+    for place in (version.uri, pushed.uri):
+        assert files.read_bytes(f"{place}/{TRAINING_STATISTICS}") == b"statistics"
     record = read_record(version.uri)
     assert record is not None
     assert (record.version, record.run_id) == (number, "run-1")

@@ -140,3 +140,13 @@ def test_servers_that_read_labels_load_the_copy(models: str) -> None:
     done = roll_back(models)
     config = files.read_text(f"{models}/{labels.MODELS_CONFIG}")
     assert f"specific {{ versions: 7 versions: {done.version} }}" in config
+
+
+def test_a_copy_of_the_present_version_is_nothing_to_roll_back_to(tmp_path: object) -> None:
+    models = str(tmp_path)
+    for number in (5, 7):
+        made.version(models, number)
+    copy = roll_back(models).version
+    files.remove_folder(f"{models}/7")
+    with pytest.raises(UsageError, match=f"no other version served before {copy}"):
+        roll_back(models)

@@ -25,6 +25,7 @@ from genreflow.cli import exit as cli_exit
 from genreflow.cli.app import app
 from genreflow.cli.conclusion import Conclusion
 from pipeline.work_dir import WorkDir
+from tests.components.versions import made
 from tests.pipeline.plain_results import plain_results, results_of
 from tests.support import ROOT
 from tests.support.documented import COMMAND_LINE, documented_keys
@@ -126,10 +127,7 @@ def _conclusion(folder: pathlib.Path, **changes: Any) -> Conclusion:
 
 def _push(folder: pathlib.Path, version: str) -> str:
     path = folder / "models" / version
-    (path / "variables").mkdir(parents=True)
-    for name in ("saved_model.pb", "variables/variables.index"):
-        (path / name).write_bytes(b"x")
-    (path / "variables" / "variables.data-00000-of-00001").write_bytes(b"x")
+    made.version(str(path.parent), int(version))
     return str(path)
 
 

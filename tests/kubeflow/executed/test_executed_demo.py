@@ -128,7 +128,7 @@ def test_a_second_run_is_taken_from_the_cache(second: Run, volume: pathlib.Path)
     assert found.keys() == outcomes(results[0]).keys()
     # The serving model has changed, so the nodes that depend on it run again.
     assert {node for node, outcome in found.items() if outcome == "done"} == {
-        "ServingModel", "GenreGate", "ServingCheck", "Pusher", "Report",
+        "ServingModel", "DataCheck", "GenreGate", "ServingCheck", "Pusher", "Report",
     }  # fmt: skip
     assert results[0]["models"] == results[1]["models"]
     # A candidate that is the serving model is not pushed again.

@@ -130,7 +130,8 @@ def test_a_retry_skips_the_nodes_that_are_complete(first: Run, volume: pathlib.P
 def test_each_node_has_its_own_cache_entry(second: Run, volume: pathlib.Path) -> None:
     assert second.succeeded
     found = outcomes(results_of(volume / "root", "second"))
-    assert {found[node] for node in (*FINISHED, KILLED, LAST)} == {"cached"}
+    assert {found[node] for node in (*FINISHED, KILLED)} == {"cached"}
+    assert found[LAST] == "done"  # it compares the songs with those of the serving model
     # A model is served since the first run, so the gate decides anew.
     assert (found["GenreGate"], found["Pusher"]) == ("done", "done")
     assert len(second.of(DATA)) == 1

@@ -154,6 +154,7 @@ def test_json_holds_every_table_as_plain_values() -> None:
         "tuning",
         "baselines",
         "ensemble",
+        "data_check",
         "gate",
         "serving",
         "beam",

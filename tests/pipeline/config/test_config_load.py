@@ -141,12 +141,21 @@ def test_an_augmentation_out_of_range_is_told_with_what_is_allowed(complaints: C
     assert "training.augmentation.mixup = 11: must be a number from 0 to 10" in line
 
 
+def test_keeping_one_version_is_refused_as_it_leaves_nothing_to_roll_back_to(
+    complaints: Complain,
+) -> None:
+    (line,) = complaints("[serving]\nkeep_versions = 1\n[models.ffnn]")
+    assert (
+        "keep_versions is 1, which leaves no version to roll back to; set 2 or more, or 0" in line
+    )
+
+
 def test_tables_that_do_not_exist_yet_are_unknown(complaints: Complain) -> None:
     (line,) = complaints("[vertex]\nx = 1\n[models.ffnn]")
     assert "vertex: unknown table" in line
     assert (
-        "(there are: models, audio, dataset, split, training, tuning, baselines, ensemble, gate, "
-        "serving, beam, storage, kubeflow)" in line
+        "(there are: models, audio, dataset, split, training, tuning, baselines, ensemble, "
+        "data_check, gate, serving, beam, storage, kubeflow)" in line
     )
 
 
