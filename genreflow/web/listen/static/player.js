@@ -7,6 +7,8 @@ import { versionName } from "./names.js";
 const MAX_LANES = 8;
 const ROW_REM = 1.5;
 const STEP_S = 5;
+// A song stays a song at its end: so far before it, it has not ended.
+const END_S = 0.05;
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -16,8 +18,10 @@ export class Player {
     this.result = result;
     this.seconds = result.seconds;
     this.position = 0;
+    this.pending = false; // a seek that waits for another
     this.address = URL.createObjectURL(file);
-    this.audio = element("audio", { controls: true, preload: "metadata", "aria-label": `Player of ${name}` });
+    // It comes from the user's own disk.
+    this.audio = element("audio", { controls: true, preload: "auto", "aria-label": `Player of ${name}` });
     this.audio.src = this.address;
     this.peaks = new Int8Array(bytes(result.sound.peaks).buffer);
     this.wave = element("canvas.wave", { role: "img", "aria-label": this.#waveText() });
@@ -39,8 +43,10 @@ export class Player {
       this.seek);
     this.node = element("figure.player", {}, this.audio, this.stage, this.axis, this.now, this.#legend());
     this.audio.addEventListener("timeupdate", () => this.#follow());
-    this.audio.addEventListener("loadedmetadata", () => this.move(this.position));
-    this.audio.addEventListener("seeking", () => this.#follow());
+    this.audio.addEventListener("loadedmetadata", () => {
+      if (this.position) this.move(this.position); // chosen before
+    });
+    this.audio.addEventListener("seeked", () => { if (this.pending) this.#seek(); else this.#follow(); });
     this.audio.addEventListener("play", () => this.#run());
     this.audio.addEventListener("error", () => this.#unplayable());
     this.observer = new ResizeObserver(() => this.#draw());
@@ -61,12 +67,19 @@ export class Player {
   /** Move to a time in seconds, in the song and on the page. */
   move(seconds) {
     this.position = Math.max(0, Math.min(this.seconds, seconds));
-    if (!this.audio.error && this.audio.readyState) this.audio.currentTime = this.position;
     this.#show();
+    this.#seek();
+  }
+
+  /** Seek in the song, one seek at a time: Chromium may hang in one that another interrupts. */
+  #seek() {
+    if (this.audio.error || !this.audio.readyState) return;
+    this.pending = this.audio.seeking;
+    if (!this.pending) this.audio.currentTime = Math.min(this.position, this.audio.duration - END_S);
   }
 
   #follow() {
-    if (this.audio.error) return;
+    if (this.audio.error || this.audio.seeking || this.pending) return;
     this.position = Math.min(this.seconds, this.audio.currentTime);
     this.#show();
   }
