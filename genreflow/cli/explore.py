@@ -36,8 +36,13 @@ def explore(
             "folder].",
         ),
     ] = "",
-    host: Annotated[str, typer.Option(metavar="HOST", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(metavar="PORT", help="Port; 0 for a free one.")] = 8600,
+    host: Annotated[
+        str, typer.Option("--host", metavar="HOST", help="Address to listen on; 0.0.0.0 for all.")
+    ] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port; 0 for a free one."),
+    ] = 8600,
     allow_host: Annotated[
         Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
         typer.Option(
