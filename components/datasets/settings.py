@@ -41,6 +41,8 @@ class DatasetSettings:
       fma_subset: subset to read, for kind "fma". "medium" contains "small", and "large"
         contains both.
       manifest: path of the CSV relative to `data_dir`, for kind "manifest".
+      synthetic: the audio is synthesised, which all results then say. Kind "synthetic" always is;
+        set it for another kind that reads such audio.
       genres: the model's genres in label order; empty for the sorted names found.
       max_tracks: size of a deterministic, genre-balanced subset; 0 for all tracks.
       export_wav: also write WAV files of the clips or of whole tracks. They are 32-bit float
@@ -60,6 +62,7 @@ class DatasetSettings:
     data_dir: str = ""
     fma_subset: Literal["small", "medium", "large"] = "small"
     manifest: str = "manifest.csv"
+    synthetic: bool = False
     genres: tuple[str, ...] = ()
     max_tracks: Annotated[int, Ge(0)] = 0
     export_wav: Literal["none", "clips", "tracks"] = "none"
@@ -75,6 +78,11 @@ class DatasetSettings:
             raise ValueError(f"genres has a name twice: {list(self.genres)}")
         if any(not genre.strip() for genre in self.genres):
             raise ValueError("genres has an empty name")
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Return whether the audio is synthesised: no result says anything about real music."""
+        return self.synthetic or self.kind == "synthetic"
 
     @property
     def decode_limits(self) -> DecodeLimits | None:

@@ -88,6 +88,7 @@ def mended_config(config: Config, genres: Iterable[str], manifest: str) -> Confi
     changes: dict[str, Any] = {
         "dataset.kind": "manifest",
         "dataset.manifest": manifest,
+        "dataset.synthetic": config.dataset.is_synthetic,
         "dataset.genres": list(genres),
         "dataset.max_tracks": 0,
     }

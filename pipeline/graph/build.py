@@ -111,7 +111,7 @@ def create_pipeline(
         settings=config.ensemble,
         genres=genres,
         audio_hash=config.audio.digest(),
-        synthetic=config.dataset.kind == "synthetic",
+        synthetic=config.dataset.is_synthetic,
     )
     candidate, predictions = ensembler.outputs["model"], ensembler.outputs["predictions"]
     evaluator = Evaluator(
@@ -201,7 +201,7 @@ def _training_task(config: Config, name: str, genres: Sequence[str]) -> Training
         genres=tuple(genres),
         code_digest=code_digest(TRAINER_MODULE, architectures.code_of(name)),
         weights_digest=weights_digest(name, config.models[name].weights),
-        synthetic=config.dataset.kind == "synthetic",
+        synthetic=config.dataset.is_synthetic,
         data=_data_settings(config),
     )
 
@@ -253,8 +253,11 @@ def _data_settings(config: Config) -> dict[str, Any]:
     They change only together with the examples, and contain no paths.
     """
     keys = ("kind", "fma_subset", "max_tracks", "strict", "clip_seed")
+    dataset = {key: getattr(config.dataset, key) for key in keys}
+    if config.dataset.is_synthetic:  # also if a manifest lists it
+        dataset["kind"] = "synthetic"
     return {
-        "dataset": {key: getattr(config.dataset, key) for key in keys},
+        "dataset": dataset,
         "split": dataclasses.asdict(config.split),
     }
 

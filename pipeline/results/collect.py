@@ -133,7 +133,7 @@ def collect(
         config_digest=config.digest(),
         dataset=config.dataset.kind,
         genres=tuple(genres),
-        synthetic=config.dataset.kind == "synthetic",
+        synthetic=config.dataset.is_synthetic,
         leaky=summary.leaky,
         audio_hash=config.audio.digest(),
         counts=summary.counts,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import pathlib
 
 import numpy as np
@@ -240,3 +242,15 @@ def test_good_examples_have_no_anomaly() -> None:
 )
 def test_tfdv_finds_what_the_schema_forbids(bad: bytes, feature: str) -> None:
     assert set(_findings([_record(), bad])) == {feature}
+
+
+def test_a_synthetic_corpus_behind_a_manifest_is_marked_in_cards_and_results(
+    tmp_path: pathlib.Path,
+) -> None:
+    config = load(shipped_config("demo"))
+    dataset = dataclasses.replace(config.dataset, kind="manifest", synthetic=True)
+    nodes = _compiled(dataclasses.replace(config, dataset=dataset), tmp_path).nodes
+    [trainer] = [n.pipeline_node for n in nodes if "cnn_small" in n.pipeline_node.node_info.id]
+    values = trainer.parameters.parameters["custom_config"].field_value.string_value
+    assert json.loads(values)["synthetic"] is True
+    assert json.loads(values)["data"]["dataset"]["kind"] == "synthetic"

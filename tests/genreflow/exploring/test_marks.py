@@ -21,7 +21,7 @@ from genreflow.exploring.marking import (
     MendedPlaces,
     only_marker,
 )
-from genreflow.exploring.mended_files import config_text, empty_parts, manifest_text
+from genreflow.exploring.mended_files import config_text, empty_parts, manifest_text, mended_config
 from genreflow.exploring.run import explore
 from pipeline.config.load import from_values, load, load_config
 from tests.genreflow.exploring.explored import explorer, write_explored, write_song
@@ -282,6 +282,13 @@ def test_a_configuration_is_the_same_after_it_was_written(
     config = from_values(config.to_json(), {"dataset.genres": ['\U0001f3b8 "Rock"\\', "\x7fa"]}, "")
     (tmp_path / "config.toml").write_text(config_text(config), encoding="utf-8")
     assert load(tmp_path / "config.toml") == config
+
+
+def test_mended_songs_of_a_synthetic_corpus_stay_synthetic() -> None:
+    config = mended_config(load_config("demo"), ["Folk", "Rock"], "labels.csv")
+    assert (config.dataset.kind, config.dataset.is_synthetic) == ("manifest", True)
+    own = mended_config(load_config("folder"), ["Folk", "Rock"], "labels.csv")
+    assert not own.dataset.is_synthetic
 
 
 def test_under_by_clip_the_policy_stays(tmp_path: pathlib.Path) -> None:

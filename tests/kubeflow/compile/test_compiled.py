@@ -29,7 +29,7 @@ GENREFLOW = pathlib.Path(sys.executable).with_name("genreflow")
 IMAGE = "registry.example.org/genreflow@sha256:" + "0" * 64
 ROOT = "s3://bucket/genreflow"
 # Of the compiled file.
-SHA_256 = "d96cbaa6e69281b8e7d58548dd3cffef01b1ed9a331884e65e31a9a7929ba058"
+SHA_256 = "d8992571817001013339d2e7f16c78ae87a323638afe58e95e4ded899602767e"
 METADATA = "mysql://genreflow@genreflow-mysql:3306/genreflow"
 TABLE = f"""
 [kubeflow]
