@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 import wave
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from components.datasets.track import SPLITS
 from components.examples.tracks import ExampleTrack, write_tracks
 from genreflow.exploring.explorer import Explorer
 from genreflow.exploring.marking import Marking, MendedPlaces
@@ -110,3 +112,24 @@ def explorer(
     run = explore(str(work))
     prepared = Prepared(out_of_fold(run, wrong), StoredClips.of((), ()))
     return Explorer(run, prepared, Marking(run, MendedPlaces.of(str(work), output)))
+
+
+def explorer_of_many(work: pathlib.Path, many: int) -> Explorer:
+    """Return the explorer of a run with many songs without audio, by random probabilities."""
+    run = explore(str(work))
+    rows = np.random.default_rng(0).dirichlet(np.ones(len(run.genres)), many).astype(np.float32)
+    labels = np.arange(many) % len(run.genres)
+    songs = tuple(
+        ExampleTrack(
+            f"{number:06}",
+            f"/music/{number}.mp3",
+            run.genres[label],
+            f"artist {number % 9999}",
+            SPLITS[number % len(SPLITS)],
+        )
+        for number, label in enumerate(labels)
+    )
+    probabilities = {name: rows for name in run.probabilities}
+    big = dataclasses.replace(run, songs=songs, labels=labels, probabilities=probabilities)
+    marking = Marking(big, MendedPlaces.of(str(work)))
+    return Explorer(big, Prepared(rows, StoredClips.of((), ())), marking)
