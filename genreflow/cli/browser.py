@@ -12,6 +12,24 @@ import typer
 ALWAYS_DISPLAY = ("darwin", "win32")
 DISPLAY_VARIABLES = ("DISPLAY", "WAYLAND_DISPLAY")
 
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8600
+
+HostOption = Annotated[
+    str, typer.Option("--host", metavar="HOST", help="Address to listen on; 0.0.0.0 for all.")
+]
+PortOption = Annotated[
+    int,
+    typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port; 0 for a free one."),
+]
+AllowHostOption = Annotated[
+    Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
+    typer.Option(
+        "--allow-host",
+        metavar="NAME",
+        help="Name by which others open the page, such as that of a proxy; repeatable.",
+    ),
+]
 OpenOption = Annotated[
     Optional[bool],  # noqa: UP045  typer reads the annotation at run time
     typer.Option(

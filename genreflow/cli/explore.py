@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from components.common.errors import UsageError
 from components.common.escape import printable
-from genreflow.cli.browser import OpenOption, open_page
+from genreflow.cli.browser import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    AllowHostOption,
+    HostOption,
+    OpenOption,
+    PortOption,
+    open_page,
+)
 from genreflow.cli.exit import command
 from genreflow.cli.help import TRAINING, shown
 from genreflow.cli.options import DEFAULT_WORK_DIR, WorkDirOption
@@ -36,21 +44,9 @@ def explore(
             "folder].",
         ),
     ] = "",
-    host: Annotated[
-        str, typer.Option("--host", metavar="HOST", help="Address to listen on; 0.0.0.0 for all.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port; 0 for a free one."),
-    ] = 8600,
-    allow_host: Annotated[
-        Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="Name by which others open the page, such as that of a proxy; repeatable.",
-        ),
-    ] = None,
+    host: HostOption = DEFAULT_HOST,
+    port: PortOption = DEFAULT_PORT,
+    allow_host: AllowHostOption = None,
     open_it: OpenOption = None,
 ) -> int:
     """Show the songs of the last run, find wrong labels by listening, and mend them."""

@@ -9,13 +9,21 @@ import pathlib
 import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from components.common.errors import UsageError
 from components.common.escape import printable
-from genreflow.cli.browser import OpenOption, open_page
+from genreflow.cli.browser import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    AllowHostOption,
+    HostOption,
+    OpenOption,
+    PortOption,
+    open_page,
+)
 from genreflow.cli.exit import command
 from genreflow.cli.help import USE, shown
 from genreflow.cli.predict.command import predict
@@ -43,21 +51,9 @@ def _own(
             help="Start a server of this model: a folder of versions, or one version.",
         ),
     ] = "",
-    host: Annotated[
-        str, typer.Option("--host", metavar="HOST", help="Address to listen on; 0.0.0.0 for all.")
-    ] = "127.0.0.1",
-    port: Annotated[
-        int,
-        typer.Option("--port", "-p", metavar="N", min=0, max=65535, help="Port; 0 for a free one."),
-    ] = 8600,
-    allow_host: Annotated[
-        Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
-        typer.Option(
-            "--allow-host",
-            metavar="NAME",
-            help="Name by which others open the page, such as that of a proxy; repeatable.",
-        ),
-    ] = None,
+    host: HostOption = DEFAULT_HOST,
+    port: PortOption = DEFAULT_PORT,
+    allow_host: AllowHostOption = None,
     max_upload_mb: Annotated[
         int,
         typer.Option("--max-upload-mb", metavar="N", min=1, max=4096, help="Largest file, in MiB."),
