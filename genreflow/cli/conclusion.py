@@ -127,6 +127,8 @@ class Conclusion:
             elif name == "curves":
                 path += f", or {shlex.join([program('tensorboard'), '--logdir', path])}"
             yield notes.get(name, name), path
+        explore = [program(), "explore", "--work-dir", str(self.work.root)]
+        yield "songs", f"{shlex.join(explore)}: listen to them, and mend wrong labels"
         yield "took", f"{self.seconds / 60:.1f} minutes"
         commands = self.commands()
         for name, command in zip(("next", "or"), commands, strict=False):
