@@ -235,7 +235,7 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
       ConfigError: there is no such file, or it or an override is wrong; one line per problem.
     """
     path = pathlib.Path(name)
-    if not path.suffix and not path.exists() and path.name == name:
+    if not path.suffix and not path.is_file() and path.name == name:
         path = shipped_config(name)
     return load(path, overrides)
 

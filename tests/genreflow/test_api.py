@@ -69,6 +69,14 @@ def test_a_configuration_loads_by_name_or_path_with_overrides(tmp_path: pathlib.
         genreflow.load_config("nope")
 
 
+def test_a_folder_does_not_hide_a_shipped_configuration(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert genreflow.load_config("demo").dataset.kind == "synthetic"
+
+
 def test_both_models_are_genre_models() -> None:
     assert issubclass(genreflow.LocalModel, genreflow.GenreModel)
     assert issubclass(genreflow.GenreClient, genreflow.GenreModel)

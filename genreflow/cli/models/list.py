@@ -161,7 +161,7 @@ def notes(row: Row) -> str:
 def _table(found: Sequence[Row]) -> Table:
     from pipeline.display.tables import bare
 
-    columns = ("version", "pushed", "model", "test accuracy", "size", "", "run")
+    columns = ("version", "pushed", "model", "test accuracy", "size", "state", "run")
     sides = ("left", "left", "left", "left", "right", "left", "left")
     table = bare(*sides, headers=columns)
     for row in found:
