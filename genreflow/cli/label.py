@@ -184,8 +184,8 @@ def _show(out: PlainConsole, summary: Summary, options: Any) -> None:
     with_genre = sum(summary.genres.values())
     out.say(
         (f"{summary.files} files", "bold"),
-        f": {summary.labelled} labelled now, {summary.kept} kept from before, "
-        f"{sum(summary.rejects.values())} without a label",
+        f": {with_genre} with a label, {sum(summary.rejects.values())} without; "
+        f"{summary.labelled} were read now, {summary.kept} rows kept from before",
         f"; {summary.gone} rows of files that are gone were removed" if summary.gone else "",
     )
     if with_genre:

@@ -110,7 +110,7 @@ def test_labels_are_exactly_those_of_predict_and_a_second_run_labels_what_change
     write_toy_model(models / "3", seed=3)
     text = commands.finish(commands.start("label", "-m", models, "-d", music, "-o", output))
     assert "the table has labels of model version 2" in text
-    assert "9 files: 8 labelled now, 0 kept" in text
+    assert "9 files: 6 with a label, 3 without; 8 were read now, 0 rows kept" in text
     assert set(table_of(output)["model_version"]) == {"3"}
 
 
@@ -271,8 +271,8 @@ def test_the_end_shows_counts_genres_reasons_and_where(options: list[run.Options
     assert status == 0
     lines = [" ".join(line.split()) for line in said.splitlines()]
     assert lines == [
-        "10 files: 6 labelled now, 4 kept from before, 2 without a label; 2 rows of files that are "
-        "gone were removed",
+        "10 files: 8 with a label, 2 without; 6 were read now, 4 rows kept from before; 2 rows of "
+        "files that are gone were removed",
         "[Rock] 6 75.0%",
         "Folk 2 25.0%",
         "1 without a label, undecodable: its audio file cannot be decoded",
