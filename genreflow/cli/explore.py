@@ -87,10 +87,13 @@ def explore(
                 f"{len(explorer.issues)}"
             )
             typer.echo(f"{url}explore")
+            console.say("genreflow: open this address in a browser; stop it: Ctrl-C")
             open_page(f"{url}explore", open_it)
             runner.serve(app, listener)
     lines = next_lines(explorer, program())
-    if lines:
+    if not lines:
+        console.say("genreflow: stopped; no mark changes a label")
+    else:
         console.say(f"labels     {places.labels}: {marking.changed()} songs differ from the run")
         console.say(f"changes    {places.changes}")
         for line in lines:
