@@ -114,7 +114,7 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
     if not given.is_dir():
         raise ModelFolderError(
             f"{given}: {'not a folder' if given.exists() else 'no such folder'}; give the folder "
-            "of a model's versions, or one version"
+            "of a model's versions, or one version (a run whose candidate is refused pushes none)"
         )
     root = given.resolve()
     if (root / SAVED_MODEL).is_file() or (root / "variables").is_dir():
