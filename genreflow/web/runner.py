@@ -57,21 +57,11 @@ def warnings(host: str) -> Iterator[str]:
 
 def config(app: ASGIApp) -> uvicorn.Config:
     """Return uvicorn's settings."""
-    import uvicorn
+    from serving.server.protocols.http_protocol import server_config
 
-    from serving.server.protocols.http_protocol import TimedHttp
-
-    return uvicorn.Config(
+    return server_config(
         app,
-        http=TimedHttp,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
+        max_connections=MAX_CONNECTIONS,
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )

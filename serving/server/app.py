@@ -159,22 +159,14 @@ class _HttpThread:
 
         import uvicorn
 
-        from serving.server.protocols.http_protocol import TimedHttp
+        from serving.server.protocols.http_protocol import server_config
 
         mutual = tls is not None and bool(tls.client_ca_path)
         self._listener = listener
         self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
+            server_config(
                 app,
-                http=TimedHttp,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="error",
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                limit_concurrency=MAX_CONNECTIONS,
+                max_connections=MAX_CONNECTIONS,
                 backlog=BACKLOG,
                 ssl_certfile=tls.cert_path if tls else None,
                 ssl_keyfile=tls.key_path if tls else None,

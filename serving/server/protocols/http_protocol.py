@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with a time limit for the head of a request.
+"""Settings of uvicorn, and its HTTP protocol with a time limit for the head of a request.
 
 uvicorn closes connections that are idle after a response. But it waits without limit for the
 first request, and for the rest of a request's head. A few hundred such clients would use up all
@@ -8,12 +8,42 @@ connections.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import h11
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Time from the connection, or from the first byte of a later request, to the end of its headers.
 HEAD_TIMEOUT_S = 20.0
+
+
+def server_config(
+    app: ASGIApp, *, max_connections: int, backlog: int, **others: Any
+) -> uvicorn.Config:
+    """Return uvicorn's settings for an HTTP server that is silent and trusts no client.
+
+    Args:
+      app: the application.
+      max_connections: open connections and running requests, above which it answers 503.
+      backlog: connections that wait to be accepted.
+      **others: further settings of uvicorn.
+    """
+    return uvicorn.Config(
+        app,
+        http=TimedHttp,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=max_connections,
+        backlog=backlog,
+        **others,
+    )
 
 
 class TimedHttp(H11Protocol):
