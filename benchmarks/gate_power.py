@@ -214,7 +214,13 @@ def print_all_rules(count: int, seed: int) -> None:
             passed = np.zeros(len(ids) + 1)
             for right, genre, groups in trials(count, Design(size), accuracy, seed):
                 outcomes = [
-                    rules.absolute_floor(settings, _share(right["candidate"]), len(OFFSETS)),
+                    rules.absolute_floor(
+                        settings,
+                        _share(right["candidate"]),
+                        len(OFFSETS),
+                        tracks=size,
+                        groups=size,
+                    ),
                     rules.beats_baseline(
                         settings, compare_candidate(right, "baseline", groups, RESAMPLES)
                     ),

@@ -32,13 +32,18 @@ class Comparison:
     groups: int
 
     def __str__(self) -> str:
-        artists = f" ({self.groups} artists)" if self.groups < self.tracks else ""
         low, high = points(self.difference.low), points(self.difference.high)
         return (
-            f"{self.ours:.1%} of {self.tracks} test tracks{artists} are correct, "
+            f"{self.ours:.1%} of {counted(self.tracks, self.groups)} are correct, "
             f"{self.theirs:.1%} with {self.other}: {points(self.difference.value)} points "
             f"(95% interval {low} to {high})"
         )
+
+
+def counted(tracks: int, groups: int) -> str:
+    """Return the number of test tracks, and that of artists where they are what is resampled."""
+    artists = f" ({groups} artists)" if groups < tracks else ""
+    return f"{tracks} test tracks{artists}"
 
 
 def points(share: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from components.common.escape import printable
 from components.ensemble.members import ALL
 from components.gate import rules
@@ -61,8 +63,9 @@ def decide(
     evidence = rules.Evidence(
         settings=settings,
         genres=genres,
-        accuracy=resampling.share(ours, scores.groups, resamples=resamples),
-        recall=scores.recall(candidate, genres, resamples),
+        accuracy=resampling.share(ours, scores.groups),
+        groups=len(np.unique(scores.groups)),
+        recall=scores.recall(candidate, genres),
         tracks=scores.tracks(genres),
         baseline=baseline,
         ensemble=ensemble,

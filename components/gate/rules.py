@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from components.common.escape import printable
-from components.gate.comparison import Comparison, points
+from components.gate.comparison import Comparison, counted, points
 from components.gate.outcome import Outcome, RuleOutcome
 from components.gate.settings import GateSettings
 from components.predictions.interval import Interval
@@ -33,6 +33,7 @@ class Evidence:
       settings: the [gate] table.
       genres: the genres in label order.
       accuracy: the candidate's accuracy by track.
+      groups: number of groups that its interval resamples (resampling.groups_of).
       recall: the candidate's recall on each genre's tracks; None for a genre without any.
       tracks: number of tracks of each genre.
       baseline: comparison with the baseline that is best on validation, or the reason why
@@ -51,6 +52,7 @@ class Evidence:
     settings: GateSettings
     genres: Sequence[str]
     accuracy: Interval
+    groups: int
     recall: Mapping[str, Interval | None]
     tracks: Mapping[str, int]
     baseline: Comparison | str
@@ -63,28 +65,32 @@ class Evidence:
     serving_known: bool = True
 
 
-def absolute_floor(settings: GateSettings, track_accuracy: Interval, genres: int) -> RuleOutcome:
+def absolute_floor(
+    settings: GateSettings, track_accuracy: Interval, genres: int, *, tracks: int, groups: int
+) -> RuleOutcome:
     """Check that the test track accuracy reaches `gate.floor` and is better than guessing.
 
     Args:
       settings: the [gate] table; a floor of 0 disables both checks.
       track_accuracy: the candidate's.
       genres: number of genres that a guess chooses from.
+      tracks: number of test tracks.
+      groups: number of groups that the interval resamples.
     """
-    chance = 1 / genres
-    low, high = track_accuracy.low, track_accuracy.high
-    shown = f"{track_accuracy.value:.1%} of test tracks are correct"
-    interval = f"(95% interval {low:.1%} to {high:.1%})"
+    chance, value = 1 / genres, track_accuracy.value
+    shown = f"{value:.1%} of {counted(tracks, groups)} are correct ({_ends(track_accuracy)})"
+    floor = f"the floor is {settings.floor:.1%} (gate.floor)"
     outcome: Outcome
     if settings.floor == 0:
-        outcome, text = "off", f"no floor is set (gate.floor = 0); {shown} {interval}"
-    elif track_accuracy.value <= chance + ROUNDING:
-        outcome, text = "fail", f"only {shown} {interval}; guessing reaches {chance:.1%}"
-    elif track_accuracy.value >= settings.floor - ROUNDING:
-        outcome, text = "pass", f"{shown} {interval}; the floor is {settings.floor:.1%}"
+        outcome, text = "off", f"no floor is set (gate.floor = 0); {shown}"
+    elif value <= chance + ROUNDING:
+        outcome, text = "fail", f"only {shown}; guessing reaches {chance:.1%}, and {floor}"
+    elif value >= settings.floor - ROUNDING:
+        outcome, text = "pass", f"{shown}; {floor}"
     else:
-        outcome, text = "fail", f"only {shown} {interval}; the floor is {settings.floor:.1%}"
-    return RuleOutcome("absolute_floor", outcome, track_accuracy.value, (low, high), text)
+        outcome, text = "fail", f"only {shown}; {floor}"
+    interval = (track_accuracy.low, track_accuracy.high)
+    return RuleOutcome("absolute_floor", outcome, value, interval, text)
 
 
 def beats_baseline(settings: GateSettings, compared: Comparison | str) -> RuleOutcome:
@@ -100,7 +106,7 @@ def beats_baseline(settings: GateSettings, compared: Comparison | str) -> RuleOu
         return _off(rule, switch, compared)
     if isinstance(compared, str):
         return _unchecked(rule, switch, compared)
-    margin = f"the margin of {points(settings.baseline_margin)} (gate.baseline_margin)"
+    margin = f"the margin of {points(settings.baseline_margin)} points (gate.baseline_margin)"
     if compared.difference.low > settings.baseline_margin + ROUNDING:
         return _checked(rule, "pass", compared, f"the whole interval is above {margin}")
     if compared.difference.value > settings.baseline_margin + ROUNDING:
@@ -165,7 +171,8 @@ def genre_recall(
     interval = None if worst is None else (worst.low, worst.high)
 
     def shown(genre: str) -> str:
-        return f"{printable(genre)} ({known[genre].value:.1%} of {tracks[genre]})"
+        share = known[genre]
+        return f"{printable(genre)} ({share.value:.1%} of {tracks[genre]}, {_ends(share)})"
 
     lowest = "" if low is None else f"the lowest recall is that of {shown(low)}"
     if floor == 0:
@@ -175,7 +182,9 @@ def genre_recall(
     below = [genre for genre, share in known.items() if share.value < floor - ROUNDING]
     if below:
         below.sort(key=lambda genre: (known[genre].value, genre))
-        problems.append(f"recall is below {floor:.1%} for {_listed(map(shown, below))}")
+        problems.append(
+            f"recall is below {floor:.1%} (gate.recall_floor) for {_listed(map(shown, below))}"
+        )
     if empty:
         problems.append(
             f"recall is unknown for {_listed(map(printable, empty))}, without test tracks; add "
@@ -183,7 +192,7 @@ def genre_recall(
         )
     if problems:
         return RuleOutcome(rule, "fail", value, interval, "; ".join(problems))
-    text = f"recall is at least {floor:.1%} for every genre; {lowest}"
+    text = f"recall is at least {floor:.1%} (gate.recall_floor) for every genre; {lowest}"
     return RuleOutcome(rule, "pass", value, interval, text)
 
 
@@ -231,7 +240,13 @@ def already_serving(
 
 
 RULES: tuple[Callable[[Evidence], RuleOutcome], ...] = (
-    lambda found: absolute_floor(found.settings, found.accuracy, len(found.genres)),
+    lambda found: absolute_floor(
+        found.settings,
+        found.accuracy,
+        len(found.genres),
+        tracks=sum(found.tracks.values()),
+        groups=found.groups,
+    ),
     lambda found: beats_baseline(found.settings, found.baseline),
     lambda found: holds_ensemble(found.settings, found.ensemble),
     lambda found: holds_serving(found.settings, found.serving),
@@ -277,6 +292,10 @@ def _off(rule: str, switch: str, compared: Comparison | str) -> RuleOutcome:
 def _unchecked(rule: str, switch: str, reason: str) -> RuleOutcome:
     text = f"cannot be checked: {reason}. Set {switch} = false to disable this rule"
     return RuleOutcome(rule, "fail", None, None, text)
+
+
+def _ends(share: Interval) -> str:
+    return f"95% interval {share.low:.1%} to {share.high:.1%}"
 
 
 def _listed(names: Iterable[str]) -> str:

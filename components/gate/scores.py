@@ -41,22 +41,17 @@ class Scores:
     groups: npt.NDArray[np.int64]
     correctness: Mapping[str, npt.NDArray[np.float64]]
 
-    def recall(
-        self, model: str, genres: Sequence[str], resamples: int
-    ) -> dict[str, Interval | None]:
+    def recall(self, model: str, genres: Sequence[str]) -> dict[str, Interval | None]:
         """Return a model's recall of each genre; None for a genre without tracks.
 
         Args:
           model: its name.
           genres: in label order.
-          resamples: number of bootstrap resamples of the intervals.
         """
         correct = self.correctness[model]
         of_genre = {genre: self.labels == label for label, genre in enumerate(genres)}
         return {
-            genre: resampling.share(correct[mask], self.groups[mask], resamples=resamples)
-            if mask.any()
-            else None
+            genre: resampling.share(correct[mask], self.groups[mask]) if mask.any() else None
             for genre, mask in of_genre.items()
         }
 

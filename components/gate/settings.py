@@ -30,7 +30,7 @@ class GateSettings:
         seconds of the songs in its own form.
       serving_tolerance: by how much the candidate may be worse than the serving model.
       recall_floor: lowest recall that passes, for every genre. 0 disables the rule.
-      resamples: number of bootstrap resamples of an interval.
+      resamples: number of bootstrap resamples of the interval of a difference.
     """
 
     floor: Annotated[float, Ge(0), Le(1)] = 0.25

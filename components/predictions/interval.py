@@ -36,6 +36,11 @@ class ShareInterval(Interval):
     low: Share
     high: Share
 
+    @classmethod
+    def of(cls, found: Interval) -> ShareInterval:
+        """Return an interval that is one of a share."""
+        return cls(found.value, found.low, found.high)
+
     def rounded(self) -> ShareInterval:
         """Return a copy with DECIMALS places."""
         return ShareInterval(**self.to_json())

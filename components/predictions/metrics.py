@@ -1,7 +1,8 @@
-"""Accuracy, recall, F1 and confusion matrix of predictions, with bootstrap intervals by track.
+"""Accuracy, recall, F1 and confusion matrix of predictions, with their intervals.
 
-Clips of a track are correlated, so an interval from resampled clips is far too narrow. Whole
-tracks are resampled instead (Efron & Tibshirani 1993, the percentile method).
+Clips of a track are correlated, and so are tracks of an artist. Intervals of independent clips
+would be far too narrow, so whole artists are resampled, as for the gate
+(components.predictions.resampling).
 """
 
 from __future__ import annotations
@@ -9,78 +10,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from components.predictions import resampling
 from components.predictions.correctness import correctness
 from components.predictions.interval import ShareInterval
+from components.predictions.macro_f1 import TrackPredictions, f1_share
 from components.predictions.split_metrics import SplitMetrics
 from components.predictions.table import by_track, probability_columns
 
-RESAMPLES = 2000
-SEED = 20170101
-
-
-def macro_f1(confusion: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the mean F1 over the genres that occur, as true or predicted ones.
-
-    Args:
-      confusion: number of tracks, `[..., true, predicted]`.
-
-    Returns:
-      `[...]`.
-    """
-    hits = np.diagonal(confusion, axis1=-2, axis2=-1)
-    seen = confusion.sum(axis=-1) + confusion.sum(axis=-2)
-    f1 = 2 * hits / np.maximum(seen, 1)
-    return f1.sum(axis=-1) / np.maximum((seen > 0).sum(axis=-1), 1)
-
 
 def evaluate(
-    table: pd.DataFrame, genres: Sequence[str], *, resamples: int = RESAMPLES
+    table: pd.DataFrame, genres: Sequence[str], *, resamples: int = resampling.RESAMPLES
 ) -> SplitMetrics:
     """Evaluate one model on one split.
 
     Args:
       table: its rows of the predictions table, at least one.
       genres: in label order.
-      resamples: number of bootstrap resamples of whole tracks; the seed is fixed.
+      resamples: number of bootstrap resamples of whole artists; the seed is fixed.
     """
     columns = probability_columns(genres)
     tracks = by_track(table, genres)
+    labels = tracks["label"].to_numpy()
     position = pd.Series(range(len(tracks)), index=tracks["track_id"])
     of_track = position[table["track_id"]].to_numpy()
     clips_correct = correctness(table[columns].to_numpy(), table["label"].to_numpy())
-    tracks_correct = correctness(tracks[columns].to_numpy(), tracks["label"].to_numpy())
-    correct = np.bincount(of_track, clips_correct, minlength=len(tracks))
     clips = np.bincount(of_track, minlength=len(tracks))
-    confusion = np.zeros((len(tracks), len(genres), len(genres)))
-    predicted = tracks[columns].to_numpy().argmax(axis=1)
-    confusion[np.arange(len(tracks)), tracks["label"].to_numpy(), predicted] = 1
-    weights = _resample_weights(len(tracks), resamples)
-    whole = confusion.sum(axis=0)
-    track_resampled = np.tensordot(weights, confusion, axes=1)
-    found, total = np.diagonal(whole), whole.sum(axis=1)
+    of_clips = np.bincount(of_track, clips_correct, minlength=len(tracks)) / clips
+    answers = TrackPredictions(labels, tracks[columns].to_numpy().argmax(axis=1), len(genres))
+    confusion = np.zeros((len(genres), len(genres)), dtype=int)
+    np.add.at(confusion, (answers.true, answers.predicted), 1)
+    found, total = np.diagonal(confusion), confusion.sum(axis=1)
+    groups = resampling.groups_of(tracks["artist_id"].tolist(), tracks["track_id"].tolist())
+    by_clip = resampling.share(of_clips, groups, weights=clips, resamples=resamples)
+    correct = correctness(tracks[columns].to_numpy(), labels)
     return SplitMetrics(
-        clip_accuracy=_interval(clips_correct.mean(), (weights @ correct) / (weights @ clips)),
-        track_accuracy=_interval(tracks_correct.mean(), (weights @ tracks_correct) / len(tracks)),
-        macro_f1=_interval(macro_f1(whole), macro_f1(track_resampled)),
+        clip_accuracy=ShareInterval.of(by_clip),
+        track_accuracy=ShareInterval.of(resampling.share(correct, groups, resamples=resamples)),
+        macro_f1=ShareInterval.of(f1_share(answers, groups, resamples=resamples)),
         recall={
             genre: float(found[i] / total[i]) if total[i] else None
             for i, genre in enumerate(genres)
         },
-        confusion=whole.astype(int).tolist(),
+        confusion=confusion.tolist(),
         clips=len(table),
         tracks=len(tracks),
     )
-
-
-def _resample_weights(tracks: int, resamples: int) -> npt.NDArray[np.float64]:
-    """Return how often each track is drawn in each resample, `[resamples, tracks]`."""
-    rng = np.random.default_rng(SEED)
-    return rng.multinomial(tracks, np.full(tracks, 1 / tracks), size=resamples).astype(float)
-
-
-def _interval(value: npt.NDArray[np.float64], samples: npt.NDArray[np.float64]) -> ShareInterval:
-    low, high = np.percentile(samples, [2.5, 97.5])
-    return ShareInterval(float(value), float(low), float(high))

@@ -59,13 +59,19 @@ def groups_of(artist_id: Sequence[str], track_id: Sequence[str]) -> Integers:
 
 
 def share(
-    correct: npt.ArrayLike, groups: npt.ArrayLike, *, resamples: int = RESAMPLES, seed: int = SEED
+    correct: npt.ArrayLike,
+    groups: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
 ) -> Interval:
     """Return the mean correctness of tracks, with its interval.
 
     Args:
       correct: how correct each track is predicted, 0 to 1, `[tracks]`.
       groups: the group of each track, `[tracks]` (groups_of).
+      weights: how much each track counts in the mean, above 0, `[tracks]`; None for the same.
       resamples: number of bootstrap resamples.
       seed: seed of the draws.
 
@@ -73,9 +79,11 @@ def share(
       ValueError: there are no tracks, the sizes differ, or a value is outside 0 to 1.
     """
     values = _checked(correct, groups)
-    sample = _Sample(values, np.asarray(groups), (0.0, 1.0))
+    counts = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=float)
+    sample = _Sample(values, np.asarray(groups), (0.0, 1.0), counts / counts.mean())
     means = sample.resampled(resamples, np.random.default_rng(seed))
-    return expanded_interval(float(values.mean()), means, sample.effective_groups, (0.0, 1.0))
+    value = float(np.average(values, weights=counts))
+    return expanded_interval(value, means, sample.effective_groups, (0.0, 1.0))
 
 
 def paired_difference(
@@ -139,12 +147,19 @@ def unpaired_difference(
 class _Sample:
     """Values of tracks summed by group, and the two half tracks with the extreme values."""
 
-    def __init__(self, values: Floats, groups: Integers, bounds: tuple[float, float]) -> None:
+    def __init__(
+        self,
+        values: Floats,
+        groups: Integers,
+        bounds: tuple[float, float],
+        weights: Floats | None = None,
+    ) -> None:
         _, group = np.unique(groups, return_inverse=True)
-        sizes = np.bincount(group).astype(float)
+        counts = np.ones(len(values)) if weights is None else weights
+        sizes = np.bincount(group, weights=counts)
         self.effective_groups = float(sizes.sum() ** 2 / (sizes**2).sum())
         ends = np.full(2, EXTREME_TRACKS)
-        sums = np.bincount(group, weights=values)
+        sums = np.bincount(group, weights=values * counts)
         self.sizes = np.concatenate([sizes, ends])
         # Each draw counts twice, with the half tracks both ways round. This makes the interval
         # of the mirrored data the mirrored interval.

@@ -13,7 +13,8 @@ class SplitMetrics:
 
     Accuracies count a tie as guessing among the tied genres
     (components.predictions.correctness). In the confusion matrix, recall and F1 a tie goes to the
-    first of them in label order.
+    first of them in label order. Intervals resample whole artists; a track whose artist is
+    unknown is drawn on its own.
 
     Attributes:
       clip_accuracy: Share of clips whose genre is predicted.

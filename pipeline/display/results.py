@@ -18,8 +18,9 @@ KINDS: tuple[ModelKind, ...] = ("network", "ensemble", "baseline")
 SPLITS: tuple[SplitName, ...] = ("validation", "test")
 LEGEND = (
     "* the candidate: the best on validation of the networks and their mean; + the baseline that "
-    "it has to beat; valid., test: track accuracy on the split; 95 %: interval of test, by track; "
-    "F1: mean over genres, on test tracks; size: number of weights; train: seconds of training"
+    "it has to beat; valid., test: track accuracy on the split; 95 %: interval of test, by artist "
+    "where known; F1: mean over genres, on test tracks; size: number of weights; train: seconds "
+    "of training"
 )
 PRETRAINED_LEGEND = "°: starts from weights that were trained on other data"
 

@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from components.common.errors import UsageError
 from components.predictions.correctness import correctness
-from components.predictions.f1_difference import (
+from components.predictions.interval import Interval, ShareInterval
+from components.predictions.macro_f1 import (
     TrackPredictions,
     paired_f1_difference,
     unpaired_f1_difference,
 )
-from components.predictions.interval import Interval, ShareInterval
 from components.predictions.resampling import groups_of, paired_difference, unpaired_difference
 from components.predictions.table import probability_columns
 from pipeline.results.finished_runs import FinishedRun

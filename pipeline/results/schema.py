@@ -144,7 +144,8 @@ class Results:
     """Outcome of a run.
 
     Shares are between 0 and 1. Intervals are 95 % bootstrap intervals that resample whole
-    tracks. Fields of parts that a run does not have are absent.
+    artists; a track whose artist is unknown is drawn on its own. Fields of parts that a run does
+    not have are absent.
 
     Attributes:
       schema_version: Version of this schema.

@@ -13,6 +13,7 @@ from components.gate.settings import GateSettings
 from components.predictions.interval import Interval
 
 MEASURED = Interval(0.5, 0.4, 0.6)
+HEARD = {"tracks": 64, "groups": 64}
 
 
 def compared(value: float, low: float, high: float, **changes: int) -> Comparison:
@@ -24,18 +25,27 @@ def compared(value: float, low: float, high: float, **changes: int) -> Compariso
     ("floor", "outcome"), [(0.0, "off"), (0.25, "pass"), (0.5, "pass"), (0.51, "fail")]
 )
 def test_the_floor_is_reached_or_not(floor: float, outcome: str) -> None:
-    rule = rules.absolute_floor(GateSettings(floor=floor), MEASURED, 8)
+    rule = rules.absolute_floor(GateSettings(floor=floor), MEASURED, 8, **HEARD)
     assert (rule.id, rule.outcome) == ("absolute_floor", outcome)
     assert rule.value == 0.5
     assert rule.interval == (0.4, 0.6)
-    assert "50.0%" in rule.text
+    assert "50.0% of 64 test tracks are correct (95% interval 40.0% to 60.0%)" in rule.text
+    shown = "gate.floor = 0" if floor == 0 else f"the floor is {floor:.1%} (gate.floor)"
+    assert shown in rule.text
 
 
 @pytest.mark.parametrize(("genres", "outcome"), [(2, "fail"), (3, "pass")])
 def test_a_model_that_guesses_is_refused_whatever_the_floor(genres: int, outcome: str) -> None:
-    rule = rules.absolute_floor(GateSettings(floor=0.1), MEASURED, genres)
+    rule = rules.absolute_floor(GateSettings(floor=0.1), MEASURED, genres, **HEARD)
     assert rule.outcome == outcome
-    assert ("guessing" in rule.text) == (outcome == "fail")
+    assert ("guessing reaches" in rule.text) == (outcome == "fail")
+    assert "95% interval 40.0% to 60.0%" in rule.text
+    assert rule.text.endswith("the floor is 10.0% (gate.floor)")
+
+
+def test_an_accuracy_says_how_many_artists_its_interval_resamples() -> None:
+    rule = rules.absolute_floor(GateSettings(), MEASURED, 8, tracks=64, groups=40)
+    assert "of 64 test tracks (40 artists) are correct (95% interval" in rule.text
 
 
 def test_the_model_that_serves_is_not_pushed_again() -> None:
@@ -47,8 +57,8 @@ def test_the_model_that_serves_is_not_pushed_again() -> None:
 
 def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
     passed = rules.already_serving("a", None, "")
-    off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED, 8)
-    failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED, 8)
+    off = rules.absolute_floor(GateSettings(floor=0.0), MEASURED, 8, **HEARD)
+    failed = rules.absolute_floor(GateSettings(floor=0.9), MEASURED, 8, **HEARD)
     assert Decision.of((passed, off)).blessed
     assert not Decision.of((passed, failed)).blessed
     assert Decision.of((passed, failed)).to_json()["rules"][1]["outcome"] == "fail"
@@ -57,19 +67,19 @@ def test_one_failed_rule_refuses_and_switched_off_rules_do_not() -> None:
 @pytest.mark.parametrize(
     ("margin", "low", "outcome", "words"),
     [
-        (0.0, 0.001, "pass", "the whole interval is above the margin of +0.0"),
+        (0.0, 0.001, "pass", "the whole interval is above the margin of +0.0 points"),
         (
             0.0,
             0.0,
             "fail",
-            "not the whole interval is above the margin of +0.0",
+            "not the whole interval is above the margin of +0.0 points",
         ),  # at it is not above it
-        (0.05, 0.05, "fail", "not the whole interval is above the margin of +5.0"),
+        (0.05, 0.05, "fail", "not the whole interval is above the margin of +5.0 points"),
         (0.05, 0.0501, "pass", "the whole interval is above"),
         (0.05, 1 / 20 + 1e-12, "fail", "not the whole interval"),  # what rounding left
-        (0.2, 0.05, "fail", "not above the margin of +20.0"),
-        (-0.1, -0.0999, "pass", "above the margin of -10.0"),
-        (-0.1, -0.1, "fail", "margin of -10.0"),
+        (0.2, 0.05, "fail", "not above the margin of +20.0 points"),
+        (-0.1, -0.0999, "pass", "above the margin of -10.0 points"),
+        (-0.1, -0.1, "fail", "margin of -10.0 points"),
     ],
 )
 def test_the_best_baseline_is_beaten_only_where_the_whole_interval_is_above_the_margin(
@@ -142,17 +152,21 @@ def test_no_genre_may_be_found_less_often_than_its_floor(pop: float, outcome: st
     assert (rule.id, rule.outcome) == ("genre_recall", outcome)
     assert (rule.value, rule.interval) == (pop, (pop / 2, (1 + pop) / 2))
     assert "Pop (" in rule.text
-    assert "of 8)" in rule.text
+    assert "of 8, 95% interval" in rule.text
     assert "10.0%" in rule.text
 
 
 def test_every_genre_below_its_floor_is_named_the_worst_first() -> None:
     found = recalls(Folk=0.05, Pop=0.0, Rock=1.0)
     text = rules.genre_recall(GateSettings(), found, TRACKS).text
-    assert text == "recall is below 10.0% for Pop (0.0% of 8), Folk (5.0% of 10)"
+    assert text == (
+        "recall is below 10.0% (gate.recall_floor) for "
+        "Pop (0.0% of 8, 95% interval 0.0% to 50.0%), "
+        "Folk (5.0% of 10, 95% interval 2.5% to 52.5%)"
+    )
     many = {f"g{i}": Interval(0.0, 0.0, 0.1) for i in range(9)}
     text = rules.genre_recall(GateSettings(), many, dict.fromkeys(many, 3)).text
-    assert text.endswith("g4 (0.0% of 3) and 4 more")
+    assert text.endswith("g4 (0.0% of 3, 95% interval 0.0% to 10.0%) and 4 more")
 
 
 def test_a_genre_without_test_tracks_has_failed_as_nothing_is_known_of_it() -> None:
@@ -236,7 +250,7 @@ def test_a_higher_floor_never_blesses_more(
     def reaches(floor: float) -> tuple[bool, bool]:
         settings = GateSettings(floor=floor, recall_floor=floor)
         return (
-            rules.absolute_floor(settings, measured, genres).outcome == "pass",
+            rules.absolute_floor(settings, measured, genres, **HEARD).outcome == "pass",
             rules.genre_recall(settings, {"Folk": measured}, {"Folk": 9}).outcome == "pass",
         )
 

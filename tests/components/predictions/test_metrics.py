@@ -8,7 +8,8 @@ import pytest
 from sklearn import metrics as sk
 
 from components.common.errors import DataError
-from components.predictions import metrics, table
+from components.gate.scores import read_scores
+from components.predictions import metrics, resampling, table
 from components.predictions.interval import ShareInterval
 
 GENRES = ["Folk", "Pop", "Rock"]
@@ -48,6 +49,39 @@ def test_metrics_equal_sklearns_on_clips_and_on_mean_probabilities_of_tracks() -
     assert (found.clips, found.tracks) == (240, 60)
 
 
+def test_all_intervals_resample_artists_and_that_of_tracks_is_the_gates() -> None:
+    of_own_artists = _random_table(tracks=60, clips=2, seed=4)
+    track = of_own_artists["track_id"].str[1:].astype(int)
+    by_four = of_own_artists.assign(artist_id=(track // 15).astype(str))
+    unknown = of_own_artists.assign(artist_id="")
+    found = [metrics.evaluate(rows, GENRES) for rows in (of_own_artists, by_four, unknown)]
+    for measure in ("clip_accuracy", "track_accuracy", "macro_f1"):
+        own, shared, nobody = (getattr(one, measure) for one in found)
+        assert own == nobody
+        assert shared.value == own.value
+        assert (shared.low, shared.high) != (own.low, own.high)
+    for rows, one in zip((of_own_artists, by_four), found, strict=False):
+        scores = read_scores(rows, rows[list(table.CLIP_KEYS)], GENRES, ["m"])
+        gates = resampling.share(scores.correctness["m"], scores.groups)
+        assert one.track_accuracy == ShareInterval.of(gates)
+
+
+def test_a_song_of_many_clips_counts_as_much_in_resamples_as_in_the_share_by_clip() -> None:
+    """The clips of one song in two decide nearly alone, so little is known of others."""
+    frame = _clips([("a", 0)], 98)
+    frame = pd.concat([frame, _clips([(f"t{i}", 0) for i in range(20)], 1)])
+    found = metrics.evaluate(
+        table.make_table(
+            "m", "test", frame, np.eye(3, dtype=np.float32)[[0] * 98 + [1] * 20], GENRES
+        ),
+        GENRES,
+    )
+    assert found.clip_accuracy.value == pytest.approx(98 / 118)
+    assert (found.clip_accuracy.low, found.clip_accuracy.high) == (0, 1)
+    assert found.track_accuracy.value == pytest.approx(1 / 21)
+    assert found.track_accuracy.high < 0.3
+
+
 def test_intervals_hold_the_value_and_resample_tracks_not_clips() -> None:
     one_clip = metrics.evaluate(_random_table(tracks=50, clips=1, seed=5), GENRES)
     interval = one_clip.track_accuracy
@@ -76,11 +110,11 @@ def test_a_genre_without_tracks_has_no_recall() -> None:
     assert found.macro_f1.value == 1.0
 
 
-def test_a_single_track_has_an_interval_of_no_width() -> None:
+def test_a_single_track_says_nothing_of_others() -> None:
     rows = table.make_table(
         "m", "test", _clips([("a", 2)], 1), np.eye(3, dtype=np.float32)[2:], GENRES
     )
-    assert metrics.evaluate(rows, GENRES).track_accuracy == ShareInterval(1.0, 1.0, 1.0)
+    assert metrics.evaluate(rows, GENRES).track_accuracy == ShareInterval(1.0, 0.0, 1.0)
 
 
 def test_a_tie_counts_as_guessing_among_its_genres() -> None:

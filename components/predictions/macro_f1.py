@@ -1,4 +1,4 @@
-"""Confidence in a difference of two macro F1 scores, as components.predictions.resampling has it.
+"""Confidence in macro F1 and in differences of it, as components.predictions.resampling has it.
 
 F1 is not a mean over tracks, so the counts that each group adds to a genre are resampled, and
 the scores are computed from the counts of each resample. Each side wins one of the two half
@@ -24,7 +24,7 @@ from components.predictions.resampling import (
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-BOUNDS = (-1.0, 1.0)
+_SHARES, _DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +71,19 @@ def macro_f1(counts: Floats) -> Floats:
     return f1.sum(axis=-1) / np.maximum((seen > 0).sum(axis=-1), 1)
 
 
+def f1_share(
+    predictions: TrackPredictions,
+    groups: npt.ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> Interval:
+    """Return macro F1 with its interval; for arguments and errors see paired_f1_difference."""
+    side = _Side(predictions, groups)
+    scores = side.resampled(resamples, np.random.default_rng(seed))
+    return expanded_interval(side.value, scores, side.effective_groups, _SHARES)
+
+
 def paired_f1_difference(
     a: TrackPredictions,
     b: TrackPredictions,
@@ -99,7 +112,7 @@ def paired_f1_difference(
         for first in (True, False):
             scores.append(side_a.scores(weights, first) - side_b.scores(weights, not first))
     return expanded_interval(
-        side_a.value - side_b.value, np.concatenate(scores), side_a.effective_groups, BOUNDS
+        side_a.value - side_b.value, np.concatenate(scores), side_a.effective_groups, _DIFFERENCES
     )
 
 
@@ -117,17 +130,13 @@ def unpaired_f1_difference(
     Each side is resampled on its own. For arguments and errors see paired_f1_difference.
     """
     sides = (_Side(a, groups_a), _Side(b, groups_b))
-    scores = []
-    for number, side in enumerate(sides):
-        generator = np.random.default_rng([seed, number])
-        found = [
-            side.scores(weights, first)
-            for weights in drawn_weights(side.rows, resamples, generator)
-            for first in (True, False)
-        ]
-        scores.append(np.concatenate(found))
+    scores = [
+        side.resampled(resamples, np.random.default_rng([seed, number]))
+        for number, side in enumerate(sides)
+    ]
     fewest = min(side.effective_groups for side in sides)
-    return expanded_interval(sides[0].value - sides[1].value, scores[0] - scores[1], fewest, BOUNDS)
+    value = sides[0].value - sides[1].value
+    return expanded_interval(value, scores[0] - scores[1], fewest, _DIFFERENCES)
 
 
 class _Side:
@@ -145,6 +154,15 @@ class _Side:
         self._sums = np.zeros((len(self._sizes), *counts.shape[1:]))
         np.add.at(self._sums, group, counts)
         self.rows = len(self._sizes) + 2
+
+    def resampled(self, resamples: int, generator: np.random.Generator) -> Floats:
+        """Return macro F1 of each resample, with the half tracks both ways round."""
+        found = [
+            self.scores(weights, first)
+            for weights in drawn_weights(self.rows, resamples, generator)
+            for first in (True, False)
+        ]
+        return np.concatenate(found)
 
     def scores(self, weights: Floats, first: bool) -> Floats:
         """Return macro F1 of each resample.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from components.predictions.f1_difference import (
+from components.predictions.macro_f1 import (
     TrackPredictions,
+    f1_share,
     macro_f1,
     paired_f1_difference,
     unpaired_f1_difference,
@@ -37,6 +38,28 @@ def test_the_score_is_the_usual_one_and_leaves_out_genres_that_do_not_occur() ->
     assert macro_f1(answers.counts().sum(axis=0)) == pytest.approx(expected)
     wider = TrackPredictions(true, answers.predicted, GENRES + 3)
     assert macro_f1(wider.counts().sum(axis=0)) == pytest.approx(expected)
+
+
+def test_the_interval_of_a_score_holds_it_as_often_as_it_promises() -> None:
+    rng = np.random.default_rng(5)
+    truth, rounds, tracks, held = 0.7, 200, 240, 0
+    for _ in range(rounds):
+        true = np.tile(np.arange(GENRES), tracks // GENRES)
+        found = f1_share(_answers(rng, true, truth), np.arange(tracks), resamples=400)
+        held += found.low <= truth <= found.high
+    assert 0.91 <= held / rounds <= 0.99
+
+
+def test_the_interval_of_a_score_resamples_groups() -> None:
+    rng = np.random.default_rng(6)
+    true = np.tile(np.arange(GENRES), 50)
+    artist = np.arange(200) // 20
+    of_artist = rng.random(10)[artist] < 0.6
+    answers = TrackPredictions(true, np.where(of_artist, true, (true + 1) % GENRES), GENRES)
+    by_artist, by_track = f1_share(answers, artist), f1_share(answers, np.arange(200))
+    assert by_artist.value == by_track.value
+    assert _width(by_artist) > 1.5 * _width(by_track)
+    assert f1_share(answers, np.zeros(200)).high == 1
 
 
 def test_the_value_is_the_difference_of_the_scores() -> None:
