@@ -7,7 +7,8 @@ import os
 import pathlib
 import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 # For TensorFlow, before it is imported: no log output, CPU only, and the same rounding on every
@@ -26,6 +27,7 @@ import pytest
 # Before any of its modules is imported, so that their failed assertions show values, as in tests.
 pytest.register_assert_rewrite("tests.support")
 
+from pipeline.config.beam import NO_PACKAGES  # noqa: E402
 from tests.support import ROOT  # noqa: E402
 
 # The same examples in every run, and no deadline, as machines differ.
@@ -67,6 +69,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _no_arguments() -> None:
     """Empty sys.argv, as TFX's Beam executors would parse pytest's options as their own."""
     del sys.argv[1:]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _temporary_files(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Give temporary files of the tests, and of what they start, a folder that pytest deletes.
+
+    TFX packs itself into it for Beam's workers, unless Beam's flags say otherwise: 49 MB and some
+    seconds each time, which no test wants.
+    """
+    folder = tmp_path_factory.mktemp("temporary", numbered=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", None)
+        yield
+    packed = list(folder.glob("*/build/tfx"))
+    assert not packed, f"give Beam the flag {NO_PACKAGES}: TFX packed itself {len(packed)} times"
 
 
 @pytest.fixture(scope="session")

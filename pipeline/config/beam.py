@@ -30,13 +30,13 @@ LOCAL_RUNNER = "--runner=pipeline.process.beam_runner.LocalRunner"
 # Any name keeps TFX from packing itself for the workers, which takes 8 seconds and leaves 44 MB in
 # the temporary folder for each node. Workers have the image that they run in, or this machine's
 # packages.
-_NO_PACKAGES = "--sdk_container_image=none"
+NO_PACKAGES = "--sdk_container_image=none"
 
 # In seconds: Beam's default of one minute is the deadline of the whole job at some job services.
 _JOB_SERVICE_SECONDS = 30 * 24 * 3600
 
 # Flags of Beam within one process, for what is too small for more.
-IN_MEMORY = (LOCAL_RUNNER, _NO_PACKAGES, "--direct_running_mode=in_memory")
+IN_MEMORY = (LOCAL_RUNNER, NO_PACKAGES, "--direct_running_mode=in_memory")
 
 Runner = Literal["auto", "direct", "portable", "flink", "spark", "dataflow"]
 Stage = Literal["audio", "statistics", "evaluator"]
@@ -167,7 +167,7 @@ def pipeline_args(settings: BeamSettings, *, tracks: int, cores: int | None = No
     if processes == 1:
         return [*IN_MEMORY, *further]
     mode = ["--direct_running_mode=multi_processing", f"--direct_num_workers={processes}"]
-    return [LOCAL_RUNNER, _NO_PACKAGES, *mode, *further]
+    return [LOCAL_RUNNER, NO_PACKAGES, *mode, *further]
 
 
 def stage_args(settings: BeamSettings, stage: Stage, *, tracks: int) -> list[str]:
@@ -181,4 +181,4 @@ def _submission_flags(table: RunnerTable) -> list[str]:
     """Return the flags of every job service; Dataflow is none, and has an image of its own."""
     if isinstance(table, DataflowSettings):
         return []
-    return [_NO_PACKAGES, f"--job_server_timeout={_JOB_SERVICE_SECONDS}"]
+    return [NO_PACKAGES, f"--job_server_timeout={_JOB_SERVICE_SECONDS}"]

@@ -26,7 +26,7 @@ from components.datasets.registry import READERS
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import SPLITS, Track
 from components.examples.tracks import read_tracks
-from pipeline.config.beam import LOCAL_RUNNER
+from pipeline.config.beam import IN_MEMORY
 from tests.support import layouts
 
 pytestmark = pytest.mark.e2e
@@ -131,10 +131,9 @@ def generate(dataset: DatasetSettings, policy: str, folder: pathlib.Path) -> Wri
     )
     examples, rejects = standard_artifacts.Examples(), Rejects()
     examples.uri, rejects.uri = str(folder / "examples"), str(folder / "rejects")
-    arguments = [LOCAL_RUNNER, "--direct_running_mode=in_memory"]
-    Executor(
-        BaseBeamExecutor.Context(beam_pipeline_args=arguments, tmp_dir=str(folder), unique_id="1")
-    ).Do({}, {"examples": [examples], "rejects": [rejects]}, dict(node.exec_properties))
+    context = BaseBeamExecutor.Context(list(IN_MEMORY), str(folder), unique_id="1")
+    outputs = {"examples": [examples], "rejects": [rejects]}
+    Executor(context).Do({}, outputs, dict(node.exec_properties))
 
     clips: dict[str, Counter[str]] = {name: Counter() for name in SPLITS}
     for name in SPLITS:

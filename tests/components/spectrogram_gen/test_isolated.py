@@ -25,6 +25,7 @@ from components.datasets.corpus import load_corpus
 from components.datasets.settings import DatasetSettings, SplitSettings
 from components.datasets.track import Track
 from components.spectrogram_gen.shards import Shard, WriteOptions, shard_path, write_shard
+from pipeline.config.beam import NO_PACKAGES
 from pipeline.prepare.survey import survey_files
 
 PARAMS = AudioParams(
@@ -192,7 +193,11 @@ def test_a_corpus_with_a_crashing_and_a_hanging_track_ends_with_both_in_the_reje
     examples, rejects = standard_artifacts.Examples(), Rejects()
     examples.uri, rejects.uri = str(tmp_path / "examples"), str(tmp_path / "rejects")
     context = Executor.Context(
-        beam_pipeline_args=[f"--direct_running_mode={mode}", "--direct_num_workers=2"],
+        beam_pipeline_args=[
+            NO_PACKAGES,
+            f"--direct_running_mode={mode}",
+            "--direct_num_workers=2",
+        ],
         tmp_dir=str(tmp_path / "tmp"),
         unique_id="1",
     )

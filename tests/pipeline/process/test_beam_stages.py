@@ -20,12 +20,13 @@ SPLITS = {"train": (30, 20), "validation": (12,), "test": (25, 15)}
 
 
 @pytest.fixture(scope="module")
-def inputs() -> Iterator[pathlib.Path]:
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pathlib.Path]:
     """Yield a folder with examples, their schema and a model, which isolated workers see."""
     from components.examples import schema
     from components.spectrogram_gen.shards import shard_path
 
-    with tempfile.TemporaryDirectory(prefix="genreflow-shared-") as made:
+    beside = tmp_path_factory.getbasetemp().parent
+    with tempfile.TemporaryDirectory(prefix="genreflow-shared-", dir=beside) as made:
         folder = pathlib.Path(made)
         rng = np.random.default_rng(0)
         for split, shards in SPLITS.items():
