@@ -106,6 +106,22 @@ def read(uri: str, max_bytes: int) -> bytes:
     return b"".join(_blocks(uri, None, max_bytes))
 
 
+def read_range(uri: str, state: ObjectState | None, start: int, stop: int) -> bytes:
+    """Return some bytes of an object, by a request for these alone.
+
+    Args:
+      uri: the object.
+      state: the object's state as listed; None for any.
+      start: first byte.
+      stop: the byte after the last one. The result is shorter if the object ends before it.
+
+    Raises:
+      ObjectChanged: the object has not the given state.
+      StorageError: it does not exist, ends before `start`, or cannot be read.
+    """
+    return b"".join(_blocks(uri, state, stop, start=start, part=True))
+
+
 def download(uri: str, path: str | os.PathLike[str], state: ObjectState, max_bytes: int) -> None:
     """Download an object into a local file.
 
@@ -279,20 +295,26 @@ def _put(where: S3Uri, file: BinaryIO) -> None:
     client().upload_fileobj(file, where.bucket, where.key)
 
 
-def _blocks(uri: str, state: ObjectState | None, max_bytes: int) -> Iterator[bytes]:
+def _blocks(
+    uri: str, state: ObjectState | None, max_bytes: int, *, start: int = 0, part: bool = False
+) -> Iterator[bytes]:
     """Yield an object's content; with a state, only of that state.
+
+    An object with more than `max_bytes` is an error, or with `part` cut off there.
 
     botocore retries a request until its response begins. If the content breaks off, this
     requests the rest.
     """
     where = parse(uri)
     etag = f'"{state.etag}"' if state else None
-    offset = breaks = 0
+    offset, breaks = start, 0
     while True:
         request: dict[str, Any] = {"Bucket": where.bucket, "Key": where.key}
         if etag:
             request["IfMatch"] = etag
-        if offset:
+        if part:
+            request["Range"] = f"bytes={offset}-{max_bytes - 1}"
+        elif offset:
             request["Range"] = f"bytes={offset}-"
         with translated_errors(uri):
             response = client().get_object(**request)

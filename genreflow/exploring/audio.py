@@ -1,4 +1,4 @@
-"""The audio files of a run's songs: only those that its catalogue lists, where they still are."""
+"""The audio of a run's songs: only files that its catalogue lists, where they still are."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 import stat
 from typing import Final
 
-from components.datasets.files.local import LocalFiles
+from components.datasets.files.open import open_files
 from components.storage.uri import is_remote
+from genreflow.exploring.audio_objects import AudioObject
 
 # By extension; a browser says for itself which of them it plays.
 MEDIA_TYPES: Final = {
@@ -44,23 +45,26 @@ class AudioFile:
 
 
 class SongAudio:
-    """Files of songs inside the data folder; nothing outside it is ever opened."""
+    """Files or objects of songs inside the data folder; nothing outside it is ever opened."""
 
     def __init__(self, data_dir: str) -> None:
-        self._remote = is_remote(data_dir)
-        self._root = "" if self._remote else os.path.abspath(data_dir)
+        self._data_dir = data_dir
 
-    def find(self, uri: str) -> AudioFile | str:
-        """Return a song's file, or why it cannot be played, as a sentence.
+    def find(self, uri: str) -> AudioFile | AudioObject | str:
+        """Return a song's file or object, or why it cannot be played, as a sentence.
+
+        An object store is not asked: what is wrong there is found when the object is read.
 
         Args:
           uri: path or URI from the run's catalogue.
         """
-        if self._remote or is_remote(uri):
-            return "Its audio is in an object store, which this page does not play from."
-        # Resolved anew for each request, as links may have changed since.
-        if LocalFiles(self._root).leads_outside(uri):
+        # Links are resolved anew for each request, as they may have changed since.
+        files = open_files(self._data_dir)
+        if is_remote(uri) != is_remote(files.root) or files.leads_outside(uri):
             return "Its path leads outside the data folder, so it is not opened."
+        media_type = MEDIA_TYPES.get(os.path.splitext(uri)[1].lower(), OTHER_MEDIA_TYPE)
+        if is_remote(uri):
+            return AudioObject(uri, media_type)
         path = os.path.realpath(uri)
         try:
             found = os.lstat(path)
@@ -70,5 +74,4 @@ class SongAudio:
             return "Its audio file cannot be read by this program."
         if not found.st_size:
             return "Its audio file is empty now."
-        extension = os.path.splitext(uri)[1].lower()
-        return AudioFile(path, MEDIA_TYPES.get(extension, OTHER_MEDIA_TYPE), found.st_size)
+        return AudioFile(path, media_type, found.st_size)

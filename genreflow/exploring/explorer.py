@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from genreflow.exploring.audio import AudioFile, SongAudio
+from genreflow.exploring.audio_objects import AudioObject, AudioObjects
 from genreflow.exploring.label_check.confident import LabelIssue
 from genreflow.exploring.marking import Marking
 from genreflow.exploring.preparation import Prepared
@@ -33,12 +34,14 @@ class Explorer:
       prepared: its held-out probabilities and stored clips.
       songs: its songs, to be queried.
       marking: the marks.
+      audio_objects: the audio of songs in an object store.
     """
 
     def __init__(self, run: ExploredRun, prepared: Prepared, marking: Marking) -> None:
         self.run, self.prepared, self.marking = run, prepared, marking
         self.songs = SongList(run)
         self.honest = prepared.honest(run)
+        self.audio_objects = AudioObjects()
         self._audio = SongAudio(run.data_dir)
 
     @functools.cached_property
@@ -74,8 +77,8 @@ class Explorer:
             and not (todo and run.songs[issue.track].track_id in marks)
         ]
 
-    def audio(self, song: int) -> AudioFile | str:
-        """Return a song's file, or why it cannot be played, as a sentence."""
+    def audio(self, song: int) -> AudioFile | AudioObject | str:
+        """Return a song's file or object, or why it cannot be played, as a sentence."""
         return self._audio.find(self.run.songs[song].uri)
 
     def clips(self, song: int) -> SongClips | None:

@@ -30,7 +30,7 @@ from genreflow.exploring.run import ExploredRun, explore
 from genreflow.exploring.spectrograms import StoredClips
 from pipeline.local.child import child_process, failure_text, follow, reporting_failure
 
-VERSION: Final = 1  # of the file, and of what is computed
+VERSION: Final = 2  # of the file, and of what is computed
 FOLDER: Final = "explore"
 FILE_NAME: Final = "prepared.npz"
 MODULE: Final = "genreflow.exploring.preparation"
@@ -103,13 +103,13 @@ def make(folder: str) -> None:
     run = explore(folder)
     progress.report("preparing", stage="reading", done=0, total=len(run.songs))
     if not is_remote(run.examples):
-        _make(run, run.examples, keeps_clips=True)
+        _make(run, run.examples)
         return
     with local_copies(pathlib.Path(run.folder, FOLDER, "copies")) as copies:
-        _make(run, copies.fetch(run.examples.rstrip("/")), keeps_clips=False)
+        _make(run, copies.fetch(run.examples.rstrip("/")))
 
 
-def _make(run: ExploredRun, examples: str, *, keeps_clips: bool) -> None:
+def _make(run: ExploredRun, examples: str) -> None:
     from genreflow.exploring import examples_pass
 
     def read(songs: int) -> None:
@@ -123,7 +123,7 @@ def _make(run: ExploredRun, examples: str, *, keeps_clips: bool) -> None:
         [song.track_id for song in run.songs], [song.artist_id for song in run.songs]
     )
     probabilities = out_of_fold(found.features, run.labels, groups, len(run.genres), fitted)
-    clips = found.clips if keeps_clips else StoredClips.of((), ())
+    clips = found.clips
     target = os.path.join(run.folder, FOLDER, FILE_NAME)
     with artifact_files.written_file(target) as temporary, temporary.open("wb") as out:
         np.savez(

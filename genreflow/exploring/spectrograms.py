@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import dataclasses
-import os
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -12,6 +12,10 @@ import numpy.typing as npt
 from components.audio.front_ends.front_end import DYNAMIC_RANGE_DB
 from components.audio.params import AudioParams
 from components.audio.spectrogram.stored import STORED_DTYPE, STORED_STEPS_PER_DB
+from components.storage import objects
+from components.storage.client import CONNECTIONS
+from components.storage.errors import StorageError
+from components.storage.uri import is_remote, join
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -71,26 +75,36 @@ def read_clips(
     Args:
       clips: places of all spectrograms.
       song: index of the song.
-      examples: folder of the examples.
+      examples: folder or URI of the examples.
       params: audio parameters of the examples.
     """
     first, last = np.searchsorted(clips.song, [song, song + 1])
     if first == last:
         return None
-    levels = []
-    for clip in range(first, last):
-        path = os.path.join(examples, clips.files[clips.file[clip]])
-        try:
-            with open(path, "rb") as file:
-                file.seek(int(clips.offset[clip]))
-                stored = file.read(params.mel_bytes)
-        except OSError:
-            return None
-        if len(stored) != params.mel_bytes:
-            return None
-        mel = np.frombuffer(stored, np.dtype(STORED_DTYPE).newbyteorder("<"))
-        full = DYNAMIC_RANGE_DB * STORED_STEPS_PER_DB
-        shown = np.minimum(mel.astype(np.float32) * np.float32(255 / full), 255).astype(np.uint8)
-        levels.append(shown.reshape(params.n_mels, params.frames).T)
+
+    def read(clip: int) -> bytes:
+        place = join(examples, clips.files[clips.file[clip]])
+        return _read(place, int(clips.offset[clip]), params.mel_bytes)
+
+    with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
+        found = list(pool.map(read, range(first, last)))
+    if any(len(stored) != params.mel_bytes for stored in found):
+        return None
+    mel = np.frombuffer(b"".join(found), np.dtype(STORED_DTYPE).newbyteorder("<"))
+    full = DYNAMIC_RANGE_DB * STORED_STEPS_PER_DB
+    shown = np.minimum(mel.astype(np.float32) * np.float32(255 / full), 255).astype(np.uint8)
+    levels = shown.reshape(len(found), params.n_mels, params.frames).transpose(0, 2, 1)
     starts = tuple(float(start) for start in clips.start_s[first:last])
-    return SongClips(starts, np.ascontiguousarray(np.stack(levels)))
+    return SongClips(starts, np.ascontiguousarray(levels))
+
+
+def _read(place: str, offset: int, size_bytes: int) -> bytes:
+    """Return bytes of a file or an object; fewer if it has not as many, or cannot be read."""
+    try:
+        if is_remote(place):
+            return objects.read_range(place, None, offset, offset + size_bytes)
+        with open(place, "rb") as file:
+            file.seek(offset)
+            return file.read(size_bytes)
+    except (OSError, StorageError):
+        return b""

@@ -6,15 +6,21 @@ import base64
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
 
 from components.common.escape import printable
+from genreflow.exploring.audio_objects import (
+    AudioChangedError,
+    AudioError,
+    AudioObject,
+    NoAudioError,
+)
 from genreflow.exploring.explorer import Explorer
 from genreflow.exploring.marking import MarkConflictError, MarkNotSavedError
 from genreflow.exploring.marks import DECISIONS, Mark
 from genreflow.web.errors import WebError
-from genreflow.web.explore import views
+from genreflow.web.explore import streaming, views
 
 Name = Annotated[str, Query(max_length=4096)]
 
@@ -31,11 +37,20 @@ def add_api(router: APIRouter, explorer: Explorer) -> None:
     run = explorer.run
 
     @router.get("/songs/{number}/audio")
-    def play(number: int) -> Response:
+    def play(number: int, request: Request) -> Response:
         audio = explorer.audio(song_of(explorer, number))
         if isinstance(audio, str):
             raise WebError(404, audio)
-        return FileResponse(audio.path, media_type=audio.media_type)
+        if not isinstance(audio, AudioObject):
+            return FileResponse(audio.path, media_type=audio.media_type)
+        try:
+            return streaming.respond(explorer.audio_objects, audio, request.headers)
+        except NoAudioError as error:
+            raise WebError(404, printable(str(error))) from error
+        except AudioChangedError as error:
+            raise WebError(409, printable(str(error))) from error
+        except AudioError as error:
+            raise WebError(502, printable(str(error))) from error
 
     @router.get("/api/songs/{number}")
     def describe(number: int) -> dict[str, Any]:

@@ -86,6 +86,28 @@ def test_more_than_the_limit_is_never_read(s3: Any, bucket: str, tmp_path: pathl
         objects.download(uri, tmp_path / "x", ObjectState(3, state.etag), 4)
 
 
+def test_a_range_is_read_by_a_request_for_it_alone(
+    s3: Any, bucket: str, s3_proxy: s3_server.Proxy
+) -> None:
+    uri, content = f"s3://{bucket}/x", os.urandom(3 << 20)
+    objects.write(uri, content)
+    state = objects.find(uri)
+    assert state is not None
+    for start, stop in ((0, 1), (5, 9), (1 << 20, 3 << 20), (len(content) - 1, len(content))):
+        assert objects.read_range(uri, state, start, stop) == content[start:stop]
+        assert objects.read_range(uri, None, start, stop) == content[start:stop]
+    assert {one.status for one in s3_proxy.requests("GET", f"/{bucket}/x")} == {206}
+    assert objects.read_range(uri, None, len(content) - 2, len(content) + 9) == content[-2:]
+    with pytest.raises(StorageError, match="416"):
+        objects.read_range(uri, state, len(content), len(content) + 1)
+    s3_proxy.fail(2, "cut", method="GET", path=f"/{bucket}/x")
+    assert objects.read_range(uri, state, 100, 2 << 20) == content[100 : 2 << 20]
+    assert s3_proxy.faults() == 2
+    objects.write(uri, content[::-1])
+    with pytest.raises(ObjectChanged):
+        objects.read_range(uri, state, 0, 5)
+
+
 def test_an_object_that_changed_since_it_was_listed_is_not_taken_for_it(
     s3: Any, bucket: str, tmp_path: pathlib.Path
 ) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
 import pathlib
 import wave
 from collections.abc import Mapping, Sequence
@@ -11,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from components.datasets.track import SPLITS
-from components.examples.tracks import ExampleTrack, write_tracks
+from components.examples.tracks import ExampleTrack, read_tracks, write_tracks
+from components.storage import objects
 from genreflow.exploring.explorer import Explorer
 from genreflow.exploring.marking import Marking, MendedPlaces
 from genreflow.exploring.preparation import Prepared
@@ -87,6 +90,30 @@ def write_explored(
         "track_id,genre,reason,detail,uri\nbad1,Rock,undecodable,no frames,/music/bad1.mp3\n"
     )
     return work
+
+
+def say_in_store(work: pathlib.Path, data_dir: str) -> None:
+    """Change the run of a work folder to one whose songs are in an object store.
+
+    Args:
+      work: from write_explored.
+      data_dir: the s3:// URI of the folder of the songs.
+    """
+    values = json.loads((work / "run.json").read_text())
+    values["config"]["dataset"]["data_dir"] = data_dir
+    (work / "run.json").write_text(json.dumps(values))
+    songs = [
+        dataclasses.replace(song, uri=f"{data_dir}/{os.path.basename(song.uri)}")
+        for song in read_tracks(str(work))
+    ]
+    write_tracks(str(work), songs)
+
+
+def put_in_store(work: pathlib.Path, data_dir: str) -> None:
+    """Change a run as say_in_store does, and upload its songs."""
+    for song in read_tracks(str(work)):
+        objects.upload(song.uri, f"{data_dir}/{os.path.basename(song.uri)}")
+    say_in_store(work, data_dir)
 
 
 def out_of_fold(run: ExploredRun, wrong: Mapping[str, str] | None = None) -> np.ndarray:

@@ -8,6 +8,7 @@ import pathlib
 import pytest
 
 from genreflow.exploring.audio import AudioFile, SongAudio
+from genreflow.exploring.audio_objects import AudioObject
 from tests.genreflow.exploring.explored import write_song
 
 
@@ -46,15 +47,27 @@ def test_paths_and_links_that_leave_the_data_folder_are_not_opened(music: pathli
     assert "leads outside" in str(audio.find(str(music / ".." / "secret.wav")))
 
 
-def test_moved_empty_special_and_remote_files_have_a_reason(music: pathlib.Path) -> None:
+def test_moved_empty_and_special_files_have_a_reason(music: pathlib.Path) -> None:
     audio = SongAudio(str(music))
     (music / "empty.wav").touch()
     os.mkfifo(music / "pipe.wav")
     assert "not there any more" in str(audio.find(str(music / "gone.wav")))
     assert "empty" in str(audio.find(str(music / "empty.wav")))
     assert isinstance(audio.find(str(music / "pipe.wav")), str)
-    assert "object store" in str(audio.find("s3://bucket/a.wav"))
-    assert "object store" in str(SongAudio("s3://bucket").find("s3://bucket/a.wav"))
+
+
+def test_only_objects_below_the_data_folder_are_found(music: pathlib.Path) -> None:
+    audio = SongAudio("s3://bucket/music")
+    assert audio.find("s3://bucket/music/a.flac") == AudioObject(
+        "s3://bucket/music/a.flac", "audio/flac"
+    )
+    for uri in (
+        "s3://bucket/a.wav", "s3://bucket/music", "s3://bucket/music2/a.wav",
+        "s3://other/music/a.wav", "s3://bucket/music/../a.wav", str(music / "a.wav"),
+        "https://bucket/music/a.wav",
+    ):  # fmt: skip
+        assert "leads outside" in str(audio.find(uri)), uri
+    assert "leads outside" in str(SongAudio(str(music)).find("s3://bucket/music/a.wav"))
 
 
 def test_a_link_made_after_the_first_look_is_not_followed(music: pathlib.Path) -> None:

@@ -18,6 +18,7 @@ from genreflow.exploring.preparation import make, prepare
 from genreflow.exploring.run import ExploredRun, explore
 from genreflow.exploring.spectrograms import read_clips
 from pipeline.results.run_file import write_run_file
+from tests.support.s3_server import DENIED, Proxy
 
 
 def _mels(params: AudioParams, label: int, number: int) -> np.ndarray:
@@ -90,8 +91,8 @@ def test_features_spectrograms_and_judgements_come_from_the_stored_clips(
     assert run.genres[first.suggested] == run.genres[0]
 
 
-def test_examples_in_an_object_store_are_judged_without_pictures(
-    run: ExploredRun, bucket: str, work: pathlib.Path
+def test_examples_in_an_object_store_are_judged_and_their_spectrograms_read_there(
+    run: ExploredRun, bucket: str, work: pathlib.Path, s3_proxy: Proxy
 ) -> None:
     examples = f"s3://{bucket}/runs/examples/1"
     for path in pathlib.Path(run.examples).rglob("data-*"):
@@ -102,8 +103,17 @@ def test_examples_in_an_object_store_are_judged_without_pictures(
     make(str(work))
     prepared = prepare(explore(str(work)), lambda event: pytest.fail("made again"))
     assert np.isfinite(prepared.out_of_fold).all()
-    assert len(prepared.clips.song) == 0
     assert not (work / "explore" / "copies").exists()
+    params = run.config.audio
+    number = run.index["t003"]
+    there = read_clips(prepared.clips, number, examples, params)
+    here = read_clips(prepared.clips, number, run.examples, params)
+    assert there is not None
+    assert here is not None
+    assert there.starts_s == here.starts_s == (0.0, 2.5)
+    assert (there.levels == here.levels).all()
+    s3_proxy.fail(99, DENIED, path="/runs/")
+    assert read_clips(prepared.clips, number, examples, params) is None
 
 
 def test_a_kept_result_of_another_run_or_damaged_is_made_anew(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import pathlib
 import shutil
 
@@ -24,7 +23,7 @@ from genreflow.exploring.marking import (
 from genreflow.exploring.mended_files import config_text, empty_parts, manifest_text, mended_config
 from genreflow.exploring.run import explore
 from pipeline.config.load import from_values, load, load_config
-from tests.genreflow.exploring.explored import explorer, write_explored, write_song
+from tests.genreflow.exploring.explored import explorer, say_in_store, write_explored, write_song
 
 
 def _marking(work: pathlib.Path, output: str = "") -> Marking:
@@ -241,17 +240,7 @@ def test_a_manifest_in_an_object_store_has_relative_paths() -> None:
 
 def test_data_in_an_object_store_needs_the_manifest_there(tmp_path: pathlib.Path) -> None:
     work = write_explored(tmp_path)
-    values = json.loads((work / "run.json").read_text())
-    values["config"]["dataset"]["data_dir"] = "s3://music/data"
-    (work / "run.json").write_text(json.dumps(values))
-    songs = read_tracks(str(work))
-    write_tracks(
-        str(work),
-        [
-            ExampleTrack(**{**vars(song), "uri": f"s3://music/data/{os.path.basename(song.uri)}"})
-            for song in songs
-        ],
-    )
+    say_in_store(work, "s3://music/data")
     marking = _marking(work)
     marking.mark("train5", "relabel", "Folk", evidence="", seen="")
     assert marking.upload == "s3://music/data/labels.csv"

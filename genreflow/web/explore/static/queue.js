@@ -3,6 +3,7 @@
 import { announce, bar, element, percent } from "../dom.js";
 import { drawClips, playFrom } from "./clips.js";
 import { GENRES, buttons, complain, fetchSong, listenToKeys, markingKeys, save } from "./marking.js";
+import { explainFailures } from "./sound.js";
 
 const SHOWN_GENRES = 4;
 const SKIP_SECONDS = 5;
@@ -126,5 +127,6 @@ listenToKeys({
   p: () => alone(() => go(at - 1, !player.paused)),
 }, () => !byId("queue").hidden);
 
+explainFailures(player, byId("no-audio"));
 byId("queue").hidden = false;
 await alone(() => go(0, false));

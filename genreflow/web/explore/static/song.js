@@ -3,6 +3,7 @@
 import { announce, clock, element } from "../dom.js";
 import { drawClips, playFrom } from "./clips.js";
 import { buttons, complain, fetchSong, listenToKeys, markingKeys, save } from "./marking.js";
+import { explainFailures } from "./sound.js";
 
 const number = Number(document.getElementById("song").dataset.number);
 const player = document.getElementById("player");
@@ -11,17 +12,14 @@ document.getElementById("mark").parentElement.parentElement.append(
   element("p.notice.bad", { id: "problem", role: "alert", hidden: true }),
 );
 
-if (player) {
-  player.addEventListener("error", () => { document.getElementById("no-player").hidden = false; });
-  if (player.error) document.getElementById("no-player").hidden = false;
-}
+if (player) explainFailures(player, document.getElementById("no-player"));
 
 async function showClips() {
   const canvas = document.getElementById("picture");
   const clips = await drawClips(canvas, number);
   if (clips === null) {
     const place = document.getElementById("no-clips");
-    place.textContent = "Its spectrograms are not at hand: the run's examples were moved, or are in an object store.";
+    place.textContent = "Its spectrograms are not at hand: the run's examples were moved, or are compressed.";
     place.hidden = false;
     return;
   }
