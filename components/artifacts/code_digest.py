@@ -85,21 +85,29 @@ def modules_of(module: str, instead: Mapping[str, Sequence[str]] | None = None) 
     return found
 
 
-@functools.cache
-def _references(root: pathlib.Path, module: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _references(root: pathlib.Path, module: str) -> tuple[set[str], set[str]]:
     """Return the modules that a module imports, and those that its strings name."""
+    imported, members, named = _mentioned(_source(root, module).read_bytes())
+    found = {*imported, *(name for name in members if _find(root, name))}
+    return found, {name for name in named if _find(root, name)} - found - {module}
+
+
+@functools.cache
+def _mentioned(source: bytes) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
+    """Return names of ours in a source: imported ones, members of these, and strings."""
     imported: set[str] = set()
+    members: set[str] = set()
     named: set[str] = set()
-    for node in _executed(ast.parse(_source(root, module).read_bytes())):
+    for node in _executed(ast.parse(source)):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names if _is_ours(alias.name)}
         elif isinstance(node, ast.ImportFrom) and node.module and _is_ours(node.module):
             imported.add(node.module)
-            names = (f"{node.module}.{alias.name}" for alias in node.names)
-            imported |= {name for name in names if _find(root, name)}
+            members |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-            named |= {name for name in (node.value,) if _is_module(root, name)}
-    return tuple(sorted(imported)), tuple(sorted(named - imported - {module}))
+            # Our packages alone, such as "components", are common words.
+            named |= {text for text in (node.value,) if "." in text and _is_ours(text)}
+    return frozenset(imported), frozenset(members), frozenset(named)
 
 
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
@@ -111,11 +119,6 @@ def _executed(node: ast.AST) -> Iterator[ast.AST]:
                 yield from _executed(other)
         else:
             yield from _executed(child)
-
-
-def _is_module(root: pathlib.Path, text: str) -> bool:
-    """Return whether a string names one of our modules, and not merely the package."""
-    return "." in text and _is_ours(text) and _find(root, text) is not None
 
 
 def _is_ours(name: str) -> bool:

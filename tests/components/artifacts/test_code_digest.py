@@ -47,17 +47,11 @@ ROOTS = (SPECTROGRAMS, CLIPS, CHECK, BASELINES, TUNER, TRAINER, ENSEMBLER, GATE,
 VGG16 = architectures.code_of("vgg16")
 
 
-def _forget() -> None:
-    module.code_digest.cache_clear()
-    module._references.cache_clear()
-
-
 @pytest.fixture
 def sources(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     monkeypatch.setattr(module, "ROOT", tmp_path)
-    _forget()
     yield tmp_path
-    _forget()
+    module.code_digest.cache_clear()
 
 
 @pytest.fixture
@@ -79,7 +73,7 @@ def real(sources: pathlib.Path) -> pathlib.Path:
 
 
 def _digest(name: str, *instead: tuple[str, tuple[str, ...]]) -> str:
-    _forget()
+    module.code_digest.cache_clear()
     return module.code_digest(name, *instead)
 
 
