@@ -27,6 +27,7 @@ from components.artifacts import files
 from components.artifacts.beam_failures import BeamJobError, in_words
 from components.artifacts.job_limits import STALL_MINUTES, START_MINUTES
 from components.artifacts.worker_reports import read_reports, seconds_between
+from components.common.durations import duration_text
 from components.common.endpoints import unreachable
 from components.storage.errors import StorageError
 
@@ -201,22 +202,18 @@ class _Watch:
         where = f" at {self.endpoint}" if self.endpoint else ""
         if not self._last and silent > self.start_seconds:
             raise BeamJobError(
-                f"no worker of the Beam job{where} began within {_minutes(self.start_seconds)}; "
-                "see whether its workers run and can reach the job service, whose log says more. "
+                f"no worker of the Beam job{where} began within "
+                f"{duration_text(self.start_seconds)}; see whether its workers run and can reach the job service, whose log says more. "
                 "beam.start_minutes is the limit"
             )
         if self._last and silent > self.stall_seconds:
             done = f", after {sum(self._last.values())} items" if self.counts else ""
             raise BeamJobError(
                 f"no worker of the Beam job{where} has done anything for "
-                f"{_minutes(self.stall_seconds)}{done}; they "
+                f"{duration_text(self.stall_seconds)}{done}; they "
                 "may have died, often for lack of memory. Rerun: what is stored is not decoded "
                 "again. beam.stall_minutes is the limit"
             )
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} seconds"
 
 
 class _Job:

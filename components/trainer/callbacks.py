@@ -72,12 +72,18 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     """Callback that collects `records`, reports progress and stops at a loss that diverged.
 
     It reports at most one batch each REPORT_INTERVAL_SECONDS, and the end of every epoch. The
-    fields are phase, epoch, epochs, batch, batches (0 while unknown), loss and accuracy, and
-    after an epoch val_loss and val_accuracy.
+    fields are phase, epoch, epochs (at most), batch, batches, loss and accuracy, and after an epoch
+    val_loss and val_accuracy.
     """
 
     def __init__(
-        self, phase: PhaseName, *, epochs: int, learning_rate: float, report: Reporter
+        self,
+        phase: PhaseName,
+        *,
+        epochs: int,
+        batches: int,
+        learning_rate: float,
+        report: Reporter,
     ) -> None:
         super().__init__()
         self.records: list[EpochRecord] = []
@@ -86,7 +92,7 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
         self._learning_rate = learning_rate
         self._report = report
         self._epoch = 0
-        self._batches = 0
+        self._batches = batches
         self._epoch_started = self._reported = -math.inf
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -96,8 +102,6 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         means = logs or {}
         self._check(means, "loss", f"batch {batch + 1} of epoch {self._epoch}")
-        # The number of a stream's steps is unknown until its first epoch ends.
-        self._batches = self.params.get("steps") or max(self._batches, 0)
         now = time.monotonic()
         if now - self._reported >= REPORT_INTERVAL_SECONDS:
             self._reported = now
@@ -117,7 +121,6 @@ class Recorder(keras.callbacks.Callback):  # type: ignore[misc]
             seconds=time.monotonic() - self._epoch_started,
         )
         self.records.append(record)
-        self._batches = self.params.get("steps") or self._batches
         self._send(
             self._batches,
             loss=record.loss,

@@ -125,7 +125,9 @@ class Run:
             jit_compile=self.jit_compile,
             **accuracy,
         )
-        recorder = Recorder(name, epochs=epochs, learning_rate=rate, report=self.report)
+        recorder = Recorder(
+            name, epochs=epochs, batches=steps, learning_rate=rate, report=self.report
+        )
         progress = self._resume(name, model)
         while progress.epoch < epochs and progress.waited < settings.patience:
             model.fit(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from components.artifacts.names import REPORT_HTML
+from components.common.durations import duration_text
 from components.storage.uri import is_remote, join
 from components.versions.folder import complete_versions
 from pipeline.display.results import verdict
@@ -129,7 +130,7 @@ class Conclusion:
             yield notes.get(name, name), path
         explore = [program(), "explore", "--work-dir", str(self.work.root)]
         yield "songs", f"{shlex.join(explore)}: listen to them, and mend wrong labels"
-        yield "took", f"{self.seconds / 60:.1f} minutes"
+        yield "took", duration_text(self.seconds)
         commands = self.commands()
         for name, command in zip(("next", "or"), commands, strict=False):
             yield name, command

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Column
 from rich.text import Text
 
+from components.common.durations import duration_text
 from components.trainer.tuned import TUNABLE
 from pipeline.display.console import Piece, PlainConsole, TextColumn, line
 
@@ -58,7 +59,8 @@ class _CountColumn(ProgressColumn):
             words.append("finishing")
         elif rate:
             left = round((task.total - task.completed) / rate)
-            words += [f"{rate:.1f}/s", f"{left // 60}:{left % 60:02d} left"]
+            most = "at most " if task.fields["at_most"] else ""
+            words += [f"{rate:.1f}/s", f"{most}{left // 60}:{left % 60:02d} left"]
         return line("  ".join(words))
 
 
@@ -86,6 +88,7 @@ class RunDisplay:
         self._label = ""
         self._unit = ""
         self._detail = ""
+        self._at_most = False  # whether the work may end before its total
         self._done = 0
         self._total: int | None = None
         self._first: tuple[float, int] | None = None  # when, and how many were done
@@ -152,6 +155,7 @@ class RunDisplay:
     def _on_training(self, event: Mapping[str, Any]) -> None:
         total = event["epochs"] * event["batches"]
         done = (event["epoch"] - 1) * event["batches"] + event["batch"]
+        self._at_most = event["epochs"] > 1  # it stops when validation no longer improves
         phase = f"{event['phase']} {event['epoch']}/{event['epochs']}"
         if done < self._done or self._total != total:
             self._first = None
@@ -179,11 +183,11 @@ class RunDisplay:
     def _start(self, label: str) -> None:
         self._clear()
         self._label, self._total, self._unit, self._done = label, None, "", 0
-        self._detail = ""
+        self._detail, self._at_most = "", False
         self._first = None
         self._started = self._printed = time.monotonic()
         self._task = self._progress.add_task(
-            "", total=None, label=label, rate=0.0, unit="", detail=""
+            "", total=None, label=label, rate=0.0, unit="", detail="", at_most=False
         )
 
     def _end_node(self, mark: Piece, event: Mapping[str, Any], how: Piece = "") -> None:
@@ -210,6 +214,7 @@ class RunDisplay:
             total=self._total,
             rate=self._rate(),
             unit=self._unit,
+            at_most=self._at_most,
             detail=detail,
             label=f"{self._label} {phase}".rstrip(),
         )
@@ -225,7 +230,8 @@ class RunDisplay:
             words.append(f"{self._done}/{self._total} {self._unit}")
             if rate:
                 left = (self._total - self._done) / rate
-                words.append(f"{rate:.1f}/s, about {left:.0f} s left")
+                about = "at most" if self._at_most else "about"
+                words.append(f"{rate:.1f}/s, {about} {duration_text(left)} left")
         else:
             words.append(f"{time.monotonic() - self._started:.0f} s")
         self._console.say(("    " + "  ".join([*words, self._detail]), "dim"))

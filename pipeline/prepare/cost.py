@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 
+from components.common.durations import duration_text
 from pipeline.config.beam import local_processes
 from pipeline.config.schema import Config
 from pipeline.prepare import disk_space
@@ -63,7 +64,7 @@ def sentences(cost: Cost) -> Iterator[str]:
     )
     if cost.audio_seconds is not None and cost.seconds_per_track is not None:
         yield (
-            f"time: about {max(cost.audio_seconds / 60, 0.1):.1f} minutes for the audio stage "
+            f"time: about {duration_text(cost.audio_seconds)} for the audio stage "
             f"({cost.seconds_per_track * 1000:.0f} ms per track, as measured on a few, with "
             f"{cost.workers} worker{'s' if cost.workers > 1 else ''}); training time depends on "
             "the networks"

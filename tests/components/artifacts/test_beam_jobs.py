@@ -261,7 +261,7 @@ def test_a_job_without_reports_is_over_when_its_metrics_stay(
     result = _Metered(changes)
     monkeypatch.setattr(pipeline, "run", lambda: result)
     begun = time.monotonic()
-    with pytest.raises(BeamJobError, match=r"has done anything for 1 seconds; they may have died"):
+    with pytest.raises(BeamJobError, match=r"has done anything for 1 second; they may have died"):
         run_unreported(pipeline)
     assert seconds - 1 < time.monotonic() - begun < seconds + 5
     assert result.cancelled.is_set()

@@ -397,6 +397,33 @@ def test_a_stream_of_batches_trains_like_clips_in_memory() -> None:
     np.testing.assert_allclose(*losses, rtol=0.2)
 
 
+def test_progress_of_a_stream_has_its_total_from_the_first_batch_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tf = pytest.importorskip("tensorflow")
+
+    class Unmeasured(Clips):
+        """Clips whose stream does not tell its length."""
+
+        def batches(self, batch_size: int, **_options: Any) -> Any:
+            pairs = (self.inputs.astype(np.float32), self.labels)
+            whole = tf.data.Dataset.from_tensor_slices(pairs)
+            return whole.filter(lambda *_clip: True).batch(batch_size)
+
+    monkeypatch.setattr(callbacks, "REPORT_INTERVAL_SECONDS", 0.0)
+    events: list[dict[str, Any]] = []
+    clips = toys.clips(20, 1)
+    settings = toys.settings(epochs=1)
+    training.train(
+        toys.plain(),
+        Unmeasured(clips.inputs, clips.labels),
+        toys.clips(3, 2),
+        settings,
+        report=lambda **fields: events.append(fields),
+    )
+    assert {event["batches"] for event in events} == {-(-20 // settings.batch_size)}
+
+
 def test_progress_names_phases_epochs_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(callbacks, "REPORT_INTERVAL_SECONDS", 0.0)
     monkeypatch.setattr(features, "REPORT_INTERVAL_SECONDS", 0.0)

@@ -171,7 +171,7 @@ def test_a_search_shows_its_trial_the_values_and_the_best_so_far(
     assert isinstance(console.file, io.StringIO)
     line, note = console.file.getvalue().splitlines()[-2:]
     for words in (
-        "[7/13] Tuner.ffnn", "trial 3/12", "2400/12000 clips", "115.0/s, about 83 s left",
+        "[7/13] Tuner.ffnn", "trial 3/12", "2400/12000 clips", "115.0/s, about 83 seconds left",
         "rate 0.00312", "batch 32", "L2 1.2e-05", "best 1.235 (trial 2)",
     ):  # fmt: skip
         assert words in line
@@ -283,3 +283,45 @@ def test_without_a_terminal_a_line_now_and_then_replaces_the_bar(
     text = _shown(EVENTS, terminal=False)
     assert "30/40 tracks" in text
     assert "15/30 batches" in text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "terminal", "left"),
+    [
+        (30, True, "2.5/s  at most 1:56 left"), (30, False, "2.5/s, at most 116 seconds left"),
+        (1, True, "finishing"), (60, False, "2.5/s, at most 3.9 minutes left"),
+    ],
+)  # fmt: skip
+def test_training_shows_the_longest_time_that_may_be_left(
+    epochs: int, terminal: bool, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(display, "PLAIN_SECONDS", -1.0)
+    first = {**EVENTS[7], "epoch": 1, "epochs": epochs, "batch": 1}
+    console = PlainConsole(io.StringIO(), width=160, terminal=terminal)
+    with display.RunDisplay(console) as shown:
+        shown(EVENTS[6])
+        shown(first)
+        clock[0] += 3.6
+        shown({**first, "batch": 10})
+        shown._progress.refresh()
+    assert isinstance(console.file, io.StringIO)
+    assert left in console.file.getvalue()
+
+
+def test_work_that_does_not_stop_early_is_not_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr(display.time, "monotonic", lambda: clock[0])
+    shown = display.RunDisplay(PlainConsole(io.StringIO(), width=160, terminal=True))
+    with shown:
+        shown(EVENTS[6])
+        shown(EVENTS[7])
+        shown(EVENTS[1])
+        shown({"event": "progress", "stage": "audio", "done": 1, "total": 100})
+        clock[0] += 10
+        shown({"event": "progress", "stage": "audio", "done": 21})
+        shown._progress.refresh()
+        text = shown._console.file.getvalue()
+    assert "2.0/s  0:40 left" in text
+    assert "at most 0:40" not in text
