@@ -203,7 +203,8 @@ class _Watch:
         if not self._last and silent > self.start_seconds:
             raise BeamJobError(
                 f"no worker of the Beam job{where} began within "
-                f"{duration_text(self.start_seconds)}; see whether its workers run and can reach the job service, whose log says more. "
+                f"{duration_text(self.start_seconds)}; see whether its workers run and can reach "
+                "the job service, whose log says more. "
                 "beam.start_minutes is the limit"
             )
         if self._last and silent > self.stall_seconds:
