@@ -34,6 +34,9 @@ DESCRIBE: Final = "describe"
 WAVEFORM, AUDIO, EXAMPLES, QUERY = "waveform", "audio", "examples", "query"
 PROBABILITIES, GENRES = "probabilities", "genres"
 AUDIBLE_WINDOWS = "audible_windows"
+EVALUATION = "evaluation"
+# Constant in the graph of `describe` that a push fills: components/export/told_evaluation.py.
+EVALUATION_NODE = "genreflow_evaluation"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +90,8 @@ SIGNATURES: Mapping[str, SignatureContract] = {
             "clip_samples": TensorContract("int64", ("batch",)),
             "audio_params": TensorContract("string", ("batch",)),
             "model_card": TensorContract("string", ("batch",)),
+            # Models that were exported by earlier versions lack this output.
+            EVALUATION: TensorContract("string", ("batch",)),
         },
     ),
 }

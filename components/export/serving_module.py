@@ -3,7 +3,7 @@
 serving_default    waveform float32 [batch, samples]
 serving_wav        audio string [batch], 16-bit PCM WAV files
 serving_examples   examples string [batch], serialized tf.Examples
-describe           query string [batch]; genres, rates, hash, model card
+describe           query string [batch]; genres, rates, hash, model card, evaluation
 
 The first three return `probabilities` float32 [batch, genres] and `genres` string of the same
 shape, so that a client needs no file.
@@ -151,6 +151,8 @@ class ServingModule(tf.Module):  # type: ignore[misc]
     def describe(self, query: tf.Tensor) -> dict[str, tf.Tensor]:
         """Return the description of the model, repeated for each row of the request.
 
+        The evaluation is "" until a push fills it (components/export/told_evaluation.py).
+
         Args:
           query: string `[batch]`; its content is ignored.
         """
@@ -161,6 +163,7 @@ class ServingModule(tf.Module):  # type: ignore[misc]
             "clip_samples": tf.fill(rows, tf.constant(self._params.clip_samples, tf.int64)),
             "audio_params": tf.fill(rows, self._params.digest()),
             "model_card": tf.fill(rows, self._card_json),
+            contract.EVALUATION: tf.fill(rows, tf.constant("", name=contract.EVALUATION_NODE)),
         }
 
     def _assert_one_clip(self, samples: tf.Tensor, what: str) -> tf.Operation:

@@ -16,6 +16,7 @@ from components.artifacts.base_executor import Artifacts, ComponentExecutor, Par
 from components.artifacts.names import DECISION_JSON, SERVING_CHECK_JSON, TRAINING_STATISTICS_PB
 from components.common.errors import GenreflowError
 from components.common.model_contract import TRAINING_STATISTICS
+from components.export.told_evaluation import write_evaluation
 from components.gate.outcome import Decision, RecordedDecision
 from components.predictions import metrics, table
 from components.predictions.selection import read_selection
@@ -43,13 +44,15 @@ class Executor(ComponentExecutor):
         record = _record(inputs, (context and context.pipeline_run_id) or "")
         songs = artifact_files.read_bytes(join(inputs.uri("data_check"), TRAINING_STATISTICS_PB))
         beside = {TRAINING_STATISTICS: songs}
+        io_utils.copy_dir(saved_model, pushed.uri)
+        if (told := record.evaluation) and not write_evaluation(pushed.uri, told.to_text()):
+            logging.warning("An earlier version exported the model, so it tells no accuracy")
         number = adding.add_folder(
             models,
-            saved_model,
+            pushed.uri,
             lambda number: dataclasses.replace(record, version=number).to_text(),
             beside=beside,
         )
-        io_utils.copy_dir(saved_model, pushed.uri)
         for name, content in beside.items():
             artifact_files.write_bytes(join(pushed.uri, name), content)
         pushed.set_int_custom_property("pushed", 1)

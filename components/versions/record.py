@@ -18,6 +18,7 @@ from components.artifacts import files as artifact_files
 from components.artifacts import typed_json
 from components.common.errors import DataError
 from components.common.model_contract import VERSION_RECORD
+from components.common.model_evaluation import ModelEvaluation, ToldRule
 from components.gate.outcome import Decision
 from components.predictions.split_metrics import SplitMetrics
 from components.serving_check.outcome import ServingCheckResult
@@ -75,6 +76,17 @@ class VersionRecord:
     def origin(self) -> int:
         """Version that was pushed with these files: its own number, unless it is a copy."""
         return self.rollback.copy_of if self.rollback else self.version
+
+    @property
+    def evaluation(self) -> ModelEvaluation | None:
+        """The facts that the model itself tells; None if any is unknown."""
+        if self.test is None or self.gate is None:
+            return None
+        found = self.test.track_accuracy
+        rules = (ToldRule(rule.id, rule.outcome, rule.text) for rule in self.gate.rules)
+        return ModelEvaluation(
+            found.value, found.low, found.high, self.test.tracks, self.gate.blessed, tuple(rules)
+        )
 
     def to_text(self) -> str:
         """Return the file's content."""

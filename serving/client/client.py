@@ -115,8 +115,8 @@ class GenreClient(GenreModel):
           NotAGenreModelError: its signature `describe` is missing or invalid.
           ClientError: the request failed.
         """
-        names = ("genres", "sample_rate_hz", "clip_samples", "audio_params", "model_card")
-        response = self._connection.request(DESCRIBE, description.REQUEST, names)
+        # All outputs: a server refuses a request for one that its model lacks.
+        response = self._connection.request(DESCRIBE, description.REQUEST, ())
         try:
             return description.parse_description(response.outputs, response.version)
         except ValueError as error:

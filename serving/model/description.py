@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.common.model_contract import AUDIBLE_WINDOWS, GENRES, PROBABILITIES, QUERY
+from components.common.model_contract import (
+    AUDIBLE_WINDOWS,
+    EVALUATION,
+    GENRES,
+    PROBABILITIES,
+    QUERY,
+)
+from components.common.model_evaluation import MAX_BYTES, ModelEvaluation, parse_evaluation
 from components.common.probabilities import are_probabilities
 
 # Inputs of `describe`: one row, whose text no model reads.
@@ -40,6 +47,10 @@ class ModelDescription:
       clip_samples: length of one window in samples.
       audio_params: hash of all audio parameters.
       model_card: JSON values.
+      evaluation: results on its test split; None if it does not tell them: it was not pushed, or
+        an earlier version of Genreflow exported it.
+      evaluation_problem: why the evaluation that it tells is invalid, or "". Predictions do not
+        depend on it.
     """
 
     version: int | None
@@ -48,6 +59,8 @@ class ModelDescription:
     clip_samples: int
     audio_params: str
     model_card: Mapping[str, Any]
+    evaluation: ModelEvaluation | None = None
+    evaluation_problem: str = ""
 
     def is_compatible_with(self, other: ModelDescription) -> bool:
         """Return whether both models take the same windows and predict the same genres."""
@@ -75,6 +88,7 @@ def parse_description(
     digest = _text(outputs, "audio_params", 16)
     if not _DIGEST.fullmatch(digest):
         raise ValueError("audio_params is not a hash of 16 hex digits")
+    evaluation, problem = _evaluation(outputs)
     return ModelDescription(
         version=version,
         genres=_genres(outputs),
@@ -82,6 +96,8 @@ def parse_description(
         clip_samples=clip_samples,
         audio_params=digest,
         model_card=_card(outputs),
+        evaluation=evaluation,
+        evaluation_problem=problem,
     )
 
 
@@ -172,6 +188,18 @@ def _card(outputs: Mapping[str, npt.NDArray[Any]]) -> Mapping[str, Any]:
     if not isinstance(card, dict):
         raise ValueError("model_card is not a JSON object")
     return card
+
+
+def _evaluation(
+    outputs: Mapping[str, npt.NDArray[Any]],
+) -> tuple[ModelEvaluation | None, str]:
+    """Return the evaluation, if there is one, and why it is invalid."""
+    if EVALUATION not in outputs:
+        return None, ""
+    try:
+        return parse_evaluation(_text(outputs, EVALUATION, MAX_BYTES)), ""
+    except ValueError as error:
+        return None, f"the evaluation that the model tells is invalid: {error}"
 
 
 def _decoded(value: object, name: str, max_bytes: int) -> str:

@@ -296,6 +296,7 @@ def test_metadata_says_what_each_signature_takes_and_gives(
     assert sorted(found.signature_def["describe"].outputs) == [
         "audio_params",
         "clip_samples",
+        "evaluation",
         "genres",
         "model_card",
         "sample_rate_hz",

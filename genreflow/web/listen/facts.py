@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.common.errors import DataError
+from components.common.model_evaluation import ModelEvaluation
 from components.gate.outcome import Decision
 from components.report import card as report_card
 from components.versions.record import read_record
@@ -76,12 +77,30 @@ def read_evaluation(models: pathlib.Path, version: int) -> Evaluation | None:
     )
 
 
-def _decision(gate: Decision | None) -> str:
+def _told(described: ModelDescription) -> Evaluation | None:
+    """Return the results that a model itself tells, or None if it tells none."""
+    if described.evaluation_problem:
+        return Evaluation(problem=described.evaluation_problem)
+    told = described.evaluation
+    if told is None:
+        return None
+    return Evaluation(
+        accuracy=told.accuracy,
+        low=told.low,
+        high=told.high,
+        tracks=told.tracks,
+        decision=_decision(told),
+        rules=tuple((one.id, one.outcome, one.text) for one in told.rules),
+    )
+
+
+def _decision(gate: Decision | ModelEvaluation | None) -> str:
     if gate is None:
         return ""
     counts = collections.Counter(rule.outcome for rule in gate.rules)
     shown = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items()))
-    return f"{'blessed' if gate.blessed else 'not blessed'} (rules: {shown})"
+    decided = "blessed" if gate.blessed else "not blessed"
+    return f"{decided} (rules: {shown})" if shown else decided
 
 
 def model_facts(described: ModelDescription, evaluation: Evaluation | None) -> dict[str, Any]:
@@ -91,9 +110,11 @@ def model_facts(described: ModelDescription, evaluation: Evaluation | None) -> d
 
     Args:
       described: the model's description of itself.
-      evaluation: results on its test split; None if they are not known here.
+      evaluation: results that are stored with the version; None if they are not known here, and
+        the model's own word counts.
     """
     card = described.model_card
+    evaluation = evaluation or _told(described)
     members = _mapping(card.get("members"))
     first = _mapping(next(iter(members.values()), None)) if members else card
     data = _mapping(first.get("data"))

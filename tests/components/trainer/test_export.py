@@ -128,6 +128,7 @@ def test_the_signatures_are_exactly_those_of_the_design(signatures: Exported) ->
         "clip_samples": (tf.int64, [None]),
         "audio_params": (tf.string, [None]),
         "model_card": (tf.string, [None]),
+        "evaluation": (tf.string, [None]),
     }
 
 
@@ -146,6 +147,7 @@ def test_describe_says_the_same_to_every_question(
         "sample_rate_hz": [8000] * rows,
         "clip_samples": [CLIP] * rows,
         "audio_params": [PARAMS.digest().encode()] * rows,
+        "evaluation": [b""] * rows,
     }
 
 

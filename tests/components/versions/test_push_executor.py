@@ -7,12 +7,13 @@ import pathlib
 from typing import Any
 
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 from tfx.dsl.components.base.base_executor import BaseExecutor
 from tfx.types.standard_artifacts import InfraBlessing, Model, ModelBlessing, PushedModel
 
 from components.artifacts import files
 from components.artifacts.types import DataCheckResult, Predictions
-from components.common.model_contract import TRAINING_STATISTICS
+from components.common.model_contract import EVALUATION_NODE, TRAINING_STATISTICS
 from components.predictions import metrics
 from components.versions import labels
 from components.versions.executor import Executor
@@ -31,6 +32,15 @@ def _artifact(kind: Any, folder: pathlib.Path, **properties: int) -> Any:
     return artifact
 
 
+def _graph(constant: str, text: str = "") -> bytes:
+    """Return a SavedModel with one constant text in a function."""
+    saved = saved_model_pb2.SavedModel()
+    function = saved.meta_graphs.add().graph_def.library.function.add()
+    node = function.node_def.add(op="Const", name=constant)
+    node.attr["value"].tensor.string_val.append(text.encode())
+    return bytes(saved.SerializeToString(deterministic=True))
+
+
 def _push(
     folder: pathlib.Path,
     models: str,
@@ -38,13 +48,15 @@ def _push(
     gate: bool = True,
     infra: bool | None = True,
     keep: int = 0,
+    constant: str = EVALUATION_NODE,
 ) -> Any:
     """Run the Pusher; return its output artifact."""
     run = folder / "run"
     run.mkdir(exist_ok=True)
     FakeRecord(run)
     (run / "training_statistics.pb").write_bytes(b"statistics")
-    made.saved_model(folder / "model" / "Format-Serving")
+    candidate = made.saved_model(folder / "model" / "Format-Serving")
+    (candidate / "saved_model.pb").write_bytes(_graph(constant))
     served = folder / "infra"
     inputs = {
         "model": [_artifact(Model, folder / "model")],
@@ -90,6 +102,24 @@ def test_a_blessed_candidate_becomes_a_version_with_its_facts(
     assert [rule.id for rule in record.gate.rules] == ["floor", "same_audio"]
     assert record.serving_check is not None
     assert record.serving_check.outcome == "passed"
+
+
+@pytest.mark.parametrize("constant", [EVALUATION_NODE, "Const"])
+def test_a_pushed_model_tells_its_evaluation_unless_an_earlier_version_exported_it(
+    tmp_path: pathlib.Path, models: str, constant: str
+) -> None:
+    pushed = _push(tmp_path, models, constant=constant)
+    (version,) = list_versions(models).values()
+    record = read_record(version.uri)
+    assert record is not None
+    told = record.evaluation
+    assert told is not None
+    assert [rule.id for rule in told.rules] == ["floor", "same_audio"]
+    expected = _graph(constant, told.to_text() if constant == EVALUATION_NODE else "")
+    for place in (version.uri, pushed.uri):
+        assert files.read_bytes(f"{place}/saved_model.pb") == expected
+    candidate = tmp_path / "model" / "Format-Serving" / "saved_model.pb"
+    assert candidate.read_bytes() == _graph(constant)  # as the gate and ServingCheck saw it
 
 
 def test_without_a_serving_check_the_record_has_none(tmp_path: pathlib.Path) -> None:

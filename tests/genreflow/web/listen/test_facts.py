@@ -9,6 +9,7 @@ import pathlib
 import pytest
 
 from components.common.model_contract import VERSION_RECORD
+from components.common.model_evaluation import ModelEvaluation, ToldRule
 from components.versions.record import Rollback
 from genreflow.web.listen.facts import Evaluation, model_facts, read_evaluation
 from serving.model.description import ModelDescription
@@ -53,6 +54,27 @@ def test_a_damaged_record_is_told_and_none_is_none(tmp_path: pathlib.Path, text:
     found = read_evaluation(tmp_path, 3)
     assert found is not None
     assert "delete this file" in found.problem
+
+
+def test_a_model_tells_its_own_results_where_none_are_stored() -> None:
+    rules = (ToldRule("floor", "pass", "good enough"), ToldRule("serving", "off", "no other"))
+    told = ModelEvaluation(0.75, 0.5, 0.9, 4, True, rules)
+    described = dataclasses.replace(_described({}), evaluation=told)
+    assert model_facts(described, None)["evaluation"] == dataclasses.asdict(
+        Evaluation(
+            accuracy=0.75,
+            low=0.5,
+            high=0.9,
+            tracks=4,
+            decision="blessed (rules: 1 off, 1 pass)",
+            rules=(("floor", "pass", "good enough"), ("serving", "off", "no other")),
+        )
+    )
+    stored = model_facts(described, Evaluation(accuracy=0.5))["evaluation"]
+    assert stored["accuracy"] == 0.5
+    strange = dataclasses.replace(_described({}), evaluation_problem="it is invalid")
+    assert model_facts(strange, None)["evaluation"]["problem"] == "it is invalid"
+    assert model_facts(_described({}), None)["evaluation"] is None
 
 
 def test_the_data_are_named_in_words() -> None:

@@ -6,8 +6,10 @@ import json
 import pathlib
 import time
 
+import numpy as np
 import pytest
 
+from components.common.model_evaluation import ModelEvaluation, ToldRule
 from genreflow.web.listen.facts import Evaluation
 from genreflow.web.listen.receiving import Limits
 from tests.genreflow.web.listen.listening import HOSTILE, Site, backend_of, site, wav, write_wav
@@ -193,6 +195,19 @@ def test_the_accuracy_of_the_version_that_answers_is_shown(
         assert "2026-11-30, by run r1" in shown
         meta = tab.value("document.querySelector('.song .meta').textContent")
         assert "right on 75.0 % of its test songs" in meta
+
+
+def test_a_remote_server_tells_its_models_accuracy(
+    tab: Tab, scripted: Scripted, tmp_path: pathlib.Path
+) -> None:
+    told = ModelEvaluation(0.75, 0.5, 0.9, 1234, True, (ToldRule("<b>floor", "pass", "good"),))
+    scripted.describe["evaluation"] = np.array([told.to_text().encode()], object)
+    with site(backend_of(scripted)) as remote:
+        _listen(tab, remote, write_wav(tmp_path / "song.wav"))
+        shown = tab.value("document.querySelector('#model').innerText")
+        assert "75.0 % of 1,234 test tracks (95 % interval: 50.0 % to 90.0 %)" in shown
+        assert "blessed (rules: 1 pass)" in shown
+        assert "<b>floor: pass" in tab.value("document.querySelector('#model').textContent")
 
 
 def test_a_server_that_is_gone_is_told_and_a_retry_works(
