@@ -50,12 +50,12 @@ Ranking = npt.NDArray[np.int64]
 COLUMNS = ("precision at n", "in 2n", "in 10 %", "listed", "found")
 
 
-def swap(labels: Labels, share: float, genres: int, seed: int) -> tuple[Labels, Labels]:
-    """Return labels of which a share is swapped, and the swapped tracks."""
+def swap(labels: Labels, number: int, genres: int, seed: int) -> tuple[Labels, Labels]:
+    """Return labels of which some are swapped, and the swapped tracks."""
     rng = np.random.default_rng(seed)
-    chosen = rng.choice(len(labels), max(1, round(share * len(labels))), replace=False)
+    chosen = rng.choice(len(labels), number, replace=False)
     swapped = labels.copy()
-    swapped[chosen] = (labels[chosen] + rng.integers(1, genres, len(chosen))) % genres
+    swapped[chosen] = (labels[chosen] + rng.integers(1, genres, number)) % genres
     return swapped, chosen
 
 
@@ -149,7 +149,8 @@ def compare(
     """Return the figures of each method for one draw of swapped labels."""
     from genreflow.exploring.label_check.held_out import combined, out_of_fold
 
-    labels, swapped = swap(tracks.labels, share, len(tracks.genres), seed)
+    number = max(1, round(share * len(tracks.labels)))
+    labels, swapped = swap(tracks.labels, number, len(tracks.genres), seed)
     mel_db = np.asarray(
         from_stored(clips_of(tracks, np.ones(len(labels), bool)).inputs), np.float32
     )

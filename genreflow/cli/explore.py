@@ -94,8 +94,12 @@ def explore(
     if not lines:
         console.say("genreflow: stopped; no mark changes a label")
     else:
-        console.say(f"labels     {places.labels}: {marking.changed()} songs differ from the run")
+        changed = marking.changed()
+        differ = "1 song differs" if changed == 1 else f"{changed} songs differ"
+        console.say(f"labels     {places.labels}: {differ} from the run")
         console.say(f"changes    {places.changes}")
+        for part in marking.empty_parts():
+            console.say((f"warning: {printable(part.text)}", "yellow"))
         for line in lines:
             console.say(f"next       {line}")
     return 0

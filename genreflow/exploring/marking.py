@@ -19,6 +19,7 @@ from genreflow.exploring.mended_files import (
     CHANGES_CSV,
     CONFIG_TOML,
     LABELS_CSV,
+    EmptyPart,
     changes_text,
     config_text,
     empty_parts,
@@ -159,8 +160,10 @@ class Marking:
         """Return the songs of the next run: the run's, with the marks applied."""
         return list(mended(self._run.songs, self._marks))
 
-    def warnings(self) -> list[str]:
-        """Return what the next run would fail for, a line each."""
+    def empty_parts(self) -> list[EmptyPart]:
+        """Return the parts that the marks leave without songs; none without marks."""
+        if not self._marks:
+            return []
         return empty_parts(self.songs(), self._run.genres)
 
     def changed(self) -> int:

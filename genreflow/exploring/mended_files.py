@@ -8,6 +8,7 @@ changes.csv   what was decided about which song, and on which evidence
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 from collections.abc import Iterable, Mapping
@@ -104,8 +105,32 @@ def config_text(config: Config) -> str:
     return tomli_w.dumps(_without_none(config.to_json()))
 
 
-def empty_parts(songs: Iterable[ExampleTrack], genres: Iterable[str]) -> list[str]:
-    """Return which genres have no song left in a split, a line each; a run needs them there.
+@dataclasses.dataclass(frozen=True)
+class EmptyPart:
+    """Part of the mended data without songs.
+
+    Attributes:
+      text: which it is, and what follows for the next run, as a sentence.
+      stops: whether the next run would stop because of it (components.datasets.split.splits).
+    """
+
+    text: str
+    stops: bool
+
+
+_EMPTY: Final = {
+    **{
+        split: EmptyPart(f"No {split} song is left, so the next run would stop: undo a mark.", True)
+        for split in ("train", "test")
+    },
+    "validation": EmptyPart(
+        "No validation song is left. The next run takes some of the train songs for it.", False
+    ),
+}
+
+
+def empty_parts(songs: Iterable[ExampleTrack], genres: Iterable[str]) -> list[EmptyPart]:
+    """Return the splits without songs, and the genres without songs in a split.
 
     Args:
       songs: the mended songs. Those in several splits count for all.
@@ -114,12 +139,20 @@ def empty_parts(songs: Iterable[ExampleTrack], genres: Iterable[str]) -> list[st
     found = {
         (song.genre, split) for song in songs for split in ([song.split] if song.split else SPLITS)
     }
-    lines = []
+    filled = [split for split in SPLITS if any(part == split for _, part in found)]
+    parts = [_EMPTY[split] for split in SPLITS if split not in filled]
     for genre in genres:
-        empty = [split for split in SPLITS if (genre, split) not in found]
-        if empty:
-            lines.append(f"{genre} has no song left in {' and '.join(empty)}")
-    return lines
+        empty = [split for split in filled if (genre, split) not in found]
+        if "train" in empty:
+            text = f"{genre} has no train song left, so the next run would stop: undo a mark."
+            parts.append(EmptyPart(text, True))
+        elif empty:
+            text = (
+                f"{genre} has no {' and no '.join(empty)} song left. The next run warns, and "
+                "cannot say how well the genre is recognised there."
+            )
+            parts.append(EmptyPart(text, False))
+    return parts
 
 
 def _can_be_named(path: str) -> bool:

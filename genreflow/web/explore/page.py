@@ -227,7 +227,7 @@ def make_page(explorer: Explorer, program: str) -> Page:
                 for mark in ordered[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
             ],
             changed=marking.changed(),
-            warnings=[printable(line) for line in marking.warnings()] if ordered else [],
+            empty=[(printable(part.text), part.stops) for part in marking.empty_parts()],
             left_out=marking.left_out,
             places=marking.places,
             next_lines=views.next_lines(explorer, program),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import socket
 from typing import Any
 
@@ -52,8 +53,25 @@ def test_it_prints_the_address_and_at_the_end_what_to_type(
     assert result.exit_code == 0, result.output
     assert result.output.count("reading the spectrograms of 18 songs") == 1
     assert "/explore\n" in result.output
-    assert f"labels     {work}/explore/labels.csv: 1 songs differ from the run" in result.output
+    assert f"labels     {work}/explore/labels.csv: 1 song differs from the run" in result.output
     assert f"run --config {work}/explore/config.toml --work-dir {work}" in result.output
+
+
+def test_a_genre_that_the_marks_leave_without_songs_is_named_at_the_end(
+    work: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def serve(application: Any, listener: socket.socket) -> None:
+        page = client(application)
+        found = re.findall(r'songs/(\d+)"', page.get("/explore/songs?genre=Rock&split=test").text)
+        for number in found:
+            page.post(f"/explore/api/songs/{number}/mark?decision=drop")
+
+    monkeypatch.setattr(runner, "serve", serve)
+    result = _explore("--work-dir", work)
+    assert "warning: Rock has no test song left. The next run warns" in " ".join(
+        result.output.split()
+    )
+    assert "next       " in result.output
 
 
 def test_without_marks_it_ends_without_a_word_about_them(

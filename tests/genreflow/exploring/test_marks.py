@@ -20,7 +20,7 @@ from genreflow.exploring.marking import (
     MendedPlaces,
     only_marker,
 )
-from genreflow.exploring.mended_files import config_text, empty_parts, manifest_text, mended_config
+from genreflow.exploring.mended_files import config_text, manifest_text, mended_config
 from genreflow.exploring.run import explore
 from pipeline.config.load import from_values, load, load_config
 from tests.genreflow.exploring.explored import explorer, say_in_store, write_explored, write_song
@@ -247,18 +247,6 @@ def test_data_in_an_object_store_needs_the_manifest_there(tmp_path: pathlib.Path
     assert load(work / "explore" / "config.toml").dataset.manifest == "labels.csv"
     there = _marking(work, "s3://music/data/lists/mended.csv")
     assert (there.upload, there.manifest_setting) == ("", "lists/mended.csv")
-
-
-def test_splits_that_lose_a_genre_are_named() -> None:
-    songs = [
-        ExampleTrack("a", "", "Rock", "", "train"),
-        ExampleTrack("b", "", "Rock", "", "test"),
-        ExampleTrack("c", "", "Jazz", "", ""),
-    ]
-    assert empty_parts(songs, ["Jazz", "Rock", "Folk"]) == [
-        "Rock has no song left in validation",
-        "Folk has no song left in train and validation and test",
-    ]
 
 
 @pytest.mark.parametrize(
