@@ -122,7 +122,8 @@ def _at_least_one(
         yield item
     if count == 0:
         raise DatasetError(
-            f"{files.root}: no tracks found; check dataset.kind = {settings.kind!r} and --data-dir"
+            f"{files.root}: no tracks found; check the data folder, and dataset.kind = "
+            f"{settings.kind!r}"
         )
 
 

@@ -42,7 +42,7 @@ def detect(files: DataFiles, manifest_name: str = "", *, ignored: Collection[str
     Raises:
       DatasetError: the folder cannot be read, or holds something that no kind reads.
     """
-    files.check()
+    files.check("check its name")
     if manifest_name:
         return _detected(files, f"{manifest_name} lists the tracks", "manifest", manifest_name)
     if files.is_file(fma.METADATA):

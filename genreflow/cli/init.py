@@ -51,15 +51,17 @@ def init(
     names, it also writes a CSV of the songs with their artists, beside the configuration.
     """
     from genreflow.proposal.look import look
+    from genreflow.proposal.place import find_place
     from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
 
+    files, manifest = find_place(data_dir)
     if is_remote(output):
         raise UsageError(f"--output {output}: write it to a local file, and copy it")
     target = pathlib.Path(output)
     _check_target(target, force=force)
     with quiet_stderr() as console, RunDisplay(console) as display:
-        draft = look(data_dir, target, pretrained=pretrained, force=force, display=display)
+        draft = look(files, manifest, target, pretrained=pretrained, force=force, display=display)
     draft.write(target)
     if json_output:
         print_json(draft.as_json(target))

@@ -6,19 +6,17 @@ import csv
 import dataclasses
 import functools
 import io
-import os
 import pathlib
 import shlex
 import tempfile
 from collections.abc import Sequence
 
 from components.common.errors import DatasetError, UsageError
-from components.common.escape import printable
 from components.common.resources import limit_bytes, usable_cores
 from components.datasets.corpus import Listing, list_tracks
 from components.datasets.detection import Detected, detect
-from components.datasets.files.open import open_files
-from components.storage.uri import checked_place, is_remote
+from components.datasets.files.base import DataFiles
+from components.storage.uri import is_remote
 from genreflow.labelling.tag_formats import read_artist
 from genreflow.proposal.artists import Artists, find_artists, has_tag_reader
 from genreflow.proposal.draft import Draft
@@ -27,7 +25,6 @@ from genreflow.proposal.networks import Machine, choose_networks
 from genreflow.proposal.proposal import Proposal, manifest_rows, propose
 from pipeline.config.load import load
 from pipeline.config.schema import Config
-from pipeline.config.toml_text import toml_string
 from pipeline.display.progress import RunDisplay
 from pipeline.prepare import clip_counts, cost, survey
 from pipeline.prepare.cost import Cost, sentences
@@ -38,12 +35,19 @@ _TRIED_FILES = 24
 
 
 def look(
-    data_dir: str, target: pathlib.Path, *, pretrained: bool, force: bool, display: RunDisplay
+    files: DataFiles,
+    name: str,
+    target: pathlib.Path,
+    *,
+    pretrained: bool,
+    force: bool,
+    display: RunDisplay,
 ) -> Draft:
     """Look at a data folder and at this machine, and return a draft of a configuration.
 
     Args:
-      data_dir: the folder, a path or an s3:// URI, or a CSV of songs in it.
+      files: the data folder.
+      name: name of the CSV of songs in it that the user named; "" for none.
       target: where the configuration will be.
       pretrained: whether to start from published weights.
       force: whether the CSV of songs beside the configuration may be replaced.
@@ -53,9 +57,7 @@ def look(
       UsageError: the folder holds nothing to train on; the message says why.
       StorageError: the object store cannot be read.
     """
-    folder, name = _folder_and_manifest(data_dir)
-    _check_text(folder)
-    files = open_files(folder)
+    folder = files.root
     display.begin("Listing songs")
     # Of an earlier draft; the folder may have more songs by now.
     place = target.absolute().with_name(f"{target.stem}-songs.csv")
@@ -90,27 +92,6 @@ def look(
     estimated = _cost(config, proposal, display)
     text = _text(_header(header, target, estimated), proposal)
     return Draft(proposal, estimated, text, manifest)
-
-
-def _folder_and_manifest(data_dir: str) -> tuple[str, str]:
-    """Return the data folder, and the name of a CSV in it if that is what was named."""
-    place = checked_place(data_dir, "DATA_DIR")
-    if not is_remote(place):
-        place = str(pathlib.Path(place).expanduser().absolute())
-    if place.lower().endswith(".csv") and (is_remote(place) or os.path.isfile(place)):
-        folder, _, name = place.rpartition("/")
-        return folder, name
-    return place, ""
-
-
-def _check_text(folder: str) -> None:
-    try:
-        toml_string(folder)
-    except ValueError as error:
-        raise UsageError(
-            f"{printable(folder)}: its name is not UTF-8, so no configuration can hold it; rename "
-            "the folder, or make a link to it"
-        ) from error
 
 
 def _artists(detected: Detected, listing: Listing, display: RunDisplay) -> Artists | None:

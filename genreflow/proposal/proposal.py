@@ -179,7 +179,7 @@ def _split(
             f"No artist is in two splits. The artists of {known} of {len(tracks)} songs are "
             f"known from {artists.source if artists else 'the data set'}.",
         ),
-        ("by_track", True, _no_artists(dataset.kind, tags=tags)),
+        ("by_track", True, _by_track(dataset, known, len(tracks), tags=tags)),
     ):
         if not fits:
             continue
@@ -195,21 +195,37 @@ def _split(
     raise AssertionError("by_track fits always")
 
 
-def _no_artists(kind: str, *, tags: bool) -> str:
-    """Return why tracks are split one by one, and what would change that."""
-    looked = "tags, file names and folders do not tell most of them"
-    if kind != "folder":
-        looked = "the data set does not name most of them"
-    elif not tags:
-        looked = (
-            "file names and folders do not tell most of them, and tags cannot be read without "
-            "mutagen (pip install genreflow[tags])"
-        )
-    return (
-        "The artists are not known, so songs of one artist may be in several splits, and the "
-        f"numbers are then better than for new artists: {looked}. A CSV of tracks with artist_id "
-        '(kind = "manifest") allows "by_artist".'
+def _by_track(dataset: DatasetSettings, known: int, tracks: int, *, tags: bool) -> str:
+    """Return why tracks are split one by one, what that means, and what would change it.
+
+    Args:
+      dataset: the settings of the dataset.
+      known: number of tracks whose artist is known.
+      tracks: number of all tracks.
+      tags: whether tags could be read.
+    """
+    reason, remedy = "", ""
+    if known < MIN_SHARE * tracks:
+        of, remedy = "The data set", 'A CSV of tracks with artist_id (kind = "manifest") allows'
+        if dataset.kind == "manifest":
+            of, remedy = dataset.manifest, f"Artists in {dataset.manifest}, column artist_id, allow"
+        remedy += ' "by_artist".'
+        if known:
+            reason = f"The artists of only {known} of {tracks} songs are known. "
+        elif dataset.kind != "folder":
+            reason = f"{of} names no artists. "
+        elif tags:
+            reason = "Tags, file names and folders name too few artists. "
+        else:
+            reason = (
+                "File names and folders name too few artists, and tags cannot be read without "
+                "mutagen (pip install genreflow[tags]). "
+            )
+    means = (
+        "Songs of one artist may be in several splits, and the numbers are then better than for "
+        "new artists."
     )
+    return f"{reason}{means} {remedy}".rstrip()
 
 
 def manifest_rows(listing: Listing, artists: Artists, relative: Any) -> list[Sequence[str]]:

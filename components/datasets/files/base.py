@@ -8,7 +8,7 @@ from typing import Protocol, TextIO
 
 from components.storage.objects import ObjectState
 
-# Of errors about the data folder as a whole.
+# Of errors about the data folder as a whole, where a run's configuration names it.
 REMEDY = "check --data-dir (dataset.data_dir)"
 
 
@@ -49,8 +49,12 @@ class DataFiles(Protocol):
     root: str
     scheme: str
 
-    def check(self) -> None:
-        """Raise DatasetError unless the folder exists and is not empty."""
+    def check(self, remedy: str = REMEDY) -> None:
+        """Raise DatasetError unless the folder exists and is not empty.
+
+        Args:
+          remedy: what to do, as the end of the message.
+        """
 
     def uri(self, path: str, base: str = "") -> str:
         """Return the absolute, normalised uri of a path.

@@ -27,21 +27,21 @@ class LocalFiles:
     def _real_root(self) -> str:
         return os.path.realpath(self.root)
 
-    def check(self) -> None:
+    def check(self, remedy: str = REMEDY) -> None:
         root = self.root
         try:
             with os.scandir(root) as entries:
                 empty = next(entries, None) is None
         except FileNotFoundError as error:
-            raise DatasetError(f"{root}: the data folder does not exist; {REMEDY}") from error
+            raise DatasetError(f"{root}: the data folder does not exist; {remedy}") from error
         except NotADirectoryError as error:
-            raise DatasetError(f"{root}: the data folder is not a folder; {REMEDY}") from error
+            raise DatasetError(f"{root}: the data folder is not a folder; {remedy}") from error
         except (OSError, ValueError) as error:
             raise DatasetError(
-                f"{root}: the data folder cannot be read: {error}; {REMEDY}"
+                f"{root}: the data folder cannot be read: {error}; {remedy}"
             ) from error
         if empty:
-            raise DatasetError(f"{root}: the data folder is empty; {REMEDY}")
+            raise DatasetError(f"{root}: the data folder is empty; {remedy}")
 
     def uri(self, path: str, base: str = "") -> str:
         return os.path.normpath(os.path.join(self.root, base, path))

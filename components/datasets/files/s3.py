@@ -35,11 +35,11 @@ class S3Files:
         self.root = root
         self._listings: dict[str, tuple[list[str], list[ObjectState]]] = {}
 
-    def check(self) -> None:
+    def check(self, remedy: str = REMEDY) -> None:
         if not objects.any_below(self.root):
             raise DatasetError(
                 f"{self.root}: the data folder is empty (no object's name begins with "
-                f"{self.root}/); {REMEDY}"
+                f"{self.root}/); {remedy}"
             )
 
     def uri(self, path: str, base: str = "") -> str:

@@ -124,7 +124,7 @@ def _no_metadata(settings: DatasetSettings, files: DataFiles, metadata: str) -> 
     message = f"{files.root}: no metadata: {metadata} does not exist."
     parent = os.path.dirname(files.root)
     if files.is_file(f"{parent}/{METADATA}"):
-        return f"{message} It is in the parent folder: use --data-dir {parent}"
+        return f"{message} It is in the parent folder: name {parent} as the data folder"
     if settings.kind == "synthetic":
         return f"{message} Generate a synthetic corpus with `genreflow demo`"
     return (

@@ -86,7 +86,7 @@ def genre_level(files: DataFiles, folder: str) -> str | None:
 def too_high(files: DataFiles, level: str) -> str:
     """Return the advice to use a folder deeper as the data folder."""
     names = [n for n in sub_folders(files, level) if has_audio(files, os.path.join(level, n))]
-    return f"if {shown(names)} are genres, use --data-dir {files.uri(level)}"
+    return f"if {shown(names)} are genres, name {files.uri(level)} as the data folder"
 
 
 def shown(names: Sequence[str]) -> str:

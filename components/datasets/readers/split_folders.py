@@ -48,7 +48,7 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
             f"{files.root}: no audio in genre folders of splits, such as train/Rock/song.mp3; "
             f"splits are {known}; "
             + (
-                f"use --data-dir {files.uri(deeper[0])}"
+                f"name {files.uri(deeper[0])} as the data folder"
                 if deeper
                 else f"the folders are {shown(folders) if folders else 'none'}"
             )

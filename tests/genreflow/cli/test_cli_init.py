@@ -84,7 +84,9 @@ def test_a_folder_of_genres_gets_a_file_that_check_data_accepts(
     assert made.gate.floor == 0.62
     text = config.read_text()
     assert '    "Folk", # 4 songs\n' in text
-    assert "The artists are not known" in " ".join(text.replace("#", "").split())
+    assert "name too few artists. Songs of one artist may be in several splits" in " ".join(
+        text.replace("#", "").split()
+    )
 
 
 def test_every_default_in_a_comment_is_the_default(
@@ -216,6 +218,41 @@ def test_a_csv_with_artists_is_split_by_them(tmp_path: pathlib.Path, config: pat
     assert found["genres"] == {"Pop": 4, "Rap": 4}
 
 
+@pytest.mark.parametrize(
+    ("artists", "reason"),
+    [
+        ("", "songs.csv names no artists. "),
+        ("1", "The artists of only 1 of 8 songs are known. "),
+        ("aaaaaaaa", 'policy = "by_artist" is impossible: '),
+    ],
+)
+def test_why_songs_are_split_one_by_one_is_told_once(
+    artists: str, reason: str, tmp_path: pathlib.Path, config: pathlib.Path
+) -> None:
+    music = _songs(tmp_path / "music", "a", count=8)
+    with (music / "songs.csv").open("w") as file:
+        names = artists.ljust(8)
+        rows = [(f"a/{n}.wav", "Pop" if n % 2 else "Rap", names[n].strip()) for n in range(8)]
+        csv.writer(file).writerows([("uri", "genre", "artist_id"), *rows])
+    found = _init(music / "songs.csv", config)
+    notes = " ".join(found["notes"])
+    assert found["split"] == "by_track"
+    assert notes.startswith(reason)
+    assert notes.count("Songs of one artist may be in several splits") == 1
+    has_few = "Artists in songs.csv, column artist_id, allow" in notes
+    assert has_few == (artists != "aaaaaaaa")
+    assert ("names no artists" in notes) == (artists == "")
+
+
+def test_a_data_set_without_artists_says_so(tmp_path: pathlib.Path, config: pathlib.Path) -> None:
+    music = tmp_path / "music"
+    for genre in ("blues", "rock"):
+        _songs(music, genre, name=genre + ".{:05d}")
+    found = _init(music, config)
+    assert found["kind"] == "gtzan"
+    assert found["notes"][0].startswith("The data set names no artists. Songs of one artist may")
+
+
 def test_it_replaces_a_file_only_by_force(tmp_path: pathlib.Path, config: pathlib.Path) -> None:
     music = _songs(tmp_path / "music", "Rock", "Folk")
     config.write_text("mine")
@@ -240,12 +277,16 @@ def test_a_place_that_cannot_be_written_is_refused_before_anything_is_read(
     output: str, message: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = _genreflow("init", "/no/such/music", "-o", output)
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "x").touch()
+    result = _genreflow("init", "music", "-o", output)
     assert (result.exit_code, message in result.stderr) == (2, True)
+    result = _genreflow("init", "/no/such/music", "-o", output)
+    assert (result.exit_code, "/no/such/music: the data folder" in result.stderr) == (2, True)
 
 
-def _refused(folder: pathlib.Path, config: pathlib.Path, *words: str) -> None:
-    result = _genreflow("init", folder, "-o", config)
+def _refused(folder: pathlib.Path | str, config: pathlib.Path, *words: str) -> None:
+    result = _genreflow("init", folder, "-o", config, "--json")
     assert result.exit_code == 2, result.output
     assert result.stdout == ""
     assert "Traceback" not in result.stderr
@@ -258,9 +299,29 @@ def test_an_empty_or_missing_folder_is_refused(
     tmp_path: pathlib.Path, config: pathlib.Path
 ) -> None:
     empty = tmp_path / "empty"
-    _refused(empty, config, "does not exist")
+    _refused(empty, config, "does not exist; check the name (DATA_DIR)")
     empty.mkdir()
-    _refused(empty, config, "the data folder is empty")
+    _refused(empty, config, "the data folder is empty; check the name (DATA_DIR)")
+    empty.rmdir()
+    _refused("", config, "DATA_DIR is empty")
+
+
+def test_a_song_in_place_of_a_folder_is_refused(tmp_path: pathlib.Path) -> None:
+    config = tmp_path / "conf" / "c.toml"
+    config.parent.mkdir()
+    song = tmp_path / "song.wav"
+    _song(song)
+    _refused(song, config, f"{song}: DATA_DIR is a file; name the folder that holds the genres'")
+    _refused(tmp_path / "no.csv", config, "no.csv: the data folder does not exist")
+
+
+def test_no_message_names_an_option_that_init_has_not(
+    tmp_path: pathlib.Path, config: pathlib.Path
+) -> None:
+    music = tmp_path / "music"
+    _songs(music / "deeper", "Rock", "Folk")
+    _refused(music, config, f"name {music}/deeper as the data folder")
+    assert "--data-dir" not in _genreflow("init", music, "-o", config).stderr
 
 
 def test_one_genre_alone_is_refused_with_what_there_is(

@@ -224,7 +224,7 @@ def test_layouts_are_recognised_in_a_store_too(put: Put, read_s3: Read, bucket: 
     ]
     assert [(r.track_id, r.reason) for r in rejects] == [("extra/c", "no_split")]
     put("more/music/Rock/a.mp3", "more/music/Jazz/b.mp3")
-    with pytest.raises(DatasetError, match=f"use --data-dir s3://{bucket}/more/music"):
+    with pytest.raises(DatasetError, match=f"name s3://{bucket}/more/music as the data folder"):
         read_s3(root="more", kind="folder")
 
 

@@ -194,7 +194,7 @@ def test_the_audio_folder_given_as_the_data_folder_is_pointed_out(write_fma, tou
 
     write_fma([row("2")])
     touch("fma_small/000/000002.mp3")
-    with pytest.raises(DatasetError, match=f"use --data-dir {tmp_path}$"):
+    with pytest.raises(DatasetError, match=f"name {tmp_path} as the data folder$"):
         list(read_tracks(DatasetSettings(kind="fma"), str(tmp_path / "fma_small")))
 
 

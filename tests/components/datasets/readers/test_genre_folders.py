@@ -50,7 +50,7 @@ class TestGtzan:
             read(kind="gtzan")
         meant = tmp_path / "Data" / "genres_original"
         assert str(caught.value).endswith(
-            f"if 'blues' and 'rock' are genres, use --data-dir {meant}"
+            f"if 'blues' and 'rock' are genres, name {meant} as the data folder"
         )
 
     def test_other_audio_is_a_reject_not_silence(self, touch, read):
@@ -233,7 +233,7 @@ class TestFolder:
         assert "'music' is its only folder with audio, so there is only one genre" in str(
             caught.value
         )
-        assert f"if 'Jazz' and 'Rock' are genres, use --data-dir {tmp_path}/music" in str(
+        assert f"if 'Jazz' and 'Rock' are genres, name {tmp_path}/music as the data folder" in str(
             caught.value
         )
 

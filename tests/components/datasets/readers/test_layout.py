@@ -100,7 +100,7 @@ class TestSplitFolders:
     ):
         touch("music/train/Rock/a.mp3")
         text = refusal(read, "split_folders")
-        assert text.endswith(f"use --data-dir {tmp_path}/music")
+        assert text.endswith(f"name {tmp_path}/music as the data folder")
 
     def corpus(self, tmp_path, split=OFFICIAL):
         dataset = DatasetSettings(kind="split_folders", data_dir=str(tmp_path))
