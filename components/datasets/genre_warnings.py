@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
-import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
+from components.datasets.text import letters
 from components.datasets.track import REJECT_REASONS, Reject
 
 # Excluded by the user's own list of genres.
@@ -29,7 +29,7 @@ def genre_warnings(genres: Collection[str], rejects: Sequence[Reject]) -> Iterat
         yield f"genre {genre!r} is missing: {files}, none can be used: {_reasons(found)}"
     alike: dict[str, list[str]] = collections.defaultdict(list)
     for genre in sorted(genres):
-        alike[_key(genre)].append(genre)
+        alike[letters(genre)].append(genre)
     for names in alike.values():
         if len(names) > 1:
             yield (
@@ -45,10 +45,3 @@ def _reasons(rejects: Sequence[Reject]) -> str:
     rest = len(rejects) - sum(number for _, number in shown)
     texts = [f"{number} times {detail}" if number > 1 else detail for detail, number in shown]
     return "; ".join([*texts, f"and {rest} others"] if rest else texts)
-
-
-def _key(genre: str) -> str:
-    """Return the letters and digits of a name, without case, width or composition."""
-    folded = unicodedata.normalize("NFKD", genre.casefold()).casefold()
-    kept = "".join(c for c in folded if unicodedata.category(c)[0] in "LN")
-    return kept or folded

@@ -49,6 +49,13 @@ def artist_key(artist_id: str) -> str:
     return " ".join(folded.split())
 
 
+def letters(name: str) -> str:
+    """Return the letters and digits of a name, without case, width, marks or punctuation."""
+    folded = unicodedata.normalize("NFKD", name.casefold()).casefold()
+    kept = "".join(c for c in folded if unicodedata.category(c)[0] in "LN")
+    return kept or folded
+
+
 def encodable(text: str, max_characters: int = 1000) -> str:
     """Cut `text` to `max_characters` and escape what cannot be encoded as UTF-8."""
     if len(text) > max_characters:

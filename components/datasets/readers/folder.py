@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
-from components.datasets.readers.layout import genre_level, refuse_splits, shown, split_of, too_high
+from components.datasets.readers.layout import refuse_splits, shown, split_of
+from components.datasets.readers.level import AudioFolders, check_level
 from components.datasets.readers.tree import refused, sub_folders, walk
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Note, Reject, Track
@@ -16,15 +17,16 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
     """Yield the tracks sorted by genre and path; ids are relative paths without extension.
 
     Raises:
-      DatasetError: no sub-folder has an audio file, only one has, or they are splits.
+      DatasetError: no sub-folder has an audio file, only one has, they are splits, or the genres
+        are in a folder below.
     """
     folders = sub_folders(files)
     refuse_splits(files, folders, settings.genres)
     yield from refused(walk(files, "", "", recursive=False), "no_genre", "it is in no genre folder")
-    genres = []
+    genres, audio = [], AudioFolders()
     for folder in folders:
         found = False
-        for item in walk(files, folder, folder):
+        for item in audio.noting(walk(files, folder, folder)):
             found = True
             yield item
         if found:
@@ -42,9 +44,6 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
             f"{files.root}: no audio file in any sub-folder; "
             "expected one sub-folder per genre, such as Rock/song.mp3"
         )
-    level = genre_level(files, genres[0]) if len(genres) == 1 else None
-    if level:
-        raise DatasetError(
-            f"{files.root}: {genres[0]!r} is its only folder with audio, so there is only one "
-            f"genre; {too_high(files, level)}"
-        )
+    doubt = check_level(audio, files, settings.genres)
+    if doubt:
+        yield Note(doubt)

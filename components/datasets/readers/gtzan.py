@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
-from components.datasets.readers.layout import genre_level, refuse_splits, too_high
-from components.datasets.readers.tree import has_audio, refused, sub_folders, walk
+from components.datasets.readers.layout import refuse_splits
+from components.datasets.readers.level import AudioFolders, advice
+from components.datasets.readers.tree import refused, sub_folders, walk
 from components.datasets.settings import DatasetSettings
 from components.datasets.track import Note, Reject, Track
 
@@ -45,24 +46,21 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
     folders = sub_folders(files)
     refuse_splits(files, folders, settings.genres)
     yield from refused(walk(files, "", "", recursive=False), "no_genre", "it is in no genre folder")
-    found = False
+    found, deeper = False, AudioFolders()
     for genre in folders:
         for item in walk(files, genre, genre, recursive=False):
             found = True
             yield item
         for name in sub_folders(files, genre):
             inside = walk(files, os.path.join(genre, name), genre)
-            yield from refused(inside, "bad_metadata", _DEEPER)
+            yield from refused(deeper.noting(inside), "bad_metadata", _DEEPER)
     if not found:
-        deeper = [genre for genre in folders if has_audio(files, genre)]
-        level = genre_level(files, deeper[0]) if len(deeper) == 1 else None
         raise DatasetError(
             f"{files.root}: no audio file in any of its folders; the data folder must hold "
             "GTZAN's genre folders (blues, classical, ...); "
             + (
-                too_high(files, level)
-                if level
-                else "it is often named genres or genres_original. "
+                advice(deeper, files)
+                or "it is often named genres or genres_original. "
                 "`genreflow download gtzan FOLDER` gets it"
             )
         )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
-from components.datasets.readers.tree import has_audio, sub_folders
+from components.datasets.readers.tree import sub_folders
 from components.datasets.track import SPLIT_SPELLINGS, SplitName
 
 _MAX_SHOWN = 5
@@ -68,25 +67,6 @@ def find_splits(
         if not any(inner[name] & shared for name in splits):
             return [], False
     return splits, any(inner[name] for name in splits)
-
-
-def genre_level(files: DataFiles, folder: str) -> str | None:
-    """Return the folder, at or below this one, with at least two sub-folders that hold audio.
-
-    None if there is none on the way down, or if there is a choice of ways.
-    """
-    while True:
-        inside = [os.path.join(folder, name) for name in sub_folders(files, folder)]
-        inside = [path for path in inside if has_audio(files, path)]
-        if len(inside) != 1:
-            return folder if inside else None
-        folder = inside[0]
-
-
-def too_high(files: DataFiles, level: str) -> str:
-    """Return the advice to use a folder deeper as the data folder."""
-    names = [n for n in sub_folders(files, level) if has_audio(files, os.path.join(level, n))]
-    return f"if {shown(names)} are genres, name {files.uri(level)} as the data folder"
 
 
 def shown(names: Sequence[str]) -> str:

@@ -76,11 +76,6 @@ def refused(items: Iterator[Track | Reject], reason: str, detail: str) -> Iterat
         yield item
 
 
-def has_audio(files: DataFiles, folder: str) -> bool:
-    """Return whether there is audio in a folder or below it, readable or not."""
-    return any(True for _ in walk(files, folder, ""))
-
-
 def linked_folder(files: DataFiles, folder: str, genre: str) -> Reject:
     """Return the reject of a link to a folder."""
     path = files.uri(folder)
