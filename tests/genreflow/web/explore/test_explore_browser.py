@@ -42,6 +42,25 @@ def test_axe_finds_nothing_on_any_part_at_any_width(
             assert tab.value("document.documentElement.scrollWidth") == width, part
 
 
+@pytest.mark.parametrize("width", [1280, 1200, 768, 375])
+def test_the_table_of_models_fits_at_any_width_with_long_names(
+    tab: Tab, site: str, width: int
+) -> None:
+    tab.look(width=width)
+    tab.open(f"{site}/explore")
+    tab.value(
+        """document.querySelectorAll(".models th a").forEach((one) => one.replaceChildren(
+          ..."ensemble_ weighted_ by_ validation".split(" ").flatMap((part) =>
+            [part, document.createElement("wbr")])))"""
+    )
+    assert tab.value("document.querySelectorAll('.models th a').length") > 1
+    assert not tab.value(
+        """[...document.querySelectorAll(".scroll")].some((one) =>
+          one.scrollWidth > one.clientWidth)"""
+    )
+    assert tab.value("document.documentElement.scrollWidth") == width
+
+
 def test_labels_are_mended_by_keyboard_alone(tab: Tab, site: str, opened: Explorer) -> None:
     marks = opened.marking.places.marks
     tab.open(f"{site}/explore/labels")
