@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -75,17 +76,15 @@ def run_with_events(
     from pipeline.config.load import with_data_dir
     from pipeline.local import runner
     from pipeline.places import Places, claim
-    from pipeline.prepare import clip_counts, disk_space, preflight, runner_checks
+    from pipeline.prepare import clip_counts, disk_space, preflight, runner_checks, survey
     from pipeline.prepare.preflight import checked_facts, load_checked_corpus
     from pipeline.work_dir import WorkDir
 
-    preflight.check_weights(config)
     preflight.check_engine(config)
     runner_checks.check_runner(config.beam)
     work = WorkDir.at(work_dir)
     places = Places.of(config.storage, work)
     synthesize = config.dataset.kind == "synthetic" and not config.dataset.data_dir
-    # A run that cannot start must not leave a work folder behind.
     corpus = None
     if not synthesize:
         corpus = load_checked_corpus(config)
@@ -95,8 +94,11 @@ def run_with_events(
         copies=str(work.copies),
         audio=corpus.uris if corpus else [str(work.corpus)],
     )
+    if corpus:
+        survey.check_some(corpus, config.dataset, config.audio)
+    preflight.check_weights(config)
     work.create()
-    with work.locked():
+    with work.locked(), _left_only_if_begun(work, places, on_event) as on_event:
         work.check_metadata()
         if synthesize:
             from components.synthesis import TRACKS
@@ -113,6 +115,33 @@ def run_with_events(
         clips = clip_counts.corpus_clips(corpus, config.audio, config.dataset.decode_limits)
         work.check_space(disk_space.run_bytes(clips, config.audio, config.models))
         return runner.run(config, facts, work, on_event)
+
+
+@contextlib.contextmanager
+def _left_only_if_begun(work: WorkDir, places: Places, on_event: OnEvent) -> Iterator[OnEvent]:
+    """Remove a new work folder, which is locked, if the run ends before its first stage.
+
+    A folder with files of earlier runs stays, and so does one whose log says why the run ended.
+
+    Yields:
+      The receiver of events, which notes whether a stage has begun.
+    """
+    from pipeline.places import release
+
+    fresh, begun = work.is_fresh(), False
+
+    def noting(event: Mapping[str, Any]) -> None:
+        nonlocal begun
+        begun = begun or event["event"] == "node_started"
+        on_event(event)
+
+    try:
+        yield noting
+    except BaseException as error:
+        if fresh and not begun and getattr(error, "log", None) is None:
+            release(places, work)
+            work.remove()
+        raise
 
 
 def _make_corpus(work: WorkDir, on_event: OnEvent) -> None:

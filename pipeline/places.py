@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import secrets
 
-from components.artifacts.files import read_text, write_text
-from components.common.errors import UsageError
+from components.artifacts.files import read_text, remove, write_text
+from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
 from components.storage import objects
 from components.storage.errors import ObjectForbidden, ObjectMissing, StorageSetupError
@@ -81,6 +82,16 @@ def claim(places: Places, work_dir: WorkDir) -> None:
             objects.delete(probe)
         except ObjectForbidden as error:
             raise StorageSetupError(f"storage.push_destination: {error}") from error
+
+
+def release(places: Places, work_dir: WorkDir) -> None:
+    """Undo the claim of a work folder that is about to be removed."""
+    ours, path = work_dir.root / ".owner", join(places.pipeline_root, OWNER_FILE)
+    if not ours.exists():
+        return
+    with contextlib.suppress(GenreflowError, OSError):
+        if read_text(path).strip() == ours.read_text(encoding="utf-8"):
+            remove(path)
 
 
 def _claim_root(root: str, work_dir: WorkDir) -> None:

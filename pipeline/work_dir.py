@@ -14,6 +14,7 @@ from components.common.errors import UsageError
 
 # Version of the database schema that ML Metadata 1.16 and 1.21 write, and the only one they open.
 METADATA_SCHEMA = 10
+LOCK_FILE = ".lock"
 
 
 class WorkDirError(UsageError):
@@ -117,6 +118,15 @@ class WorkDir:
                 "choose another with --work-dir"
             ) from error
 
+    def is_fresh(self) -> bool:
+        """Return whether no run has left a file here; for the holder of the lock."""
+        files = (path for path in self.root.rglob("*") if not path.is_dir())
+        return all(path.name == LOCK_FILE for path in files)
+
+    def remove(self) -> None:
+        """Remove the folder of a run that has not begun."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Lock the folder for one run; the lock is released even if the process is killed.
@@ -126,7 +136,7 @@ class WorkDir:
         """
         import filelock
 
-        lock = filelock.FileLock(self.root / ".lock")
+        lock = filelock.FileLock(self.root / LOCK_FILE)
         try:
             lock.acquire(blocking=False)
         except filelock.Timeout as error:

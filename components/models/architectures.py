@@ -116,6 +116,10 @@ class Architecture:
             return checkpoint_files(pathlib.Path(weights))
         return [pathlib.Path(weights)] if self.is_path(weights) else []
 
+    def awaits_download(self, weights: str) -> bool:
+        """Return whether a `weights` setting names published weights that are not here yet."""
+        return weights in self.published and not self.published[weights].is_cached()
+
     def missing_weights(self, weights: str) -> str:
         """Return what is wrong if a file of a `weights` setting does not exist, otherwise ""."""
         missing = [file for file in self.weights_files(weights) if not file.is_file()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import os
 import pathlib
 
 # Ends of the names of weights files that Keras reads, and of those that safetensors reads.
@@ -63,6 +64,22 @@ class Published:
     trained_on: str
     paper: str
     folder: str = ""
+
+    @property
+    def place(self) -> pathlib.Path:
+        """The folder of the files, or the only file, in Keras's cache."""
+        models = keras_cache() / "models"
+        return models / self.folder if self.folder else models / self.files[0].name
+
+    def is_cached(self) -> bool:
+        """Return whether all files are in Keras's cache; their content is not looked at."""
+        folder = self.place if self.folder else self.place.parent
+        return all((folder / file.name).is_file() for file in self.files)
+
+
+def keras_cache() -> pathlib.Path:
+    """Return the folder of Keras's downloads, which need not exist."""
+    return pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
 
 
 def checkpoint_files(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import pathlib
 import re
 import socket
@@ -19,6 +18,7 @@ import numpy as np
 
 from components.common.errors import GenreflowError
 from components.models import architectures
+from components.models import published as published_weights
 from components.models.published import File, Published
 
 # Limit of a file's size, and of the size that it claims to unpack to. VGG16 with its original
@@ -158,8 +158,8 @@ def download(published: Published, name: str, architecture: str) -> pathlib.Path
     Raises:
       WeightsError: a file is not in the cache and cannot be downloaded.
     """
-    cache = pathlib.Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    folder = cache / "models" / published.folder
+    cache, place = published_weights.keras_cache(), published.place
+    folder = place if published.folder else place.parent
     wrong = [file.name for file in published.files if _is_another(folder / file.name, file)]
     try:
         # Keras silently falls back to a folder in /tmp if its own is missing.
@@ -174,36 +174,21 @@ def download(published: Published, name: str, architecture: str) -> pathlib.Path
                     file_hash=file.digest or announced_sha256(file.url),
                 )
     except Exception as error:  # Keras raises plain Exception for a failed download.
-        host = urllib.parse.urlsplit(published.files[0].url).netloc
         replaced = f" (the {' and '.join(wrong)} in {folder} was another)" if wrong else ""
+        what = "the folder" if published.folder else "the file"
+        # Keras begins with the address, which says nothing of the reason.
+        reason = first_line(error).rpartition(" -- ")[2]
         raise WeightsError(
-            f'models.{architecture}.weights = "{name}" needs '
-            f"{' and '.join(file.name for file in published.files)} from {host}{replaced}, and the "
-            f"download failed: {first_line(error)}. {_by_hand(published, folder, architecture)}, "
-            'or to "none" to start from scratch'
+            f'models.{architecture}.weights = "{name}": {place} is missing{replaced}, and the '
+            f"download failed: {reason}. On a machine with internet, type "
+            f"`genreflow download weights {architecture}`, and copy {what} here"
         ) from error
-    return folder if published.folder else folder / published.files[0].name
+    return place
 
 
 def _is_another(path: pathlib.Path, file: File) -> bool:
     """Return whether a file in the cache is not the published one."""
     return bool(file.digest) and path.is_file() and not file.is_at(path)
-
-
-def _by_hand(published: Published, folder: pathlib.Path, architecture: str) -> str:
-    """Return how to get published files without a download by Keras."""
-    named = [
-        f"{file.url}" + (f" (its {file.algorithm} is {file.digest})" if file.digest else "")
-        for file in published.files
-    ]
-    if published.folder:
-        copied, path = f"copy them into the folder {folder}", "the path of a folder with them"
-    else:
-        copied, path = f"copy it to {folder / published.files[0].name}", "its path"
-    return (
-        f"Download {' and '.join(named)} on a connected machine, {copied}, or set "
-        f"models.{architecture}.weights to {path}"
-    )
 
 
 def announced_sha256(url: str) -> str:

@@ -27,6 +27,7 @@ from components.examples.sources import write_sources
 from components.examples.tracks import ExampleTrack, write_tracks
 from components.spectrogram_gen import extract, wav_export
 from components.spectrogram_gen.job import write_shards
+from components.spectrogram_gen.reject_hint import LIST_REJECTS
 from components.spectrogram_gen.rejects import check_fraction, duplicate_rejects, write_rejects
 from components.spectrogram_gen.shards import (
     WINDOWS_SHARD_DIVISOR,
@@ -121,7 +122,7 @@ class Executor(ExecutorMixin, BaseBeamExecutor):  # type: ignore[misc]
             reasons = ", ".join(f"{n} {reason}" for reason, n in summary.rejects.items())
             raise DataError(
                 f"no clip is left in split {' and '.join(empty)} (rejected: {reasons or 'none'}). "
-                "List every track and its reason: `genreflow check-data --full`"
+                f"List every track and its reason: {LIST_REJECTS}"
             )
         if "://" not in examples.uri:
             # Killed attempts leave their files there; one that still writes comes too late.

@@ -14,6 +14,7 @@ from components.artifacts.names import REJECT_SUMMARY_JSON, REJECTS_CSV
 from components.common.errors import DataError, GenreflowError
 from components.common.escape import printable_cell
 from components.datasets.track import Reject, Track, file_id
+from components.spectrogram_gen.reject_hint import LIST_REJECTS
 from components.spectrogram_gen.summary import DataSummary
 
 # Excluded by the configuration, for lack of a label, or because the song is there already,
@@ -96,5 +97,5 @@ def check_fraction(rejects: Iterable[Reject], listed: int, max_fraction: float) 
         raise kind(
             f"{bad} of {wanted} tracks cannot be used ({counts}); at most {max_fraction:.0%} may "
             "be rejected (dataset.max_reject_fraction). List each with its reason: "
-            "`genreflow check-data --full --rejects FILE.csv`"
+            f"{LIST_REJECTS}"
         )

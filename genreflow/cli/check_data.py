@@ -45,6 +45,7 @@ def check_data(
     from components.datasets.corpus import list_tracks, split_listing
     from components.spectrogram_gen.rejects import check_fraction, write_csv
     from genreflow.cli.data_screen import DataReport
+    from genreflow.suggested import Typed, line_of
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
     from pipeline.display.progress import RunDisplay
@@ -98,19 +99,32 @@ def check_data(
         if not json_output:
             PlainConsole().say(f"the list of tracks left out is in {rejects_csv}")
     stop = ""
+    typed = Typed(config_name, data_dir, overrides or [])
     try:
-        preflight.check_weights(config)
-        runner_checks.check_runner(config.beam)
         if problem:
             raise problem
         check_fraction(rejects, len(rejects) + usable, config.dataset.max_reject_fraction)
         _check_left(corpus, listing.genres, bad)
         if corpus:
             preflight.check_batches(config, corpus, bad)
+        preflight.check_weights(config)
+        runner_checks.check_runner(config.beam)
     except GenreflowError as error:
-        stop = str(error)
+        stop = str(typed.complete(error))
+    next_lines = [] if stop else [typed.line("run")]
+    notes = [
+        f"the weights of {name} are not here yet: a run downloads them first; to do it now: "
+        f"{line_of('download', 'weights', name)}"
+        for name in preflight.weights_to_download(config)
+    ]
     if json_output:
-        print_json(report.as_json(stop))
+        print_json({**report.as_json(stop), "notes": notes, "next": next_lines})
+    else:
+        out = PlainConsole()
+        for note in notes:
+            out.say(f"note: {note}")
+        for line in next_lines:
+            out.say(f"next       {line}")
     if stop:
         raise UsageError(f"a run would stop here: {stop}")
     return 0

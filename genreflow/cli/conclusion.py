@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import functools
-import os
 import shlex
-import shutil
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +13,7 @@ from components.artifacts.names import REPORT_HTML
 from components.common.durations import duration_text
 from components.storage.uri import is_remote, join
 from components.versions.folder import complete_versions
+from genreflow.suggested import line_of, program
 from pipeline.display.results import verdict
 from pipeline.results.results_file import FILE_NAME
 
@@ -74,10 +72,10 @@ class Conclusion:
         if not self.serving or (self.results.gate.blessed and not self.results.pushable):
             return []
         models = self.places.models
-        lines = [[program(), "predict", self._song(), "--model-dir", models]]
+        lines = [line_of("predict", self._song(), "--model-dir", models)]
         if not is_remote(models):
-            lines.append([program(), "serve", "--model-dir", models])
-        return [shlex.join(line) for line in lines]
+            lines.append(line_of("serve", "--model-dir", models))
+        return lines
 
     def as_json(self) -> dict[str, Any]:
         """Return what `show` prints as JSON; docs/reference/command-line.md lists the keys."""
@@ -128,8 +126,8 @@ class Conclusion:
             elif name == "curves":
                 path += f", or {shlex.join([program('tensorboard'), '--logdir', path])}"
             yield notes.get(name, name), path
-        explore = [program(), "explore", "--work-dir", str(self.work.root)]
-        yield "songs", f"{shlex.join(explore)}: listen to them, and mend wrong labels"
+        explore = line_of("explore", "--work-dir", str(self.work.root))
+        yield "songs", f"{explore}: listen to them, and mend wrong labels"
         yield "took", duration_text(self.seconds)
         commands = self.commands()
         for name, command in zip(("next", "or"), commands, strict=False):
@@ -159,10 +157,3 @@ class Conclusion:
             t for t in usable if not corpus.leaky and corpus.split_of_clip(t.track_id, 0) == "test"
         ]
         return min(tests or usable).uri
-
-
-def program(name: str = "genreflow") -> str:
-    """Return the shortest command that starts a program of this environment."""
-    if shutil.which(name):
-        return name
-    return sys.argv[0] if name == "genreflow" else os.path.join(os.path.dirname(sys.argv[0]), name)

@@ -13,6 +13,7 @@ from genreflow.cli import completion, devices, findings
 from genreflow.cli.exit import command
 from genreflow.cli.help import DATA, shown
 from genreflow.cli.messages import print_json
+from genreflow.cli.models.common import AVAILABLE
 from genreflow.cli.options import (
     DEFAULT_WORK_DIR,
     DataDirOption,
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 # Without --config: the configuration that any machine should be able to run.
 _SMALLEST = "demo"
+_REST_PORT = 8501
+# What listens on this machine answers at once, if it is a model server.
+_ANSWER_SECONDS = 1.0
 
 
 @shown(
@@ -93,7 +97,7 @@ def _check(
         yield from packages.check_packages()
         yield machine.check_memory()
         yield from machine.check_disks(work_dir, _needed_bytes(config))
-        yield machine.check_ports()
+        yield machine.check_ports(holder=_model_server)
         yield from formats.check_formats()
         yield from store.check_stores(
             [
@@ -115,6 +119,31 @@ def _needed_bytes(config: Config) -> int:
 
     clips = TRACKS * config.audio.clips_per_track
     return disk_space.run_bytes(clips, config.audio, config.models)
+
+
+def _model_server(port: int) -> str:
+    """Return the words for a server of a model of ours that answers at a port, or ""."""
+    from components.common.model_contract import MODEL_NAME
+    from serving.client.address import parse_address
+    from serving.client.connection import Connection
+    from serving.client.errors import CallFailed, ClientError
+    from serving.client.transport import ModelSpec
+
+    address = parse_address(f"127.0.0.1:{port}", rest=port == _REST_PORT)
+    # No key, as it is not known who listens.
+    connection = Connection(
+        address, ModelSpec(MODEL_NAME), tls=None, api_key=None, timeout_s=_ANSWER_SECONDS
+    )
+    try:
+        # Of the transport, as the connection would look for the reason of a failure.
+        states = connection.transport.states(MODEL_NAME, _ANSWER_SECONDS)
+    except (CallFailed, ClientError):
+        return ""
+    finally:
+        connection.close()
+    versions = [number for number, state in states if state == AVAILABLE]
+    served = f"version {max(versions)}" if versions else "no version yet"
+    return f"a model server serves {MODEL_NAME} there, {served}"
 
 
 def _check_config(config: Config) -> Finding:

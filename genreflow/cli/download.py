@@ -57,12 +57,12 @@ def download(
     if what[0] == "weights":
         return _download_weights(what[1:])
     from components.datasets.downloads.archives import ARCHIVES, with_needed
+    from genreflow.suggested import line_of
 
     *names, destination = what
     if not names or destination in ARCHIVES:
         raise UsageError(
-            f"name the folder to put {' and '.join(what)} into: genreflow download "
-            f"{' '.join(what)} FOLDER"
+            f"name the folder to put {' and '.join(what)} into: {line_of('download', *what)} FOLDER"
         )
     _check_names(names, [*ARCHIVES, "weights"], "data set")
     archives = {one.name: one for name in names for one in with_needed(name)}
@@ -74,6 +74,7 @@ def _download_archives(
 ) -> int:
     from components.datasets.downloads.fetch import fetch
     from components.datasets.downloads.unpack import remove_leftovers, unpack
+    from genreflow.suggested import Typed
     from pipeline.display.progress import RunDisplay
 
     missing = [archive for archive in archives if not (folder / archive.folder).exists()]
@@ -99,16 +100,18 @@ def _download_archives(
         typer.echo(f"  made {folder / archive.folder}")
     for archive in archives:
         if archive.config:
-            typer.echo(f"next: genreflow run --config {archive.config} --data-dir {folder}")
+            typer.echo(f"next: {Typed(archive.config, str(folder)).line('run')}")
     return 0
 
 
 def _download_weights(networks: Sequence[str]) -> int:
     from components.models import architectures
+    from genreflow.suggested import line_of
 
     published = [name for name, network in architectures.NETWORKS.items() if network.published]
     if not networks:
-        raise UsageError(f"name the networks: genreflow download weights {' '.join(published)}")
+        line = line_of("download", "weights", *published)
+        raise UsageError(f"name the networks: {line}")
     _check_names(networks, published, "network with published weights")
     from components.models.weights import obtain
 

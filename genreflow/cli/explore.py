@@ -50,11 +50,11 @@ def explore(
     open_it: OpenOption = None,
 ) -> int:
     """Show the songs of the last run, find wrong labels by listening, and mend them."""
-    from genreflow.cli.conclusion import program
     from genreflow.exploring.explorer import Explorer
     from genreflow.exploring.marking import Marking, MendedPlaces, only_marker
     from genreflow.exploring.preparation import prepare
     from genreflow.exploring.run import explore as read
+    from genreflow.suggested import program
     from genreflow.web import runner
     from genreflow.web.app import make_app
     from genreflow.web.explore.page import make_page

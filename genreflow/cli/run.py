@@ -73,7 +73,9 @@ def _run(
     Raises:
       GenreflowError: the run cannot start, or failed.
     """
+    from components.common.errors import GenreflowError
     from genreflow.cli.conclusion import Conclusion
+    from genreflow.suggested import Typed
     from genreflow.whole_run import run_with_events
     from pipeline.config.load import load_config, with_data_dir
     from pipeline.display.console import PlainConsole
@@ -90,8 +92,12 @@ def _run(
         started.append(start)
         _announce(console, name, start)
 
-    with RunDisplay(console) as display:
-        results = run_with_events(config, work_dir, display, on_start)
+    typed = Typed(name, data_dir, overrides)
+    try:
+        with RunDisplay(console) as display:
+            results = run_with_events(config, work_dir, display, on_start)
+    except GenreflowError as error:
+        raise typed.complete(error) from error.__cause__
     [start] = started
     conclusion = Conclusion(
         results, start.work, start.places, start.corpus, time.monotonic() - begun

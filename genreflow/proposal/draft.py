@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import shlex
 from typing import Any
 
 from components.artifacts.files import write_text
 from genreflow.proposal.proposal import Proposal
+from genreflow.suggested import Typed
 from pipeline.prepare.cost import Cost, sentences
 
 
@@ -36,8 +36,7 @@ class Draft:
 
     def commands(self, target: pathlib.Path) -> list[str]:
         """Return the command lines to type next."""
-        config = ["--config", str(target)]
-        return [shlex.join(["genreflow", name, *config]) for name in ("check-data", "run")]
+        return [Typed(str(target)).line(name) for name in ("check-data", "run")]
 
     def as_json(self, target: pathlib.Path) -> dict[str, Any]:
         """Return it as JSON; docs/reference/command-line.md lists the keys."""

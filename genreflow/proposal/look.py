@@ -11,7 +11,7 @@ import shlex
 import tempfile
 from collections.abc import Sequence
 
-from components.common.errors import DatasetError, UsageError
+from components.common.errors import UsageError
 from components.common.resources import limit_bytes, usable_cores
 from components.datasets.corpus import Listing, list_tracks
 from components.datasets.detection import Detected, detect
@@ -29,9 +29,6 @@ from pipeline.display.progress import RunDisplay
 from pipeline.prepare import clip_counts, cost, survey
 from pipeline.prepare.cost import Cost, sentences
 from pipeline.process import cuda
-
-# Files that are opened to see whether they are music, and how long one takes.
-_TRIED_FILES = 24
 
 
 def look(
@@ -116,7 +113,7 @@ def _cost(config: Config, proposal: Proposal, display: RunDisplay) -> Cost:
     """
 
     tracks, limits = proposal.corpus.tracks, config.dataset.decode_limits
-    tried = tracks[:: max(1, len(tracks) // _TRIED_FILES)][:_TRIED_FILES]
+    tried = survey.some_of(tracks)
     display.begin("Trying some songs")
     display.count("audio", 0, len(tried))
     found = survey.survey_files(
@@ -128,11 +125,7 @@ def _cost(config: Config, proposal: Proposal, display: RunDisplay) -> Cost:
         advance=lambda: display({"event": "progress", "stage": "audio", "add": 1}),
     )
     if len(found.unusable) == len(tried):
-        first = found.rejects[0]
-        raise DatasetError(
-            f"{config.dataset.data_dir}: none of {len(tried)} files that were tried is music that "
-            f"can be read; {first.uri}: {first.detail or first.reason}"
-        )
+        raise survey.nothing_usable(config.dataset.data_dir, len(tried), found.rejects[0])
     return cost.estimate(
         config,
         clips=clip_counts.corpus_clips(proposal.corpus, config.audio, limits),

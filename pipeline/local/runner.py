@@ -26,7 +26,15 @@ OnEvent = Callable[[dict[str, Any]], None]
 
 
 class RunFailed(GenreflowError):  # noqa: N818  the command line exits with status 1
-    """Error for a run that ended without results; the message says where and why."""
+    """Error for a run that ended without results; the message says where and why.
+
+    Attributes:
+      log: the log that the message names; None if the message says everything.
+    """
+
+    def __init__(self, text: str, log: pathlib.Path | None = None) -> None:
+        super().__init__(text)
+        self.log = log
 
 
 def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) -> Results:
@@ -78,7 +86,7 @@ def run(config: Config, facts: DataFacts, work_dir: WorkDir, on_event: OnEvent) 
             f"{work_dir.root}: the disk is full ({free / 1e6:.0f} MB free); free some space and "
             f"rerun.\n{text}"
         )
-    raise RunFailed(text)
+    raise RunFailed(text, log=None if failure and failure.get("message") else log)
 
 
 def _prune_logs(folder: pathlib.Path) -> None:

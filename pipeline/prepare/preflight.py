@@ -23,6 +23,15 @@ def check_weights(config: Config) -> None:
             raise UsageError(f"models.{name}.weights = {model.weights!r}: {problem}")
 
 
+def weights_to_download(config: Config) -> list[str]:
+    """Return the networks whose published weights a run would have to download first."""
+    return [
+        name
+        for name, model in config.models.items()
+        if architectures.of_name(name).awaits_download(model.weights)
+    ]
+
+
 def check_engine(config: Config) -> None:
     """Raise UsageError if ServingCheck needs TensorFlow Serving and it is not installed."""
     serving = config.serving

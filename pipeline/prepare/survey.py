@@ -6,6 +6,7 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import functools
 import queue
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,16 +15,21 @@ from typing import TYPE_CHECKING
 from components.audio.clips import ClipChoice
 from components.audio.decoding.limits import DecodeLimits
 from components.audio.params import AudioParams
+from components.common.errors import DatasetError
 from components.common.resources import usable_cores
 from components.datasets.track import Reject, Track
 from components.spectrogram_gen.rejects import duplicate_rejects
 
 if TYPE_CHECKING:
     from components.audio.decoding.decoder import Decoder
+    from components.datasets.corpus import Corpus
+    from components.datasets.settings import DatasetSettings
     from components.spectrogram_gen.first_usable import Used
 
 
 TIMED_TRACKS = 8
+# Files that are opened to see whether a data set is music at all.
+TRIED_FILES = 24
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,6 +134,53 @@ def survey_files(
         for file in good:
             groups[choice_for(file)].append(file)
         return Survey(tuple(rejects), frozenset(unusable), _time_groups(groups, params, decoder))
+
+
+def some_of(tracks: Sequence[Track]) -> Sequence[Track]:
+    """Return TRIED_FILES tracks, spread over all."""
+    return tracks[:: max(1, len(tracks) // TRIED_FILES)][:TRIED_FILES]
+
+
+def check_some(corpus: Corpus, dataset: DatasetSettings, params: AudioParams) -> None:
+    """Look at files until one can be used, so that wrong data end a run before all else.
+
+    Only headers are read. If most tracks may be rejected, some of them prove nothing.
+
+    Args:
+      corpus: the tracks.
+      dataset: its settings.
+      params: the audio parameters.
+
+    Raises:
+      DatasetError: none of some tracks can be used.
+    """
+    from components.audio.decoding.isolation import make_decoder
+    from components.datasets.files.fetching import Fetcher, FetchingDecoder
+    from components.spectrogram_gen.first_usable import first_usable
+
+    tried = some_of(corpus.tracks)
+    if len(tried) < len(corpus.tracks) and dataset.max_reject_fraction > 0.5:
+        return
+    evaluated = {track.track_id for track in corpus.evaluation_tracks}
+    rejects: list[Reject] = []
+    with Fetcher(tried, ahead=1) as fetcher, make_decoder(dataset.decode_limits) as decoder:
+        fetching = FetchingDecoder(decoder, fetcher)
+        for track in tried:
+            choice = ClipChoice.of(params, evaluates=track.track_id in evaluated)
+            check = functools.partial(_check_header, params=params, choice=choice, decoder=fetching)
+            used, left_out = first_usable(track, check)
+            if used:
+                return
+            rejects += left_out
+    raise nothing_usable(dataset.data_dir, len(tried), rejects[0])
+
+
+def nothing_usable(data_dir: str, tried: int, first: Reject) -> DatasetError:
+    """Return the error for a data set of which no file that was tried can be used."""
+    return DatasetError(
+        f"{data_dir}: none of {tried} files that were tried is music that can be used; "
+        f"{first.uri}: {first.detail or first.reason}"
+    )
 
 
 def _check_header(track: Track, params: AudioParams, choice: ClipChoice, decoder: Decoder) -> None:

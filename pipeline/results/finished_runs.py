@@ -111,8 +111,8 @@ def _read_results(folder: str) -> Results:
         return read_results(folder)
     except FileNotFoundError as error:
         raise UsageError(
-            f"{folder}: no run has finished there (it has no {FILE_NAME}); "
-            f"finish one with genreflow run --work-dir {folder}"
+            f"{folder}: no run has finished there (it has no {FILE_NAME}); rerun the "
+            "genreflow run that began it, or name another work folder"
         ) from error
 
 

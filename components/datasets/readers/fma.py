@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from collections.abc import Iterator
 
 from components.common.errors import DatasetError
@@ -117,7 +118,7 @@ def _download(settings: DatasetSettings, files: DataFiles) -> str:
     line = f"genreflow download fma_{settings.fma_subset}"
     if is_remote(files.root):
         return f"download it ({line} FOLDER) and copy it there"
-    return f"download it: {line} {files.root}"
+    return f"download it: {line} {shlex.quote(files.root)}"
 
 
 def _no_metadata(settings: DatasetSettings, files: DataFiles, metadata: str) -> str:

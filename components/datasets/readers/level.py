@@ -41,7 +41,7 @@ class AudioFolders:
 
     @property
     def all_hold_folders_only(self) -> bool:
-        """Whether no top folder has audio of its own."""
+        """True if no top folder has audio of its own."""
         return self._own.isdisjoint(self.inside())
 
     def of_genres(self, folder: str = "") -> Iterator[str]:

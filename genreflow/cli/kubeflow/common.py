@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
+
+from genreflow.suggested import line_of
 
 if TYPE_CHECKING:
     from kubeflow.client.access import Access
@@ -48,7 +49,7 @@ class ConnectionOptions:
         """
         options = {"--host": self.host, "--namespace": self.namespace, "--ca-cert": self.ca_cert}
         typed = [word for name, value in options.items() if value for word in (name, value)]
-        return shlex.join(["genreflow", "kubeflow", *words, *typed])
+        return line_of("kubeflow", *words, *typed)
 
 
 @contextlib.contextmanager

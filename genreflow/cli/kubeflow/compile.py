@@ -17,6 +17,7 @@ from genreflow.cli.exit import command
 from genreflow.cli.help import OTHER, shown
 from genreflow.cli.messages import print_fields, warn
 from genreflow.cli.options import ConfigOption, SetOption
+from genreflow.suggested import line_of
 
 if TYPE_CHECKING:
     from kubeflow.compile.node_steps import NodeStep
@@ -108,7 +109,7 @@ def _compile_for_kubeflow(config: Config, settings: KubeflowSettings, output: st
     config = with_data_dir(config, "")
     with quiet_stderr() as console, console.status(_IMPORTING):
         steps = compiler.compile_pipeline(config, settings, output)
-    submit = shlex.join(["genreflow", "kubeflow", "submit", output])
+    submit = line_of("kubeflow", "submit", output)
     data = config.dataset.data_dir
     if config.dataset.kind == "synthetic":
         data = data or "songs that the first step generates"

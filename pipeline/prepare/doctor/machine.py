@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import errno
 import os
 import pathlib
 import shutil
 import socket
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from components.common.resources import MAX_CACHE_BYTES, MIN_MEMORY_PER_CACHE, limit_bytes
 from pipeline.prepare.finding import OK, PROBLEM, WARNING, Finding
@@ -67,21 +68,29 @@ def check_disks(work_dir: str, needed_bytes: int) -> list[Finding]:
     return [work, Finding("scratch", WARNING, f"{text}; name a larger folder by TMPDIR")]
 
 
-def check_ports(ports: Sequence[int] = SERVER_PORTS) -> Finding:
+def check_ports(
+    ports: Sequence[int] = SERVER_PORTS, holder: Callable[[int], str] = lambda port: ""
+) -> Finding:
     """Check that a model server can listen at its default ports.
 
     Args:
       ports: the ports.
+      holder: returns the words for a model server of ours that answers at a taken port, or "".
     """
     taken = {port: reason for port in ports if (reason := _refused(port))}
     if not taken:
         return Finding("ports", OK, f"{' and '.join(map(str, ports))} are free")
-    text = "; ".join(f"{port}: {reason}" for port, reason in taken.items())
+    with concurrent.futures.ThreadPoolExecutor(len(taken)) as pool:
+        holders = dict(zip(taken, pool.map(holder, taken), strict=True))
+    text = "; ".join(f"{port}: {holders[port] or reason}" for port, reason in taken.items())
+    elsewhere = "genreflow serve --model-dir FOLDER --port 0 --rest-port 0"
+    if all(holders.values()):
+        return Finding("ports", OK, f"{text}; a second server needs other ports", elsewhere)
     return Finding(
         "ports",
         WARNING,
         f"{text}; stop what listens there, or let the server choose",
-        "genreflow serve --model-dir FOLDER --port 0 --rest-port 0",
+        elsewhere,
     )
 
 

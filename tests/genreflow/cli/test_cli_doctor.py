@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
 import pathlib
+import socket
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from genreflow.cli import devices as cli_devices
+from genreflow.cli import doctor as cli_doctor
 from genreflow.cli.app import app
 from pipeline.prepare.doctor import formats, machine, packages, store
 from pipeline.prepare.finding import OK, PROBLEM, WARNING, Finding
@@ -61,7 +68,7 @@ def test_a_good_machine_ends_with_0(tmp_path: pathlib.Path) -> None:
 
 def test_a_problem_ends_with_1_and_a_warning_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     warning = Finding("ports", WARNING, NASTY, f"mend {NASTY}")
-    monkeypatch.setattr(machine, "check_ports", lambda: warning)
+    monkeypatch.setattr(machine, "check_ports", lambda **_: warning)
     result = _doctor()
     assert result.exit_code == 0
     assert "ports      warning: [b]\\x1b[31m\\x202e\n           mend [b]\\x1b[31m" in result.stdout
@@ -134,3 +141,64 @@ def test_tensorflow_can_be_loaded_here_without_its_import(monkeypatch: pytest.Mo
     assert cli_devices.load_trouble() == ""
     _load(monkeypatch, program.replace("load.main()", "load._LIBRARIES = ['no.so']; load.main()"))
     assert "no.so: cannot open shared object file" in cli_devices.load_trouble()
+
+
+@contextlib.contextmanager
+def _rest(status: int, answer: Any) -> Iterator[int]:
+    """Serve one answer to every request, as a model server's REST does, and yield the port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            content = json.dumps(answer).encode()
+            self.send_response(status if self.path == "/v1/models/genreflow" else 404)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_arguments: Any) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def _states(*states: tuple[str, str]) -> dict[str, Any]:
+    return {
+        "model_version_status": [
+            {"version": version, "state": state, "status": {"error_code": "OK"}}
+            for version, state in states
+        ]
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "said"),
+    [
+        (
+            200,
+            _states(("17", "AVAILABLE"), ("18", "LOADING")),
+            "a model server serves genreflow there, version 17",
+        ),
+        (200, _states(("18", "LOADING")), "a model server serves genreflow there, no version yet"),
+        (404, {"error": "Could not find any versions of model genreflow"}, ""),
+        (401, {"error": "no key"}, ""),
+        (200, ["another program"], ""),
+    ],
+)
+def test_a_model_server_is_asked_for_its_version(
+    status: int, answer: Any, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _rest(status, answer) as port:
+        monkeypatch.setattr(cli_doctor, "_REST_PORT", port)
+        assert cli_doctor._model_server(port) == said
+
+
+def test_who_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli_doctor, "_ANSWER_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        begun = time.monotonic()
+        assert cli_doctor._model_server(silent.getsockname()[1]) == ""
+        assert time.monotonic() - begun < 5

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner, Result
 
 from genreflow.cli.app import app
@@ -35,7 +37,8 @@ def _type(
     for genre in GENRES:
         (data / genre).mkdir(parents=True)
         for number in range(12):
-            (data / genre / f"{number}.wav").write_bytes(b"x")
+            noise = np.random.default_rng(number).normal(0, 0.1, 3 * 22050)
+            soundfile.write(data / genre / f"{number}.wav", noise, 22050)
     rule = {"id": "floor", "outcome": "pass" if gate else "fail", "value": 0.5, "text": "half"}
     check = {"blessed": outcome == "passed", "engine": None, "outcome": outcome, "checks": []}
     finished = write_run(

@@ -52,6 +52,21 @@ def test_a_port_in_use_is_named() -> None:
     assert machine.check_ports([port]).outcome == OK
 
 
+def test_ports_that_a_model_server_of_ours_holds_are_no_trouble() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("", 0)) as other:
+        ports = [one.getsockname()[1], other.getsockname()[1]]
+        found = machine.check_ports(ports, lambda port: f"a server at {port}")
+        assert (found.outcome, found.text) == (
+            OK,
+            f"{ports[0]}: a server at {ports[0]}; {ports[1]}: a server at {ports[1]}; a second "
+            "server needs other ports",
+        )
+        assert "--port 0" in found.command
+        found = machine.check_ports(ports, lambda port: "a server" if port == ports[0] else "")
+        assert found.outcome == WARNING
+        assert found.text.startswith(f"{ports[0]}: a server; {ports[1]}: in use; stop what")
+
+
 def test_every_common_format_is_read_here() -> None:
     found = formats.check_formats(
         {
