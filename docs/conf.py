@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pygments.lexers.special import TextLexer
 
@@ -40,6 +40,7 @@ myst_heading_anchors = 4  # links such as gate.md#choosing-margins, as GitHub ma
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["genreflow.css"]
+html_js_files = [("genreflow.js", {"defer": "defer"})]
 html_show_sphinx = html_show_copyright = html_show_sourcelink = False
 html_copy_source = False
 pygments_style = "default"
@@ -52,6 +53,8 @@ def setup(app: Sphinx) -> None:
     app.add_lexer("mermaid", TextLexer)
     # Before napoleon, which has the usual priority.
     app.connect("autodoc-process-docstring", mark_examples, priority=400)
+    # After furo, which makes the list of pages.
+    app.connect("html-page-context", level_captions, priority=900)
 
 
 def mark_examples(
@@ -59,6 +62,16 @@ def mark_examples(
 ) -> None:
     """Mark indented paragraphs of a docstring as code, in place; sections have no line before."""
     lines[:] = re.sub(r"\n\n(?=    \S)(?<!::\n\n)", "\n\n::\n\n", "\n".join(lines)).split("\n")
+
+
+def level_captions(
+    _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _document: object
+) -> None:
+    """Give the captions of lists of pages the level that docutils leaves out of a heading."""
+    for part in {"body", "furo_navigation_tree"} & context.keys():
+        context[part] = re.sub(
+            r'role="heading"(?![^>]*aria-level)', 'role="heading" aria-level="2"', context[part]
+        )
 
 
 def fill(source: list[str]) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import pathlib
 import re
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support import ROOT
+from tests.support.browser import Tab
 from tests.support.documents import DOCUMENTS, PAGES
 
 
@@ -77,3 +82,47 @@ def test_every_page_is_two_clicks_from_the_index(site: pathlib.Path) -> None:
         and name not in linked
     ]
     assert missing == []
+
+
+# One page of each kind. Their colours and their layout on a telephone come from the same rules, so
+# four of them are enough there.
+ON_A_TELEPHONE = (
+    "index.html", "guides/explore.html", "reference/settings.html", "search.html?q=gate",
+)  # fmt: skip
+KINDS = (
+    *ON_A_TELEPHONE, "tutorial/first-run.html", "reference/commands.html", "reference/api.html",
+)  # fmt: skip
+
+
+@pytest.fixture
+def address(site: pathlib.Path) -> Iterator[str]:
+    """Return the address of the pages on a server; axe cannot read style sheets of file: URLs."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(site))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_axe_finds_nothing_on_a_page_of_each_kind(address: str, tab: Tab, axe: str) -> None:
+    for width, pages in ((1280, KINDS), (390, ON_A_TELEPHONE)):
+        tab.look(width=width, dark=pages is ON_A_TELEPHONE)
+        for page in pages:
+            tab.open(f"{address}/{page}")
+            if "?" in page:
+                tab.wait("document.querySelectorAll('.search li').length > 3")
+            assert tab.axe(axe) == [], page
+            assert tab.value("document.documentElement.scrollWidth") == width, page
+
+
+def test_wide_code_is_scrolled_by_keyboard(address: str, tab: Tab) -> None:
+    tab.look(width=390)
+    tab.open(f"{address}/tutorial/first-run.html")
+    tab.value("document.querySelector('pre[tabindex]').focus()")
+    tab.press("ArrowRight")
+    tab.wait("document.activeElement.scrollLeft > 0")

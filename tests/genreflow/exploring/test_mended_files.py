@@ -1,4 +1,4 @@
-"""What mended labels mean for the next run."""
+"""Consequences of mended labels for the next run."""
 
 from __future__ import annotations
 
