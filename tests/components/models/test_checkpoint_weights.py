@@ -223,24 +223,20 @@ def test_published_checkpoints_are_downloaded_once_each_to_its_own_folder(
     assert sorted(os.listdir(cached / "MTT_vgg")) == [DATA, INDEX]
 
 
-def test_without_a_network_the_message_says_how_to_get_both_files(
+def test_without_a_network_the_message_says_what_to_type(
     host: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     shutil.rmtree(host)
     with pytest.raises(weights.WeightsError) as caught:
         _vgg("msd")
     message = str(caught.value)
-    known = published.MUSICNN_VGG["msd"]
-    for file in known.files:
-        for part in (file.name, file.url, f"its SHA-256 is {file.digest}"):
-            assert part in message, part
-    for part in (
-        'models.musicnn_vgg.weights = "msd" needs',
-        f"copy them into the folder {tmp_path}/keras/models/musicnn/MSD_vgg",
-        "set models.musicnn_vgg.weights to the path of a folder with them",
-        '"none"',
-    ):
-        assert part in message, part
+    place = tmp_path / "keras/models/musicnn/MSD_vgg"
+    assert message.startswith(f'models.musicnn_vgg.weights = "msd": {place} is missing, and the ')
+    assert message.endswith(
+        "On a machine with internet, type `genreflow download weights musicnn_vgg`, and copy the "
+        "folder here"
+    )
+    assert len(message) < 500
     assert "was another" not in message
     assert "\n" not in message
 
