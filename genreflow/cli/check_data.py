@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from components.common.errors import GenreflowError, UsageError
+from components.storage.uri import is_remote
 from genreflow.cli.exit import command
 from genreflow.cli.help import DATA, shown
 from genreflow.cli.messages import print_json
 from genreflow.cli.options import ConfigOption, DataDirOption, JsonOption, SetOption
+from genreflow.cli.places import check_file
 from genreflow.cli.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -52,6 +54,8 @@ def check_data(
     from pipeline.prepare import clip_counts, cost, preflight, runner_checks, survey
 
     config = with_data_dir(load_config(config_name, overrides or []), data_dir)
+    if rejects_csv and not is_remote(rejects_csv):
+        check_file(rejects_csv, "--rejects", "rejects.csv")
     if config.dataset.kind == "synthetic" and not config.dataset.data_dir:
         raise UsageError(
             "a run makes the synthetic corpus itself, so there is no data to check yet; "

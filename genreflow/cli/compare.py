@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from components.common.errors import UsageError
+from components.storage.uri import is_remote
 from genreflow.cli import completion
 from genreflow.cli.exit import command
 from genreflow.cli.help import TRAINING, shown
 from genreflow.cli.messages import print_fields, print_json
 from genreflow.cli.options import JsonOption
+from genreflow.cli.places import check_file
 from pipeline.display.text import LETTERS
 
 
@@ -45,6 +47,8 @@ def compare(
         raise UsageError(
             f"{len(work_dirs)} runs are too many to compare; name {len(LETTERS)} at most"
         )
+    if csv_file and not is_remote(csv_file):
+        check_file(csv_file, "--csv", "runs.csv", makes_folder=True)
     # Importing pandas takes a second: wrong arguments are refused before.
     from components.artifacts.files import write_text
     from pipeline.display.comparison import print_comparison

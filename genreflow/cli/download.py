@@ -15,6 +15,7 @@ from components.common.errors import UsageError
 from genreflow.cli import completion
 from genreflow.cli.exit import command
 from genreflow.cli.help import DATA, shown
+from genreflow.cli.places import check_folder
 from genreflow.cli.quiet import quiet_stderr
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ def download(
             f"name the folder to put {' and '.join(what)} into: {line_of('download', *what)} FOLDER"
         )
     _check_names(names, [*ARCHIVES, "weights"], "data set")
+    check_folder(destination, " and ".join(names))
+    if mirror and not mirror.startswith(("http://", "https://")):
+        raise UsageError(f"--mirror {mirror}: must be a URL that begins with http:// or https://")
     archives = {one.name: one for name in names for one in with_needed(name)}
     return _download_archives(list(archives.values()), pathlib.Path(destination), mirror, keep)
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import difflib
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import typer
@@ -20,6 +19,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from genreflow.cli.exit import EXIT_INTERRUPTED, EXIT_STATUSES, EXIT_USAGE
 from genreflow.cli.messages import complain
+from genreflow.cli.usage import explained, suggestion, swapped, wrong_usage
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,6 +104,22 @@ class Command(TyperCommand):
         """The command's place in the help, and its examples."""
         return getattr(self.callback, _ATTRIBUTE, Presentation())
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the words after the command.
+
+        Raises:
+          typer.TyperException: they cannot be used; wrong_usage says why.
+        """
+        words = list(args)
+        with explained(ctx):
+            try:
+                return super().parse_args(ctx, args)
+            except typer.BadParameter as error:
+                typed, _, _ = self.make_parser(ctx).parse_args(args=words)
+                if hint := swapped(ctx, typed, error):
+                    ctx.fail(hint)
+                raise
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """Return the words after the command in its first line of help."""
         arguments = [one for one in self.get_params(ctx) if one.param_type_name == "argument"]
@@ -159,7 +175,7 @@ class Group(TyperGroup):
         """Return the command that the first word names; of an unknown one say what is near."""
         name = args[0]
         if not (ctx.resilient_parsing or name in self.commands or name.startswith("-")):
-            ctx.fail(f"there is no command {name!r}{_suggestion(name, list(self.commands))}")
+            ctx.fail(f"there is no command {name!r}{suggestion(name, list(self.commands))}")
         return super().resolve_command(ctx, args)
 
     def main(  # type: ignore[override]  # typer's own caller passes no more than these
@@ -198,33 +214,6 @@ def first_sentence(text: str) -> str:
     paragraph = " ".join(inspect.cleandoc(text).split("\n\n")[0].split())
     found = _FIRST_SENTENCE.match(paragraph)
     return found.group() if found else paragraph
-
-
-def wrong_usage(error: typer.TyperException) -> str:
-    """Return the message on a command line that typer refuses, and what to type instead."""
-    context = getattr(error, "ctx", None)
-    option = getattr(error, "option_name", None)
-    if hasattr(error, "possibilities") and option:
-        known = [name for name in _options(context) if name.startswith("--")]
-        hint = _suggestion(option, known)
-        text = f"there is no option {option!r}"
-    else:
-        text, hint = error.format_message().rstrip("."), ""
-        text = text[:1].lower() + text[1:]
-        if ", did you mean " in text or "; did you mean " in text:
-            return text
-    where = f"; see {context.command_path} --help" if context is not None else ""
-    return text + (hint or where)
-
-
-def _options(context: Any) -> Iterator[str]:
-    for parameter in context.command.get_params(context) if context is not None else ():
-        yield from (*parameter.opts, *parameter.secondary_opts)
-
-
-def _suggestion(word: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _write_parameters(of: Any, ctx: Any, formatter: Any) -> None:

@@ -13,6 +13,7 @@ from genreflow.cli.exit import command
 from genreflow.cli.help import DATA, shown
 from genreflow.cli.messages import print_json
 from genreflow.cli.options import JsonOption
+from genreflow.cli.places import check_file
 from genreflow.cli.quiet import quiet_stderr
 
 
@@ -59,7 +60,11 @@ def init(
     if is_remote(output):
         raise UsageError(f"--output {output}: write it to a local file, and copy it")
     target = pathlib.Path(output)
-    _check_target(target, force=force)
+    check_file(output, "--output", "my.toml")
+    if target.exists() and not force:
+        raise UsageError(
+            f"{target} exists; name another file with --output, or replace it with --force"
+        )
     with quiet_stderr() as console, RunDisplay(console) as display:
         draft = look(files, manifest, target, pretrained=pretrained, force=force, display=display)
     draft.write(target)
@@ -70,15 +75,3 @@ def init(
     for line in draft.lines(target):
         out.say(line)
     return 0
-
-
-def _check_target(target: pathlib.Path, *, force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"--output {target}: this is a folder; name a file, such as my.toml")
-    if target.exists() and not force:
-        raise UsageError(
-            f"{target} exists; name another file with --output, or replace it with --force"
-        )
-    folder = target.absolute().parent
-    if not folder.is_dir():
-        raise UsageError(f"--output {target}: there is no folder {folder}; create it first")

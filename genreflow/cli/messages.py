@@ -17,10 +17,11 @@ def complain(message: str) -> None:
     """Print an error, or a problem with one of several inputs, to stderr.
 
     Args:
-      message: what was wrong, where, and what to do; each line is escaped.
+      message: what was wrong, where, and what to do; each line is escaped, and a message of its
+        own.
     """
-    lines = message.splitlines() or ["failed without an error message"]
-    _say("genreflow:", typer.colors.RED, "\n".join(printable(line) for line in lines))
+    for line in message.splitlines() or ["failed without an error message"]:
+        _say("genreflow:", typer.colors.RED, printable(line))
 
 
 def warn(message: str) -> None:

@@ -82,13 +82,7 @@ def run(values: Mapping[str, Any]) -> int:
 
     connection = ConnectionOptions(**{field: values[name] for field, name in _CONNECTION.items()})
     model_dir = values["model_dir"]
-    if bool(model_dir) == bool(connection.server):
-        given = "both are given" if model_dir else "neither is given"
-        raise UsageError(
-            f"web needs --server HOST:PORT or --model-dir FOLDER, one of the two; {given}"
-        )
-    if model_dir and connection != ConnectionOptions(""):
-        raise UsageError("options of a server (--rest, --tls, --timeout, ...) need --server")
+    connection.check("web", model_dir)
     try:
         if model_dir:
             resolve_version(local_folder(model_dir))

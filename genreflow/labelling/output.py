@@ -9,7 +9,14 @@ from components.common.errors import UsageError
 from components.storage import objects
 from components.storage.uri import checked_place, is_remote
 from genreflow.labelling.claim import LOCK_FILE
-from genreflow.labelling.table import HEADER_JSON, WORK_FOLDER, Header, TableFolder, read_header
+from genreflow.labelling.table import (
+    CSV_FOLDER,
+    HEADER_JSON,
+    WORK_FOLDER,
+    Header,
+    TableFolder,
+    read_header,
+)
 
 
 def place_of(text: str) -> str:
@@ -28,7 +35,7 @@ def checked_header(folder: TableFolder) -> Header | None:
     """Return the header of the table in a folder; None for a folder that is absent or empty.
 
     Raises:
-      UsageError: the folder is a file, or holds something else.
+      UsageError: the folder is a file, holds something else, or has a CSV file's name.
     """
     root = folder.root
     if not is_remote(root) and os.path.exists(root) and not os.path.isdir(root):
@@ -36,6 +43,12 @@ def checked_header(folder: TableFolder) -> Header | None:
     header = read_header(folder)
     if header is not None:
         return header
+    if root.lower().endswith(".csv"):
+        other = root[: -len(".csv")]
+        raise UsageError(
+            f"--output {root}: a table is a folder of Parquet files, as it may have millions of "
+            f"rows; for CSV files in its folder {CSV_FOLDER} too, write --output {other} --csv"
+        )
     names: Iterator[str]
     if is_remote(root):
         names = (item.uri.removeprefix(f"{root}/") for item in objects.list_objects(f"{root}/"))

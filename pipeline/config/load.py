@@ -22,6 +22,7 @@ from pipeline.config.messages import (
     replaced,
     show_key,
     show_value,
+    table_hint,
     unknown_key,
     without_alternatives,
 )
@@ -109,6 +110,8 @@ def _read(path: str | os.PathLike[str], source: str) -> dict[str, Any]:
         raise ConfigError(
             f"{source}: no such file; the shipped configurations ({names}) are in {folder}"
         ) from None
+    except IsADirectoryError as error:
+        raise ConfigError(f"{source}: this is a folder; name a TOML file") from error
     except OSError as error:
         raise ConfigError(f"{source}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
@@ -156,7 +159,8 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
     # Config itself checks the networks' names, but only if all tables are valid.
     models = values["models"]
     if isinstance(models, dict) and all(error["loc"] for error in found):
-        for problem in network_problems(models):
+        tables = [name for name, value in models.items() if isinstance(value, dict)]
+        for problem in network_problems(tables or models):
             key = problem.split(":", 1)[0]
             where = _origin(tuple(key.split(".", 1)), source, overrides)
             problems.append(f"{where}: {printable(problem)}")
@@ -194,6 +198,8 @@ def _problems(
         return
     line = f"{where}: {key}{shown or ' is a table'}: must be {allowed(path)}"
     line += replaced(names, value)
+    if not isinstance(value, dict):
+        line += table_hint(names, source)
     by_text = any(override.typed and override.path == names for override in overrides)
     if by_text and kind == "string_type" and not isinstance(value, (dict, list)):
         line += f"; write --set '{key}=\"{printable(str(value))}\"'"

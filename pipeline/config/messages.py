@@ -141,7 +141,7 @@ def allowed(path: tuple[str | int, ...]) -> str:
     kind = _known_keys().get(keys)
     if len(keys) < len(path) and typing.get_origin(kind) is tuple:
         kind = typing.get_args(kind)[0]
-    return _describe(kind)
+    return describe(kind)
 
 
 def replaced(path: tuple[str, ...], value: Any) -> str:
@@ -150,22 +150,37 @@ def replaced(path: tuple[str, ...], value: Any) -> str:
     return f"; write {instead}" if instead else ""
 
 
-def _describe(kind: Any) -> str:
-    """Return a type annotation in words."""
+def table_hint(path: tuple[str, ...], source: str) -> str:
+    """Return what the table of a network means, as the end of a message; "" for other keys.
+
+    Args:
+      path: the key whose value should be a table.
+      source: the configuration's file.
+    """
+    if path[:1] != ("models",) or len(path) > 2:
+        return ""
+    return (
+        "; each table [models.NAME] is a network to train, and to leave networks out, remove "
+        f"their tables from a copy of {source}"
+    )
+
+
+def describe(kind: Any) -> str:
+    """Return a type annotation in words, e.g. `a whole number from 1 to 10000`."""
     origin = typing.get_origin(kind)
     if origin in _UNIONS:
         inner = [arg for arg in typing.get_args(kind) if arg is not type(None)]
-        return " or ".join(_describe(arg) for arg in inner)
+        return " or ".join(describe(arg) for arg in inner)
     if origin is typing.Literal:
         return _choices(typing.get_args(kind))
     if origin is tuple:
-        return f"a list, each item {_describe(typing.get_args(kind)[0])}"
+        return f"a list, each item {describe(typing.get_args(kind)[0])}"
     if origin is typing.Annotated:
         base, *bounds = typing.get_args(kind)
         for bound in bounds:
             if isinstance(bound, OneOf):
                 return _choices(bound.table)
-        return _describe(base) + _describe_bounds(bounds)
+        return describe(base) + _describe_bounds(bounds)
     if dataclasses.is_dataclass(kind) or origin is dict:
         return "a table"
     return _KINDS.get(kind, str(kind))

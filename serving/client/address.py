@@ -68,9 +68,15 @@ def parse_address(server: str, *, rest: bool = False, tls: bool = False) -> Addr
         raise SettingsError(f"{server!r}: http:// is not encrypted; use https:// for TLS")
     try:
         parts = urllib.parse.urlsplit(f"//{remainder if separator else server}")
-        host, port = parts.hostname, parts.port
+        host = parts.hostname
     except ValueError as error:
-        raise SettingsError(f"{server!r}: {error}; {_FORMS}") from error
+        raise SettingsError(f"{server!r}: not an address; {_FORMS}") from error
+    try:
+        port = parts.port
+    except ValueError as error:
+        raise SettingsError(
+            f"{server!r}: its port is no whole number from 1 to 65535; {_FORMS}"
+        ) from error
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
             "the server's address contains a user or password; use an API key instead"

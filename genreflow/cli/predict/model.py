@@ -41,6 +41,34 @@ class ConnectionOptions:
     client_key: str = ""
     api_key_file: str = ""
 
+    def check(self, command: str, model_dir: str) -> None:
+        """Check that one model is named, and that no option lacks the server that it is for.
+
+        Args:
+          command: name of the command, for the message.
+          model_dir: the other option that names a model.
+
+        Raises:
+          UsageError: there is no model, or are two, or an option needs --server.
+        """
+        fields = dataclasses.fields(self)[1:]
+        typed = [_flag(one.name) for one in fields if getattr(self, one.name) != one.default]
+        if typed and not self.server:
+            raise UsageError(
+                f"{' and '.join(typed)} {'needs' if len(typed) == 1 else 'need'} --server "
+                f"HOST:PORT{', in place of --model-dir' if model_dir else ''}"
+            )
+        if bool(model_dir) == bool(self.server):
+            given = "both are given" if model_dir else "neither is given"
+            raise UsageError(
+                f"{command} needs --server HOST:PORT or --model-dir FOLDER, one of the two; {given}"
+            )
+
+
+def _flag(field: str) -> str:
+    """Return the option of a field of ConnectionOptions."""
+    return f"--{field.removesuffix('_s').replace('_', '-')}"
+
 
 @contextlib.contextmanager
 def open_client(options: ConnectionOptions) -> Iterator[GenreModel]:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from components.common.errors import GenreflowError, UsageError
+from components.common.errors import GenreflowError
 from components.common.escape import printable
 from components.storage.uri import is_remote
 from genreflow.cli.messages import complain, print_json, warn
@@ -63,13 +63,7 @@ def predict(
     """
     from genreflow.cli.predict.progress import ProgressBars
 
-    if bool(model_dir) == bool(connection.server):
-        given = "both are given" if model_dir else "neither is given"
-        raise UsageError(
-            f"predict needs --server HOST:PORT or --model-dir FOLDER, one of the two; {given}"
-        )
-    if model_dir and connection != ConnectionOptions(""):
-        raise UsageError("options of a server (--rest, --tls, --timeout, ...) need --server")
+    connection.check("predict", model_dir)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="genreflow-predict-"))
         found = collect(inputs, pathlib.Path(scratch))

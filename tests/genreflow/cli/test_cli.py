@@ -406,9 +406,10 @@ def test_the_list_of_rejects_cannot_be_written(
 ) -> None:
     nowhere = tmp_path / "no" / "such" / "x.csv"
     result = _genreflow("check-data", "-c", config, "-d", folder, "--rejects", nowhere)
-    _fails(result, 1, "No such file or directory")
+    _fails(result, 2, f"--rejects {nowhere}: there is no folder {nowhere.parent}; create it")
+    assert result.stdout == ""
     result = _genreflow("check-data", "-c", config, "-d", folder, "--rejects", tmp_path)
-    _fails(result, 1, "is a folder")
+    _fails(result, 2, "is a folder; name a file")
     assert not list(tmp_path.parent.glob("*.tmp"))
 
 

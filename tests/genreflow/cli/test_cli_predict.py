@@ -63,9 +63,7 @@ def song(path: pathlib.Path, windows: int = 4, seed: int = 0) -> str:
 # Choice of the model
 
 
-@pytest.mark.parametrize(
-    "arguments", [[], ["--server", "127.0.0.1:1", "--model-dir", "x"], ["--rest"]]
-)
+@pytest.mark.parametrize("arguments", [[], ["--server", "127.0.0.1:1", "--model-dir", "x"]])
 def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Path) -> None:
     result = typed(song(tmp_path / "a.wav"), *arguments)
     assert result.exit_code == 2
@@ -79,8 +77,17 @@ def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Pat
      ["--model-name", "x"], ["--api-key-file", "k"], ["--ca-cert", "c"]],
 )  # fmt: skip
 def test_options_of_a_server_need_one(option: list[str], tmp_path: pathlib.Path) -> None:
+    result = typed(song(tmp_path / "a.wav"), *option)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == f"genreflow: {option[0]} needs --server HOST:PORT\n"
     result = typed(song(tmp_path / "a.wav"), "-m", tmp_path, *option)
-    assert (result.exit_code, "need --server" in result.stderr) == (2, True)
+    assert result.exit_code == 2
+    assert f"{option[0]} needs --server HOST:PORT, in place of --model-dir" in result.stderr
+    result = typed(song(tmp_path / "a.wav"), *option, "--tls")
+    both = {option[0], "--tls"}
+    assert result.stderr.endswith(" --server HOST:PORT\n")
+    assert all(one in result.stderr for one in both)
+    assert ("need --server" in result.stderr) == (len(both) == 2)
 
 
 def test_without_a_server_nothing_is_imported_that_takes_seconds(

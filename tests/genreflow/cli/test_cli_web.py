@@ -103,7 +103,7 @@ def test_a_server_of_its_own_loads_in_the_background(toy_models: pathlib.Path) -
         (["--server", "h:1", "--model-dir", "m"], "one of the two; both are given"),
         (["--model-dir", "/none/such"], "/none/such: no such folder"),
         (["--model-dir", "s3://bucket/models"], "aws s3 sync s3://bucket/models"),
-        (["--model-dir", "m", "--rest"], "need --server"),
+        (["--model-dir", "m", "--rest"], "--rest needs --server HOST:PORT, in place of"),
         (["--server", "ftp://host"], "ftp:// is not supported"),
         (["--server", "h:1", "--ca-cert", "x.pem"], "add --tls"),
         (["--server", "h:1", "--tls", "--ca-cert", "/none"], "/none: No such file"),

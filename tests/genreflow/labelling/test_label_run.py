@@ -130,6 +130,20 @@ def test_other_genres_and_another_catalogue_need_replace(
     assert start(model=ska, data=str(other))[0].kept == 1
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "LABELS.CSV"])
+def test_the_name_of_a_csv_file_is_refused_unless_a_table_is_there(
+    name: str, start: Any, tmp_path: pathlib.Path
+) -> None:
+    place = tmp_path / name
+    with pytest.raises(UsageError, match="a table is a folder of Parquet files") as caught:
+        start(output=str(place))
+    assert str(caught.value).endswith(f"write --output {place.with_suffix('')} --csv")
+    assert not place.exists()
+    summary, _ = start()
+    (tmp_path / "labels").rename(place)
+    assert start(output=str(place))[0].kept == summary.files
+
+
 def test_the_same_genres_in_another_order_are_labelled_again(start: Any) -> None:
     start()
     turned = dataclasses.replace(MODEL, genres=("Rock", "Folk"), digest="e" * 64)

@@ -119,6 +119,9 @@ def test_an_override_without_a_value_says_how_to_write_an_empty_one(complaints: 
         ("dataset.kind.x=1", "dataset.kind is not a table"),
         ("models.vgg61.epochs=3", "did you mean models.vgg16?"),
         ("split.policy=official", "split.policy"),
+        ("models=[ffnn]", "to leave networks out, remove their tables from a copy of "),
+        ("models.train=[ffnn]", "each table [models.NAME] is a network to train, and to leave"),
+        ("models.ffnn=false", "to leave networks out, remove their tables from a copy of "),
         ("training.epochs=3\nx=4", "must be a whole number"),
     ],
 )
