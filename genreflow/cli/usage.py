@@ -11,7 +11,7 @@ import shlex
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import typer
 
@@ -164,15 +164,17 @@ def _fitting(parameter: Any) -> str:
     """Return the values of a parameter in the words of the configuration's messages."""
     from annotated_types import Ge, Le
 
-    from pipeline.config.messages import describe
+    from pipeline.config.messages import describe, describe_bounds
 
     kind = _kind(parameter)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return describe(Literal[tuple(one.value for one in kind)])
-    low, high = parameter.min, parameter.max
-    bounds = [Ge(_short(low))] if low is not None else []
-    bounds += [Le(_short(high))] if high is not None else []
-    return describe(Annotated[(kind, *bounds)] if bounds else kind)  # type: ignore[index]
+    bounds: list[Ge | Le] = []
+    if parameter.min is not None:
+        bounds.append(Ge(_short(parameter.min)))
+    if parameter.max is not None:
+        bounds.append(Le(_short(parameter.max)))
+    return describe(kind) + describe_bounds(bounds)
 
 
 def _short(number: float) -> float:

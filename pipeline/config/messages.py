@@ -180,7 +180,7 @@ def describe(kind: Any) -> str:
         for bound in bounds:
             if isinstance(bound, OneOf):
                 return _choices(bound.table)
-        return describe(base) + _describe_bounds(bounds)
+        return describe(base) + describe_bounds(bounds)
     if dataclasses.is_dataclass(kind) or origin is dict:
         return "a table"
     return _KINDS.get(kind, str(kind))
@@ -191,7 +191,8 @@ def _choices(values: Iterable[Any]) -> str:
     return ("one of " if len(shown) > 1 else "") + ", ".join(shown)
 
 
-def _describe_bounds(bounds: Iterable[Any]) -> str:
+def describe_bounds(bounds: Iterable[Any]) -> str:
+    """Return the bounds of a number in words, to put after its type, e.g. ` from 1 to 10000`."""
     low = high = ""
     inclusive: list[Any] = []
     for bound in bounds:
