@@ -94,7 +94,8 @@ def wrong_usage(error: typer.TyperException) -> str:
         if "requires" in error.format_message():
             return f"{option} needs a value: {option} {parameter.metavar or 'VALUE'}{where}"
         return f"{option} takes no value{where}"
-    cause, parameter = error.__cause__, getattr(error, "param", None)
+    cause: Any = error.__cause__  # pydantic's
+    parameter = getattr(error, "param", None)
     if parameter is not None and hasattr(cause, "errors"):
         value = cause.errors()[0]["input"]
         return f"{_name(parameter)} {_shown(value)}: must be {_fitting(parameter)}{where}"
