@@ -22,6 +22,8 @@ BEST_HYPERPARAMETERS_TXT = "best_hyperparameters.txt"  # as TFX's own Tuner name
 TRIALS_JSON = "trials.json"
 TRIALS_CSV = "trials.csv"
 TRIALS_PNG = "trials.png"
+# Property of PushedModel, of Pusher: why a candidate that was blessed is not pushed.
+PUSH_REFUSED = "push_refused"
 # ModelRun, of a Trainer; its content: components/trainer/history.py.
 HISTORY_JSON = "history.json"
 TRAINING_CURVES_PNG = "curves.png"

@@ -74,6 +74,7 @@ def export_average(
             "parameters": sum(int(card["parameters"]) for card in cards.values()),
             "members": cards,
             "model_digest": average_digest(digests, params, genres),
+            "training_inputs": _training_inputs(cards),
         },
         seen=merge_seen_tracks(read_seen_tracks_by_split(saved_models[member]) for member in names),
     )
@@ -89,6 +90,14 @@ def average_digest(members: Sequence[str], params: AudioParams, genres: Sequence
     """
     text = json.dumps(["average", sorted(members), list(genres), params.digest()])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _training_inputs(cards: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return a hash of the members' `training_inputs`; "" if an earlier version exported one."""
+    inputs = [str(card.get("training_inputs") or "") for card in cards.values()]
+    if not all(inputs):
+        return ""
+    return hashlib.sha256(json.dumps(["average", sorted(inputs)]).encode()).hexdigest()
 
 
 def _shared_params(members: Mapping[str, ModelAssets], genres: Sequence[str]) -> AudioParams:

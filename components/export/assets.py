@@ -5,7 +5,8 @@ A SavedModel's `assets` folder holds:
 genres.json        the genres' names, in label order
 audio_params.json  {"digest": hash, "params": AudioParams.to_json()}
 model_card.json    an object: how the model was trained (components/trainer/history.py), and
-                   `model_digest`: equal exactly for the same networks with the same weights
+                   `model_digest`: equal exactly for the same networks with the same weights; and
+                   `training_inputs`: equal for trainings of the same clips with the same settings
 seen_tracks.json   {"train": [...], "validation": [...]}: sorted digests of the ids of all tracks
                    that the model was trained or chosen on. The ids stay out: a model travels
                    further than its data.

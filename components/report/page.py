@@ -147,6 +147,7 @@ def with_run(
     nodes: Mapping[str, NodeRun],
     pushed_version: str | None,
     serving_check: ServingCheckResult | None = None,
+    push_refused: str | None = None,
 ) -> str:
     """Fill the parts of the page that are known only after the graph.
 
@@ -155,6 +156,7 @@ def with_run(
       nodes: executions of the graph's nodes, by id.
       pushed_version: the version that the run pushed, or None.
       serving_check: result of the candidate's test on a server; None where it is unknown.
+      push_refused: why Pusher refused a blessed candidate; None if it did not.
 
     Returns:
       The page.
@@ -166,6 +168,7 @@ def with_run(
         "nodes": nodes,
         "pushed_version": pushed_version,
         "served": serving_check,
+        "push_refused": push_refused,
         "known": True,
     }
     for part in _RUN_PARTS:

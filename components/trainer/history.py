@@ -20,6 +20,7 @@ versions        versions of Genreflow, Python, Keras, its backend, TensorFlow an
 audio_hash      hash of the examples' audio parameters
 code_digest     digest of the code that trained
 weights_digest  digest of a local file of starting weights, or ""
+training_inputs hash of the clips and of all else that the weights depend on, but the machine
 
 The card has the same content without times and epochs, so that equal trainings have equal cards.
 """
@@ -50,7 +51,7 @@ SCHEMA_VERSION = 1
 
 _ON_THE_CARD = (
     "architecture", "parameters", "settings", "tuned", "data", "clips", "versions",
-    "audio_hash", "code_digest", "weights_digest", "pretrained",
+    "audio_hash", "code_digest", "weights_digest", "training_inputs", "pretrained",
 )  # fmt: skip
 
 
@@ -68,6 +69,7 @@ def record(
     audio_hash: str,
     code_digest: str,
     weights_digest: str,
+    training_inputs: str,
     pretrained: Mapping[str, str] | None,
 ) -> dict[str, Any]:
     """Return the content of the history file, as JSON values."""
@@ -89,6 +91,7 @@ def record(
         "audio_hash": audio_hash,
         "code_digest": code_digest,
         "weights_digest": weights_digest,
+        "training_inputs": training_inputs,
         "pretrained": pretrained and dict(pretrained),
     }
 

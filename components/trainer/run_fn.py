@@ -89,7 +89,8 @@ def run_fn(fn_args: Any) -> None:
         placed() as placement,
     ):
         _check_batch(task.architecture, settings, len(train_split))
-        checkpoint = _checkpoint(task, [train_split, validation_split], settings)
+        inputs = _training_inputs(task, [train_split, validation_split], settings)
+        checkpoint = _checkpoint(task, inputs)
         trained = train(
             network,
             train_split,
@@ -103,7 +104,9 @@ def run_fn(fn_args: Any) -> None:
         )
         events = log.files()
     network = _served(task, settings, network)
-    values = _history(task, tuned, settings, network, trained, train_split, validation_split)
+    values = _history(
+        task, tuned, settings, network, trained, train_split, validation_split, inputs
+    )
     values["devices"] = {
         "gpus": [gpu.name for gpu in gpus],
         "replicas": placement.replicas,
@@ -181,13 +184,13 @@ def _event_log(task: TrainingTask, report: Reporter) -> Iterator[EventLog]:
         yield log
 
 
-def _checkpoint(
+def _training_inputs(
     task: TrainingTask, both: Sequence[splits.Split], settings: ResolvedSettings
-) -> Checkpoint:
-    """Return the checkpoint whose name is a hash of the examples, all settings and the code."""
-    folder = os.environ.get(CHECKPOINTS_VARIABLE)
-    if not folder:
-        return Checkpoint(None)
+) -> str:
+    """Return 64 hex digits over the examples, all settings, the code and the libraries' versions.
+
+    Trainings that have them in common give the same weights on the same CPU.
+    """
     depends_on = [
         task.architecture,
         task.audio.digest(),
@@ -198,8 +201,15 @@ def _checkpoint(
         history.versions(),
         [splits.digest(split) for split in both],
     ]
-    key = hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()[:24]
-    return Checkpoint(os.path.join(folder, f"{task.architecture}-{key}.npz"))
+    return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+
+def _checkpoint(task: TrainingTask, training_inputs: str) -> Checkpoint:
+    """Return the checkpoint that is named by all that the training depends on."""
+    folder = os.environ.get(CHECKPOINTS_VARIABLE)
+    if not folder:
+        return Checkpoint(None)
+    return Checkpoint(os.path.join(folder, f"{task.architecture}-{training_inputs[:24]}.npz"))
 
 
 def _write_base(network: Network, directory: str) -> None:
@@ -221,6 +231,7 @@ def _history(
     trained: TrainingHistory,
     train_split: splits.Split,
     validation_split: splits.Split,
+    training_inputs: str,
 ) -> dict[str, Any]:
     return history.record(
         trained,
@@ -235,6 +246,7 @@ def _history(
         audio_hash=task.audio.digest(),
         code_digest=task.code_digest,
         weights_digest=task.weights_digest,
+        training_inputs=training_inputs,
         pretrained=origin(task.architecture, task.model.weights),
     )
 

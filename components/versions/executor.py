@@ -13,7 +13,12 @@ from tfx.utils import io_utils, path_utils
 from components.artifacts import files as artifact_files
 from components.artifacts import typed_json
 from components.artifacts.base_executor import Artifacts, ComponentExecutor, Parameters
-from components.artifacts.names import DECISION_JSON, SERVING_CHECK_JSON, TRAINING_STATISTICS_PB
+from components.artifacts.names import (
+    DECISION_JSON,
+    PUSH_REFUSED,
+    SERVING_CHECK_JSON,
+    TRAINING_STATISTICS_PB,
+)
 from components.common.errors import GenreflowError
 from components.common.model_contract import TRAINING_STATISTICS
 from components.export.told_evaluation import write_evaluation
@@ -22,12 +27,17 @@ from components.predictions import metrics, table
 from components.predictions.selection import read_selection
 from components.serving_check.outcome import ServingCheckResult
 from components.storage.uri import join
-from components.versions import adding, labels, pruning
+from components.versions import adding, labels, pruning, rolled_back
 from components.versions.record import VersionRecord, utc
 
 
 class Executor(ComponentExecutor):
-    """Executor that pushes a candidate that both the gate and ServingCheck blessed."""
+    """Executor that pushes a candidate that both the gate and ServingCheck blessed.
+
+    The model of a version that was rolled back from is refused here and not by the gate: only a
+    push knows the destination, whose records change between runs, and the gate's decision may come
+    from the cache.
+    """
 
     def execute(self, inputs: Artifacts, outputs: Artifacts, parameters: Parameters) -> None:
         pushed = outputs.single("pushed_model")
@@ -40,6 +50,11 @@ class Executor(ComponentExecutor):
         models = parameters["models"]
         saved_model = path_utils.serving_model_dir(inputs.uri("model"))
         labels.read_labels(models)  # before anything is pushed, in case the file is damaged
+        if refused := rolled_back.refusal(models, rolled_back.identifiers(saved_model)):
+            logging.warning("Not pushed: %s", refused)
+            pushed.set_int_custom_property("pushed", 0)
+            pushed.set_string_custom_property(PUSH_REFUSED, refused)
+            return
         context = self._context
         record = _record(inputs, (context and context.pipeline_run_id) or "")
         songs = artifact_files.read_bytes(join(inputs.uri("data_check"), TRAINING_STATISTICS_PB))

@@ -89,6 +89,7 @@ class Conclusion:
             "caveats": list(results.caveats),
             "blessed": results.gate.blessed,
             "pushed_version": results.pushed_version,
+            "push_refused": results.push_refused,
             "pushed": self.pushed,
             "serving": self.serving,
             **self.paths(),
@@ -134,7 +135,9 @@ class Conclusion:
             yield name, command
         if commands:
             return
-        if self.results.gate.blessed and not self.results.pushable:
+        if self.results.push_refused:
+            yield "next", "change what made the model bad (data, settings), and run again"
+        elif self.results.gate.blessed and not self.results.pushable:
             yield (
                 "next",
                 "the model is good enough, but its files or its server failed: see the reason "

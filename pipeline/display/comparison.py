@@ -73,9 +73,10 @@ def _facts(found: RunComparison) -> Table:
 
 
 def _not_pushed(results: Results) -> str:
-    """Return the cell that stands for a version, with ServingCheck's name if it refused."""
-    refused = results.gate.blessed and not results.pushable
-    return "nothing (ServingCheck)" if refused else "nothing"
+    """Return the cell that stands for a version, with who refused a blessed candidate."""
+    if results.push_refused:
+        return "nothing (rolled back)"
+    return "nothing (ServingCheck)" if results.failed_serving_check else "nothing"
 
 
 def _measure_tables(found: RunComparison, measure: Measure) -> Iterator[Table]:

@@ -63,17 +63,21 @@ def verdict(results: Results) -> list[Text]:
     """Return lines that say whether the candidate is blessed, and why.
 
     There is a line for each rule of the gate, one for ServingCheck if it ran or is off, and one
-    for the drift of the songs unless that is off.
+    for the drift of the songs unless that is off; and one for Pusher if it refused the candidate.
     """
     served = results.serving_check
     if results.failed_serving_check:
         lines = [line(("blessed by the gate, refused by ServingCheck", "yellow"))]
+    elif results.push_refused:
+        lines = [line(("blessed by the gate, not pushed", "yellow"))]
     else:
         lines = [line(("blessed", "green") if results.gate.blessed else ("not blessed", "yellow"))]
     for rule in results.gate.rules:
         lines.append(line("  ", _MARKS[rule.outcome], f" {rule.id}: {rule.text}"))
     if served and served.outcome != "skipped":
         lines.append(line("  ", _MARKS[served.outcome], f" ServingCheck: {served.text}"))
+    if results.push_refused:
+        lines.append(line("  ", _MARKS["fail"], f" Pusher: {results.push_refused}"))
     if results.drift and results.drift.outcome != "off":
         drift = results.drift
         said = "the songs drifted: " if drift.outcome == "drifted" else "drift: "

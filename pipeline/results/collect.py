@@ -15,6 +15,7 @@ from components.artifacts.names import (
     BASELINES_JSON,
     DATA_CHECK_JSON,
     DECISION_JSON,
+    PUSH_REFUSED,
     REJECT_SUMMARY_JSON,
     SERVING_CHECK_JSON,
     TRIALS_JSON,
@@ -127,6 +128,7 @@ def collect(
     decision = typed_json.read(RecordedDecision, blessing.uri, DECISION_JSON)
     pushed = record.outputs(nodes.PUSHER).get("pushed_model")
     version = (pushed and pushed.custom_properties["pushed_version"].string_value) or None
+    refused = (pushed and pushed.custom_properties[PUSH_REFUSED].string_value) or None
     return Results(
         schema_version=SCHEMA_VERSION,
         run_id=run_id,
@@ -147,6 +149,7 @@ def collect(
         serving_check=_serving_check(record),
         test_split_uses=record.candidates_judged(decision.test_digest),
         pushed_version=version,
+        push_refused=refused,
         nodes=dict(node_runs),
     )
 

@@ -72,6 +72,7 @@ def copy_report(record: RunRecord, results: Results, folder: pathlib.Path) -> No
         nodes=results.nodes,
         pushed_version=results.pushed_version,
         serving_check=results.serving_check,
+        push_refused=results.push_refused,
     )
     plots = artifact_files.matching(os.path.join(source, REPORT_PLOTS_FOLDER), "*.png")
     names = {path.rpartition("/")[2] for path in plots}

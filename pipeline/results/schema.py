@@ -171,6 +171,8 @@ class Results:
       test_split_uses: Number of different candidates that were judged on these test tracks in
         this work folder; the more, the less a good result means.
       pushed_version: Version that this run pushed, or null.
+      push_refused: Why Pusher did not push a candidate that was blessed: it is the model of a
+        version that was rolled back from. Absent otherwise.
       nodes: Executions of the graph's nodes, by id.
     """
 
@@ -195,6 +197,7 @@ class Results:
     serving_check: ServingCheckResult | None = None
     test_split_uses: Annotated[int, Ge(1)]
     pushed_version: str | None = dataclasses.field(metadata={"pattern": "^[0-9]+$"})
+    push_refused: str | None = None
     nodes: dict[str, NodeRun]
 
     def __post_init__(self) -> None:
@@ -213,8 +216,8 @@ class Results:
 
     @property
     def pushable(self) -> bool:
-        """True if neither the gate nor ServingCheck keeps the candidate from being pushed."""
-        return self.gate.blessed and not self.failed_serving_check
+        """True if neither the gate, ServingCheck nor Pusher refused the candidate."""
+        return self.gate.blessed and not self.failed_serving_check and not self.push_refused
 
     @property
     def caveats(self) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from genreflow.cli.help import USE, App
+from genreflow.cli.models.allow import allow
 from genreflow.cli.models.label import label, unlabel
 from genreflow.cli.models.list import list_models
 from genreflow.cli.models.prune import prune
@@ -13,6 +14,7 @@ app = App("models", "Look after pushed versions: list, roll back, delete, label.
 app.command("list")(list_models)
 app.command()(show)
 app.command()(rollback)
+app.command()(allow)
 app.command()(prune)
 app.command()(label)
 app.command()(unlabel)

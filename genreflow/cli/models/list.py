@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from components.versions.folder import VersionFolder
     from components.versions.record import VersionRecord
+    from components.versions.rolled_back import RolledBackVersion
 
 
 # Words for a server's states; others are shown as they are.
@@ -46,6 +47,8 @@ class Row:
       labels: its labels.
       is_newest: whether it is the newest complete version.
       state: what the server says of it, such as "AVAILABLE"; None if none was asked.
+      rolled_back: record of a rollback that replaced it, so that runs do not push its model again;
+        None without one.
     """
 
     folder: VersionFolder
@@ -54,6 +57,7 @@ class Row:
     labels: Sequence[str]
     is_newest: bool
     state: str | None
+    rolled_back: RolledBackVersion | None = None
 
 
 @shown(
@@ -87,6 +91,11 @@ def list_models(
     for row in found:
         if row.problem:
             out.say((row.problem, "yellow"))
+    from components.versions.rolled_back import read_all
+
+    for number, record in read_all(models).items():
+        if number not in {row.folder.number for row in found}:
+            out.say(f"version {number}, which was deleted, was {record.when}")
     gone = sorted(number for number in states if number not in {row.folder.number for row in found})
     for number in gone:
         if states[number] != "END":
@@ -105,8 +114,10 @@ def rows(models: str, states: Mapping[int, str] | None) -> list[Row]:
     """
     from components.versions.folder import list_versions
     from components.versions.labels import read_labels
+    from components.versions.rolled_back import read_all
 
     versions, named = list_versions(models), read_labels(models)
+    replaced = read_all(models)
     newest = max((one.number for one in versions.values() if one.is_complete), default=None)
     return [
         Row(
@@ -115,6 +126,7 @@ def rows(models: str, states: Mapping[int, str] | None) -> list[Row]:
             named.of(number),
             number == newest,
             None if states is None else states.get(number, "not loaded"),
+            replaced.get(number),
         )
         for number, folder in reversed(versions.items())
     ]
@@ -138,6 +150,8 @@ def as_json(row: Row) -> dict[str, Any]:
         and {**dataclasses.asdict(test.track_accuracy), "tracks": test.tracks},
         "labels": list(row.labels),
         "rollback": record and record.rollback and dataclasses.asdict(record.rollback),
+        "rolled_back": row.rolled_back
+        and {"at": row.rolled_back.at, "reason": row.rolled_back.reason},
         "server_state": row.state,
         "problem": row.problem or None,
     }
@@ -152,6 +166,7 @@ def notes(row: Row) -> str:
         f"copy of {rollback.copy_of}, rolled back from {rollback.rolled_back_from}"
         if rollback
         else "",
+        row.rolled_back.when if row.rolled_back else "",
         f"labels {', '.join(row.labels)}" if row.labels else "",
         _STATES.get(row.state or "", (row.state or "").lower()),
     ]

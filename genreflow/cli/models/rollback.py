@@ -27,6 +27,7 @@ from genreflow.cli.options import JsonOption
 @shown(
     USE,
     "genreflow models rollback --work-dir ./genreflow-demo",
+    'genreflow models rollback 1795662103 --reason "misses jazz"',
     "genreflow models rollback 1795662103 --destination s3://bucket/models",
 )
 @command
@@ -37,6 +38,9 @@ def rollback(
             metavar="VERSION", min=0, help="A version [default: what served before the newest]."
         ),
     ] = None,
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why, for the record and the report.")
+    ] = "",
     work_dir: WorkDirOption = "",
     destination: DestinationOption = "",
     server: ServerOption = "",
@@ -48,19 +52,26 @@ def rollback(
     """Let an earlier version serve again, as a copy with a new number.
 
     Servers serve the highest number, so they change to the copy by themselves, without a failed
-    request. Nothing is deleted. With --server, wait until that server serves the copy.
+    request. Nothing is deleted. Later runs do not push the replaced model again until "genreflow
+    models allow", or a rollback to it. With --server, wait until that server serves the copy.
     """
     from components.versions.rollback import roll_back
+    from components.versions.rolled_back import allow_command
 
     options = ServerOptions(server, tls, ca_cert, api_key_file)
     models = models_folder(work_dir, destination)
     options.states()  # a server that cannot be asked is an error before anything is changed
-    done = roll_back(models, version)
+    done = roll_back(models, version, reason)
     if not json_output:
         print(
             f"version {done.version} is a copy of {done.copy_of}, and takes the place of "
             f"{done.rolled_back_from}"
         )
+        if done.refused is not None:
+            print(
+                f"runs do not push the model of version {done.refused} again; to let them, type\n"
+                f"{allow_command(models, done.refused)}"
+            )
     if done.newer is not None:
         print(
             f"genreflow: version {done.newer} was pushed meanwhile and is newer, so servers serve "

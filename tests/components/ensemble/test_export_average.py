@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import pathlib
 from typing import Any
@@ -45,7 +46,11 @@ def members(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
             str(root / name),
             params=PARAMS,
             genres=GENRES,
-            model_card={"architecture": name, "parameters": 10 + number},
+            model_card={
+                "architecture": name,
+                "parameters": 10 + number,
+                "training_inputs": f"{number:064x}",
+            },
             seen=seen_tracks_of(SEEN[name]),
         )
     return {name: str(root / name) for name in ("a", "b")}
@@ -111,6 +116,9 @@ def test_it_describes_itself_and_its_members(
     digests = [one["model_digest"] for one in own.values()]
     assert card["model_digest"] == average_digest(digests[::-1], PARAMS, GENRES)
     assert card["model_digest"] != average_digest([*digests, digests[0]], PARAMS, GENRES)
+    inputs = sorted(one["training_inputs"] for one in own.values())
+    text = json.dumps(["average", inputs])
+    assert card["training_inputs"] == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_it_has_seen_what_its_members_have_seen(average: pathlib.Path) -> None:

@@ -274,6 +274,16 @@ def test_what_only_the_runner_knows_is_filled_in_once_or_again(small_report: Ren
     assert again == page_lib.with_run(small_report.html, nodes=NODES, pushed_version=None)
 
 
+def test_a_push_that_was_refused_is_told_with_its_reason(small_report: Rendered) -> None:
+    filled = page_lib.with_run(
+        small_report.html, nodes=NODES, pushed_version=None, push_refused="<i>rolled back</i>"
+    )
+    parsed = Parsed(filled)
+    assert parsed.wrong == []
+    assert "✗ Not pushed: <i>rolled back</i>." in " ".join(parsed.by_id("decision").text.split())
+    assert "Nothing was pushed" not in filled
+
+
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [

@@ -132,6 +132,7 @@ def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
     )
     assert card["architecture"] == "ffnn"
     assert card["synthetic"] is False
+    assert len(card["training_inputs"]) == 64
     assert card["train_clips_per_genre"] == {"blues": 8, "jazz": 8, "polka": 8}
     best = min(history["epochs"], key=lambda epoch: epoch["val_loss"])
     assert card["kept"] == {"phase": "train", "epoch": best["epoch"]}
@@ -458,5 +459,6 @@ def test_a_state_belongs_to_one_precision(
     for precision in ("float32", "mixed"):
         training = dataclasses.replace(config.training, precision=precision)
         settings = resolve(training, config.model, defaults)
-        paths.add(run_fn._checkpoint(config, [], settings)._path)
+        inputs = run_fn._training_inputs(config, [], settings)
+        paths.add(run_fn._checkpoint(config, inputs)._path)
     assert len(paths) == 2

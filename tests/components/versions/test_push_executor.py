@@ -15,7 +15,7 @@ from components.artifacts import files
 from components.artifacts.types import DataCheckResult, Predictions
 from components.common.model_contract import EVALUATION_NODE, TRAINING_STATISTICS
 from components.predictions import metrics
-from components.versions import labels
+from components.versions import labels, rolled_back
 from components.versions.executor import Executor
 from components.versions.folder import list_versions
 from components.versions.record import read_record
@@ -139,6 +139,25 @@ def test_a_candidate_that_one_of_both_refused_is_not_pushed(
     assert pushed.get_int_custom_property("pushed") == 0
     assert not pushed.has_custom_property("pushed_version")
     assert list_versions(str(tmp_path / "served")) == {}
+
+
+def test_the_model_of_a_version_that_was_rolled_back_from_is_not_pushed_until_that_is_withdrawn(
+    tmp_path: pathlib.Path, models: str
+) -> None:
+    card = tmp_path / "model" / "Format-Serving" / "assets" / "model_card.json"
+    card.parent.mkdir(parents=True)
+    card.write_text(json.dumps({"model_digest": "d"}))
+    model = rolled_back.ModelIdentifiers(digest="d")
+    at = "2026-11-30T19:45:00Z"
+    rolled_back.add(models, rolled_back.RolledBackVersion(version=7, at=at, model=model))
+    pushed = _push(tmp_path, models)
+    assert pushed.get_int_custom_property("pushed") == 0
+    assert not pushed.has_custom_property("pushed_version")
+    said = pushed.get_string_custom_property("push_refused")
+    assert "is the model of version 7, which was rolled back on 2026-11-30; to push" in said
+    assert list_versions(models) == {}
+    rolled_back.withdraw(models, 7)
+    assert _push(tmp_path, models).get_int_custom_property("pushed") == 1
 
 
 def test_old_versions_are_pruned_after_a_push_but_none_with_a_label(

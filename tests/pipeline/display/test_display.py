@@ -59,6 +59,16 @@ def test_the_verdict_names_whoever_refused_and_why(
     assert results.pushable is pushable
 
 
+def test_a_refused_push_is_told_after_the_gates_rules() -> None:
+    refused = results_of(pushed_version=None, push_refused="the model of version 7")
+    assert not refused.pushable
+    assert [line.plain for line in results_tables.verdict(refused)] == [
+        "blessed by the gate, not pushed",
+        "  ✓ a: t",
+        "  ✗ Pusher: the model of version 7",
+    ]
+
+
 def test_results_of_earlier_versions_have_no_check_on_a_server() -> None:
     assert results_of().pushable
     assert results_tables.verdict(results_of()) == [

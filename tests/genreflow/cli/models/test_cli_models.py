@@ -96,6 +96,31 @@ def test_a_rollback_and_a_prune_by_hand(destination: str) -> None:
     assert set(list_versions(models)) <= {done["version"], THIRD + 1}
 
 
+def test_what_was_rolled_back_is_told_until_it_is_allowed(destination: str) -> None:
+    models = f"{destination}/genreflow"
+    card = f"{models}/{THIRD}/assets/model_card.json"
+    files.write_text(card, json.dumps({"model_digest": "d"}))
+    said = _models("rollback", "--reason", "no jazz\x1b", "--destination", destination).stdout
+    assert f"runs do not push the model of version {THIRD} again; to let them, type" in said
+    assert f"genreflow models allow {THIRD} --destination {models}" in said
+    for command in ("list", "show"):
+        words = [command, *([str(THIRD)] if command == "show" else []), "--destination"]
+        assert "no jazz\\x1b" in _models(*words, destination).stdout
+    row = _json("show", THIRD, "--destination", destination)
+    assert row["rolled_back"]["reason"] == "no jazz\x1b"
+    assert _models("prune", "--keep", 1, "--destination", destination, "--yes").exit_code == 0
+    listed = _models("list", "--destination", destination).stdout
+    assert f"version {THIRD}, which was deleted, was rolled back on " in listed
+    again = _models("allow", SECOND, "--destination", destination)
+    assert again.exit_code == 2
+    assert f"version {SECOND} was not rolled back from; versions that were: {THIRD}" in again.output
+    assert _json("allow", THIRD, "--destination", destination) == {
+        "version": THIRD,
+        "rolled_back": [],
+    }
+    assert "rolled back on" not in _models("list", "--destination", destination).stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
