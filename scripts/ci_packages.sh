@@ -7,8 +7,10 @@
 #   portable runner. Prism needs Go 1.26, which Go 1.21 and newer download; Debian 12 has Go 1.19.
 # - The npm packages of tests/conformance/node, for an independent client in JavaScript, and
 #   axe-core, which looks for what people cannot use in the web pages.
+# - The Go modules of tests/conformance/go, compiled once (half a minute, 200 MB), for the client in
+#   Go of the documentation.
 #
-# The last two go into .tools, which git ignores and `make clean` deletes. If one of them cannot
+# The last three go into .tools, which git ignores and `make clean` deletes. If one of them cannot
 # be downloaded, the script prints a warning and continues; with CI=true the tests that need it
 # then fail and name this script.
 set -eu
@@ -43,7 +45,8 @@ warn() { # warn WHAT: prints a warning and the end of the log
     tail -n 10 "$log" | sed 's/^/  /' >&2
 }
 
-# .tools/NAME and .tools/node/package-lock.json are written last and tell what is installed.
+# .tools/NAME, .tools/node/package-lock.json and .tools/go/go.sum are written last and tell what is
+# installed.
 is_installed() { # is_installed NAME MODULE
     [ "$(cat ".tools/$1" 2>/dev/null)" = "$2" ] && [ -x ".tools/bin/$1" ]
 }
@@ -79,6 +82,21 @@ install_node_packages() {
         mv $to.new $to || warn "The npm packages of $from"
 }
 
+install_go_modules() {
+    from=tests/conformance/go
+    to=$(pwd)/.tools/go
+    cmp -s $from/go.sum "$to/go.sum" && return
+    echo "Building the Go modules of $from ..."
+    rm -rf "$to"
+    # The standard library too, which the other program in Go needs. -modcacherw: rm deletes it.
+    (cd $from && export CGO_ENABLED=0 GOCACHE="$to/cache" GOMODCACHE="$to/modules" &&
+        go build -modcacherw net/http google.golang.org/grpc \
+            google.golang.org/protobuf/types/descriptorpb \
+            google.golang.org/protobuf/encoding/protojson \
+            google.golang.org/protobuf/types/dynamicpb) >"$log" 2>&1 &&
+        cp $from/go.mod $from/go.sum "$to/" || warn "The Go modules of $from"
+}
+
 mkdir -p .tools
 log=.tools/install.log
 install_by_go grpcurl "$grpcurl"
@@ -89,3 +107,4 @@ else
     warn Prism
 fi
 install_node_packages
+install_go_modules

@@ -139,6 +139,23 @@ def find_npm_packages(*names: str) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def requires_go_modules() -> Callable[[], pathlib.Path]:
+    """Return a function that finds the folder with the modules of tests/conformance/go.
+
+    It has go.mod, go.sum, and `modules` and `cache` for GOMODCACHE and GOCACHE. If it is missing,
+    the test is skipped or fails as with `requires_program`.
+    """
+    return find_go_modules
+
+
+def find_go_modules() -> pathlib.Path:
+    folder = TOOLS / "go"
+    if not (folder / "go.sum").is_file():
+        raise_missing("the Go modules of tests/conformance/go")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def pyav() -> None:
     """Skip or fail the test, as `requires_program` does, if PyAV is not installed."""
     if importlib.util.find_spec("av") is None:

@@ -47,9 +47,13 @@ def run(
     folder = tmp_path_factory.mktemp("typed")
     soundfile.write(folder / "song.wav", clips(1)[0], PARAMS.sample_rate_hz, subtype="PCM_16")
     programs = [pathlib.Path(sys.executable).parent, ROOT / ".tools" / "bin"]
+    go = ROOT / ".tools" / "go"
     environment = {
-        "GOCACHE": str(folder / "go-cache"),
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(go / "cache" if go.is_dir() else folder / "go-cache"),
+        "GOMODCACHE": str(go / "modules"),
         "GOFLAGS": "-mod=mod",
+        "GOPROXY": "off",
         "NODE_PATH": str(ROOT / ".tools" / "node" / "node_modules"),
         **os.environ,
         "PATH": os.pathsep.join([*map(str, programs), os.environ["PATH"]]),
@@ -127,6 +131,7 @@ def test_the_python_lines_work(server: RunningServer, run: Callable[[str], str])
         ("JavaScript", "js", "predict.mjs", "node"),
         ("JavaScript over gRPC", "js", "predict-grpc.js", "node"),
         ("Go", "go", "predict.go", "go"),
+        ("Go over gRPC", "go", "predict-grpc.go", "go"),
     ],
 )
 def test_the_program_prints_each_genre_with_its_probability(
@@ -137,15 +142,20 @@ def test_the_program_prints_each_genre_with_its_probability(
     run: Callable[..., str],
     requires_program: Callable[[str, str], str],
     requires_npm_packages: Callable[..., pathlib.Path],
+    requires_go_modules: Callable[[], pathlib.Path],
 ) -> None:
     requires_program(program, {"node": "nodejs", "go": "golang-go"}[program])
-    if "gRPC" in title:
+    modules = {}
+    if title == "JavaScript over gRPC":
         requires_npm_packages("@grpc/grpc-js", "@grpc/proto-loader")
+    if title == "Go over gRPC":
+        folder = requires_go_modules()
+        modules = {name: (folder / name).read_text("utf-8") for name in ("go.mod", "go.sum")}
     section = API.split(f"\n### {title}\n", 1)[1].split("\n#", 1)[0]
     (text,) = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
     (command,) = re.findall(rf"`((?:node|go run) {re.escape(file)} song\.wav)`", section)
     made = "python -m serving.protocol.protoset genreflow.protoset\n"
-    printed = run(made + command, **{file: text})
+    printed = run(made + command, **modules, **{file: text})
     rows = [line.split() for line in printed.splitlines()[1:]]
     assert [genre for genre, _ in rows] == list(GENRES)
     assert sum(float(share) for _, share in rows) == pytest.approx(1, abs=0.01)
