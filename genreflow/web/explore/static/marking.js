@@ -78,9 +78,10 @@ export function markingKeys(current, choose) {
 export function listenToKeys(keys, active) {
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !active()) return;
-    if (event.target.closest("input, select, textarea, audio, summary")) return;
-    // Space presses the button that has the focus.
-    if (event.key === " " && event.target.closest("button, a")) return;
+    if (event.target.closest("input, select, textarea")) return;
+    // Space and arrows belong to the player, button or "Keys" that was clicked last; letters do not.
+    if (event.key === " " && event.target.closest("button, a, audio, summary")) return;
+    if (event.key.startsWith("Arrow") && event.target.closest("audio")) return;
     const act = keys[event.key];
     if (!act || (event.repeat && !event.key.startsWith("Arrow"))) return;
     event.preventDefault();

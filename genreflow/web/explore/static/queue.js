@@ -82,6 +82,13 @@ async function showClips(shown) {
   playFrom(canvas, player, clips);
 }
 
+/** Say what was saved, and show it, as the next song takes the place of the marked one. */
+function told(text) {
+  announce(text);
+  byId("saved").textContent = text;
+  byId("saved").hidden = false;
+}
+
 /** Do one thing at a time: a key pressed twice marks one song. */
 async function alone(work) {
   if (busy) return;
@@ -103,7 +110,7 @@ function choose(decision, genre) {
       return undefined;
     }
     done.push(at);
-    announce(`Saved: ${song.mark_text}`);
+    told(`Saved: ${song.track_id}, ${song.mark_text}. The key u undoes it.`);
     return go(at + 1, !player.paused || player.ended);
   });
 }
@@ -114,7 +121,7 @@ async function undo() {
   await save(song, "undo");
   const place = done.indexOf(at);
   if (place >= 0) done.splice(place, 1);
-  announce("Undone");
+  told(`Undone: ${song.track_id}.`);
   show();
 }
 

@@ -75,6 +75,7 @@ def test_labels_are_mended_by_keyboard_alone(tab: Tab, site: str, opened: Explor
     tab.wait("document.getElementById('player').played.length === 1")
     tab.press("r")
     at(1)
+    tab.wait("document.getElementById('saved').innerText.startsWith('Saved: train5, relabel to F')")
     assert read_marks(marks)["train5"].state == "relabel Folk"
     tab.press("k")
     at(2)
@@ -92,6 +93,19 @@ def test_labels_are_mended_by_keyboard_alone(tab: Tab, site: str, opened: Explor
     tab.wait("!document.getElementById('done').hidden")
     assert read_marks(marks)["t004"].state == "drop"
     tab.wait("document.getElementById('marked').textContent === '3'")
+
+
+def test_letters_mark_after_the_player_or_the_list_of_keys_was_clicked(
+    tab: Tab, site: str, opened: Explorer
+) -> None:
+    tab.open(f"{site}/explore/labels")
+    for place, selector in enumerate(("#player", "details summary"), start=1):
+        tab.wait(f"document.getElementById('place').textContent.startsWith('{place} of')")
+        tab.value(f"document.querySelector('{selector}').focus()")
+        assert tab.value(f"document.activeElement.matches('{selector}')")
+        tab.press("k")
+        tab.wait(f"document.getElementById('marked').textContent === '{place}'")
+    assert {mark.state for mark in opened.marking.marks.values()} == {"keep"}
 
 
 def test_a_second_window_is_told_and_sees_the_first_ones_mark(
