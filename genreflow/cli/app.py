@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from genreflow.cli import shells
 from genreflow.cli.beam_worker import beam_worker
 from genreflow.cli.check_data import check_data
 from genreflow.cli.compare import compare
@@ -80,6 +81,6 @@ def main() -> None:
             # Characters that the terminal's encoding lacks are escaped.
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name=app.info.name)
+        shells.run(lambda: app(prog_name=app.info.name))
     except KeyboardInterrupt:  # before a command began
         sys.exit(EXIT_INTERRUPTED)
