@@ -163,7 +163,7 @@ def check_some(corpus: Corpus, dataset: DatasetSettings, params: AudioParams) ->
         return
     evaluated = {track.track_id for track in corpus.evaluation_tracks}
     rejects: list[Reject] = []
-    with Fetcher(tried, ahead=1) as fetcher, make_decoder(dataset.decode_limits) as decoder:
+    with Fetcher(tried, ahead=0) as fetcher, make_decoder(dataset.decode_limits) as decoder:
         fetching = FetchingDecoder(decoder, fetcher)
         for track in tried:
             choice = ClipChoice.of(params, evaluates=track.track_id in evaluated)

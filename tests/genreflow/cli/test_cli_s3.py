@@ -121,6 +121,23 @@ def test_init_writes_a_configuration_for_a_folder_in_the_store(
     assert checked.exit_code == 0, checked.output
 
 
+def test_a_run_tries_some_songs_of_the_store_first(
+    s3: Any, bucket: str, music: str, tmp_path: pathlib.Path
+) -> None:
+    command = ["run", "-c", "folder", "-d", music, "-w", str(tmp_path / "w")]
+    # One song can be used, so the next check is reached: of the weights.
+    for genre, number in [("Folk", 0), ("Folk", 1), ("Folk", 2), ("Rock", 0), ("Rock", 1)]:
+        s3.put_object(Bucket=bucket, Key=f"m/{genre}/{number}.wav", Body=b"<html>")
+    missing = ["--set", "models.vgg16.weights=./no.weights.h5", "--set", "training.batch_size=2"]
+    result = CliRunner().invoke(app, [*command, *missing])
+    assert "models.vgg16.weights" in result.output
+    s3.put_object(Bucket=bucket, Key="m/Rock/2.wav", Body=b"<html>")
+    result = CliRunner().invoke(app, [*command, *missing])
+    assert result.exit_code == 2, result.output
+    assert "none of 6 files that were tried is music that can be used" in result.output
+    assert not (tmp_path / "w").exists()
+
+
 def test_doctor_lists_the_places_in_the_store(music: str, bucket: str) -> None:
     places = [music, f"s3://{bucket}/models", "s3://no-bucket-of-this-name/x"]
     endpoint, *found = store.check_stores(places)
