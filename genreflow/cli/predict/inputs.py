@@ -45,9 +45,11 @@ def collect(given: Sequence[str], scratch: pathlib.Path) -> Inputs:
       scratch: folder for copies of pipes.
 
     Raises:
-      UsageError: a folder contains no audio file.
+      UsageError: a folder contains no audio file, or a path is empty.
     """
     inputs = Inputs()
+    if not all(given):
+        raise UsageError("the name of a file is empty; name one, or leave it out")
     for path in given:
         if is_remote(path):
             inputs.files.append(path)
@@ -59,6 +61,11 @@ def collect(given: Sequence[str], scratch: pathlib.Path) -> Inputs:
                 _add_folder(inputs, path)
             else:
                 inputs.files.append(path)
+    copied = inputs.copies
+    if not any(is_remote(one) or one in copied or os.path.lexists(one) for one in inputs.files):
+        # Told before a model is loaded, which takes seconds.
+        missing = [(path, "there is no such file (missing_file)") for path in inputs.files]
+        return dataclasses.replace(inputs, files=[], problems=[*inputs.problems, *missing])
     return inputs
 
 

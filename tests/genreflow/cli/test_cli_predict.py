@@ -72,6 +72,22 @@ def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Pat
 
 
 @pytest.mark.parametrize(
+    ("file", "status", "message"),
+    [
+        ("gone.wav", 1, "gone.wav: there is no such file (missing_file)"),
+        ("", 2, "the name of a file is empty; name one, or leave it out"),
+    ],
+)
+def test_files_that_are_missing_are_told_before_the_model_is_loaded(
+    file: str, status: int, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = typed(file, "-m", "/no/such/model", "--json")
+    assert (result.exit_code, result.stderr) == (status, f"genreflow: {message}\n")
+    assert result.stdout == ("[]\n" if status == 1 else "")
+
+
+@pytest.mark.parametrize(
     "option",
     [["--rest"], ["--tls"], ["--timeout", "3"], ["--model-version", "1"], ["--version-label", "a"],
      ["--model-name", "x"], ["--api-key-file", "k"], ["--ca-cert", "c"]],
