@@ -161,8 +161,8 @@ class Marking:
         return list(mended(self._run.songs, self._marks))
 
     def empty_parts(self) -> list[EmptyPart]:
-        """Return the parts that the marks leave without songs; none without marks."""
-        if not self._marks:
+        """Return the parts that the next run would find without songs; none if nothing changes."""
+        if not self.changed():
             return []
         return empty_parts(self.songs(), self._run.genres)
 

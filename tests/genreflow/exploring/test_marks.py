@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -236,6 +237,21 @@ def test_a_manifest_in_an_object_store_has_relative_paths() -> None:
     for place in ("s3://music/data/labels.csv", "/tmp/labels.csv"):
         text, _ = manifest_text(songs, "s3://music/data", place)
         assert [row["uri"] for row in csv.DictReader(text.splitlines())] == ["./rock/a.mp3"]
+
+
+def test_a_part_without_songs_is_told_only_if_the_next_run_has_changes(
+    tmp_path: pathlib.Path,
+) -> None:
+    work = write_explored(tmp_path)
+    run = explore(str(work))
+    songs = tuple(song for song in run.songs if (song.split, song.genre) != ("test", "Rock"))
+    # As after a run with the marks that left none.
+    marking = Marking(dataclasses.replace(run, songs=songs), MendedPlaces.of(str(work)))
+    marking.mark("train0", "keep", "", evidence="", seen="")
+    assert marking.empty_parts() == []
+    marking.mark("train0", "relabel", "Jazz", evidence="", seen="keep")
+    (part,) = marking.empty_parts()
+    assert part.text.startswith("Rock has no test song left")
 
 
 def test_data_in_an_object_store_needs_the_manifest_there(tmp_path: pathlib.Path) -> None:
