@@ -328,6 +328,7 @@ def test_predict_with_a_folder_that_is_no_model(
     model = tmp_path / "models"
     if content:
         (model / "1" / "variables").mkdir(parents=True)
+    (tmp_path / "song.wav").touch()
     result = _genreflow("predict", tmp_path / "song.wav", "-m", model)
     _fails(result, 2, str(model))
 
