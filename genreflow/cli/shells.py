@@ -1,4 +1,4 @@
-"""What shells need beyond typer's completion for words such as KEY=VALUE. Stays instant.
+"""Completion of words such as KEY=VALUE, which typer's own leaves out. Stays instant.
 
 Bash breaks words at "=": of `--set split.policy=by_` it passes three, and it replaces only what
 follows the "=". Zsh and fish replace the whole of `--config=dem`. Bash and zsh put a space after a
