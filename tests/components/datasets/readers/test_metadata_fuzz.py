@@ -20,12 +20,14 @@ from components.datasets.settings import DatasetSettings
 from components.datasets.track import Track
 
 pytestmark = pytest.mark.memory
+# As it is before the tests have a folder of their own, which only their user can enter.
+OPEN_FOLDER = tempfile.gettempdir()
 
 
 @pytest.fixture
 def open_folder() -> Iterator[pathlib.Path]:
     """Return a folder that other users can enter, unlike tmp_path, to drop root's rights in."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=OPEN_FOLDER) as folder:
         pathlib.Path(folder).chmod(0o755)
         yield pathlib.Path(folder)
         shutil.rmtree(pathlib.Path(folder, "tree"), ignore_errors=True)
