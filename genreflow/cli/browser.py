@@ -26,7 +26,7 @@ AllowHostOption = Annotated[
     Optional[list[str]],  # noqa: UP045  typer reads the annotation at run time
     typer.Option(
         "--allow-host",
-        metavar="NAME",
+        metavar="HOST",
         help="Name by which others open the page, such as that of a proxy; repeatable.",
     ),
 ]

@@ -45,7 +45,8 @@ def explained(context: Any) -> Iterator[None]:
     for parameter in context.command.get_params(context):
         value = context.params.get(parameter.name)
         # Often an unset variable of a script: an empty --api-key-file would serve without a key.
-        if value == "" and _names_place(parameter):
+        words = value if isinstance(value, (list, tuple)) else [value]
+        if "" in words and _names_place(parameter):
             source = context.get_parameter_source(parameter.name)
             if source is not None and source.name == "COMMANDLINE":
                 name = _name(parameter)
@@ -148,9 +149,8 @@ def _name(parameter: Any) -> str:
 
 
 def _names_place(parameter: Any) -> bool:
-    """Return whether a parameter is a file or folder whose name cannot be empty."""
-    place = re.search("FILE|FOLDER", parameter.metavar or "")
-    return place is not None and bool(parameter.required or parameter.default == "")
+    """Return whether a parameter is a file, folder or host, whose name cannot be empty."""
+    return re.search("FILE|FOLDER|HOST", parameter.metavar or "") is not None
 
 
 def _kind(parameter: Any) -> Any:

@@ -93,6 +93,8 @@ def test_there_are_numbers_to_test() -> None:
             "--api-key-file is empty; write --api-key-f",
         ),
         ("serve -m m --tls-cert=", "--tls-cert is empty; write --tls-cert FILE, or leave it out; "),
+        ("serve -m m --host=", "--host is empty; write --host HOST, or leave it out; see genrefl"),
+        ("web -m m --allow-host=", "--allow-host is empty; write --allow-host HOST, or leave it"),
         ("run --config=", "--config is empty; write --config NAME|FILE; see genreflow run --help"),
         ("kubeflow watch x --interval 0", "--interval 0: must be a number from 0.2 to 3600; see g"),
         ("models label a b", "VERSION a: must be a whole number at least 0; see genreflow models"),
