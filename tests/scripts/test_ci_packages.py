@@ -24,12 +24,14 @@ def _run(folder: pathlib.Path, go: str) -> tuple[str, list[str]]:
     """
     (folder / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "ci_packages.sh", folder / "scripts")
-    node = folder / "tests" / "conformance" / "node"
-    node.mkdir(parents=True)
-    (node / "package-lock.json").write_text("{}")
     tools = folder / ".tools"
     (tools / "node" / "node_modules").mkdir(parents=True)
-    (tools / "node" / "package-lock.json").write_text("{}")
+    (tools / "go").mkdir()
+    for lock in ("node/package-lock.json", "go/go.sum"):
+        wanted = folder / "tests" / "conformance" / lock
+        wanted.parent.mkdir(parents=True)
+        for place in (wanted, tools / lock):
+            place.write_text("{}")
     commands = folder / "commands"
     commands.mkdir()
     (tools / "bin").mkdir()

@@ -75,4 +75,4 @@ def test_folders_that_workers_do_not_see_are_a_line_each(
     artifacts, audio = _type(tmp_path, "flink", keys)
     assert f"{tmp_path / 'w' / 'pipeline'}: " in artifacts
     assert "set storage.pipeline_root to s3://BUCKET/FOLDER" in artifacts
-    assert audio.startswith(f"{tmp_path / 'data' / 'Folk' / '0.wav'}: ")
+    assert audio.startswith(f"genreflow: {tmp_path / 'data' / 'Folk' / '0.wav'}: ")

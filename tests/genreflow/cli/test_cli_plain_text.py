@@ -148,7 +148,7 @@ def test_help_is_plain_text_with_all_its_brackets(words: list[str]) -> None:
         (["run", "-c", "[gate].toml"], "[gate].toml"),
         (["[bold]x[/]"], "'[bold]x[/]'"),
         (["check-data", "--[bold]x[/]"], "--[bold]x[/]"),
-        (["predict", "[bold]x[/].wav", "-m", "/nowhere/[b]m[/b]"], "/nowhere/[b]m[/b]"),
+        (["predict", __file__, "-m", "/nowhere/[b]m[/b]"], "/nowhere/[b]m[/b]"),
     ],
 )
 def test_errors_quote_what_was_typed_as_it_is(words: list[str], told: str) -> None:

@@ -90,7 +90,7 @@ def test_a_model_is_looked_for_in_the_store(s3: Any, bucket: str, tmp_path: path
     for key, said in {"nothing": "there is nothing there", "half": "incomplete model"}.items():
         s3.put_object(Bucket=bucket, Key="half/variables/variables.index", Body=b"x")
         uri = f"s3://{bucket}/{key}"
-        result = CliRunner().invoke(app, ["predict", "a.mp3", "--model-dir", uri])
+        result = CliRunner().invoke(app, ["predict", __file__, "--model-dir", uri])
         assert result.exit_code == 2
         assert f"{uri}: " in result.output
         assert said in result.output

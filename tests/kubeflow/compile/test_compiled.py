@@ -109,6 +109,8 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
     config = folder / "config.toml"
     text = shipped_config("demo").read_text().replace('kind = "synthetic"', 'kind = "fma"', 1)
     config.write_text(text + TABLE)
+    # Where it is not on the PATH, the line to type next has its path.
+    path = os.pathsep.join([os.path.dirname(GENREFLOW), os.environ.get("PATH", os.defpath)])
     started = []
     for seed in ("1", "2"):
         (folder / seed).mkdir()
@@ -117,7 +119,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[pathlib.Path]:
             subprocess.Popen(
                 [*command, "--data-dir", "s3://bucket/fma", "-o", "made/pipeline.yaml"],
                 cwd=folder / seed,
-                env={**os.environ, "PYTHONHASHSEED": seed},
+                env={**os.environ, "PYTHONHASHSEED": seed, "PATH": path},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,

@@ -98,6 +98,7 @@ def test_the_model_says_what_it_is_in_rows_and_columns(server: RunningServer) ->
         "sample_rate_hz": [PARAMS.sample_rate_hz] * 2,
         "clip_samples": [CLIP] * 2,
         "audio_params": [PARAMS.digest()] * 2,
+        "evaluation": ["", ""],  # it was not pushed
     }
     for instances in ([""], [{"query": ""}]):
         status, by_row = post(server, path, {**asked, "instances": instances})
