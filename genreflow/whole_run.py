@@ -94,7 +94,8 @@ def run_with_events(
         copies=str(work.copies),
         audio=corpus.uris if corpus else [str(work.corpus)],
     )
-    if corpus:
+    # A rerun decodes only what has changed, and fetches no other object of a store.
+    if corpus and work.is_fresh():
         survey.check_some(corpus, config.dataset, config.audio)
     preflight.check_weights(config)
     work.create()

@@ -119,7 +119,7 @@ class WorkDir:
             ) from error
 
     def is_fresh(self) -> bool:
-        """Return whether no run has left a file here; for the holder of the lock."""
+        """Return whether no run has left a file here; sure for the holder of the lock only."""
         files = (path for path in self.root.rglob("*") if not path.is_dir())
         return all(path.name == LOCK_FILE for path in files)
 

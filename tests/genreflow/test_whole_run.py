@@ -17,6 +17,7 @@ from pipeline.config.load import load
 from pipeline.config.schema import Config
 from pipeline.local import runner
 from pipeline.places import OWNER_FILE
+from pipeline.prepare import survey
 
 REFUSES = "report('failed', node=None, message='no weights', detail=None); sys.exit(1)"
 BEGINS = "report('node_started', node='Trainer', index=0, total=1)\n"
@@ -141,3 +142,17 @@ def test_files_of_earlier_runs_stay(config: Config, tmp_path: pathlib.Path, work
     (tmp_path / "w" / "results.json").write_text("{}")
     _fails(config, tmp_path / "w")
     assert (tmp_path / "w" / "results.json").exists()
+
+
+def test_a_rerun_looks_at_no_file_first(
+    config: Config, tmp_path: pathlib.Path, worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Any] = []
+    monkeypatch.setattr(survey, "check_some", lambda *arguments: looked.append(arguments))
+    worker(REFUSES)
+    _fails(config, tmp_path / "w")
+    assert len(looked) == 1
+    (tmp_path / "w").mkdir()
+    (tmp_path / "w" / "results.json").write_text("{}")
+    _fails(config, tmp_path / "w")
+    assert len(looked) == 1
