@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -98,8 +99,9 @@ def run_with_events(
     if corpus and work.is_fresh():
         survey.check_some(corpus, config.dataset, config.audio)
     preflight.check_weights(config)
+    is_new = not os.path.lexists(work.root)
     work.create()
-    with work.locked(), _left_only_if_begun(work, places, on_event) as on_event:
+    with work.locked(), _left_only_if_begun(work, places, on_event, is_new) as on_event:
         work.check_metadata()
         if synthesize:
             from components.synthesis import TRACKS
@@ -119,17 +121,25 @@ def run_with_events(
 
 
 @contextlib.contextmanager
-def _left_only_if_begun(work: WorkDir, places: Places, on_event: OnEvent) -> Iterator[OnEvent]:
-    """Remove a new work folder, which is locked, if the run ends before its first stage.
+def _left_only_if_begun(
+    work: WorkDir, places: Places, on_event: OnEvent, is_new: bool
+) -> Iterator[OnEvent]:
+    """Remove the work folder, which is locked, if its first run ends before the first stage.
 
-    A folder with files of earlier runs stays, and so does one whose log says why the run ended.
+    Its claim on the pipeline root goes, too. A folder that was there before the run stays, and so
+    does one whose log says why the run ended.
+
+    Args:
+      work, places: of the run.
+      on_event: receiver of the run's events.
+      is_new: whether this run has made the work folder.
 
     Yields:
       The receiver of events, which notes whether a stage has begun.
     """
     from pipeline.places import release
 
-    fresh, begun = work.is_fresh(), False
+    begun = False
 
     def noting(event: Mapping[str, Any]) -> None:
         nonlocal begun
@@ -139,7 +149,7 @@ def _left_only_if_begun(work: WorkDir, places: Places, on_event: OnEvent) -> Ite
     try:
         yield noting
     except BaseException as error:
-        if fresh and not begun and getattr(error, "log", None) is None:
+        if is_new and not begun and getattr(error, "log", None) is None:
             release(places, work)
             work.remove()
         raise

@@ -119,7 +119,7 @@ class WorkDir:
             ) from error
 
     def is_fresh(self) -> bool:
-        """Return whether no run has left a file here; sure for the holder of the lock only."""
+        """Return whether no run has left a file here, except for the lock's."""
         files = (path for path in self.root.rglob("*") if not path.is_dir())
         return all(path.name == LOCK_FILE for path in files)
 

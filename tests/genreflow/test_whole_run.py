@@ -156,3 +156,14 @@ def test_a_rerun_looks_at_no_file_first(
     (tmp_path / "w" / "results.json").write_text("{}")
     _fails(config, tmp_path / "w")
     assert len(looked) == 1
+
+
+def test_a_folder_that_the_run_did_not_make_stays(
+    config: Config, tmp_path: pathlib.Path, worker: Any
+) -> None:
+    worker(REFUSES)
+    (tmp_path / "w" / "mine").mkdir(parents=True)
+    (tmp_path / "w" / "link").symlink_to(tmp_path / "data")
+    _fails(config, tmp_path / "w")
+    assert (tmp_path / "w" / "mine").is_dir()
+    assert (tmp_path / "w" / "link").is_symlink()
