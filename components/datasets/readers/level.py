@@ -44,22 +44,22 @@ class AudioFolders:
         """True if no top folder has audio of its own."""
         return self._own.isdisjoint(self.inside())
 
-    def of_genres(self, folder: str = "") -> Iterator[str]:
-        """Yield the uppermost folders, below a folder, whose folders have names of genres.
+    def of_genres(self) -> Iterator[str]:
+        """Yield the uppermost folders whose folders have names of genres.
 
         At least two of them, and half of them. What is in a genre's own folder does not count: it
         may have styles in it.
         """
-        for name in self.inside(folder):
-            path = os.path.join(folder, name)
-            if is_genre_name(name):
-                continue
-            names = self.inside(path)
-            genres = [one for one in names if is_genre_name(one)]
-            if len(genres) >= max(2, len(names) / 2):
-                yield path
+        waiting = [""]
+        while waiting:
+            folder = waiting.pop()
+            names = self.inside(folder)
+            genres = [name for name in names if is_genre_name(name)]
+            if folder and len(genres) >= max(2, len(names) / 2):
+                yield folder
             else:
-                yield from self.of_genres(path)
+                others = [name for name in names if not is_genre_name(name)]
+                waiting += [os.path.join(folder, name) for name in reversed(others)]
 
     def first_choice(self, folder: str) -> str | None:
         """Return the folder, at or below this one, that holds several; None if there is none."""

@@ -6,6 +6,8 @@ import pytest
 
 from components.common.errors import DatasetError
 from components.datasets.genre_names import is_genre_name
+from components.datasets.readers.level import AudioFolders
+from components.datasets.track import Track
 
 ARTISTS = ("Nina Simone", "Miles Davis", "Chet Baker")
 
@@ -125,3 +127,12 @@ class TestRead:
         tracks, _ = read(kind="folder", genres=("gtzan", "mine"))
         assert {track.genre for track in tracks} == {"gtzan", "mine"}
         assert notes(kind="folder", genres=("gtzan", "mine")) == []
+
+
+def test_folders_may_be_as_deep_as_a_path_is_long():
+    found = AudioFolders()
+    paths = [
+        "/".join([top, *["a"] * 2000, genre, "x"]) for top in "ab" for genre in ("Rock", "Pop")
+    ]
+    list(found.noting(Track(path, f"/data/{path}.wav", "a") for path in paths))
+    assert list(found.of_genres()) == ["/".join([top, *["a"] * 2000]) for top in "ab"]
