@@ -49,7 +49,7 @@ def explained(context: Any) -> Iterator[None]:
         if "" in words and _names_place(parameter):
             source = context.get_parameter_source(parameter.name)
             if source is not None and source.name == "COMMANDLINE":
-                name = _name(parameter)
+                name = _name(parameter).removesuffix("...")
                 typed = (
                     "name one" if _is_argument(parameter) else f"write {name} {parameter.metavar}"
                 )

@@ -45,11 +45,9 @@ def collect(given: Sequence[str], scratch: pathlib.Path) -> Inputs:
       scratch: folder for copies of pipes.
 
     Raises:
-      UsageError: a folder contains no audio file, or a path is empty.
+      UsageError: a folder contains no audio file.
     """
     inputs = Inputs()
-    if not all(given):
-        raise UsageError("the name of a file is empty; name one, or leave it out")
     for path in given:
         if is_remote(path):
             inputs.files.append(path)

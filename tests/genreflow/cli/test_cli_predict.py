@@ -75,7 +75,7 @@ def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Pat
     ("file", "status", "message"),
     [
         ("gone.wav", 1, "gone.wav: there is no such file (missing_file)"),
-        ("", 2, "the name of a file is empty; name one, or leave it out"),
+        ("", 2, "FILE|FOLDER is empty; name one; see genreflow predict --help"),
     ],
 )
 def test_files_that_are_missing_are_told_before_the_model_is_loaded(
