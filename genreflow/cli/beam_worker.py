@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -71,7 +71,7 @@ def beam_worker(
             raise UsageError(
                 "--pool goes without --id and the endpoints, which runners give to workers"
             )
-        return _serve(pool)
+        _serve(pool)
     from pipeline.process.libraries import exit_at_once
     from pipeline.workers import sdk_worker
     from pipeline.workers.contract import Contract
@@ -89,8 +89,8 @@ def beam_worker(
     exit_at_once(0)
 
 
-def _serve(text: str) -> int:
-    from pipeline.process.libraries import quick_imports
+def _serve(text: str) -> NoReturn:
+    from pipeline.process.libraries import exit_at_once, quick_imports
     from pipeline.workers.contract import parse_address
 
     address = parse_address(text)
@@ -106,10 +106,10 @@ def _serve(text: str) -> int:
                 )
             print(f"workers on request at {bound} (Ctrl-C stops)", flush=True)
             while True:
-                time.sleep(3600)
+                time.sleep(1)  # a signal that a thread of gRPC takes does not end a sleep
     except KeyboardInterrupt:
         _say("stopped")
-        return 0
+        exit_at_once(0)  # the workers have ended: nothing of gRPC is left to shut down in order
 
 
 def _say(line: str) -> None:

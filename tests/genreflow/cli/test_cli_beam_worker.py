@@ -115,7 +115,10 @@ def test_its_workers_end_with_it(pool: tuple[subprocess.Popen[str], str], sent: 
     workers = _workers(process.pid)
     assert len(workers) == 1
     process.send_signal(sent)
-    output = process.communicate(timeout=60)[0]
+    try:
+        output = process.communicate(timeout=60)[0]
+    except subprocess.TimeoutExpired as late:
+        pytest.fail(f"the pool (status {process.poll()}) or {_workers(process.pid)}: {late.output}")
     _wait_for_end(workers)
     if sent == signal.SIGKILL:
         return
