@@ -40,7 +40,7 @@ def local_server(model_dir: str | pathlib.Path) -> Iterator[str]:
         try:
             server = stack.enter_context(
                 running(
-                    pathlib.Path(model_dir).absolute(),
+                    pathlib.Path(model_dir),
                     pathlib.Path(scratch),
                     engine="genreflow",
                     start_seconds=START_SECONDS,

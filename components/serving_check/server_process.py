@@ -72,7 +72,7 @@ def running(
 
     Args:
       model_dir: the model's folder of versions.
-      scratch: an empty folder, for its log and other files.
+      scratch: an empty folder, for its log and other files; the server runs in it.
       engine: as in the [serving] table.
       start_seconds: time limit until it is ready.
       options: further options of the server.
@@ -84,7 +84,8 @@ def running(
     ready, log = scratch / "ready.json", scratch / "server.log"
     command = [
         *SERVER,
-        *("--model-dir", str(model_dir), "--host", "127.0.0.1", "--port", "0", "--rest-port", "0"),
+        *("--model-dir", str(model_dir.absolute()), "--host", "127.0.0.1"),
+        *("--port", "0", "--rest-port", "0"),
         *("--engine", engine, "--ready-file", str(ready), "--exit-with-parent"),
         *options,
     ]

@@ -157,6 +157,24 @@ def test_how_a_server_ended_while_it_was_asked_is_known(tmp_path: pathlib.Path, 
         )
 
 
+def test_the_folder_of_a_model_is_meant_from_here_though_the_server_runs_elsewhere(
+    tmp_path: pathlib.Path,
+    program,  # type: ignore[no-untyped-def]
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    program("""
+        print(sys.argv[sys.argv.index("--model-dir") + 1], flush=True)
+        ready()
+        time.sleep(600)
+    """)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.chdir(tmp_path)
+    with server_process.running(pathlib.Path("models"), scratch, engine="auto", start_seconds=60):
+        printed = (scratch / "server.log").read_text()
+    assert printed.strip() == str(tmp_path / "models")
+
+
 def test_keys_and_gpus_are_not_handed_on(
     tmp_path: pathlib.Path,
     program,  # type: ignore[no-untyped-def]
