@@ -34,13 +34,16 @@ export function announce(text) {
   setTimeout(() => { place.textContent = text; }, 50);
 }
 
-/** Return a time as "1:02" or "1:02:03". */
-export function clock(seconds) {
-  const whole = Math.floor(seconds + 1e-6);
+/** Return a time as "1:02" or "1:02:03", with decimal digits "1:02.5"; it is rounded down. */
+export function clock(seconds, digits = 0) {
+  const scale = 10 ** digits;
+  const units = Math.floor(seconds * scale + 1e-3);
+  const whole = Math.floor(units / scale);
+  const rest = digits ? `.${String(units % scale).padStart(digits, "0")}` : "";
   const pad = (number) => String(number).padStart(2, "0");
   const minutes = Math.floor(whole / 60);
-  return minutes < 60 ? `${minutes}:${pad(whole % 60)}`
-    : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`;
+  return (minutes < 60 ? `${minutes}:${pad(whole % 60)}`
+    : `${Math.floor(minutes / 60)}:${pad(minutes % 60)}:${pad(whole % 60)}`) + rest;
 }
 
 /** Return a fraction as "83.1 %". */

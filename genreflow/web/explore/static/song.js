@@ -24,7 +24,7 @@ async function showClips() {
     return;
   }
   document.getElementById("clips").hidden = false;
-  const text = (start) => `from ${clock(start)}.${Math.floor((start % 1) * 10 + 1e-6)}`;
+  const text = (start) => `from ${clock(start, 1)}`;
   document.getElementById("starts").append(...clips.starts.map((start) => player
     ? element("button", { type: "button", onclick: () => { player.currentTime = start; player.play(); } }, text(start))
     : element("span.tag.plain", {}, text(start))));

@@ -20,7 +20,7 @@ export function showComparison(place, cards) {
     .sort((a, b) => Math.max(b[1], b[2]) - Math.max(a[1], a[2]));
   const alike = rows.reduce((sum, [, a, b]) => sum + Math.min(a, b), 0);
   place.replaceChildren(title,
-    element("p", {}, `They share ${percent(alike)} of their genres' probability.`),
+    element("p", {}, `Their genres overlap by ${percent(alike)}.`),
     element("div.scroll", { tabindex: 0, role: "region", "aria-label": "Comparison of two songs" },
       element("table", {},
         element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "genre"),

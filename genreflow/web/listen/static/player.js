@@ -138,10 +138,11 @@ export class Player {
 
   /** Return the most probable genre of a version at the position, in words. */
   #at(answer) {
-    const index = Math.floor(this.position / answer.model.window_s);
-    const shown = answer.window_probabilities[Math.min(index, answer.windows - 1)];
+    const windows = answer.window_probabilities;
+    const shown = windows.find((one) => this.position < one.end_s)
+      ?? (this.position - windows.at(-1).end_s < END_S ? windows.at(-1) : null);
     const name = this.result.answers.length > 1 ? `${versionName(answer)}: ` : "";
-    if (!shown || index > answer.windows) return `${name}rest of the song, shorter than a window`;
+    if (!shown) return `${name}rest of the song, shorter than a window`;
     if (!shown.probabilities) return `${name}left out, silent`;
     const [genre, probability] = Object.entries(shown.probabilities).reduce((a, b) => (b[1] > a[1] ? b : a));
     return `${name}${printable(genre)} ${percent(probability)}`;

@@ -23,8 +23,8 @@ function overTime(result, name) {
   const rest = answers[0].windows - windows.length;
   return element("div.scroll", { tabindex: 0, role: "region", "aria-label": `Numbers of ${name}` },
     element("table", {},
-      element("caption", {}, rest ? `The first ${windows.length} windows; the CSV file has all ${answers[0].windows}.`
-        : "Each window that the model hears, and what sounds in it."),
+      element("caption", {}, element("span", {}, rest ? `The first ${windows.length} windows; the CSV file has all ${answers[0].windows}.`
+        : "Each window that the model hears, and what sounds in it.")),
       element("thead", {}, element("tr", {}, ...["time", ...heads, "peak, dBFS", "strongest band, Hz"]
         .map((head) => element("th", { scope: "col" }, head)))),
       element("tbody", {}, ...windows.map((window) => row(result, window)))));
@@ -33,6 +33,8 @@ function overTime(result, name) {
 function row(result, window) {
   const { answers, seconds, sound } = result;
   const middle = (window.start_s + window.end_s) / 2;
+  // As many as the length of a window has, at most two.
+  const digits = [0, 1].find((one) => Number.isInteger(answers[0].model.window_s * 10 ** one)) ?? 2;
   const cells = answers.flatMap((answer) => {
     const found = answer.window_probabilities.find((one) => one.start_s <= middle && middle < one.end_s);
     if (!found?.probabilities) return [element("td", {}, "left out"), element("td.number", {}, "")];
@@ -40,7 +42,7 @@ function row(result, window) {
     return [element("td", {}, element("bdi", {}, printable(genre))), element("td.number", {}, percent(share))];
   });
   return element("tr", {},
-    element("th", { scope: "row" }, `${clock(window.start_s)} - ${clock(window.end_s)}`), ...cells,
+    element("th", { scope: "row" }, `${clock(window.start_s, digits)} - ${clock(window.end_s, digits)}`), ...cells,
     element("td.number", {}, peak(sound, window, seconds)),
     element("td.number", {}, strongest(sound, window)));
 }

@@ -133,6 +133,18 @@ def test_a_cell_of_the_confusion_matrix_leads_to_its_songs(tab: Tab, site: str) 
     tab.wait("document.getElementById('player').seekable.length > 0")
 
 
+def test_the_sorted_column_and_its_direction_are_seen(tab: Tab, site: str) -> None:
+    for query, heading, arrow in (("", "Song", "▲"), ("?sort=loss&descending=1", "Loss", "▼")):
+        tab.open(f"{site}/explore/songs{query}")
+        shown = tab.value(
+            """[...document.querySelectorAll("thead th a")].map((one) =>
+              [one.textContent, getComputedStyle(one, "::after").content])"""
+        )
+        assert [(text, arrow in mark) for text, mark in shown if mark != "none"] == [
+            (heading, True)
+        ]
+
+
 def test_a_mark_is_undone_in_the_list_of_marks(tab: Tab, site: str, opened: Explorer) -> None:
     opened.marking.mark("train5", "drop", "", evidence="", seen="")
     tab.open(f"{site}/explore/marks")

@@ -76,6 +76,14 @@ def test_the_overview_counts_songs_rejects_and_likely_wrong_labels(
     assert "1 undecodable</a>: its audio file cannot be decoded" in page
 
 
+def test_one_wrong_label_and_no_reject_are_said_in_words(work: pathlib.Path) -> None:
+    (work / "rejects.csv").write_text("track_id,genre,reason,detail,uri\n")
+    page = _client(explorer(work, wrong={"train5": "Folk"}))
+    overview = page.get("/explore", headers=HTML).text
+    assert "contradict the label of 1 song. 1 of these predictions is sure" in overview
+    assert "The run left out no song." in page.get("/explore/rejects", headers=HTML).text
+
+
 def test_each_number_of_the_confusion_matrix_leads_to_as_many_songs(
     browser_client: TestClient, opened: Explorer
 ) -> None:

@@ -105,6 +105,19 @@ def test_a_song_is_seen_heard_and_followed_by_keyboard(
     tab.wait(f"Number({SLIDER.format('aria-valuenow')}) > 6.5")
 
 
+def test_the_rest_after_the_last_window_is_not_given_its_genre(
+    tab: Tab, listening: Site, tmp_path: pathlib.Path
+) -> None:
+    songs = [write_wav(tmp_path / f"{seconds}.wav", seconds) for seconds in (2.0, 2.2)]
+    _listen(tab, listening, *songs)  # windows of a quarter of a second
+    for song, last in zip(songs, ("%", "shorter than a window"), strict=True):
+        slider = f"document.querySelector('.seek[aria-label$=\"{song.name}\"]')"
+        tab.value(f"{slider}.focus()")
+        tab.press("End")
+        text = tab.value(f"{slider}.getAttribute('aria-valuetext')")
+        assert text.endswith(last), text
+
+
 def test_numbers_of_the_canvases_are_in_a_table(
     tab: Tab, listening: Site, tmp_path: pathlib.Path
 ) -> None:
@@ -113,7 +126,7 @@ def test_numbers_of_the_canvases_are_in_a_table(
     tab.wait("document.querySelectorAll('.tables tbody tr').length === 8")
     last = tab.value("[...document.querySelector('.tables tbody tr:last-child').children]"
                      ".map(cell => cell.textContent)")  # fmt: skip
-    assert last[0] == "0:01 - 0:02"
+    assert last[0] == "0:01.75 - 0:02.00"
     assert int(last[-2]) == -6  # a tone of half of full scale
     assert float(last[-1].replace(",", "")) == pytest.approx(1000, rel=0.1)
 
