@@ -39,7 +39,7 @@ class AudioParams:
       clip_seconds: length of a clip.
       clips_per_track: number of random clips that are cut from a track.
       evaluation_clips: clips of a validation or test track: at most so many of the consecutive
-        windows that prediction cuts, evenly spaced; "all" is MAX_EVALUATION_CLIPS. None for
+        windows that prediction cuts, evenly spaced; "all" is the most, 300. None for
         random clips, as for training. It is no part of `digest`, because it changes what a model
         is judged by and not what it hears.
 

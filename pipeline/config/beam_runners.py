@@ -183,8 +183,8 @@ class DataflowSettings(RunnerTable):
     Attributes:
       project: id of the Google Cloud project.
       region: such as "europe-west1".
-      temp_location: gs:// folder for Dataflow's own files.
-      staging_location: gs:// folder for what is submitted; "" takes temp_location.
+      temp_location: folder (gs://) for Dataflow's own files.
+      staging_location: folder (gs://) for what is submitted; "" takes temp_location.
       image: container image of the workers, made by `make image`, in a registry that they reach.
       machine_type: such as "n2-standard-4"; "" lets Dataflow choose.
       workers: number of workers at the start; 0 lets Dataflow choose.

@@ -162,7 +162,7 @@ def _validate(values: dict[str, Any], source: str, overrides: list[Override]) ->
         tables = [name for name, value in models.items() if isinstance(value, dict)]
         for problem in network_problems(tables or models):
             key = problem.split(":", 1)[0]
-            where = _origin(tuple(key.split(".", 1)), source, overrides)
+            where = _origin(tuple(key.split(".", 1)), values, source, overrides)
             problems.append(f"{where}: {printable(problem)}")
     raise ConfigError("\n".join(dict.fromkeys(problems)))
 
@@ -180,7 +180,7 @@ def _problems(
     """Yield one of pydantic's errors as lines for the user."""
     path = without_alternatives(error["loc"])
     kind = error["type"]
-    where = _origin(path, source, overrides)
+    where = _origin(path, values, source, overrides)
     key = show_key(path)
     if kind == "value_error":  # a dataclass's own check
         for line in str(error["ctx"]["error"]).splitlines():
@@ -212,14 +212,26 @@ def _concerns(override: Override, line: str) -> bool:
     return key in line or key.startswith(f"{line.split(':', 1)[0]}.")
 
 
-def _origin(path: tuple[str | int, ...], source: str, overrides: list[Override]) -> str:
-    """Return the source of the value at `path`: an override, the file, or for a table both."""
+def _origin(
+    path: tuple[str | int, ...], values: Any, source: str, overrides: list[Override]
+) -> str:
+    """Return the source of the value at `path`: overrides, the file, or for a table both."""
     names = tuple(part for part in path if isinstance(part, str))
     for override in reversed(overrides):
         if names[: len(override.path)] == override.path:
             return str(override)
-    within = [str(item) for item in overrides if item.path[: len(names)] == names]
-    return ", ".join(dict.fromkeys([source, *within]))
+    within = [item for item in overrides if item.path[: len(names)] == names]
+    only_set = within and _only_set(_value_at(values, path), names, within)
+    return ", ".join(dict.fromkeys([*([] if only_set else [source]), *map(str, within)]))
+
+
+def _only_set(value: Any, path: tuple[str, ...], overrides: list[Override]) -> bool:
+    """Return whether overrides set everything in a value, so that the file has nothing of it."""
+    if any(path == override.path for override in overrides):
+        return True
+    return isinstance(value, dict) and all(
+        _only_set(inner, (*path, name), overrides) for name, inner in value.items()
+    )
 
 
 def _value_at(values: Any, path: tuple[str | int, ...]) -> Any:

@@ -213,7 +213,10 @@ def describe_bounds(bounds: Iterable[Any]) -> str:
 
 
 def unknown_key(path: tuple[str, ...], value: Any) -> str:
-    """Return the message on an unknown key, with the nearest known key and all keys there."""
+    """Return the message on an unknown key: the nearest known key, the keys of its table, or both.
+
+    The names of all tables help only where no key or table is near.
+    """
     parents, name = list(path[:-1]), path[-1]
     if parents == ["training", "augmentation"] and REFUSED_AUGMENTATION.search(name):
         return f"not offered: {REFUSED_AUGMENTATION_REASON}"
@@ -239,6 +242,8 @@ def unknown_key(path: tuple[str, ...], value: Any) -> str:
     if is_table and table == _STEPS:
         quoted = show_key([*parents[:-1], f"{parents[-1]}.{name}"])
         hint = f"; quote a node's name that contains a dot: {quoted}"
+    if near and not parents:
+        return f"unknown {what}{hint}"
     names = ", ".join(key[-1] for key in siblings)
     where = f"[{show_key(parents)}] has" if parents else "there are"
     return f"unknown {what}{hint} ({where}: {names})"
@@ -247,11 +252,12 @@ def unknown_key(path: tuple[str, ...], value: Any) -> str:
 def _nearest(name: str, siblings: list[tuple[str, ...]], elsewhere: list[tuple[str, ...]]) -> str:
     """Return the known key that `name` most likely means, or "".
 
-    An identical key of another table is more likely than a similar one of this table.
+    An identical key of another table is more likely than a similar one of this table, and one of
+    all networks than one of a single network.
     """
     exact = [key for key in elsewhere if key[-1] == name]
     if exact:
-        return show_key(exact[0])
+        return show_key(min(exact, key=lambda key: key[0] in _FREE_NAMES))
     for keys in (siblings, elsewhere):
         by_name = {key[-1]: key for key in reversed(keys)}
         near = difflib.get_close_matches(name.replace("-", "_"), by_name, n=1)

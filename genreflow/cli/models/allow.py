@@ -28,12 +28,16 @@ def allow(
     What serves does not change. To serve that version again, roll back to it instead.
     """
     from components.versions import rolled_back
+    from components.versions.folder import list_versions
+    from components.versions.labels import no_version
 
     models = models_folder(work_dir, destination)
     if not rolled_back.withdraw(models, version):
         known = ", ".join(map(str, rolled_back.read_all(models))) or "none"
         raise UsageError(
             f"{models}: version {version} was not rolled back from; versions that were: {known}"
+            if version in list_versions(models)
+            else f"{no_version(models, version)}; versions that were rolled back from: {known}"
         )
     if json_output:
         print_json({"version": version, "rolled_back": list(rolled_back.read_all(models))})

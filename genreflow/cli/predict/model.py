@@ -108,6 +108,21 @@ def open_local_model(model_dir: str) -> Iterator[GenreModel]:
         yield model
 
 
+def check_local_model(model_dir: str) -> None:
+    """Check that a folder on this machine has a model, without loading it.
+
+    Raises:
+      UsageError: there is none.
+    """
+    from serving.model.model_files import ModelFolderError, resolve_version
+
+    if not is_remote(checked_place(model_dir, "--model-dir")):
+        try:
+            resolve_version(model_dir)
+        except ModelFolderError as error:
+            raise UsageError(str(error)) from error
+
+
 def client_maker(options: ConnectionOptions) -> Callable[[int | None, str | None], GenreClient]:
     """Check the options, and return a function that connects to a version or label.
 

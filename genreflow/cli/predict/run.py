@@ -18,7 +18,12 @@ from components.common.escape import printable
 from components.storage.uri import is_remote
 from genreflow.cli.messages import complain, print_json, warn
 from genreflow.cli.predict.inputs import collect, skipped_lines
-from genreflow.cli.predict.model import ConnectionOptions, open_client, open_local_model
+from genreflow.cli.predict.model import (
+    ConnectionOptions,
+    check_local_model,
+    open_client,
+    open_local_model,
+)
 from genreflow.cli.predict.output import show
 from genreflow.cli.quiet import quiet_stderr
 
@@ -69,6 +74,8 @@ def predict(
         found = collect(inputs, pathlib.Path(scratch))
         for path, problem in found.problems:
             complain(printable(f"{path}: {problem}"))
+        if found.problems and model_dir:
+            check_local_model(model_dir)  # told at once with what is wrong with the files
         status = 1 if found.problems or found.skipped else 0
         files = found.files
         if files:

@@ -71,6 +71,14 @@ def test_exactly_one_model_is_needed(arguments: list[str], tmp_path: pathlib.Pat
     assert ("both are given" in result.stderr) == (len(arguments) == 4)
 
 
+def _unread_model(folder: pathlib.Path) -> pathlib.Path:
+    """Return a folder that passes for a model until it is loaded."""
+    (folder / "variables").mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"")
+    (folder / "variables" / "variables.index").write_bytes(b"")
+    return folder
+
+
 @pytest.mark.parametrize(
     ("file", "status", "message"),
     [
@@ -82,9 +90,18 @@ def test_files_that_are_missing_are_told_before_the_model_is_loaded(
     file: str, status: int, message: str, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = typed(file, "-m", "/no/such/model", "--json")
+    _unread_model(tmp_path / "model")
+    result = typed(file, "-m", "model", "--json")
     assert (result.exit_code, result.stderr) == (status, f"genreflow: {message}\n")
     assert result.stdout == ("[]\n" if status == 1 else "")
+
+
+def test_a_missing_file_and_a_missing_model_are_told_at_once(tmp_path: pathlib.Path) -> None:
+    result = typed(tmp_path / "gone.wav", "-m", tmp_path / "model", "--json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    file, model = result.stderr.splitlines()
+    assert file == f"genreflow: {tmp_path}/gone.wav: there is no such file (missing_file)"
+    assert model.startswith(f"genreflow: {tmp_path}/model: no such folder; give the folder")
 
 
 @pytest.mark.parametrize(
@@ -222,7 +239,7 @@ def test_an_unreadable_folder_costs_itself_alone(
     assert result.stderr == (
         f"genreflow: {tmp_path}/b: the folder cannot be read: Permission denied\n"
     )
-    alone = typed(tmp_path / "b", "-m", "/nowhere")
+    alone = typed(tmp_path / "b", "-s", server)
     assert (alone.exit_code, alone.stderr) == (1, result.stderr)
 
 
@@ -317,7 +334,7 @@ def test_pipes_without_an_end_or_without_audio_fail_alone(
 
 def test_a_terminal_is_not_waited_for(tmp_path: pathlib.Path) -> None:
     controller, terminal = os.openpty()
-    result = typed(f"/dev/fd/{terminal}", "-m", "/nowhere")
+    result = typed(f"/dev/fd/{terminal}", "-m", _unread_model(tmp_path / "model"))
     os.close(controller)
     os.close(terminal)
     assert result.exit_code == 1

@@ -91,6 +91,29 @@ def test_what_a_step_may_take_is_told_by_its_own_keys(
     assert "beam.workers" not in line
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainin.epochs=1", "trainin: unknown table; did you mean training?"),
+        ("epochs=1", "epochs = 1: unknown key; did you mean training.epochs?"),
+    ],
+)
+def test_a_typo_of_a_table_in_an_override_is_told_with_what_helps_alone(
+    override: str, message: str, complaints: Complain
+) -> None:
+    assert complaints("[models.ffnn]", [override]) == [f"--set {override}: {message}"]
+
+
+def test_an_override_that_is_near_no_table_is_told_all_tables(complaints: Complain) -> None:
+    (line,) = complaints("[models.ffnn]", ["foo.bar=1"])
+    assert line.startswith("--set foo.bar=1: foo: unknown table (there are: models, audio, ")
+
+
+def test_a_table_of_the_file_and_of_an_override_is_told_with_both(complaints: Complain) -> None:
+    (line,) = complaints("[foo]\nx = 1\n[models.ffnn]", ["foo.bar=1"])
+    assert ".toml, --set foo.bar=1: foo: unknown table" in line
+
+
 def test_the_last_of_two_overrides_holds(write: Write) -> None:
     assert load(write("[models.ffnn]"), ["split.seed=1", "split.seed=2"]).split.seed == 2
 

@@ -111,9 +111,14 @@ def test_what_was_rolled_back_is_told_until_it_is_allowed(destination: str) -> N
     assert _models("prune", "--keep", 1, "--destination", destination, "--yes").exit_code == 0
     listed = _models("list", "--destination", destination).stdout
     assert f"version {THIRD}, which was deleted, was rolled back on " in listed
-    again = _models("allow", SECOND, "--destination", destination)
+    newest = max(list_versions(models))
+    again = _models("allow", newest, "--destination", destination)
     assert again.exit_code == 2
-    assert f"version {SECOND} was not rolled back from; versions that were: {THIRD}" in again.output
+    assert f"version {newest} was not rolled back from; versions that were: {THIRD}" in again.output
+    unknown = _models("allow", 12, "--destination", destination)
+    assert unknown.exit_code == 2
+    assert f"there is no version 12 in {models}; versions: " in unknown.output
+    assert f"; versions that were rolled back from: {THIRD}" in unknown.output
     assert _json("allow", THIRD, "--destination", destination) == {
         "version": THIRD,
         "rolled_back": [],
