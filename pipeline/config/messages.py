@@ -257,7 +257,8 @@ def _nearest(name: str, siblings: list[tuple[str, ...]], elsewhere: list[tuple[s
     """
     exact = [key for key in elsewhere if key[-1] == name]
     if exact:
-        return show_key(min(exact, key=lambda key: key[0] in _FREE_NAMES))
+        shared_first = sorted(exact, key=lambda key: key[0] in _FREE_NAMES)
+        return show_key(shared_first[0])
     for keys in (siblings, elsewhere):
         by_name = {key[-1]: key for key in reversed(keys)}
         near = difflib.get_close_matches(name.replace("-", "_"), by_name, n=1)
