@@ -194,7 +194,13 @@ class Marking:
     def _save(self, marks: Mapping[str, Mark]) -> None:
         """Write all files, or none, and then hold the marks."""
         run, places = self._run, self.places
-        if _state(self._results) != self._results_state:
+        state = _state(self._results)
+        if state is None:
+            raise MarkNotSavedError(
+                f"{self._results}: is not there any more, so the mark is not saved; put the work "
+                "folder back if it was moved or deleted"
+            )
+        if state != self._results_state:
             raise MarkNotSavedError(
                 f"{run.folder}: another run has finished here since, so the mark is not saved; "
                 "restart genreflow explore, which shows that run and keeps earlier marks"

@@ -115,6 +115,17 @@ def test_a_run_that_finished_since_is_not_marked_by_the_older_ones_songs(
     _marking(work).mark("train5", "drop", "", evidence="", seen="")
 
 
+def test_marks_wait_until_a_work_folder_that_was_moved_is_back(work: pathlib.Path) -> None:
+    marking = _marking(work)
+    moved = work.rename(work.with_name("moved"))
+    with pytest.raises(MarkNotSavedError, match=r"results.json: is not there any more.*put .*back"):
+        marking.mark("train5", "drop", "", evidence="", seen="")
+    assert not work.exists()
+    moved.rename(work)
+    marking.mark("train5", "drop", "", evidence="", seen="")
+    assert "train5" in _marking(work).marks
+
+
 @pytest.mark.parametrize("name", ["labels.csv", "marks.json"])
 def test_a_read_only_file_refuses_the_mark_and_nothing_changes(
     work: pathlib.Path, name: str
