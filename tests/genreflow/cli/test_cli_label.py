@@ -22,6 +22,7 @@ from genreflow.labelling import run
 from genreflow.labelling.model import ModelFacts
 from genreflow.labelling.run import Summary
 from genreflow.labelling.tags import TagOptions, TagReport
+from tests.genreflow.labelling.here import work_here
 from tests.support import commands
 from tests.support.serving_toys import CLIP, GENRES, write_toy_model
 
@@ -34,7 +35,17 @@ def typed(*arguments: object) -> tuple[int, str]:
 
 def label(*arguments: object) -> dict[str, Any]:
     """Run the command in a process of its own, and return its summary."""
-    output = commands.finish(commands.start("label", *arguments, "--json"))
+    return summary_of(commands.finish(commands.start("label", *arguments, "--json")))
+
+
+def label_here(*arguments: object) -> dict[str, Any]:
+    """Run the command in this process, and return its summary."""
+    status, output = typed(*arguments, "--json")
+    assert status == 0, output
+    return summary_of(output)
+
+
+def summary_of(output: str) -> dict[str, Any]:
     return json.loads(output[output.index("{") :])
 
 
@@ -63,7 +74,11 @@ def table_of(output: pathlib.Path) -> pandas.DataFrame:
 
 
 def test_labels_are_exactly_those_of_predict_and_a_second_run_labels_what_changed(
-    toy_models: pathlib.Path, music: pathlib.Path, tmp_path: pathlib.Path
+    toy_models: pathlib.Path,
+    music: pathlib.Path,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     from components.audio.decoding.isolation import IsolatedDecoder
     from components.audio.decoding.limits import DecodeLimits
@@ -100,22 +115,25 @@ def test_labels_are_exactly_those_of_predict_and_a_second_run_labels_what_change
     song(music / "new.wav", 77)
     song(music / "artist 0" / "söng 0.wav", 78)
     (music / "artist 1" / "söng 1.wav").unlink()
-    summary = label("-m", models, "-d", music, "-o", output, "--csv")
+    work_here(monkeypatch)
+    summary = label_here("-m", models, "-d", music, "-o", output, "--csv")
     assert (summary["labelled"], summary["kept"], summary["gone"]) == (2, 6, 1)
-    label("-m", models, "-d", music, "-o", tmp_path / "anew", "--csv")
+    label_here("-m", models, "-d", music, "-o", tmp_path / "anew", "--csv")
     for path in (tmp_path / "anew").rglob("part-*"):
         assert path.read_bytes() == (output / path.relative_to(tmp_path / "anew")).read_bytes()
 
     # A new version of the model labels everything again, and says so.
     write_toy_model(models / "3", seed=3)
-    text = commands.finish(commands.start("label", "-m", models, "-d", music, "-o", output))
+    status, said = typed("-m", models, "-d", music, "-o", output)
+    assert status == 0, said
+    text = " ".join([*said.split(), *capfd.readouterr().err.split()])
     assert "the table has labels of model version 2" in text
     assert "9 files: 6 with a label, 3 without; 8 were read now, 0 rows kept" in text
     assert set(table_of(output)["model_version"]) == {"3"}
 
 
 def test_a_killed_run_is_resumed_and_loses_nothing(
-    toy_models: pathlib.Path, tmp_path: pathlib.Path
+    toy_models: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     music, output = tmp_path / "music", tmp_path / "labels.parquet"
     song(music / "0.wav", 3, clips=60)
@@ -135,7 +153,8 @@ def test_a_killed_run_is_resumed_and_loses_nothing(
     pieces = output.glob("_work/pieces/*/*.parquet")
     finished = sum(len(pandas.read_parquet(piece)) for piece in pieces)
     song(music / "later.wav", 4)  # not in the listing of the interrupted run
-    summary = label("-m", toy_models, "-d", music, "-o", output, "--resume")
+    work_here(monkeypatch)
+    summary = label_here("-m", toy_models, "-d", music, "-o", output, "--resume")
     assert summary["files"] == 900
     assert summary["kept"] >= finished > 0
     assert summary["labelled"] + summary["kept"] == 900

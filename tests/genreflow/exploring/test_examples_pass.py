@@ -120,12 +120,13 @@ def test_a_kept_result_of_another_run_or_damaged_is_made_anew(
     run: ExploredRun, events: pathlib.Path
 ) -> None:
     seen: list[str] = []
-    prepare(run, lambda event: seen.append(event["event"]))
-    assert "preparing" in seen
+    make(run.folder)
+    prepare(run, lambda event: pytest.fail("made again"))
     file = pathlib.Path(run.folder, "explore", "prepared.npz")
     again = dataclasses.replace(run, results=dataclasses.replace(run.results, run_id="later"))
     with pytest.raises(DataError, match="was not written"):
-        prepare(again, lambda event: None)  # the process reads the folder's own run
+        prepare(again, lambda event: seen.append(event["event"]))  # which reads its folder's run
+    assert "preparing" in seen
     file.write_bytes(file.read_bytes()[:100])
     seen.clear()
     prepare(run, lambda event: seen.append(event["event"]))

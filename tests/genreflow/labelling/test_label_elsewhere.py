@@ -15,6 +15,7 @@ from components.storage import objects
 from genreflow.labelling import run
 from genreflow.labelling.run import Options, Summary
 from pipeline.config.beam import IN_MEMORY
+from tests.genreflow.labelling.here import work_here
 from tests.support.audio_stage import portable_args
 from tests.support.beam_services import IsolatedPool, Service
 from tests.support.serving_toys import CLIP
@@ -83,13 +84,19 @@ def test_workers_elsewhere_write_the_same_table(
     s3.copy_object(Bucket=bucket, Key="music/new.wav", CopySource=f"{bucket}/music/000.wav")
     s3.copy_object(Bucket=bucket, Key="music/001.wav", CopySource=f"{bucket}/music/002.wav")
     s3.delete_object(Bucket=bucket, Key="music/003.wav")
+    work_here(monkeypatch)
     again, _ = label(there)
     assert (again.labelled, again.kept, again.gone) == (2, 10, 1)
 
 
 def test_a_manifest_with_bad_rows_is_labelled_as_far_as_it_goes(
-    s3: Any, bucket: str, catalogue: str, tmp_path: pathlib.Path
+    s3: Any,
+    bucket: str,
+    catalogue: str,
+    tmp_path: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    work_here(monkeypatch)
     rows = [
         "uri,track_id",
         "music/000.wav,a",
