@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from components.artifacts.names import REJECTS_CSV
 from components.common.errors import UsageError
+from components.common.version_files import PUSH_FOLDER
 
 # Version of the database schema that ML Metadata 1.16 and 1.21 write, and the only one they open.
 METADATA_SCHEMA = 10
@@ -59,7 +60,7 @@ class WorkDir:
 
     @property
     def serving_root(self) -> pathlib.Path:
-        return self.root / "serving_models"
+        return self.root / PUSH_FOLDER
 
     @property
     def checkpoints(self) -> pathlib.Path:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from components.common.model_contract import SAVED_MODEL
 
+# Folder of the pushed models below the folder of a run's output.
+PUSH_FOLDER = "serving_models"
 VARIABLES_INDEX = "variables/variables.index"
 # By TensorFlow Serving's own rule, a version is a folder named by a 64-bit number.
 VERSION_NAME = re.compile(r"[0-9]{1,18}", re.ASCII)

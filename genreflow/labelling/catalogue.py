@@ -59,7 +59,7 @@ def list_files(place: str) -> Iterator[Listed]:
         listed = _objects(place)
     else:
         files = LocalFiles(place)
-        files.check()
+        files.check("check --data-dir")
         listed = _folder(files)
     empty = True
     for file in listed:

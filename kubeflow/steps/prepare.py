@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from components.common.errors import GenreflowError, UsageError
 from components.common.model_contract import MODEL_NAME
+from components.common.version_files import PUSH_FOLDER
 from components.storage.uri import checked_place, is_remote, join
 from kubeflow.steps import metadata_url, own_environment, prepared
 from kubeflow.steps.prepared import PreparedRun
@@ -182,7 +183,7 @@ def main(arguments: Sequence[str]) -> int:
         destination = (
             given.push_destination
             or config.storage.push_destination
-            or join(given.pipeline_root, "serving_models")
+            or join(given.pipeline_root, PUSH_FOLDER)
         )
         path = prepare(
             config,

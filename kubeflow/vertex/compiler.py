@@ -17,6 +17,7 @@ from typing import Any
 from components.artifacts import files as artifact_files
 from components.common.errors import UsageError
 from components.common.model_contract import MODEL_NAME
+from components.common.version_files import PUSH_FOLDER
 from components.storage.uri import join
 from kubeflow.compile import pods
 from kubeflow.compile.checks import check_resources
@@ -68,7 +69,7 @@ def compile_pipeline(config: Config, settings: KubeflowSettings, output: str) ->
 
     root = storage.checked(settings.pipeline_root)
     pushed = config.storage.push_destination
-    models = pushed or join(storage.path_of(root, mount), "serving_models")
+    models = pushed or join(storage.path_of(root, mount), PUSH_FOLDER)
     config = _for_vertex(config, settings)
     with tempfile.TemporaryDirectory(prefix="genreflow-compile-") as folder:
         schema_file = inputs.write_schema(config, facts.genres, folder)

@@ -19,13 +19,16 @@ from components.common.model_contract import (
     AUDIO_PARAMS_JSON,
     GENRES_JSON,
     MODEL_CARD_JSON,
+    MODEL_NAME,
     SAVED_MODEL,
 )
-from components.common.version_files import VARIABLES_INDEX, VERSION_NAME
+from components.common.version_files import PUSH_FOLDER, VARIABLES_INDEX, VERSION_NAME
 
 if TYPE_CHECKING:
     from components.audio.params import AudioParams
 
+# Folders of a model's versions, below a work folder and below the folder of the pushed models.
+_MODEL_FOLDERS = (f"{PUSH_FOLDER}/{MODEL_NAME}", MODEL_NAME)
 # Far above the sizes that are written (about 1 MB of graph, kilobytes of assets), and small
 # enough that a wrong file cannot exhaust memory.
 MAX_GRAPH_BYTES = 256 << 20
@@ -125,14 +128,17 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
             )
         _refuse_links_out(root, root, given)
         return root
-    names = [
-        entry.name
-        for entry in root.iterdir()
-        if VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
-    ]
+    names = _version_names(root)
     if not names:
+        below = next(
+            (name for name in _MODEL_FOLDERS if (root / name).is_dir()
+             and _version_names(root / name)),
+            None,
+        )  # fmt: skip
+        remedy = f"; give the folder of its versions, {given / below}" if below else ""
         raise ModelFolderError(
             f"{given}: contains no model: neither {SAVED_MODEL} nor a version folder such as 1/"
+            f"{remedy}"
         )
     for name in sorted(names, key=lambda name: (int(name), name), reverse=True):
         if _missing(root / name) is None:
@@ -144,6 +150,14 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
         f"({SAVED_MODEL} or {VARIABLES_INDEX} is missing); wait until it is copied, or copy it "
         "again"
     )
+
+
+def _version_names(folder: pathlib.Path) -> list[str]:
+    return [
+        entry.name
+        for entry in folder.iterdir()
+        if VERSION_NAME.fullmatch(entry.name) and entry.is_dir()
+    ]
 
 
 def read_assets(version: pathlib.Path) -> ModelAssets:

@@ -60,6 +60,7 @@ def label(
     """
     from components.storage.uri import join
     from components.versions import labels
+    from genreflow.suggested import line_of
 
     options = ServerOptions(server, tls, ca_cert, api_key_file)
     models = models_folder(work_dir, destination)
@@ -75,6 +76,7 @@ def label(
         )
     elif moved:
         print(f"version {version} has the label {name}; written to {place}")
+        print(f"servers that read it follow: {line_of('serve', '--model-config-file', place)}")
     else:
         print(
             f"servers that read {place} now load version {version}, because they refuse to move a "

@@ -224,7 +224,7 @@ def test_catalogues_without_audio_are_refused(
     (tmp_path / "texts" / "a.txt").write_text("x")
     (tmp_path / "list.csv").write_text("path\nx.mp3\n")
     for data, why in {
-        tmp_path / "none": "does not exist",
+        tmp_path / "none": "none: the data folder does not exist; check --data-dir\n",
         tmp_path / "texts": "there is no audio in it",
         music / "words.mp3": "is one audio file",
         tmp_path / "list.csv": "no column 'uri'; found 'path'",

@@ -297,6 +297,10 @@ def test_folders_without_a_model_say_what_they_lack(
     cases = {tmp_path / "nothing": "no such folder", copy / "saved_model.pb": "not a folder"}
     (tmp_path / "empty").mkdir()
     cases[tmp_path / "empty"] = "contains no model"
+    versions = tmp_path / "work" / "serving_models" / "genreflow"
+    (versions / "7").mkdir(parents=True)
+    for above in (versions.parent, versions.parent.parent):
+        cases[above] = f"contains no model: .*; give the folder of its versions, {versions}$"
     for path, message in cases.items():
         with pytest.raises(ModelFolderError, match=message):
             model_files.resolve_version(path)

@@ -46,7 +46,8 @@ def destination(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> str:
 
 
 def test_versions_are_listed_with_their_facts(destination: str) -> None:
-    _models("label", SECOND, "stable", "--destination", destination)
+    said = _models("label", SECOND, "stable", "--destination", destination).stdout
+    assert f"genreflow serve --model-config-file {destination}/genreflow/models.config" in said
     lines = _models("list", "--destination", destination).stdout.splitlines()
     assert lines[0] == f"{destination}/genreflow"
     assert [line.split()[0] for line in lines[2:]] == [
