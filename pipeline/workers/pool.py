@@ -14,7 +14,8 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from typing import Any
 
@@ -44,11 +45,13 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: igno
     def __init__(self, say: Say) -> None:
         self._say = say
         self._workers: dict[str, _Worker] = {}
+        self._closed = False
         self._lock = threading.Lock()
 
     def StartWorker(self, request: Any, context: Any) -> Any:  # noqa: N802  Beam's name
         """Start a worker, in place of an earlier one of the same id."""
         self._stop(request.worker_id)
+        scratch = ""
         try:
             contract = Contract(
                 id=request.worker_id,
@@ -63,9 +66,17 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: igno
                 sdk_worker.start(contract, env=environment, start_new_session=True), scratch
             )
         except (OSError, UsageError) as error:
+            shutil.rmtree(scratch, ignore_errors=True)
             return beam_fn_api_pb2.StartWorkerResponse(error=str(error))
         with self._lock:
-            self._workers[contract.id] = worker
+            # Of another request for this id, such as a repeated one, at the same time.
+            replaced = self._workers.pop(contract.id, None)
+            closed = self._closed
+            if not closed:
+                self._workers[contract.id] = worker
+        _end(one for one in (replaced, worker if closed else None) if one is not None)
+        if closed:
+            return beam_fn_api_pb2.StartWorkerResponse(error="the pool ends")
         threading.Thread(target=self._watch, args=(contract.id, worker), daemon=True).start()
         self._say(f"worker {contract.id} started (process {worker.process.pid})")
         return beam_fn_api_pb2.StartWorkerResponse()
@@ -76,22 +87,18 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: igno
         return beam_fn_api_pb2.StopWorkerResponse()
 
     def close(self) -> None:
-        """Stop all workers."""
-        for name in list(self._workers):
-            self._stop(name)
+        """Stop all workers, and those whose start is in progress."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._workers.values())
+            self._workers.clear()
+        _end(workers)
 
     def _stop(self, name: str) -> None:
         with self._lock:
             worker = self._workers.pop(name, None)
-        if worker is None:
-            return
-        worker.process.terminate()
-        try:
-            worker.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            worker.process.kill()
-            worker.process.wait()
-        shutil.rmtree(worker.scratch, ignore_errors=True)
+        if worker is not None:
+            _end([worker])
 
     def _watch(self, name: str, worker: _Worker) -> None:
         """Wait for a worker's end, and remove what it left."""
@@ -103,6 +110,21 @@ class Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):  # type: igno
         shutil.rmtree(worker.scratch, ignore_errors=True)
         if ended_itself and status:
             self._say(f"worker {name} ended with status {status}")
+
+
+def _end(workers: Iterable[_Worker]) -> None:
+    """End workers, all within the same time, and remove what they left."""
+    workers = list(workers)
+    for worker in workers:
+        worker.process.terminate()
+    deadline = time.monotonic() + STOP_SECONDS
+    for worker in workers:
+        try:
+            worker.process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
+        shutil.rmtree(worker.scratch, ignore_errors=True)
 
 
 @contextlib.contextmanager
