@@ -10,7 +10,7 @@ depend on the batches in their last digits, too.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import apache_beam as beam
 
@@ -61,22 +61,23 @@ class LabelPart(beam.DoFn):  # type: ignore[misc]
     def process(self, index: int) -> None:
         # Errors for the user are results. Beam's multi-processing runner hangs if an exception
         # is raised before all workers have started, and passes on only its text.
-        folder = TableFolder(self._job.root)
-        problem, result = self._problem or _read_problem(folder), PartResult()
+        job, folder = self._job, TableFolder(self._job.root)
+        told = folder.problem(job.token)
+        problem, result = self._problem or _read_problem(told), PartResult()
         if not problem:
             try:
-                report = WorkerReport(folder.reports, f"{index:05d}")
-                result = write_part(index, self._job, self._labeller, report.add)
+                report = WorkerReport(folder.reports(job.token), f"{index:05d}")
+                result = write_part(index, job, self._labeller, report.add)
                 report.write()
             except GenreflowError as error:
                 problem = str(error)
             except OSError as error:
                 problem = f"{error.filename or folder.root}: {error.strerror or error}"
             if problem:
-                files.write_text(folder.problem, problem)
+                _write(problem, lambda: files.write_text(told, problem))
         if problem:
             result = PartResult(problem=problem)
-        write_result(folder, index, result)
+        _write(problem, lambda: write_result(job, index, result))
         count = beam.metrics.Metrics.counter
         count(NAMESPACE, "files_labelled").inc(result.labelled)
         count(NAMESPACE, "rows_kept").inc(result.kept)
@@ -102,14 +103,22 @@ def run(job: Job, beam_args: Sequence[str]) -> None:
     )
     run_job(
         pipeline,
-        TableFolder(job.root).reports,
+        TableFolder(job.root).reports(job.token),
         lambda done: progress.report("progress", stage="label", done=done),
     )
 
 
-def _read_problem(folder: TableFolder) -> str:
+def _read_problem(path: str) -> str:
     """Return the problem of another part, or ""."""
     try:
-        return files.read_text(folder.problem)
+        return files.read_text(path)
     except (FileNotFoundError, ObjectMissing):
         return ""
+
+
+def _write(problem: str, write: Callable[[], None]) -> None:
+    """Write what the run is told. Raise the problem itself if the disk takes not even that."""
+    try:
+        write()
+    except OSError as error:
+        raise GenreflowError(problem or f"{error.filename}: {error.strerror or error}") from error

@@ -57,7 +57,7 @@ def claimed(folder: TableFolder, waiting: Callable[[], None] = lambda: None) -> 
         ended.set()
         beating.join()
         with contextlib.suppress(StorageError):
-            if _read(folder).startswith(json.dumps({"token": token})[:-1]):
+            if _is_own(_read(folder), token):
                 files.remove(folder.run)
 
 
@@ -110,11 +110,17 @@ def _beat(folder: TableFolder, token: str, ended: threading.Event) -> None:
         beat += 1
         # One lost sign is no harm, and the work itself meets the same store.
         with contextlib.suppress(StorageError):
+            if not _is_own(_read(folder), token):
+                return  # two began at once: only the later one lives on, or both would for ever
             _write(folder, token, beat)
 
 
 def _write(folder: TableFolder, token: str, beat: int) -> None:
     files.write_text(folder.run, json.dumps({"token": token, "beat": beat}))
+
+
+def _is_own(sign: str, token: str) -> bool:
+    return bool(sign) and json.loads(sign)["token"] == token
 
 
 def _read(folder: TableFolder) -> str:

@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import itertools
 import queue
+import threading
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,7 @@ class Labeller:
         self._facts, self._jobs = facts, jobs or usable_cores() + 1
         self._limits = limits or DecodeLimits()
         self._model: LocalModel | None = None
+        self._starting = threading.Lock()
         self._stack = contextlib.ExitStack()
         self._decoders: queue.SimpleQueue[IsolatedDecoder] = queue.SimpleQueue()
 
@@ -81,20 +83,24 @@ class Labeller:
         self._model = None
 
     def _started(self) -> LocalModel:
-        if self._model is None:
-            from components.audio.decoding.isolation import IsolatedDecoder
-            from components.storage.copies import local_copies
+        with self._starting:  # threads of a worker share this object
+            if self._model is None:
+                self._start()
+            assert self._model is not None
+            return self._model
 
-            for _ in range(self._jobs):
-                decoder = self._stack.enter_context(IsolatedDecoder(self._limits))
-                decoder.start()
-                self._decoders.put(decoder)
-            copies = self._stack.enter_context(local_copies())
-            self._model = load_model(self._facts, copies)
-            self._pool = self._stack.enter_context(
-                concurrent.futures.ThreadPoolExecutor(self._jobs)
-            )
-        return self._model
+    def _start(self) -> None:
+        from components.audio.decoding.isolation import IsolatedDecoder
+        from components.storage.copies import local_copies
+
+        for _ in range(self._jobs):
+            decoder = self._stack.enter_context(IsolatedDecoder(self._limits))
+            decoder.start()
+            self._decoders.put(decoder)
+        copies = self._stack.enter_context(local_copies())
+        model = load_model(self._facts, copies)
+        self._pool = self._stack.enter_context(concurrent.futures.ThreadPoolExecutor(self._jobs))
+        self._model = model
 
     @contextlib.contextmanager
     def _fetcher(self, files: Sequence[Listed]) -> Iterator[Fetcher | None]:

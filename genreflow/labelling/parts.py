@@ -101,11 +101,10 @@ def plan_part(
     Returns:
       The plan, with everything in the order of the uris.
     """
-    known = {
-        (row.uri, row.track_id): row
-        for row in (*earlier, *finished)
-        if row.reason not in _BY_LISTING
-    }
+    known: dict[tuple[str, str], list[Row]] = {}
+    for row in (*earlier, *finished):
+        if row.reason not in _BY_LISTING:
+            known.setdefault((row.uri, row.track_id), []).append(row)
     kept, rejects, to_label = [], [], []
     present, before = set(), ""
     for file in sorted(set(listed), key=lambda file: file.order):
@@ -115,13 +114,14 @@ def plan_part(
                 file, reason="duplicate", detail="the catalogue lists this file more than once"
             )
         before = file.uri
-        row = known.get((file.uri, file.track_id))
+        rows = known.get((file.uri, file.track_id), ())
+        valid = next((row for row in rows if _is_valid(row, file, stamp, own_versions)), None)
         if file.reason:
             rejects.append(reject(file, stamp, file.reason, file.detail))
-        elif row is not None and _is_valid(row, file, stamp, own_versions):
+        elif valid is not None:
             kept.append(
                 dataclasses.replace(
-                    row,
+                    valid,
                     size_bytes=file.size_bytes,
                     file_version=file.file_version,
                     model_version=stamp.version,

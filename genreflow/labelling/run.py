@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import collections
 import concurrent.futures
+import contextlib
 import dataclasses
 import datetime
 import json
 import pathlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from components.artifacts import files
@@ -116,7 +117,7 @@ def label(options: Options, beam_args: Sequence[str], on_event: OnEvent) -> Summ
         text = f"{folder.root}: waiting whether a killed run is still alive (half a minute)"
         on_event({"event": "note", "text": text})
 
-    with claimed(folder, waiting) as token:
+    with _saying_where(folder), claimed(folder, waiting) as token:
         header = output.checked_header(folder)  # another run may have made the table meanwhile
         _check_same(header, facts, data, folder, options)
         header = _listed(folder, header, facts, data, options, on_event)
@@ -129,13 +130,12 @@ def label(options: Options, beam_args: Sequence[str], on_event: OnEvent) -> Summ
             options.jobs,
             options.tags,
         )
-        files.remove_folder(folder.results)
-        _remove(folder.problem)
+        files.remove_folder(folder.runs)
         total = json.loads(files.read_text(folder.listed))["files"]
         on_event({"event": "node_started", "node": "Labelling", "index": 1, "total": 2})
         on_event({"event": "progress", "stage": "label", "done": 0, "total": total})
         failure = _run_child(job, list(beam_args), on_event)
-        results = _results(folder, header.parts)
+        results = _results(job)
         problems = [result.problem for result in results.values() if result.problem]
         if problems:
             raise LabelFailed(problems[0])
@@ -144,12 +144,24 @@ def label(options: Options, beam_args: Sequence[str], on_event: OnEvent) -> Summ
         missing = header.parts - len(results)
         if missing:
             raise LabelFailed(
-                f"{missing} of {header.parts} parts have no result in {folder.results}, although "
-                "Beam's job ended: its workers write to another disk. Choose an --output that "
-                "workers and this machine share, such as a mounted folder or s3://"
+                f"{missing} of {header.parts} parts have no result in {folder.results(token)}, "
+                "although Beam's job ended: its workers write to another disk. Choose an --output "
+                "that workers and this machine share, such as a mounted folder or s3://"
             )
         files.remove_folder(folder.work)
     return _summary(folder, results.values(), facts)
+
+
+@contextlib.contextmanager
+def _saying_where(folder: TableFolder) -> Iterator[None]:
+    """Turn an error of a disk, such as a full one, into LabelFailed with the disk's place."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or f"{folder.root} or {tempfile.gettempdir()}"
+        raise LabelFailed(
+            f"{where}: {error.strerror or error}; mend that and rerun the command to resume"
+        ) from error
 
 
 def _check_same(
@@ -276,10 +288,10 @@ def _run_child(job: Job, beam_args: list[str], on_event: OnEvent) -> str:
     return text
 
 
-def _results(folder: TableFolder, parts: int) -> dict[int, PartResult]:
+def _results(job: Job) -> dict[int, PartResult]:
     """Return the results of all parts that have one."""
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
-        found = pool.map(lambda index: read_result(folder, index), range(parts))
+        found = pool.map(lambda index: read_result(job, index), range(job.parts))
         return {index: result for index, result in enumerate(found) if result is not None}
 
 

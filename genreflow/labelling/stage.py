@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from components.artifacts import files
@@ -22,6 +22,7 @@ from components.storage import objects
 from components.storage.client import CONNECTIONS
 from components.storage.errors import ObjectMissing
 from components.storage.uri import is_remote
+from genreflow.labelling.catalogue import with_state
 from genreflow.labelling.listing import read_listing
 from genreflow.labelling.model import ModelFacts
 from genreflow.labelling.parts import Listed, Stamp, plan_part
@@ -119,13 +120,8 @@ def write_part(index: int, job: Job, labeller: Labels, advance: Advance) -> Part
     path = folder.part(index, job.parts)
     earlier = read_rows(path, stamp.genres)
     pieces = _Pieces(folder.pieces(index), stamp.genres)
-    plan = plan_part(
-        _with_states(listed),
-        earlier or (),
-        pieces.finished(),
-        stamp,
-        own_versions(folder.pieces(index)),
-    )
+    own = own_versions(folder.pieces(index))
+    plan = plan_part(_with_states(listed, own), earlier or (), pieces.finished(), stamp, own)
     advance(len(plan.kept) + len(plan.rejects))
     fresh = []
     for row in labeller.label(plan.to_label, stamp):
@@ -170,15 +166,17 @@ def check_run(folder: TableFolder, token: str) -> None:
         )
 
 
-def write_result(folder: TableFolder, index: int, result: PartResult) -> None:
+def write_result(job: Job, index: int, result: PartResult) -> None:
     """Write the result of a part. Several attempts may do so."""
-    files.write_text(folder.result(index), json.dumps(dataclasses.asdict(result)))
+    path = TableFolder(job.root).result(job.token, index)
+    files.write_text(path, json.dumps(dataclasses.asdict(result)))
 
 
-def read_result(folder: TableFolder, index: int) -> PartResult | None:
+def read_result(job: Job, index: int) -> PartResult | None:
     """Return the result of a part; None if there is none."""
+    path = TableFolder(job.root).result(job.token, index)
     try:
-        values: dict[str, Any] = json.loads(files.read_text(folder.result(index)))
+        values: dict[str, Any] = json.loads(files.read_text(path))
     except (FileNotFoundError, ObjectMissing):
         return None
     return PartResult(**{**values, "tags": TagReport(**values["tags"])})
@@ -214,10 +212,15 @@ class _Pieces:
         self._held = []
 
 
-def _with_states(listed: Sequence[Listed]) -> list[Listed]:
-    """Ask the store for the state of each object that a manifest names."""
+def _with_states(listed: Sequence[Listed], own: Mapping[str, Collection[str]]) -> list[Listed]:
+    """Ask for states that are unknown, of a manifest's objects, or old.
+
+    Files that a killed run gave a tag may have changed since the listing that `--resume` takes up.
+    """
 
     def look_up(file: Listed) -> Listed:
+        if not file.reason and file.uri in own:
+            return with_state(file.uri, file.track_id)
         if file.reason or file.file_version or not is_remote(file.uri):
             return file
         state = objects.find(file.uri)
@@ -227,7 +230,7 @@ def _with_states(listed: Sequence[Listed]) -> list[Listed]:
             return dataclasses.replace(file, reason="empty_file", detail="0 bytes")
         return dataclasses.replace(file, size_bytes=state.size_bytes, file_version=state.etag)
 
-    if all(file.reason or file.file_version for file in listed):
+    if not own and all(file.reason or file.file_version for file in listed):
         return list(listed)
     with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
         return list(pool.map(look_up, listed))

@@ -116,14 +116,9 @@ class TableFolder:
         return join(self.root, WORK_FOLDER)
 
     @property
-    def results(self) -> str:
-        """The folder of the parts' results."""
-        return join(self.work, "results")
-
-    @property
-    def reports(self) -> str:
-        """The folder of the workers' reports."""
-        return join(self.work, "reports")
+    def runs(self) -> str:
+        """The folder of what workers tell their runs."""
+        return join(self.work, "runs")
 
     @property
     def run(self) -> str:
@@ -134,11 +129,6 @@ class TableFolder:
     def listed(self) -> str:
         """The file that says that the listing is complete."""
         return join(self.work, "listed.json")
-
-    @property
-    def problem(self) -> str:
-        """The file with the problem that ended a run."""
-        return join(self.work, "problem.txt")
 
     def part(self, index: int, parts: int) -> str:
         return join(self.root, f"part-{index:05d}-of-{parts:05d}.parquet")
@@ -153,8 +143,22 @@ class TableFolder:
         """Return the folder of what a part's attempts have finished so far."""
         return join(self.work, "pieces", f"{index:05d}")
 
-    def result(self, index: int) -> str:
-        return join(self.results, f"{index:05d}.json")
+    # By run, since workers elsewhere may outlive a run that was killed, and disturb the next one.
+
+    def results(self, token: str) -> str:
+        """Return the folder of the results of a run's parts."""
+        return join(self.runs, token, "results")
+
+    def result(self, token: str, index: int) -> str:
+        return join(self.results(token), f"{index:05d}.json")
+
+    def reports(self, token: str) -> str:
+        """Return the folder of the reports of a run's workers."""
+        return join(self.runs, token, "reports")
+
+    def problem(self, token: str) -> str:
+        """Return the file with the problem that ended a run."""
+        return join(self.runs, token, "problem.txt")
 
 
 def part_of(uri: str, parts: int) -> int:

@@ -240,9 +240,16 @@ def _modification_time(path: pathlib.Path) -> int:
 
 def _copy(path: pathlib.Path, copy: pathlib.Path) -> None:
     shutil.copy2(path, copy)
-    if os.geteuid() == 0:
-        owner = path.stat()
+    owner, made = path.stat(), copy.stat()
+    if (owner.st_uid, owner.st_gid) == (made.st_uid, made.st_gid):
+        return
+    try:
         os.chown(copy, owner.st_uid, owner.st_gid)
+    except PermissionError as error:
+        raise TagError(
+            "it belongs to another user or group, and would no longer with the tag; run this as "
+            "its owner, or as root"
+        ) from error
 
 
 def _check_audio(path: pathlib.Path, copy: pathlib.Path, decoder: Decoder) -> None:

@@ -96,3 +96,14 @@ def test_a_folder_that_cannot_be_written_is_told(
         claimed(folder),
     ):
         pass
+
+
+@pytest.mark.usefixtures("hasty")
+def test_of_two_runs_that_began_at_once_one_lives_on(s3: Any, bucket: str) -> None:
+    folder = TableFolder(f"s3://{bucket}/labels")
+    with claimed(folder) as token:
+        files.write_text(folder.run, json.dumps({"token": "other", "beat": 0}))
+        time.sleep(0.5)  # several beats
+        check_run(folder, "other")
+        assert token != "other"
+    check_run(folder, "other")

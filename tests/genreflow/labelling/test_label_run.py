@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import pathlib
 import time
@@ -13,11 +14,10 @@ import pytest
 
 from components.artifacts import files
 from components.common.errors import UsageError
-from genreflow.labelling import run
+from genreflow.labelling import listing, run
 from genreflow.labelling.model import find_model
 from genreflow.labelling.run import LabelFailed, Options, label
 from genreflow.labelling.stage import Job, PartResult, write_part, write_result
-from genreflow.labelling.table import TableFolder
 from tests.genreflow.labelling.fake_labels import GENRES, MODEL, FakeLabels
 
 Child = Callable[[Job], str]
@@ -58,14 +58,14 @@ def start(
 def in_this_process(job: Job) -> str:
     for index in range(job.parts):
         result = write_part(index, job, FakeLabels(), lambda _: None)
-        write_result(TableFolder(job.root), index, result)
+        write_result(job, index, result)
     return ""
 
 
 def test_parts_without_a_result_end_the_run(start: Any, tmp_path: pathlib.Path) -> None:
     def half(job: Job) -> str:
         for index in (0, 2):
-            write_result(TableFolder(job.root), index, PartResult())
+            write_result(job, index, PartResult())
         return ""
 
     with pytest.raises(LabelFailed, match=r"^2 of 4 parts have no result in .*/results, although"):
@@ -76,7 +76,7 @@ def test_parts_without_a_result_end_the_run(start: Any, tmp_path: pathlib.Path) 
 
 def test_problems_of_parts_and_deaths_of_the_child_are_told(start: Any) -> None:
     def problem(job: Job) -> str:
-        write_result(TableFolder(job.root), 1, PartResult(problem="the disk is full"))
+        write_result(job, 1, PartResult(problem="the disk is full"))
         return "the worker process ended with status 1"
 
     with pytest.raises(LabelFailed, match=r"^the disk is full$"):
@@ -87,7 +87,7 @@ def test_problems_of_parts_and_deaths_of_the_child_are_told(start: Any) -> None:
 
 def test_results_of_an_earlier_run_count_for_none(start: Any) -> None:
     def stale(job: Job) -> str:
-        write_result(TableFolder(job.root), 0, PartResult())
+        write_result(job, 0, PartResult())
         return "ended"
 
     with pytest.raises(LabelFailed, match="ended"):
@@ -195,3 +195,12 @@ def test_a_model_is_known_by_its_weights_or_else_by_its_files(
         (copy / "assets" / "further").write_text("x")
         assert find_model(str(copy), copies).digest != by_files.digest
     assert files.read_text(str(card)) == "{}"
+
+
+def test_a_full_disk_is_told_with_its_place(start: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(listing, "distribute", full)
+    with pytest.raises(LabelFailed, match=r"labels or .*: No space left on device; mend that"):
+        start()

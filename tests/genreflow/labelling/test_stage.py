@@ -142,6 +142,18 @@ def test_a_killed_attempt_repeats_at_most_one_piece(
     assert len(again.labelled) == len(FILES) - 24  # 24 is the last whole piece of 30
 
 
+def test_what_a_killed_run_of_another_model_left_hides_no_row(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "PIECE_ROWS", 8)
+    run(job_of(tmp_path, parts=1), FILES, FakeLabels())
+    other = dataclasses.replace(MODEL, digest="e" * 64)
+    killed_run(job_of(tmp_path, parts=1, model=other), FILES, FakeLabels(left=30))
+    again = FakeLabels()
+    run(job_of(tmp_path, parts=1), FILES, again)
+    assert again.labelled == []
+
+
 def test_files_that_a_busy_machine_left_out_are_tried_again(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

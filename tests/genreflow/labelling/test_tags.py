@@ -266,10 +266,16 @@ class KilledError(Exception):
     """End of a process."""
 
 
+@pytest.mark.parametrize("resumed", [False, True])
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_kill_at_the_replacement_of_a_file_is_no_reason_either(
-    moment: str, tmp_path: pathlib.Path, song: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    moment: str,
+    resumed: bool,
+    tmp_path: pathlib.Path,
+    song: pathlib.Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    before = with_state(str(song), "a")  # the listing that --resume takes up
     monkeypatch.setattr(
         "tests.genreflow.labelling.fake_labels.fake_row",
         lambda file, stamp: dataclasses.replace(
@@ -296,11 +302,32 @@ def test_a_kill_at_the_replacement_of_a_file_is_no_reason_either(
     leftover = song.with_name(next(iter(copies)))
     leftover.write_bytes(b"half a copy")  # as a process that is killed leaves it
     again = FakeLabels()
-    (result,) = run(job, [with_state(str(song), "a")], again)
+    (result,) = run(job, [before if resumed else with_state(str(song), "a")], again)
     assert again.labelled == []
     assert tag_formats.read_genres(str(song)) == ["Rock"]
     assert os.listdir(song.parent) == [song.name]
     assert result.tags.outcomes == {tags.SAME if moment == "after" else tags.WRITTEN: 1}
+    run(job, [with_state(str(song), "a")], again)
+    assert again.labelled == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
+def test_a_file_whose_owner_would_change_is_left_alone(
+    song: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    os.chown(song, 12345, -1)
+    before = song.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "chown", refuse)
+        _, report = Tagger(WRITE, str(tmp_path / "j")).write([row_of(song)])
+    assert "belongs to another user or group" in report.problems[0][1]
+    assert song.read_bytes() == before
+    assert os.listdir(song.parent) == [song.name]
+    assert write_one(row_of(song), tmp_path / "j")[1] == tags.WRITTEN
+    assert song.stat().st_uid == 12345
 
 
 def test_a_note_deletes_no_file_that_is_no_copy(tmp_path: pathlib.Path) -> None:
