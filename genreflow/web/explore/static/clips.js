@@ -12,7 +12,17 @@ export async function drawClips(canvas, number) {
     return null;
   }
   drawSpectrogram(canvas, bytes(found.levels), found.bands);
+  divide(canvas, found.starts_s.length);
   return { starts: found.starts_s, seconds: found.clip_seconds };
+}
+
+/** Divide a picture by lines, as the parts of the song in it do not follow one another. */
+function divide(canvas, parts) {
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#fff";
+  for (let part = 1; part < parts; part++) {
+    context.fillRect(Math.round((part * canvas.width) / parts), 0, 1, canvas.height);
+  }
 }
 
 /** Make a click on the picture play from there. */

@@ -61,6 +61,25 @@ def test_the_table_of_models_fits_at_any_width_with_long_names(
     assert tab.value("document.documentElement.scrollWidth") == width
 
 
+def test_long_names_of_genres_widen_no_part(tab: Tab, tmp_path: pathlib.Path) -> None:
+    genres = ("a" * 80, "Psychedelic Progressive Space Rock of the 1970s", "Rock")
+    work = write_explored(tmp_path, genres=genres)
+    opened = explorer(work, wrong={"train5": genres[0], "t004": genres[1]})
+    with served(make_app([make_page(opened, "genreflow")])) as url:
+        for width in (1280, 375):
+            tab.look(width=width)
+            for part in ("", "/songs", "/songs/3", "/confusion", "/labels"):
+                tab.open(f"{url}explore{part}")
+                if part in ("/labels", "/songs/3"):
+                    tab.wait("document.querySelectorAll('#marking button').length > 2")
+                assert tab.value("document.documentElement.scrollWidth") == width, part
+            tab.open(f"{url}explore")
+            assert tab.value(
+                """[...document.querySelectorAll(".grid .scroll")].every((one) =>
+                  one.scrollWidth <= one.clientWidth)"""
+            ), width
+
+
 def test_labels_are_mended_by_keyboard_alone(tab: Tab, site: str, opened: Explorer) -> None:
     marks = opened.marking.places.marks
     tab.open(f"{site}/explore/labels")
