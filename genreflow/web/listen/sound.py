@@ -98,8 +98,12 @@ class Waveform:
         self._pending = samples[whole:]
         self._peaks = np.concatenate([self._peaks, _peaks(samples[:whole], self._samples)])
         while len(self._peaks) > self._max_columns:
-            if len(self._peaks) % 2:  # the last one twice changes no peak
-                self._peaks = np.concatenate([self._peaks, self._peaks[-1:]])
+            if len(self._peaks) % 2:  # half of a column of the new size: samples with its peaks
+                low, high = self._peaks[-1]
+                half = np.full(self._samples, high, np.float32)
+                half[0] = low
+                self._pending = np.concatenate([half, self._pending])
+                self._peaks = self._peaks[:-1]
             pairs = self._peaks.reshape(-1, 2, 2)
             self._peaks = np.stack([pairs[..., 0].min(axis=1), pairs[..., 1].max(axis=1)], axis=1)
             self._samples *= 2
