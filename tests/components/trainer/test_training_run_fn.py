@@ -99,10 +99,36 @@ def _history(fn_args: Any) -> dict[str, Any]:
     return found
 
 
-def test_it_writes_a_model_and_its_history(tmp_path: pathlib.Path) -> None:
-    fn_args = _fn_args(tmp_path, _config())
-    run_fn.run_fn(fn_args)
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """Finished training, with the places that it was given by variables."""
 
+    fn_args: Any
+    checkpoints: pathlib.Path
+    curves: pathlib.Path
+    events: pathlib.Path
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Train once, with every variable set, where an interrupted try left files."""
+    folder = tmp_path_factory.mktemp("finished")
+    fn_args = _fn_args(folder, _config())
+    for directory in (fn_args.serving_model_dir, fn_args.model_run_dir):
+        leftover = pathlib.Path(directory, "leftover")
+        leftover.parent.mkdir(parents=True)
+        leftover.write_text("half")
+    made = Finished(fn_args, folder / "checkpoints", folder / "curves", folder / "events.jsonl")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(run_fn.CHECKPOINTS_VARIABLE, str(made.checkpoints))
+        patch.setenv("GENREFLOW_CURVES", str(made.curves))
+        patch.setenv("GENREFLOW_EVENT_FILE", str(made.events))
+        run_fn.run_fn(fn_args)
+    return made
+
+
+def test_it_writes_a_model_and_its_history(finished: Finished) -> None:
+    fn_args = finished.fn_args
     history = _history(fn_args)
     assert history["schema_version"] == 1
     assert history["architecture"] == "ffnn"
@@ -193,13 +219,11 @@ def test_a_base_that_was_trained_is_trained_on_in_two_phases(tmp_path: pathlib.P
 
 
 def test_a_state_is_kept_while_training_and_gone_after_it(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+    finished: Finished, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert list(finished.checkpoints.iterdir()) == []
     checkpoints = tmp_path / "checkpoints"
     monkeypatch.setenv(run_fn.CHECKPOINTS_VARIABLE, str(checkpoints))
-    unbroken = _fn_args(tmp_path / "a", _config())
-    run_fn.run_fn(unbroken)
-    assert list(checkpoints.iterdir()) == []
 
     def full(*_arguments: Any, **_options: Any) -> None:
         raise OSError("the disk is full")
@@ -223,7 +247,7 @@ def test_a_state_is_kept_while_training_and_gone_after_it(
     found = _history(resumed)
     assert found["resumed_epochs"] == 3
     assert _history(other_args)["resumed_epochs"] == 0
-    expected = _history(unbroken)
+    expected = _history(finished.fn_args)
     assert [epoch["val_loss"] for epoch in found["epochs"]] == [
         epoch["val_loss"] for epoch in expected["epochs"]
     ]
@@ -239,21 +263,16 @@ def _scalars(folder: pathlib.Path) -> dict[str, list[tuple[int, float]]]:
     }
 
 
-def test_the_curves_are_those_of_the_history(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    live = tmp_path / "curves"
-    monkeypatch.setenv("GENREFLOW_CURVES", str(live))
-    fn_args = _fn_args(tmp_path, _config())
-    run_fn.run_fn(fn_args)
-    epochs = _history(fn_args)["epochs"]
-    run = pathlib.Path(fn_args.model_run_dir)
-    for folder in (live / "ffnn" / "train", run / "train"):
+def test_the_curves_are_those_of_the_history(finished: Finished) -> None:
+    history = _history(finished.fn_args)
+    epochs = history["epochs"]
+    run = pathlib.Path(finished.fn_args.model_run_dir)
+    for folder in (finished.curves / "ffnn" / "train", run / "train"):
         assert _scalars(folder) == {
             name: [(step, pytest.approx(epoch[name])) for step, epoch in enumerate(epochs, start=1)]
             for name in ("loss", "val_loss", "accuracy", "val_accuracy", "learning_rate")
         }
-    assert (run / "curves.png").read_bytes() == curves.plot(_history(fn_args))
+    assert (run / "curves.png").read_bytes() == curves.plot(history)
 
 
 def test_too_many_clips_for_memory_are_streamed(
@@ -271,11 +290,11 @@ def test_too_many_clips_for_memory_are_streamed(
 
 @pytest.mark.parametrize("kept_bytes", [0, resources.MAX_CACHE_BYTES])
 def test_the_same_seed_gives_the_same_history(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
+    finished: Finished, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch, kept_bytes: int
 ) -> None:
     monkeypatch.setattr(resources, "cache_bytes", lambda: kept_bytes)
-    histories = []
-    for name in ("a", "b"):
+    histories = [_history(finished.fn_args)] if kept_bytes else []
+    for name in ("a", "b")[len(histories) :]:
         fn_args = _fn_args(tmp_path / name, _config())
         run_fn.run_fn(fn_args)
         tf.random.uniform([])
@@ -333,24 +352,13 @@ def test_an_error_of_the_network_is_not_blamed_on_files(
         run_fn.run_fn(_fn_args(tmp_path, _config()))
 
 
-def test_what_an_interrupted_try_left_is_replaced(tmp_path: pathlib.Path) -> None:
-    fn_args = _fn_args(tmp_path, _config())
-    for directory in (fn_args.serving_model_dir, fn_args.model_run_dir):
-        leftover = pathlib.Path(directory, "leftover")
-        leftover.parent.mkdir(parents=True)
-        leftover.write_text("half")
-    run_fn.run_fn(fn_args)
-    assert not pathlib.Path(fn_args.serving_model_dir, "leftover").exists()
-    _history(fn_args)
+def test_what_an_interrupted_try_left_is_replaced(finished: Finished) -> None:
+    assert not pathlib.Path(finished.fn_args.serving_model_dir, "leftover").exists()
+    _history(finished.fn_args)  # which knows every file
 
 
-def test_progress_goes_to_the_event_file(
-    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    events = tmp_path / "events.jsonl"
-    monkeypatch.setenv("GENREFLOW_EVENT_FILE", str(events))
-    run_fn.run_fn(_fn_args(tmp_path, _config()))
-    lines = [json.loads(line) for line in events.read_text().splitlines()]
+def test_progress_goes_to_the_event_file(finished: Finished) -> None:
+    lines = [json.loads(line) for line in finished.events.read_text().splitlines()]
     assert {(line["event"], line["architecture"]) for line in lines} == {("training", "ffnn")}
     assert [line["epoch"] for line in lines if "val_loss" in line] == [1, 2, 3]
 
