@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pathlib
 import secrets
 import threading
@@ -42,7 +43,12 @@ def claimed(folder: TableFolder, waiting: Callable[[], None] = lambda: None) -> 
     if not is_remote(folder.root):
         with _locked(folder):
             _write(folder, token, 0)
-            yield token
+            try:
+                yield token
+            finally:
+                pathlib.Path(folder.run).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # what a run left to be resumed is in it
+                    os.rmdir(folder.work)
         return
     _wait_for_silence(folder, waiting)
     _write(folder, token, 0)

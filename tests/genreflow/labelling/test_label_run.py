@@ -204,3 +204,10 @@ def test_a_full_disk_is_told_with_its_place(start: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(listing, "distribute", full)
     with pytest.raises(LabelFailed, match=r"labels or .*: No space left on device; mend that"):
         start()
+
+
+def test_a_refused_run_leaves_no_work_folder(start: Any, tmp_path: pathlib.Path) -> None:
+    start()
+    with pytest.raises(UsageError, match="no interrupted run"):
+        start(resume=True)
+    assert not (tmp_path / "labels" / "_work").exists()
