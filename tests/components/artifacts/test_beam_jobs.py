@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import signal
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -121,7 +123,26 @@ def test_a_worker_that_does_nothing_ends_the_job_within_the_limit(tmp_path: path
     assert time.monotonic() - begun < 60
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+# Threads of Beam that end with an exception when a process dies with which they speak.
+DYING = r"(run_worker|read_grpc_client_inputs|beam_control_read)"
+quiet_deaths = pytest.mark.filterwarnings(
+    rf"ignore:Exception in thread {DYING}:pytest.PytestUnhandledThreadExceptionWarning"
+)
+
+
+@pytest.fixture
+def threads_end() -> Iterator[None]:
+    """Wait until such threads of the test have ended, so that no later test gets their warnings."""
+    before = set(threading.enumerate())
+    yield
+    deadline = time.monotonic() + 10
+    for thread in set(threading.enumerate()) - before:
+        if re.match(DYING, thread.name):
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+
+@quiet_deaths
+@pytest.mark.usefixtures("threads_end")
 def test_a_worker_process_that_is_killed_ends_the_job_at_once(tmp_path: pathlib.Path) -> None:
     hook = threading.excepthook
     with pytest.raises(BeamJobError, match=r"a worker process .* died .*code (137|-9)\b"):
@@ -191,6 +212,8 @@ def test_a_worker_that_never_begins_ends_the_job_within_the_limit(tmp_path: path
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@quiet_deaths
+@pytest.mark.usefixtures("threads_end")
 def test_a_job_service_that_dies_is_one_line(tmp_path: pathlib.Path) -> None:
     with run_job_service(tmp_path / "service") as service:
 
