@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from genreflow.local_server import local_server
     from genreflow.sound import Sound, read_sound
     from genreflow.whole_run import run_pipeline
-    from pipeline.config.load import load_config
+    from pipeline.config.load import load_beam, load_config
     from pipeline.config.messages import ConfigError
     from pipeline.config.schema import Config
     from pipeline.results.results_file import read_results
@@ -68,6 +68,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "label_catalogue",
+    "load_beam",
     "load_config",
     "local_server",
     "read_results",
@@ -94,6 +95,7 @@ _MODULES = {
     "TimelineSegment": "serving.model.prediction",
     "UsageError": "components.common.errors",
     "label_catalogue": "genreflow.labelling.catalogue_labels",
+    "load_beam": "pipeline.config.load",
     "load_config": "pipeline.config.load",
     "local_server": "genreflow.local_server",
     "read_results": "pipeline.results.results_file",

@@ -8,7 +8,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Predict": (
         "LocalModel", "GenreClient", "local_server", "GenreModel", "Prediction", "TimelineSegment",
     ),
-    "Run and label": ("load_config", "Config", "run_pipeline", "label_catalogue"),
+    "Run and label": ("load_config", "Config", "run_pipeline", "label_catalogue", "load_beam"),
     "Results": ("read_results", "Results", "ModelResults", "SplitMetrics", "Interval"),
     "Audio": ("read_sound", "Sound"),
     "Errors": (

@@ -67,5 +67,5 @@ def _status(work: Callable[[], int]) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         typer.echo(err=True)  # after the terminal's ^C
-        complain("interrupted; partial output is ignored: rerun the command to resume")
+        complain("interrupted; half-written output is ignored: rerun the command to resume")
         return EXIT_INTERRUPTED

@@ -153,11 +153,11 @@ def label(
     from genreflow.labelling import catalogue_labels
     from genreflow.labelling.run import Options
     from genreflow.labelling.tags import TagOptions
-    from pipeline.config.load import load_config
+    from pipeline.config.load import load_beam
     from pipeline.display.console import PlainConsole
 
     chosen = [*(overrides or []), *([f"beam.runner={json.dumps(runner)}"] if runner else [])]
-    beam = load_config(config_name, chosen).beam
+    beam = load_beam(config_name, chosen)
     options = Options(
         model_dir=model_dir,
         data=data_dir,

@@ -42,7 +42,7 @@ def label_catalogue(
       resume: finish a run that was killed, with its listing.
       replace: label all files anew although the table is of other genres or of another catalogue.
       jobs: files in progress at once in each worker process; 0 for one more than cores.
-      beam: where it runs, e.g. `load_config("beam.toml").beam`; None for this machine.
+      beam: where it runs, e.g. `load_beam("beam.toml")`; None for this machine.
       verbose: show progress on stderr.
 
     Raises:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from components.audio.front_ends.registry import FRONT_ENDS
 from components.common.escape import printable
 from components.storage.uri import checked_place, is_remote
+from pipeline.config.beam import BeamSettings
 from pipeline.config.messages import (
     ConfigError,
     allowed,
@@ -252,10 +253,34 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> Config:
     Raises:
       ConfigError: there is no such file, or it or an override is wrong; one line per problem.
     """
+    return load(_path_of(name), overrides)
+
+
+def load_beam(name: str, overrides: Sequence[str] = ()) -> BeamSettings:
+    """Load the table [beam] of a configuration, which may have no other one.
+
+    Args:
+      name, overrides: as of `load_config`.
+
+    Raises:
+      ConfigError: there is no such file, or the table or an override is wrong; one line per
+        problem.
+    """
+    path = _path_of(name)
+    source = printable(os.fspath(path))
+    # Any network does: a configuration needs one.
+    values = {"beam": _read(path, source).get("beam", {}), "models": {"cnn_small": {}}}
+    parsed = [parse_override(text) for text in overrides]
+    apply_overrides(values, parsed)
+    return _validate(values, source, parsed).beam
+
+
+def _path_of(name: str) -> pathlib.Path:
+    """Return the path of a configuration that is named by its path or as a shipped one."""
     path = pathlib.Path(name)
     if not path.suffix and not path.is_file() and path.name == name:
-        path = shipped_config(name)
-    return load(path, overrides)
+        return shipped_config(name)
+    return path
 
 
 def with_data_dir(config: Config, data_dir: str) -> Config:

@@ -35,11 +35,16 @@ def read_rows(files: DataFiles, path: str) -> Iterator[tuple[int, list[str]]]:
                 if cells:
                     yield line, cells
     except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text after line {line} ({error.reason})") from error
+        raise DatasetError(f"{path}: not UTF-8 text {_after(line)} ({error.reason})") from error
     except csv.Error as error:
-        raise DatasetError(f"{path}: not CSV after line {line} ({error})") from error
+        raise DatasetError(f"{path}: not CSV {_after(line)} ({error})") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _after(line: int) -> str:
+    """Return where the text is wrong, if `line` is the last one that was read, from 1."""
+    return f"after line {line}" if line else "from its first row on"
 
 
 class _Lines:

@@ -250,6 +250,11 @@ def test_runners_are_checked_by_name(music: pathlib.Path, tmp_path: pathlib.Path
     status, said = typed("-m", music, "-d", music, "--runner", "spork")
     assert status == 2
     assert '"dataflow"' in said
+    config = tmp_path / "beam.toml"
+    config.write_text('[beam]\nrunner = "spork"\n')
+    status, said = typed("-m", music, "-d", music, "--config", config)
+    assert status == 2
+    assert said.startswith(f'genreflow: {config}: beam.runner = "spork": must be ')
 
 
 # What it shows at the end

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.config.load import load, shipped_config
+from pipeline.config.load import load, load_beam, shipped_config
 from pipeline.config.messages import ConfigError
 from pipeline.config.schema import Config
 
@@ -176,6 +176,15 @@ def test_no_network_is_told_beside_other_problems(complaints: Complain) -> None:
     assert "training.epochs" in lines[0]
     assert "no network to train" in lines[1]
     assert complaints("") == lines[1:]
+
+
+def test_the_table_of_beam_is_loaded_from_a_file_that_has_only_it(write: Write) -> None:
+    path = str(write('[beam]\nrunner = "direct"\n'))
+    assert load_beam(path).runner == "direct"
+    assert load_beam(path, ["beam.runner=auto"]).runner == "auto"
+    assert load_beam("demo") == load(shipped_config("demo")).beam
+    with pytest.raises(ConfigError, match=r'beam\.runner = "spork": must be '):
+        load_beam(path, ["beam.runner=spork"])
 
 
 def test_broken_toml_is_told_with_its_line(complaints: Complain) -> None:

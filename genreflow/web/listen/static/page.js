@@ -136,7 +136,7 @@ async function send(card, asked) {
     const message = answer?.error ?? (status ? `the server answered with status ${status}` :
       "the connection broke off; is `genreflow web` still running?");
     if (!retryAfter) {
-      card.showError(message, true);
+      card.showError(message, status !== 422);  // 422: the file itself cannot be read
       return;
     }
     card.showWaiting(message);

@@ -167,7 +167,7 @@ def test_metadata_in_another_encoding_is_an_error_that_says_so(write_fma, touch,
     path = write_fma([row("1"), row("2", genre="Pop")])
     path.write_bytes(path.read_bytes().replace(b"Pop", "Électro".encode("latin-1")))
     touch("fma_small/000/000001.mp3")
-    with pytest.raises(DatasetError, match=r"tracks\.csv: not UTF-8 text"):
+    with pytest.raises(DatasetError, match=r"tracks\.csv: not UTF-8 text from its first row on"):
         read(kind="fma")
 
 

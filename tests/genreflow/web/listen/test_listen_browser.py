@@ -140,6 +140,10 @@ def test_hostile_names_are_text(tab: Tab, listening: Site, tmp_path: pathlib.Pat
     tab.wait("document.querySelector('.song .notice.bad')")
     assert tab.value("document.querySelector('.song h3').textContent") == shown
     assert tab.value("document.querySelectorAll('main img').length") == 0
+    # To send it again would not help.
+    assert tab.value("document.querySelector('.song .actions button').textContent").startswith(
+        "Remove"
+    )
     hostile.write_bytes(wav())
     tab.choose_files("#files", [hostile])
     tab.wait(SHOWN.format(1))
