@@ -102,7 +102,8 @@ def wrong_usage(error: typer.TyperException) -> str:
         return f"{_name(parameter)} {_shown(value)}: must be {_fitting(parameter)}{where}"
     if parameter is not None and type(error) is not typer.BadParameter:
         what = "argument" if _is_argument(parameter) else "option"
-        return f"missing {what} {_name(parameter)}{where}"
+        value = "" if _is_argument(parameter) else f" {parameter.metavar}"
+        return f"missing {what} {_name(parameter)}{value}{where}"
     text = error.format_message().rstrip(".")
     if text[1:2].islower():
         text = text[:1].lower() + text[1:]

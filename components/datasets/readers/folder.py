@@ -22,7 +22,10 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
     """
     folders = sub_folders(files)
     refuse_splits(files, folders, settings.genres)
-    yield from refused(walk(files, "", "", recursive=False), "no_genre", "it is in no genre folder")
+    beside = list(
+        refused(walk(files, "", "", recursive=False), "no_genre", "it is in no genre folder")
+    )
+    yield from beside
     genres, audio = [], AudioFolders()
     for folder in folders:
         found = False
@@ -40,10 +43,19 @@ def read(settings: DatasetSettings, files: DataFiles) -> Iterator[Track | Reject
         else:
             yield Note(f"{files.uri(folder)} is no genre, as there is no audio in it or below it")
     if not genres:
+        hint = _parent_hint(files) if any(item.reason == "no_genre" for item in beside) else ""
         raise DatasetError(
             f"{files.root}: no audio file in any sub-folder; "
-            "expected one sub-folder per genre, such as Rock/song.mp3"
+            f"expected one sub-folder per genre, such as Rock/song.mp3{hint}"
         )
     doubt = check_level(audio, files, settings.genres)
     if doubt:
         yield Note(doubt)
+
+
+def _parent_hint(files: DataFiles) -> str:
+    """Return the advice for a data folder that looks like a genre's own, as a message's end."""
+    above, _, name = files.root.rstrip("/").rpartition("/")
+    if not above or above.endswith("/"):  # a file system's root, or a bucket
+        return ""
+    return f"; if {name!r} is a genre, name {above} as the data folder"

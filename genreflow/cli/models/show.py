@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
@@ -109,5 +110,17 @@ def _print(out: PlainConsole, row: Row, card: dict[str, Any] | None) -> None:
     if record and record.serving_check:
         out.say(f"served         {record.serving_check.outcome}: {record.serving_check.text}")
     out.say("card", ("" if card is not None else "           missing or damaged"))
-    for key, value in sorted((card or {}).items()):
-        out.say(f"  {key:<20} {value}")
+    for key, text in _card_lines(card or {}):
+        out.say(f"  {key:<20} {text}")
+
+
+def _card_lines(values: Mapping[str, Any], table: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the card's keys and values as text; a key of a table as table.key."""
+    for name, value in sorted(values.items()):
+        key = f"{table}{name}"
+        if isinstance(value, dict) and value:
+            yield from _card_lines(value, f"{key}.")
+        elif isinstance(value, list):
+            yield key, ", ".join(map(str, value))
+        else:
+            yield key, "none" if value in (None, {}, "") else str(value)

@@ -140,7 +140,7 @@ def test_without_a_word_it_shows_its_help_and_the_usage_status() -> None:
         ("kubeflow smbit", "there is no command 'smbit'; did you mean submit?"),
         ("run --confg x", "there is no option '--confg'; did you mean --config?"),
         ("run -z", "there is no option '-z'; see genreflow run --help"),
-        ("run", "missing option --config; see genreflow run --help"),
+        ("run", "missing option --config NAME|FILE; see genreflow run --help"),
         ("compare", "missing argument WORK_DIR...; see genreflow compare --help"),
         ("run --config dmeo", "no shipped configuration 'dmeo'; did you mean demo? There are "),
     ],

@@ -55,6 +55,12 @@ class TestRefused:
             "genres in dataset.genres"
         )
 
+    def test_the_folder_of_one_genre(self, touch, read, tmp_path):
+        assert "if " not in refusal(read)
+        touch("song.wav")
+        hint = f"; if {tmp_path.name!r} is a genre, name {tmp_path.parent} as the data folder"
+        assert refusal(read).endswith(f"one sub-folder per genre, such as Rock/song.mp3{hint}")
+
     def test_a_folder_of_genres_beside_others(self, fill, read, tmp_path):
         fill(*genres_in("genres"), "new/unsorted", "podcasts")
         assert f"; name {tmp_path}/genres as the data folder; if " in refusal(read)

@@ -67,12 +67,27 @@ def test_versions_are_listed_with_their_facts(destination: str) -> None:
 
 def test_a_version_is_shown_with_the_gates_decision_and_its_card(destination: str) -> None:
     card = f"{destination}/genreflow/{THIRD}/assets/model_card.json"
-    files.write_text(card, json.dumps({"architecture": "crnn", "synthetic": False}))
+    files.write_text(
+        card,
+        json.dumps(
+            {
+                "architecture": "crnn",
+                "genres": ["Pop", "Rock"],
+                "settings": {"stem": {"units": 8}},
+                "data": {},
+                "synthetic": False,
+            }
+        ),
+    )
     shown = _models("show", "--destination", destination).stdout
     assert f"version {THIRD}  newest" in shown
     assert "test accuracy  75.0% (50.0% to 90.0%) of 4 tracks" in shown
     assert "✓ floor: good enough" in shown
-    assert "architecture         crnn" in shown
+    for line in (
+        "architecture         crnn", "genres               Pop, Rock", "settings.stem.units  8",
+        "data                 none", "synthetic            False",
+    ):  # fmt: skip
+        assert f"  {line}\n" in shown
     found = _json("show", SECOND, "--destination", destination)
     assert (found["version"], found["card"]) == (SECOND, None)
     assert found["record"]["gate"]["rules"][0]["id"] == "floor"
