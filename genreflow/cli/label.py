@@ -195,13 +195,16 @@ def _show(out: PlainConsole, summary: Summary, options: Any) -> None:
         out.print(table)
     for reason, meaning in REJECT_REASONS.items():
         if summary.rejects.get(reason):
-            out.say(f"{summary.rejects[reason]} without a label, {reason}: {meaning}")
+            said = _MEANINGS.get(reason, meaning)
+            out.say(f"{summary.rejects[reason]} without a label, {reason}: {said}")
     if options.tags:
         _show_tags(out, summary, options)
     out.say("the table: ", (summary.output, "bold"))
     out.say(f"read it with pandas.read_parquet({summary.output!r}), Spark or DuckDB")
 
 
+# Where a reject reason means another thing than in a run.
+_MEANINGS = {"duplicate": "the catalogue lists it more than once"}
 _OUTCOMES = {
     "written": "genre written",
     "would_write": "genre would be written",

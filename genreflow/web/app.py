@@ -42,6 +42,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
+from components.common.escape import printable
 from genreflow.web.assets import Assets
 from genreflow.web.errors import WebError
 from genreflow.web.security import Guard
@@ -190,5 +191,9 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 async def _on_invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    return _error(request, WebError(422, f"{where}: {first['msg']}"))
+    place, *path = map(str, first["loc"])
+    name = ".".join(path)
+    if place in ("query", "path"):  # somebody typed or cut an address
+        given = str(first["input"])[:40]
+        return _error(request, WebError(422, printable(f"{name} in the address cannot be {given}")))
+    return _error(request, WebError(422, f"{name or place}: {first['msg']}"))

@@ -266,7 +266,7 @@ SUMMARY = Summary(
     labelled=6,
     kept=4,
     gone=2,
-    rejects={"undecodable": 1, "near_silent": 1},
+    rejects={"undecodable": 1, "duplicate": 1},
     genres={"Folk": 2, "[Rock]": 6},
     tags=TagReport(
         {"would_write": 3, "has_genre": 1, "failed": 1},
@@ -300,7 +300,7 @@ def test_the_end_shows_counts_genres_reasons_and_where(options: list[run.Options
         "[Rock] 6 75.0%",
         "Folk 2 25.0%",
         "1 without a label, undecodable: its audio file cannot be decoded",
-        "1 without a label, near_silent: its clips are silent or nearly so (each below -60 dBFS)",
+        "1 without a label, duplicate: the catalogue lists it more than once",
         "the table: /tables/labels.parquet",
         "read it with pandas.read_parquet('/tables/labels.parquet'), Spark or DuckDB",
     ]

@@ -208,6 +208,8 @@ def test_odd_numbers_and_long_texts_in_addresses_are_refused(browser_client: Tes
     for part in ("/songs?page=0", "/songs?page=1e9", "/songs?text=" + "x" * 201, "/songs?sort=x"):
         assert browser_client.get(f"/explore{part}").status_code == 422
     assert browser_client.get("/explore/songs?page=999999999").status_code == 200
+    page = browser_client.get("/explore/songs?page=1e9%0A", headers=HTML).text
+    assert "page in the address cannot be 1e9\\x0a</p>" in page
 
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&{{ 7 * 7 }}=1+1"
