@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 from collections.abc import Iterator
-from typing import TextIO
+from typing import BinaryIO, TextIO
 
 from components.common.errors import DatasetError
 from components.datasets.files.base import DataFiles
@@ -29,22 +30,36 @@ def read_rows(files: DataFiles, path: str) -> Iterator[tuple[int, list[str]]]:
         with files.open_text(path) as stream:
             lines = _Lines(stream)
             rows = csv.reader(lines)
-            for cells in rows:
-                line = rows.line_num
-                lines.left = MAX_ROW_CHARACTERS
-                if cells:
-                    yield line, cells
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not UTF-8 text {_after(line)} ({error.reason})") from error
+            try:
+                for cells in rows:
+                    line = rows.line_num
+                    lines.left = MAX_ROW_CHARACTERS
+                    if cells:
+                        yield line, cells
+            except UnicodeDecodeError as error:
+                # It is read ahead of the rows, by blocks.
+                wrong = _line_that_is_not_utf8(stream.buffer)
+                raise DatasetError(
+                    f"{path}: not UTF-8 text in line {wrong} ({error.reason})"
+                ) from error
     except csv.Error as error:
-        raise DatasetError(f"{path}: not CSV {_after(line)} ({error})") from error
+        where = f"after line {line}" if line else "in its first row"
+        raise DatasetError(f"{path}: not CSV {where} ({error})") from error
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _after(line: int) -> str:
-    """Return where the text is wrong, if `line` is the last one that was read, from 1."""
-    return f"after line {line}" if line else "from its first row on"
+def _line_that_is_not_utf8(stream: BinaryIO) -> int:
+    """Return the number, from 1, of the first line with a byte that is not UTF-8."""
+    stream.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    line = 1
+    while block := stream.read(1 << 20):
+        try:
+            line += decoder.decode(block).count("\n")
+        except UnicodeDecodeError as error:
+            return line + error.object[: error.start].count(b"\n")
+    return line  # it ends within a character
 
 
 class _Lines:

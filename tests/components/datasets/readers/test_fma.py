@@ -164,11 +164,14 @@ def test_another_csv_is_not_taken_for_the_metadata(touch, read, content):
 
 
 def test_metadata_in_another_encoding_is_an_error_that_says_so(write_fma, touch, read):
-    path = write_fma([row("1"), row("2", genre="Pop")])
-    path.write_bytes(path.read_bytes().replace(b"Pop", "Électro".encode("latin-1")))
     touch("fma_small/000/000001.mp3")
-    with pytest.raises(DatasetError, match=r"tracks\.csv: not UTF-8 text from its first row on"):
-        read(kind="fma")
+    for songs in (2, 20_000):
+        path = write_fma([*(row(str(number)) for number in range(1, songs)), row("0", genre="Pop")])
+        content = path.read_bytes().replace(b"Pop", "Électro".encode("latin-1"))
+        path.write_bytes(content)
+        line = content[: content.index(b"\xc9")].count(b"\n") + 1
+        with pytest.raises(DatasetError, match=rf"tracks\.csv: not UTF-8 text in line {line} \("):
+            read(kind="fma")
 
 
 def test_a_nul_byte_in_the_metadata_is_an_error_without_a_traceback(write_fma, touch, read):
