@@ -211,7 +211,6 @@ def test_a_worker_that_never_begins_ends_the_job_within_the_limit(tmp_path: path
             _run(flags, tmp_path, start=0.1)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @quiet_deaths
 @pytest.mark.usefixtures("threads_end")
 def test_a_job_service_that_dies_is_one_line(tmp_path: pathlib.Path) -> None:
