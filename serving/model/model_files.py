@@ -130,12 +130,8 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
         return root
     names = _version_names(root)
     if not names:
-        below = next(
-            (name for name in _MODEL_FOLDERS if (root / name).is_dir()
-             and _version_names(root / name)),
-            None,
-        )  # fmt: skip
-        remedy = f"; give the folder of its versions, {given / below}" if below else ""
+        below = [name for name in _MODEL_FOLDERS if _version_names(root / name)]
+        remedy = f"; give the folder of its versions, {given / below[0]}" if below else ""
         raise ModelFolderError(
             f"{given}: contains no model: neither {SAVED_MODEL} nor a version folder such as 1/"
             f"{remedy}"
@@ -153,6 +149,9 @@ def resolve_version(model_dir: str | pathlib.Path) -> pathlib.Path:
 
 
 def _version_names(folder: pathlib.Path) -> list[str]:
+    """Return the names of the version folders in a folder; none if there is no such folder."""
+    if not folder.is_dir():
+        return []
     return [
         entry.name
         for entry in folder.iterdir()
